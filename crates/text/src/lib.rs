@@ -1,0 +1,2 @@
+//! What a text message costs.
+#![no_std]
