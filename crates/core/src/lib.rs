@@ -1,1 +1,56 @@
-//! The words.
+//! The words and traits of Postduif: a message, who can send it, and what is known of it afterwards.
+//!
+//! Nothing here does I/O. A provider is whoever implements [`SmsProvider`]; it takes a [`Message`] and gives
+//! a [`Receipt`] or a [`SendError`]. The error answers the question on which everything else stands: was the
+//! message certainly not sent ([`Acceptance::NotAccepted`]), or may it have gone out
+//! ([`Acceptance::Unknown`])?
+//!
+//! The onboarding flow speaks to Microsoft Graph through [`Graph`] and [`TapIssuer`]; delivery reports come
+//! in through a [`ReportParser`].
+
+mod callout;
+mod error;
+mod graph;
+mod guid;
+mod health;
+mod message;
+mod outcomes;
+mod phone;
+mod profile;
+mod provider;
+mod receipt;
+mod reference;
+mod report;
+mod sender;
+mod split;
+mod tap;
+mod text;
+mod user;
+mod words;
+
+/// Re-exported so that a provider outside this workspace is written with the version that the traits were.
+pub use async_trait::async_trait;
+pub use postduif_text::{Count, Encoding};
+
+pub use callout::{Callback, Callout, Reason, Stage, Verdict};
+pub use error::{Acceptance, ConfigError, ErrorKind, SendError};
+pub use graph::{Graph, GraphError, GraphErrorKind, TapIssuer};
+pub use guid::{FlowId, Guid, UserId};
+pub use health::Health;
+pub use message::Message;
+pub use outcomes::Outcomes;
+pub use phone::{PhoneNumber, PhoneNumberError, PhoneNumberErrorKind};
+pub use profile::{Problem, Profile, TextLimit};
+pub use provider::SmsProvider;
+pub use receipt::{Attempt, Price, Receipt};
+pub use reference::Reference;
+pub use report::{
+    Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind, ReportParser,
+    ReportRequest,
+};
+pub use sender::{Sender, SenderError, SenderKind};
+pub use split::split;
+pub use tap::{TapId, TapInfo, TapRequest, TemporaryAccessPass};
+pub use text::{Text, TextError};
+pub use user::{Manager, Roles, User, UserKind};
+pub use words::ParseError;

@@ -1,0 +1,171 @@
+use std::{fmt, str::FromStr};
+
+use crate::{ParseError, words::serde_as_text};
+
+/// A GUID: what Microsoft names users, workflows and executions with.
+///
+/// Only what parses as one may enter a path. Read without regard to case, written in lower case with
+/// hyphens.
+///
+/// ```
+/// use postduif_core::Guid;
+///
+/// let guid: Guid = "5E2F9D1C-0b7a-4a63-8f3d-9c1e2b7a6d43".parse()?;
+/// assert_eq!(guid.to_string(), "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43");
+/// assert!("../users".parse::<Guid>().is_err());
+/// # Ok::<(), postduif_core::ParseError>(())
+/// ```
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Guid(u128);
+
+impl Guid {
+    /// A random GUID (RFC 9562, version 4).
+    ///
+    /// # Panics
+    ///
+    /// When the operating system has no random bytes to give, as std's hash maps do.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        Self(u128::from_be_bytes(bytes))
+    }
+
+    /// The 32 digits without hyphens.
+    pub(crate) fn simple(self) -> String {
+        format!("{:032x}", self.0)
+    }
+}
+
+impl FromStr for Guid {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const NOT_A_GUID: ParseError = ParseError::new("a GUID");
+        let bytes = text.as_bytes();
+        if bytes.len() != 36 {
+            return Err(NOT_A_GUID);
+        }
+        let mut value = 0;
+        for (place, &byte) in bytes.iter().enumerate() {
+            match (place, byte) {
+                (8 | 13 | 18 | 23, b'-') => {}
+                (8 | 13 | 18 | 23, _) => return Err(NOT_A_GUID),
+                _ => {
+                    let digit = char::from(byte).to_digit(16).ok_or(NOT_A_GUID)?;
+                    value = value << 4 | u128::from(digit);
+                }
+            }
+        }
+        Ok(Self(value))
+    }
+}
+
+impl fmt::Display for Guid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.simple();
+        let [a, b, c, d, e] = [
+            &digits[..8],
+            &digits[8..12],
+            &digits[12..16],
+            &digits[16..20],
+            &digits[20..],
+        ];
+        write!(f, "{a}-{b}-{c}-{d}-{e}")
+    }
+}
+
+impl fmt::Debug for Guid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+serde_as_text!(Guid);
+
+/// Declares a GUID that names one kind of thing, so that a user cannot stand where a flow is meant.
+macro_rules! guid_id {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $name(Guid);
+
+        impl $name {
+            /// The GUID itself.
+            #[must_use]
+            pub const fn guid(self) -> Guid {
+                self.0
+            }
+        }
+
+        impl From<Guid> for $name {
+            fn from(guid: Guid) -> Self {
+                Self(guid)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        serde_as_text!($name);
+    };
+}
+
+guid_id! {
+    /// The object id of a user in the directory.
+    UserId
+}
+
+guid_id! {
+    /// One execution of the onboarding flow, as Entra names it: `taskProcessingResult.id` of a lifecycle
+    /// workflow, `CustomExtensionStageInstanceId` of an access package. A call-out that comes twice carries
+    /// the same one.
+    FlowId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_display_writes_parses_back() {
+        let guid = Guid::random();
+        assert_eq!(guid.to_string().parse::<Guid>().unwrap(), guid);
+        assert_eq!(guid.to_string().as_bytes()[14], b'4');
+    }
+
+    #[test]
+    fn nothing_but_a_guid_is_a_guid() {
+        for text in [
+            "",
+            "5e2f9d1c0b7a4a638f3d9c1e2b7a6d43",
+            "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d4",
+            "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43 ",
+            "5e2f9d1c-0b7a-4a63-8f3d_9c1e2b7a6d43",
+            "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d4g",
+            "{e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43",
+            "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6é4",
+        ] {
+            assert!(text.parse::<Guid>().is_err(), "{text:?}");
+        }
+    }
+}

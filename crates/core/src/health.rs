@@ -1,0 +1,48 @@
+use crate::Price;
+
+/// What [`check`](crate::SmsProvider::check) learned without sending anything.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Health {
+    verified: bool,
+    balance: Option<Price>,
+}
+
+impl Health {
+    /// The vendor accepted the credentials.
+    #[must_use]
+    pub const fn good() -> Self {
+        Self {
+            verified: true,
+            balance: None,
+        }
+    }
+
+    /// The vendor has no call that would tell without sending.
+    #[must_use]
+    pub const fn cannot_tell() -> Self {
+        Self {
+            verified: false,
+            balance: None,
+        }
+    }
+
+    /// What is left on the account.
+    #[must_use]
+    pub const fn with_balance(mut self, balance: Price) -> Self {
+        self.balance = Some(balance);
+        self
+    }
+
+    /// Whether the credentials are known to be good; false means that the vendor cannot tell. Refused
+    /// credentials are an error of `check`, never a health.
+    #[must_use]
+    pub const fn is_verified(&self) -> bool {
+        self.verified
+    }
+
+    /// What is left on the account, where the vendor tells.
+    #[must_use]
+    pub const fn balance(&self) -> Option<Price> {
+        self.balance
+    }
+}

@@ -1,0 +1,291 @@
+use std::{borrow::Cow, fmt};
+
+use chrono::{DateTime, Utc};
+
+use crate::{PhoneNumber, Price, Reference, words::words};
+
+words! {
+    /// How far a text has come, in one vocabulary for every vendor.
+    #[non_exhaustive]
+    pub enum DeliveryStatus("a delivery status") {
+        /// It waits: the phone is off, or out of reach.
+        Buffered = "buffered",
+        /// The phone has it.
+        Delivered = "delivered",
+        /// Its validity period ended first.
+        Expired = "expired",
+        /// The network gave up.
+        Failed = "failed",
+        /// A network or vendor would not carry it.
+        Rejected = "rejected",
+        /// It is on its way.
+        Sent = "sent",
+        /// The vendor says something that we do not know. Never a failure.
+        Unknown = "unknown",
+    }
+}
+
+impl DeliveryStatus {
+    /// Whether no other status comes after it.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Delivered | Self::Expired | Self::Failed | Self::Rejected
+        )
+    }
+}
+
+/// What a vendor says of a text after it took it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DeliveryReport {
+    /// Who says it, by its profile's name.
+    pub provider: Cow<'static, str>,
+    /// Our key of the message. Match on this, never on the number.
+    pub reference: Option<Reference>,
+    /// The vendor's id of the message.
+    pub id: Option<String>,
+    /// Whom the text was for.
+    pub recipient: Option<PhoneNumber>,
+    /// How far it has come.
+    pub status: DeliveryStatus,
+    /// The vendor's own code.
+    pub code: Option<String>,
+    /// When it came so far.
+    pub at: Option<DateTime<Utc>>,
+    /// What it cost.
+    pub price: Option<Price>,
+}
+
+impl DeliveryReport {
+    /// A report that tells a status and nothing else.
+    #[must_use]
+    pub fn new(provider: impl Into<Cow<'static, str>>, status: DeliveryStatus) -> Self {
+        Self {
+            provider: provider.into(),
+            reference: None,
+            id: None,
+            recipient: None,
+            status,
+            code: None,
+            at: None,
+            price: None,
+        }
+    }
+}
+
+/// Reads a vendor's delivery reports, and believes only what is proven to be the vendor's.
+///
+/// A parser is always built with its secret: there is no way to make one that does not verify.
+///
+/// # Contract
+///
+/// `parse` verifies first, on the raw bytes, compares in constant time, and fixes the algorithm itself.
+/// It never panics. A status it does not know is a report with status unknown, never an error.
+pub trait ReportParser: fmt::Debug + Send + Sync + 'static {
+    /// What the vendor's signature proves.
+    fn authenticity(&self) -> Authenticity;
+
+    /// Verifies a request and reads its reports. `now` decides whether a signature is too old.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReportError`]; nothing of a refused request may be used.
+    fn parse(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryReport>, ReportError>;
+}
+
+const _: fn(&dyn ReportParser) = |_| {};
+
+words! {
+    /// What a vendor's signature on its reports proves.
+    #[expect(clippy::exhaustive_enums, reason = "a route must decide on each of them")]
+    pub enum Authenticity("an authenticity") {
+        /// The signature covers the body and neither URL nor time: mount it behind a secret of your own.
+        BodyOnly = "body_only",
+        /// The signature covers what is read.
+        Signed = "signed",
+        /// The vendor does not sign: mount it behind a secret of your own, which is then all the proof
+        /// there is.
+        Unsigned = "unsigned",
+    }
+}
+
+/// A request as it arrived, borrowed from whatever server took it.
+#[derive(Clone, Copy)]
+pub struct ReportRequest<'a> {
+    method: &'a str,
+    url: &'a str,
+    headers: &'a [(&'a str, &'a [u8])],
+    body: &'a [u8],
+}
+
+impl<'a> ReportRequest<'a> {
+    /// `url` is the absolute URL as the vendor called it: the configured public origin with the path and
+    /// query as received. `body` is the raw body.
+    #[must_use]
+    pub const fn new(
+        method: &'a str,
+        url: &'a str,
+        headers: &'a [(&'a str, &'a [u8])],
+        body: &'a [u8],
+    ) -> Self {
+        Self {
+            method,
+            url,
+            headers,
+            body,
+        }
+    }
+
+    /// The method, in upper case as received.
+    #[must_use]
+    pub const fn method(&self) -> &'a str {
+        self.method
+    }
+
+    /// The absolute URL as the vendor called it.
+    #[must_use]
+    pub const fn url(&self) -> &'a str {
+        self.url
+    }
+
+    /// The raw body.
+    #[must_use]
+    pub const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// The value of a header, whatever its case.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::malformed`] where it stands there twice, or is not text: a signature must not be
+    /// picked from several.
+    pub fn header(&self, name: &str) -> Result<Option<&'a str>, ReportError> {
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some((_, value)), None) => str::from_utf8(value)
+                .map(Some)
+                .map_err(|_| ReportError::malformed("a header is not text")),
+            (Some(_), Some(_)) => Err(ReportError::malformed("a header stands there twice")),
+        }
+    }
+}
+
+impl fmt::Debug for ReportRequest<'_> {
+    /// Neither URL, headers nor body: they hold secrets, numbers and texts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReportRequest")
+            .field("method", &self.method)
+            .field("body_length", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+words! {
+    /// Why a request is not believed.
+    #[non_exhaustive]
+    pub enum ReportErrorKind("a kind of report error") {
+        /// A signature or a secret that is not right.
+        Forged = "forged",
+        /// Believable, but not in a form that we can read.
+        Malformed = "malformed",
+        /// A signature from outside the time window.
+        Stale = "stale",
+        /// No signature, or no secret, at all.
+        Unsigned = "unsigned",
+    }
+}
+
+/// A request that is no believable report.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ReportError {
+    kind: ReportErrorKind,
+    message: &'static str,
+}
+
+impl ReportError {
+    /// A signature or a secret that is not right.
+    #[must_use]
+    pub const fn forged(message: &'static str) -> Self {
+        Self {
+            kind: ReportErrorKind::Forged,
+            message,
+        }
+    }
+
+    /// Not in a form that we can read.
+    #[must_use]
+    pub const fn malformed(message: &'static str) -> Self {
+        Self {
+            kind: ReportErrorKind::Malformed,
+            message,
+        }
+    }
+
+    /// Signed outside the time window.
+    #[must_use]
+    pub const fn stale(message: &'static str) -> Self {
+        Self {
+            kind: ReportErrorKind::Stale,
+            message,
+        }
+    }
+
+    /// Without the signature or secret that it needs.
+    #[must_use]
+    pub const fn unsigned(message: &'static str) -> Self {
+        Self {
+            kind: ReportErrorKind::Unsigned,
+            message,
+        }
+    }
+
+    /// Why it is not believed.
+    #[must_use]
+    pub const fn kind(self) -> ReportErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for ReportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message)
+    }
+}
+
+impl std::error::Error for ReportError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doubled_header_is_refused_and_case_does_not_count() {
+        let headers: [(&str, &[u8]); 3] = [("X-Sig", b"1"), ("x-twice", b"1"), ("X-Twice", b"1")];
+        let request = ReportRequest::new("POST", "https://example.test/", &headers, b"");
+        assert_eq!(request.header("x-sig").unwrap(), Some("1"));
+        assert_eq!(request.header("x-none").unwrap(), None);
+        assert_eq!(
+            request.header("x-twice").unwrap_err().kind(),
+            ReportErrorKind::Malformed
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_content() {
+        let headers: [(&str, &[u8]); 1] = [("authorization", b"secret")];
+        let request =
+            ReportRequest::new("POST", "https://example.test/secret", &headers, b"secret");
+        assert!(!format!("{request:?}").contains("secret"));
+    }
+}

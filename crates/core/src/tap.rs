@@ -1,0 +1,200 @@
+use std::{fmt, str::FromStr, time::Duration};
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::{ParseError, words::serde_as_text};
+
+/// Graph's id of a pass: a name for it, no secret.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct TapId(Box<str>);
+
+impl TapId {
+    /// The id as Graph wrote it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TapId {
+    type Err = ParseError;
+
+    /// 1 to 128 letters, digits, hyphens and underscores: it becomes a segment of a path.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if (1..=128).contains(&text.len()) && text.bytes().all(plain) {
+            Ok(Self(text.into()))
+        } else {
+            Err(ParseError::new("the id of a pass"))
+        }
+    }
+}
+
+impl fmt::Display for TapId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+serde_as_text!(TapId);
+
+/// What pass to ask for. Whatever is left out, the tenant's policy decides.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TapRequest {
+    /// How long it lives, in whole minutes; 10 to 43,200, and inside the policy's bounds. None: as the
+    /// policy says.
+    pub lifetime: Option<Duration>,
+    /// Whether it works once only. Where the policy demands that, false is refused.
+    pub one_time: Option<bool>,
+}
+
+impl TapRequest {
+    /// A pass that works once and lives as long as the policy says.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            lifetime: None,
+            one_time: Some(true),
+        }
+    }
+
+    /// Asks for this lifetime, in whole minutes.
+    #[must_use]
+    pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Asks for a pass that works once, for one that works until it ends, or (none) for what the policy
+    /// says.
+    #[must_use]
+    pub const fn with_one_time(mut self, one_time: Option<bool>) -> Self {
+        self.one_time = one_time;
+        self
+    }
+}
+
+impl Default for TapRequest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What Graph tells about a pass after it was issued: everything but the pass.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TapInfo {
+    /// Graph's id of it.
+    pub id: TapId,
+    /// From when it works, by Graph's clock.
+    pub start: DateTime<Utc>,
+    /// How long it lives.
+    pub lifetime: Duration,
+    /// Whether it works once only.
+    pub one_time: bool,
+    /// Whether it can be used now.
+    pub usable: bool,
+    /// Whether it is to become usable by itself, at its start.
+    pub not_yet_valid: bool,
+}
+
+impl TapInfo {
+    /// A usable pass that works once.
+    #[must_use]
+    pub const fn new(id: TapId, start: DateTime<Utc>, lifetime: Duration) -> Self {
+        Self {
+            id,
+            start,
+            lifetime,
+            one_time: true,
+            usable: true,
+            not_yet_valid: false,
+        }
+    }
+
+    /// Until when it works: start and lifetime of Graph's answer, never our own clock.
+    #[must_use]
+    pub fn valid_until(&self) -> DateTime<Utc> {
+        chrono::TimeDelta::from_std(self.lifetime)
+            .ok()
+            .and_then(|lifetime| self.start.checked_add_signed(lifetime))
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// Whether somebody who knows the pass can sign in with it, now or from its start on.
+    #[must_use]
+    pub const fn opens(&self) -> bool {
+        self.usable || self.not_yet_valid
+    }
+}
+
+/// A Temporary Access Pass: what Graph tells once, and never again.
+///
+/// Not `Clone`: it is issued, put into one text and forgotten. `Debug` does not show it, and its memory is
+/// zeroed on drop.
+#[derive(Debug)]
+pub struct TemporaryAccessPass {
+    info: TapInfo,
+    secret: SecretString,
+}
+
+impl TemporaryAccessPass {
+    /// A pass with its secret, as just issued.
+    #[must_use]
+    pub const fn new(info: TapInfo, secret: SecretString) -> Self {
+        Self { info, secret }
+    }
+
+    /// All but the secret.
+    #[must_use]
+    pub const fn info(&self) -> &TapInfo {
+        &self.info
+    }
+
+    /// The pass itself, for the text.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        self.secret.expose_secret()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info() -> TapInfo {
+        let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        TapInfo::new(
+            "c6a1f0d2".parse().unwrap(),
+            start,
+            Duration::from_secs(3600),
+        )
+    }
+
+    #[test]
+    fn a_pass_ends_at_start_plus_lifetime() {
+        assert_eq!(info().valid_until().timestamp(), 1_800_003_600);
+        let endless = TapInfo {
+            lifetime: Duration::MAX,
+            ..info()
+        };
+        assert_eq!(endless.valid_until(), DateTime::<Utc>::MAX_UTC);
+    }
+
+    #[test]
+    fn debug_does_not_show_the_secret() {
+        let pass = TemporaryAccessPass::new(info(), SecretString::from("X7k+q2Rm"));
+        assert!(!format!("{pass:?}{pass:#?}").contains("X7k"));
+        assert_eq!(pass.secret(), "X7k+q2Rm");
+    }
+
+    #[test]
+    fn an_id_that_would_leave_its_path_segment_is_none() {
+        for text in ["", "..", "a/b", "a%2fb", "a b", &"x".repeat(129)] {
+            assert!(text.parse::<TapId>().is_err(), "{text:?}");
+        }
+    }
+}
