@@ -1,0 +1,80 @@
+//! Where a text is cut into parts.
+
+use core::iter::FusedIterator;
+
+use crate::{Count, Encoding, count::CHUNK};
+
+/// Gives the pieces of a text that travel in a part each, in order.
+///
+/// Joined they are the text; there are as many as [`Count::parts`] says (one, empty, for the empty
+/// text); none is longer than [`Count::per_part`] units, and no character is cut, so each is as full
+/// as it can be. The encoding is that of the whole text: a piece by itself might be cheaper.
+///
+/// What a reader sees as one character but is written as several, such as a flag or a letter with a
+/// combining accent, may be cut between those: the phone shows the parts joined.
+///
+/// ```
+/// use postduif_text::{Count, parts};
+///
+/// // 161 septets. The brackets at 153 and 154 are one character: it moves to the second part.
+/// let text = format!("{}[{}", "a".repeat(152), "b".repeat(7));
+/// let pieces: Vec<_> = parts(&text).collect();
+/// assert_eq!(pieces, ["a".repeat(152).as_str(), "[bbbbbbb"]);
+/// assert_eq!(pieces.len(), Count::of(&text).parts());
+/// assert_eq!(pieces.concat(), text);
+/// ```
+pub fn parts(text: &str) -> impl ExactSizeIterator<Item = &str> + FusedIterator + Clone {
+    let count = Count::of(text);
+    Parts {
+        rest: text,
+        remaining: count.parts(),
+        encoding: count.encoding(),
+        per_part: count.per_part(),
+    }
+}
+
+/// Takes as much of the start of a text as `limit` units hold without cutting a pair: its length in
+/// bytes, and in units.
+pub(crate) fn fill(text: &str, encoding: Encoding, limit: usize) -> (usize, usize) {
+    let (mut at, mut filled) = (0, 0);
+    // In strides while they fit, then byte by byte. The bytes after a character's first are free, so
+    // the edge falls before a first byte, or at the end.
+    for stride in [CHUNK, 1] {
+        while let Some(bytes) = text.as_bytes().get(at..at + stride) {
+            let units = encoding.units(bytes);
+            if filled + units > limit {
+                break;
+            }
+            (at, filled) = (at + stride, filled + units);
+        }
+    }
+    (at, filled)
+}
+
+#[derive(Clone)]
+struct Parts<'a> {
+    rest: &'a str,
+    remaining: usize,
+    encoding: Encoding,
+    per_part: usize,
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.remaining = self.remaining.checked_sub(1)?;
+        let (at, _) = fill(self.rest, self.encoding, self.per_part);
+        let (piece, rest) = self.rest.split_at(at);
+        self.rest = rest;
+        Some(piece)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.remaining, Some(self.remaining))
+    }
+}
+
+impl ExactSizeIterator for Parts<'_> {}
+
+impl FusedIterator for Parts<'_> {}
