@@ -1,0 +1,212 @@
+use std::{borrow::Cow, fmt, time::Duration};
+
+use chrono::{DateTime, Utc};
+use postduif_core::{ErrorKind, SendError};
+use reqwest::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde::de::DeserializeOwned;
+
+use crate::failure::Failure;
+
+/// The longest wait that a server's hint is believed for.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An answer: its status, its headers, and its body as far as it came.
+pub struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Result<Vec<u8>, Failure>,
+}
+
+impl Answer {
+    pub(crate) async fn read(mut response: reqwest::Response, limit: usize) -> Self {
+        let (status, headers) = (
+            response.status().as_u16(),
+            std::mem::take(response.headers_mut()),
+        );
+        let mut body = Vec::new();
+        let body = loop {
+            match response.chunk().await {
+                Ok(None) => break Ok(body),
+                Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
+                    break Err(Failure::after(
+                        ErrorKind::Protocol,
+                        "the answer is longer than any real one",
+                    ));
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Err(error) => break Err(Failure::from_reqwest(error)),
+            }
+        };
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// The status code.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the status is 200 to 299.
+    #[must_use]
+    pub const fn is_success(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
+
+    /// The first value of a header, where it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body, or how reading it ended.
+    ///
+    /// # Errors
+    ///
+    /// Unknown, where the body did not come whole, in time, or within its limit.
+    pub fn body(&self) -> Result<&[u8], SendError> {
+        self.body
+            .as_deref()
+            .map_err(|failure| failure.clone().into_send_error())
+    }
+
+    /// The body read as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Unknown, where there is no whole body or it is not JSON of this shape.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, SendError> {
+        // The cause is left out: it may quote the body.
+        serde_json::from_slice(self.body()?).map_err(|_| {
+            SendError::unknown(
+                ErrorKind::Protocol,
+                "the answer is not in the vendor's form",
+            )
+        })
+    }
+
+    /// How long the server asks to wait: `Retry-After` as seconds, decimals included, or as a date.
+    /// At most a day.
+    #[must_use]
+    pub fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        let wait = match value.parse::<f64>() {
+            Ok(seconds) if seconds.is_nan() => return None,
+            Ok(seconds) => {
+                Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST_WAIT.as_secs_f64())).ok()?
+            }
+            Err(_) => (DateTime::parse_from_rfc2822(value).ok()?.to_utc() - now)
+                .to_std()
+                .unwrap_or_default(),
+        };
+        Some(wait.min(LONGEST_WAIT))
+    }
+
+    /// What this answer proves, where it is no acceptance.
+    ///
+    /// `refusal` is what the vendor itself said, in its own error shape: none where the body is anybody
+    /// else's. Without it only a few statuses prove that nobody read the message; every other answer
+    /// leaves it in doubt, because proxies and filters replace answers after the vendor has the text.
+    #[must_use]
+    pub fn refused(&self, refusal: Option<Refusal>) -> SendError {
+        let said = |refusal: Refusal, otherwise: fn(ErrorKind, Cow<'static, str>) -> SendError| {
+            let mut error = otherwise(refusal.kind, refusal.message);
+            if let Some(code) = refusal.code {
+                error = error.with_code(code);
+            }
+            match refusal
+                .retry_after
+                .or_else(|| self.retry_after(std::time::SystemTime::now().into()))
+            {
+                Some(wait) if refusal.kind == ErrorKind::Throttled => {
+                    error.with_retry_after(wait.min(LONGEST_WAIT))
+                }
+                _ => error,
+            }
+        };
+        match (self.status, refusal) {
+            (300..=399, _) => {
+                SendError::unknown(ErrorKind::Protocol, "a redirect, which is never followed")
+            }
+            (500.., Some(refusal)) if !refusal.at_any_status => said(
+                Refusal {
+                    kind: ErrorKind::Unavailable,
+                    ..refusal
+                },
+                SendError::unknown,
+            ),
+            (_, Some(refusal)) => said(refusal, SendError::not_accepted),
+            (429, None) => said(
+                Refusal::new(ErrorKind::Throttled, "too many calls"),
+                SendError::not_accepted,
+            ),
+            (401, None) if self.headers.contains_key(WWW_AUTHENTICATE) => {
+                SendError::not_accepted(ErrorKind::Unauthorized, "the credentials were refused")
+            }
+            (404 | 405 | 411 | 413 | 414 | 415 | 431, None) => SendError::not_accepted(
+                ErrorKind::Misconfigured,
+                "nothing takes this request at the configured address",
+            ),
+            (500.., None) => SendError::unknown(ErrorKind::Unavailable, "the server failed"),
+            (_, None) => match self.body() {
+                Ok(_) => SendError::unknown(ErrorKind::Protocol, "the answer is not the vendor's"),
+                Err(broken) => broken,
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a vendor said in its own error shape: a proof that it did not take the message.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Refusal {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    code: Option<Cow<'static, str>>,
+    retry_after: Option<Duration>,
+    at_any_status: bool,
+}
+
+impl Refusal {
+    /// The kind by the vendor's table, and our own words for it. Never the vendor's words: they may
+    /// repeat the text.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            code: None,
+            retry_after: None,
+            at_any_status: false,
+        }
+    }
+
+    /// The vendor's code, from the provider's own table, or checked for an
+    /// [echo](postduif_core::Message::echoes).
+    pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// How long the vendor asks to wait, where its answer says so elsewhere than in `Retry-After`.
+    pub const fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The code itself says that nothing was done, so that it proves this from status 500 up too.
+    pub const fn at_any_status(mut self) -> Self {
+        self.at_any_status = true;
+        self
+    }
+}

@@ -1,0 +1,149 @@
+use std::{fmt, net::IpAddr};
+
+use postduif_core::ConfigError;
+use url::{Host, Url};
+
+/// The one host that a credential is meant for: https, or plain http on loopback.
+///
+/// ```
+/// use postduif_http::BaseUrl;
+///
+/// assert!(BaseUrl::parse("https://api.example.test/prefix").is_ok());
+/// assert!(BaseUrl::parse("http://127.0.0.1:8160/kpn").is_ok());
+/// assert!(BaseUrl::parse("http://api.example.test").is_err());
+/// ```
+#[derive(Clone, Eq, PartialEq)]
+pub struct BaseUrl(Url);
+
+impl BaseUrl {
+    /// Reads an address: scheme, host, port and a path under which everything lies.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no such address, is plain http to another machine, or holds credentials, a query or a
+    /// fragment.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        // The cause and the text are left out: people paste secrets into addresses.
+        let url =
+            Url::parse(text).map_err(|_| ConfigError::new("the base address is not a URL"))?;
+        let loopback = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => IpAddr::from(ip).to_canonical().is_loopback(),
+            None => return Err(ConfigError::new("the base address has no host")),
+        };
+        match url.scheme() {
+            "https" => {}
+            "http" if loopback => {}
+            "http" => {
+                return Err(ConfigError::new(
+                    "plain http is allowed on loopback only: write https",
+                ));
+            }
+            _ => {
+                return Err(ConfigError::new(
+                    "the base address must start with https://",
+                ));
+            }
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(ConfigError::new(
+                "the base address holds credentials; give them as settings",
+            ));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(ConfigError::new(
+                "the base address holds a query or a fragment",
+            ));
+        }
+        Ok(Self(url))
+    }
+
+    /// The address without a slash at its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str().trim_end_matches('/')
+    }
+
+    pub(crate) fn join(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(&format!(
+            "{}/{}",
+            self.0.path().trim_end_matches('/'),
+            path.trim_start_matches('/')
+        ));
+        url
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.host_str().unwrap_or_default().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vendors_path_follows_the_prefix() {
+        for (base, expected) in [
+            ("https://a.test", "https://a.test/x/y"),
+            ("https://a.test/", "https://a.test/x/y"),
+            ("https://a.test/p", "https://a.test/p/x/y"),
+            ("http://[::1]:80/p/", "http://[::1]/p/x/y"),
+        ] {
+            assert_eq!(
+                BaseUrl::parse(base).unwrap().join("/x/y").as_str(),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_cannot_leave_the_host() {
+        let base = BaseUrl::parse("https://a.test/p").unwrap();
+        for path in [
+            "//evil.test/x",
+            "@evil.test",
+            "https://evil.test/",
+            "\\\\evil.test\\x",
+            "?q#f",
+        ] {
+            let url = base.join(path);
+            assert_eq!(
+                (url.host_str(), url.query(), url.fragment()),
+                (Some("a.test"), None, None),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_https_or_loopback_and_nothing_secret() {
+        for text in [
+            "http://a.test",
+            "http://127.0.0.1.a.test",
+            "http://localhost.a.test",
+            "http://10.0.0.1",
+            "ftp://a.test",
+            "a.test",
+            "https://u:p@a.test",
+            "https://a.test?key=1",
+            "https://a.test#f",
+            "https://",
+        ] {
+            let error = BaseUrl::parse(text).unwrap_err();
+            assert!(!error.to_string().contains("u:p"), "{error}");
+        }
+        for text in [
+            "http://localhost:1",
+            "http://127.9.9.9",
+            "http://[::1]",
+            "http://[::ffff:127.0.0.1]",
+        ] {
+            assert!(BaseUrl::parse(text).is_ok(), "{text}");
+        }
+    }
+}

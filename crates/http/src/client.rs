@@ -1,0 +1,263 @@
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+use postduif_core::{ConfigError, SendError};
+use reqwest::{Proxy, Url, redirect};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+use rustls_platform_verifier::Verifier;
+
+use crate::{Answer, Request, failure::Failure};
+
+/// An HTTP client that keeps what it is trusted with.
+///
+/// Cheap to clone; clones share one pool of connections. Whatever it was built from, it follows no
+/// redirect, repeats nothing by itself, sends no referer, writes no connection log, goes through a proxy
+/// only where told to, has a deadline for everything, and reads at most so much of an answer as the
+/// request allows.
+#[derive(Clone)]
+pub struct Client(reqwest::Client);
+
+impl Client {
+    /// A client with the defaults of [`ClientBuilder`].
+    ///
+    /// # Errors
+    ///
+    /// Where the platform's TLS cannot be set up.
+    pub fn new() -> Result<Self, ConfigError> {
+        Self::builder().build()
+    }
+
+    /// Settings for a client, none of them tied to the HTTP library beneath.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// Takes a builder of the library beneath, for everything that ours has no setting for, and locks it.
+    ///
+    /// This door moves with reqwest's version. TLS stays as the builder has it. The deadlines and locks
+    /// of [`Client`] replace the builder's own. Cookies cannot be shut off here: leave reqwest's feature
+    /// `cookies` off, or a builder without a store.
+    ///
+    /// # Errors
+    ///
+    /// Where no process-wide crypto provider is installed: such a builder would panic when it is built,
+    /// and cannot be asked whether it brings its own.
+    pub fn from_reqwest(builder: reqwest::ClientBuilder) -> Result<Self, ConfigError> {
+        if CryptoProvider::get_default().is_none() {
+            return Err(ConfigError::new(
+                "a reqwest builder needs a process-wide crypto provider: call \
+                 rustls::crypto::ring::default_provider().install_default() at the start of the program, \
+                 or use Client::builder()",
+            ));
+        }
+        let Limits { connect, total } = Limits::DEFAULT;
+        lock(builder, connect, total)
+    }
+
+    /// Makes the request and reads its answer.
+    ///
+    /// # Errors
+    ///
+    /// Where no answer came. Only a failure to reach the server at all (name look-up, connection, TLS) is
+    /// not accepted; from the moment the request may have been written, all is unknown.
+    pub async fn send(&self, request: Request) -> Result<Answer, SendError> {
+        self.attempt(request)
+            .await
+            .map_err(Failure::into_send_error)
+    }
+
+    pub(crate) async fn attempt(&self, request: Request) -> Result<Answer, Failure> {
+        let limit = request.answer_limit();
+        let response = self
+            .0
+            .execute(request.into_reqwest()?)
+            .await
+            .map_err(Failure::from_reqwest)?;
+        Ok(Answer::read(response, limit).await)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// Settings for a [`Client`].
+///
+/// ```
+/// use std::time::Duration;
+/// use postduif_http::Client;
+///
+/// let client = Client::builder()
+///     .with_timeout(Duration::from_secs(20))
+///     .with_user_agent("contoso-onboarding/1.0")
+///     .build()?;
+/// # Ok::<(), postduif_core::ConfigError>(())
+/// ```
+#[must_use]
+pub struct ClientBuilder {
+    limits: Limits,
+    user_agent: String,
+    proxy: Option<String>,
+    roots: Vec<Vec<u8>>,
+    resolve: Vec<(String, SocketAddr)>,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    connect: Duration,
+    total: Duration,
+}
+
+impl Limits {
+    const DEFAULT: Self = Self {
+        connect: Duration::from_secs(5),
+        total: Duration::from_secs(30),
+    };
+}
+
+impl ClientBuilder {
+    fn new() -> Self {
+        Self {
+            limits: Limits::DEFAULT,
+            user_agent: concat!("postduif/", env!("CARGO_PKG_VERSION")).into(),
+            proxy: None,
+            roots: Vec::new(),
+            resolve: Vec::new(),
+        }
+    }
+
+    /// How long name look-up, connection and TLS may take together; 5 seconds unless set. Less than the
+    /// total, since only a failure in this phase proves that nothing was sent.
+    pub const fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.connect = timeout;
+        self
+    }
+
+    /// How long a request may take in all, its answer included; 30 seconds unless set.
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.total = timeout;
+        self
+    }
+
+    /// What the client calls itself; `postduif/` and the version unless set.
+    pub fn with_user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// Sends everything through this proxy (`http://[user:secret@]host:port`). The environment's proxy
+    /// variables are not read: they would be given credentials that were not meant for them.
+    pub fn with_proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// Trusts these certificates (PEM, one or more) beside the system's own.
+    pub fn with_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(pem.into());
+        self
+    }
+
+    /// Reaches `host` at this address, without a name look-up.
+    pub fn with_resolve(mut self, host: impl Into<String>, address: SocketAddr) -> Self {
+        self.resolve.push((host.into(), address));
+        self
+    }
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    ///
+    /// Where a certificate, the proxy or the user agent cannot be read, or the deadlines contradict each
+    /// other.
+    pub fn build(self) -> Result<Client, ConfigError> {
+        let Limits { connect, total } = self.limits;
+        if connect.is_zero() || connect >= total {
+            return Err(ConfigError::new(
+                "the connect time-out must be above zero and below the total time-out",
+            ));
+        }
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(&self.roots)?)
+            .user_agent(self.user_agent);
+        if let Some(proxy) = self.proxy {
+            // The cause is left out: it may show the URL, and with it the proxy's password.
+            let proxy =
+                Proxy::all(proxy).map_err(|_| ConfigError::new("the proxy is not a URL"))?;
+            builder = builder.proxy(proxy);
+        }
+        for (host, address) in self.resolve {
+            builder = builder.resolve(&host, address);
+        }
+        lock(builder, connect, total)
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("connect_timeout", &self.limits.connect)
+            .field("timeout", &self.limits.total)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What no caller's setting may undo.
+fn lock(
+    builder: reqwest::ClientBuilder,
+    connect: Duration,
+    total: Duration,
+) -> Result<Client, ConfigError> {
+    let client = builder
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connection_verbose(false)
+        // Any proxy at all keeps the environment's away. `no_proxy()` would clear the caller's own.
+        .proxy(Proxy::custom(|_| None::<Url>))
+        .connect_timeout(connect)
+        .timeout(total)
+        .build()
+        .map_err(|error| {
+            ConfigError::new("the HTTP client cannot be built").with_source(error.without_url())
+        })?;
+    Ok(Client(client))
+}
+
+/// ring, named here and nowhere installed: the process-wide provider belongs to the program.
+fn tls(roots: &[Vec<u8>]) -> Result<ClientConfig, ConfigError> {
+    let provider = Arc::new(ring::default_provider());
+    let mut extra: Vec<CertificateDer<'static>> = Vec::new();
+    for pem in roots {
+        let before = extra.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            extra.push(certificate.map_err(|_| ConfigError::new("a root certificate is not PEM"))?);
+        }
+        if extra.len() == before {
+            return Err(ConfigError::new(
+                "a root certificate file holds no certificate",
+            ));
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConfigError::new("TLS cannot be set up").with_source(error))?;
+    let config = match Verifier::new_with_extra_roots(extra.clone(), provider) {
+        Ok(verifier) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier)),
+        // A machine without any certificates can still reach loopback, and says at the handshake what it
+        // lacks.
+        Err(_) => {
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(extra);
+            builder.with_root_certificates(store)
+        }
+    };
+    Ok(config.with_no_client_auth())
+}

@@ -1,0 +1,214 @@
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use postduif_core::{ErrorKind, SendError};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+
+use crate::{Answer, BaseUrl, Client, Refusal, Request, Token, TokenSource};
+
+/// The life of a token whose answer does not say how long it lives.
+const ASSUMED_LIFE: Duration = Duration::from_secs(3000);
+
+/// OAuth 2.0 client credentials (RFC 6749, 4.4): what KPN and Microsoft Entra both ask for.
+pub struct ClientCredentials {
+    client: Client,
+    base: BaseUrl,
+    path: String,
+    id: SecretString,
+    secret: SecretString,
+    style: TokenStyle,
+    query: Vec<(&'static str, &'static str)>,
+    form: Vec<(&'static str, String)>,
+    refusal: fn(&Answer) -> Option<Refusal>,
+}
+
+/// How the credentials travel to the token endpoint.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "RFC 6749, section 2.3.1, knows these two"
+)]
+pub enum TokenStyle {
+    /// `Authorization: Basic`.
+    Basic,
+    /// `client_id` and `client_secret` in the form.
+    #[default]
+    Form,
+}
+
+impl ClientCredentials {
+    /// Asks for tokens at `path` below `base`.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        base: BaseUrl,
+        path: impl Into<String>,
+        id: SecretString,
+        secret: SecretString,
+    ) -> Self {
+        Self {
+            client,
+            base,
+            path: path.into(),
+            id,
+            secret,
+            style: TokenStyle::default(),
+            query: Vec::new(),
+            form: Vec::new(),
+            refusal: refusal_of_rfc6749,
+        }
+    }
+
+    /// How the credentials travel; in the form unless set.
+    #[must_use]
+    pub fn with_style(mut self, style: TokenStyle) -> Self {
+        self.style = style;
+        self
+    }
+
+    /// A further parameter of the query.
+    #[must_use]
+    pub fn with_query(mut self, name: &'static str, value: &'static str) -> Self {
+        self.query.push((name, value));
+        self
+    }
+
+    /// A further field of the form.
+    #[must_use]
+    pub fn with_form(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.form.push((name, value.into()));
+        self
+    }
+
+    /// How this server says no, where it does not say it as RFC 6749 does.
+    #[must_use]
+    pub fn with_refusal(mut self, refusal: fn(&Answer) -> Option<Refusal>) -> Self {
+        self.refusal = refusal;
+        self
+    }
+
+    fn request(&self) -> Request {
+        let mut request =
+            Request::post(&self.base, &self.path).with_header("accept", "application/json");
+        for (name, value) in &self.query {
+            request = request.with_query(name, value);
+        }
+        let form = self
+            .form
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
+        match self.style {
+            TokenStyle::Basic if self.form.is_empty() => {
+                request.with_basic(self.id.expose_secret(), &self.secret)
+            }
+            TokenStyle::Basic => request
+                .with_form(form)
+                .with_basic(self.id.expose_secret(), &self.secret),
+            TokenStyle::Form => request.with_form(form.chain([
+                ("client_id", self.id.expose_secret()),
+                ("client_secret", self.secret.expose_secret()),
+            ])),
+        }
+    }
+}
+
+impl fmt::Debug for ClientCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("style", &self.style)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl TokenSource for ClientCredentials {
+    async fn fetch(&self) -> Result<Token, SendError> {
+        let answer = self
+            .client
+            .attempt(self.request())
+            .await
+            .map_err(crate::failure::Failure::into_token_error)?;
+        if answer.is_success() {
+            return match answer.json::<TokenAnswer>() {
+                Ok(TokenAnswer {
+                    access_token,
+                    expires_in,
+                }) if !access_token.expose_secret().is_empty() => {
+                    Ok(Token::new(access_token, expires_in.unwrap_or(ASSUMED_LIFE)))
+                }
+                _ => Err(no_token(
+                    ErrorKind::Protocol,
+                    "the token endpoint gave no token",
+                )),
+            };
+        }
+        let refused = answer.refused((self.refusal)(&answer));
+        let message = match refused.kind() {
+            ErrorKind::Throttled => "the token endpoint is asked too often",
+            ErrorKind::Unauthorized => "the token endpoint refused the credentials",
+            ErrorKind::Misconfigured => "there is no token endpoint at the configured address",
+            ErrorKind::Unavailable => "the token endpoint failed",
+            _ => "the token endpoint gave no token",
+        };
+        let mut error = no_token(refused.kind(), message);
+        if let Some(code) = refused.code() {
+            error = error.with_code(code.to_owned());
+        }
+        match refused.retry_after() {
+            Some(wait) => Err(error.with_retry_after(wait)),
+            None => Err(error),
+        }
+    }
+}
+
+/// Whatever happened at the token endpoint, no text was on its way.
+fn no_token(kind: ErrorKind, message: &'static str) -> SendError {
+    SendError::not_accepted(kind, message)
+}
+
+/// RFC 6749, section 5.2: a JSON object with `error`, at 400 or 401. Entra adds `error_codes`, by which
+/// its cause is known.
+fn refusal_of_rfc6749(answer: &Answer) -> Option<Refusal> {
+    #[derive(Deserialize)]
+    struct Body {
+        #[expect(dead_code, reason = "its presence makes the shape")]
+        error: IgnoredAny,
+        #[serde(default)]
+        error_codes: Vec<u64>,
+    }
+    let body: Body = answer.json().ok()?;
+    let kind = match answer.status() {
+        429 => ErrorKind::Throttled,
+        _ => ErrorKind::Unauthorized,
+    };
+    let refusal = Refusal::new(kind, "the credentials were refused");
+    Some(match body.error_codes.first() {
+        Some(code) => refusal.with_code(format!("AADSTS{code}")),
+        None => refusal,
+    })
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: SecretString,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<Duration>,
+}
+
+/// Seconds as a number or as text, both of which are seen; none where it is neither.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Seconds {
+        Number(f64),
+        Text(String),
+        Other(IgnoredAny),
+    }
+    let seconds = match Seconds::deserialize(deserializer)? {
+        Seconds::Number(seconds) => Some(seconds),
+        Seconds::Text(text) => text.trim().parse().ok(),
+        Seconds::Other(_) => None,
+    };
+    Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
+}

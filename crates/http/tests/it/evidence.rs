@@ -1,0 +1,154 @@
+use std::time::Duration;
+
+use postduif_core::{Acceptance, ErrorKind, SendError};
+use postduif_http::{BaseUrl, Client, Refusal, Request};
+use postduif_testkit::{Reply, Server};
+
+async fn refused(client: &Client, reply: Reply, refusal: Option<Refusal>) -> SendError {
+    let server = Server::start(move |_| reply.clone()).await;
+    let base = BaseUrl::parse(&server.url()).unwrap();
+    let answer = client.send(Request::post(&base, "/send")).await.unwrap();
+    answer.refused(refusal)
+}
+
+fn vendor_spoke() -> Refusal {
+    Refusal::new(ErrorKind::InvalidSender, "the sender is not allowed").with_code("42")
+}
+
+#[tokio::test]
+async fn by_status_alone_only_a_few_prove_that_nobody_read_the_message() {
+    let client = Client::new().unwrap();
+    for status in 400..=499 {
+        let error = refused(&client, Reply::html(status), None).await;
+        let expected = match status {
+            404 | 405 | 411 | 413 | 414 | 415 | 431 => {
+                (ErrorKind::Misconfigured, Acceptance::NotAccepted)
+            }
+            429 => (ErrorKind::Throttled, Acceptance::NotAccepted),
+            _ => (ErrorKind::Protocol, Acceptance::Unknown),
+        };
+        assert_eq!((error.kind(), error.acceptance()), expected, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_401_proves_it_by_its_challenge_only() {
+    let client = Client::new().unwrap();
+    let error = refused(
+        &client,
+        Reply::html(401).with_header("www-authenticate", "Bearer"),
+        None,
+    )
+    .await;
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (ErrorKind::Unauthorized, Acceptance::NotAccepted)
+    );
+    let error = refused(
+        &client,
+        Reply::html(403).with_header("www-authenticate", "Bearer"),
+        None,
+    )
+    .await;
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (ErrorKind::Protocol, Acceptance::Unknown)
+    );
+}
+
+#[tokio::test]
+async fn the_vendors_own_word_proves_it_below_500() {
+    let client = Client::new().unwrap();
+    for status in [200, 202, 400, 401, 403, 408, 409, 422] {
+        let error = refused(&client, Reply::json(status, "{}"), Some(vendor_spoke())).await;
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            (ErrorKind::InvalidSender, Acceptance::NotAccepted),
+            "{status}"
+        );
+        assert_eq!(error.code(), Some("42"));
+    }
+}
+
+#[tokio::test]
+async fn from_500_up_only_a_code_that_says_so_proves_it() {
+    let client = Client::new().unwrap();
+    for status in [500, 501, 502, 503, 504, 599] {
+        for refusal in [None, Some(vendor_spoke())] {
+            let error = refused(&client, Reply::json(status, "{}"), refusal).await;
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (ErrorKind::Unavailable, Acceptance::Unknown),
+                "{status}"
+            );
+        }
+        let error = refused(
+            &client,
+            Reply::json(status, "{}"),
+            Some(vendor_spoke().at_any_status()),
+        )
+        .await;
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            (ErrorKind::InvalidSender, Acceptance::NotAccepted),
+            "{status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_proves_nothing_whatever_it_says() {
+    let client = Client::new().unwrap();
+    let error = refused(
+        &client,
+        Reply::json(302, "{}"),
+        Some(vendor_spoke().at_any_status()),
+    )
+    .await;
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (ErrorKind::Protocol, Acceptance::Unknown)
+    );
+}
+
+#[tokio::test]
+async fn a_success_that_is_not_the_vendors_is_in_doubt() {
+    let client = Client::new().unwrap();
+    let error = refused(&client, Reply::html(200), None).await;
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (ErrorKind::Protocol, Acceptance::Unknown)
+    );
+}
+
+#[tokio::test]
+async fn retry_after_is_read_in_every_form_and_believed_for_a_day_at_most() {
+    let client = Client::new().unwrap();
+    let day = Duration::from_secs(86_400);
+    for (value, expected) in [
+        ("7", Some(Duration::from_secs(7))),
+        ("0.25", Some(Duration::from_millis(250))),
+        ("-5", Some(Duration::ZERO)),
+        ("1e18", Some(day)),
+        ("inf", Some(day)),
+        ("NaN", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", Some(Duration::ZERO)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", Some(day)),
+        ("soon", None),
+        ("", None),
+    ] {
+        let error = refused(
+            &client,
+            Reply::status(429).with_header("retry-after", value),
+            None,
+        )
+        .await;
+        assert_eq!(error.retry_after(), expected, "{value:?}");
+    }
+    assert_eq!(
+        refused(&client, Reply::status(429), None)
+            .await
+            .retry_after(),
+        None
+    );
+}

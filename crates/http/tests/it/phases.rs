@@ -1,0 +1,263 @@
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use postduif_core::{Acceptance, ErrorKind, SendError};
+use postduif_http::{Answer, BaseUrl, Client, Request};
+use postduif_testkit::{End, Greeting, Reply, Server, refusing_address};
+
+/// Short, so that a stall is over soon, and far above what loopback needs.
+const TOTAL: Duration = Duration::from_millis(600);
+
+fn client() -> Client {
+    Client::builder()
+        .with_connect_timeout(Duration::from_millis(300))
+        .with_timeout(TOTAL)
+        .build()
+        .unwrap()
+}
+
+async fn post(url: &str) -> Result<Answer, SendError> {
+    post_by(&client(), url).await
+}
+
+async fn post_by(client: &Client, url: &str) -> Result<Answer, SendError> {
+    let base = BaseUrl::parse(url).unwrap();
+    client
+        .send(Request::post(&base, "/send").with_json(&"text".repeat(1000)))
+        .await
+}
+
+#[track_caller]
+fn assert_error(result: Result<Answer, SendError>, kind: ErrorKind, acceptance: Acceptance) {
+    let error = match result {
+        // Where a head came, the body says how it ended.
+        Ok(answer) => answer.refused(None),
+        Err(error) => error,
+    };
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (kind, acceptance),
+        "{error:?}"
+    );
+}
+
+/// A server that meets every request with this reply; the reply may be asked for once only.
+async fn once(reply: Reply) -> Server {
+    Server::start(move |_| reply.clone()).await
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_was_not_sent() {
+    let result = post("https://surely-no-such-host.invalid").await;
+    assert_error(result, ErrorKind::Unavailable, Acceptance::NotAccepted);
+}
+
+#[tokio::test]
+async fn a_refused_connection_was_not_sent() {
+    let result = post(&format!("http://{}", refusing_address().await)).await;
+    assert_error(result, ErrorKind::Unavailable, Acceptance::NotAccepted);
+}
+
+#[tokio::test]
+async fn a_failed_handshake_was_not_sent() {
+    let server = Server::start_at(Greeting::Talk, |_| Reply::Stall).await;
+    let result = post(&format!("https://{}", server.address())).await;
+    assert_error(result, ErrorKind::Unavailable, Acceptance::NotAccepted);
+    assert_eq!(server.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_was_not_sent_and_ends_in_time() {
+    let server = Server::start_at(Greeting::Stall, |_| Reply::Stall).await;
+    let started = Instant::now();
+    let result = post(&format!("https://{}", server.address())).await;
+    assert_error(result, ErrorKind::Timeout, Acceptance::NotAccepted);
+    assert!(started.elapsed() < TOTAL);
+}
+
+#[tokio::test]
+async fn a_reset_before_anything_was_read_is_in_doubt() {
+    let server = Server::start_at(Greeting::Reset, |_| Reply::Stall).await;
+    assert_error(
+        post(&server.url()).await,
+        ErrorKind::Unavailable,
+        Acceptance::Unknown,
+    );
+    assert_eq!(server.connections(), 1, "nothing was tried again");
+}
+
+#[tokio::test]
+async fn a_reset_in_the_middle_of_the_request_is_in_doubt() {
+    for bytes in [20, 1000] {
+        let server = Server::start_at(Greeting::ResetAfter(bytes), |_| Reply::Stall).await;
+        assert_error(
+            post(&server.url()).await,
+            ErrorKind::Unavailable,
+            Acceptance::Unknown,
+        );
+        assert_eq!(server.connections(), 1, "nothing was tried again");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_reads_is_in_doubt_and_ends_in_time() {
+    let server = Server::start_at(Greeting::Stall, |_| Reply::Stall).await;
+    assert_error(
+        post(&server.url()).await,
+        ErrorKind::Timeout,
+        Acceptance::Unknown,
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_in_doubt_and_the_request_was_made_once() {
+    for (reply, kind) in [
+        (Reply::Close, ErrorKind::Unavailable),
+        (Reply::Reset, ErrorKind::Unavailable),
+        (Reply::Stall, ErrorKind::Timeout),
+        (
+            Reply::Raw(b"HTTP/1.1 200 OK\r\n".to_vec(), End::Stall),
+            ErrorKind::Timeout,
+        ),
+        (
+            Reply::Raw(b"HTTP/1.1 200 OK\r\n".to_vec(), End::Close),
+            ErrorKind::Unavailable,
+        ),
+        (
+            Reply::Raw(b"220 ready\r\n\r\n".to_vec(), End::Close),
+            ErrorKind::Protocol,
+        ),
+        (
+            Reply::Slow(Reply::status(200).to_bytes(), Duration::from_millis(100)),
+            ErrorKind::Timeout,
+        ),
+        (
+            Reply::Raw(b"HTTP/1.1 100 Continue\r\n\r\n".repeat(100), End::Stall),
+            ErrorKind::Timeout,
+        ),
+    ] {
+        let server = once(reply.clone()).await;
+        assert_error(post(&server.url()).await, kind, Acceptance::Unknown);
+        assert_eq!(
+            (server.requests().len(), server.connections()),
+            (1, 1),
+            "{reply:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_whole_is_in_doubt() {
+    let head = |length| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
+    for (reply, kind) in [
+        (
+            Reply::Raw([head(100), b"{".to_vec()].concat(), End::Close),
+            ErrorKind::Unavailable,
+        ),
+        (
+            Reply::Raw([head(100), b"{".to_vec()].concat(), End::Reset),
+            ErrorKind::Unavailable,
+        ),
+        (
+            Reply::Raw([head(100), b"{".to_vec()].concat(), End::Stall),
+            ErrorKind::Timeout,
+        ),
+        (
+            Reply::Slow(
+                [head(100), vec![b'{'; 100]].concat(),
+                Duration::from_millis(10),
+            ),
+            ErrorKind::Timeout,
+        ),
+        (Reply::Endless(head(1 << 30)), ErrorKind::Protocol),
+        (
+            Reply::Endless(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec()),
+            ErrorKind::Protocol,
+        ),
+    ] {
+        let server = once(reply.clone()).await;
+        assert_error(post(&server.url()).await, kind, Acceptance::Unknown);
+        assert_eq!(server.requests().len(), 1, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_redirect_is_followed_and_the_other_host_sees_nothing() {
+    let elsewhere = once(Reply::status(200)).await;
+    for status in [301, 302, 303, 307, 308] {
+        for target in [format!("{}/send", elsewhere.url()), "/other".to_owned()] {
+            let server = once(Reply::status(status).with_header("location", &target)).await;
+            assert_error(
+                post(&server.url()).await,
+                ErrorKind::Protocol,
+                Acceptance::Unknown,
+            );
+            assert_eq!(server.requests().len(), 1, "{status} to {target}");
+        }
+    }
+    assert_eq!(
+        (elsewhere.connections(), elsewhere.requests().len()),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_421_is_in_doubt_and_not_repeated() {
+    let server = once(Reply::html(421)).await;
+    assert_error(
+        post(&server.url()).await,
+        ErrorKind::Protocol,
+        Acceptance::Unknown,
+    );
+    assert_eq!((server.requests().len(), server.connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_kept_alive_connection_closed_after_the_request_is_in_doubt_and_counted_once() {
+    let turn = AtomicUsize::new(0);
+    let server = Server::start(move |_| match turn.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::json(200, "{}"),
+        _ => Reply::Close,
+    })
+    .await;
+    let client = client();
+    assert!(
+        post_by(&client, &server.url())
+            .await
+            .unwrap()
+            .body()
+            .is_ok()
+    );
+    assert_error(
+        post_by(&client, &server.url()).await,
+        ErrorKind::Unavailable,
+        Acceptance::Unknown,
+    );
+    assert_eq!((server.requests().len(), server.connections()), (2, 1));
+}
+
+#[tokio::test]
+async fn the_answer_to_a_batch_may_be_longer() {
+    let body = || Reply::json(200, format!("\"{}\"", "x".repeat(100 * 1024)));
+    let server = Server::start(move |_| body()).await;
+    let base = BaseUrl::parse(&server.url()).unwrap();
+    let answer = client().send(Request::post(&base, "/send")).await.unwrap();
+    assert!(answer.body().is_err());
+    let answer = client()
+        .send(Request::post(&base, "/send").with_messages(10))
+        .await
+        .unwrap();
+    assert!(answer.body().is_ok());
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_neither_asked_for_nor_unpacked() {
+    let server =
+        once(Reply::json(200, vec![0x1f, 0x8b, 8, 0]).with_header("content-encoding", "gzip"))
+            .await;
+    let answer = post(&server.url()).await.unwrap();
+    assert_eq!(answer.body().unwrap().len(), 4);
+    assert_eq!(server.requests()[0].header("accept-encoding"), None);
+}

@@ -1,0 +1,436 @@
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+/// The most of a request that is read, in bytes: more than any provider of ours writes.
+const REQUEST_LIMIT: usize = 8 * 1024 * 1024;
+/// How long a connection may take in all: a test that hangs must end.
+const CONNECTION_LIMIT: Duration = Duration::from_secs(60);
+
+/// A server on loopback with no HTTP library in it, so that it can break off anywhere.
+///
+/// It keeps every request that it read to the end, which is what a vendor would have acted on: how often a
+/// message was really posted is counted here, not in the client.
+///
+/// ```
+/// use postduif_testkit::{Reply, Server};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let server = Server::start(|request| match request.path() {
+///     "/send" => Reply::json(200, r#"{"id":"1"}"#),
+///     _ => Reply::Reset,
+/// })
+/// .await;
+/// assert!(server.url().starts_with("http://127.0.0.1:"));
+/// assert_eq!(server.requests().len(), 0);
+/// # });
+/// ```
+pub struct Server {
+    address: SocketAddr,
+    seen: Arc<Mutex<Seen>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    connections: usize,
+    requests: Vec<HttpRequest>,
+}
+
+impl Server {
+    /// Starts a server that answers each request as `reply` says.
+    ///
+    /// # Panics
+    ///
+    /// Where loopback has no free port.
+    pub async fn start(reply: impl Fn(&HttpRequest) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_at(Greeting::Read, reply).await
+    }
+
+    /// Starts a server that meets every connection with `greeting`.
+    ///
+    /// # Panics
+    ///
+    /// Where loopback has no free port.
+    pub async fn start_at(
+        greeting: Greeting,
+        reply: impl Fn(&HttpRequest) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
+        let address = listener
+            .local_addr()
+            .expect("a bound listener has an address");
+        let (seen, reply) = (Arc::new(Mutex::new(Seen::default())), Arc::new(reply));
+        let task = tokio::spawn({
+            let seen = Arc::clone(&seen);
+            async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    lock(&seen).connections += 1;
+                    let (seen, reply) = (Arc::clone(&seen), Arc::clone(&reply));
+                    tokio::spawn(tokio::time::timeout(CONNECTION_LIMIT, async move {
+                        // A client that hangs up is what half of the tests are about.
+                        let _ = serve(stream, greeting, &seen, &*reply).await;
+                    }));
+                }
+            }
+        });
+        Self {
+            address,
+            seen,
+            task,
+        }
+    }
+
+    /// `http://127.0.0.1:port`, without a slash at its end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Every request that was read whole, in the order of arrival.
+    #[must_use]
+    pub fn requests(&self) -> Vec<HttpRequest> {
+        lock(&self.seen).requests.clone()
+    }
+
+    /// How many connections were opened.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        lock(&self.seen).connections
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An address on loopback that refuses connections.
+///
+/// # Panics
+///
+/// Where loopback has no free port.
+pub async fn refusing_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback has a free port");
+    listener
+        .local_addr()
+        .expect("a bound listener has an address")
+}
+
+/// What happens to a connection before a request is read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Greeting {
+    /// The request is read.
+    Read,
+    /// Reset at once, nothing read.
+    Reset,
+    /// Reset after so many bytes of the request.
+    ResetAfter(usize),
+    /// Nothing is ever read or written.
+    Stall,
+    /// Speaks something that is no TLS, which is what a handshake fails on.
+    Talk,
+}
+
+/// How a request that was read whole is answered.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Reply {
+    /// An answer, and the connection stays.
+    Answer {
+        /// The status code.
+        status: u16,
+        /// Headers beside `content-length`.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// These bytes and no others; then the connection ends so.
+    Raw(Vec<u8>, End),
+    /// These bytes, one at a time with this pause between them; then the connection closes.
+    Slow(Vec<u8>, Duration),
+    /// These bytes, then zeros as long as the client reads, at most 1 GiB.
+    Endless(Vec<u8>),
+    /// Reset instead of an answer.
+    Reset,
+    /// Closed without a byte of an answer.
+    Close,
+    /// No answer, ever.
+    Stall,
+}
+
+/// How a connection ends after raw bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum End {
+    /// Closed in order.
+    Close,
+    /// Reset.
+    Reset,
+    /// Left open, and silent.
+    Stall,
+}
+
+impl Reply {
+    /// An answer of JSON.
+    #[must_use]
+    pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self::Answer {
+            status,
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: body.into(),
+        }
+    }
+
+    /// An answer of this status without a body.
+    #[must_use]
+    pub const fn status(status: u16) -> Self {
+        Self::Answer {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// An answer of HTML, as gateways and filters give it.
+    #[must_use]
+    pub fn html(status: u16) -> Self {
+        Self::Answer {
+            status,
+            headers: vec![("content-type".into(), "text/html".into())],
+            body: b"<html><body><h1>Request blocked</h1></body></html>".to_vec(),
+        }
+    }
+
+    /// The same answer with a header more. Changes nothing where there is no answer.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        if let Self::Answer { headers, .. } = &mut self {
+            headers.push((name.into(), value.into()));
+        }
+        self
+    }
+
+    /// The bytes of an answer, for replies that break off in the middle of one. Empty where there is none.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Answer {
+                status,
+                headers,
+                body,
+            } => {
+                let mut head = format!(
+                    "HTTP/1.1 {status} Status\r\ncontent-length: {}\r\n",
+                    body.len()
+                );
+                for (name, value) in headers {
+                    head += &format!("{name}: {value}\r\n");
+                }
+                [head.as_bytes(), b"\r\n", body].concat()
+            }
+            Self::Raw(bytes, _) | Self::Slow(bytes, _) | Self::Endless(bytes) => bytes.clone(),
+            Self::Reset | Self::Close | Self::Stall => Vec::new(),
+        }
+    }
+}
+
+/// A request as it was read.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct HttpRequest {
+    /// The method, as written.
+    pub method: String,
+    /// Path and query, as written.
+    pub target: String,
+    /// Header names in lower case, and their values.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl HttpRequest {
+    /// The path without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// The query, still encoded; empty where there is none.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The first value of a header; the name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The body as text, for what it is: bytes that are none are replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl fmt::Debug for HttpRequest {
+    /// Without headers and body: they hold credentials and texts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest")
+            .field("method", &self.method)
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    greeting: Greeting,
+    seen: &Mutex<Seen>,
+    reply: &(impl Fn(&HttpRequest) -> Reply + Send + Sync),
+) -> std::io::Result<()> {
+    match greeting {
+        Greeting::Read => {}
+        Greeting::Reset => return reset(&stream),
+        Greeting::ResetAfter(bytes) => {
+            let mut rest = vec![0; bytes];
+            stream.read_exact(&mut rest).await?;
+            return reset(&stream);
+        }
+        Greeting::Stall => return std::future::pending().await,
+        Greeting::Talk => {
+            stream.write_all(b"220 this is no TLS\r\n").await?;
+            let _ = stream.read(&mut [0; 1024]).await?;
+            return Ok(());
+        }
+    }
+    let mut buffer = Vec::new();
+    while let Some(request) = read_request(&mut stream, &mut buffer).await? {
+        let reply = reply(&request);
+        lock(seen).requests.push(request);
+        match reply {
+            Reply::Answer { .. } => stream.write_all(&reply.to_bytes()).await?,
+            Reply::Raw(bytes, end) => {
+                stream.write_all(&bytes).await?;
+                stream.flush().await?;
+                return match end {
+                    End::Close => stream.shutdown().await,
+                    End::Reset => reset(&stream),
+                    End::Stall => std::future::pending().await,
+                };
+            }
+            Reply::Slow(bytes, pause) => {
+                for byte in bytes {
+                    stream.write_all(&[byte]).await?;
+                    tokio::time::sleep(pause).await;
+                }
+                return stream.shutdown().await;
+            }
+            Reply::Endless(head) => {
+                stream.write_all(&head).await?;
+                for _ in 0..16 * 1024 {
+                    stream.write_all(&[0; 64 * 1024]).await?;
+                }
+                return Ok(());
+            }
+            Reply::Reset => return reset(&stream),
+            Reply::Close => return stream.shutdown().await,
+            Reply::Stall => return std::future::pending().await,
+        }
+    }
+    Ok(())
+}
+
+/// Closing a socket that lingers for zero seconds resets the connection.
+fn reset(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_zero_linger()
+}
+
+async fn read_request(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<Option<HttpRequest>> {
+    let end = loop {
+        if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end;
+        }
+        if buffer.len() > REQUEST_LIMIT || stream.read_buf(buffer).await? == 0 {
+            return Ok(None);
+        }
+    };
+    let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
+    let mut lines = head.split("\r\n");
+    let mut words = lines
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .map(str::to_owned);
+    let (method, target) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
+    let headers: Vec<_> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let length = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(0_usize);
+    if length > REQUEST_LIMIT {
+        return Ok(None);
+    }
+    let start = end + 4;
+    while buffer.len() < start + length {
+        if stream.read_buf(buffer).await? == 0 {
+            return Ok(None);
+        }
+    }
+    let body = buffer[start..start + length].to_vec();
+    buffer.drain(..start + length);
+    Ok(Some(HttpRequest {
+        method,
+        target,
+        headers,
+        body,
+    }))
+}
+
+fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
