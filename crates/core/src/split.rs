@@ -38,8 +38,10 @@ where
     Answer: Future<Output = Outcomes>,
 {
     let mut outcomes = Outcomes::in_doubt(messages);
-    let mut answers =
-        stream::iter(messages.chunks(piece.get()).map(call)).buffered(in_flight.get());
+    // Collected, so that no closure lives across an await: the future would not be `Send` for every
+    // lifetime, as `async_trait` asks.
+    let calls: Vec<_> = messages.chunks(piece.get()).map(call).collect();
+    let mut answers = stream::iter(calls).buffered(in_flight.get());
     let mut start = 0;
     for chunk in messages.chunks(piece.get()) {
         let Some(answer) = answers.next().await else {

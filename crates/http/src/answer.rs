@@ -1,7 +1,7 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
-use postduif_core::{ErrorKind, SendError};
+use postduif_core::{ErrorKind, Message, SendError};
 use reqwest::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::de::DeserializeOwned;
 
@@ -9,6 +9,8 @@ use crate::failure::Failure;
 
 /// The longest wait that a server's hint is believed for.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+const SERVER_FAILED: &str = "the server failed";
 
 /// An answer: its status, its headers, and its body as far as it came.
 pub struct Answer {
@@ -134,6 +136,7 @@ impl Answer {
             (500.., Some(refusal)) if !refusal.at_any_status => said(
                 Refusal {
                     kind: ErrorKind::Unavailable,
+                    message: SERVER_FAILED.into(),
                     ..refusal
                 },
                 SendError::unknown,
@@ -150,7 +153,7 @@ impl Answer {
                 ErrorKind::Misconfigured,
                 "nothing takes this request at the configured address",
             ),
-            (500.., None) => SendError::unknown(ErrorKind::Unavailable, "the server failed"),
+            (500.., None) => SendError::unknown(ErrorKind::Unavailable, SERVER_FAILED),
             (_, None) => match self.body() {
                 Ok(_) => SendError::unknown(ErrorKind::Protocol, "the answer is not the vendor's"),
                 Err(broken) => broken,
@@ -191,10 +194,21 @@ impl Refusal {
         }
     }
 
-    /// The vendor's code, from the provider's own table, or checked for an
-    /// [echo](postduif_core::Message::echoes).
+    /// The vendor's code, from the provider's own table.
     pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.code = Some(code.into());
+        self
+    }
+
+    /// A code that is not in the provider's table, where it can give nothing away: at most four characters,
+    /// so that no longer secret hides in it, and not an [echo](postduif_core::Message::echoes) of any of the
+    /// messages.
+    pub fn with_unlisted_code(mut self, code: &str, messages: &[Message]) -> Self {
+        let plain =
+            (1..=4).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if plain && !messages.iter().any(|message| message.echoes(code)) {
+            self.code = Some(code.to_owned().into());
+        }
         self
     }
 

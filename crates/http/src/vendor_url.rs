@@ -17,7 +17,8 @@ use crate::BaseUrl;
 /// ```
 /// use postduif_http::VendorUrl;
 ///
-/// let url = VendorUrl::parse("example://id:secret@default?sender=Contoso", &["id", "secret"], &["sender"])?;
+/// let url = "example://id:secret@default?sender=Contoso";
+/// let url = VendorUrl::parse("example", url, &["id", "secret"], &["sender"])?;
 /// assert_eq!(url.option("sender"), Some("Contoso"));
 /// assert!(url.credential("secret").is_ok());
 /// assert_eq!(url.base("https://api.example.test")?.as_str(), "https://api.example.test");
@@ -30,7 +31,7 @@ pub struct VendorUrl {
 }
 
 impl VendorUrl {
-    /// Takes `text` apart. The first two of `credentials` may stand in the authority, in that order; all
+    /// Takes a `text` of this scheme apart. The first two of `credentials` may stand in the authority, in that order; all
     /// of them, and `options`, in the query.
     ///
     /// # Errors
@@ -38,6 +39,7 @@ impl VendorUrl {
     /// Where it is no such URL, an option is unknown or stands there twice, a credential is given twice,
     /// or an `env:` or `file:` cannot be read. The error names the option, never a value.
     pub fn parse(
+        scheme: &str,
         text: &str,
         credentials: &[&'static str],
         options: &[&'static str],
@@ -49,6 +51,11 @@ impl VendorUrl {
                  a credential that holds / : @ ? or # goes among the options, percent-encoded",
             )
         })?;
+        if url.scheme() != scheme {
+            return Err(ConfigError::new(format!(
+                "the connection URL does not start with {scheme}://"
+            )));
+        }
         if url.fragment().is_some() {
             return Err(ConfigError::new(
                 "a # in a connection URL must be written %23",
@@ -253,7 +260,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<VendorUrl, ConfigError> {
-        VendorUrl::parse(text, &["id", "secret"], &["sender", "api"])
+        VendorUrl::parse("x", text, &["id", "secret"], &["sender", "api"])
     }
 
     fn both(text: &str) -> (String, String) {
@@ -299,6 +306,7 @@ mod tests {
             "x://a:b@default/p",
             "x:///p",
             "x:p",
+            "y://a:b@default",
             "nonsense",
             "",
         ] {

@@ -3,6 +3,10 @@
 //!
 //! It depends on `postduif-core` alone, so that a provider outside this workspace is tested by the same suite.
 
+mod conformance;
+mod pretend;
 mod server;
 
+pub use conformance::{block_on, promises};
+pub use pretend::{DEADLINE, PretendVendor, Received};
 pub use server::{End, Greeting, HttpRequest, Reply, Server, refusing_address};

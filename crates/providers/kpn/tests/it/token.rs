@@ -1,0 +1,197 @@
+use postduif_core::{Acceptance, ErrorKind, SmsProvider as _};
+use postduif_kpn::Kpn;
+use serde_json::json;
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{header, path},
+};
+
+use super::wire::{accepted, message, mount_send, sends, server, token, url};
+
+fn fault(code: &str) -> serde_json::Value {
+    json!({"fault": {"faultstring": "words", "detail": {"errorcode": code}}})
+}
+
+/// A token endpoint that hands out `old` once and `new` from then on.
+async fn renewing() -> MockServer {
+    let server = MockServer::start().await;
+    let endpoint = || Mock::given(path("/oauth/client_credential/accesstoken"));
+    let hand_out = |name| ResponseTemplate::new(200).set_body_json(token(name));
+    endpoint()
+        .respond_with(hand_out("old"))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    endpoint()
+        .respond_with(hand_out("new"))
+        .mount(&server)
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn a_token_provenly_refused_is_renewed_once_and_the_send_repeated_once() {
+    let product = json!({"errorResponse": {"code": "401", "message": "Unauthorized", "info": "https://x.test"}});
+    for refusal in [
+        ResponseTemplate::new(401).insert_header("www-authenticate", "Bearer"),
+        ResponseTemplate::new(401).set_body_json(&product),
+        ResponseTemplate::new(401).set_body_json(fault("oauth.v2.InvalidAccessToken")),
+        ResponseTemplate::new(500).set_body_json(fault("oauth.v2.InvalidAccessToken")),
+        ResponseTemplate::new(500).set_body_json(fault("oauth.v2.AccessTokenExpired")),
+        ResponseTemplate::new(500)
+            .set_body_json(fault("keymanagement.service.invalid_access_token")),
+        ResponseTemplate::new(500)
+            .set_body_json(fault("keymanagement.service.access_token_expired")),
+    ] {
+        let server = renewing().await;
+        let send = |token: &str| {
+            Mock::given(path("/communication/kpn/sms/send"))
+                .and(header("authorization", format!("Bearer {token}").as_str()))
+        };
+        send("old")
+            .respond_with(refusal)
+            .expect(1)
+            .mount(&server)
+            .await;
+        send("new")
+            .respond_with(accepted())
+            .expect(1)
+            .mount(&server)
+            .await;
+        Kpn::from_url(&url(&server, ""))
+            .unwrap()
+            .send(&message())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_second_refusal_is_told() {
+    let server = renewing().await;
+    mount_send(
+        &server,
+        ResponseTemplate::new(500).set_body_json(fault("oauth.v2.InvalidAccessToken")),
+    )
+    .await;
+    let error = Kpn::from_url(&url(&server, ""))
+        .unwrap()
+        .send(&message())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (ErrorKind::Unauthorized, Acceptance::NotAccepted)
+    );
+    assert_eq!(error.code(), Some("oauth.v2.InvalidAccessToken"));
+    assert_eq!(sends(&server).await, 2);
+}
+
+#[tokio::test]
+async fn a_bare_401_or_403_is_in_doubt_and_not_repeated() {
+    for status in [401, 403] {
+        for answer in [
+            ResponseTemplate::new(status),
+            ResponseTemplate::new(status).set_body_raw("<html>", "text/html"),
+            ResponseTemplate::new(status).set_body_json(json!({"message": "Unauthorized"})),
+            ResponseTemplate::new(status)
+                .set_body_json(json!({"error": {"message": "Unauthorized"}})),
+        ] {
+            let server = renewing().await;
+            mount_send(&server, answer).await;
+            let error = Kpn::from_url(&url(&server, ""))
+                .unwrap()
+                .send(&message())
+                .await
+                .unwrap_err();
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (ErrorKind::Protocol, Acceptance::Unknown)
+            );
+            assert_eq!(
+                server.received_requests().await.unwrap().len(),
+                2,
+                "one token, one send"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_product_that_is_not_on_the_project_is_told_without_a_new_token() {
+    let server = renewing().await;
+    let body = json!({"errorResponse": {"code": "403", "message": "Forbidden"}});
+    mount_send(&server, ResponseTemplate::new(403).set_body_json(body)).await;
+    let error = Kpn::from_url(&url(&server, ""))
+        .unwrap()
+        .send(&message())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (ErrorKind::Unauthorized, Acceptance::NotAccepted)
+    );
+    assert_eq!(
+        server.received_requests().await.unwrap().len(),
+        2,
+        "one token, one send"
+    );
+}
+
+#[tokio::test]
+async fn no_token_means_that_no_text_was_on_its_way() {
+    for (answer, kind) in [
+        (
+            ResponseTemplate::new(401).set_body_json(
+                json!({"ErrorCode": "invalid_client", "Error": "ClientId is Invalid"}),
+            ),
+            ErrorKind::Unauthorized,
+        ),
+        (
+            ResponseTemplate::new(500).set_body_string("invalid_client"),
+            ErrorKind::Unauthorized,
+        ),
+        (
+            ResponseTemplate::new(500).set_body_json(fault("oauth.v2.invalid_client")),
+            ErrorKind::Unauthorized,
+        ),
+        (ResponseTemplate::new(429), ErrorKind::Throttled),
+        (
+            ResponseTemplate::new(500)
+                .set_body_json(fault("policies.ratelimit.SpikeArrestViolation")),
+            ErrorKind::Throttled,
+        ),
+        (ResponseTemplate::new(503), ErrorKind::Unavailable),
+        (ResponseTemplate::new(200), ErrorKind::Protocol),
+    ] {
+        let server = MockServer::start().await;
+        Mock::given(path("/oauth/client_credential/accesstoken"))
+            .respond_with(answer)
+            .mount(&server)
+            .await;
+        mount_send(&server, accepted()).await;
+        let kpn = Kpn::from_url(&url(&server, "")).unwrap();
+        for error in [
+            kpn.send(&message()).await.unwrap_err(),
+            kpn.check().await.unwrap_err(),
+        ] {
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (kind, Acceptance::NotAccepted),
+                "{error:?}"
+            );
+            assert_eq!(error.provider(), Some("kpn"));
+        }
+        assert_eq!(sends(&server).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn one_token_serves_many_sends() {
+    let server = server().await;
+    mount_send(&server, accepted()).await;
+    let kpn = Kpn::from_url(&url(&server, "")).unwrap();
+    let messages: Vec<_> = (0..20).map(|_| message()).collect();
+    assert_eq!(kpn.send_batch(&messages).await.accepted(), 20);
+    assert_eq!(server.received_requests().await.unwrap().len(), 21);
+}
