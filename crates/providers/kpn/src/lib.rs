@@ -66,7 +66,6 @@ pub struct Kpn {
 
 impl Kpn {
     /// Settings for the client id and secret of a KPN project.
-    #[must_use]
     pub fn builder(id: impl Into<SecretString>, secret: impl Into<SecretString>) -> KpnBuilder {
         KpnBuilder {
             id: id.into(),

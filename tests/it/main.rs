@@ -1,0 +1,5 @@
+//! What holds across the crates.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
+
+mod versions;
