@@ -16,6 +16,7 @@ mod client;
 mod failure;
 mod oauth;
 mod request;
+pub mod signature;
 mod token;
 mod vendor_url;
 

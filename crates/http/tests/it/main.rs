@@ -9,3 +9,4 @@ mod evidence;
 mod oauth;
 mod phases;
 mod secrecy;
+mod signature;

@@ -1,0 +1,135 @@
+//! What vendors sign with, over ring, which TLS brings along: HMAC, and JSON Web Tokens of the two
+//! algorithms that vendors use.
+//!
+//! The algorithm is always fixed by the caller and never looked up in what was received. Every comparison
+//! takes the same time whatever it compares.
+
+use std::fmt;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use postduif_core::{ConfigError, ReportError};
+use ring::{
+    digest,
+    hmac::{self, HMAC_SHA256},
+    rand::SystemRandom,
+    signature::{RSA_PKCS1_SHA256, RsaKeyPair},
+};
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+/// HMAC-SHA256 of `data` under the text of `key`.
+#[must_use]
+pub fn hmac_sha256(key: &SecretString, data: &[u8]) -> [u8; 32] {
+    let key = hmac::Key::new(HMAC_SHA256, key.expose_secret().as_bytes());
+    let mut tag = [0; 32];
+    tag.copy_from_slice(hmac::sign(&key, data).as_ref());
+    tag
+}
+
+/// Whether `tag` is the HMAC-SHA256 of `data` under the text of any of `keys`: several while one is being
+/// replaced.
+#[must_use]
+pub fn is_hmac_sha256(keys: &[SecretString], data: &[u8], tag: &[u8]) -> bool {
+    // All are tried, so that the time tells nothing of which one it was.
+    keys.iter().fold(false, |found, key| {
+        let key = hmac::Key::new(HMAC_SHA256, key.expose_secret().as_bytes());
+        hmac::verify(&key, data, tag).is_ok() | found
+    })
+}
+
+/// Whether `given` is one of our own `secrets`.
+#[must_use]
+pub fn is_secret(secrets: &[SecretString], given: &str) -> bool {
+    is_hmac_sha256(secrets, b"", hmac_sha256(&given.into(), b"").as_ref())
+}
+
+/// SHA-256 of `data`.
+#[must_use]
+pub fn sha256(data: &[u8]) -> [u8; 32] {
+    let mut sum = [0; 32];
+    sum.copy_from_slice(digest::digest(&digest::SHA256, data).as_ref());
+    sum
+}
+
+/// The claims of a JSON Web Token that is signed with HMAC-SHA256 under any of `keys`.
+///
+/// # Errors
+///
+/// Malformed where it is no such token, forged where another algorithm or another key signed it. Claims are
+/// the caller's to judge: times, and hashes of what the token goes with.
+pub fn hs256_claims(token: &str, keys: &[SecretString]) -> Result<Vec<u8>, ReportError> {
+    const NO_TOKEN: ReportError = ReportError::malformed("the signature is no JSON Web Token");
+    #[derive(Deserialize)]
+    struct Header {
+        alg: String,
+        #[serde(default)]
+        crit: Option<serde::de::IgnoredAny>,
+    }
+    let (signed, tag) = token.rsplit_once('.').ok_or(NO_TOKEN)?;
+    let (header, claims) = signed.split_once('.').ok_or(NO_TOKEN)?;
+    let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| NO_TOKEN);
+    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| NO_TOKEN)?;
+    let (claims, tag) = (decode(claims)?, decode(tag)?);
+    if header.alg != "HS256" || header.crit.is_some() {
+        return Err(ReportError::forged("the token is not signed with HS256"));
+    }
+    if !is_hmac_sha256(keys, signed.as_bytes(), &tag) {
+        return Err(ReportError::forged(
+            "the token is not signed with our secret",
+        ));
+    }
+    Ok(claims)
+}
+
+/// An RSA key that signs JSON Web Tokens with RS256.
+pub struct Rs256Key(RsaKeyPair);
+
+impl Rs256Key {
+    /// Reads a private key of at least 2048 bits in PEM: PKCS#8 or PKCS#1, since vendors hand out both.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no such key.
+    pub fn from_pem(pem: &SecretString) -> Result<Self, ConfigError> {
+        // The causes are left out: they are of no use to whoever has the wrong file.
+        let no_key =
+            || ConfigError::new("the private key is no RSA key of 2048 bits or more in PEM");
+        let pair = match PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes()) {
+            Ok(PrivateKeyDer::Pkcs8(key)) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()),
+            Ok(PrivateKeyDer::Pkcs1(key)) => RsaKeyPair::from_der(key.secret_pkcs1_der()),
+            _ => return Err(no_key()),
+        };
+        pair.map(Self).map_err(|_| no_key())
+    }
+
+    /// A token with these claims, which are JSON.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system has no random bytes to blind the computation with.
+    pub fn sign(&self, claims: &[u8]) -> Result<SecretString, ConfigError> {
+        let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
+        let signed = format!(
+            "{}.{}",
+            encode(br#"{"alg":"RS256","typ":"JWT"}"#),
+            encode(claims)
+        );
+        let mut tag = vec![0; self.0.public().modulus_len()];
+        self.0
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                signed.as_bytes(),
+                &mut tag,
+            )
+            .map_err(|_| ConfigError::new("the token cannot be signed"))?;
+        Ok(format!("{signed}.{}", encode(&tag)).into())
+    }
+}
+
+impl fmt::Debug for Rs256Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rs256Key").finish_non_exhaustive()
+    }
+}
