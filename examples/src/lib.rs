@@ -1,0 +1,209 @@
+//! What the examples share: their command line, their output and their exit codes.
+//!
+//! With `--json` the results go to stdout, one JSON document a line, and nothing else does. Stories and logs
+//! go to stderr. Exit 0: done; 1: what was asked for failed; 2: wrong use or configuration.
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::{
+    Parser,
+    error::{ContextKind, ErrorKind},
+};
+use postduif::{Acceptance, ConfigError, PhoneNumber, Price, Receipt, SendError};
+use serde_json::{Value, json};
+
+/// Runs an example: reads its command line, sets up logging, and turns what it says into an exit code.
+pub fn run<Args, Main>(main: impl FnOnce(Args) -> Main) -> ExitCode
+where
+    Args: Parser,
+    Main: Future<Output = Result<(), Stop>>,
+{
+    let json = std::env::args().any(|argument| argument == "--json");
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.kind() == ErrorKind::ValueValidation => {
+            // clap's own words repeat the value, which may be a number or a secret.
+            let argument = error
+                .get(ContextKind::InvalidArg)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let cause = std::error::Error::source(&error)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            return tell(Stop::config(format!("{argument}: {cause}")), json);
+        }
+        Err(error) if json && error.use_stderr() => {
+            let message = error.render().to_string();
+            let message = message
+                .trim_start_matches("error: ")
+                .split("\n\n")
+                .next()
+                .unwrap_or_default();
+            return tell(
+                Stop::config(message.split_whitespace().collect::<Vec<_>>().join(" ")),
+                json,
+            );
+        }
+        // Help and the like go to stdout with 0, all else to stderr with 2.
+        Err(error) => error.exit(),
+    };
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => match runtime.block_on(main(args)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(stop) => tell(stop, json),
+        },
+        Err(error) => tell(Stop::config(error.to_string()), json),
+    }
+}
+
+fn tell(stop: Stop, json: bool) -> ExitCode {
+    match stop {
+        Stop::Config(message) if json => {
+            print_json(&json!({"error": {"kind": "config", "message": message}}));
+            ExitCode::from(2)
+        }
+        Stop::Config(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+        Stop::Failed => ExitCode::FAILURE,
+    }
+}
+
+/// Why an example ends other than well.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Stop {
+    /// Wrong use or configuration, and what to do about it.
+    Config(String),
+    /// What was asked for failed, and that was told.
+    Failed,
+}
+
+impl Stop {
+    /// Wrong use or configuration.
+    pub fn config(message: impl Into<String>) -> Self {
+        Self::Config(message.into())
+    }
+}
+
+impl From<ConfigError> for Stop {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error.to_string())
+    }
+}
+
+/// Writes a JSON document as a line of its own on stdout.
+#[expect(clippy::print_stdout, reason = "results belong on stdout")]
+pub fn print_json(document: &Value) {
+    println!("{document}");
+}
+
+/// Writes a line for people on stdout.
+#[expect(clippy::print_stdout, reason = "results belong on stdout")]
+pub fn print(line: impl AsRef<str>) {
+    println!("{}", line.as_ref());
+}
+
+/// A duration as people write it: `250ms`, `10s`, `30m`, `2h`, `3d`.
+///
+/// # Errors
+///
+/// Where it is none.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let unit = text.trim_start_matches(|char: char| char.is_ascii_digit());
+    let number = &text[..text.len() - unit.len()];
+    let milliseconds: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("write a number and a unit, such as 250ms, 10s, 30m, 2h or 3d".into()),
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "a duration starts with a whole number")?;
+    number
+        .checked_mul(milliseconds)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "that is too long".into())
+}
+
+/// An outcome as the examples print it.
+#[must_use]
+pub fn outcome_json(outcome: &Result<Receipt, SendError>) -> Value {
+    match outcome {
+        Ok(receipt) => json!({
+            "accepted": true,
+            "provider": receipt.provider(),
+            "id": receipt.id(),
+            "reference": receipt.reference().as_str(),
+            "parts": receipt.parts(),
+            "price": receipt.price().map(price_json),
+        }),
+        Err(error) => json!({"accepted": false, "error": error_json(error)}),
+    }
+}
+
+/// A failed send as the examples print it.
+#[must_use]
+pub fn error_json(error: &SendError) -> Value {
+    json!({
+        "kind": error.kind().as_str(),
+        "acceptance": error.acceptance().as_str(),
+        "provider": error.provider(),
+        "code": error.code(),
+        "retry_after_ms": error.retry_after().map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        "may_resend": error.may_resend(),
+        "may_reroute": error.may_reroute(),
+        "message": error.to_string(),
+    })
+}
+
+/// An amount of money as the examples print it.
+#[must_use]
+pub fn price_json(price: Price) -> Value {
+    json!({"amount": price.amount(), "currency": price.currency()})
+}
+
+/// What became of a message, in a sentence for people.
+#[must_use]
+pub fn outcome_sentence(to: PhoneNumber, outcome: &Result<Receipt, SendError>) -> String {
+    match outcome {
+        Ok(receipt) => {
+            let id = receipt
+                .id()
+                .map(|id| format!(" as {id}"))
+                .unwrap_or_default();
+            let price = receipt
+                .price()
+                .map(|price| format!(", for {price}"))
+                .unwrap_or_default();
+            let (provider, reference) = (receipt.provider(), receipt.reference());
+            format!(
+                "accepted: {provider} has the text for {}{id}{price} (reference {reference})",
+                to.masked()
+            )
+        }
+        Err(error) if error.acceptance() == Acceptance::NotAccepted => {
+            let advice = match (error.may_resend(), error.may_reroute()) {
+                (true, _) => "it may be sent again",
+                (false, true) => "another vendor may be tried",
+                (false, false) => "the message itself is at fault",
+            };
+            format!("not accepted: {error}; {advice}")
+        }
+        Err(error) => format!("in doubt: {error}; do not send it again"),
+    }
+}
