@@ -42,6 +42,31 @@ impl PhoneNumber {
         self.0.get()
     }
 
+    /// Reads a number as vendors write it on their wires: digits with the country code first, behind a
+    /// plus, `00` or nothing.
+    ///
+    /// Not for what people write: `0612345678` is no MSISDN, and what has no plus here is taken to start
+    /// with a country code.
+    ///
+    /// ```
+    /// # use postduif_core::PhoneNumber;
+    /// for text in ["31612345678", "0031612345678", "+31612345678"] {
+    ///     assert_eq!(PhoneNumber::from_msisdn(text)?.to_string(), "+31612345678");
+    /// }
+    /// # Ok::<(), postduif_core::PhoneNumberError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where it is none.
+    pub fn from_msisdn(text: &str) -> Result<Self, PhoneNumberError> {
+        let digits = text
+            .strip_prefix('+')
+            .or_else(|| text.strip_prefix("00"))
+            .unwrap_or(text);
+        format!("+{digits}").parse()
+    }
+
     /// The number as logs may show it: first and last three digits, of a short number the last two.
     #[must_use]
     pub fn masked(self) -> impl fmt::Display + fmt::Debug {

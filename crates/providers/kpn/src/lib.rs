@@ -27,14 +27,15 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    ConfigError, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, Sender,
-    SenderKind, SmsProvider, TextLimit, async_trait, split,
+    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health, Message,
+    Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser, ReportRequest,
+    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
 };
 use postduif_http::{
     Answer, BaseUrl, Client, ClientCredentials, Refusal, Request, Token, TokenCache, TokenStyle,
-    VendorUrl,
+    VendorUrl, query_parameter, signature::is_hmac_sha256,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 /// What KPN can do. A validity period below 21 seconds is refused for numbers abroad, and KPN names no
@@ -557,4 +558,179 @@ impl SmsProvider for Kpn {
             Err(error) => Err(error.with_provider(self.profile.owned_name())),
         }
     }
+}
+
+/// KPN's delivery reports: signed over the body alone, so the route that takes them needs a secret of its
+/// own beside.
+///
+/// A report finds its message by the `reference` in the query of the URL that it was sent to, which no
+/// signature covers. KPN makes a signing key by itself at the first report; make and activate one before the
+/// first send, or reveal KPN's.
+pub struct KpnReports {
+    secrets: Vec<SecretString>,
+}
+
+impl KpnReports {
+    /// Believes what any of these signing secrets signed: several while one is being replaced.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or one is empty.
+    pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
+        if secrets.is_empty()
+            || secrets
+                .iter()
+                .any(|secret| secret.expose_secret().is_empty())
+        {
+            return Err(ConfigError::new(
+                "KPN signs its reports: give the webhook key's secret",
+            ));
+        }
+        Ok(Self { secrets })
+    }
+
+    fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
+        let signature = request
+            .header("x-kpn-webhook-signature")?
+            .ok_or(ReportError::unsigned("the report has no signature"))?;
+        let timestamp = request
+            .header("x-kpn-webhook-timestamp")?
+            .ok_or(ReportError::unsigned("the report has no timestamp"))?;
+        let tag = unhex(signature.strip_prefix("sha256=").unwrap_or(signature))
+            .ok_or(ReportError::malformed("the signature is not hexadecimal"))?;
+        if !is_hmac_sha256(&self.secrets, request.body(), &tag) {
+            return Err(ReportError::forged(
+                "the report is not signed with our secret",
+            ));
+        }
+        let at: i64 = timestamp
+            .parse()
+            .map_err(|_| ReportError::malformed("the timestamp is no number"))?;
+        if now.timestamp().abs_diff(at) > REPORT_WINDOW.as_secs() {
+            return Err(ReportError::stale(
+                "the report was signed too long ago, or in the future",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// KPN tries four times within seven minutes, and does not say whether each try has a time of its own.
+const REPORT_WINDOW: Duration = Duration::from_secs(600);
+/// The most reports that are read from one request.
+const REPORT_LIMIT: usize = 1000;
+
+impl std::fmt::Debug for KpnReports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KpnReports").finish_non_exhaustive()
+    }
+}
+
+impl ReportParser for KpnReports {
+    fn authenticity(&self) -> Authenticity {
+        Authenticity::BodyOnly
+    }
+
+    fn parse(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryReport>, ReportError> {
+        self.verify(request, now)?;
+        let reference = query_parameter(request.url(), "reference")?
+            .map(|reference| reference.parse::<Reference>())
+            .transpose()
+            .map_err(|_| ReportError::malformed("the reference in the URL is none of ours"))?;
+        let body: serde_json::Value = serde_json::from_slice(request.body())
+            .map_err(|_| ReportError::malformed("the report is not JSON"))?;
+        let entries = match body {
+            serde_json::Value::Array(entries) => entries,
+            entry => vec![entry],
+        };
+        if entries.len() > REPORT_LIMIT {
+            return Err(ReportError::malformed("too many reports in one request"));
+        }
+        entries
+            .iter()
+            .map(|entry| {
+                let fields = entry
+                    .as_object()
+                    .ok_or(ReportError::malformed("a report is no object"))?;
+                Ok(report(&Fields(fields), reference))
+            })
+            .collect()
+    }
+}
+
+fn report(fields: &Fields<'_>, reference: Option<Reference>) -> DeliveryReport {
+    let status = fields.text(&[
+        "status",
+        "statuscode",
+        "deliverystatus",
+        "deliverystatuscode",
+    ]);
+    let status = status.and_then(|status| REPORT_STATUSES.iter().find(|(code, _)| *code == status));
+    let mut report = DeliveryReport::new(
+        "kpn",
+        status.map_or(DeliveryStatus::Unknown, |(_, status)| *status),
+    );
+    report.reference = reference;
+    report.id = fields.text(&["messageid", "documentid", "dlrid"]);
+    report.recipient = fields
+        .text(&["recipientphonenumber"])
+        .and_then(|number| PhoneNumber::from_msisdn(&number).ok());
+    report.code = fields
+        .text(&["errorcode", "error", "reason", "statuserrorcode"])
+        .filter(|code| code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_digit()))
+        .map(|code| format!("{code:0>3}"));
+    report.at = fields.text(&["statusdatetime"]).and_then(|time| {
+        let number: i64 = time.parse().ok()?;
+        // Seconds or milliseconds, KPN does not say: nothing happened before 1973 in milliseconds.
+        match number > 100_000_000_000 {
+            true => DateTime::from_timestamp_millis(number),
+            false => DateTime::from_timestamp(number, 0),
+        }
+    });
+    report
+}
+
+/// KPN's numbers for how far a text has come.
+static REPORT_STATUSES: &[(&str, DeliveryStatus)] = &[
+    ("1", DeliveryStatus::Delivered),
+    ("2", DeliveryStatus::Buffered),
+    ("3", DeliveryStatus::Sent),
+    ("4", DeliveryStatus::Failed),
+    ("5", DeliveryStatus::Rejected),
+    ("6", DeliveryStatus::Expired),
+];
+
+/// A report's members. KPN publishes no schema, so names are looked up without case, hyphens and underscores.
+struct Fields<'a>(&'a serde_json::Map<String, serde_json::Value>);
+
+impl Fields<'_> {
+    /// The first of these that is there, as text.
+    fn text(&self, names: &[&str]) -> Option<String> {
+        let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
+        names.iter().find_map(|name| {
+            let (_, value) = self.0.iter().find(|(known, _)| plain(known) == **name)?;
+            match value {
+                serde_json::Value::String(text) if !text.is_empty() => Some(text.trim().to_owned()),
+                serde_json::Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// Bytes from hexadecimal digits of either case.
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let value = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|value| u8::try_from(value).ok())
+    };
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| Some(value(pair[0])? << 4 | value(*pair.get(1)?)?))
+        .collect()
 }

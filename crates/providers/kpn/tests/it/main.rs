@@ -7,6 +7,7 @@
 
 mod conformance;
 mod errors;
+mod reports;
 mod settings;
 mod token;
 mod wire;
