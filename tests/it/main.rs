@@ -1,5 +1,8 @@
 //! What holds across the crates.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by failing")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by failing"
+)]
 
 mod versions;

@@ -4,7 +4,10 @@ use serde_json::Value;
 
 /// The minimum Rust version as (minor, patch); all are Rust 1.
 fn rust_version(package: &Value) -> Option<(u32, u32)> {
-    let mut numbers = package["rust_version"].as_str()?.split('.').map(|number| number.parse().unwrap());
+    let mut numbers = package["rust_version"]
+        .as_str()?
+        .split('.')
+        .map(|number| number.parse().unwrap());
     assert_eq!(numbers.next(), Some(1));
     Some((numbers.next().unwrap(), numbers.next().unwrap_or(0)))
 }
@@ -12,14 +15,27 @@ fn rust_version(package: &Value) -> Option<(u32, u32)> {
 #[test]
 fn no_crate_claims_an_older_rust_than_its_dependencies_need() {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--all-features", "--offline"])
+        .args([
+            "metadata",
+            "--format-version=1",
+            "--all-features",
+            "--offline",
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let packages: HashMap<&str, &Value> =
-        metadata["packages"].as_array().unwrap().iter().map(|package| (package["id"].as_str().unwrap(), package)).collect();
+    let packages: HashMap<&str, &Value> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (package["id"].as_str().unwrap(), package))
+        .collect();
     let nodes: HashMap<&str, &Value> = metadata["resolve"]["nodes"]
         .as_array()
         .unwrap()
@@ -30,12 +46,17 @@ fn no_crate_claims_an_older_rust_than_its_dependencies_need() {
     let mut wrong = Vec::new();
     for member in metadata["workspace_members"].as_array().unwrap() {
         let member = member.as_str().unwrap();
-        let claimed = rust_version(packages[member]).expect("every crate of ours states its Rust version");
+        let claimed =
+            rust_version(packages[member]).expect("every crate of ours states its Rust version");
         // All that its users compile: normal edges, on every platform.
         let (mut seen, mut open) = (vec![member], vec![member]);
         while let Some(id) = open.pop() {
             for dependency in nodes[id]["deps"].as_array().unwrap() {
-                let normal = dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null());
+                let normal = dependency["dep_kinds"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .any(|kind| kind["kind"].is_null());
                 let id = dependency["pkg"].as_str().unwrap();
                 if normal && !seen.contains(&id) {
                     seen.push(id);

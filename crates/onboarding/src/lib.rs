@@ -1,1 +1,131 @@
-//! Begun.
+//! The onboarding flow: Microsoft Entra calls, a new colleague gets a Temporary Access Pass as a text
+//! message, Entra hears how it went.
+//!
+//! An [`Onboarding`] is put together from whoever knows the people ([`Graph`]), issues the passes
+//! ([`TapIssuer`]) and takes the texts ([`SmsProvider`]); it speaks no HTTP and knows no database. For each
+//! [`Callout`] it reads the person, asks the guards, issues a pass, sends it and tells Entra. What is about
+//! to happen is written into a [`Journal`] first, and what came of it after, so that a flow that was
+//! interrupted at any point ends all the same: with one usable pass, in the last text, or with none.
+//!
+//! ```
+//! use std::{future, sync::Arc};
+//! use postduif_core::{Callback, Callout, Guid, Verdict};
+//! use postduif_onboarding::Onboarding;
+//! # use chrono::{DateTime, Utc};
+//! # use postduif_core::*;
+//! #
+//! # #[derive(Debug)]
+//! # struct Directory;
+//! #
+//! # #[async_trait]
+//! # impl Graph for Directory {
+//! #     async fn user(&self, id: &UserId) -> Result<User, GraphError> {
+//! #         let mut user = User::new(*id);
+//! #         user.display_name = Some("Anna de Vries".into());
+//! #         user.mobile = Some("+31612345678".into());
+//! #         user.roles = Roles::Held(Vec::new());
+//! #         Ok(user)
+//! #     }
+//! #     async fn resume(&self, _: &Callback, _: &Verdict) -> Result<(), GraphError> {
+//! #         Ok(())
+//! #     }
+//! # }
+//! #
+//! # #[async_trait]
+//! # impl TapIssuer for Directory {
+//! #     async fn issue(&self, _: &UserId, _: &TapRequest) -> Result<TemporaryAccessPass, GraphError> {
+//! #         let hour = std::time::Duration::from_secs(3600);
+//! #         let info = TapInfo::new("c6a1f0d2".parse().unwrap(), Utc::now_(), hour);
+//! #         Ok(TemporaryAccessPass::new(info, "X7k+q2Rm".into()))
+//! #     }
+//! #     async fn list(&self, _: &UserId) -> Result<Vec<TapInfo>, GraphError> {
+//! #         Ok(Vec::new())
+//! #     }
+//! #     async fn revoke(&self, _: &UserId, _: &TapId) -> Result<(), GraphError> {
+//! #         Ok(())
+//! #     }
+//! # }
+//! #
+//! # #[derive(Debug)]
+//! # struct Vendor(Profile);
+//! #
+//! # #[async_trait]
+//! # impl SmsProvider for Vendor {
+//! #     fn profile(&self) -> &Profile {
+//! #         &self.0
+//! #     }
+//! #     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+//! #         Ok(Receipt::new("example", *message.reference()).with_parts(1))
+//! #     }
+//! #     async fn send_batch(&self, _: &[Message]) -> Outcomes {
+//! #         unimplemented!()
+//! #     }
+//! #     async fn check(&self) -> Result<Health, SendError> {
+//! #         unimplemented!()
+//! #     }
+//! # }
+//! #
+//! # trait Now { fn now_() -> DateTime<Utc>; }
+//! # impl Now for Utc { fn now_() -> DateTime<Utc> { std::time::SystemTime::now().into() } }
+//! #
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (directory, vendor) = (Arc::new(Directory), Arc::new(Vendor(Profile::new("example"))));
+//! # let (workflow, task, result, user) = (Guid::random(), Guid::random(), Guid::random(), Guid::random());
+//! # let now = Utc::now_();
+//!
+//! // `directory` is both `Graph` and `TapIssuer`, `vendor` is any `SmsProvider`.
+//! let onboarding = Onboarding::builder()
+//!     .graph(Arc::clone(&directory) as _)
+//!     .issuer(directory)
+//!     .provider(vendor)
+//!     .build()?;
+//!
+//! let callback = Callback::Lifecycle { workflow, task, result };
+//! let callout = Callout::new(result.into(), user.into(), callback, now);
+//! let ending = onboarding.run(callout, future::pending()).await?;
+//!
+//! assert_eq!(ending.verdict, Verdict::Completed);
+//! assert!(ending.heard);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Onboarding::run`] does a whole flow. Who has a durable journal takes [`Onboarding::step`] instead, as
+//! often as it needs and in whichever process; the table there is the whole of the machine.
+//!
+//! [`Graph`]: postduif_core::Graph
+//! [`TapIssuer`]: postduif_core::TapIssuer
+//! [`SmsProvider`]: postduif_core::SmsProvider
+//! [`Callout`]: postduif_core::Callout
+
+mod admit;
+mod builder;
+mod call;
+mod clock;
+mod close;
+mod ending;
+mod entry;
+mod guard;
+mod history;
+mod issue;
+mod journal;
+mod lock;
+mod machine;
+mod memory;
+mod onboarding;
+mod run;
+mod settings;
+mod text;
+
+pub use builder::Builder;
+pub use clock::Clock;
+pub use ending::{Ending, PassEnding, StepName, StepTaken};
+pub use entry::{Entry, Then};
+pub use guard::{Candidate, Guard};
+pub use journal::{Journal, JournalError};
+pub use machine::Step;
+pub use memory::MemoryJournal;
+pub use onboarding::Onboarding;
+pub use run::Run;
+pub use settings::{CompleteOn, ExistingPass, OnDoubt};

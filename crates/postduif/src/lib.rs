@@ -1,5 +1,8 @@
 #![cfg_attr(feature = "kpn", doc = include_str!("../README.md"))]
-#![cfg_attr(not(feature = "kpn"), doc = "Text messages through any vendor. Turn on a vendor's feature, such as `kpn`.")]
+#![cfg_attr(
+    not(feature = "kpn"),
+    doc = "Text messages through any vendor. Turn on a vendor's feature, such as `kpn`."
+)]
 
 use std::sync::Arc;
 
@@ -43,7 +46,10 @@ pub fn from_url(url: &str) -> Result<Arc<dyn SmsProvider>, ConfigError> {
 ///
 /// As [`from_url`].
 #[cfg(feature = "_http")]
-pub fn from_url_with(url: &str, client: &http::Client) -> Result<Arc<dyn SmsProvider>, ConfigError> {
+pub fn from_url_with(
+    url: &str,
+    client: &http::Client,
+) -> Result<Arc<dyn SmsProvider>, ConfigError> {
     open(url, Some(client))
 }
 

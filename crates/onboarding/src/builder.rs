@@ -1,0 +1,253 @@
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use postduif_core::{ConfigError, Graph, Message, Sender, SmsProvider, TapIssuer, TapRequest};
+
+use crate::{
+    Clock, CompleteOn, ExistingPass, Guard, Journal, MemoryJournal, OnDoubt, Onboarding, guard,
+    lock::Locks, text,
+};
+
+/// Sets up an [`Onboarding`]. Nothing is checked before [`build`](Self::build).
+#[derive(Debug)]
+#[must_use = "it does nothing until it is built"]
+pub struct Builder {
+    graph: Option<Arc<dyn Graph>>,
+    issuer: Option<Arc<dyn TapIssuer>>,
+    provider: Option<Arc<dyn SmsProvider>>,
+    journal: Option<Arc<dyn Journal>>,
+    guards: Vec<Arc<dyn Guard>>,
+    disabled: bool,
+    administrators: bool,
+    existing_pass: ExistingPass,
+    on_doubt: OnDoubt,
+    complete_on: CompleteOn,
+    window: Duration,
+    margin: Duration,
+    pass: TapRequest,
+    sender: Option<Sender>,
+    time_zone: String,
+    pauses: Vec<Duration>,
+    clock: Clock,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            graph: None,
+            issuer: None,
+            provider: None,
+            journal: None,
+            guards: Vec::new(),
+            disabled: false,
+            administrators: false,
+            existing_pass: ExistingPass::default(),
+            on_doubt: OnDoubt::default(),
+            complete_on: CompleteOn::default(),
+            window: Duration::from_secs(30 * 60),
+            margin: Duration::from_secs(60),
+            pass: TapRequest::new(),
+            sender: None,
+            time_zone: "Europe/Amsterdam".into(),
+            pauses: [2, 5, 10, 20, 40].map(Duration::from_secs).into(),
+            clock: Clock::system(),
+        }
+    }
+
+    /// Who knows the people, and tells Entra.
+    pub fn graph(mut self, graph: Arc<dyn Graph>) -> Self {
+        self.graph = Some(graph);
+        self
+    }
+
+    /// Who issues the passes; often the same as [`graph`](Self::graph).
+    pub fn issuer(mut self, issuer: Arc<dyn TapIssuer>) -> Self {
+        self.issuer = Some(issuer);
+        self
+    }
+
+    /// Who takes the texts. Retries and fail-over are layers around it: a flow sends once a round.
+    pub fn provider(mut self, provider: Arc<dyn SmsProvider>) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
+    /// Where flows are written down. Without it in memory: a [`MemoryJournal`].
+    pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    /// One more guard, asked after our own and those that were added before.
+    pub fn guard(mut self, guard: Arc<dyn Guard>) -> Self {
+        self.guards.push(guard);
+        self
+    }
+
+    /// Accounts that are still disabled get a pass too, where joiners are enabled only later.
+    pub const fn allow_disabled(mut self) -> Self {
+        self.disabled = true;
+        self
+    }
+
+    /// Holders of directory roles get a pass too, and people whose roles nobody read. A pass for an
+    /// administrator opens the tenant to whoever holds that phone.
+    pub const fn allow_administrators(mut self) -> Self {
+        self.administrators = true;
+        self
+    }
+
+    /// What becomes of a pass that the user has already; [`ExistingPass::ReplaceOurs`] unless given.
+    pub const fn existing_pass(mut self, existing_pass: ExistingPass) -> Self {
+        self.existing_pass = existing_pass;
+        self
+    }
+
+    /// What follows when nobody knows whether the vendor has the text; [`OnDoubt::Reissue`] unless given.
+    pub const fn on_doubt(mut self, on_doubt: OnDoubt) -> Self {
+        self.on_doubt = on_doubt;
+        self
+    }
+
+    /// When a flow counts as completed; [`CompleteOn::Accepted`] unless given.
+    pub const fn complete_on(mut self, complete_on: CompleteOn) -> Self {
+        self.complete_on = complete_on;
+        self
+    }
+
+    /// How long Entra waits, as configured there; thirty minutes unless given. A call-out that says it
+    /// itself is believed.
+    pub const fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// How long before the end of the window the deadline lies; a minute unless given. In that time a pass
+    /// is still taken away and Entra told.
+    pub const fn margin(mut self, margin: Duration) -> Self {
+        self.margin = margin;
+        self
+    }
+
+    /// What pass to ask for; unless given, one that works once and lives as long as the policy says.
+    pub const fn pass(mut self, pass: TapRequest) -> Self {
+        self.pass = pass;
+        self
+    }
+
+    /// Who the text is from; unless given, as the provider has it.
+    pub fn sender(mut self, sender: Sender) -> Self {
+        self.sender = Some(sender);
+        self
+    }
+
+    /// The zone of the times in a text, by its IANA name; `Europe/Amsterdam` unless given.
+    pub fn time_zone(mut self, time_zone: impl Into<String>) -> Self {
+        self.time_zone = time_zone.into();
+        self
+    }
+
+    /// How long to wait before each repeat of what may be repeated; 2, 5, 10, 20 and 40 seconds unless
+    /// given.
+    ///
+    /// A user whom the directory does not know is read so many times more and no more. Other faults that
+    /// pass by themselves are waited out until the deadline, with pauses that go on growing.
+    pub fn pauses(mut self, pauses: impl Into<Vec<Duration>>) -> Self {
+        self.pauses = pauses.into();
+        self
+    }
+
+    /// Where the time comes from; the system's clock unless given.
+    pub const fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    ///
+    /// Where something is missing, where delivery is waited for and the provider has no reports, where the
+    /// provider could not send a text of this sender, and where a time makes no sense.
+    pub fn build(self) -> Result<Onboarding, ConfigError> {
+        let missing = |what| ConfigError::new(format!("onboarding needs {what}"));
+        let graph = self.graph.ok_or_else(|| missing("a graph"))?;
+        let issuer = self.issuer.ok_or_else(|| missing("an issuer of passes"))?;
+        let provider = self.provider.ok_or_else(|| missing("a provider"))?;
+        let time_zone = self.time_zone.parse::<Tz>().map_err(|_| {
+            ConfigError::new("the time zone is none: give an IANA name such as Europe/Amsterdam")
+        })?;
+        if self.complete_on == CompleteOn::Delivered && !provider.profile().reports() {
+            return Err(ConfigError::new(format!(
+                "no delivery report can arrive from {}: complete on accepted, or set up its reports",
+                provider.profile().name()
+            )));
+        }
+        if self.margin.is_zero() || self.margin >= self.window {
+            return Err(ConfigError::new(
+                "the margin must be longer than nothing and shorter than the window",
+            ));
+        }
+        if self.pauses.is_empty() || self.pauses.iter().any(Duration::is_zero) {
+            return Err(ConfigError::new("there must be pauses, none of them empty"));
+        }
+        if self.pass.lifetime.is_some_and(|lifetime| {
+            lifetime.subsec_nanos() != 0
+                || lifetime.as_secs() % 60 != 0
+                || !(10..=43_200).contains(&(lifetime.as_secs() / 60))
+        }) {
+            return Err(ConfigError::new(
+                "a pass lives for whole minutes, 10 to 43,200",
+            ));
+        }
+        sendable(&*provider, self.sender.as_ref(), time_zone)?;
+
+        let mut guards = guard::own(self.disabled, self.administrators);
+        guards.extend(self.guards);
+        Ok(Onboarding {
+            graph,
+            issuer,
+            provider,
+            journal: self
+                .journal
+                .unwrap_or_else(|| Arc::new(MemoryJournal::new())),
+            guards,
+            existing_pass: self.existing_pass,
+            on_doubt: self.on_doubt,
+            complete_on: self.complete_on,
+            window: self.window,
+            margin: self.margin,
+            pass: self.pass,
+            sender: self.sender,
+            time_zone,
+            pauses: self.pauses,
+            clock: self.clock,
+            flows: Locks::new(),
+            users: Locks::new(),
+        })
+    }
+}
+
+/// Finds out before the first flow what the provider would refuse of every text.
+fn sendable(
+    provider: &dyn SmsProvider,
+    sender: Option<&Sender>,
+    zone: Tz,
+) -> Result<(), ConfigError> {
+    let invalid = |_| ConfigError::new("the text cannot be written");
+    let text = text::compose(None, "Aa1+Aa1+", DateTime::<Utc>::UNIX_EPOCH, zone);
+    let to = "+31612345678".parse();
+    let to = to.map_err(|_| ConfigError::new("the number of the sample is none"))?;
+    let mut message = Message::new(to, text.map_err(invalid)?);
+    if let Some(sender) = sender {
+        message = message.with_sender(sender.clone());
+    }
+    match provider.profile().problems(&message).into_iter().next() {
+        None => Ok(()),
+        Some(problem) => Err(ConfigError::new(format!(
+            "{} could not send the text: {problem}",
+            provider.profile().name()
+        ))),
+    }
+}

@@ -1,0 +1,153 @@
+use std::{fmt, sync::Arc};
+
+use postduif_core::{FlowId, PhoneNumber, Reason, Roles, User, async_trait};
+
+/// Somebody who may say that a person gets no pass.
+///
+/// Guards are asked in order, after the number is read and before a pass is issued, and again where a flow
+/// had to wait in between; the first refusal ends the flow.
+///
+/// # Contract
+///
+/// Fail closed: who cannot tell, refuses. No wait without an end; a guard that has not spoken within a
+/// minute has refused.
+///
+/// ```
+/// use postduif_core::{Reason, async_trait};
+/// use postduif_onboarding::{Candidate, Guard};
+///
+/// /// Only numbers in the Netherlands get a pass.
+/// #[derive(Debug)]
+/// struct Dutch;
+///
+/// #[async_trait]
+/// impl Guard for Dutch {
+///     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+///         match candidate.number()?.starts_with("+31") {
+///             true => Ok(()),
+///             false => Err(Reason::GuardRefused),
+///         }
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Guard: fmt::Debug + Send + Sync + 'static {
+    /// Lets the candidate pass, or says why not; a guard of your own has [`Reason::GuardRefused`].
+    ///
+    /// # Errors
+    ///
+    /// The reason that the flow ends with.
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason>;
+}
+
+const _: fn(&dyn Guard) = |_| {};
+
+/// Who is about to get a pass. `Debug` shows no name and no whole number.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    flow: FlowId,
+    user: &'a User,
+    number: Result<PhoneNumber, Reason>,
+}
+
+impl<'a> Candidate<'a> {
+    /// Reads the user's mobile number: a plus, the country code and digits, nothing else.
+    #[must_use]
+    pub fn new(flow: FlowId, user: &'a User) -> Self {
+        let number = match user.mobile.as_deref().map(str::trim) {
+            None | Some("") => Err(Reason::NoNumber),
+            Some(mobile) => mobile.parse().map_err(|_| Reason::InvalidNumber),
+        };
+        Self { flow, user, number }
+    }
+
+    /// The flow that asks.
+    #[must_use]
+    pub const fn flow(&self) -> FlowId {
+        self.flow
+    }
+
+    /// What the directory told.
+    #[must_use]
+    pub const fn user(&self) -> &'a User {
+        self.user
+    }
+
+    /// Where the text would go.
+    ///
+    /// # Errors
+    ///
+    /// `NoNumber` or `InvalidNumber`; only our own guards meet them, since a guard of yours is asked last.
+    pub const fn number(&self) -> Result<PhoneNumber, Reason> {
+        self.number
+    }
+}
+
+/// Our own guards, in the order in which they are asked.
+pub(crate) fn own(disabled: bool, administrators: bool) -> Vec<Arc<dyn Guard>> {
+    let mut guards: Vec<Arc<dyn Guard>> = Vec::new();
+    if !disabled {
+        guards.push(Arc::new(Enabled));
+    }
+    guards.push(Arc::new(Internal));
+    if !administrators {
+        guards.push(Arc::new(Ordinary));
+    }
+    guards.push(Arc::new(Reachable));
+    guards
+}
+
+/// Refuses an account that the directory says is disabled.
+#[derive(Debug)]
+struct Enabled;
+
+#[async_trait]
+impl Guard for Enabled {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+        match candidate.user().enabled {
+            Some(false) => Err(Reason::UserDisabled),
+            Some(true) | None => Ok(()),
+        }
+    }
+}
+
+/// Refuses an account of another tenant: Graph would not issue a pass for it either.
+#[derive(Debug)]
+struct Internal;
+
+#[async_trait]
+impl Guard for Internal {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+        match candidate.user().external {
+            true => Err(Reason::UserGuest),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Refuses who holds a directory role, and whose roles nobody read: a pass for an administrator is the
+/// tenant, in a text message.
+#[derive(Debug)]
+struct Ordinary;
+
+#[async_trait]
+impl Guard for Ordinary {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+        match &candidate.user().roles {
+            Roles::Held(roles) if roles.is_empty() => Ok(()),
+            Roles::Held(_) => Err(Reason::UserAdministrator),
+            _ => Err(Reason::RolesUnreadable),
+        }
+    }
+}
+
+/// Refuses who cannot be sent a text.
+#[derive(Debug)]
+struct Reachable;
+
+#[async_trait]
+impl Guard for Reachable {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+        candidate.number().map(drop)
+    }
+}

@@ -1,0 +1,80 @@
+//! What a flow tells to whoever listens: ids and a masked number.
+//!
+//! A program of its own: who listens first in a process decides for its other threads too.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what helps a test may do what a test may"
+)]
+
+#[path = "flows/world.rs"]
+#[expect(dead_code, reason = "the other tests need more of it")]
+mod world;
+
+use std::{
+    fmt::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use postduif_core::{ErrorKind, GraphErrorKind};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+use world::{IssueFault, SendFault, World};
+
+/// Keeps every event at every level.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<String>>);
+
+impl Subscriber for Events {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("postduif")
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut Line(&mut self.0.lock().unwrap()));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+struct Line<'a>(&'a mut String);
+
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        write!(self.0, "{field}={value:?} ").unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_event_tells_a_pass_a_name_or_a_whole_number() {
+    let events = Events::default();
+    let _listening = tracing::subscriber::set_default(events.clone());
+    let world = World::new();
+    world.state().user_faults = [GraphErrorKind::NotFound].into();
+    world.state().issue_faults = [IssueFault::Lost].into();
+    world.state().send_faults = [SendFault::Lost, SendFault::Refused(ErrorKind::Other)].into();
+    world.state().revoke_faults = [GraphErrorKind::Unavailable].into();
+    let callout = world.callout();
+    world.ending(&world.onboarding(), &callout).await;
+    let told = events.0.lock().unwrap();
+    for secret in ["+cret", "Anna", "31612345678", "612345678", "welkom"] {
+        assert!(!told.contains(secret), "{secret}: {told}");
+    }
+    for said in [callout.flow().to_string().as_str(), "+316•••••678", "send"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+}

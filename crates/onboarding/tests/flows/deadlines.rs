@@ -1,0 +1,233 @@
+//! What happens when time runs out: Entra's, or the process's.
+
+use std::time::Duration;
+
+use postduif_core::{Callback, Callout, GraphError, GraphErrorKind, Guid, Reason, Verdict};
+use postduif_onboarding::{CompleteOn, Entry, Then};
+
+use crate::world::{IssueFault, SendFault, World, graph_error, minutes, start, tap};
+
+fn failed(reason: Reason) -> Verdict {
+    Verdict::Failed(reason)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callout_that_comes_too_late_fails_without_any_effect_but_telling() {
+    let world = World::new();
+    let callout = world.callout().with_created_at(start() - minutes(29));
+    let ending = world.ending(&world.onboarding(), &callout).await;
+    assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
+    assert_eq!(world.log(), ["resuming", "resume", "resumed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_of_the_callout_counts_before_the_setting() {
+    let world = World::new();
+    let onboarding = world.builder().margin(Duration::from_secs(30));
+    let onboarding = onboarding.build().unwrap();
+    let [request, stage_instance, flow] = std::array::from_fn(|_| Guid::random());
+    let callback = Callback::Assignment {
+        request,
+        stage_instance,
+        stage: postduif_core::Stage::RequestGranted,
+    };
+    let user = world.state().user.id;
+    let callout =
+        Callout::new(flow.into(), user, callback, start()).with_window(Duration::from_secs(300));
+    let run = onboarding.start(callout);
+    assert_eq!(run.closes(), start() + minutes(5));
+    assert_eq!(run.deadline(), start() + Duration::from_secs(270));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_comes_after_the_deadline_is_not_sent() {
+    let world = World::new();
+    let half = Duration::from_secs(30);
+    let callout = world
+        .callout()
+        .with_created_at(start() - minutes(29) + half);
+    let slow = IssueFault::Slow(Duration::from_secs(40));
+    world.state().issue_faults = [slow].into();
+    let ending = world.ending(&world.onboarding(), &callout).await;
+    assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
+    assert_eq!((ending.attempts, world.state().sends), (1, 0));
+    world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_accepted_after_the_deadline_stands() {
+    let world = World::new();
+    let callout = world.callout().with_created_at(start() - minutes(28));
+    let slow = SendFault::Slow(Duration::from_secs(80));
+    world.state().send_faults = [slow].into();
+    let ending = world.ending(&world.onboarding(), &callout).await;
+    assert_eq!(ending.verdict, Verdict::Completed);
+    world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_that_is_never_answered_is_in_doubt_in_time_to_tell() {
+    let world = World::new();
+    world.state().send_faults = [SendFault::Slow(Duration::from_secs(86_400))].into();
+    let ending = world.ending(&world.onboarding(), &world.callout()).await;
+    assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
+    assert!(world.state().told[0].0 < start() + minutes(30));
+    world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_cannot_be_taken_away_is_said_to_be_usable_and_no_other_follows() {
+    for fault in [
+        SendFault::Lost,
+        SendFault::Refused(postduif_core::ErrorKind::Other),
+    ] {
+        let world = World::new();
+        world.state().send_faults = [fault].into();
+        world.state().revoke_faults = [GraphErrorKind::Unavailable; 500].into();
+        let ending = world.ending(&world.onboarding(), &world.callout()).await;
+        assert!(matches!(ending.verdict, Verdict::Failed(_)));
+        let pass = ending.pass.as_ref().unwrap();
+        assert!(!pass.revoked());
+        assert_eq!(pass.may_be_usable_until(), Some(start() + minutes(60)));
+        let state = world.state();
+        assert_eq!((state.sends, state.passes.len()), (1, 1));
+        assert_eq!(state.told[0].0, start() + minutes(29));
+        let tries = state
+            .log
+            .iter()
+            .filter(|line| line.starts_with("revoke "))
+            .count();
+        assert!(tries > 20, "{tries}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_deadline_a_pass_is_taken_away_all_the_same() {
+    let world = World::new();
+    let pass = world.has_pass("ours");
+    let callout = world.callout().with_created_at(start() - minutes(600));
+    let issued = Entry::Issued {
+        round: 1,
+        tap: pass,
+        valid_until: start() + minutes(60),
+    };
+    world.given(callout.flow(), &[issued]).await;
+    let ending = world.ending(&world.onboarding(), &callout).await;
+    assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
+    world.assert_settled(&ending, "");
+
+    // And of one that cannot be, no second try keeps Entra waiting.
+    let callout = world.callout().with_created_at(start() - minutes(600));
+    let (tap, then) = (tap("ours"), Then::Issue);
+    world.state().revoke_faults = [GraphErrorKind::Unavailable].into();
+    let revoking = Entry::Revoking { tap, then };
+    world.given(callout.flow(), &[revoking]).await;
+    let ending = world.ending(&world.onboarding(), &callout).await;
+    assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
+    assert!(ending.pass.unwrap().may_be_usable_until().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn entra_is_told_again_until_it_hears_or_the_window_closes() {
+    let world = World::new();
+    let throttled = graph_error(GraphErrorKind::Throttled);
+    world.state().resume_faults = [
+        throttled.clone().with_retry_after(Duration::from_secs(100)),
+        graph_error(GraphErrorKind::Forbidden),
+        GraphError::unknown(GraphErrorKind::Protocol, "a stranger's 404"),
+        GraphError::unknown(GraphErrorKind::Other, "in doubt"),
+    ]
+    .into();
+    let ending = world.ending(&world.onboarding(), &world.callout()).await;
+    assert_eq!((ending.verdict, ending.heard), (Verdict::Completed, true));
+    let told = world.state().told.clone();
+    assert_eq!(told.len(), 5);
+    assert!(told[1].0 >= start() + Duration::from_secs(100));
+
+    let world = World::new();
+    world.state().resume_faults = vec![throttled; 500].into();
+    let ending = world.ending(&world.onboarding(), &world.callout()).await;
+    assert_eq!((ending.verdict, ending.heard), (Verdict::Completed, false));
+    let told = world.state().told.clone();
+    assert!(told.last().unwrap().0 >= start() + minutes(29));
+    assert!(told.last().unwrap().0 < start() + minutes(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_no_more_has_heard() {
+    for kind in [
+        GraphErrorKind::Conflict,
+        GraphErrorKind::NotFound,
+        GraphErrorKind::Other,
+    ] {
+        let world = World::new();
+        world.state().resume_faults = [graph_error(kind)].into();
+        let ending = world.ending(&world.onboarding(), &world.callout()).await;
+        assert!(ending.heard);
+        assert_eq!(world.state().told.len(), 1);
+    }
+}
+
+/// Ends a flow whose process is asked to stop after so many seconds.
+async fn stopped(
+    world: &std::sync::Arc<World>,
+    complete_on: CompleteOn,
+    seconds: u64,
+) -> postduif_onboarding::Ending {
+    let onboarding = world.builder().complete_on(complete_on).build().unwrap();
+    let shutdown = tokio::time::sleep(Duration::from_secs(seconds));
+    onboarding.run(world.callout(), shutdown).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_lets_the_step_under_way_end_and_the_accepted_text_stand() {
+    let world = World::new();
+    world.state().send_faults = [SendFault::Slow(Duration::from_secs(20))].into();
+    let ending = stopped(&world, CompleteOn::Accepted, 5).await;
+    assert_eq!(ending.verdict, Verdict::Completed);
+    assert_eq!(world.state().told[0].0, start() + Duration::from_secs(20));
+    world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_every_wait() {
+    let world = World::new();
+    world.state().user_faults = [GraphErrorKind::Unavailable; 500].into();
+    let ending = stopped(&world, CompleteOn::Accepted, 5).await;
+    assert_eq!(ending.verdict, failed(Reason::Shutdown));
+    assert_eq!(world.state().told[0].0, start() + Duration::from_secs(5));
+
+    let world = World::new();
+    let ending = stopped(&world, CompleteOn::Delivered, 5).await;
+    assert_eq!(ending.verdict, failed(Reason::Shutdown));
+    assert_eq!(world.state().told[0].0, start() + Duration::from_secs(5));
+    world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_allows_no_next_round() {
+    let world = World::new();
+    world.state().send_faults = [SendFault::Lost].into();
+    world.state().revoke_faults = [GraphErrorKind::Unavailable; 5].into();
+    let ending = stopped(&world, CompleteOn::Accepted, 100).await;
+    assert_eq!(ending.verdict, Verdict::Completed, "it was quicker");
+
+    let world = World::new();
+    world.state().send_faults = [SendFault::Lost].into();
+    world.state().revoke_faults = [GraphErrorKind::Unavailable; 2].into();
+    let ending = stopped(&world, CompleteOn::Accepted, 4).await;
+    assert_eq!(ending.verdict, failed(Reason::Shutdown));
+    assert_eq!(world.state().passes.len(), 1);
+    world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_gives_entra_the_margin_to_hear() {
+    let world = World::new();
+    world.state().resume_faults = vec![graph_error(GraphErrorKind::Unavailable); 500].into();
+    let ending = stopped(&world, CompleteOn::Accepted, 100).await;
+    assert_eq!((ending.verdict, ending.heard), (Verdict::Completed, false));
+    let last = world.state().told.last().unwrap().0;
+    assert!(last > start() + Duration::from_secs(140));
+    assert!(last < start() + Duration::from_secs(160));
+}

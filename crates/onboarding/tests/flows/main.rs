@@ -1,0 +1,15 @@
+//! Whole flows in a world in memory, on a clock that is paused.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what helps a test may do what a test may"
+)]
+
+mod world;
+
+mod crashes;
+mod deadlines;
+mod delivered;
+mod table;
+mod two;
+mod whole;

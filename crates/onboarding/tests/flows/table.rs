@@ -1,0 +1,371 @@
+//! Every row of the table, from a journal whose last entry it is: a new run, which holds no secret.
+
+use std::sync::Arc;
+
+use postduif_core::{Callout, DeliveryStatus, ErrorKind, GraphErrorKind, Reason, TapId, Verdict};
+use postduif_onboarding::{Builder, CompleteOn, Ending, Entry, OnDoubt, Then};
+
+use crate::world::{World, minutes, reference, start, tap};
+
+/// A world with a pass of our round 1 that is usable, and a call-out.
+fn world() -> (Arc<World>, Callout) {
+    let world = World::new();
+    world.has_pass("ours");
+    let callout = world.callout();
+    (world, callout)
+}
+
+fn issuing(round: u8, seen: &[&str]) -> Entry {
+    let seen = seen.iter().map(|id| tap(id)).collect();
+    Entry::Issuing { round, seen }
+}
+
+fn issued(round: u8) -> [Entry; 2] {
+    let entry = Entry::Issued {
+        round,
+        tap: ours(),
+        valid_until: start() + minutes(60),
+    };
+    [issuing(round, &[]), entry]
+}
+
+fn sending(round: u8) -> Entry {
+    Entry::Sending {
+        round,
+        reference: reference("text"),
+        provider: "kpn".into(),
+    }
+}
+
+fn accepted(round: u8) -> Entry {
+    Entry::Accepted {
+        round,
+        reference: reference("text"),
+        provider: "kpn".into(),
+        id: Some("vendor-7".into()),
+        parts: Some(1),
+        price: Some("0.07 EUR".parse().unwrap()),
+    }
+}
+
+fn reported(status: DeliveryStatus) -> Entry {
+    Entry::Reported {
+        reference: reference("text"),
+        status,
+    }
+}
+
+fn ours() -> TapId {
+    tap("ours")
+}
+
+const FAILED: Verdict = Verdict::Failed(Reason::NotAccepted);
+
+async fn end(world: &Arc<World>, callout: &Callout, entries: &[Entry]) -> Ending {
+    end_with(world, callout, entries, |builder| builder).await
+}
+
+async fn end_with(
+    world: &Arc<World>,
+    callout: &Callout,
+    entries: &[Entry],
+    setting: impl Fn(Builder) -> Builder,
+) -> Ending {
+    world.given(callout.flow(), entries).await;
+    let onboarding = setting(world.builder()).build().unwrap();
+    world.ending(&onboarding, callout).await
+}
+
+/// The whole of a round, and the end.
+const ROUND: [&str; 9] = [
+    "list", "issuing", "issue", "issued", "sending", "send", "accepted", "resuming", "resume",
+];
+
+const REVOKE: [&str; 3] = ["revoking", "revoke ours", "revoked"];
+
+const FAIL: [&str; 3] = ["resuming", "resume", "resumed"];
+
+fn log(parts: &[&[&str]]) -> Vec<String> {
+    parts.concat().into_iter().map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn none_reads_asks_lists_and_issues() {
+    let world = World::new();
+    let callout = world.callout();
+    let ending = end(&world, &callout, &[]).await;
+    assert_eq!(world.log(), log(&[&["user"], &ROUND, &["resumed"]]));
+    world.assert_settled(&ending, "none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn issuing_takes_away_what_is_new_and_nobodys() {
+    let (world, callout) = world();
+    let ending = end(&world, &callout, &[issuing(1, &[])]).await;
+    assert_eq!(
+        world.log(),
+        log(&[&["list"], &REVOKE, &["user"], &ROUND, &["resumed"]])
+    );
+    assert!(
+        world
+            .entries(callout.flow())
+            .await
+            .contains(&issuing(2, &[]))
+    );
+    world.assert_settled(&ending, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn issuing_leaves_what_was_there_before_or_is_another_flows() {
+    // A stranger's, seen before: it stays, and is refused as in any round.
+    let (world, callout) = world();
+    let ending = end(&world, &callout, &[issuing(1, &["ours"])]).await;
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::PassExists));
+    assert_eq!(world.usable(), ["ours+secret"]);
+    // New, and recorded by another flow: not a lost one, but ours, and replaced as such.
+    let (world, callout) = self::world();
+    world.given(world.callout().flow(), &issued(1)).await;
+    let ending = end(&world, &callout, &[issuing(1, &[])]).await;
+    assert_eq!(
+        world.log(),
+        log(&[
+            &["list", "user", "list", "list", "list"],
+            &REVOKE,
+            &ROUND,
+            &["resumed"]
+        ])
+    );
+    world.assert_settled(&ending, "another flow's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn issuing_in_the_last_round_ends_without_a_pass() {
+    let (world, callout) = world();
+    let ending = end(&world, &callout, &[issuing(3, &[])]).await;
+    assert_eq!(world.log(), log(&[&["list"], &REVOKE, &FAIL]));
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::GraphUnavailable));
+    world.assert_settled(&ending, "last round");
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_issued_is_tried_again_in_the_same_round_where_the_cause_may_pass() {
+    for &kind in GraphErrorKind::ALL {
+        let world = World::new();
+        let callout = world.callout();
+        let entries = [issuing(1, &[]), Entry::NotIssued { round: 1, kind }];
+        let ending = end(&world, &callout, &entries).await;
+        let again = matches!(
+            kind,
+            GraphErrorKind::NotFound
+                | GraphErrorKind::PolicyRefused
+                | GraphErrorKind::Throttled
+                | GraphErrorKind::Timeout
+                | GraphErrorKind::Unavailable
+        );
+        match again {
+            true => {
+                assert_eq!(
+                    world.log(),
+                    log(&[&["user"], &ROUND, &["resumed"]]),
+                    "{kind}"
+                );
+                assert_eq!(world.entries(callout.flow()).await[2], issuing(1, &[]));
+            }
+            false => assert_eq!(world.log(), FAIL, "{kind}"),
+        }
+        world.assert_settled(&ending, kind.as_str());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn issued_revokes_and_goes_into_the_next_round() {
+    let (world, callout) = world();
+    let ending = end(&world, &callout, &issued(1)).await;
+    assert_eq!(
+        world.log(),
+        log(&[&REVOKE, &["user"], &ROUND, &["resumed"]])
+    );
+    assert_eq!(ending.attempts, 2);
+    world.assert_settled(&ending, "issued");
+
+    let (world, callout) = self::world();
+    let ending = end(&world, &callout, &issued(3)).await;
+    assert_eq!(world.log(), log(&[&REVOKE, &FAIL]));
+    world.assert_settled(&ending, "issued in the last round");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sending_and_in_doubt_go_as_on_doubt_says() {
+    let in_doubt = Entry::InDoubt {
+        round: 1,
+        reference: reference("text"),
+        kind: ErrorKind::Timeout,
+    };
+    for tail in [vec![sending(1)], vec![sending(1), in_doubt]] {
+        let entries = [issued(1).to_vec(), tail].concat();
+
+        let (world, callout) = world();
+        let ending = end(&world, &callout, &entries).await;
+        assert_eq!(
+            world.log(),
+            log(&[&REVOKE, &["user"], &ROUND, &["resumed"]])
+        );
+        let first = reference("text");
+        assert!(
+            world
+                .state()
+                .texts
+                .iter()
+                .all(|text| text.reference != first)
+        );
+        world.assert_settled(&ending, "reissue");
+
+        let (world, callout) = self::world();
+        let fail = |builder: Builder| builder.on_doubt(OnDoubt::Fail);
+        let ending = end_with(&world, &callout, &entries, fail).await;
+        assert_eq!(world.log(), log(&[&REVOKE, &FAIL]));
+        assert_eq!(ending.verdict, Verdict::Failed(Reason::InDoubt));
+        world.assert_settled(&ending, "fail");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_accepted_revokes_and_fails() {
+    let (world, callout) = world();
+    let refused = Entry::NotAccepted {
+        round: 1,
+        reference: reference("text"),
+        kind: ErrorKind::Blocked,
+    };
+    let entries = [issued(1).to_vec(), vec![sending(1), refused]].concat();
+    let ending = end(&world, &callout, &entries).await;
+    assert_eq!(world.log(), log(&[&REVOKE, &FAIL]));
+    assert_eq!(ending.verdict, FAILED);
+    assert_eq!(ending.error, Some(ErrorKind::Blocked));
+    world.assert_settled(&ending, "not accepted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn accepted_is_completed_with_the_receipt_of_the_journal() {
+    let (world, callout) = world();
+    let entries = [issued(1).to_vec(), vec![sending(1), accepted(1)]].concat();
+    let ending = end(&world, &callout, &entries).await;
+    assert_eq!(world.log(), FAIL);
+    assert_eq!(ending.verdict, Verdict::Completed);
+    let receipt = ending.receipt.unwrap();
+    assert_eq!(receipt.id(), Some("vendor-7"));
+    assert_eq!(receipt.price().unwrap().to_string(), "0.07 EUR");
+    assert_eq!(world.usable(), ["ours+secret"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn accepted_waits_for_delivery_where_that_is_wanted() {
+    let (world, callout) = world();
+    let entries = [issued(1).to_vec(), vec![sending(1), accepted(1)]].concat();
+    let delivered = |builder: Builder| builder.complete_on(CompleteOn::Delivered);
+    let ending = end_with(&world, &callout, &entries, delivered).await;
+    assert_eq!(world.log(), log(&[&REVOKE, &FAIL]));
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert_eq!(world.state().told[0].0, start() + minutes(29));
+    world.assert_settled(&ending, "no report");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reported_decides_by_its_status() {
+    for &status in DeliveryStatus::ALL {
+        for complete_on in [CompleteOn::Accepted, CompleteOn::Delivered] {
+            for before in [vec![], vec![accepted(1)]] {
+                let (world, callout) = world();
+                let entries = [
+                    issued(1).to_vec(),
+                    vec![sending(1)],
+                    before,
+                    vec![reported(status)],
+                ]
+                .concat();
+                let setting = |builder: Builder| builder.complete_on(complete_on);
+                let ending = end_with(&world, &callout, &entries, setting).await;
+                let waits = complete_on == CompleteOn::Delivered;
+                let verdict = match status {
+                    DeliveryStatus::Delivered => Verdict::Completed,
+                    status if status.is_final() => Verdict::Failed(Reason::NotDelivered),
+                    _ if waits => Verdict::Failed(Reason::DeadlinePassed),
+                    _ => Verdict::Completed,
+                };
+                assert_eq!(ending.verdict, verdict, "{status} {complete_on:?}");
+                match verdict {
+                    Verdict::Completed => assert_eq!(world.log(), FAIL),
+                    Verdict::Failed(_) => assert_eq!(world.log(), log(&[&REVOKE, &FAIL])),
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn revoking_revokes_again() {
+    for (then, follows) in [
+        (Then::Issue, log(&[&["user"], &ROUND, &["resumed"]])),
+        (Then::End(FAILED), log(&[&FAIL])),
+    ] {
+        let (world, callout) = world();
+        let revoking = Entry::Revoking { tap: ours(), then };
+        let entries = [issued(1).to_vec(), vec![revoking]].concat();
+        let ending = end(&world, &callout, &entries).await;
+        assert_eq!(world.log()[..2], ["revoke ours", "revoked"]);
+        assert_eq!(world.log()[2..], follows);
+        world.assert_settled(&ending, "revoking");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn revoked_goes_on_as_it_says_and_issues_only_in_a_next_round() {
+    for (round, then, follows) in [
+        (1, Then::Issue, log(&[&["user"], &ROUND, &["resumed"]])),
+        (3, Then::Issue, log(&[&FAIL])),
+        (1, Then::End(FAILED), log(&[&FAIL])),
+    ] {
+        let world = World::new();
+        let callout = world.callout();
+        let revoked = Entry::Revoked { tap: ours(), then };
+        let entries = [issued(round).to_vec(), vec![revoked]].concat();
+        let ending = end(&world, &callout, &entries).await;
+        assert_eq!(world.log(), follows, "{round} {then:?}");
+        world.assert_settled(&ending, "revoked");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn resuming_says_the_same_again() {
+    for verdict in [Verdict::Completed, FAILED] {
+        let world = World::new();
+        let callout = world.callout();
+        // The process died after Entra had heard: it refuses the second, which counts as heard.
+        world.state().heard.push(verdict);
+        let ending = end(&world, &callout, &[Entry::Resuming { verdict }]).await;
+        assert_eq!(world.log(), ["resume", "resumed"]);
+        assert_eq!((ending.verdict, ending.heard), (verdict, true));
+        assert_eq!(world.state().told[0].1, verdict);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn resumed_does_nothing() {
+    let world = World::new();
+    let callout = world.callout();
+    let entries = [
+        issued(1).to_vec(),
+        vec![
+            sending(1),
+            accepted(1),
+            Entry::Resumed {
+                verdict: Verdict::Completed,
+                heard: false,
+            },
+        ],
+    ]
+    .concat();
+    let ending = end(&world, &callout, &entries).await;
+    assert!(world.log().is_empty());
+    assert_eq!((ending.verdict, ending.heard), (Verdict::Completed, false));
+}

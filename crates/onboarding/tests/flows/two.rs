@@ -1,0 +1,118 @@
+//! Two flows for one user at once.
+
+use std::{future, time::Duration};
+
+use postduif_core::{GraphErrorKind, Reason, Verdict};
+use postduif_onboarding::{Entry, Step};
+
+use crate::world::{IssueFault, SendFault, World, minutes, start, step_until_idle};
+
+#[tokio::test(start_paused = true)]
+async fn two_flows_at_once_leave_one_usable_pass_in_the_last_text() {
+    for (issue, send) in [
+        (
+            IssueFault::Slow(Duration::from_secs(3)),
+            SendFault::Slow(Duration::from_secs(7)),
+        ),
+        (IssueFault::Lost, SendFault::Lost),
+        (
+            IssueFault::Refused(GraphErrorKind::Throttled),
+            SendFault::Vanished,
+        ),
+    ] {
+        let world = World::new();
+        world.state().issue_faults = [issue].into();
+        world.state().send_faults = [send].into();
+        let onboarding = world.onboarding();
+        let (one, two) = tokio::join!(
+            onboarding.run(world.callout(), future::pending()),
+            onboarding.run(world.callout(), future::pending()),
+        );
+        assert_eq!(one.unwrap().verdict, Verdict::Completed);
+        assert_eq!(two.unwrap().verdict, Verdict::Completed);
+        let usable = world.usable();
+        assert_eq!(usable.len(), 1);
+        let last = world.state().texts.last().unwrap().text.clone();
+        assert!(last.contains(&usable[0]), "{:#?}", world.log());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_flow_waits_while_the_first_has_a_pass_on_its_way() {
+    let world = World::new();
+    world.state().send_faults = [SendFault::Lost].into();
+    world.state().revoke_faults = [GraphErrorKind::Unavailable; 500].into();
+    let onboarding = world.onboarding();
+    let mut first = onboarding.start(world.callout());
+    assert!(matches!(
+        step_until_idle(&onboarding, &mut first).await,
+        Step::WaitUntil(_)
+    ));
+    assert!(first.holds_user());
+    world.clear_log();
+    let mut second = onboarding.start(world.callout());
+    assert!(matches!(
+        step_until_idle(&onboarding, &mut second).await,
+        Step::WaitUntil(_)
+    ));
+    assert!(!second.holds_user());
+    assert_eq!(world.log(), ["user"]);
+
+    // Whoever stops stepping lets go.
+    drop(first);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    world.state().revoke_faults.clear();
+    let step = step_until_idle(&onboarding, &mut second).await;
+    assert!(matches!(step, Step::Done(ending) if ending.verdict == Verdict::Completed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_lapses_at_its_flows_deadline() {
+    let world = World::new();
+    world.state().send_faults = [SendFault::Lost].into();
+    world.state().revoke_faults = [GraphErrorKind::Unavailable].into();
+    let onboarding = world.onboarding();
+    let mut first = onboarding.start(world.callout());
+    step_until_idle(&onboarding, &mut first).await;
+    tokio::time::advance(Duration::from_secs(600)).await;
+    // Kept and never stepped again: the second flow gets the user when the first may not issue any more.
+    let ending = world.ending(&onboarding, &world.callout()).await;
+    assert_eq!(ending.verdict, Verdict::Completed);
+    assert!(world.state().told[0].0 >= start() + minutes(29));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_user_in_vain_fails_at_its_own_deadline() {
+    let world = World::new();
+    world.state().send_faults = [SendFault::Lost].into();
+    world.state().revoke_faults = [GraphErrorKind::Unavailable].into();
+    let onboarding = world.onboarding();
+    let mut first = onboarding.start(world.callout());
+    step_until_idle(&onboarding, &mut first).await;
+    let second = world.callout().with_created_at(start() - minutes(20));
+    let ending = world.ending(&onboarding, &second).await;
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert_eq!(world.state().told[0].0, start() + minutes(9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_looks_for_a_lost_pass_does_not_take_another_flows_for_it() {
+    let world = World::new();
+    world.state().issue_faults = [IssueFault::SlowAnswer(Duration::from_secs(9))].into();
+    let onboarding = world.onboarding();
+    let crashed = world.callout();
+    let (round, seen) = (1, Vec::new());
+    world
+        .given(crashed.flow(), &[Entry::Issuing { round, seen }])
+        .await;
+    let (one, two) = tokio::join!(onboarding.run(world.callout(), future::pending()), async {
+        // When the other's pass is there, and not yet in its journal.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        onboarding.run(crashed, future::pending()).await
+    },);
+    assert_eq!(one.unwrap().verdict, Verdict::Completed);
+    assert_eq!(two.unwrap().verdict, Verdict::Completed);
+    let log = world.log();
+    let at = |what: &str| log.iter().position(|line| line == what);
+    assert!(at("accepted") < at("revoke tap-1"), "{log:#?}");
+}

@@ -1,0 +1,488 @@
+//! A world in memory: a directory, an issuer, a vendor and a journal, all of which do what they are told to
+//! go wrong with, and write down in one log what happened in which order.
+
+use std::{
+    collections::VecDeque,
+    future,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use postduif_core::{
+    Callback, Callout, ErrorKind, FlowId, Graph, GraphError, GraphErrorKind, Guid, Health, Message,
+    Outcomes, PhoneNumber, Profile, Receipt, Reference, Roles, SendError, SmsProvider, TapId,
+    TapInfo, TapIssuer, TapRequest, TemporaryAccessPass, User, UserId, Verdict, async_trait,
+};
+use postduif_onboarding::{
+    Builder, Clock, Ending, Entry, Journal, JournalError, MemoryJournal, Onboarding, Run, Step,
+};
+use tokio::sync::Notify;
+
+/// What goes wrong when a pass is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum IssueFault {
+    Refused(GraphErrorKind),
+    /// A pass is made and nobody is told.
+    Lost,
+    /// As `Lost`, but the list shows it only so much later.
+    LostAndLate(Duration),
+    /// No pass is made, and nobody is told either.
+    Vanished,
+    /// A pass is made that the policy does not let anybody use.
+    Disabled,
+    /// A pass is made, after this long.
+    Slow(Duration),
+    /// A pass is made, and told after this long.
+    SlowAnswer(Duration),
+}
+
+/// What goes wrong when a text is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SendFault {
+    Refused(ErrorKind),
+    /// The vendor has it and nobody is told.
+    Lost,
+    /// The vendor has it not and nobody is told.
+    Vanished,
+    /// The vendor takes it, after this long.
+    Slow(Duration),
+}
+
+/// What the journal does at a record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Break {
+    /// The process dies before or after the entry is durable.
+    DieBefore,
+    DieAfter,
+    /// The journal fails before or after the entry is durable.
+    FailBefore,
+    FailAfter,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pass {
+    pub(crate) info: TapInfo,
+    pub(crate) user: UserId,
+    pub(crate) secret: String,
+    pub(crate) usable: bool,
+    pub(crate) shows_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Sms {
+    pub(crate) to: PhoneNumber,
+    pub(crate) text: String,
+    pub(crate) reference: Reference,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) user: User,
+    pub(crate) user_faults: VecDeque<GraphErrorKind>,
+    pub(crate) passes: Vec<Pass>,
+    pub(crate) issue_faults: VecDeque<IssueFault>,
+    pub(crate) list_faults: VecDeque<GraphErrorKind>,
+    pub(crate) revoke_faults: VecDeque<GraphErrorKind>,
+    pub(crate) send_faults: VecDeque<SendFault>,
+    /// What the vendor took.
+    pub(crate) texts: Vec<Sms>,
+    /// How often the vendor was called.
+    pub(crate) sends: usize,
+    pub(crate) resume_faults: VecDeque<GraphError>,
+    /// What Entra took first; it refuses every other.
+    pub(crate) heard: Vec<Verdict>,
+    /// What Entra was told, taken or not.
+    pub(crate) told: Vec<(DateTime<Utc>, Verdict)>,
+    pub(crate) log: Vec<String>,
+    pub(crate) records: usize,
+    pub(crate) broken: Option<(usize, Break)>,
+    /// A list shows passes that are gone.
+    pub(crate) stale: bool,
+    issued: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct World {
+    state: Mutex<State>,
+    pub(crate) clock: Clock,
+    pub(crate) journal: MemoryJournal,
+    pub(crate) profile: Profile,
+    pub(crate) died: Notify,
+}
+
+pub(crate) fn start() -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339("2026-11-23T08:00:00Z")
+        .unwrap()
+        .to_utc()
+}
+
+impl World {
+    pub(crate) fn new() -> Arc<Self> {
+        Self::with_profile(Profile::new("kpn").with_reports(true))
+    }
+
+    pub(crate) fn with_profile(profile: Profile) -> Arc<Self> {
+        let mut user = User::new(Guid::random().into());
+        user.display_name = Some("Anna de Vries".into());
+        user.mobile = Some("+31612345678".into());
+        user.enabled = Some(true);
+        user.roles = Roles::Held(Vec::new());
+        Arc::new(Self {
+            state: Mutex::new(State {
+                user,
+                user_faults: VecDeque::new(),
+                passes: Vec::new(),
+                issue_faults: VecDeque::new(),
+                list_faults: VecDeque::new(),
+                revoke_faults: VecDeque::new(),
+                send_faults: VecDeque::new(),
+                texts: Vec::new(),
+                sends: 0,
+                resume_faults: VecDeque::new(),
+                heard: Vec::new(),
+                told: Vec::new(),
+                log: Vec::new(),
+                records: 0,
+                broken: None,
+                stale: false,
+                issued: 0,
+            }),
+            clock: Clock::starting_at(start()),
+            journal: MemoryJournal::new(),
+            profile,
+            died: Notify::new(),
+        })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn builder(self: &Arc<Self>) -> Builder {
+        Onboarding::builder()
+            .graph(Arc::clone(self) as _)
+            .issuer(Arc::clone(self) as _)
+            .provider(Arc::clone(self) as _)
+            .journal(Arc::clone(self) as _)
+            .clock(self.clock.clone())
+    }
+
+    pub(crate) fn onboarding(self: &Arc<Self>) -> Onboarding {
+        self.builder().build().unwrap()
+    }
+
+    /// A call-out of a lifecycle workflow that was made now.
+    pub(crate) fn callout(&self) -> Callout {
+        let [workflow, task, result] = std::array::from_fn(|_| Guid::random());
+        let callback = Callback::Lifecycle {
+            workflow,
+            task,
+            result,
+        };
+        let user = self.state().user.id;
+        Callout::new(result.into(), user, callback, self.clock.now())
+    }
+
+    /// Runs until it ends, or dies as the journal says.
+    pub(crate) async fn live(
+        &self,
+        onboarding: &Onboarding,
+        callout: &Callout,
+    ) -> Option<Result<Ending, JournalError>> {
+        tokio::select! {
+            biased;
+            () = self.died.notified() => None,
+            ended = onboarding.run(callout.clone(), future::pending()) => Some(ended),
+        }
+    }
+
+    /// A run to its end, with a journal that holds these entries of the flow.
+    pub(crate) async fn ending(&self, onboarding: &Onboarding, callout: &Callout) -> Ending {
+        self.live(onboarding, callout).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn given(&self, flow: FlowId, entries: &[Entry]) {
+        for entry in entries {
+            self.journal.record(&flow, entry).await.unwrap();
+        }
+    }
+
+    /// A pass that the user has, by this name and secret.
+    pub(crate) fn has_pass(&self, id: &str) -> TapId {
+        let mut state = self.state();
+        let info = TapInfo::new(tap(id), self.clock.now(), Duration::from_secs(3600));
+        let pass = Pass {
+            info,
+            user: state.user.id,
+            secret: format!("{id}+secret"),
+            usable: true,
+            shows_at: self.clock.now(),
+        };
+        state.passes.push(pass);
+        tap(id)
+    }
+
+    fn make(
+        &self,
+        user: &UserId,
+        request: &TapRequest,
+        fault: Option<IssueFault>,
+    ) -> TemporaryAccessPass {
+        let mut state = self.state();
+        state.issued += 1;
+        let number = state.issued;
+        let id = tap(&format!("tap-{number}"));
+        let mut info = TapInfo::new(id, self.clock.now(), Duration::from_secs(3600));
+        info.one_time = request.one_time.unwrap_or(false);
+        info.usable = !matches!(fault, Some(IssueFault::Disabled));
+        let secret = format!("S{number}+cret!");
+        // A new pass replaces the one before.
+        let others = state.passes.iter_mut().filter(|pass| pass.user == *user);
+        others.for_each(|pass| pass.usable = false);
+        let late = match fault {
+            Some(IssueFault::LostAndLate(wait)) => TimeDelta::from_std(wait).unwrap(),
+            _ => TimeDelta::zero(),
+        };
+        state.passes.push(Pass {
+            usable: info.usable,
+            info: info.clone(),
+            user: *user,
+            secret: secret.clone(),
+            shows_at: self.clock.now() + late,
+        });
+        TemporaryAccessPass::new(info, secret.into())
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.state().log.clone()
+    }
+
+    pub(crate) fn clear_log(&self) {
+        self.state().log.clear();
+    }
+
+    pub(crate) fn usable(&self) -> Vec<String> {
+        let state = self.state();
+        let usable = state.passes.iter().filter(|pass| pass.usable);
+        usable.map(|pass| pass.secret.clone()).collect()
+    }
+
+    pub(crate) async fn entries(&self, flow: FlowId) -> Vec<Entry> {
+        self.journal.entries(&flow).await.unwrap()
+    }
+
+    /// What every flow must leave behind: one usable pass, in the last text, or none; and Entra told once,
+    /// truthfully.
+    #[track_caller]
+    pub(crate) fn assert_settled(&self, ending: &Ending, context: &str) {
+        let usable = self.usable();
+        let state = self.state();
+        match ending.verdict {
+            Verdict::Completed => {
+                assert_eq!(usable.len(), 1, "{context}: {:#?}", state.log);
+                let last = state.texts.last().expect(context);
+                assert!(
+                    last.text.contains(&usable[0]),
+                    "{context}: {:#?}",
+                    state.log
+                );
+            }
+            Verdict::Failed(_) => assert!(usable.is_empty(), "{context}: {:#?}", state.log),
+        }
+        assert_eq!(state.heard, [ending.verdict], "{context}: {:#?}", state.log);
+        let same = state.told.iter().all(|(_, told)| *told == ending.verdict);
+        assert!(same, "{context}: {:#?}", state.log);
+        assert!(ending.heard, "{context}");
+    }
+}
+
+pub(crate) fn tap(id: &str) -> TapId {
+    id.parse().unwrap()
+}
+
+pub(crate) fn reference(text: &str) -> Reference {
+    text.parse().unwrap()
+}
+
+pub(crate) fn graph_error(kind: GraphErrorKind) -> GraphError {
+    GraphError::not_accepted(kind, "told to")
+}
+
+/// Steps until the flow waits or is done.
+pub(crate) async fn step_until_idle(onboarding: &Onboarding, run: &mut Run) -> Step {
+    loop {
+        match onboarding.step(run).await.unwrap() {
+            Step::Next => {}
+            step => return step,
+        }
+    }
+}
+
+pub(crate) fn minutes(minutes: i64) -> TimeDelta {
+    TimeDelta::minutes(minutes)
+}
+
+#[async_trait]
+impl Graph for World {
+    async fn user(&self, id: &UserId) -> Result<User, GraphError> {
+        let mut state = self.state();
+        state.log.push("user".into());
+        if let Some(kind) = state.user_faults.pop_front() {
+            return Err(graph_error(kind));
+        }
+        let mut user = state.user.clone();
+        user.id = *id;
+        Ok(user)
+    }
+
+    async fn resume(&self, _: &Callback, verdict: &Verdict) -> Result<(), GraphError> {
+        let mut state = self.state();
+        state.log.push("resume".into());
+        state.told.push((self.clock.now(), *verdict));
+        if let Some(error) = state.resume_faults.pop_front() {
+            return Err(error);
+        }
+        if !state.heard.is_empty() {
+            return Err(graph_error(GraphErrorKind::Conflict));
+        }
+        state.heard.push(*verdict);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl TapIssuer for World {
+    async fn issue(
+        &self,
+        user: &UserId,
+        request: &TapRequest,
+    ) -> Result<TemporaryAccessPass, GraphError> {
+        let fault = {
+            let mut state = self.state();
+            state.log.push("issue".into());
+            state.issue_faults.pop_front()
+        };
+        let unknown = || GraphError::unknown(GraphErrorKind::Unavailable, "told to");
+        match fault {
+            Some(IssueFault::Refused(kind)) => return Err(graph_error(kind)),
+            Some(IssueFault::Vanished) => return Err(unknown()),
+            Some(IssueFault::Slow(wait)) => tokio::time::sleep(wait).await,
+            _ => {}
+        }
+        let made = self.make(user, request, fault);
+        if let Some(IssueFault::SlowAnswer(wait)) = fault {
+            tokio::time::sleep(wait).await;
+        }
+        match fault {
+            Some(IssueFault::Lost | IssueFault::LostAndLate(_)) => Err(unknown()),
+            _ => Ok(made),
+        }
+    }
+
+    async fn list(&self, user: &UserId) -> Result<Vec<TapInfo>, GraphError> {
+        let mut state = self.state();
+        state.log.push("list".into());
+        if let Some(kind) = state.list_faults.pop_front() {
+            return Err(graph_error(kind));
+        }
+        let now = self.clock.now();
+        let own = state.passes.iter().filter(|pass| pass.user == *user);
+        let shown = own.filter(|pass| (pass.usable || state.stale) && pass.shows_at <= now);
+        Ok(shown.map(|pass| pass.info.clone()).collect())
+    }
+
+    async fn revoke(&self, _: &UserId, tap: &TapId) -> Result<(), GraphError> {
+        let mut state = self.state();
+        state.log.push(format!("revoke {tap}"));
+        if let Some(kind) = state.revoke_faults.pop_front() {
+            return Err(graph_error(kind));
+        }
+        let named = state.passes.iter_mut().filter(|pass| pass.info.id == *tap);
+        named.for_each(|pass| pass.usable = false);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SmsProvider for World {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        let fault = {
+            let mut state = self.state();
+            state.log.push("send".into());
+            state.sends += 1;
+            state.send_faults.pop_front()
+        };
+        let unknown = || SendError::unknown(ErrorKind::Unavailable, "told to");
+        match fault {
+            Some(SendFault::Refused(kind)) => return Err(SendError::not_accepted(kind, "told to")),
+            Some(SendFault::Vanished) => return Err(unknown()),
+            Some(SendFault::Slow(wait)) => tokio::time::sleep(wait).await,
+            Some(SendFault::Lost) | None => {}
+        }
+        self.state().texts.push(Sms {
+            to: message.to(),
+            text: message.text().as_str().to_owned(),
+            reference: *message.reference(),
+        });
+        match fault {
+            Some(SendFault::Lost) => Err(unknown()),
+            _ => Ok(Receipt::new("kpn", *message.reference())
+                .with_id("vendor-1")
+                .with_parts(1)),
+        }
+    }
+
+    async fn send_batch(&self, _: &[Message]) -> Outcomes {
+        unreachable!("a flow sends single texts")
+    }
+
+    async fn check(&self) -> Result<Health, SendError> {
+        unreachable!("a flow does not check")
+    }
+}
+
+#[async_trait]
+impl Journal for World {
+    async fn entries(&self, flow: &FlowId) -> Result<Vec<Entry>, JournalError> {
+        self.journal.entries(flow).await
+    }
+
+    async fn record(&self, flow: &FlowId, entry: &Entry) -> Result<(), JournalError> {
+        let broken = {
+            let mut state = self.state();
+            let at = state.records;
+            state.records += 1;
+            state
+                .broken
+                .filter(|(broken, _)| *broken == at)
+                .map(|(_, how)| how)
+        };
+        let json = serde_json::to_value(entry).unwrap();
+        let name = json.as_object().unwrap().keys().next().unwrap().clone();
+        if !matches!(broken, Some(Break::DieBefore | Break::FailBefore)) {
+            self.journal.record(flow, entry).await?;
+            self.state().log.push(name);
+        }
+        match broken {
+            None => Ok(()),
+            Some(Break::DieBefore | Break::DieAfter) => {
+                self.state().log.push("-- died --".into());
+                self.died.notify_one();
+                future::pending().await
+            }
+            Some(Break::FailBefore | Break::FailAfter) => {
+                self.state().log.push("-- failed --".into());
+                Err(JournalError::new("told to"))
+            }
+        }
+    }
+
+    async fn issued(&self, tap: &TapId) -> Result<bool, JournalError> {
+        self.journal.issued(tap).await
+    }
+}
