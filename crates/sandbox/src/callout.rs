@@ -1,0 +1,242 @@
+//! The bodies that Entra sends when it calls out.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::{
+    error::SandboxError,
+    execution::duration,
+    graph::seven_digits,
+    guid,
+    post::Target,
+    random,
+    record::{Callout, CalloutKind, Hostile},
+    sign,
+    world::{State, World},
+};
+
+const WORKFLOW: &str = "3a7c5e10-0000-4000-8000-000000000001";
+const TASK: &str = "3a7c5e10-0000-4000-8000-000000000002";
+
+/// Entra's two producers, by the application ids that its documentation gives for them.
+pub(crate) const LIFECYCLE: &str = "ce79fdc4-cd1d-4ea5-8139-e74d7dbe0bb7";
+pub(crate) const ENTITLEMENT: &str = "810dcf14-1858-4bf2-8134-4c369fa3235b";
+
+/// How long Entra waits unless somebody says otherwise.
+const WINDOW: &str = "PT30M";
+
+/// What Entra is to call out about.
+///
+/// ```
+/// use postduif_sandbox::{CalloutKind, CalloutOrder, Cast};
+///
+/// let order = CalloutOrder::new(Cast::ENGLISH, CalloutKind::AccessPackage).window("PT2H");
+/// ```
+#[derive(Clone, Debug)]
+pub struct CalloutOrder {
+    user: String,
+    kind: CalloutKind,
+    window: String,
+    repeats: bool,
+    hostile: Option<Hostile>,
+}
+
+impl CalloutOrder {
+    /// A call-out about this user, by object id, with half an hour to answer.
+    pub fn new(user: impl Into<String>, kind: CalloutKind) -> Self {
+        Self {
+            user: user.into(),
+            kind,
+            window: WINDOW.into(),
+            repeats: false,
+            hostile: None,
+        }
+    }
+
+    /// How long Entra waits for the answer, in ISO 8601; an access package says it in its body.
+    #[must_use]
+    pub fn window(mut self, window: impl Into<String>) -> Self {
+        self.window = window.into();
+        self
+    }
+
+    /// Calls twice with the same body, as Entra does when it is not sure of the first.
+    #[must_use]
+    pub fn repeated(mut self) -> Self {
+        self.repeats = true;
+        self
+    }
+
+    /// Makes it one that must be refused.
+    #[must_use]
+    pub fn hostile(mut self, hostile: Hostile) -> Self {
+        self.hostile = Some(hostile);
+        self
+    }
+}
+
+/// Plays a call-out to this target.
+pub(crate) async fn deliver(
+    world: &World,
+    order: &CalloutOrder,
+    target: &Target,
+) -> Result<Callout, SandboxError> {
+    let mut callout = play(&mut world.state(), order, Utc::now())?;
+    let body = callout.body.to_string();
+    let caller = match order.kind {
+        CalloutKind::AccessPackage => ENTITLEMENT,
+        CalloutKind::Lifecycle => LIFECYCLE,
+    };
+    for _ in 0..=u8::from(order.repeats) {
+        let token = sign::token(caller, order.hostile, Utc::now());
+        callout.status = target.post(&token, &body).await;
+    }
+    Ok(callout)
+}
+
+/// Leaves an execution waiting, and makes the body that tells of it.
+pub(crate) fn play(
+    state: &mut State,
+    order: &CalloutOrder,
+    now: DateTime<Utc>,
+) -> Result<Callout, SandboxError> {
+    if !guid::is(&order.user) {
+        return Err(SandboxError::new("\"user\" is a GUID"));
+    }
+    let deadline = duration(&order.window)
+        .and_then(|window| now.checked_add_signed(window))
+        .ok_or_else(|| {
+            SandboxError::new(format!(
+                "\"window\" is a duration such as {WINDOW}, not {:?}",
+                order.window
+            ))
+        })?;
+    let execution = random::guid();
+    let user = Subject::find(state, &order.user);
+    let mut body = match order.kind {
+        CalloutKind::AccessPackage => {
+            let request = random::guid();
+            state
+                .executions
+                .start(&execution, &[&request], Some(deadline));
+            access_package(&execution, &request, &user, &order.window)
+        }
+        CalloutKind::Lifecycle => {
+            state
+                .executions
+                .start(&execution, &[WORKFLOW, TASK], Some(deadline));
+            lifecycle(&execution, &user, now)
+        }
+    };
+    if order.hostile == Some(Hostile::Body) {
+        // What a stranger would have our identity do for him.
+        let path = json!(format!("/users/{}/revokeSignInSessions", user.id));
+        match order.kind {
+            CalloutKind::AccessPackage => body["CallbackUriPath"] = path,
+            CalloutKind::Lifecycle => body["data"]["callbackUriPath"] = path,
+        }
+    }
+    Ok(Callout {
+        execution,
+        status: None,
+        body,
+    })
+}
+
+/// The person a call-out is about. Whom the directory does not know may still be called out for.
+struct Subject {
+    id: String,
+    user: Value,
+    manager: Value,
+}
+
+impl Subject {
+    fn find(state: &State, id: &str) -> Self {
+        let user = state.directory.known(id).cloned().unwrap_or_default();
+        let manager = user["manager"]["id"]
+            .as_str()
+            .and_then(|id| state.directory.known(id))
+            .map(|manager| {
+                json!({
+                    "id": manager["id"],
+                    "displayName": manager["displayName"],
+                    "email": manager["mail"],
+                })
+            });
+        Self {
+            id: id.to_ascii_lowercase(),
+            user,
+            manager: manager.unwrap_or_default(),
+        }
+    }
+}
+
+fn lifecycle(execution: &str, subject: &Subject, now: DateTime<Utc>) -> Value {
+    json!({
+        "source": "postduif-sandbox",
+        "type": "lifecycleEvent",
+        "data": {
+            "callbackUriPath": format!(
+                "/identityGovernance/lifecycleWorkflows/workflows/{WORKFLOW}/tasks/{TASK}/taskProcessingResults/{execution}/resume"
+            ),
+            "subject": {
+                "id": subject.id,
+                "displayName": subject.user["displayName"],
+                "email": subject.user["mail"],
+                "userPrincipalName": subject.user["userPrincipalName"],
+                "manager": subject.manager,
+            },
+            "task": {"id": TASK, "displayName": "Send a Temporary Access Pass by SMS"},
+            "taskProcessingResult": {"id": execution, "createdDateTime": seven_digits(now)},
+            "workflow": {"id": WORKFLOW, "displayName": "Onboard a new colleague", "workflowVersion": 1},
+        },
+    })
+}
+
+fn access_package(execution: &str, request: &str, subject: &Subject, window: &str) -> Value {
+    // The subject's id in entitlement management is another one than in the directory.
+    let person = json!({
+        "Id": "3a7c5e10-0000-4000-8000-000000000003",
+        "ObjectId": subject.id,
+        "DisplayName": subject.user["displayName"],
+        "ConnectedOrganization": null,
+    });
+    let mut requestor = person.clone();
+    if let Some(members) = requestor.as_object_mut() {
+        members.remove("ConnectedOrganization");
+    }
+    json!({
+        "AccessPackageAssignmentRequestId": request,
+        "CallbackUriPath": format!(
+            "/identityGovernance/entitlementManagement/accessPackageAssignmentRequests/{request}/resume"
+        ),
+        "CustomExtensionStageInstanceId": execution,
+        "Stage": "AssignmentRequestGranted",
+        "RequestType": "UserAdd",
+        "Answers": [],
+        "State": "delivered",
+        "Status": "Delivered",
+        "CallbackConfiguration": {"DurationBeforeTimeout": window},
+        "AccessPackage": {
+            "Id": "3a7c5e10-0000-4000-8000-000000000004",
+            "DisplayName": "Starter",
+            "Description": "",
+        },
+        "AccessPackageCatalog": {
+            "Id": "3a7c5e10-0000-4000-8000-000000000005",
+            "DisplayName": "General",
+            "Description": "",
+        },
+        "Assignment": {
+            "Id": random::guid(),
+            "State": "Delivered",
+            "Status": "Delivered",
+            "Target": person,
+            "AssignmentPolicy": {
+                "Id": "3a7c5e10-0000-4000-8000-000000000006",
+                "DisplayName": "Default",
+            },
+        },
+        "Requestor": requestor,
+    })
+}

@@ -1,0 +1,135 @@
+//! Who is in the directory, and who is not there yet.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::{
+    cast::{self, Cast},
+    error::SandboxError,
+    guid, random,
+};
+
+/// The users as Graph objects, the cast first.
+///
+/// Beside the properties an object may hold two of Graph's relations: `manager`, an object with
+/// the `id` of another user, and `transitiveMemberOf`, a list of directory roles.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    users: Vec<Value>,
+    /// For how many more reads somebody is not found.
+    hidden: HashMap<String, u32>,
+}
+
+impl Directory {
+    /// How many users there can be.
+    const MOST: usize = 100_000;
+
+    pub(crate) fn users(&self) -> &[Value] {
+        &self.users
+    }
+
+    /// Finds by object id or by user principal name, neither of which has a case.
+    pub(crate) fn find(&self, id: &str) -> Option<&Value> {
+        self.known(id).filter(|user| {
+            !user["id"]
+                .as_str()
+                .is_some_and(|id| self.hidden.contains_key(id))
+        })
+    }
+
+    /// As [`Self::find`], but also whom Graph does not show yet: Entra knows its own people.
+    pub(crate) fn known(&self, id: &str) -> Option<&Value> {
+        self.users
+            .iter()
+            .find(|user| is(user, "id", id) || is(user, "userPrincipalName", id))
+    }
+
+    /// As [`Self::find`], and counts as one of the reads after which a late user appears.
+    pub(crate) fn read(&mut self, id: &str) -> Option<&Value> {
+        let id = id.to_ascii_lowercase();
+        if let Some(left) = self.hidden.get_mut(&id) {
+            if *left > 0 {
+                *left -= 1;
+                return None;
+            }
+            self.hidden.remove(&id);
+        }
+        self.find(&id)
+    }
+
+    /// Adds a user or replaces the one with the same id, and gives that id.
+    pub(crate) fn put(&mut self, mut user: Value) -> Result<String, SandboxError> {
+        let Some(members) = user.as_object_mut() else {
+            return Err(SandboxError::new("a user is a JSON object as Graph has it"));
+        };
+        let id = match members.get("id") {
+            None => random::guid(),
+            Some(id) => id
+                .as_str()
+                .filter(|id| guid::is(id))
+                .map(str::to_ascii_lowercase)
+                .ok_or_else(|| SandboxError::new("a user's id is a GUID"))?,
+        };
+        members.insert("id".into(), json!(id));
+        self.hidden.remove(&id);
+        match self.users.iter().position(|other| is(other, "id", &id)) {
+            Some(at) => self.users[at] = user,
+            None if self.users.len() < Self::MOST => self.users.push(user),
+            None => {
+                return Err(SandboxError::new(format!(
+                    "the directory holds {} users already",
+                    Self::MOST
+                )));
+            }
+        }
+        Ok(id)
+    }
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self {
+            users: cast::directory(),
+            hidden: HashMap::from([(Cast::LATE.into(), cast::LATE_READS)]),
+        }
+    }
+}
+
+fn is(user: &Value, property: &str, value: &str) -> bool {
+    user[property]
+        .as_str()
+        .is_some_and(|other| other.eq_ignore_ascii_case(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_late_one_appears_at_the_third_read() {
+        let mut directory = Directory::default();
+        assert!(directory.read(Cast::LATE).is_none());
+        assert!(directory.find(Cast::LATE).is_none());
+        assert!(directory.read(Cast::LATE).is_none());
+        assert!(directory.read(Cast::LATE).is_some());
+        assert!(directory.find(Cast::LATE).is_some());
+    }
+
+    #[test]
+    fn a_user_is_found_by_either_name_without_case() {
+        let directory = Directory::default();
+        let by_name = directory.find("SANNE.devries@postduif.example").unwrap();
+        assert_eq!(by_name["id"], Cast::JOINER);
+    }
+
+    #[test]
+    fn a_user_with_the_same_id_is_replaced_in_its_place() {
+        let mut directory = Directory::default();
+        let user = json!({"id": Cast::JOINER, "mobilePhone": "+31600000000"});
+        assert_eq!(directory.put(user.clone()).unwrap(), Cast::JOINER);
+        assert_eq!(directory.users()[0], user);
+        assert!(directory.put(json!({"id": "me"})).is_err());
+        assert!(directory.put(json!([])).is_err());
+    }
+}

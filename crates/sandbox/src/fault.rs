@@ -1,0 +1,315 @@
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::Serialize;
+
+use crate::{error::SandboxError, point};
+
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// Something that goes wrong between a caller and the sandbox.
+        ///
+        /// "Processed" means that the vendor has the text (Graph the pass, and so on) although the
+        /// caller may not know.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        #[non_exhaustive]
+        pub enum Fault {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Fault {
+            /// Every fault there is.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The name it goes by on command lines and in JSON.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+faults! {
+    /// The vendor refuses: the recipient is no number it can reach. Not processed.
+    BadNumber = "bad_number",
+    /// The vendor refuses: it will not send under this name. Not processed.
+    BadSender = "bad_sender",
+    /// The vendor refuses: the recipient may not be texted. Not processed.
+    Blocked = "blocked",
+    /// The ordinary answer after [`ms`](FaultSpec::ms). Processed.
+    Delay = "delay",
+    /// A refusal whose body repeats the text and the number. Not processed.
+    EchoText = "echo_text",
+    /// A 200 with no body at all. Processed.
+    EmptyOk = "empty_ok",
+    /// A 200 whose 65 KB of gzip become 64 MiB. Processed.
+    GzipBomb = "gzip_bomb",
+    /// A gateway's 502 with a page of HTML. Not processed.
+    Html502 = "html_502",
+    /// A 200 whose body does not end; the sandbox gives up at 1 GiB. Processed.
+    HugeBody = "huge_body",
+    /// A 200 whose body is JSON but for one byte that is no UTF-8. Processed.
+    InvalidUtf8 = "invalid_utf8",
+    /// The connection is reset instead of the answer. Processed.
+    LostAnswer = "lost_answer",
+    /// A batch's answer lacks one entry. Processed.
+    MissingEntry = "missing_entry",
+    /// The vendor refuses: there is no credit left. Not processed.
+    NoCredit = "no_credit",
+    /// A 200 whose body is not JSON. Processed.
+    NotJson = "not_json",
+    /// Graph's 404 for an object that has not reached this replica. Not processed.
+    NotReplicated = "not_replicated",
+    /// The vendor's success without its id. Processed.
+    OkWithoutId = "ok_without_id",
+    /// Graph's 400 that the policy allows this person no pass. Not processed.
+    PolicyRefuses = "policy_refuses",
+    /// A 307 to another host, where what arrives is counted. Not processed.
+    Redirect = "redirect",
+    /// The connection is reset after the whole request was read. Not processed.
+    ResetAfterRead = "reset_after_read",
+    /// The connection is reset once the head of the request says where it goes. Not processed.
+    ResetBeforeRead = "reset_before_read",
+    /// Graph's 409 that there is nothing to resume. Not processed.
+    ResumeConflict = "resume_conflict",
+    /// The ordinary answer, its body one byte each [`ms`](FaultSpec::ms). Processed.
+    SlowBody = "slow_body",
+    /// No answer, ever. Processed.
+    Stall = "stall",
+    /// No answer, ever. Not processed.
+    StallBefore = "stall_before",
+    /// An empty 503. Not processed.
+    Status503 = "status_503",
+    /// The vendor's own "too many requests", with [`ms`](FaultSpec::ms) as its hint. Not processed.
+    Throttle = "throttle",
+    /// Graph's 403 for the token presented, until a new one is used. Not processed.
+    TokenWithoutRoles = "token_without_roles",
+    /// The ordinary answer, its body cut off before its end. Processed.
+    TruncatedBody = "truncated_body",
+    /// The vendor's own refusal of the caller. Not processed.
+    Unauthorized = "unauthorized",
+    /// The vendor's own refusal of the caller, and the token presented is dead. Not processed.
+    UnauthorizedOnce = "unauthorized_once",
+    /// A batch's answer in another order. Processed.
+    WrongOrder = "wrong_order",
+}
+
+impl Fault {
+    /// The wait that this fault is about where nobody names one.
+    fn ms(self) -> u64 {
+        match self {
+            Self::Delay | Self::Throttle => 1000,
+            Self::SlowBody => 100,
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Fault {
+    type Err = SandboxError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|fault| fault.name() == name)
+            .ok_or_else(|| {
+                let known: Vec<_> = Self::ALL.iter().map(|fault| fault.name()).collect();
+                SandboxError::new(format!(
+                    "there is no fault {name:?}; there are {}",
+                    known.join(", ")
+                ))
+            })
+    }
+}
+
+impl Serialize for Fault {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// A fault, the point where it strikes, and how often: what `AT=FAULT[*TIMES]` says.
+///
+/// ```
+/// use postduif_sandbox::{Fault, FaultSpec};
+///
+/// let spec: FaultSpec = "kpn.send=lost_answer*2".parse()?;
+/// assert_eq!(spec, FaultSpec::new("kpn.send", Fault::LostAnswer)?.times(2));
+///
+/// let error = "kpn.sent=lost_answer".parse::<FaultSpec>().unwrap_err();
+/// assert!(error.to_string().contains("kpn.send"));
+/// # Ok::<(), postduif_sandbox::SandboxError>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct FaultSpec {
+    at: &'static str,
+    fault: Fault,
+    times: u32,
+    ms: u64,
+}
+
+impl FaultSpec {
+    /// A fault that strikes once.
+    ///
+    /// # Errors
+    ///
+    /// The sandbox has no such point, or this fault means nothing there.
+    pub fn new(at: &str, fault: Fault) -> Result<Self, SandboxError> {
+        Ok(Self {
+            at: point::find(at, fault)?,
+            fault,
+            times: 1,
+            ms: fault.ms(),
+        })
+    }
+
+    /// Where it strikes, such as `kpn.send`.
+    pub fn at(&self) -> &'static str {
+        self.at
+    }
+
+    /// What goes wrong there.
+    pub fn fault(&self) -> Fault {
+        self.fault
+    }
+
+    /// Strikes this often: the next `times` requests that reach the point.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// The wait that the fault is about: see [`Fault::Delay`], [`Fault::SlowBody`] and [`Fault::Throttle`].
+    #[must_use]
+    pub fn ms(mut self, ms: u64) -> Self {
+        self.ms = ms;
+        self
+    }
+}
+
+impl FromStr for FaultSpec {
+    type Err = SandboxError;
+
+    fn from_str(spec: &str) -> Result<Self, Self::Err> {
+        let wrong = || {
+            SandboxError::new(format!(
+                "{spec:?} is not AT=FAULT or AT=FAULT*TIMES, such as kpn.send=lost_answer*2"
+            ))
+        };
+        let (at, fault) = spec.split_once('=').ok_or_else(wrong)?;
+        let (fault, times) = match fault.split_once('*') {
+            Some((fault, times)) => (fault, times.parse().map_err(|_| wrong())?),
+            None => (fault, 1),
+        };
+        Ok(Self::new(at, fault.parse()?)?.times(times))
+    }
+}
+
+/// The faults that are set, each until it has struck often enough; those of one point in the order they came.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    set: Vec<(u64, FaultSpec)>,
+    last: u64,
+}
+
+/// A fault that strikes this request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strike {
+    pub(crate) fault: Fault,
+    pub(crate) ms: u64,
+}
+
+impl Strike {
+    pub(crate) fn wait(self) -> Duration {
+        Duration::from_millis(self.ms)
+    }
+}
+
+impl Faults {
+    /// How many may be set at once, so that a runaway script cannot fill the memory.
+    const MOST: usize = 10_000;
+
+    pub(crate) fn set(&mut self, spec: FaultSpec) -> Result<u64, SandboxError> {
+        if self.set.len() >= Self::MOST {
+            return Err(SandboxError::new(format!(
+                "there are {} faults set already",
+                Self::MOST
+            )));
+        }
+        self.last += 1;
+        self.set.push((self.last, spec));
+        Ok(self.last)
+    }
+
+    /// Changes a fault that has not struck for the last time yet.
+    pub(crate) fn change(&mut self, id: u64, change: impl FnOnce(FaultSpec) -> FaultSpec) {
+        if let Some((_, spec)) = self.set.iter_mut().find(|(other, _)| *other == id) {
+            *spec = change(spec.clone());
+        }
+    }
+
+    pub(crate) fn strike(&mut self, at: &str) -> Option<Strike> {
+        self.set.retain(|(_, spec)| spec.times > 0);
+        let (_, spec) = self.set.iter_mut().find(|(_, spec)| spec.at == at)?;
+        spec.times -= 1;
+        Some(Strike {
+            fault: spec.fault,
+            ms: spec.ms,
+        })
+    }
+
+    pub(crate) fn left(&self) -> impl Iterator<Item = &FaultSpec> {
+        self.set
+            .iter()
+            .map(|(_, spec)| spec)
+            .filter(|spec| spec.times > 0)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.set.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_found_by_its_name_and_the_names_are_in_order() {
+        for fault in Fault::ALL {
+            assert_eq!(fault.name().parse(), Ok(*fault));
+        }
+        assert!(Fault::ALL.is_sorted_by_key(|fault| fault.name()));
+    }
+
+    #[test]
+    fn a_spec_strikes_as_often_as_it_says() {
+        let mut faults = Faults::default();
+        faults.set("kpn.send=stall*2".parse().unwrap()).unwrap();
+        faults.set("kpn.send=redirect".parse().unwrap()).unwrap();
+        assert!(faults.strike("kpn.token").is_none());
+        let struck: Vec<_> =
+            std::iter::from_fn(|| faults.strike("kpn.send").map(|strike| strike.fault)).collect();
+        assert_eq!(struck, [Fault::Stall, Fault::Stall, Fault::Redirect]);
+        assert_eq!(faults.left().count(), 0);
+    }
+
+    #[test]
+    fn a_bad_spec_is_told_what_would_be_good() {
+        let told = |spec: &str| spec.parse::<FaultSpec>().unwrap_err().to_string();
+        assert!(told("kpn.send").contains("AT=FAULT"));
+        assert!(told("kpn.send=stall*often").contains("AT=FAULT*TIMES"));
+        assert!(told("kpn.send=stahl").contains("stall_before"));
+        assert!(told("kpm.send=stall").contains("graph.tap_revoke"));
+        assert!(told("kpn.send=resume_conflict").contains("lost_answer"));
+    }
+}

@@ -1,0 +1,244 @@
+//! Microsoft Graph v1.0, as far as onboarding goes.
+
+mod error;
+pub(crate) mod resume;
+mod route;
+mod tap;
+mod user;
+
+pub(crate) use tap::seven_digits;
+
+use error::GraphError;
+use route::Route;
+
+use chrono::{DateTime, Utc};
+use hyper::{
+    StatusCode,
+    header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
+};
+use serde_json::Value;
+
+use crate::{
+    fault::{
+        Fault::{
+            NotReplicated, PolicyRefuses, ResumeConflict, Throttle, TokenWithoutRoles,
+            Unauthorized, UnauthorizedOnce,
+        },
+        Strike,
+    },
+    point::Point,
+    random,
+    token::{Audience, Refused},
+    wire::{Call, Head, Reply},
+    world::{Place, State},
+};
+
+const USER: &str = "graph.user";
+const ROLES: &str = "graph.roles";
+const TAP: &str = "graph.tap";
+const TAP_LIST: &str = "graph.tap_list";
+const TAP_REVOKE: &str = "graph.tap_revoke";
+const RESUME: &str = "graph.resume";
+
+pub(crate) const POINTS: &[Point] = &[
+    Point {
+        name: USER,
+        faults: &[NotReplicated, TokenWithoutRoles],
+    },
+    Point {
+        name: ROLES,
+        faults: &[NotReplicated, TokenWithoutRoles],
+    },
+    Point {
+        name: TAP,
+        faults: &[NotReplicated, PolicyRefuses, TokenWithoutRoles],
+    },
+    Point {
+        name: TAP_LIST,
+        faults: &[NotReplicated, TokenWithoutRoles],
+    },
+    Point {
+        name: TAP_REVOKE,
+        faults: &[NotReplicated, TokenWithoutRoles],
+    },
+    Point {
+        name: RESUME,
+        faults: &[NotReplicated, ResumeConflict, TokenWithoutRoles],
+    },
+];
+
+pub(crate) fn point(head: &Head) -> Option<&'static str> {
+    Route::of(head).point()
+}
+
+/// Graph's answer, with the ids that its support asks for.
+pub(crate) fn answer(
+    state: &mut State,
+    place: &Place,
+    call: &Call,
+    strike: Option<Strike>,
+) -> Reply {
+    let now = Utc::now();
+    let request_id = random::guid();
+    let client_id = call.head.headers.get("client-request-id").cloned();
+    let reply = match served(state, place, call, strike, now) {
+        Ok(reply) => reply,
+        Err(error) => error.reply(now, &request_id, client_id.as_ref()),
+    };
+    let client_id = client_id.or_else(|| HeaderValue::try_from(request_id.as_str()).ok());
+    let reply = reply.with(HeaderName::from_static("request-id"), request_id);
+    match client_id {
+        Some(id) => reply.with(HeaderName::from_static("client-request-id"), id),
+        None => reply,
+    }
+}
+
+fn served(
+    state: &mut State,
+    place: &Place,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Result<Reply, GraphError> {
+    let route = Route::of(&call.head);
+    struck(state, &call.head, &route, strike)?;
+    authorized(state, &call.head, &route, now)?;
+    match route {
+        Route::User(id) => user::read(state, place, &call.head, &id),
+        Route::Manager(id) => user::manager(state, place, &call.head, &id),
+        Route::Roles(id) => user::roles(state, place, &call.head, &id),
+        Route::TapCreate(user) => tap::create(state, place, call, &user, now),
+        Route::TapList(user) => tap::list(state, place, &user, now),
+        Route::TapRead(user, id) => tap::read(state, place, &user, &id, now),
+        Route::TapRevoke(user, id) => tap::revoke(state, &user, &id, now),
+        Route::TapPolicy => Ok(tap::policy(place)),
+        Route::Lifecycle(ids) => resume::lifecycle(state, call, &ids, now),
+        Route::Assignment(id) => resume::assignment(state, call, &id, now),
+        Route::Nothing => Err(GraphError::new(
+            StatusCode::BAD_REQUEST,
+            "BadRequest",
+            "Resource not found for the segment.",
+        )),
+        Route::WrongMethod => Err(GraphError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "Request_BadRequest",
+            "Specified HTTP method is not allowed for the request target.",
+        )),
+    }
+}
+
+/// Plays the faults that are Graph's own words.
+fn struck(
+    state: &mut State,
+    head: &Head,
+    route: &Route,
+    strike: Option<Strike>,
+) -> Result<(), GraphError> {
+    let Some(strike) = strike else {
+        return Ok(());
+    };
+    match strike.fault {
+        Throttle => Err(GraphError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "TooManyRequests",
+            "Too many requests.",
+        )
+        .with(RETRY_AFTER, strike.ms.div_ceil(1000).to_string())),
+        Unauthorized => Err(GraphError::token("Access token validation failure.")),
+        UnauthorizedOnce => {
+            if let Some(token) = head.bearer() {
+                state.tokens.kill(token);
+            }
+            Err(GraphError::token("Access token validation failure."))
+        }
+        TokenWithoutRoles => {
+            // The refusal itself follows from the token, now and for every later request with it.
+            if let Some(token) = head.bearer() {
+                state.tokens.take_roles(token);
+            }
+            Ok(())
+        }
+        NotReplicated => Err(match route {
+            Route::Lifecycle(_) | Route::Assignment(_) => GraphError::nothing_to_resume(),
+            Route::User(id)
+            | Route::Roles(id)
+            | Route::TapCreate(id)
+            | Route::TapList(id)
+            | Route::TapRead(id, _)
+            | Route::TapRevoke(id, _) => GraphError::no_user(id),
+            _ => GraphError::no_user(""),
+        }),
+        PolicyRefuses => Err(GraphError::new(
+            StatusCode::BAD_REQUEST,
+            "badRequest",
+            "The user's converged credential policy does not allow creating or updating this authentication method type.",
+        )),
+        ResumeConflict => Err(GraphError::already_resumed()),
+        _ => Ok(()),
+    }
+}
+
+fn authorized(
+    state: &State,
+    head: &Head,
+    route: &Route,
+    now: DateTime<Utc>,
+) -> Result<(), GraphError> {
+    let Some(token) = head.bearer() else {
+        return Err(GraphError::token("Access token is empty."));
+    };
+    state
+        .tokens
+        .check(token, Audience::Graph, now)
+        .map_err(|refused| {
+            GraphError::token(match refused {
+                Refused::Expired => "Lifetime validation failed, the token is expired.",
+                Refused::Unknown => "Access token validation failure.",
+                Refused::WrongAudience => "Access token validation failure. Invalid audience.",
+            })
+        })?;
+    if state.tokens.has_roles(token) {
+        return Ok(());
+    }
+    Err(match route {
+        Route::TapCreate(_) | Route::TapList(_) | Route::TapRead(..) | Route::TapRevoke(..) => {
+            GraphError::access_denied()
+        }
+        _ => GraphError::new(
+            StatusCode::FORBIDDEN,
+            "Authorization_RequestDenied",
+            "Insufficient privileges to complete the operation.",
+        ),
+    })
+}
+
+/// An answer of Graph's media type, whose parameters surprise a client that compares text.
+fn json(status: StatusCode, body: &Value) -> Reply {
+    Reply::json(status, body).with(
+        CONTENT_TYPE,
+        "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
+    )
+}
+
+/// A JSON object in a body that says it is JSON.
+fn object(call: &Call) -> Result<Value, GraphError> {
+    if !call.head.is("application/json") {
+        return Err(GraphError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Request_BadRequest",
+            "A supported MIME type could not be found that matches the content type of the request.",
+        ));
+    }
+    call.json().filter(Value::is_object).ok_or_else(|| {
+        GraphError::new(
+            StatusCode::BAD_REQUEST,
+            "BadRequest",
+            "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.",
+        )
+    })
+}
+
+/// `@odata.context` of a thing below this place's Graph.
+fn context(place: &Place, of: &str) -> String {
+    format!("http://{}/graph/v1.0/$metadata#{of}", place.authority)
+}

@@ -1,0 +1,248 @@
+//! Temporary Access Passes. The value is told in the answer to its creation, and never again.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Timelike, Utc};
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::{
+    GraphError, context,
+    user::{is_external_guest, roles_of},
+};
+use crate::{
+    pass::Issued,
+    wire::{Call, Reply},
+    world::{Place, State},
+};
+
+/// The tenant's policy: Entra's defaults.
+const SHORTEST: u32 = 60;
+const ORDINARY: u32 = 60;
+const LONGEST: u32 = 480;
+
+/// `POST …/temporaryAccessPassMethods`: the user's other pass, if any, is gone after it.
+pub(super) fn create(
+    state: &mut State,
+    place: &Place,
+    call: &Call,
+    user: &str,
+    now: DateTime<Utc>,
+) -> Result<Reply, GraphError> {
+    let wish = Wish::read(&super::object(call)?, now)?;
+    let found = state
+        .directory
+        .find(user)
+        .ok_or_else(|| GraphError::no_user(user))?;
+    if is_external_guest(found) {
+        return Err(GraphError::bad_request(
+            "Temporary Access Pass cannot be added to an external guest user.",
+        ));
+    }
+    // The sandbox's identity is an Authentication Administrator: it covers members only.
+    if roles_of(found).next().is_some() {
+        return Err(GraphError::access_denied());
+    }
+    let id = id_of(found);
+    let pass = state
+        .passes
+        .issue(&id, now, wish.start, wish.minutes, wish.once);
+    let mut answer = told(pass, now);
+    answer["temporaryAccessPass"] = json!(pass.secret);
+    answer["@odata.context"] = json!(context(
+        place,
+        &format!("users('{id}')/authentication/temporaryAccessPassMethods/$entity")
+    ));
+    Ok(super::json(StatusCode::CREATED, &answer))
+}
+
+/// `GET …/temporaryAccessPassMethods`: none or one, an expired one too.
+pub(super) fn list(
+    state: &State,
+    place: &Place,
+    user: &str,
+    now: DateTime<Utc>,
+) -> Result<Reply, GraphError> {
+    let id = find(state, user)?;
+    let passes: Vec<_> = state
+        .passes
+        .of(&id)
+        .map(|pass| told(pass, now))
+        .into_iter()
+        .collect();
+    Ok(super::json(
+        StatusCode::OK,
+        &json!({
+            "@odata.context": context(
+                place,
+                &format!("users('{id}')/authentication/temporaryAccessPassMethods")
+            ),
+            "value": passes,
+        }),
+    ))
+}
+
+/// `GET …/temporaryAccessPassMethods/{id}`.
+pub(super) fn read(
+    state: &State,
+    place: &Place,
+    user: &str,
+    pass: &str,
+    now: DateTime<Utc>,
+) -> Result<Reply, GraphError> {
+    let id = find(state, user)?;
+    let pass = state
+        .passes
+        .of(&id)
+        .filter(|known| known.id.eq_ignore_ascii_case(pass))
+        .ok_or_else(no_pass)?;
+    let mut answer = told(pass, now);
+    answer["@odata.context"] = json!(context(
+        place,
+        &format!("users('{id}')/authentication/temporaryAccessPassMethods/$entity")
+    ));
+    Ok(super::json(StatusCode::OK, &answer))
+}
+
+/// `DELETE …/temporaryAccessPassMethods/{id}`; gone already is a 404.
+pub(super) fn revoke(
+    state: &mut State,
+    user: &str,
+    pass: &str,
+    now: DateTime<Utc>,
+) -> Result<Reply, GraphError> {
+    let id = find(state, user)?;
+    if !state.passes.revoke(&id, pass, now) {
+        return Err(no_pass());
+    }
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// `GET /policies/…/temporaryAccessPass`.
+pub(super) fn policy(place: &Place) -> Reply {
+    super::json(
+        StatusCode::OK,
+        &json!({
+            "@odata.context": context(place, "authenticationMethodConfigurations/$entity"),
+            "@odata.type": "#microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration",
+            "id": "TemporaryAccessPass",
+            "state": "enabled",
+            "defaultLength": 8,
+            "defaultLifetimeInMinutes": ORDINARY,
+            "minimumLifetimeInMinutes": SHORTEST,
+            "maximumLifetimeInMinutes": LONGEST,
+            "isUsableOnce": false,
+            "includeTargets": [],
+            "excludeTargets": [],
+        }),
+    )
+}
+
+/// What the caller wants; an empty object takes everything from the policy.
+struct Wish {
+    start: Option<DateTime<Utc>>,
+    minutes: u32,
+    once: bool,
+}
+
+impl Wish {
+    fn read(body: &Value, now: DateTime<Utc>) -> Result<Self, GraphError> {
+        let mut wish = Self {
+            start: None,
+            minutes: ORDINARY,
+            once: false,
+        };
+        for (name, value) in body.as_object().into_iter().flatten() {
+            match name.as_str() {
+                _ if value.is_null() => {}
+                "isUsableOnce" => wish.once = value.as_bool().ok_or_else(|| unreadable(name))?,
+                "lifetimeInMinutes" => {
+                    let minutes = value.as_i64().ok_or_else(|| unreadable(name))?;
+                    wish.minutes = u32::try_from(minutes)
+                        .ok()
+                        .filter(|minutes| (SHORTEST..=LONGEST).contains(minutes))
+                        .ok_or_else(outside)?;
+                }
+                "startDateTime" => {
+                    let text = value.as_str().ok_or_else(|| unreadable(name))?;
+                    wish.start = Some(start(text, now)?);
+                }
+                "@odata.type" => {}
+                _ => return Err(unreadable(name)),
+            }
+        }
+        Ok(wish)
+    }
+}
+
+fn start(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, GraphError> {
+    let start = DateTime::parse_from_rfc3339(text).map_err(|_| unreadable("startDateTime"))?;
+    // A local offset was seen to be refused as past until it lay some seven hours ahead.
+    let shift = if text.ends_with(['Z', 'z']) {
+        TimeDelta::zero()
+    } else {
+        TimeDelta::hours(7)
+    };
+    let start = start.with_timezone(&Utc);
+    if start
+        .checked_sub_signed(shift)
+        .is_none_or(|start| start < now)
+    {
+        return Err(GraphError::bad_request(
+            "Invalid StartDateTime specified. It can not be a time in the past.",
+        ));
+    }
+    Ok(start)
+}
+
+fn outside() -> GraphError {
+    GraphError::bad_request(format!(
+        "Invalid LifetimeInMinutes specified. The valid range between {SHORTEST} and {LONGEST}."
+    ))
+}
+
+fn unreadable(name: &str) -> GraphError {
+    GraphError::bad_request(format!("The property '{name}' cannot be read."))
+}
+
+fn no_pass() -> GraphError {
+    GraphError::new(
+        StatusCode::NOT_FOUND,
+        "resourceNotFound",
+        "The requested authentication method is not found.",
+    )
+}
+
+fn find(state: &State, user: &str) -> Result<String, GraphError> {
+    state
+        .directory
+        .find(user)
+        .map(id_of)
+        .ok_or_else(|| GraphError::no_user(user))
+}
+
+fn id_of(user: &Value) -> String {
+    user["id"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A pass as every answer but the first has it: without its value.
+fn told(pass: &Issued, now: DateTime<Utc>) -> Value {
+    let (usable, reason) = pass.usability(now);
+    json!({
+        "id": pass.id,
+        "temporaryAccessPass": null,
+        "createdDateTime": seven_digits(pass.created_at),
+        "startDateTime": pass.start.to_rfc3339_opts(SecondsFormat::Secs, true),
+        "lifetimeInMinutes": pass.minutes,
+        "isUsableOnce": pass.once,
+        "isUsable": usable,
+        "methodUsabilityReason": reason,
+    })
+}
+
+/// Microsoft's times have ticks of 100 ns, a digit more than many parsers expect.
+pub(crate) fn seven_digits(at: DateTime<Utc>) -> String {
+    format!(
+        "{}.{:07}Z",
+        at.format("%Y-%m-%dT%H:%M:%S"),
+        at.nanosecond() % 1_000_000_000 / 100
+    )
+}

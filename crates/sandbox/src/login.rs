@@ -1,0 +1,227 @@
+//! Entra's login: the token endpoint, and what it publishes to verify tokens by.
+
+use chrono::{SecondsFormat, Utc};
+use hyper::{Method, StatusCode, header::RETRY_AFTER};
+use serde_json::{Value, json};
+
+use crate::{
+    CLIENT_ID, TENANT,
+    fault::{Fault, Strike},
+    point::Point,
+    random, sign,
+    token::Audience,
+    wire::{self, Call, Head, Reply},
+    world::{Place, State},
+};
+
+pub(crate) const POINTS: &[Point] = &[Point {
+    name: "login",
+    faults: &[Fault::TokenWithoutRoles],
+}];
+
+pub(crate) fn point(head: &Head) -> Option<&'static str> {
+    tenant(head).map(|_| "login")
+}
+
+/// The endpoint's answer to one request for a token.
+pub(crate) fn answer(
+    state: &mut State,
+    place: &Place,
+    call: &Call,
+    strike: Option<Strike>,
+) -> Reply {
+    let Some(tenant) = tenant(&call.head) else {
+        return published(place, &call.head).map_or_else(
+            || Reply::empty(StatusCode::NOT_FOUND),
+            |body| Reply::json(StatusCode::OK, &body),
+        );
+    };
+    if call.head.method != Method::POST {
+        return refusal(
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            900_561,
+            "The endpoint only accepts POST requests.",
+        );
+    }
+    match strike.map(|strike| (strike.fault, strike.ms)) {
+        Some((Fault::Throttle, ms)) => {
+            return refusal(
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                90_055,
+                "The tenant has exceeded its allotted throttling limit.",
+            )
+            .with(RETRY_AFTER, ms.div_ceil(1000).to_string());
+        }
+        Some((Fault::Unauthorized | Fault::UnauthorizedOnce, _)) => return wrong_secret(),
+        _ => {}
+    }
+    if !tenant.eq_ignore_ascii_case(TENANT) {
+        return refusal(
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            90_002,
+            "Tenant not found. Check to make sure you have the correct tenant ID.",
+        );
+    }
+    let form = call.form();
+    let field = |name| wire::value(&form, name);
+    match field("grant_type") {
+        Some("client_credentials") => {}
+        Some(_) => {
+            return refusal(
+                StatusCode::BAD_REQUEST,
+                "unsupported_grant_type",
+                70_003,
+                "The app requested an unsupported grant type.",
+            );
+        }
+        None => {
+            return refusal(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                900_144,
+                "The request body must contain the following parameter: 'grant_type'.",
+            );
+        }
+    }
+    if field("client_id") != Some(CLIENT_ID) {
+        return refusal(
+            StatusCode::BAD_REQUEST,
+            "unauthorized_client",
+            700_016,
+            "Application was not found in the directory.",
+        );
+    }
+    match (field("client_secret"), field("client_assertion")) {
+        (Some("sandbox"), _) => {}
+        (Some(_), _) => return wrong_secret(),
+        (None, Some(_)) => {
+            return refusal(
+                StatusCode::UNAUTHORIZED,
+                "invalid_client",
+                700_027,
+                "The certificate used to sign the client assertion is not registered on application.",
+            );
+        }
+        (None, None) => {
+            return refusal(
+                StatusCode::UNAUTHORIZED,
+                "invalid_client",
+                7_000_218,
+                "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+            );
+        }
+    }
+    let Some(resource) = field("scope").and_then(|scope| scope.strip_suffix("/.default")) else {
+        return refusal(
+            StatusCode::BAD_REQUEST,
+            "invalid_scope",
+            1_002_012,
+            "The provided value for scope is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier.",
+        );
+    };
+    let Some(audience) = audience(resource) else {
+        return refusal(
+            StatusCode::BAD_REQUEST,
+            "invalid_resource",
+            500_011,
+            "The resource principal was not found in the tenant.",
+        );
+    };
+    let has_roles = !strike.is_some_and(|strike| strike.fault == Fault::TokenWithoutRoles);
+    let token = state
+        .tokens
+        .issue(audience, has_roles, place.token_life, Utc::now());
+    let seconds = place.token_life.as_secs();
+    // A number here, where KPN and managed identities send strings.
+    Reply::json(
+        StatusCode::OK,
+        &json!({
+            "token_type": "Bearer",
+            "expires_in": seconds,
+            "ext_expires_in": seconds,
+            "access_token": token,
+        }),
+    )
+}
+
+/// What verifiers of the tenant's tokens read: its metadata and its keys.
+fn published(place: &Place, head: &Head) -> Option<Value> {
+    let segments: Vec<_> = head.segments.iter().map(String::as_str).collect();
+    let ["login", tenant, rest @ ..] = segments.as_slice() else {
+        return None;
+    };
+    if head.method != Method::GET || !tenant.eq_ignore_ascii_case(TENANT) {
+        return None;
+    }
+    match rest {
+        ["discovery", "v2.0", "keys"] => Some(sign::jwks()),
+        ["v2.0", ".well-known", "openid-configuration"] => {
+            let login = format!("http://{}/login/{TENANT}", place.authority);
+            Some(json!({
+                "issuer": sign::issuer(TENANT),
+                "jwks_uri": format!("{login}/discovery/v2.0/keys"),
+                "token_endpoint": format!("{login}/oauth2/v2.0/token"),
+                "id_token_signing_alg_values_supported": ["RS256"],
+            }))
+        }
+        _ => None,
+    }
+}
+
+fn tenant(head: &Head) -> Option<&str> {
+    let segments: Vec<_> = head.segments.iter().map(String::as_str).collect();
+    match segments.as_slice() {
+        ["login", tenant, "oauth2", "v2.0", "token"] => Some(tenant),
+        _ => None,
+    }
+}
+
+/// The resources that this tenant knows; the sandbox's own Graph under any host, for a proxy may stand before it.
+fn audience(resource: &str) -> Option<Audience> {
+    const GRAPHS: [&str; 4] = [
+        "https://graph.microsoft.com",
+        "https://graph.microsoft.us",
+        "https://dod-graph.microsoft.us",
+        "https://microsoftgraph.chinacloudapi.cn",
+    ];
+    let resource = resource.trim_end_matches('/');
+    if GRAPHS.contains(&resource) || resource.ends_with("/graph") {
+        return Some(Audience::Graph);
+    }
+    let other = resource == "https://vault.azure.net"
+        || resource == crate::AUDIENCE
+        || resource.strip_prefix("api://") == Some(crate::AUDIENCE);
+    other.then_some(Audience::Other)
+}
+
+fn wrong_secret() -> Reply {
+    refusal(
+        StatusCode::UNAUTHORIZED,
+        "invalid_client",
+        7_000_215,
+        "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID.",
+    )
+}
+
+fn refusal(status: StatusCode, error: &str, number: u32, text: &str) -> Reply {
+    let now = Utc::now()
+        .to_rfc3339_opts(SecondsFormat::Secs, true)
+        .replace('T', " ");
+    let (trace, correlation) = (random::guid(), random::guid());
+    Reply::json(
+        status,
+        &json!({
+            "error": error,
+            "error_description": format!(
+                "AADSTS{number}: {text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {now}"
+            ),
+            "error_codes": [number],
+            "timestamp": now,
+            "trace_id": trace,
+            "correlation_id": correlation,
+        }),
+    )
+}

@@ -1,0 +1,88 @@
+//! How many parts a text takes, by the sandbox's own reading of the standard.
+
+/// Counts the parts of `text`: 160 septets or 153 each in GSM 03.38, 70 code units or 67 each in UCS-2.
+pub(crate) fn count(text: &str) -> u32 {
+    let septets: Option<Vec<usize>> = text.chars().map(septets).collect();
+    match septets {
+        Some(sizes) => split(&sizes, 160, 153),
+        None => split(
+            &text.chars().map(char::len_utf16).collect::<Vec<_>>(),
+            70,
+            67,
+        ),
+    }
+}
+
+// An escape pair or a surrogate pair is never cut: it moves to the next part as a whole.
+fn split(sizes: &[usize], alone: usize, joined: usize) -> u32 {
+    if sizes.iter().sum::<usize>() <= alone {
+        return 1;
+    }
+    let mut parts = 1;
+    let mut used = 0;
+    for size in sizes {
+        if used + size > joined {
+            parts += 1;
+            used = 0;
+        }
+        used += size;
+    }
+    parts
+}
+
+fn septets(c: char) -> Option<usize> {
+    if BASIC.contains(c) {
+        Some(1)
+    } else if EXTENSION.contains(c) {
+        Some(2)
+    } else {
+        None
+    }
+}
+
+/// 3GPP TS 23.038, 6.2.1, in the order of the code points; the escape itself is not a character.
+const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
+    ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+
+/// 3GPP TS 23.038, 6.2.1.1: each costs an escape and a septet.
+const EXTENSION: &str = "\u{c}^{}\\[~]|€";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alphabet_has_its_127_characters_and_10_more() {
+        assert_eq!(BASIC.chars().count(), 127);
+        assert_eq!(EXTENSION.chars().count(), 10);
+    }
+
+    #[test]
+    fn gsm_breaks_at_160_and_then_every_153() {
+        assert_eq!(count(""), 1);
+        assert_eq!(count(&"a".repeat(160)), 1);
+        assert_eq!(count(&"a".repeat(161)), 2);
+        assert_eq!(count(&"a".repeat(306)), 2);
+        assert_eq!(count(&"a".repeat(307)), 3);
+    }
+
+    #[test]
+    fn an_escape_pair_is_never_cut() {
+        // 76 pairs a part, not 76 and a half.
+        assert_eq!(count(&"]".repeat(152)), 2);
+        assert_eq!(count(&"]".repeat(153)), 3);
+    }
+
+    #[test]
+    fn one_character_outside_the_alphabet_makes_it_ucs2() {
+        assert_eq!(count(&format!("{}ë", "a".repeat(69))), 1);
+        assert_eq!(count(&format!("{}ë", "a".repeat(70))), 2);
+    }
+
+    #[test]
+    fn a_surrogate_pair_is_never_cut() {
+        // 33 pairs a part of 67 units.
+        assert_eq!(count(&"🌷".repeat(66)), 2);
+        assert_eq!(count(&"🌷".repeat(67)), 3);
+    }
+}

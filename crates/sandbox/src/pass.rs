@@ -1,0 +1,164 @@
+//! Temporary Access Passes: one live pass per user, as the service keeps them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{cast::Cast, log::Log, random, record::Pass};
+
+/// Every pass there ever was, revoked ones too.
+#[derive(Debug)]
+pub(crate) struct Passes {
+    all: Log<Issued>,
+}
+
+/// A pass with what Graph tells of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Issued {
+    pub(crate) user: String,
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) start: DateTime<Utc>,
+    pub(crate) minutes: u32,
+    pub(crate) once: bool,
+    revoked_at: Option<DateTime<Utc>>,
+}
+
+impl Passes {
+    /// The passes at the start: the one that a stranger made.
+    pub(crate) fn new(now: DateTime<Utc>) -> Self {
+        let mut passes = Self {
+            all: Log::default(),
+        };
+        // The longest that Graph allows at all, whatever this tenant's policy says today: a sandbox
+        // may run for weeks, and this user is there to have a usable pass.
+        passes.issue(Cast::HAS_PASS, now, None, 43_200, false);
+        passes
+    }
+
+    /// Makes a pass; the one that the user had is gone with it.
+    pub(crate) fn issue(
+        &mut self,
+        user: &str,
+        now: DateTime<Utc>,
+        start: Option<DateTime<Utc>>,
+        minutes: u32,
+        once: bool,
+    ) -> &Issued {
+        let secret = loop {
+            let secret = random::pass();
+            if self.all.iter().all(|other| other.secret != secret) {
+                break secret;
+            }
+        };
+        for other in self.all.iter_mut() {
+            if other.user == user && other.revoked_at.is_none() {
+                other.revoked_at = Some(now);
+            }
+        }
+        let place = self.all.push(Issued {
+            user: user.to_owned(),
+            id: random::guid(),
+            secret,
+            created_at: now,
+            start: start.unwrap_or(now),
+            minutes,
+            once,
+            revoked_at: None,
+        });
+        self.all.at(place).expect("it was pushed on the line above")
+    }
+
+    /// The pass that Graph lists for this user, expired or not.
+    pub(crate) fn of(&self, user: &str) -> Option<&Issued> {
+        self.all
+            .iter()
+            .rev()
+            .find(|pass| pass.user == user && pass.revoked_at.is_none())
+    }
+
+    /// Deletes; `false` where the user has no such pass.
+    pub(crate) fn revoke(&mut self, user: &str, id: &str, now: DateTime<Utc>) -> bool {
+        let found = self.all.iter_mut().rev().find(|pass| {
+            pass.user == user && pass.id.eq_ignore_ascii_case(id) && pass.revoked_at.is_none()
+        });
+        match found {
+            Some(pass) => {
+                pass.revoked_at = Some(now);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn records(&self, now: DateTime<Utc>) -> Vec<Pass> {
+        self.all.iter().map(|pass| pass.record(now)).collect()
+    }
+}
+
+impl Issued {
+    /// Why the pass can be used or not, in Graph's words; none of them where it was deleted.
+    pub(crate) fn usability(&self, now: DateTime<Utc>) -> (bool, &'static str) {
+        if now < self.start {
+            (false, "NotYetValid")
+        } else if now >= self.start + TimeDelta::minutes(self.minutes.into()) {
+            (false, "Expired")
+        } else {
+            (true, "EnabledByPolicy")
+        }
+    }
+
+    fn record(&self, now: DateTime<Utc>) -> Pass {
+        Pass {
+            user: self.user.clone(),
+            id: self.id.clone(),
+            secret: self.secret.clone(),
+            created_at: self.created_at,
+            usable: self.revoked_at.is_none() && self.usability(now).0,
+            revoked_at: self.revoked_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usable(passes: &Passes, now: DateTime<Utc>) -> Vec<String> {
+        let usable = passes.records(now).into_iter().filter(|pass| pass.usable);
+        usable.map(|pass| pass.id).collect()
+    }
+
+    #[test]
+    fn a_new_pass_ends_the_one_before() {
+        let now = Utc::now();
+        let mut passes = Passes::new(now);
+        let first = passes.issue(Cast::JOINER, now, None, 60, true).id.clone();
+        let second = passes.issue(Cast::JOINER, now, None, 60, true).id.clone();
+        let usable = usable(&passes, now);
+        assert!(!usable.contains(&first));
+        assert!(usable.contains(&second));
+        assert_eq!(usable.len(), 2, "and the stranger's: {usable:?}");
+    }
+
+    #[test]
+    fn a_pass_ends_at_its_time() {
+        let now = Utc::now();
+        let mut passes = Passes::new(now);
+        let id = passes.issue(Cast::JOINER, now, None, 60, true).id.clone();
+        let minute = TimeDelta::minutes(1);
+        assert!(usable(&passes, now + minute * 59).contains(&id));
+        assert!(!usable(&passes, now + minute * 60).contains(&id));
+        assert!(!usable(&passes, now - minute).contains(&id));
+    }
+
+    #[test]
+    fn a_pass_is_revoked_once_and_only_for_its_user() {
+        let now = Utc::now();
+        let mut passes = Passes::new(now);
+        let id = passes.issue(Cast::JOINER, now, None, 60, true).id.clone();
+        assert!(!passes.revoke(Cast::ENGLISH, &id, now));
+        assert!(passes.revoke(Cast::JOINER, &id, now));
+        assert!(!passes.revoke(Cast::JOINER, &id, now));
+        assert!(passes.of(Cast::JOINER).is_none());
+    }
+}

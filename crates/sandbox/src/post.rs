@@ -1,0 +1,100 @@
+//! The one request that the sandbox makes itself: a JSON body to somebody's URL.
+
+use std::{io, time::Duration};
+
+use hyper::{Uri, http::uri::Scheme};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time,
+};
+
+use crate::error::SandboxError;
+
+/// Entra itself gives up after two seconds at most. A busy test machine is given more: whoever
+/// is called shall be judged by the answer, not by the neighbours.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where to post to.
+#[derive(Debug)]
+pub(crate) struct Target {
+    authority: String,
+    address: (String, u16),
+    path: String,
+}
+
+impl Target {
+    pub(crate) fn parse(url: &str) -> Result<Self, SandboxError> {
+        let wrong = || {
+            SandboxError::new(format!(
+                "\"target\" is an http URL such as http://127.0.0.1:8080/callouts/lifecycle, not {url:?}"
+            ))
+        };
+        let uri: Uri = url.parse().map_err(|_| wrong())?;
+        let authority = uri.authority().ok_or_else(wrong)?;
+        if uri.scheme() != Some(&Scheme::HTTP) || authority.as_str().contains('@') {
+            return Err(wrong());
+        }
+        Ok(Self {
+            authority: authority.to_string(),
+            address: (
+                authority.host().trim_matches(['[', ']']).to_owned(),
+                authority.port_u16().unwrap_or(80),
+            ),
+            path: uri
+                .path_and_query()
+                .map_or_else(|| "/".into(), ToString::to_string),
+        })
+    }
+
+    /// Posts, and gives the status; nothing where no answer came.
+    pub(crate) async fn post(&self, token: &str, body: &str) -> Option<u16> {
+        time::timeout(PATIENCE, self.exchange(token, body))
+            .await
+            .ok()?
+            .ok()
+    }
+
+    async fn exchange(&self, token: &str, body: &str) -> io::Result<u16> {
+        let (host, port) = &self.address;
+        let mut stream = TcpStream::connect((host.as_str(), *port)).await?;
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            self.path,
+            self.authority,
+            body.len()
+        );
+        stream.write_all((head + body).as_bytes()).await?;
+        // `HTTP/1.1 202`: the status is all that Entra looks at.
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await?;
+        std::str::from_utf8(&start)
+            .ok()
+            .filter(|start| start.starts_with("HTTP/1."))
+            .and_then(|start| start.get(9..)?.parse().ok())
+            .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_http_urls_without_credentials_are_targets() {
+        let target = Target::parse("http://[::1]:8080/callouts?a=b").unwrap();
+        assert_eq!(target.address, ("::1".into(), 8080));
+        assert_eq!(target.path, "/callouts?a=b");
+        assert_eq!(target.authority, "[::1]:8080");
+        for wrong in [
+            "",
+            "/callouts",
+            "https://x.example/",
+            "http://a:b@x.example/",
+        ] {
+            assert!(Target::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

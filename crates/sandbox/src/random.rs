@@ -1,0 +1,75 @@
+//! What must not be guessable: ids, tokens and passes.
+
+/// A version 4 GUID.
+pub(crate) fn guid() -> String {
+    let mut bytes: [u8; 16] = bytes();
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = hex(&bytes);
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
+}
+
+/// An opaque bearer token.
+pub(crate) fn token() -> String {
+    hex(&bytes::<32>())
+}
+
+/// The value of a Temporary Access Pass: eight characters, the length tenants have by default.
+pub(crate) fn pass() -> String {
+    // Letters and digits without look-alikes, and the two signs that Microsoft's samples hold.
+    const ALPHABET: &[u8; 58] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789+!";
+    // The largest multiple of the alphabet's length: above it a remainder would favour some signs.
+    const FAIR: u8 = 58 * 4;
+
+    let mut pass = String::with_capacity(8);
+    while pass.len() < 8 {
+        pass.extend(
+            bytes::<16>()
+                .into_iter()
+                .filter(|byte| *byte < FAIR)
+                .map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]))
+                .take(8 - pass.len()),
+        );
+    }
+    pass
+}
+
+fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("operating systems with sockets have randomness");
+    bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn passes_have_eight_signs_and_differ() {
+        let passes: HashSet<_> = (0..1000).map(|_| pass()).collect();
+        assert_eq!(passes.len(), 1000);
+        assert!(passes.iter().all(|pass| pass.chars().count() == 8));
+        assert!(passes.iter().any(|pass| pass.contains(['+', '!'])));
+    }
+
+    #[test]
+    fn guids_are_of_version_four() {
+        let guid = guid();
+        assert_eq!(guid.len(), 36);
+        assert_eq!(&guid[14..15], "4");
+        assert!("89ab".contains(&guid[19..20]));
+    }
+}

@@ -1,0 +1,120 @@
+//! The tokens with which Entra proves that it is the one who calls out.
+
+use std::sync::OnceLock;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use ring::{
+    hmac,
+    rand::SystemRandom,
+    rsa::PublicKeyComponents,
+    signature::{RSA_PKCS1_SHA256, RsaKeyPair},
+};
+use serde_json::{Value, json};
+
+use crate::{AUDIENCE, TENANT, random, record::Hostile};
+
+/// The name of the tenant's only key.
+const KID: &str = "postduif-sandbox-1";
+
+/// A tenant, a caller and an audience that nobody should believe.
+const STRANGER: &str = "0bad0000-0000-4000-8000-000000000001";
+
+/// Who issues this tenant's tokens: the name that Entra uses, whatever host it is asked at.
+pub(crate) fn issuer(tenant: &str) -> String {
+    format!("https://login.microsoftonline.com/{tenant}/v2.0")
+}
+
+/// The tenant's public keys.
+pub(crate) fn jwks() -> Value {
+    let public: PublicKeyComponents<Vec<u8>> = entra().public().into();
+    json!({"keys": [{
+        "kty": "RSA",
+        "use": "sig",
+        "alg": "RS256",
+        "kid": KID,
+        "n": URL_SAFE_NO_PAD.encode(public.n),
+        "e": URL_SAFE_NO_PAD.encode(public.e),
+        "issuer": issuer(TENANT),
+    }]})
+}
+
+/// A v2.0 access token for `caller`, wrong in one way if that is wanted.
+pub(crate) fn token(caller: &str, hostile: Option<Hostile>, now: DateTime<Utc>) -> String {
+    let tenant = match hostile {
+        Some(Hostile::OtherTenant) => STRANGER,
+        _ => TENANT,
+    };
+    let start = match hostile {
+        Some(Hostile::Expired) => now - TimeDelta::hours(3),
+        Some(Hostile::NotYet) => now + TimeDelta::hours(1),
+        _ => now,
+    }
+    .timestamp();
+    let claims = json!({
+        "aud": if hostile == Some(Hostile::Audience) { STRANGER } else { AUDIENCE },
+        "iss": issuer(tenant),
+        "iat": start,
+        "nbf": start,
+        "exp": start + 3600,
+        "azp": if hostile == Some(Hostile::Caller) { STRANGER } else { caller },
+        "azpacr": "2",
+        "idtyp": "app",
+        "oid": caller,
+        "sub": caller,
+        "tid": tenant,
+        "uti": random::guid(),
+        "ver": "2.0",
+    });
+    let alg = match hostile {
+        Some(Hostile::AlgNone) => "none",
+        Some(Hostile::Hs256) => "HS256",
+        _ => "RS256",
+    };
+    let header = json!({"typ": "JWT", "alg": alg, "kid": KID});
+    let signed = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header.to_string()),
+        URL_SAFE_NO_PAD.encode(claims.to_string())
+    );
+    let signature = match hostile {
+        Some(Hostile::AlgNone) => Vec::new(),
+        // The old confusion: the public key, which everybody has, taken as a shared secret.
+        Some(Hostile::Hs256) => {
+            let public: PublicKeyComponents<Vec<u8>> = entra().public().into();
+            let key = hmac::Key::new(hmac::HMAC_SHA256, &public.n);
+            hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
+        }
+        Some(Hostile::OtherKey) => rs256(stranger(), &signed),
+        _ => rs256(entra(), &signed),
+    };
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+fn rs256(key: &RsaKeyPair, signed: &str) -> Vec<u8> {
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(
+        &RSA_PKCS1_SHA256,
+        &SystemRandom::new(),
+        signed.as_bytes(),
+        &mut signature,
+    )
+    .expect("the signature has the length of the modulus");
+    signature
+}
+
+/// The tenant's key. It is published with this code and protects nothing.
+fn entra() -> &'static RsaKeyPair {
+    static KEY: OnceLock<RsaKeyPair> = OnceLock::new();
+    KEY.get_or_init(|| read(include_bytes!("keys/entra.der")))
+}
+
+/// A key that the tenant does not know.
+fn stranger() -> &'static RsaKeyPair {
+    static KEY: OnceLock<RsaKeyPair> = OnceLock::new();
+    KEY.get_or_init(|| read(include_bytes!("keys/stranger.der")))
+}
+
+fn read(der: &[u8]) -> RsaKeyPair {
+    RsaKeyPair::from_der(der).expect("the file beside this one holds an RSA key")
+}

@@ -1,0 +1,532 @@
+//! KPN: an OAuth2 token from an Apigee gateway, then one JSON call for each text.
+//!
+//! Read from KPN's own pages and public copies of its specification: `kpn/sms-kpn` 1.0.6.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use hyper::{
+    Method, StatusCode,
+    header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde_json::{Value, json};
+
+use super::Vendor;
+use crate::{
+    fault::{Fault, Strike},
+    parts,
+    point::Point,
+    random,
+    record::SentMessage,
+    token::{Audience, Refused},
+    wire::{self, Call, Head, Reply},
+    world::{Place, State},
+};
+
+const TOKEN: &str = "kpn.token";
+const SEND: &str = "kpn.send";
+
+const POINTS: &[Point] = &[
+    Point {
+        name: SEND,
+        faults: &[
+            Fault::BadNumber,
+            Fault::BadSender,
+            Fault::Blocked,
+            Fault::EchoText,
+            Fault::NoCredit,
+            Fault::OkWithoutId,
+        ],
+    },
+    Point {
+        name: TOKEN,
+        faults: &[],
+    },
+];
+
+#[derive(Debug)]
+pub(crate) struct Kpn;
+
+impl Vendor for Kpn {
+    fn name(&self) -> &'static str {
+        "kpn"
+    }
+
+    fn points(&self) -> &'static [Point] {
+        POINTS
+    }
+
+    fn url(&self, authority: &str) -> String {
+        format!("kpn://sandbox:sandbox@{authority}/kpn?sender=Postduif")
+    }
+
+    fn point(&self, head: &Head) -> Option<&'static str> {
+        match path(head).as_slice() {
+            ["oauth", "client_credential", "accesstoken"] => Some(TOKEN),
+            ["communication", "kpn", "sms", "send"] => Some(SEND),
+            _ => None,
+        }
+    }
+
+    fn answer(
+        &self,
+        state: &mut State,
+        place: &Place,
+        call: &Call,
+        strike: Option<Strike>,
+    ) -> Reply {
+        let now = Utc::now();
+        let reply = match (self.point(&call.head), &call.head.method) {
+            (None, _) => fault(
+                StatusCode::NOT_FOUND,
+                "Unable to identify proxy for host: secure and url",
+                "messaging.adaptors.http.flow.ApplicationNotFound",
+            ),
+            (Some(_), method) if method != Method::POST => {
+                refusal(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+            }
+            (Some(TOKEN), _) => token(state, place, call, strike, now),
+            (Some(_), _) => send(state, call, strike, now).unwrap_or_else(Refusal::reply),
+        };
+        quota(reply, strike, now)
+    }
+}
+
+fn path(head: &Head) -> Vec<&str> {
+    head.segments.iter().skip(1).map(String::as_str).collect()
+}
+
+/// The token endpoint. Every value of its answer is a string, the numbers too.
+fn token(
+    state: &mut State,
+    place: &Place,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Reply {
+    match strike.map(|strike| strike.fault) {
+        Some(Fault::Throttle) => return throttled(),
+        Some(Fault::Unauthorized | Fault::UnauthorizedOnce) => {
+            return no_client("ClientId is Invalid");
+        }
+        _ => {}
+    }
+    // The grant type is read from the query; in the body it does not count.
+    if call.head.query("grant_type") != Some("client_credentials") {
+        return Reply::json(
+            StatusCode::BAD_REQUEST,
+            &json!({"ErrorCode": "invalid_request", "Error": "Required param : grant_type"}),
+        );
+    }
+    let form = call.form();
+    let given = call.head.basic().or_else(|| {
+        let field = |name| wire::value(&form, name).map(str::to_owned);
+        Some((field("client_id")?, field("client_secret")?))
+    });
+    match given {
+        Some((id, _)) if id != "sandbox" => return no_client("ClientId is Invalid"),
+        Some((_, secret)) if secret != "sandbox" => {
+            return no_client("Client credentials are invalid");
+        }
+        Some(_) => {}
+        None => return no_client("ClientId is Invalid"),
+    }
+    let token = state
+        .tokens
+        .issue(Audience::Vendor("kpn"), true, place.token_life, now);
+    Reply::json(
+        StatusCode::OK,
+        &json!({
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": place.token_life.as_secs().to_string(),
+            "issued_at": now.timestamp_millis().to_string(),
+            "client_id": "sandbox",
+            "application_name": "sandbox",
+            "api_product_list": "[sms-kpn]",
+            "organization_name": "kpn",
+            "developer_email": "sandbox@postduif.example",
+            "level": "demo",
+            "scope": "",
+            "refresh_token": "",
+            "refresh_token_expires_in": "0",
+            "refresh_count": "0",
+            "status": "approved",
+        }),
+    )
+}
+
+/// The send call.
+fn send(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    let strike = strike.map(|strike| strike.fault);
+    match strike {
+        Some(Fault::Throttle) => return Err(Refusal::Throttled),
+        Some(Fault::Unauthorized) => return Err(Refusal::Unauthorized),
+        Some(Fault::UnauthorizedOnce) => {
+            if let Some(token) = call.head.bearer() {
+                state.tokens.kill(token);
+            }
+            return Err(Refusal::Unauthorized);
+        }
+        _ => {}
+    }
+    // `BearerToken`, which old clients copied from an older `token_type`, is not a scheme here.
+    let token = call.head.bearer().ok_or(Refusal::Unauthorized)?;
+    state
+        .tokens
+        .check(token, Audience::Vendor("kpn"), now)
+        .map_err(Refusal::Token)?;
+    if !call.head.is("application/json") {
+        return Err(Refusal::MediaType);
+    }
+    let request = call
+        .json()
+        .and_then(|body| Request::read(&body))
+        .ok_or(Refusal::BadRequest)?;
+
+    match strike {
+        // KPN tells no cause: four faults, one answer.
+        Some(Fault::BadNumber | Fault::BadSender | Fault::Blocked | Fault::NoCredit) => {
+            return Err(Refusal::BadRequest);
+        }
+        Some(Fault::EchoText) => {
+            let echo = request.texts.into_iter().next().unwrap_or_default();
+            return Err(Refusal::Echo(echo));
+        }
+        _ => {}
+    }
+
+    // One id for the whole call, however many texts and recipients it holds.
+    let id = random::guid();
+    for (to, text) in request.texts {
+        state.messages.push(SentMessage {
+            vendor: "kpn",
+            parts: parts::count(&text),
+            to,
+            sender: request.sender.clone(),
+            text,
+            reference: request.reference.clone(),
+            id: id.clone(),
+            at: now,
+            validity_s: request.validity_s,
+            send_at: None,
+        });
+    }
+    Ok(Reply::json(
+        StatusCode::OK,
+        &match strike {
+            Some(Fault::OkWithoutId) => json!({"status": "OK"}),
+            _ => json!({"document_id": id, "status": "OK"}),
+        },
+    ))
+}
+
+/// What a valid body says.
+struct Request {
+    sender: String,
+    reference: Option<String>,
+    validity_s: Option<u64>,
+    /// A number in E.164 and a text, at least one.
+    texts: Vec<(String, String)>,
+}
+
+impl Request {
+    fn read(body: &Value) -> Option<Self> {
+        let sender = match present(body, "sender") {
+            None => "KPN",
+            Some(sender) => sender
+                .as_str()
+                .filter(|sender| (1..=11).contains(&sender.chars().count()))?,
+        };
+        let reference = match present(body, "webhook_url") {
+            None => None,
+            Some(url) => reference(url.as_str()?)?,
+        };
+        let validity = match present(body, "expirein") {
+            None => None,
+            // A number is refused: the field is a string of digits.
+            Some(seconds) => Some(seconds.as_str().filter(|text| is_digits(text))?),
+        };
+        let validity_s = match validity {
+            None => None,
+            Some(seconds) => Some(seconds.parse().ok()?),
+        };
+
+        let mut texts = Vec::new();
+        for message in body["messages"].as_array()? {
+            let text = message["content"]
+                .as_str()
+                .filter(|text| (1..=1000).contains(&text.chars().count()))?;
+            for number in message["mobile_number"].as_str()?.split(',') {
+                texts.push((e164(number)?, text.to_owned()));
+            }
+        }
+        // 5000 items by the specification, 200 combinations by the documentation, which binds first.
+        if !(1..=200).contains(&texts.len()) {
+            return None;
+        }
+        // "For traffic abroad at least 21 seconds."
+        let abroad = texts.iter().any(|(to, _)| !to.starts_with("+31"));
+        if abroad && validity_s.is_some_and(|seconds: u64| seconds < 21) {
+            return None;
+        }
+        Some(Self {
+            sender: sender.to_owned(),
+            reference,
+            validity_s,
+            texts,
+        })
+    }
+}
+
+fn present<'a>(body: &'a Value, member: &str) -> Option<&'a Value> {
+    body.get(member).filter(|value| !value.is_null())
+}
+
+/// The caller's reference in its webhook's query, if the URL is one at all.
+fn reference(url: &str) -> Option<Option<String>> {
+    // No page gives a limit; without one a caller could fill the sandbox's memory.
+    if url.len() > 2048 {
+        return None;
+    }
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))?;
+    if rest.starts_with(['/', '?', '#']) || rest.is_empty() || rest.contains(char::is_whitespace) {
+        return None;
+    }
+    let query = rest
+        .split('#')
+        .next()
+        .and_then(|rest| rest.split_once('?'))
+        .map(|(_, query)| query)
+        .unwrap_or_default();
+    Some(wire::value(&wire::pairs(query), "reference").map(str::to_owned))
+}
+
+/// The forms that the specification names: `06…`, `+316…`, `0031…` and the `097` machine range.
+fn e164(written: &str) -> Option<String> {
+    let digits = if let Some(international) = written.strip_prefix('+') {
+        international.to_owned()
+    } else if let Some(international) = written.strip_prefix("00") {
+        international.to_owned()
+    } else if written.starts_with("06") || written.starts_with("097") {
+        format!("31{}", &written[1..])
+    } else {
+        return None;
+    };
+    if !is_digits(&digits) || !(8..=15).contains(&digits.len()) || digits.starts_with('0') {
+        return None;
+    }
+    if let Some(national) = digits.strip_prefix("31") {
+        // "Not valid in the Netherlands: 060, 067 and 069"; a landline cannot take a text either.
+        let mobile = national.len() == 9
+            && national.starts_with('6')
+            && !["60", "67", "69"]
+                .iter()
+                .any(|range| national.starts_with(range));
+        let machine = national.starts_with("97");
+        if !mobile && !machine {
+            return None;
+        }
+    }
+    Some(format!("+{digits}"))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Why a text is not taken.
+#[derive(Debug)]
+enum Refusal {
+    BadRequest,
+    Echo((String, String)),
+    MediaType,
+    Throttled,
+    Token(Refused),
+    Unauthorized,
+}
+
+impl Refusal {
+    fn reply(self) -> Reply {
+        match self {
+            Self::BadRequest => refusal(StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::Echo((to, text)) => refusal(
+                StatusCode::BAD_REQUEST,
+                &format!("Bad Request: could not send \"{text}\" to {to}"),
+            ),
+            Self::MediaType => {
+                refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type")
+            }
+            Self::Throttled => throttled(),
+            Self::Token(refused) => invalid_token(refused),
+            Self::Unauthorized => refusal(StatusCode::UNAUTHORIZED, "Unauthorized"),
+        }
+    }
+}
+
+/// The SMS product's own shape, in which `code` repeats the status as a string.
+fn refusal(status: StatusCode, message: &str) -> Reply {
+    Reply::json(
+        status,
+        &json!({"errorResponse": {
+            "code": status.as_str(),
+            "message": message,
+            "info": "https://developer.kpn.com/",
+        }}),
+    )
+}
+
+/// The gateway's shape.
+fn fault(status: StatusCode, text: &str, code: &str) -> Reply {
+    Reply::json(
+        status,
+        &json!({"fault": {"faultstring": text, "detail": {"errorcode": code}}}),
+    )
+}
+
+fn invalid_token(refused: Refused) -> Reply {
+    let (text, code) = match refused {
+        Refused::Expired => (
+            "Access Token expired",
+            "keymanagement.service.access_token_expired",
+        ),
+        Refused::Unknown | Refused::WrongAudience => (
+            "Invalid Access Token",
+            "keymanagement.service.invalid_access_token",
+        ),
+    };
+    fault(StatusCode::UNAUTHORIZED, text, code).with(
+        WWW_AUTHENTICATE,
+        "Bearer realm=\"null\",error=\"invalid_token\"",
+    )
+}
+
+fn throttled() -> Reply {
+    fault(
+        StatusCode::TOO_MANY_REQUESTS,
+        "Rate limit quota violation. Quota limit  exceeded. Identifier : sandbox",
+        "policies.ratelimit.QuotaViolation",
+    )
+}
+
+fn no_client(error: &str) -> Reply {
+    Reply::json(
+        StatusCode::UNAUTHORIZED,
+        &json!({"ErrorCode": "invalid_client", "Error": error}),
+    )
+}
+
+/// The headers that stand on every answer of KPN, and what a throttle hints at.
+fn quota(reply: Reply, strike: Option<Strike>, now: DateTime<Utc>) -> Reply {
+    let throttle = strike.filter(|strike| strike.fault == Fault::Throttle);
+    let wait = throttle.map_or(TimeDelta::minutes(1), |strike| {
+        TimeDelta::try_milliseconds(strike.ms.try_into().unwrap_or(i64::MAX))
+            .unwrap_or(TimeDelta::MAX)
+    });
+    let reset = now.checked_add_signed(wait).unwrap_or(now);
+    let reply = reply
+        .with(HeaderName::from_static("quota-limit"), "1000")
+        .with(
+            HeaderName::from_static("quota-used"),
+            if throttle.is_some() { "1000" } else { "1" },
+        )
+        .with(HeaderName::from_static("quota-interval"), "1")
+        .with(HeaderName::from_static("quota-time-unit"), "minute")
+        // Its form is not documented; a date is one of the three that a client has to expect.
+        .with(
+            HeaderName::from_static("quota-reset-utc"),
+            reset.to_rfc3339_opts(SecondsFormat::Millis, true),
+        )
+        .with(HeaderName::from_static("api-version"), "1.0.6")
+        .with(HeaderName::from_static("sunset"), "n/a");
+    match throttle {
+        Some(strike) => reply.with(RETRY_AFTER, strike.ms.div_ceil(1000).to_string()),
+        None => reply,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_taken_in_the_forms_of_the_specification_only() {
+        for good in ["0612345678", "+31612345678", "0031612345678"] {
+            assert_eq!(e164(good).as_deref(), Some("+31612345678"), "{good}");
+        }
+        assert_eq!(e164("097012345678").as_deref(), Some("+3197012345678"));
+        assert_eq!(e164("+4915112345678").as_deref(), Some("+4915112345678"));
+        for bad in [
+            "",
+            "+",
+            "31612345678",
+            "06 12345678",
+            "+310612345678",
+            "0601234567",
+            "0671234567",
+            "0691234567",
+            "+31201234567",
+            "06123456789",
+            "06é2345678",
+            "+1234567890123456",
+        ] {
+            assert_eq!(e164(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_reference_is_the_query_parameter_of_that_name() {
+        let of = |url| reference(url).flatten();
+        assert_eq!(
+            of("https://x.example/kpn?a=1&reference=01J9Z8#f").as_deref(),
+            Some("01J9Z8")
+        );
+        assert_eq!(of("https://x.example/kpn"), None);
+        assert_eq!(reference("https://x.example/kpn"), Some(None));
+        assert_eq!(reference("x.example/kpn?reference=1"), None);
+        assert_eq!(reference("https:///kpn"), None);
+    }
+
+    #[test]
+    fn a_body_outside_the_bounds_is_refused() {
+        let read = |change: fn(&mut Value)| {
+            let mut body = json!({
+                "sender": "Acme",
+                "messages": [{"mobile_number": "+31612345678", "content": "Hello"}],
+            });
+            change(&mut body);
+            Request::read(&body).is_some()
+        };
+        assert!(read(|_| {}));
+        assert!(read(|body| body["expirein"] = json!("10")));
+        assert!(!read(|body| body["expirein"] = json!(10)));
+        assert!(!read(|body| body["expirein"] = json!("ten")));
+        assert!(!read(
+            |body| body["expirein"] = json!("99999999999999999999")
+        ));
+        assert!(!read(|body| body["sender"] = json!("")));
+        assert!(!read(|body| body["sender"] = json!("TwelveLetter")));
+        assert!(!read(|body| body["webhook_url"] = json!("nowhere")));
+        assert!(!read(|body| body["messages"] = json!([])));
+        assert!(!read(|body| body["messages"] = json!({})));
+        assert!(!read(|body| body["messages"][0]["content"] = json!("")));
+        assert!(!read(
+            |body| body["messages"][0]["content"] = json!("a".repeat(1001))
+        ));
+        assert!(read(|body| {
+            body["messages"][0]["mobile_number"] = json!(vec!["+31612345678"; 200].join(","));
+        }));
+        assert!(!read(|body| {
+            body["messages"][0]["mobile_number"] = json!(vec!["+31612345678"; 201].join(","));
+        }));
+        assert!(!read(|body| {
+            body["messages"][0]["mobile_number"] = json!("+4915112345678");
+            body["expirein"] = json!("20");
+        }));
+    }
+}

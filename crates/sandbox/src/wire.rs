@@ -1,0 +1,184 @@
+//! A request and an answer, as the pretend services see them: whole, and without a connection.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hyper::{
+    HeaderMap, Method, StatusCode,
+    body::Bytes,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue},
+};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+/// A request's line and headers: what is known before its body is read.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) host: String,
+    pub(crate) path: String,
+    /// The path's segments, decoded one by one.
+    pub(crate) segments: Vec<String>,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Head {
+    pub(crate) fn new(parts: hyper::http::request::Parts) -> Self {
+        let host = match parts.uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => parts
+                .headers
+                .get(hyper::header::HOST)
+                .and_then(|host| host.to_str().ok())
+                .unwrap_or_default(),
+        };
+        let path = parts.uri.path();
+        Self {
+            host: host.to_owned(),
+            segments: path
+                .split('/')
+                .skip(1)
+                .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
+                .collect(),
+            query: pairs(parts.uri.query().unwrap_or_default()),
+            path: path.to_owned(),
+            method: parts.method,
+            headers: parts.headers,
+        }
+    }
+
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        value(&self.query, name)
+    }
+
+    /// The token of `Authorization: Bearer`; the scheme's name has no case.
+    pub(crate) fn bearer(&self) -> Option<&str> {
+        self.credentials("bearer")
+    }
+
+    /// The user and secret of `Authorization: Basic`.
+    pub(crate) fn basic(&self) -> Option<(String, String)> {
+        let plain = STANDARD.decode(self.credentials("basic")?).ok()?;
+        let (user, secret) = std::str::from_utf8(&plain).ok()?.split_once(':')?;
+        Some((user.to_owned(), secret.to_owned()))
+    }
+
+    /// Whether the body is said to be of this media type, whatever its parameters.
+    pub(crate) fn is(&self, media_type: &str) -> bool {
+        self.headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|value| value.trim().eq_ignore_ascii_case(media_type))
+    }
+
+    fn credentials(&self, scheme: &str) -> Option<&str> {
+        let (said, rest) = self
+            .headers
+            .get(AUTHORIZATION)?
+            .to_str()
+            .ok()?
+            .split_once(' ')?;
+        said.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+    }
+}
+
+/// A whole request.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) head: Head,
+    pub(crate) body: Bytes,
+}
+
+impl Call {
+    pub(crate) fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The fields of a form, or none where the body is not one.
+    pub(crate) fn form(&self) -> Vec<(String, String)> {
+        if !self.head.is("application/x-www-form-urlencoded") {
+            return Vec::new();
+        }
+        std::str::from_utf8(&self.body)
+            .map(pairs)
+            .unwrap_or_default()
+    }
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    pub(crate) fn empty(status: StatusCode) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    pub(crate) fn json(status: StatusCode, body: &Value) -> Self {
+        Self::text(status, "application/json", body.to_string())
+    }
+
+    pub(crate) fn text(
+        status: StatusCode,
+        media_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        let mut reply = Self::empty(status);
+        reply.body = body.into();
+        reply.with(CONTENT_TYPE, media_type)
+    }
+
+    /// Sets a header; a value that no header can hold is left out.
+    pub(crate) fn with(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+        if let Ok(value) = value.try_into() {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+}
+
+/// The fields of a query or a form, decoded.
+pub(crate) fn pairs(encoded: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        percent_decode_str(&text.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    encoded
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
+}
+
+/// The first field of that name.
+pub(crate) fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs
+        .iter()
+        .find(|(other, _)| other == name)
+        .map(|(_, value)| value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_decoded() {
+        let form = pairs("a=1%2B1&b=two+words&c&d=x=y");
+        assert_eq!(value(&form, "a"), Some("1+1"));
+        assert_eq!(value(&form, "b"), Some("two words"));
+        assert_eq!(value(&form, "c"), Some(""));
+        assert_eq!(value(&form, "d"), Some("x=y"));
+        assert_eq!(value(&form, "e"), None);
+    }
+}

@@ -1,0 +1,401 @@
+use std::{collections::HashSet, time::Duration};
+
+use postduif_sandbox::{CalloutKind, Cast, Fault, ResumeKind, Sandbox};
+use serde_json::{Value, json};
+
+use crate::client::{Answer, call, graph_token, kpn_token, passes_of, waiting, with_token};
+
+struct World {
+    sandbox: Sandbox,
+    token: String,
+}
+
+impl World {
+    async fn start() -> Self {
+        let sandbox = Sandbox::start().await;
+        let token = graph_token(&sandbox).await;
+        Self { sandbox, token }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        with_token(&self.sandbox, &self.token, "GET", path, &Value::Null)
+            .await
+            .unwrap()
+    }
+
+    async fn delete(&self, path: &str) -> Answer {
+        with_token(&self.sandbox, &self.token, "DELETE", path, &Value::Null)
+            .await
+            .unwrap()
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        with_token(&self.sandbox, &self.token, "POST", path, body)
+            .await
+            .unwrap()
+    }
+}
+
+fn user(id: &str) -> String {
+    format!("/graph/v1.0/users/{id}")
+}
+
+#[tokio::test]
+async fn a_user_comes_with_what_was_selected_and_no_more() {
+    let world = World::start().await;
+    let path = user(Cast::JOINER) + "?$select=id,mobilePhone,userType,accountEnabled";
+    let answer = world.get(&path).await;
+    assert_eq!(answer.status, 200);
+    let mut told = answer.json();
+    assert!(
+        told.as_object_mut()
+            .unwrap()
+            .remove("@odata.context")
+            .is_some()
+    );
+    assert_eq!(
+        told,
+        json!({
+            "id": Cast::JOINER,
+            "mobilePhone": "+31612345678",
+            "userType": "Member",
+            "accountEnabled": true,
+        })
+    );
+
+    let answer = world.get(&user(Cast::JOINER)).await;
+    assert!(answer.json().get("displayName").is_some());
+    assert!(answer.json().get("accountEnabled").is_none());
+
+    let answer = world
+        .get(&(user(Cast::JOINER) + "?$select=mobilPhone"))
+        .await;
+    assert_eq!(answer.status, 400);
+}
+
+#[tokio::test]
+async fn a_refusal_carries_the_ids_that_support_asks_for() {
+    let world = World::start().await;
+    let bearer = format!("Bearer {}", world.token);
+    let answer = call(
+        &world.sandbox,
+        "GET",
+        &user("00000000-0000-4000-8000-000000000000"),
+        &[("Authorization", &bearer), ("client-request-id", "mine")],
+        "",
+    )
+    .await
+    .unwrap();
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.header("client-request-id"), Some("mine"));
+    let error = &answer.json()["error"];
+    assert_eq!(error["code"], "Request_ResourceNotFound");
+    assert_eq!(error["innerError"]["client-request-id"], "mine");
+    assert_eq!(
+        error["innerError"]["request-id"].as_str(),
+        answer.header("request-id")
+    );
+}
+
+#[tokio::test]
+async fn a_token_for_another_service_is_no_token() {
+    let world = World::start().await;
+    let kpn = kpn_token(&world.sandbox).await;
+    for headers in [
+        &[][..],
+        &[("Authorization", "Bearer wrong")],
+        &[("Authorization", &format!("Bearer {kpn}"))],
+    ] {
+        let answer = call(&world.sandbox, "GET", &user(Cast::JOINER), headers, "")
+            .await
+            .unwrap();
+        assert_eq!(answer.status, 401);
+        assert_eq!(answer.json()["error"]["code"], "InvalidAuthenticationToken");
+        assert!(
+            answer
+                .header("www-authenticate")
+                .unwrap()
+                .starts_with("Bearer")
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_late_one_is_found_at_the_third_read() {
+    let world = World::start().await;
+    for status in [404, 404, 200, 200] {
+        assert_eq!(world.get(&user(Cast::LATE)).await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_manager_is_told_and_nobody_is_not_found() {
+    let world = World::start().await;
+    let answer = world
+        .get(&(user(Cast::JOINER) + "/manager?$select=id"))
+        .await;
+    assert_eq!(answer.json()["id"], Cast::ENGLISH);
+    assert_eq!(
+        world.get(&(user(Cast::ENGLISH) + "/manager")).await.status,
+        404
+    );
+    let answer = world
+        .get(&(user(Cast::JOINER) + "?$select=id&$expand=manager($select=mail)"))
+        .await;
+    assert!(answer.json()["manager"]["mail"].is_string());
+    assert!(answer.json()["manager"].get("id").is_none());
+}
+
+#[tokio::test]
+async fn only_the_administrator_has_roles() {
+    let world = World::start().await;
+    for (id, _) in Cast::ALL {
+        if id == Cast::LATE {
+            continue;
+        }
+        let path =
+            user(id) + "/transitiveMemberOf/microsoft.graph.directoryRole?$select=id,displayName";
+        let answer = world.get(&path).await;
+        let roles = answer.json()["value"].as_array().unwrap().len();
+        assert_eq!(roles, usize::from(id == Cast::ADMINISTRATOR), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_pass_tells_its_value_once() {
+    let world = World::start().await;
+    let passes = passes_of(Cast::JOINER);
+    let wish = json!({"lifetimeInMinutes": 90, "isUsableOnce": true});
+    let created = world.post(&passes, &wish).await;
+    assert_eq!(created.status, 201);
+    let created = created.json();
+    let secret = created["temporaryAccessPass"].as_str().unwrap();
+    assert_eq!(secret.chars().count(), 8);
+    assert_eq!(created["lifetimeInMinutes"], 90);
+    assert_eq!(created["isUsableOnce"], true);
+    assert_eq!(created["isUsable"], true);
+
+    let listed = world.get(&passes).await.json();
+    let listed = listed["value"].as_array().unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["id"], created["id"]);
+    assert!(listed[0]["temporaryAccessPass"].is_null());
+
+    let usable = world.sandbox.usable_passes(Cast::JOINER);
+    assert_eq!(usable.len(), 1);
+    assert_eq!(usable[0].secret, secret);
+}
+
+#[tokio::test]
+async fn a_second_pass_replaces_the_first() {
+    let world = World::start().await;
+    let passes = passes_of(Cast::HAS_PASS);
+    let stranger = world.get(&passes).await.json()["value"][0]["id"].clone();
+    let ours = world.post(&passes, &json!({})).await.json()["id"].clone();
+    assert_ne!(ours, stranger);
+    assert_eq!(ours, world.get(&passes).await.json()["value"][0]["id"]);
+    assert_eq!(world.sandbox.usable_passes(Cast::HAS_PASS).len(), 1);
+}
+
+#[tokio::test]
+async fn a_pass_is_deleted_once() {
+    let world = World::start().await;
+    let passes = passes_of(Cast::JOINER);
+    let id = world.post(&passes, &json!({})).await.json()["id"].clone();
+    let path = format!("{passes}/{}", id.as_str().unwrap());
+    assert_eq!(world.delete(&path).await.status, 204);
+    assert_eq!(world.delete(&path).await.status, 404);
+    assert!(world.sandbox.usable_passes(Cast::JOINER).is_empty());
+    assert!(world.sandbox.passes()[1].revoked_at.is_some());
+}
+
+#[tokio::test]
+async fn passes_outside_the_policy_are_refused() {
+    let world = World::start().await;
+    let passes = passes_of(Cast::JOINER);
+    for wish in [
+        json!({"lifetimeInMinutes": 59}),
+        json!({"lifetimeInMinutes": 481}),
+        json!({"lifetimeInMinutes": "60"}),
+        json!({"startDateTime": "2020-01-01T00:00:00Z"}),
+        json!({"startDateTime": "tomorrow"}),
+        json!({"lifetime": 60}),
+    ] {
+        let answer = world.post(&passes, &wish).await;
+        assert_eq!(answer.status, 400, "{wish}");
+        assert_eq!(answer.json()["error"]["code"], "badRequest");
+    }
+    let answer = world
+        .post(&passes, &json!({"lifetimeInMinutes": 600}))
+        .await;
+    assert_eq!(
+        answer.json()["error"]["message"],
+        "Invalid LifetimeInMinutes specified. The valid range between 60 and 480."
+    );
+    assert!(world.sandbox.usable_passes(Cast::JOINER).is_empty());
+}
+
+#[tokio::test]
+async fn guests_and_administrators_get_no_pass() {
+    let world = World::start().await;
+    let answer = world.post(&passes_of(Cast::GUEST), &json!({})).await;
+    assert_eq!(answer.status, 400);
+    let answer = world
+        .post(&passes_of(Cast::ADMINISTRATOR), &json!({}))
+        .await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(answer.json()["error"]["code"], "accessDenied");
+    assert_eq!(world.sandbox.passes().len(), 1, "the stranger's");
+}
+
+#[tokio::test]
+async fn no_two_passes_have_the_same_value() {
+    let world = World::start().await;
+    let passes = passes_of(Cast::JOINER);
+    let mut seen = HashSet::new();
+    for _ in 0..50 {
+        let created = world.post(&passes, &json!({})).await.json();
+        assert!(seen.insert(created["temporaryAccessPass"].to_string()));
+    }
+}
+
+#[tokio::test]
+async fn a_task_is_resumed_once() {
+    let world = World::start().await;
+    let (execution, path, body) = waiting(&world.sandbox, Cast::JOINER);
+
+    let mut wrong = body.clone();
+    wrong["data"]["operationStatus"] = json!("unknownFutureValue");
+    assert_eq!(world.post(&path, &wrong).await.status, 400);
+    assert_eq!(world.post(&path, &body).await.status, 204);
+    let again = world.post(&path, &body).await;
+    assert_eq!(again.status, 409);
+    assert!(again.json()["error"]["code"].is_string());
+
+    let resumes = world.sandbox.resumes();
+    let told: Vec<_> = resumes
+        .iter()
+        .map(|resume| (resume.answered, resume.status.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (400, None),
+            (204, Some("Completed")),
+            (409, Some("Completed"))
+        ]
+    );
+    assert!(
+        resumes
+            .iter()
+            .all(|resume| resume.execution == execution && resume.kind == ResumeKind::Lifecycle)
+    );
+}
+
+#[tokio::test]
+async fn a_task_is_not_resumed_by_another_path() {
+    let world = World::start().await;
+    let (_, path, body) = waiting(&world.sandbox, Cast::JOINER);
+    let other = path.replacen("3a7c5e10", "3a7c5e11", 1);
+    assert_eq!(world.post(&other, &body).await.status, 404);
+    let beta = path.replace("v1.0", "beta");
+    assert_eq!(world.post(&beta, &body).await.status, 400);
+    assert_eq!(world.post(&path, &body).await.status, 204);
+}
+
+#[tokio::test]
+async fn an_access_package_is_resumed_by_the_stage_that_waits() {
+    let world = World::start().await;
+    let callout = world
+        .sandbox
+        .callout(Cast::JOINER, CalloutKind::AccessPackage)
+        .unwrap();
+    let request = callout.body["AccessPackageAssignmentRequestId"]
+        .as_str()
+        .unwrap();
+    let path = format!(
+        "/graph/v1.0/identityGovernance/entitlementManagement/assignmentRequests/{request}/resume"
+    );
+    let body = json!({
+        "source": "test",
+        "type": "microsoft.graph.accessPackageCustomExtensionStage.assignmentRequestGranted",
+        "data": {
+            "@odata.type": "microsoft.graph.accessPackageAssignmentRequestCallbackData",
+            "stage": "assignmentRequestGranted",
+            "customExtensionStageInstanceId": callout.execution,
+            "customExtensionStageInstanceDetail": "accepted",
+        },
+    });
+    for (member, value) in [
+        ("@odata.type", json!(null)),
+        ("stage", json!("assignmentRequestCreated")),
+        ("customExtensionStageInstanceId", json!("mine")),
+    ] {
+        let mut wrong = body.clone();
+        wrong["data"][member] = value;
+        assert_eq!(world.post(&path, &wrong).await.status, 400, "{member}");
+    }
+    assert_eq!(world.post(&path, &body).await.status, 204);
+    assert_eq!(world.post(&path, &body).await.status, 400);
+    let resumes = world.sandbox.resumes();
+    let heard = &resumes[3];
+    assert_eq!(heard.kind, ResumeKind::Assignment);
+    assert_eq!(heard.execution, callout.execution);
+    assert_eq!(heard.detail.as_deref(), Some("accepted"));
+    assert_eq!(heard.status, None);
+    assert_eq!(heard.answered, 204);
+}
+
+#[tokio::test]
+async fn faults_of_graph_are_its_own_words() {
+    let world = World::start().await;
+    let passes = passes_of(Cast::JOINER);
+    for (fault, status) in [
+        (Fault::NotReplicated, 404),
+        (Fault::PolicyRefuses, 400),
+        (Fault::Throttle, 429),
+        (Fault::Unauthorized, 401),
+    ] {
+        world.sandbox.fault("graph.tap", fault).ms(10);
+        let answer = world.post(&passes, &json!({})).await;
+        assert_eq!(answer.status, status, "{fault}");
+        assert!(answer.json()["error"]["code"].is_string(), "{fault}");
+        let hint = answer.header("retry-after");
+        assert_eq!(hint, (fault == Fault::Throttle).then_some("1"), "{fault}");
+    }
+    assert!(world.sandbox.usable_passes(Cast::JOINER).is_empty());
+
+    let (_, path, body) = waiting(&world.sandbox, Cast::JOINER);
+    world.sandbox.fault("graph.resume", Fault::ResumeConflict);
+    for status in [409, 204] {
+        assert_eq!(world.post(&path, &body).await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_token_without_roles_is_refused_until_a_new_one_comes() {
+    let mut world = World::start().await;
+    world.sandbox.fault("graph.tap", Fault::TokenWithoutRoles);
+    let passes = passes_of(Cast::JOINER);
+    for _ in 0..2 {
+        let answer = world.post(&passes, &json!({})).await;
+        assert_eq!(answer.status, 403);
+        assert_eq!(answer.json()["error"]["code"], "accessDenied");
+    }
+    world.token = graph_token(&world.sandbox).await;
+    assert_eq!(world.post(&passes, &json!({})).await.status, 201);
+}
+
+#[tokio::test]
+async fn tokens_of_graph_die_too() {
+    let sandbox = Sandbox::builder()
+        .token_life(Duration::ZERO)
+        .start()
+        .await
+        .unwrap();
+    let token = graph_token(&sandbox).await;
+    let answer = with_token(&sandbox, &token, "GET", &user(Cast::JOINER), &Value::Null)
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 401);
+}

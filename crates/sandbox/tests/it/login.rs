@@ -1,0 +1,72 @@
+use postduif_sandbox::{Fault, Sandbox};
+
+use crate::client::{Answer, FORM, call, graph_token, with_token};
+use serde_json::Value;
+
+const GOOD: &str = "grant_type=client_credentials&client_id=sandbox&client_secret=sandbox\
+    &scope=https%3A%2F%2Fgraph.microsoft.com%2F.default";
+
+async fn ask(sandbox: &Sandbox, tenant: &str, form: &str) -> Answer {
+    let path = format!("/login/{tenant}/oauth2/v2.0/token");
+    call(sandbox, "POST", &path, &[FORM], form).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_token_comes_with_a_number_for_its_life() {
+    let sandbox = Sandbox::start().await;
+    let answer = ask(&sandbox, sandbox.tenant(), GOOD).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["expires_in"], 3599);
+    assert_eq!(answer.json()["token_type"], "Bearer");
+
+    let own = GOOD.replace("graph.microsoft.com", "localhost%3A1%2Fgraph");
+    assert_eq!(ask(&sandbox, sandbox.tenant(), &own).await.status, 200);
+}
+
+#[tokio::test]
+async fn each_mistake_has_its_number() {
+    let sandbox = Sandbox::start().await;
+    for (from, to, status, number) in [
+        ("secret=sandbox", "secret=wrong", 401, 7_000_215),
+        ("client_id=sandbox", "client_id=me", 400, 700_016),
+        ("&client_secret=sandbox", "", 401, 7_000_218),
+        ("%2F.default", "", 400, 1_002_012),
+        ("graph.microsoft.com", "elsewhere.example", 400, 500_011),
+        ("=client_credentials", "=password", 400, 70_003),
+    ] {
+        let answer = ask(&sandbox, sandbox.tenant(), &GOOD.replace(from, to)).await;
+        assert_eq!(answer.status, status, "{to}");
+        assert_eq!(answer.json()["error_codes"][0], number, "{to}");
+    }
+    let stranger = "7e4a4700-0000-4000-8000-00000000000f";
+    let answer = ask(&sandbox, stranger, GOOD).await;
+    assert_eq!(answer.json()["error_codes"][0], 90_002);
+}
+
+#[tokio::test]
+async fn faults_of_the_login_are_entras_own_words() {
+    let sandbox = Sandbox::start().await;
+    sandbox.fault("login", Fault::Throttle).ms(1500);
+    let answer = ask(&sandbox, sandbox.tenant(), GOOD).await;
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.header("retry-after"), Some("2"));
+
+    sandbox.fault("login", Fault::Unauthorized);
+    let answer = ask(&sandbox, sandbox.tenant(), GOOD).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.json()["error"], "invalid_client");
+}
+
+#[tokio::test]
+async fn a_token_may_be_issued_without_roles() {
+    let sandbox = Sandbox::start().await;
+    sandbox.fault("login", Fault::TokenWithoutRoles);
+    let path = format!("/graph/v1.0/users/{}", postduif_sandbox::Cast::JOINER);
+    for status in [403, 200] {
+        let token = graph_token(&sandbox).await;
+        let answer = with_token(&sandbox, &token, "GET", &path, &Value::Null)
+            .await
+            .unwrap();
+        assert_eq!(answer.status, status);
+    }
+}
