@@ -3,7 +3,7 @@
 //! With `--json` the results go to stdout, one JSON document a line, and nothing else does. Stories and logs
 //! go to stderr. Exit 0: done; 1: what was asked for failed; 2: wrong use or configuration.
 
-use std::{process::ExitCode, time::Duration};
+use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
 use clap::{
     Parser,
@@ -51,6 +51,7 @@ where
         tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()

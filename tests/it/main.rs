@@ -5,4 +5,8 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+mod flows;
+mod kills;
+mod leaks;
 mod versions;
+mod world;

@@ -53,8 +53,7 @@ impl Client {
                  or use Client::builder()",
             ));
         }
-        let Limits { connect, total } = Limits::DEFAULT;
-        lock(builder, connect, total)
+        lock(builder, CONNECT_TIMEOUT, TIMEOUT)
     }
 
     /// Makes the request and reads its answer.
@@ -100,30 +99,22 @@ impl fmt::Debug for Client {
 /// ```
 #[must_use]
 pub struct ClientBuilder {
-    limits: Limits,
+    connect_timeout: Option<Duration>,
+    timeout: Duration,
     user_agent: String,
     proxy: Option<String>,
     roots: Vec<Vec<u8>>,
     resolve: Vec<(String, SocketAddr)>,
 }
 
-#[derive(Clone, Copy)]
-struct Limits {
-    connect: Duration,
-    total: Duration,
-}
-
-impl Limits {
-    const DEFAULT: Self = Self {
-        connect: Duration::from_secs(5),
-        total: Duration::from_secs(30),
-    };
-}
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl ClientBuilder {
     fn new() -> Self {
         Self {
-            limits: Limits::DEFAULT,
+            connect_timeout: None,
+            timeout: TIMEOUT,
             user_agent: concat!("postduif/", env!("CARGO_PKG_VERSION")).into(),
             proxy: None,
             roots: Vec::new(),
@@ -131,16 +122,17 @@ impl ClientBuilder {
         }
     }
 
-    /// How long name look-up, connection and TLS may take together; 5 seconds unless set. Less than the
-    /// total, since only a failure in this phase proves that nothing was sent.
+    /// How long name look-up, connection and TLS may take together; unless set 5 seconds, and half of the
+    /// total where that is less. It is below the total, since only a failure in this phase proves that
+    /// nothing was sent.
     pub const fn with_connect_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.connect = timeout;
+        self.connect_timeout = Some(timeout);
         self
     }
 
     /// How long a request may take in all, its answer included; 30 seconds unless set.
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.total = timeout;
+        self.timeout = timeout;
         self
     }
 
@@ -176,7 +168,10 @@ impl ClientBuilder {
     /// Where a certificate, the proxy or the user agent cannot be read, or the deadlines contradict each
     /// other.
     pub fn build(self) -> Result<Client, ConfigError> {
-        let Limits { connect, total } = self.limits;
+        let total = self.timeout;
+        let connect = self
+            .connect_timeout
+            .unwrap_or(CONNECT_TIMEOUT.min(total / 2));
         if connect.is_zero() || connect >= total {
             return Err(ConfigError::new(
                 "the connect time-out must be above zero and below the total time-out",
@@ -201,8 +196,8 @@ impl ClientBuilder {
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("connect_timeout", &self.limits.connect)
-            .field("timeout", &self.limits.total)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,210 @@
+use std::{future, sync::Arc};
+
+use postduif::{Reason, Verdict, onboarding::OnDoubt};
+use postduif_sandbox::{CalloutKind, Cast, Fault, Sandbox};
+
+use crate::world::{assert_settled, onboard, onboarding, parse, told};
+
+#[tokio::test]
+async fn everybody_ends_as_one_would_expect_and_entra_hears_it() {
+    for kind in [CalloutKind::Lifecycle, CalloutKind::AccessPackage] {
+        for (user, expected) in [
+            (Cast::JOINER, "completed"),
+            (Cast::NO_MOBILE, "no_number"),
+            (Cast::AS_TYPED, "invalid_number"),
+            (Cast::DISABLED, "user_disabled"),
+            (Cast::GUEST, "user_guest"),
+            (Cast::ADMINISTRATOR, "user_administrator"),
+            (Cast::HAS_PASS, "pass_exists"),
+            (Cast::LATE, "completed"),
+            (Cast::ENGLISH, "completed"),
+        ] {
+            let sandbox = Sandbox::start().await;
+            let ending = onboard(&sandbox, user, kind).await;
+            assert_eq!(told(ending.verdict), expected, "{user}");
+            let resumes = sandbox.resumes();
+            assert_eq!((resumes.len(), resumes[0].answered), (1, 204), "{user}");
+            assert_eq!(resumes[0].execution, ending.flow.to_string());
+            assert!(ending.heard);
+            let completed = expected == "completed";
+            match kind {
+                CalloutKind::Lifecycle => {
+                    let status = if completed { "Completed" } else { "Failed" };
+                    assert_eq!(resumes[0].status.as_deref(), Some(status), "{user}");
+                }
+                _ => {
+                    let detail = resumes[0].detail.as_deref().unwrap();
+                    assert_eq!(
+                        detail.contains("was accepted"),
+                        completed,
+                        "{user}: {detail}"
+                    );
+                }
+            }
+            assert_eq!(sandbox.messages().len(), usize::from(completed), "{user}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_text_shows_the_end_of_the_pass_in_amsterdam() {
+    let sandbox = Sandbox::start().await;
+    let ending = onboard(&sandbox, Cast::JOINER, CalloutKind::Lifecycle).await;
+    let text = sandbox.message_to("+31612345678").unwrap().text;
+    let until = ending.pass.unwrap().valid_until.unwrap();
+    // Winter and summer time by the rule of the European Union, counted here and not by a time zone library.
+    let hours = if is_summer(until) { 2 } else { 1 };
+    let local = until + chrono::TimeDelta::hours(hours);
+    assert!(
+        text.contains(&local.format("%d-%m-%Y %H:%M").to_string()),
+        "{text}"
+    );
+    assert_eq!(sandbox.messages()[0].parts, 1);
+}
+
+/// Whether it is summer time: from the last Sunday of March to the last of October, at 01:00 UTC.
+fn is_summer(at: chrono::DateTime<chrono::Utc>) -> bool {
+    use chrono::{Datelike as _, NaiveDate};
+    let switch = |month| {
+        let last = NaiveDate::from_ymd_opt(at.year(), month, 31).unwrap();
+        let back = last.weekday().num_days_from_sunday();
+        (last - chrono::TimeDelta::days(i64::from(back)))
+            .and_hms_opt(1, 0, 0)
+            .unwrap()
+    };
+    (switch(3)..switch(10)).contains(&at.naive_utc())
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_never_resent_and_the_pass_in_it_dies() {
+    let sandbox = Sandbox::start().await;
+    sandbox.fault("kpn.send", Fault::LostAnswer);
+    let ending = onboard(&sandbox, Cast::JOINER, CalloutKind::Lifecycle).await;
+    assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 2));
+    let (texts, passes) = (sandbox.messages(), sandbox.passes());
+    assert_eq!(texts.len(), 2);
+    let lost = passes
+        .iter()
+        .find(|pass| texts[0].text.contains(&pass.secret))
+        .unwrap();
+    assert!(!lost.usable && lost.revoked_at.is_some());
+    assert_settled(&sandbox, Cast::JOINER, "a lost answer");
+}
+
+#[tokio::test]
+async fn a_refused_text_leaves_no_pass_and_entra_hears_failed() {
+    let sandbox = Sandbox::start().await;
+    sandbox.fault("kpn.send", Fault::BadNumber);
+    let ending = onboard(&sandbox, Cast::JOINER, CalloutKind::Lifecycle).await;
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::NotAccepted));
+    assert!(ending.pass.unwrap().revoked());
+    assert_settled(&sandbox, Cast::JOINER, "a refused text");
+}
+
+#[tokio::test]
+async fn whatever_befalls_the_calls_of_a_flow_it_ends_settled() {
+    for at in [
+        "login",
+        "graph.user",
+        "graph.roles",
+        "graph.tap_list",
+        "graph.tap",
+        "kpn.token",
+        "kpn.send",
+        "graph.resume",
+    ] {
+        for fault in [
+            Fault::ResetBeforeRead,
+            Fault::ResetAfterRead,
+            Fault::LostAnswer,
+            Fault::Stall,
+            Fault::StallBefore,
+            Fault::TruncatedBody,
+            Fault::NotJson,
+            Fault::InvalidUtf8,
+            Fault::EmptyOk,
+            Fault::GzipBomb,
+            Fault::HugeBody,
+            Fault::Html502,
+            Fault::Status503,
+            Fault::Redirect,
+            Fault::Throttle,
+            Fault::UnauthorizedOnce,
+        ] {
+            let sandbox = Sandbox::start().await;
+            sandbox.fault(at, fault).ms(20);
+            let what = format!("{at}={}", fault.name());
+            let ending = onboard(&sandbox, Cast::JOINER, CalloutKind::Lifecycle).await;
+            // A refused login or token is final for the flow; that the pass is gone is what counts.
+            let may_fail = at == "login" || at.starts_with("kpn");
+            assert!(
+                may_fail || ending.verdict == Verdict::Completed,
+                "{what}: {ending:?}"
+            );
+            assert_settled(&sandbox, Cast::JOINER, &what);
+        }
+    }
+}
+
+#[tokio::test]
+async fn told_to_fail_in_doubt_it_revokes_and_fails() {
+    let sandbox = Sandbox::start().await;
+    sandbox.fault("kpn.send", Fault::LostAnswer);
+    let callout = parse(
+        &sandbox
+            .callout(Cast::JOINER, CalloutKind::Lifecycle)
+            .unwrap()
+            .body,
+    );
+    let onboarding = onboarding(&sandbox)
+        .on_doubt(OnDoubt::Fail)
+        .build()
+        .unwrap();
+    let ending = onboarding.run(callout, future::pending()).await.unwrap();
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::InDoubt));
+    assert_settled(&sandbox, Cast::JOINER, "told to fail in doubt");
+}
+
+#[tokio::test]
+async fn two_flows_for_one_user_at_once_leave_one_usable_pass_in_the_last_text() {
+    let sandbox = Sandbox::start().await;
+    let onboarding = Arc::new(onboarding(&sandbox).build().unwrap());
+    let run = || {
+        let callout = parse(
+            &sandbox
+                .callout(Cast::JOINER, CalloutKind::Lifecycle)
+                .unwrap()
+                .body,
+        );
+        let onboarding = Arc::clone(&onboarding);
+        tokio::spawn(async move { onboarding.run(callout, future::pending()).await.unwrap() })
+    };
+    let (one, two) = (run(), run());
+    assert_eq!(one.await.unwrap().verdict, Verdict::Completed);
+    assert_eq!(two.await.unwrap().verdict, Verdict::Completed);
+    let usable = sandbox.usable_passes(Cast::JOINER);
+    assert_eq!((usable.len(), sandbox.messages().len()), (1, 2));
+    assert!(sandbox.messages()[1].text.contains(&usable[0].secret));
+}
+
+#[tokio::test]
+async fn a_call_out_that_comes_twice_sends_one_text() {
+    let sandbox = Sandbox::start().await;
+    let onboarding = onboarding(&sandbox).build().unwrap();
+    let callout = parse(
+        &sandbox
+            .callout(Cast::JOINER, CalloutKind::Lifecycle)
+            .unwrap()
+            .body,
+    );
+    let first = onboarding
+        .run(callout.clone(), future::pending())
+        .await
+        .unwrap();
+    let again = onboarding.run(callout, future::pending()).await.unwrap();
+    assert_eq!(
+        (first.verdict, again.verdict),
+        (Verdict::Completed, Verdict::Completed)
+    );
+    assert_eq!((sandbox.messages().len(), sandbox.resumes().len()), (1, 1));
+}
