@@ -1,0 +1,106 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use postduif_core::{Callback, Callout, Guid, Stage};
+
+use super::{CalloutError, CalloutErrorKind, CalloutParser, Json, Parsed, window};
+
+/// What stands for a stage when Entra looks whether anybody answers.
+const CONNECTION_TEST: &str = "CustomExtensionConnectionTest";
+/// What Entra lets an administrator choose.
+const SHORTEST_WINDOW: Duration = Duration::from_secs(5 * 60);
+const LONGEST_WINDOW: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+impl CalloutParser {
+    pub(super) fn access_package(
+        &self,
+        body: &Json,
+        received_at: DateTime<Utc>,
+    ) -> Result<Parsed, CalloutError> {
+        // The older flat form of 2021 has no stage, and is refused here with everything else that is not ours.
+        let stage = body.member("Stage")?.text()?;
+        let stage = stage.ok_or_else(|| CalloutError::malformed("it has no stage"))?;
+        let is_test = stage.eq_ignore_ascii_case(CONNECTION_TEST);
+        self.check_catalog(body, is_test)?;
+        if is_test {
+            return Ok(Parsed::ConnectionTest);
+        }
+        let stage = Stage::ALL
+            .iter()
+            .find(|known| known.as_str().eq_ignore_ascii_case(stage))
+            .copied()
+            .ok_or_else(|| CalloutError::malformed("its stage is not known"))?;
+        if self
+            .stages
+            .as_ref()
+            .is_some_and(|listed| !listed.contains(&stage))
+        {
+            return Err(unlisted("its stage is not listed"));
+        }
+        let stage_instance = body.member("CustomExtensionStageInstanceId")?.id()?;
+        let flow = stage_instance.into();
+        let callback = self.callback(body, stage, stage_instance)?;
+        // `Target.Id` is the subject's id in entitlement management; the requestor may be somebody else.
+        let Some(user) = body.at(&["Assignment", "Target", "ObjectId"])?.guid()? else {
+            return Ok(Parsed::NoUser { flow, callback });
+        };
+        let callout = Callout::new(flow, user.into(), callback, received_at);
+        let window = body
+            .at(&["CallbackConfiguration", "DurationBeforeTimeout"])?
+            .text()?;
+        Ok(Parsed::Callout(match window {
+            Some(window) if callback != Callback::None => callout.with_window(
+                window::parse(window)
+                    .filter(|window| (SHORTEST_WINDOW..=LONGEST_WINDOW).contains(window))
+                    .ok_or_else(|| {
+                        CalloutError::malformed("its window is none of 5 minutes to 14 days")
+                    })?,
+            ),
+            _ => callout,
+        }))
+    }
+
+    fn callback(
+        &self,
+        body: &Json,
+        stage: Stage,
+        stage_instance: Guid,
+    ) -> Result<Callback, CalloutError> {
+        let path = match stage {
+            // Nobody waits before an expiry, whatever the path says; nobody reads it either.
+            Stage::FourteenDaysBeforeExpiration | Stage::OneDayBeforeExpiration => None,
+            _ => body.member("CallbackUriPath")?.text()?,
+        };
+        let Some(path) = path else {
+            return Ok(Callback::None);
+        };
+        let request = body.member("AccessPackageAssignmentRequestId")?.id()?;
+        // The first is beta's name of the collection, which Entra writes; the second v1.0's.
+        let expected =
+            ["accessPackageAssignmentRequests", "assignmentRequests"].map(|collection| {
+                format!("/identityGovernance/entitlementManagement/{collection}/{request}/resume")
+            });
+        self.check_path(path, &expected)?;
+        Ok(Callback::Assignment {
+            request,
+            stage_instance,
+            stage,
+        })
+    }
+
+    /// A connection test need not name a catalog: it asks for nothing.
+    fn check_catalog(&self, body: &Json, is_test: bool) -> Result<(), CalloutError> {
+        let Some(listed) = &self.catalogs else {
+            return Ok(());
+        };
+        match body.at(&["AccessPackageCatalog", "Id"])?.guid()? {
+            Some(catalog) if listed.contains(&catalog) => Ok(()),
+            None if is_test => Ok(()),
+            _ => Err(unlisted("its catalog is not listed")),
+        }
+    }
+}
+
+const fn unlisted(message: &'static str) -> CalloutError {
+    CalloutError::new(CalloutErrorKind::Unlisted, message)
+}

@@ -1,0 +1,145 @@
+use std::fmt;
+
+use postduif_core::Guid;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+use super::{CalloutError, CalloutParser};
+
+/// What .NET writes where there is no id.
+const NO_GUID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// JSON as far as a call-out is read: objects and texts. An object keeps every member, so that a name which
+/// stands twice is noticed.
+pub(super) enum Json {
+    Null,
+    Object(Vec<(String, Self)>),
+    Other,
+    Text(String),
+}
+
+impl Json {
+    /// Reads a body of bounded length; serde_json itself refuses what is nested deeper than 128 levels.
+    pub(super) fn read(body: &[u8]) -> Result<Self, CalloutError> {
+        if body.len() > CalloutParser::BODY_LIMIT {
+            return Err(CalloutError::malformed("it is longer than any real one"));
+        }
+        match serde_json::from_slice(body) {
+            Ok(object @ Self::Object(_)) => Ok(object),
+            // The cause is left out: it may quote the body.
+            _ => Err(CalloutError::malformed("it is no JSON object")),
+        }
+    }
+
+    /// The member of this name, whatever its case; null where there is none.
+    pub(super) fn member(&self, name: &str) -> Result<&Self, CalloutError> {
+        let Self::Object(members) = self else {
+            return Ok(&Self::Null);
+        };
+        let mut found = members
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        match (found.next(), found.next()) {
+            (None, _) => Ok(&Self::Null),
+            (Some((_, value)), None) => Ok(value),
+            (Some(_), Some(_)) => Err(CalloutError::malformed("a member stands there twice")),
+        }
+    }
+
+    /// Follows names from object to object.
+    pub(super) fn at(&self, names: &[&str]) -> Result<&Self, CalloutError> {
+        names.iter().try_fold(self, |json, name| json.member(name))
+    }
+
+    pub(super) fn has(&self, name: &str) -> Result<bool, CalloutError> {
+        Ok(!matches!(self.member(name)?, Self::Null))
+    }
+
+    /// A text; none where it is null or empty.
+    pub(super) fn text(&self) -> Result<Option<&str>, CalloutError> {
+        match self {
+            Self::Text(text) if text.is_empty() => Ok(None),
+            Self::Text(text) => Ok(Some(text)),
+            Self::Null => Ok(None),
+            Self::Object(_) | Self::Other => {
+                Err(CalloutError::malformed("a text is something else"))
+            }
+        }
+    }
+
+    /// A GUID; none where it is null, empty or all zeros.
+    pub(super) fn guid(&self) -> Result<Option<Guid>, CalloutError> {
+        match self.text()? {
+            None | Some(NO_GUID) => Ok(None),
+            Some(text) => text
+                .parse()
+                .map(Some)
+                .map_err(|_| CalloutError::malformed("an id is no GUID")),
+        }
+    }
+
+    /// A GUID that must be there.
+    pub(super) fn id(&self) -> Result<Guid, CalloutError> {
+        self.guid()?
+            .ok_or_else(|| CalloutError::malformed("an id is missing"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Json;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            fn visit_unit<E>(self) -> Result<Json, E> {
+                Ok(Json::Null)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
+                Ok(Json::Other)
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+                Ok(Json::Text(text.to_owned()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Json, E> {
+                Ok(Json::Text(text))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Json::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = entries.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Json::Object(members))
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading what Entra sends.
+
+mod access_package;
+mod error;
+mod json;
+mod lifecycle;
+mod window;
+
+use chrono::{DateTime, Utc};
+use postduif_core::{Callback, Callout, FlowId, Guid, Stage};
+
+use json::Json;
+
+pub use error::{CalloutError, CalloutErrorKind};
+
+/// Reads call-outs: the body of the POST that Entra makes for a lifecycle workflow or an access package.
+///
+/// It reads a body, and says nothing of who sent it: check the caller's token first.
+///
+/// Names of members are matched without regard to case, as the spelling drifts between Entra's schema,
+/// metadata and documents; unknown members are ignored, and of the known ones only the ids that are needed are
+/// required. A name that stands twice in one object (in any case) is refused wherever it is read: two readers
+/// would not agree on what it says.
+///
+/// # `callbackUriPath`
+///
+/// Entra says where it waits for the answer. That path is compared, without regard to case, with the one that
+/// the body's ids make, and never requested: whoever reached the receiver could otherwise have its identity
+/// post anywhere in Graph. A path that is another is [`Hostile`](CalloutErrorKind::Hostile). No path, or an
+/// empty one, means that nobody waits ([`Callback::None`]).
+///
+/// ```
+/// use postduif_core::Callback;
+/// use postduif_entra::{CalloutErrorKind, CalloutParser, Parsed};
+///
+/// let body = |path: &str| format!(r#"{{"data": {{
+///     "callbackUriPath": "{path}",
+///     "subject": {{"id": "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43"}},
+///     "workflow": {{"id": "3d6f0c61-7a5e-4f0b-9a39-0f6f2a1b7c10"}},
+///     "task": {{"id": "8c0b7a52-11de-4b0e-8b63-6b0a3e5d9f21"}},
+///     "taskProcessingResult": {{"id": "f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32"}}
+/// }}}}"#);
+/// let parser = CalloutParser::new();
+/// let now = std::time::SystemTime::now().into();
+///
+/// let good = body("/identityGovernance/lifecycleWorkflows/workflows/3d6f0c61-7a5e-4f0b-9a39-0f6f2a1b7c10\
+///     /tasks/8c0b7a52-11de-4b0e-8b63-6b0a3e5d9f21\
+///     /taskProcessingResults/f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32/resume");
+/// let Parsed::Callout(callout) = parser.parse(good.as_bytes(), now)? else { panic!() };
+/// assert!(matches!(callout.callback(), Callback::Lifecycle { .. }));
+///
+/// let hostile = body("@evil.example/resume");
+/// let error = parser.parse(hostile.as_bytes(), now).unwrap_err();
+/// assert_eq!(error.kind(), CalloutErrorKind::Hostile);
+/// # Ok::<(), postduif_entra::CalloutError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct CalloutParser {
+    catalogs: Option<Vec<Guid>>,
+    stages: Option<Vec<Stage>>,
+    path_unchecked: bool,
+}
+
+impl CalloutParser {
+    /// The longest body that is read, in bytes: a hundred times the length of an ordinary one. Whoever takes
+    /// the request should stop reading there.
+    pub const BODY_LIMIT: usize = 256 * 1024;
+
+    /// Takes access packages of every catalog and stage, and compares paths.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes access packages of these catalogs only; a call-out of another is
+    /// [`Unlisted`](CalloutErrorKind::Unlisted). Lifecycle workflows have no catalog.
+    pub fn with_catalogs(mut self, catalogs: impl IntoIterator<Item = Guid>) -> Self {
+        self.catalogs = Some(catalogs.into_iter().collect());
+        self
+    }
+
+    /// Takes access packages at these stages only; a call-out at another is
+    /// [`Unlisted`](CalloutErrorKind::Unlisted). A pass for somebody who loses access is a mistake: list
+    /// [`RequestGranted`](Stage::RequestGranted) unless you have reason for more.
+    pub fn with_stages(mut self, stages: impl IntoIterator<Item = Stage>) -> Self {
+        self.stages = Some(stages.into_iter().collect());
+        self
+    }
+
+    /// Leaves the path unread, but for whether there is one: for a roll-out in a tenant whose Entra writes
+    /// paths in a way that no page of Microsoft's shows. It is not requested then either.
+    pub const fn with_unchecked_path(mut self) -> Self {
+        self.path_unchecked = true;
+        self
+    }
+
+    /// Reads a call-out of either kind, told apart by its shape: a lifecycle workflow wraps everything in
+    /// `data`, an access package has its stage at the top.
+    ///
+    /// # Errors
+    ///
+    /// Where it is neither, or as the two below say.
+    pub fn parse(&self, body: &[u8], received_at: DateTime<Utc>) -> Result<Parsed, CalloutError> {
+        let body = Json::read(body)?;
+        match (body.has("data")?, body.has("Stage")?) {
+            (true, false) => self.lifecycle(&body, received_at),
+            (false, true) => self.access_package(&body, received_at),
+            _ => Err(CalloutError::malformed(
+                "it is neither a lifecycle workflow's nor an access package's",
+            )),
+        }
+    }
+
+    /// Reads the call-out of a lifecycle workflow. `received_at` is when the request was taken.
+    ///
+    /// # Errors
+    ///
+    /// Malformed where an id that is needed is missing or no GUID; hostile where the path is not the one that
+    /// the ids make.
+    pub fn parse_lifecycle(
+        &self,
+        body: &[u8],
+        received_at: DateTime<Utc>,
+    ) -> Result<Parsed, CalloutError> {
+        self.lifecycle(&Json::read(body)?, received_at)
+    }
+
+    /// Reads the call-out of an access package. `received_at` is when the request was taken.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse_lifecycle`](Self::parse_lifecycle); malformed too where the stage is not known or the window
+    /// is no duration of 5 minutes to 14 days; unlisted where its catalog or stage is.
+    pub fn parse_access_package(
+        &self,
+        body: &[u8],
+        received_at: DateTime<Utc>,
+    ) -> Result<Parsed, CalloutError> {
+        self.access_package(&Json::read(body)?, received_at)
+    }
+
+    fn check_path(&self, path: &str, expected: &[String]) -> Result<(), CalloutError> {
+        let is = |expected: &String| expected.eq_ignore_ascii_case(path);
+        if self.path_unchecked || expected.iter().any(is) {
+            Ok(())
+        } else {
+            Err(CalloutError::new(
+                CalloutErrorKind::Hostile,
+                "its callback path is not the one that its ids make",
+            ))
+        }
+    }
+}
+
+/// What a call-out asks for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Parsed {
+    /// To onboard a user.
+    Callout(Callout),
+    /// Nothing: somebody sets up an extension, and Entra looks whether anybody answers. Answer and forget.
+    ConnectionTest,
+    /// Something that is not about a user of this directory: a provisioning object, somebody of outside who
+    /// has no account yet. Nobody can be onboarded; resume it as failed.
+    NoUser {
+        /// The execution.
+        flow: FlowId,
+        /// Where Entra waits for the answer.
+        callback: Callback,
+    },
+}

@@ -1,0 +1,94 @@
+use std::time::Duration;
+
+/// The units of an ISO 8601 duration that have a fixed length, in seconds, in the order in which they stand.
+const DATE: &[(char, u64)] = &[('W', 7 * 24 * 60 * 60), ('D', 24 * 60 * 60)];
+const TIME: &[(char, u64)] = &[('H', 60 * 60), ('M', 60), ('S', 1)];
+
+/// Reads an ISO 8601 duration such as `PT1H30M` or `P14D`. Years and months are refused: nobody knows how long
+/// they are. A fraction of a second, which .NET writes, is dropped.
+pub(super) fn parse(text: &str) -> Option<Duration> {
+    let text = text.strip_prefix('P')?;
+    let (date, time) = match text.split_once('T') {
+        Some((date, time)) if !time.is_empty() => (date, time),
+        Some(_) => return None,
+        None if text.is_empty() => return None,
+        None => (text, ""),
+    };
+    let seconds = sum(date, DATE)?.checked_add(sum(time, TIME)?)?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn sum(mut text: &str, units: &[(char, u64)]) -> Option<u64> {
+    let mut seconds = 0_u64;
+    for &(unit, length) in units {
+        let Some((number, rest)) = text.split_once(unit) else {
+            continue;
+        };
+        let number = match number.split_once('.') {
+            Some((whole, fraction)) if unit == 'S' && is_number(fraction) => whole,
+            _ => number,
+        };
+        // `parse` alone would take a sign.
+        let number: u64 = is_number(number).then(|| number.parse().ok())??;
+        seconds = seconds.checked_add(number.checked_mul(length)?)?;
+        text = rest;
+    }
+    text.is_empty().then_some(seconds)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_entra_writes_them() {
+        for (text, seconds) in [
+            ("PT5M", 300),
+            ("PT1H", 3600),
+            ("PT1H30M5S", 5405),
+            ("P14D", 14 * 86_400),
+            ("P2W", 14 * 86_400),
+            ("P1DT2H", 93_600),
+            ("PT300.5S", 300),
+            ("PT0S", 0),
+        ] {
+            assert_eq!(parse(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_none() {
+        for text in [
+            "",
+            "P",
+            "PT",
+            "P1DT",
+            "T5M",
+            "5M",
+            "PT5",
+            "PT-5M",
+            "PT+5M",
+            "-PT5M",
+            "PTM",
+            "PT5M1H",
+            "PT5M5M",
+            "P1Y",
+            "P1M",
+            "PT0.5H",
+            "PT5.S",
+            "PT.5S",
+            "pt5m",
+            "PT5M ",
+            "PT99999999999999999999H",
+            "P18446744073709551615D",
+            "PT1H\u{660}M",
+            "01:00:00",
+        ] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use postduif_core::ConfigError;
+use postduif_http::{Client, ClientCredentials, TokenCache, TokenSource};
+use secrecy::SecretString;
+
+use crate::Cloud;
+
+/// A token is renewed when less is left of its hour; Microsoft's own libraries take the same.
+const MINIMUM_TOKEN_LIFE: Duration = Duration::from_secs(300);
+/// The longest name that DNS knows, in characters.
+const LONGEST_TENANT: usize = 253;
+
+/// What Graph knows us by.
+#[derive(Clone)]
+pub struct Credential(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    ClientSecret {
+        tenant: String,
+        id: SecretString,
+        secret: SecretString,
+    },
+    Tokens(Arc<dyn TokenSource>),
+}
+
+impl Credential {
+    /// The secret of an app registration: OAuth 2.0 client credentials at the tenant's v2.0 token endpoint.
+    ///
+    /// `tenant` is the tenant's id or one of its verified domains; the shared names (`common`,
+    /// `organizations`, `consumers`) stand for no tenant and are refused when the client is built.
+    #[must_use]
+    pub fn client_secret(
+        tenant: impl Into<String>,
+        id: impl Into<SecretString>,
+        secret: impl Into<SecretString>,
+    ) -> Self {
+        Self(Kind::ClientSecret {
+            tenant: tenant.into(),
+            id: id.into(),
+            secret: secret.into(),
+        })
+    }
+
+    /// Tokens for Graph from elsewhere, such as a managed identity. They are cached here, and asked for again
+    /// when less than 300 seconds of their life are left.
+    #[must_use]
+    pub fn tokens(source: impl TokenSource) -> Self {
+        Self(Kind::Tokens(Arc::new(source)))
+    }
+
+    pub(crate) fn cache(
+        self,
+        client: &Client,
+        cloud: &Cloud,
+    ) -> Result<TokenCache<Arc<dyn TokenSource>>, ConfigError> {
+        let source = match self.0 {
+            Kind::Tokens(source) => source,
+            Kind::ClientSecret { tenant, id, secret } => {
+                check_tenant(&tenant)?;
+                let path = format!("/{tenant}/oauth2/v2.0/token");
+                Arc::new(
+                    ClientCredentials::new(client.clone(), cloud.login()?, path, id, secret)
+                        .with_form("grant_type", "client_credentials")
+                        .with_form("scope", cloud.scope()?),
+                )
+            }
+        };
+        Ok(TokenCache::new(source, MINIMUM_TOKEN_LIFE))
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::ClientSecret { .. } => "Credential(client secret)",
+            Kind::Tokens(_) => "Credential(tokens)",
+        })
+    }
+}
+
+/// The tenant becomes a segment of a path, so it may not leave it.
+fn check_tenant(tenant: &str) -> Result<(), ConfigError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    if !(1..=LONGEST_TENANT).contains(&tenant.len())
+        || !tenant.bytes().all(plain)
+        || tenant.starts_with('.')
+    {
+        return Err(ConfigError::new(
+            "the tenant is its id (a GUID) or one of its verified domains",
+        ));
+    }
+    if ["common", "organizations", "consumers"]
+        .iter()
+        .any(|shared| tenant.eq_ignore_ascii_case(shared))
+    {
+        return Err(ConfigError::new(
+            "an application signs in to one tenant: name it by its id or a verified domain",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_cannot_leave_its_segment_or_stand_for_all() {
+        for tenant in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a%2fb",
+            "a?b",
+            "a#b",
+            "a b",
+            "@a",
+            "a\\b",
+            "common",
+            "Consumers",
+        ] {
+            assert!(check_tenant(tenant).is_err(), "{tenant:?}");
+        }
+        for tenant in [
+            "contoso.onmicrosoft.com",
+            "7e4a4700-0000-4000-8000-000000000001",
+        ] {
+            assert!(check_tenant(tenant).is_ok(), "{tenant:?}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    GraphError, GraphErrorKind, TapId, TapInfo, TapRequest, TemporaryAccessPass, UserId,
+};
+use postduif_http::Request;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+use crate::{
+    Entra,
+    error::{self, Deed, Meaning, Said},
+};
+
+/// The longest life that Graph's page allows at all, in minutes.
+const LONGEST_LIFE: u32 = 43_200;
+
+impl Entra {
+    pub(crate) async fn create_pass(
+        &self,
+        user: UserId,
+        request: &TapRequest,
+    ) -> Result<TemporaryAccessPass, GraphError> {
+        let wish = Wish::new(request);
+        let answer = self
+            .call(Deed::Change, |graph| {
+                Request::post(graph, &path(user)).with_json(&wish)
+            })
+            .await?;
+        if !answer.is_success() {
+            return Err(error::refused_as(&answer, Deed::Change, refusal));
+        }
+        answer
+            .json::<GraphPass>()
+            .ok()
+            .and_then(GraphPass::into_pass)
+            .ok_or_else(|| error::unreadable(&answer, Deed::Change))
+    }
+
+    pub(crate) async fn list_passes(&self, user: UserId) -> Result<Vec<TapInfo>, GraphError> {
+        let answer = self
+            .call(Deed::Read, |graph| Request::get(graph, &path(user)))
+            .await?;
+        if answer.status() != 200 {
+            return Err(error::refused(&answer, Deed::Read));
+        }
+        match answer.json::<PassPage>() {
+            Ok(page) if page.next_link.is_none() => {
+                page.value.into_iter().map(GraphPass::into_info).collect()
+            }
+            _ => None,
+        }
+        .ok_or_else(|| error::unreadable(&answer, Deed::Read))
+    }
+
+    pub(crate) async fn delete_pass(&self, user: UserId, tap: &TapId) -> Result<(), GraphError> {
+        let answer = self
+            .call(Deed::Change, |graph| {
+                Request::delete(graph, &format!("{}/{tap}", path(user)))
+            })
+            .await?;
+        match answer.status() {
+            204 => Ok(()),
+            404 if Said::read(&answer).is_some() => Ok(()),
+            200..=299 => Err(error::unreadable(&answer, Deed::Change)),
+            _ => Err(error::refused(&answer, Deed::Change)),
+        }
+    }
+}
+
+fn path(user: UserId) -> String {
+    format!("/v1.0/users/{user}/authentication/temporaryAccessPassMethods")
+}
+
+/// What a refusal of a pass means, where only its words tell: the codes are the common ones. Phrases in lower
+/// case, all of which must be there; at 400 and at 403, since pages and reports differ.
+static REFUSALS: &[(&[&str], GraphErrorKind, &str)] = &[
+    (
+        &["lifetimeinminutes"],
+        GraphErrorKind::PolicyRefused,
+        "the tenant's policy does not allow this lifetime",
+    ),
+    (
+        &["converged", "policy"],
+        GraphErrorKind::PolicyRefused,
+        "the tenant's policy does not allow a pass for this user",
+    ),
+    (
+        &["external guest user"],
+        GraphErrorKind::Other,
+        "a guest of another tenant cannot have a pass",
+    ),
+];
+
+fn refusal(status: u16, said: &Said) -> Option<Meaning> {
+    let (phrases, kind, message) = REFUSALS
+        .iter()
+        .find(|(phrases, ..)| matches!(status, 400 | 403) && said.mentions(phrases))?;
+    Some(match bounds(said.message()) {
+        Some((shortest, longest)) if phrases.contains(&"lifetimeinminutes") => Meaning::new(
+            *kind,
+            format!("{message}; it allows {shortest} to {longest} minutes"),
+        ),
+        _ => Meaning::new(*kind, *message),
+    })
+}
+
+/// The two numbers of "valid range between 60 and 480": what an operator has to know, and nothing else of it.
+fn bounds(message: &str) -> Option<(u32, u32)> {
+    let (_, rest) = message.split_once("between ")?;
+    let mut words = rest.split(' ');
+    let minutes = |word: &str| {
+        let number = word.trim_end_matches('.').parse().ok()?;
+        (1..=LONGEST_LIFE).contains(&number).then_some(number)
+    };
+    let (shortest, longest) = (words.next()?, words.nth(1)?);
+    Some((minutes(shortest)?, minutes(longest)?))
+}
+
+/// What a pass is asked for with. No `startDateTime`: by our clock it might lie in Graph's past, which is
+/// refused.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wish {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifetime_in_minutes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_usable_once: Option<bool>,
+}
+
+impl Wish {
+    fn new(request: &TapRequest) -> Self {
+        Self {
+            // What is no whole minute is rounded down: a pass must not live longer than asked for.
+            lifetime_in_minutes: request.lifetime.map(|lifetime| lifetime.as_secs() / 60),
+            is_usable_once: request.one_time,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct PassPage {
+    value: Vec<GraphPass>,
+    #[serde(rename = "@odata.nextLink")]
+    next_link: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GraphPass {
+    id: TapId,
+    temporary_access_pass: Option<SecretString>,
+    created_date_time: Option<String>,
+    start_date_time: Option<String>,
+    lifetime_in_minutes: u32,
+    is_usable_once: Option<bool>,
+    is_usable: Option<bool>,
+    method_usability_reason: Option<String>,
+}
+
+impl GraphPass {
+    fn into_info(self) -> Option<TapInfo> {
+        let start = self.start_date_time.or(self.created_date_time)?;
+        let start: DateTime<Utc> = DateTime::parse_from_rfc3339(&start).ok()?.to_utc();
+        let lifetime = Duration::from_secs(u64::from(self.lifetime_in_minutes) * 60);
+        let mut info = TapInfo::new(self.id, start, lifetime);
+        // Where Graph does not say, the answer that takes more care: somebody may sign in, again and again.
+        info.one_time = self.is_usable_once.unwrap_or(false);
+        info.usable = self.is_usable.unwrap_or(true);
+        info.not_yet_valid = self
+            .method_usability_reason
+            .is_some_and(|reason| reason.eq_ignore_ascii_case("NotYetValid"));
+        Some(info)
+    }
+
+    fn into_pass(mut self) -> Option<TemporaryAccessPass> {
+        let secret = self.temporary_access_pass.take()?;
+        let info = self.into_info()?;
+        (!secret.expose_secret().is_empty()).then(|| TemporaryAccessPass::new(info, secret))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bounds_that_can_be_are_taken_out_of_a_message() {
+        let of = |message: &str| bounds(message);
+        assert_eq!(of("the valid range between 60 and 480."), Some((60, 480)));
+        for message in [
+            "",
+            "between",
+            "between 60",
+            "between 60 and",
+            "between 60 and x",
+            "between 0 and 480",
+            "between 60 and 31612345678",
+        ] {
+            assert_eq!(of(message), None, "{message}");
+        }
+    }
+}

@@ -1,0 +1,627 @@
+use chrono::{DateTime, Utc};
+use postduif_core::{Callback, Callout, Guid, Stage};
+use postduif_entra::{
+    CalloutError,
+    CalloutErrorKind::{self, Hostile, Malformed, Unlisted},
+    CalloutParser, Parsed,
+};
+use serde_json::{Value, json};
+
+const USER: &str = "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43";
+const WORKFLOW: &str = "3d6f0c61-7a5e-4f0b-9a39-0f6f2a1b7c10";
+const TASK: &str = "8c0b7a52-11de-4b0e-8b63-6b0a3e5d9f21";
+const RESULT: &str = "f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32";
+const REQUEST: &str = "b0c4d9e2-3f51-4a77-9d15-2c6e8f0a1b23";
+const INSTANCE: &str = "d41a7f60-9b2c-4e38-8c5d-7e1f2a3b4c5d";
+const CATALOG: &str = "4d5e6f70-8192-43a4-b5c6-d7e8f9012a3b";
+const ZEROS: &str = "00000000-0000-0000-0000-000000000000";
+
+const WORKFLOW_PATH: &str = "/identityGovernance/lifecycleWorkflows/workflows/3d6f0c61-7a5e-4f0b-9a39-0f6f2a1b7c10/tasks/8c0b7a52-11de-4b0e-8b63-6b0a3e5d9f21/taskProcessingResults/f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32/resume";
+const PACKAGE_PATH: &str = "/identityGovernance/entitlementManagement/accessPackageAssignmentRequests/b0c4d9e2-3f51-4a77-9d15-2c6e8f0a1b23/resume";
+
+fn guid(text: &str) -> Guid {
+    text.parse().unwrap()
+}
+
+fn received_at() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_421_000, 0).unwrap()
+}
+
+/// The example of Microsoft's schema, member for member.
+fn workflow() -> Value {
+    json!({
+        "source": "any-text",
+        "type": "any-text",
+        "data": {
+            "callbackUriPath": WORKFLOW_PATH,
+            "subject": {
+                "id": USER,
+                "displayName": "Example Joiner",
+                "email": null,
+                "userPrincipalName": "joiner@tenant.example",
+                "manager": {"id": TASK, "displayName": "Example Manager", "email": "manager@tenant.example"},
+            },
+            "task": {"id": TASK, "displayName": "Send pass by SMS"},
+            "taskProcessingResult": {"id": RESULT, "createdDateTime": "2026-11-23T08:00:00.1234567Z"},
+            "workflow": {"id": WORKFLOW, "displayName": "Onboard joiner", "workflowVersion": 4},
+        },
+    })
+}
+
+fn package() -> Value {
+    json!({
+        "AccessPackageAssignmentRequestId": REQUEST,
+        "CallbackUriPath": PACKAGE_PATH,
+        "CustomExtensionStageInstanceId": INSTANCE,
+        "Stage": "AssignmentRequestGranted",
+        "RequestType": "UserAdd",
+        "Answers": [],
+        "State": "delivered",
+        "Status": "Delivered",
+        "CallbackConfiguration": {"DurationBeforeTimeout": "PT1H"},
+        "AccessPackage": {"Id": TASK, "DisplayName": "Sales starter", "Description": ""},
+        "AccessPackageCatalog": {"Id": CATALOG, "DisplayName": "Sales", "Description": ""},
+        "Assignment": {
+            "Id": TASK, "State": "Delivered", "Status": "Delivered",
+            "Target": {"Id": WORKFLOW, "ObjectId": USER, "DisplayName": "Example Joiner", "ConnectedOrganization": null},
+            "AssignmentPolicy": {"Id": TASK, "DisplayName": "Default"},
+        },
+        "Requestor": {"Id": WORKFLOW, "ObjectId": TASK, "DisplayName": "Somebody else"},
+    })
+}
+
+/// The same with this at `/a/b/c`; taken away where it is none.
+fn with(mut body: Value, at: &str, value: impl Into<Option<Value>>) -> Value {
+    let (parent, name) = at.rsplit_once('/').unwrap();
+    let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+    match value.into() {
+        Some(value) => parent.insert(name.to_owned(), value),
+        None => parent.remove(name),
+    };
+    body
+}
+
+fn read(body: &Value) -> Result<Parsed, CalloutError> {
+    read_by(&CalloutParser::new(), body)
+}
+
+fn read_by(parser: &CalloutParser, body: &Value) -> Result<Parsed, CalloutError> {
+    parser.parse(body.to_string().as_bytes(), received_at())
+}
+
+#[track_caller]
+fn callout(body: &Value) -> Callout {
+    match read(body) {
+        Ok(Parsed::Callout(callout)) => callout,
+        other => panic!("{body}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_refused(body: &Value, kind: CalloutErrorKind) {
+    match read(body) {
+        Err(error) => assert_eq!(error.kind(), kind, "{error}: {body}"),
+        Ok(parsed) => panic!("{parsed:?}: {body}"),
+    }
+}
+
+#[test]
+fn a_workflow_that_waits_is_read() {
+    let expected = Callout::new(
+        guid(RESULT).into(),
+        guid(USER).into(),
+        Callback::Lifecycle {
+            workflow: guid(WORKFLOW),
+            task: guid(TASK),
+            result: guid(RESULT),
+        },
+        received_at(),
+    )
+    .with_created_at("2026-11-23T08:00:00.1234567Z".parse().unwrap());
+    assert_eq!(callout(&workflow()), expected);
+    let parser = CalloutParser::new();
+    let bytes = workflow().to_string();
+    assert_eq!(
+        parser.parse_lifecycle(bytes.as_bytes(), received_at()),
+        Ok(Parsed::Callout(expected))
+    );
+}
+
+#[test]
+fn an_access_package_that_waits_is_read() {
+    let callout = callout(&package());
+    assert_eq!(callout.flow(), guid(INSTANCE).into());
+    assert_eq!(
+        callout.user(),
+        guid(USER).into(),
+        "the target, not the requestor"
+    );
+    assert_eq!(
+        *callout.callback(),
+        Callback::Assignment {
+            request: guid(REQUEST),
+            stage_instance: guid(INSTANCE),
+            stage: Stage::RequestGranted,
+        }
+    );
+    assert_eq!(callout.window().unwrap().as_secs(), 3600);
+    assert_eq!(callout.window_start(), received_at());
+    let bytes = package().to_string();
+    assert_eq!(
+        CalloutParser::new().parse_access_package(bytes.as_bytes(), received_at()),
+        Ok(Parsed::Callout(callout))
+    );
+}
+
+#[test]
+fn names_have_no_case_and_strangers_are_ignored() {
+    fn cased(body: &Value, case: fn(&str) -> String) -> Value {
+        match body {
+            Value::Object(members) => members
+                .iter()
+                .map(|(name, value)| (case(name), cased(value, case)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            other => other.clone(),
+        }
+    }
+    for body in [workflow(), package()] {
+        for case in [str::to_uppercase as fn(&str) -> String, str::to_lowercase] {
+            assert_eq!(callout(&cased(&body, case)), callout(&body));
+        }
+    }
+    let odd = with(
+        workflow(),
+        "/data/workflow",
+        json!({"id": WORKFLOW, "workflowVerson": "4", "new": [{}]}),
+    );
+    assert_eq!(callout(&odd), callout(&workflow()));
+    let odd = with(with(workflow(), "/source", json!(7)), "/type", None);
+    assert_eq!(callout(&odd), callout(&workflow()));
+}
+
+#[test]
+fn only_the_ids_that_are_needed_are_required() {
+    let bare = json!({"data": {"subject": {"id": USER}, "taskProcessingResult": {"id": RESULT}}});
+    assert_eq!(*callout(&bare).callback(), Callback::None);
+    for at in [
+        "/data/subject/displayName",
+        "/data/subject/manager",
+        "/data/task/displayName",
+    ] {
+        for value in [None, Some(Value::Null)] {
+            assert_eq!(
+                callout(&with(workflow(), at, value)),
+                callout(&workflow()),
+                "{at}"
+            );
+        }
+    }
+    let bare = json!({
+        "Stage": "assignmentRequestGranted",
+        "CustomExtensionStageInstanceId": INSTANCE,
+        "Assignment": {"Target": {"ObjectId": USER}},
+    });
+    assert_eq!(*callout(&bare).callback(), Callback::None);
+}
+
+#[test]
+fn an_id_that_is_needed_must_be_a_guid() {
+    for at in [
+        "/data/subject/id",
+        "/data/taskProcessingResult/id",
+        "/data/workflow/id",
+        "/data/task/id",
+    ] {
+        for value in [
+            json!("x"),
+            json!("../users"),
+            json!(format!("{USER}/..")),
+            json!(7),
+            json!([USER]),
+            json!({"id": USER}),
+        ] {
+            assert_refused(&with(workflow(), at, value), Malformed);
+        }
+    }
+    for at in [
+        "/data/taskProcessingResult/id",
+        "/data/workflow/id",
+        "/data/task/id",
+    ] {
+        for value in [None, Some(Value::Null), Some(json!("")), Some(json!(ZEROS))] {
+            assert_refused(&with(workflow(), at, value), Malformed);
+        }
+    }
+    for at in [
+        "/CustomExtensionStageInstanceId",
+        "/AccessPackageAssignmentRequestId",
+    ] {
+        for value in [
+            None,
+            Some(Value::Null),
+            Some(json!("x")),
+            Some(json!(ZEROS)),
+        ] {
+            assert_refused(&with(package(), at, value), Malformed);
+        }
+    }
+    assert_refused(
+        &with(package(), "/Assignment/Target/ObjectId", json!("x")),
+        Malformed,
+    );
+}
+
+#[test]
+fn nobody_waits_where_there_is_no_path() {
+    for value in [None, Some(Value::Null), Some(json!(""))] {
+        let body = with(workflow(), "/data/callbackUriPath", value.clone());
+        assert_eq!(*callout(&body).callback(), Callback::None);
+        let body = with(package(), "/CallbackUriPath", value);
+        assert_eq!(*callout(&body).callback(), Callback::None);
+        assert_eq!(callout(&body).window(), None);
+    }
+}
+
+#[test]
+fn a_path_is_compared_without_case() {
+    for path in [WORKFLOW_PATH.to_uppercase(), WORKFLOW_PATH.to_lowercase()] {
+        let body = with(workflow(), "/data/callbackUriPath", json!(path));
+        assert_eq!(callout(&body), callout(&workflow()));
+    }
+    for path in [
+        PACKAGE_PATH.to_uppercase(),
+        format!("/identityGovernance/entitlementManagement/assignmentRequests/{REQUEST}/resume"),
+    ] {
+        let body = with(package(), "/CallbackUriPath", json!(path));
+        assert_eq!(callout(&body), callout(&package()));
+    }
+}
+
+/// Everything that a string glued behind Graph's host could do.
+fn hostile(good: &str) -> Vec<String> {
+    let mut paths: Vec<String> = [
+        "https://evil.example",
+        "//evil.example",
+        "@evil.example",
+        ".evil.example",
+        ":8443",
+        "\\\\evil.example",
+        "/..",
+        "/%2e%2e",
+        "/%2E%2E%2F",
+        "/beta",
+        "/v1.0",
+        "\r\nHost: evil.example\r\n",
+        " ",
+        "\u{0}",
+        "\u{202e}",
+    ]
+    .iter()
+    .map(|prefix| format!("{prefix}{good}"))
+    .collect();
+    for suffix in [
+        "?x=1",
+        "#x",
+        "/",
+        "/x",
+        "/../x",
+        "/%2e%2e/x",
+        "\\x",
+        " ",
+        "\n",
+        "\r\nx: y",
+        "\u{0}",
+        ";x",
+        "%00",
+        "@evil.example",
+    ] {
+        paths.push(format!("{good}{suffix}"));
+    }
+    paths.extend([
+        good.trim_start_matches('/').to_owned(),
+        good.replace('/', "\\"),
+        good.replace('/', "//"),
+        good.replace('/', "%2f"),
+        good.replace("/resume", ""),
+        good.replace("/resume", "/../resume"),
+        good.replace("/resume", "/r\u{435}sume"),
+        good.replace(RESULT, USER).replace(REQUEST, USER),
+        good.replace("identityGovernance", "identityGovernance/."),
+        format!("/users/{USER}/revokeSignInSessions"),
+        "/".into(),
+        " ".into(),
+        "x".repeat(10_000),
+    ]);
+    paths
+}
+
+#[test]
+fn a_path_that_is_another_is_hostile() {
+    for path in hostile(WORKFLOW_PATH) {
+        assert_refused(
+            &with(workflow(), "/data/callbackUriPath", json!(path)),
+            Hostile,
+        );
+    }
+    for path in hostile(PACKAGE_PATH) {
+        assert_refused(&with(package(), "/CallbackUriPath", json!(path)), Hostile);
+    }
+    // One kind's path in the other kind's call-out.
+    assert_refused(
+        &with(workflow(), "/data/callbackUriPath", json!(PACKAGE_PATH)),
+        Hostile,
+    );
+    assert_refused(
+        &with(package(), "/CallbackUriPath", json!(WORKFLOW_PATH)),
+        Hostile,
+    );
+    for path in [json!(7), json!([WORKFLOW_PATH]), json!({})] {
+        assert_refused(&with(workflow(), "/data/callbackUriPath", path), Malformed);
+    }
+}
+
+#[test]
+fn an_unchecked_path_changes_nothing_but_that_it_is_taken() {
+    let parser = CalloutParser::new().with_unchecked_path();
+    let body = with(workflow(), "/data/callbackUriPath", json!("@evil.example"));
+    assert_eq!(
+        read_by(&parser, &body),
+        Ok(Parsed::Callout(callout(&workflow())))
+    );
+}
+
+#[test]
+fn what_is_not_about_a_user_can_still_be_resumed() {
+    let waiting = Parsed::NoUser {
+        flow: guid(RESULT).into(),
+        callback: *callout(&workflow()).callback(),
+    };
+    let provisioned = "#microsoft.graph.identityGovernance.provisioningObjectWorkflowSubject";
+    for body in [
+        with(workflow(), "/data/subject", None),
+        with(workflow(), "/data/subject", Value::Null),
+        with(workflow(), "/data/subject/id", Value::Null),
+        with(workflow(), "/data/subject/id", json!(ZEROS)),
+        with(
+            workflow(),
+            "/data/targetSubject",
+            json!({"@odata.type": provisioned, "id": "x"}),
+        ),
+    ] {
+        assert_eq!(read(&body).as_ref(), Ok(&waiting), "{body}");
+    }
+    let of = "#microsoft.graph.identityGovernance.directoryObjectWorkflowSubject";
+    let body = with(
+        workflow(),
+        "/data/targetSubject",
+        json!({"@odata.type": of, "id": USER}),
+    );
+    assert_eq!(callout(&body), callout(&workflow()));
+
+    let waiting = Parsed::NoUser {
+        flow: guid(INSTANCE).into(),
+        callback: *callout(&package()).callback(),
+    };
+    for body in [
+        with(package(), "/Assignment", None),
+        with(package(), "/Assignment/Target", Value::Null),
+        with(package(), "/Assignment/Target/ObjectId", Value::Null),
+        with(package(), "/Assignment/Target/ObjectId", json!(ZEROS)),
+    ] {
+        assert_eq!(read(&body).as_ref(), Ok(&waiting), "{body}");
+    }
+}
+
+#[test]
+fn a_time_in_another_form_is_as_good_as_none() {
+    for time in [
+        json!("yesterday"),
+        json!(""),
+        Value::Null,
+        json!("2026-11-23 08:00"),
+    ] {
+        let body = with(
+            workflow(),
+            "/data/taskProcessingResult/createdDateTime",
+            time,
+        );
+        assert_eq!(callout(&body).window_start(), received_at());
+    }
+    let body = with(
+        workflow(),
+        "/data/taskProcessingResult/createdDateTime",
+        json!(7),
+    );
+    assert_refused(&body, Malformed);
+}
+
+#[test]
+fn a_window_is_one_that_entra_offers() {
+    let at = "/CallbackConfiguration/DurationBeforeTimeout";
+    for (window, seconds) in [("PT5M", 300), ("P14D", 1_209_600), ("PT1H30M", 5400)] {
+        let body = with(package(), at, json!(window));
+        assert_eq!(callout(&body).window().unwrap().as_secs(), seconds);
+    }
+    for window in [
+        "PT4M59S",
+        "P14DT1S",
+        "PT0S",
+        "-PT1H",
+        "P1Y",
+        "P1M",
+        "01:00:00",
+        "soon",
+        "PT9999999999999999999H",
+    ] {
+        assert_refused(&with(package(), at, json!(window)), Malformed);
+    }
+    for window in [None, Some(Value::Null), Some(json!(""))] {
+        assert_eq!(callout(&with(package(), at, window)).window(), None);
+    }
+    assert_eq!(
+        callout(&with(package(), "/CallbackConfiguration", Value::Null)).window(),
+        None
+    );
+}
+
+#[test]
+fn every_stage_is_known_and_nobody_waits_before_an_expiry() {
+    for &stage in Stage::ALL {
+        let callout = callout(&with(
+            package(),
+            "/Stage",
+            json!(stage.as_str().to_uppercase()),
+        ));
+        let waits = !matches!(
+            stage,
+            Stage::FourteenDaysBeforeExpiration | Stage::OneDayBeforeExpiration
+        );
+        assert_eq!(*callout.callback() != Callback::None, waits, "{stage}");
+        assert_eq!(callout.window().is_some(), waits, "{stage}");
+    }
+    for stage in ["assignmentRequestDeterminingApprovalRequirements", "x"] {
+        assert_refused(&with(package(), "/Stage", json!(stage)), Malformed);
+    }
+}
+
+#[test]
+fn a_connection_test_asks_for_nothing() {
+    for body in [
+        json!({"Stage": "CustomExtensionConnectionTest"}),
+        json!({"stage": "customextensionconnectiontest", "CustomExtensionStageInstanceId": ZEROS}),
+        with(package(), "/Stage", json!("CustomExtensionConnectionTest")),
+    ] {
+        assert_eq!(read(&body), Ok(Parsed::ConnectionTest));
+    }
+}
+
+#[test]
+fn only_listed_catalogs_and_stages_are_taken() {
+    let listed = CalloutParser::new().with_catalogs([guid(CATALOG)]);
+    let other = CalloutParser::new().with_catalogs([guid(USER)]);
+    let kind = |parsed: Result<Parsed, CalloutError>| parsed.err().map(|error| error.kind());
+    assert_eq!(kind(read_by(&listed, &package())), None);
+    assert_eq!(kind(read_by(&other, &package())), Some(Unlisted));
+    assert_eq!(kind(read_by(&other, &workflow())), None);
+    let nameless = with(package(), "/AccessPackageCatalog", None);
+    assert_eq!(kind(read_by(&listed, &nameless)), Some(Unlisted));
+    assert_eq!(
+        kind(read_by(&CalloutParser::new().with_catalogs([]), &package())),
+        Some(Unlisted)
+    );
+    let test = with(package(), "/Stage", json!("CustomExtensionConnectionTest"));
+    assert_eq!(kind(read_by(&other, &test)), Some(Unlisted));
+    assert_eq!(
+        read_by(&other, &json!({"Stage": "CustomExtensionConnectionTest"})),
+        Ok(Parsed::ConnectionTest)
+    );
+
+    let granted = CalloutParser::new().with_stages([Stage::RequestGranted]);
+    assert_eq!(kind(read_by(&granted, &package())), None);
+    let removed = with(package(), "/Stage", json!("AssignmentRequestRemoved"));
+    assert_eq!(kind(read_by(&granted, &removed)), Some(Unlisted));
+}
+
+#[test]
+fn what_is_neither_or_both_is_malformed() {
+    let flat = json!({
+        "Event": "AccessPackageAssignmentRequestGranted", "TargetId": USER, "TargetEmail": "x@y.example",
+        "AccessPackageAssignmentId": REQUEST, "CatalogId": CATALOG, "RequestCreatedDateTime": "2021-11-04T08:00:00Z",
+    });
+    for body in [
+        flat.clone(),
+        json!({}),
+        json!([]),
+        json!(null),
+        json!("x"),
+        json!([workflow()]),
+        json!({"data": null}),
+        json!({"data": []}),
+        json!({"data": "x"}),
+        with(workflow(), "/Stage", json!("AssignmentRequestGranted")),
+        with(package(), "/data", json!({})),
+    ] {
+        assert_refused(&body, Malformed);
+    }
+    let parser = CalloutParser::new();
+    let bytes = flat.to_string();
+    assert!(
+        parser
+            .parse_access_package(bytes.as_bytes(), received_at())
+            .is_err()
+    );
+    assert!(
+        parser
+            .parse_lifecycle(bytes.as_bytes(), received_at())
+            .is_err()
+    );
+}
+
+#[test]
+fn a_name_that_stands_twice_says_nothing() {
+    for (once, twice) in [
+        (
+            r#""subject""#,
+            format!(r#""Subject": {{"id": "{TASK}"}}, "subject""#),
+        ),
+        (
+            r#""subject""#,
+            format!(r#""subject": {{"id": "{TASK}"}}, "subject""#),
+        ),
+        (
+            r#""callbackUriPath""#,
+            r#""callbackuripath": "", "callbackUriPath""#.into(),
+        ),
+    ] {
+        let body = workflow().to_string().replacen(once, &twice, 1);
+        let error = CalloutParser::new()
+            .parse(body.as_bytes(), received_at())
+            .unwrap_err();
+        assert_eq!(error.kind(), Malformed, "{body}");
+    }
+}
+
+#[test]
+fn no_body_is_too_deep_too_long_or_too_broken_to_be_refused() {
+    let good = workflow().to_string();
+    let padded = |length: usize| {
+        let mut body = good.clone();
+        body.push_str(&" ".repeat(length - good.len()));
+        body
+    };
+    let parser = CalloutParser::new();
+    let limit = CalloutParser::BODY_LIMIT;
+    assert!(
+        parser
+            .parse(padded(limit).as_bytes(), received_at())
+            .is_ok()
+    );
+    assert!(
+        parser
+            .parse(padded(limit + 1).as_bytes(), received_at())
+            .is_err()
+    );
+    let deep = |open: &str, close: &str, count: usize| {
+        good.replacen(
+            "\"any-text\"",
+            &(open.repeat(count) + "1" + &close.repeat(count)),
+            1,
+        )
+    };
+    for body in [
+        deep("{\"a\":", "}", 200),
+        deep("{\"a\":", "}", 30_000),
+        "[".repeat(200_000),
+        "{\"data\":".repeat(30_000),
+        good[..good.len() - 1].to_owned(),
+        format!("{good}{good}"),
+        format!("\u{feff}{good}"),
+        String::new(),
+    ] {
+        assert!(parser.parse(body.as_bytes(), received_at()).is_err());
+    }
+    let mut broken = good.into_bytes();
+    broken.insert(10, 0xff);
+    assert!(parser.parse(&broken, received_at()).is_err());
+}
