@@ -3,6 +3,7 @@ use std::{borrow::Cow, fmt, time::Duration};
 use chrono::{DateTime, Utc};
 use postduif_core::{ErrorKind, Message, SendError};
 use reqwest::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use secrecy::zeroize::Zeroizing;
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
@@ -16,7 +17,8 @@ const SERVER_FAILED: &str = "the server failed";
 pub struct Answer {
     status: u16,
     headers: HeaderMap,
-    body: Result<Vec<u8>, Failure>,
+    // Zeroed on drop: an answer may hold a token or a pass.
+    body: Result<Zeroizing<Vec<u8>>, Failure>,
 }
 
 impl Answer {
@@ -25,7 +27,11 @@ impl Answer {
             response.status().as_u16(),
             std::mem::take(response.headers_mut()),
         );
-        let mut body = Vec::new();
+        // Of the right size at once where the server says it: a vector that grows leaves copies behind.
+        let expected = response
+            .content_length()
+            .and_then(|length| usize::try_from(length).ok());
+        let mut body = Zeroizing::new(Vec::with_capacity(expected.unwrap_or_default().min(limit)));
         let body = loop {
             match response.chunk().await {
                 Ok(None) => break Ok(body),
@@ -71,7 +77,8 @@ impl Answer {
     /// Unknown, where the body did not come whole, in time, or within its limit.
     pub fn body(&self) -> Result<&[u8], SendError> {
         self.body
-            .as_deref()
+            .as_ref()
+            .map(|body| body.as_slice())
             .map_err(|failure| failure.clone().into_send_error())
     }
 
