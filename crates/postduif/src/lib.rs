@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 pub use postduif_core::*;
+use secrecy::SecretString;
 
+#[cfg(feature = "cm")]
+pub use postduif_cm as cm;
 #[cfg(feature = "entra")]
 pub use postduif_entra as entra;
 #[cfg(feature = "_http")]
@@ -59,9 +62,35 @@ mod http {
     pub(crate) enum Client {}
 }
 
-/// One line for each vendor: its scheme, which is its feature, and its provider.
+/// A parser of a vendor's delivery reports, chosen at run time.
+///
+/// `api` is the vendor's API where it has several, as in the connection URL; none is the vendor's default.
+/// `secrets` are the vendor's signing secrets where it signs, several while one is being replaced; where it
+/// does not, they are your own, one of which stands as the last segment of the route's path.
+///
+/// ```
+/// # #[cfg(feature = "kpn")] {
+/// let parser = postduif::report_parser("kpn", None, vec!["signing-secret".into()])?;
+/// assert_eq!(parser.authenticity(), postduif::Authenticity::BodyOnly);
+/// # }
+/// # Ok::<(), postduif::ConfigError>(())
+/// ```
+///
+/// # Errors
+///
+/// Where the vendor is not compiled in, has no such API, or there is no secret: no parser believes without
+/// one.
+pub fn report_parser(
+    vendor: &str,
+    api: Option<&str>,
+    secrets: Vec<SecretString>,
+) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    reports(vendor, api, secrets)
+}
+
+/// One line for each vendor: its scheme, which is its feature, its provider, and what makes its parser.
 macro_rules! vendors {
-    ($($scheme:literal => $provider:path),+ $(,)?) => {
+    ($($scheme:literal => $provider:path, $reports:expr;)+) => {
         fn open(url: &str, client: Option<&http::Client>) -> Result<Arc<dyn SmsProvider>, ConfigError> {
             // No vendor may be there to use it.
             let _ = client;
@@ -73,12 +102,33 @@ macro_rules! vendors {
                         Some(client) => <$provider>::from_url_with(url, client)?,
                     })),
                     #[cfg(not(feature = $scheme))]
-                    $scheme => Err(ConfigError::new(concat!(
-                        $scheme, ":// is not compiled in: turn on the feature `", $scheme, "` of postduif",
-                    ))),
+                    $scheme => Err(not_compiled_in($scheme)),
                 )+
                 _ => Err(ConfigError::new(concat!(
                     "no vendor has this scheme; known are", $(" ", $scheme, "://",)+
+                ))),
+            }
+        }
+
+        fn reports(
+            vendor: &str,
+            api: Option<&str>,
+            secrets: Vec<SecretString>,
+        ) -> Result<Arc<dyn ReportParser>, ConfigError> {
+            // No vendor may be there to use them.
+            let _ = (api, &secrets);
+            match vendor {
+                $(
+                    #[cfg(feature = $scheme)]
+                    $scheme => {
+                        let make: fn(Option<&str>, Vec<SecretString>) -> Result<_, ConfigError> = $reports;
+                        make(api, secrets)
+                    }
+                    #[cfg(not(feature = $scheme))]
+                    $scheme => Err(not_compiled_in($scheme)),
+                )+
+                _ => Err(ConfigError::new(concat!(
+                    "no vendor has this name; known are", $(" ", $scheme,)+
                 ))),
             }
         }
@@ -86,5 +136,21 @@ macro_rules! vendors {
 }
 
 vendors! {
-    "kpn" => kpn::Kpn,
+    "cm" => cm::Cm, |api, secrets| only_api(api).and_then(|()| Ok(Arc::new(cm::CmReports::new(secrets)?) as _));
+    "kpn" => kpn::Kpn, |api, secrets| only_api(api).and_then(|()| Ok(Arc::new(kpn::KpnReports::new(secrets)?) as _));
+}
+
+#[cfg(any(feature = "cm", feature = "kpn"))]
+fn only_api(api: Option<&str>) -> Result<(), ConfigError> {
+    match api {
+        None => Ok(()),
+        Some(_) => Err(ConfigError::new("this vendor has one API: leave it out")),
+    }
+}
+
+#[cfg(not(all(feature = "cm", feature = "kpn")))]
+fn not_compiled_in(vendor: &str) -> ConfigError {
+    ConfigError::new(format!(
+        "{vendor} is not compiled in: turn on the feature `{vendor}` of postduif"
+    ))
 }

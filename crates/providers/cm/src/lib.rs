@@ -1,0 +1,781 @@
+//! [CM.com](https://developers.cm.com/messaging/docs) as a provider: the JSON call of its Business Messaging
+//! API, version 1.0.
+//!
+//! CM gives no id: a message is known by its [`Reference`] alone, in the answer and in the delivery reports.
+//! One call carries up to 1000 messages with different texts and senders, and each has a verdict of its own.
+//! CM knows no idempotency: a message whose answer is lost stays in doubt.
+//!
+//! ```
+//! use postduif_cm::Cm;
+//! use postduif_core::{Message, SmsProvider as _, Text};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let cm = Cm::from_url("cm://product-token@default?sender=Contoso")?;
+//! let message = Message::new("+31612345678".parse()?, Text::new("Your code is 482913")?);
+//! let receipt = cm.send(&message).await?;
+//! println!("accepted as {}, in {:?} parts", receipt.reference(), receipt.parts());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | option of the URL | meaning |
+//! |---|---|
+//! | `sender` | a name of 3 to 11 characters, a number, or a short code, for messages that name none; CM has no default |
+//!
+//! The default host is the one that CM recommends, which lies behind Cloudflare, Inc. (USA); the host
+//! `gw.cmtelecom.com` in its place is CM's own without it.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    slice,
+    time::{Duration, SystemTime},
+};
+
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health,
+    Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser,
+    ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
+};
+use postduif_http::{
+    Answer, BaseUrl, Client, Refusal, Request, VendorUrl, query_parameter, signature::is_secret,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::Value;
+
+/// What CM can do. Eight parts are the practice of every official client; whether more are possible is not
+/// stated. Delivery reports arrive where the account has a URL for them, which is set in CM's web app.
+pub const PROFILE: Profile = Profile::new("cm")
+    .with_batch(BATCH_SIZE, true)
+    .with_senders(&[
+        SenderKind::Alphanumeric,
+        SenderKind::Number,
+        SenderKind::ShortCode,
+    ])
+    .with_sender_required(true)
+    .with_validity(Duration::from_secs(60), Duration::from_secs(48 * 3600))
+    .with_longest_text(TextLimit::Parts(MAX_PARTS as usize))
+    .with_reports(true);
+
+const HOST: &str = "https://gw.messaging.cm.com";
+const SEND_PATH: &str = "/v1.0/message";
+/// By the documentation and the PHP SDK; the Python SDK stops at 100.
+const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+/// Calls of one batch under way at a time: CM says that it does not throttle, and publishes no rate.
+const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+const MAX_PARTS: u8 = 8;
+/// A sender of fewer characters is none by CM's description of the field.
+const SHORTEST_NAME: usize = 3;
+/// The digits of a number as sender, its `00` included. One too long was answered `Accepted` and cancelled
+/// later (`cmdotcom/text-sdk-php`, issue 18), so that the answer cannot be relied on for it.
+const LONGEST_NUMBER: usize = 16;
+
+/// CM.com as a provider.
+#[derive(Debug)]
+pub struct Cm {
+    profile: Profile,
+    client: Client,
+    base: BaseUrl,
+    token: SecretString,
+    /// The sender of messages that name none, as the wire has it.
+    from: Option<String>,
+}
+
+impl Cm {
+    /// Settings for a product token.
+    pub fn builder(token: impl Into<SecretString>) -> CmBuilder {
+        CmBuilder {
+            token: token.into(),
+            base: None,
+            client: None,
+            sender: None,
+        }
+    }
+
+    /// A provider from a URL, with an HTTP client of its own.
+    ///
+    /// # Errors
+    ///
+    /// Where the URL is not `cm://TOKEN@host?options`; the error never shows it.
+    pub fn from_url(url: &str) -> Result<Self, ConfigError> {
+        CmBuilder::from_url(url)?.build()
+    }
+
+    /// A provider from a URL, over a client that you configured.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_url`](Self::from_url).
+    pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
+        CmBuilder::from_url(url)?
+            .with_client(client.clone())
+            .build()
+    }
+}
+
+/// Settings for [`Cm`]. Everything is checked in [`build`](Self::build).
+#[derive(Debug)]
+#[must_use]
+pub struct CmBuilder {
+    token: SecretString,
+    base: Option<BaseUrl>,
+    client: Option<Client>,
+    sender: Option<Sender>,
+}
+
+impl CmBuilder {
+    fn from_url(url: &str) -> Result<Self, ConfigError> {
+        let url = VendorUrl::parse("cm", url, &["token"], &["sender"])?;
+        Ok(Self {
+            base: Some(url.base(HOST)?),
+            sender: url.parsed_option("sender")?,
+            ..Cm::builder(url.credential("token")?)
+        })
+    }
+
+    /// Another host than the one that CM recommends.
+    pub fn with_base(mut self, base: BaseUrl) -> Self {
+        self.base = Some(base);
+        self
+    }
+
+    /// An HTTP client that you configured.
+    pub fn with_client(mut self, client: Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// The sender of messages that name none.
+    pub fn with_sender(mut self, sender: Sender) -> Self {
+        self.sender = Some(sender);
+        self
+    }
+
+    /// Builds the provider. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// Where the sender is a name or a number of a length that CM does not take, or the HTTP client cannot
+    /// be built.
+    pub fn build(self) -> Result<Cm, ConfigError> {
+        let from = self.sender.as_ref().map(|sender| {
+            from(sender).ok_or(ConfigError::new(
+                "option sender: CM takes a name of 3 to 11 characters, a number of at most 14 digits, or a \
+                 short code",
+            ))
+        });
+        Ok(Cm {
+            profile: PROFILE.with_sender_required(from.is_none()),
+            client: self.client.map_or_else(Client::new, Ok)?,
+            base: self.base.map_or_else(|| BaseUrl::parse(HOST), Ok)?,
+            token: self.token,
+            from: from.transpose()?,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct SendBody<'a> {
+    messages: Batch<'a>,
+}
+
+#[derive(Serialize)]
+struct Batch<'a> {
+    msg: Vec<Msg<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Msg<'a> {
+    /// Left out, any channel that the account has: WhatsApp, RCS, Viber.
+    allowed_channels: [&'static str; 1],
+    from: String,
+    /// One, so that each recipient has a reference of its own.
+    to: [Recipient; 1],
+    body: Body<'a>,
+    minimum_number_of_message_parts: u8,
+    maximum_number_of_message_parts: u8,
+    reference: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validity: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Recipient {
+    number: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    /// Left out, the text is taken for GSM 03.38.
+    #[serde(rename = "type")]
+    encoding: &'static str,
+    content: &'a str,
+}
+
+/// CM's one shape, for success and failure. Anything else is somebody else speaking.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spoken {
+    error_code: i64,
+    messages: Option<Vec<Told>>,
+}
+
+/// What is said of one message. One that cannot be read says nothing, and takes no other down with it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Told {
+    Readable(Verdict),
+    Unreadable(IgnoredAny),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Verdict {
+    to: Option<String>,
+    reference: Option<String>,
+    status: String,
+    #[serde(default)]
+    parts: Value,
+    message_error_code: Option<i64>,
+}
+
+impl Verdict {
+    fn reference(&self) -> Option<&str> {
+        self.reference.as_deref().filter(|text| !text.is_empty())
+    }
+
+    fn to(&self) -> Option<&str> {
+        self.to.as_deref().filter(|text| !text.is_empty())
+    }
+}
+
+/// CM's codes for a call as a whole, and whether they prove that nothing of it was sent.
+static CALL_CODES: &[(i64, ErrorKind, Acceptance, &str)] = {
+    use Acceptance::{NotAccepted, Unknown};
+    use ErrorKind::{InsufficientBalance, Other, Protocol, Unauthorized, Unavailable};
+    &[
+        (101, Unauthorized, NotAccepted, "the token was refused"),
+        (102, InsufficientBalance, NotAccepted, "no credit left"),
+        (103, Unauthorized, NotAccepted, "the token is malformed"),
+        (202, Protocol, NotAccepted, "CM could not read the call"),
+        (203, Protocol, NotAccepted, "CM refused the messages"),
+        (500, Unavailable, Unknown, "CM failed"),
+        (999, Other, Unknown, "CM failed, for no known reason"),
+    ]
+};
+
+/// CM's codes for one message, where its status is `Rejected`.
+static MESSAGE_CODES: &[(i64, ErrorKind, &str)] = {
+    use ErrorKind::{Blocked, InvalidRecipient, InvalidSender, InvalidText, Misconfigured, Other};
+    &[
+        (301, InvalidSender, "the sender is not valid"),
+        (302, InvalidRecipient, "the recipient is not valid"),
+        (303, InvalidRecipient, "the number is not valid"),
+        (304, InvalidText, "the text is empty or too long"),
+        (305, Misconfigured, "an unnamed field is not valid"),
+        (401, Blocked, "stopped by the spam filter"),
+        (402, Blocked, "number or sender on a block list"),
+        (403, Other, "rejected without a reason"),
+        (500, Other, "rejected, since CM failed"),
+        (999, Other, "rejected for no known reason"),
+    ]
+};
+
+/// CM's codes of a rejected message that only its status and its count of parts show to be a refusal.
+const REFUSED_WITHOUT_PARTS: [i64; 2] = [500, 999];
+
+const UNLISTED: &str = "CM gives a code that is not in its list for this";
+
+/// The code of a call in which some messages, or all, were rejected.
+const SOME_REJECTED: i64 = 201;
+
+/// A number as CM asks for it.
+fn digits(number: PhoneNumber) -> String {
+    format!("00{}", number.digits())
+}
+
+/// A sender as CM takes it; none where it does not. What else a country forbids shows in a report.
+fn from(sender: &Sender) -> Option<String> {
+    match sender.number() {
+        Some(number) => Some(digits(number)).filter(|digits| digits.len() <= LONGEST_NUMBER),
+        None => Some(sender.to_string()).filter(|name| name.chars().count() >= SHORTEST_NAME),
+    }
+}
+
+/// Hours or minutes, never combined; what is no whole number of either ends at a moment, by our clock.
+fn validity(wish: Duration, now: DateTime<Utc>) -> String {
+    match wish.as_secs() {
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        _ => (now + wish).format("%Y-%m-%d %H:%M:%S GMT").to_string(),
+    }
+}
+
+/// Keeps CM's code. All that it lists have three digits; a longer one might be taken from the text.
+fn with_code(refusal: Refusal, code: i64) -> Refusal {
+    match code {
+        1..=999 => refusal.with_code(code.to_string()),
+        _ => refusal,
+    }
+}
+
+/// What an answer that speaks of no message proves of the call as a whole.
+fn refused(answer: &Answer, spoken: Option<&Spoken>) -> SendError {
+    // Cloudflare's, for an origin that it did not hear from.
+    if matches!(answer.status(), 522 | 524) {
+        return SendError::unknown(
+            ErrorKind::Timeout,
+            "the gateway before CM had no answer in time",
+        );
+    }
+    let by_status = answer.refused(None);
+    // A success that mentions no message says nothing of any, whatever its code.
+    let Some(&Spoken { error_code, .. }) = spoken.filter(|_| !answer.is_success()) else {
+        return by_status;
+    };
+    let unlisted = (error_code, ErrorKind::Other, Acceptance::Unknown, UNLISTED);
+    let known = CALL_CODES.iter().find(|(code, ..)| *code == error_code);
+    let (_, kind, acceptance, words) = *known.unwrap_or(&unlisted);
+    let refusal = with_code(Refusal::new(kind, words), error_code);
+    match acceptance {
+        Acceptance::NotAccepted => answer.refused(Some(refusal)),
+        Acceptance::Unknown if by_status.acceptance() == Acceptance::NotAccepted => by_status,
+        Acceptance::Unknown => answer.refused(Some(refusal)).in_doubt(),
+    }
+}
+
+fn contradiction() -> SendError {
+    SendError::unknown(
+        ErrorKind::Protocol,
+        "the answer contradicts itself about this message",
+    )
+}
+
+/// Two verdicts on one message. Saying a thing twice does not change it; of two reasons for a refusal the
+/// first stands.
+fn both(
+    first: Result<Receipt, SendError>,
+    second: Result<Receipt, SendError>,
+) -> Result<Receipt, SendError> {
+    match (first, second) {
+        (Ok(first), Ok(_)) => Ok(first),
+        (Err(_), Err(second)) if second.acceptance() == Acceptance::Unknown => Err(second),
+        (Err(first), Err(_)) => Err(first),
+        _ => Err(contradiction()),
+    }
+}
+
+/// The messages of one call, by what an answer may call them.
+struct Sent<'a> {
+    messages: Vec<&'a Message>,
+    by_reference: HashMap<&'a str, usize>,
+    /// None where the number is that of several messages.
+    by_number: HashMap<PhoneNumber, Option<usize>>,
+}
+
+impl<'a> Sent<'a> {
+    fn new(messages: Vec<&'a Message>) -> Self {
+        let places = messages.iter().enumerate();
+        let by_reference = places
+            .clone()
+            .map(|(place, message)| (message.reference().as_str(), place))
+            .collect();
+        let mut by_number = HashMap::new();
+        for (place, message) in places {
+            by_number
+                .entry(message.to())
+                .and_modify(|place| *place = None)
+                .or_insert(Some(place));
+        }
+        Self {
+            messages,
+            by_reference,
+            by_number,
+        }
+    }
+
+    /// The one message that a verdict can be about: by its reference, else by its number where no other has
+    /// it. The order of verdicts is not promised, so that their position tells only in a call for one.
+    fn place_of(&self, verdict: &Verdict) -> Option<usize> {
+        match (verdict.reference(), verdict.to()) {
+            (Some(reference), _) => self.by_reference.get(reference).copied(),
+            (None, Some(to)) => {
+                let number = PhoneNumber::from_msisdn(to).ok()?;
+                self.by_number.get(&number).copied().flatten()
+            }
+            (None, None) => (self.messages.len() == 1).then_some(0),
+        }
+    }
+}
+
+impl Cm {
+    /// A message as the wire has it, or why CM would not take it.
+    fn msg<'a>(&self, message: &'a Message) -> Result<Msg<'a>, SendError> {
+        self.profile.admit(message)?;
+        let from = message
+            .sender()
+            .map_or_else(|| self.from.clone(), from)
+            .ok_or(SendError::not_accepted(
+                ErrorKind::InvalidSender,
+                "CM takes a name of 3 to 11 characters or a number of at most 14 digits as sender",
+            ))?;
+        Ok(Msg {
+            allowed_channels: ["SMS"],
+            from,
+            to: [Recipient {
+                number: digits(message.to()),
+            }],
+            body: Body {
+                encoding: "auto",
+                content: message.text().as_str(),
+            },
+            minimum_number_of_message_parts: 1,
+            maximum_number_of_message_parts: MAX_PARTS,
+            reference: message.reference().as_str(),
+            validity: message
+                .validity()
+                .map(|wish| validity(wish, SystemTime::now().into())),
+        })
+    }
+
+    /// At most as many messages as one call carries. Those whose reference another of them has too go in
+    /// calls of their own, one after the other: in one answer nobody could tell them apart.
+    async fn piece(&self, messages: &[Message]) -> Outcomes {
+        let named = |error: SendError| error.with_provider(self.profile.owned_name());
+        let mut outcomes = Outcomes::in_doubt(messages);
+        let mut calls: Vec<Vec<(usize, Msg<'_>)>> = Vec::new();
+        let mut seen: HashMap<&Reference, usize> = HashMap::new();
+        for (place, message) in messages.iter().enumerate() {
+            match self.msg(message) {
+                Ok(msg) => {
+                    let times = seen.entry(message.reference()).or_default();
+                    if calls.len() == *times {
+                        calls.push(Vec::new());
+                    }
+                    calls[*times].push((place, msg));
+                    *times += 1;
+                }
+                Err(error) => outcomes.set(place, Err(named(error))),
+            }
+        }
+        for call in calls {
+            let (places, msg): (Vec<_>, Vec<_>) = call.into_iter().unzip();
+            let sent = Sent::new(places.iter().map(|place| &messages[*place]).collect());
+            let answers = match self.client.send(self.request(msg)).await {
+                Ok(answer) => self.read(&answer, &sent),
+                Err(error) => vec![Err(error); places.len()],
+            };
+            for (place, answer) in places.into_iter().zip(answers) {
+                outcomes.set(place, answer.map_err(named));
+            }
+        }
+        outcomes
+    }
+
+    fn request(&self, msg: Vec<Msg<'_>>) -> Request {
+        Request::post(&self.base, SEND_PATH)
+            .with_secret_header("x-cm-producttoken", &self.token)
+            .with_header("accept", "application/json")
+            .with_messages(msg.len())
+            .with_json(&SendBody {
+                messages: Batch { msg },
+            })
+    }
+
+    /// What an answer says of each message, in the messages' order.
+    fn read(&self, answer: &Answer, sent: &Sent<'_>) -> Vec<Result<Receipt, SendError>> {
+        let spoken = answer.json::<Spoken>().ok();
+        let may_tell = answer.is_success() || matches!(answer.status(), 400..=499);
+        let (told, code) = match &spoken {
+            Some(Spoken {
+                error_code,
+                messages: Some(told),
+            }) if may_tell && !told.is_empty() => (told, *error_code),
+            _ => return vec![Err(refused(answer, spoken.as_ref())); sent.messages.len()],
+        };
+        let mut outcomes = vec![None; sent.messages.len()];
+        for told in told {
+            let Told::Readable(verdict) = told else {
+                continue;
+            };
+            let Some(place) = sent.place_of(verdict) else {
+                continue;
+            };
+            let outcome = self.outcome(answer, code, verdict, sent.messages[place]);
+            outcomes[place] = Some(match outcomes[place].take() {
+                Some(first) => both(first, outcome),
+                None => outcome,
+            });
+        }
+        let unmentioned = SendError::unknown(
+            ErrorKind::Protocol,
+            "the answer says nothing certain of this message",
+        );
+        let outcomes = outcomes.into_iter();
+        outcomes
+            .map(|outcome| outcome.unwrap_or_else(|| Err(unmentioned.clone())))
+            .collect()
+    }
+
+    /// A verdict is believed where neither its own number nor the call's status and code say otherwise.
+    fn outcome(
+        &self,
+        answer: &Answer,
+        call_code: i64,
+        verdict: &Verdict,
+        message: &Message,
+    ) -> Result<Receipt, SendError> {
+        let parts = verdict.parts.as_u64().unwrap_or_default();
+        if verdict
+            .to()
+            .is_some_and(|to| PhoneNumber::from_msisdn(to) != Ok(message.to()))
+        {
+            return Err(contradiction());
+        }
+        match (verdict.status.as_str(), verdict.message_error_code) {
+            ("Accepted", None | Some(0))
+                if answer.is_success() && matches!(call_code, 0 | SOME_REJECTED) =>
+            {
+                let receipt = Receipt::new(self.profile.owned_name(), *message.reference());
+                Ok(match u16::try_from(parts) {
+                    Ok(parts @ 1..) => receipt.with_parts(parts),
+                    _ => receipt,
+                })
+            }
+            ("Rejected", code) if call_code != 0 && code != Some(0) => {
+                // Answers of 2017 had no code for a message.
+                let code = code.unwrap_or(999);
+                if REFUSED_WITHOUT_PARTS.contains(&code) && parts > 0 {
+                    return Err(contradiction());
+                }
+                let known = MESSAGE_CODES.iter().find(|(known, ..)| *known == code);
+                let (_, kind, words) = *known.unwrap_or(&(code, ErrorKind::Other, UNLISTED));
+                Err(answer.refused(Some(with_code(Refusal::new(kind, words), code))))
+            }
+            _ => Err(contradiction()),
+        }
+    }
+}
+
+#[async_trait]
+impl SmsProvider for Cm {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.piece(slice::from_ref(message)).await.into_single()
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        split(messages, BATCH_SIZE, IN_FLIGHT, async |piece| {
+            self.piece(piece).await
+        })
+        .await
+    }
+
+    /// CM cannot tell: the one call that would try the token without sending, its balance, asks for an
+    /// account's id and goes to another host, which the token is not configured for.
+    async fn check(&self) -> Result<Health, SendError> {
+        Ok(Health::cannot_tell())
+    }
+}
+
+/// CM's status reports: not signed, so that a secret of ours in the URL is all the proof there is.
+///
+/// The secret is the last segment of the path, as in `https://sms.example.com/reports/cm/SECRET`, and the URL
+/// is set once per account in CM's web app, in the format JSON or GET; XML is not read. CM repeats for 7 days
+/// what was not answered with a success, so answer so for what is not yours too: the reports of all who
+/// send for the account come here, and a reference that cannot be ours is left out. A text of several parts
+/// can give several reports; it is delivered where all of them say so.
+pub struct CmReports {
+    secrets: Vec<SecretString>,
+}
+
+impl CmReports {
+    /// Believes what comes with any of these secrets: several while one is being replaced.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or one cannot stand in a path: it holds anything but letters, digits and
+    /// `-._~!$&'()*+,;=:@`, nothing at all, or the name that every path has anyway, `cm`.
+    pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
+        let fits = |secret: &SecretString| {
+            let secret = secret.expose_secret();
+            let plain =
+                |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
+            !secret.is_empty() && secret != PROFILE.name() && secret.bytes().all(plain)
+        };
+        if secrets.is_empty() || !secrets.iter().all(fits) {
+            return Err(ConfigError::new(
+                "CM does not sign its reports: give a secret of your own that can stand in a URL's path",
+            ));
+        }
+        Ok(Self { secrets })
+    }
+
+    fn verify(&self, url: &str) -> Result<(), ReportError> {
+        let url = url.split(['?', '#']).next().unwrap_or_default();
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        match rest
+            .split_once('/')
+            .and_then(|(_, path)| path.split('/').next_back())
+        {
+            None | Some("" | "cm") => Err(ReportError::unsigned(
+                "the report's URL does not end in a secret",
+            )),
+            Some(given) if is_secret(&self.secrets, given) => Ok(()),
+            Some(_) => Err(ReportError::forged(
+                "the report's URL does not end in our secret",
+            )),
+        }
+    }
+}
+
+/// The most reports that are read from one request.
+const REPORT_LIMIT: usize = 1000;
+
+impl std::fmt::Debug for CmReports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CmReports").finish_non_exhaustive()
+    }
+}
+
+impl ReportParser for CmReports {
+    fn authenticity(&self) -> Authenticity {
+        Authenticity::Unsigned
+    }
+
+    fn parse(
+        &self,
+        request: &ReportRequest<'_>,
+        _: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryReport>, ReportError> {
+        self.verify(request.url())?;
+        if request.method() == "GET" {
+            return Ok(vec![Fields::from_query(request.url())?.report()]);
+        }
+        let body: Value = serde_json::from_slice(request.body()).map_err(|_| {
+            ReportError::malformed("the report is not JSON, the format to choose in CM's web app")
+        })?;
+        let mut entries = Vec::new();
+        for part in each(&body) {
+            match part.get("messages") {
+                Some(messages) => each(messages)
+                    .iter()
+                    .for_each(|messages| entries.extend(each(&messages["msg"]))),
+                None => entries.push(part),
+            }
+        }
+        if entries.len() > REPORT_LIMIT {
+            return Err(ReportError::malformed("too many reports in one request"));
+        }
+        let entries = entries.into_iter();
+        entries
+            .map(|entry| Ok(Fields::from_json(entry)?.report()))
+            .collect()
+    }
+}
+
+/// What CM's template writes as an object, or several of it.
+fn each(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(values) => values,
+        value => slice::from_ref(value),
+    }
+}
+
+/// A report's members, as text.
+struct Fields {
+    reference: Option<String>,
+    recipient: Option<String>,
+    received: Option<String>,
+    status: Option<String>,
+    error: Option<String>,
+}
+
+impl Fields {
+    /// CM's template, or the flat form that a community integration expects.
+    fn from_json(entry: &Value) -> Result<Self, ReportError> {
+        if !entry.is_object() {
+            return Err(ReportError::malformed("a report is no object"));
+        }
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.trim().to_owned()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let (status, error) = match &entry["status"] {
+            Value::Object(status) => (status.get("code"), status.get("errorCode")),
+            status => (Some(status), entry.get("errorCode")),
+        };
+        Ok(Self {
+            reference: text(&entry["reference"]),
+            recipient: text(&entry["to"]),
+            received: text(&entry["received"]),
+            status: status.and_then(text),
+            error: error.and_then(text),
+        })
+    }
+
+    /// The older form: a GET with parameters.
+    fn from_query(url: &str) -> Result<Self, ReportError> {
+        let fields = Self {
+            reference: query_parameter(url, "reference")?,
+            recipient: query_parameter(url, "to")?,
+            received: query_parameter(url, "received")?,
+            status: query_parameter(url, "statuscode")?,
+            error: query_parameter(url, "errorcode")?,
+        };
+        match fields.status {
+            Some(_) => Ok(fields),
+            None => Err(ReportError::malformed("the report's URL tells no status")),
+        }
+    }
+
+    fn report(self) -> DeliveryReport {
+        let status = self.status.as_deref();
+        let status = REPORT_STATUSES
+            .iter()
+            .find(|(code, _)| Some(*code) == status);
+        let status = match status {
+            // The network keeps trying, for want of the subscriber's credit.
+            Some((_, status))
+                if self.error.as_deref() == Some("7") && *status != DeliveryStatus::Delivered =>
+            {
+                DeliveryStatus::Buffered
+            }
+            Some((_, status)) => *status,
+            None => DeliveryStatus::Unknown,
+        };
+        let mut report = DeliveryReport::new("cm", status);
+        report.reference = self.reference.and_then(|text| text.parse().ok());
+        report.recipient = self
+            .recipient
+            .and_then(|text| PhoneNumber::from_msisdn(&text).ok());
+        // Nothing, 0 and, in older reports, 200 are no error; all known numbers are short.
+        report.code = self.error.filter(|code| {
+            (1..=3).contains(&code.len())
+                && code.bytes().all(|byte| byte.is_ascii_digit())
+                && !["0", "200"].contains(&code.as_str())
+        });
+        // CM's example has no zone, and CM does not say which is meant: such a time tells nothing.
+        report.at = self
+            .received
+            .and_then(|time| DateTime::parse_from_rfc3339(&time).ok())
+            .map(|time| time.to_utc());
+        report
+    }
+}
+
+/// How far a text has come. 4, read, is of chat channels only.
+static REPORT_STATUSES: &[(&str, DeliveryStatus)] = &[
+    ("0", DeliveryStatus::Sent),
+    ("1", DeliveryStatus::Rejected),
+    ("2", DeliveryStatus::Delivered),
+    ("3", DeliveryStatus::Failed),
+    ("4", DeliveryStatus::Delivered),
+];

@@ -1,0 +1,376 @@
+use std::collections::HashSet;
+
+use postduif_core::{Acceptance, ErrorKind, Message, Outcomes, SmsProvider as _};
+use serde_json::{Value, json};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::path};
+
+use super::wire::{accepted, answer, answering, calls, cm, message_of, rejected};
+
+const NUMBERS: [&str; 3] = ["+31612345678", "+31687654321", "+31600000003"];
+const SENT: [&str; 3] = ["0031612345678", "0031687654321", "0031600000003"];
+
+fn three() -> Vec<Message> {
+    let references = ["a1", "b2", "c3"];
+    references
+        .iter()
+        .zip(NUMBERS)
+        .map(|(reference, to)| message_of(to, reference))
+        .collect()
+}
+
+/// What became of each: accepted, rejected with a code, or in doubt.
+fn told(outcomes: &Outcomes) -> Vec<&str> {
+    outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Ok(_) => "ok",
+            Err(error) if error.acceptance() == Acceptance::Unknown => "doubt",
+            Err(error) => error.code().unwrap_or("no"),
+        })
+        .collect()
+}
+
+/// The outcomes of these messages, sent in one call that is answered so.
+async fn outcomes(messages: &[Message], status: u16, code: u32, entries: &[Value]) -> Outcomes {
+    let server = answering(answer(status, code, entries)).await;
+    let outcomes = cm(&server).send_batch(messages).await;
+    assert_eq!(calls(&server).await.len(), 1);
+    for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+        assert_eq!(error.provider(), Some("cm"));
+    }
+    outcomes
+}
+
+fn nameless(entry: Value) -> Value {
+    let mut entry = entry;
+    entry["reference"] = Value::Null;
+    entry
+}
+
+#[tokio::test]
+async fn every_entry_of_a_partial_success_is_read() {
+    let entries = [
+        accepted("a1", SENT[0]),
+        rejected("b2", SENT[1], 303),
+        accepted("c3", SENT[2]),
+    ];
+    let outcomes = outcomes(&three(), 200, 201, &entries).await;
+    assert_eq!(told(&outcomes), ["ok", "303", "ok"]);
+    assert_eq!(
+        outcomes[1].as_ref().unwrap_err().kind(),
+        ErrorKind::InvalidRecipient
+    );
+    assert_eq!(outcomes[2].as_ref().unwrap().reference().as_str(), "c3");
+}
+
+#[tokio::test]
+async fn a_400_with_entries_is_a_batch_of_rejected_messages() {
+    let entries = [
+        rejected("a1", SENT[0], 304),
+        rejected("b2", SENT[1], 401),
+        rejected("c3", SENT[2], 301),
+    ];
+    let outcomes = outcomes(&three(), 400, 201, &entries).await;
+    assert_eq!(told(&outcomes), ["304", "401", "301"]);
+}
+
+#[tokio::test]
+async fn a_call_refused_as_a_whole_refuses_each_message() {
+    assert_eq!(
+        told(&outcomes(&three(), 400, 101, &[]).await),
+        ["101", "101", "101"]
+    );
+}
+
+#[tokio::test]
+async fn order_means_nothing() {
+    let entries = [
+        accepted("c3", SENT[2]),
+        rejected("a1", SENT[0], 304),
+        accepted("b2", SENT[1]),
+    ];
+    assert_eq!(
+        told(&outcomes(&three(), 200, 201, &entries).await),
+        ["304", "ok", "ok"]
+    );
+}
+
+#[tokio::test]
+async fn a_message_left_out_is_in_doubt_and_a_strangers_entry_is_nobodys() {
+    let entries = [
+        accepted("a1", SENT[0]),
+        // Where a reference is given and is none of ours, neither number nor position stand in for it.
+        accepted("zz", SENT[1]),
+        accepted("", "0031611111111"),
+    ];
+    assert_eq!(
+        told(&outcomes(&three(), 200, 0, &entries).await),
+        ["ok", "doubt", "doubt"]
+    );
+}
+
+#[tokio::test]
+async fn an_unreadable_entry_takes_no_other_down() {
+    let entries = [
+        json!(null),
+        accepted("b2", SENT[1]),
+        json!({"reference": 7, "status": "Accepted"}),
+    ];
+    assert_eq!(
+        told(&outcomes(&three(), 200, 0, &entries).await),
+        ["doubt", "ok", "doubt"]
+    );
+}
+
+#[tokio::test]
+async fn an_entry_said_twice_counts_once_and_two_that_differ_are_in_doubt() {
+    let entries = [
+        accepted("a1", SENT[0]),
+        accepted("a1", SENT[0]),
+        rejected("b2", SENT[1], 304),
+        rejected("b2", SENT[1], 304),
+        accepted("c3", SENT[2]),
+        rejected("c3", SENT[2], 304),
+    ];
+    assert_eq!(
+        told(&outcomes(&three(), 200, 201, &entries).await),
+        ["ok", "304", "doubt"]
+    );
+}
+
+#[tokio::test]
+async fn of_two_reasons_for_a_refusal_the_first_stands() {
+    let entries = [
+        rejected("a1", SENT[0], 301),
+        rejected("a1", SENT[0], 304),
+        rejected("b2", SENT[1], 304),
+        rejected("c3", SENT[2], 304),
+    ];
+    assert_eq!(
+        told(&outcomes(&three(), 400, 201, &entries).await),
+        ["301", "304", "304"]
+    );
+}
+
+#[tokio::test]
+async fn without_references_numbers_tell_the_messages_apart() {
+    let entries = [
+        nameless(rejected("", SENT[2], 303)),
+        nameless(accepted("", SENT[0])),
+        nameless(accepted("", SENT[1])),
+    ];
+    assert_eq!(
+        told(&outcomes(&three(), 200, 201, &entries).await),
+        ["ok", "ok", "303"]
+    );
+}
+
+#[tokio::test]
+async fn without_references_two_messages_to_one_number_are_in_doubt() {
+    let mut messages = three();
+    messages[2] = message_of(NUMBERS[0], "c3");
+    for second in [accepted("", SENT[0]), rejected("", SENT[0], 304)] {
+        let entries = [
+            nameless(accepted("", SENT[0])),
+            nameless(accepted("", SENT[1])),
+            nameless(second),
+        ];
+        assert_eq!(
+            told(&outcomes(&messages, 200, 201, &entries).await),
+            ["doubt", "ok", "doubt"]
+        );
+    }
+    // By reference they are apart.
+    let entries = [
+        rejected("c3", SENT[0], 304),
+        accepted("b2", SENT[1]),
+        accepted("a1", SENT[0]),
+    ];
+    assert_eq!(
+        told(&outcomes(&messages, 200, 201, &entries).await),
+        ["ok", "ok", "304"]
+    );
+}
+
+#[tokio::test]
+async fn position_alone_proves_nothing_in_a_batch() {
+    let entries = vec![json!({"status": "Accepted", "messageErrorCode": 0}); 3];
+    assert_eq!(
+        told(&outcomes(&three(), 200, 0, &entries).await),
+        ["doubt", "doubt", "doubt"]
+    );
+}
+
+#[tokio::test]
+async fn references_and_numbers_that_are_crossed_leave_both_in_doubt() {
+    let entries = [
+        accepted("a1", SENT[1]),
+        rejected("b2", SENT[0], 304),
+        accepted("c3", SENT[2]),
+    ];
+    assert_eq!(
+        told(&outcomes(&three(), 200, 201, &entries).await),
+        ["doubt", "doubt", "ok"]
+    );
+}
+
+/// Rejects what is for a number that ends in 9, and answers in reverse.
+fn by_number(request: &Request) -> ResponseTemplate {
+    let body: Value = request.body_json().unwrap();
+    let messages = body["messages"]["msg"].as_array().unwrap();
+    let entries: Vec<_> = messages
+        .iter()
+        .rev()
+        .map(|message| {
+            let to = message["to"][0]["number"].as_str().unwrap();
+            let reference = message["reference"].as_str().unwrap();
+            match to.ends_with('9') {
+                true => rejected(reference, to, 303),
+                false => accepted(reference, to),
+            }
+        })
+        .collect();
+    let all = |status| entries.iter().all(|entry| entry["status"] == status);
+    match (all("Accepted"), all("Rejected")) {
+        (true, _) => answer(200, 0, &entries),
+        (_, true) => answer(400, 201, &entries),
+        _ => answer(200, 201, &entries),
+    }
+}
+
+async fn answering_by_number() -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(path("/v1.0/message"))
+        .respond_with(by_number)
+        .mount(&server)
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn a_reference_used_twice_is_sent_in_two_calls_and_never_mixed_up() {
+    let server = answering_by_number().await;
+    let messages = [
+        message_of("+31612345670", "a1"),
+        message_of("+31612345679", "a1"),
+        message_of("+31612345671", "b2"),
+        message_of("+31612345672", "a1"),
+        message_of("+31612345679", "b2"),
+    ];
+    let outcomes = cm(&server).send_batch(&messages).await;
+    assert_eq!(told(&outcomes), ["ok", "303", "ok", "ok", "303"]);
+    let calls = calls(&server).await;
+    let references = |call: &Value| {
+        let messages = call["messages"]["msg"].as_array().unwrap();
+        messages
+            .iter()
+            .map(|message| message["reference"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let references: Vec<_> = calls.iter().map(references).collect();
+    assert_eq!(references, [vec!["a1", "b2"], vec!["a1", "b2"], vec!["a1"]]);
+}
+
+#[tokio::test]
+async fn a_thousand_and_one_messages_are_two_calls() {
+    let server = answering_by_number().await;
+    let messages: Vec<_> = (0..1001)
+        .map(|place| message_of(&format!("+3161234{place:04}"), &format!("r{place}")))
+        .collect();
+    let outcomes = cm(&server).send_batch(&messages).await;
+    for (place, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(outcome.is_ok(), place % 10 != 9, "{place}");
+    }
+    let mut sizes: Vec<_> = calls(&server)
+        .await
+        .iter()
+        .map(|call| call["messages"]["msg"].as_array().unwrap().len())
+        .collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 1000]);
+}
+
+#[tokio::test]
+async fn texts_senders_and_validities_differ_within_one_call() {
+    let server = answering_by_number().await;
+    let messages = [
+        message_of(NUMBERS[0], "a1"),
+        message_of(NUMBERS[1], "b2").with_sender("+31687654321".parse().unwrap()),
+        message_of(NUMBERS[2], "c3").with_validity(std::time::Duration::from_secs(3600)),
+    ];
+    assert_eq!(cm(&server).send_batch(&messages).await.accepted(), 3);
+    let calls = calls(&server).await;
+    let members = |name: &str| {
+        let messages = calls[0]["messages"]["msg"].as_array().unwrap();
+        messages
+            .iter()
+            .map(|message| message.get(name).cloned().unwrap_or_default())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(calls.len(), 1);
+    assert_eq!(members("from"), ["Acme", "0031687654321", "Acme"]);
+    assert_eq!(members("validity"), [json!(null), json!(null), json!("1h")]);
+}
+
+#[tokio::test]
+async fn what_cm_would_not_take_stays_out_of_the_call() {
+    let server = answering_by_number().await;
+    let mut messages = three();
+    messages[1] = messages[1]
+        .clone()
+        .with_validity(std::time::Duration::from_secs(1));
+    let outcomes = cm(&server).send_batch(&messages).await;
+    assert_eq!(told(&outcomes), ["ok", "no", "ok"]);
+    let error = outcomes[1].as_ref().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.provider()),
+        (ErrorKind::Unsupported, Some("cm"))
+    );
+    let calls = calls(&server).await;
+    assert_eq!(calls[0]["messages"]["msg"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_batch_of_which_nothing_can_be_sent_makes_no_call() {
+    let server = answering_by_number().await;
+    let messages: Vec<_> = three()
+        .into_iter()
+        .map(|message| message.with_send_at(chrono::DateTime::UNIX_EPOCH))
+        .collect();
+    assert_eq!(
+        told(&cm(&server).send_batch(&messages).await),
+        ["no", "no", "no"]
+    );
+    assert_eq!(calls(&server).await.len(), 0);
+}
+
+#[tokio::test]
+async fn the_answer_to_a_thousand_messages_may_be_long() {
+    let server = MockServer::start().await;
+    Mock::given(path("/v1.0/message"))
+        .respond_with(|request: &Request| {
+            let body: Value = request.body_json().unwrap();
+            let messages = body["messages"]["msg"].as_array().unwrap();
+            let entries: Vec<_> = messages
+                .iter()
+                .map(|message| {
+                    let mut entry = rejected(
+                        message["reference"].as_str().unwrap(),
+                        message["to"][0]["number"].as_str().unwrap(),
+                        304,
+                    );
+                    entry["messageDetails"] = "x".repeat(500).into();
+                    entry
+                })
+                .collect();
+            answer(400, 201, &entries)
+        })
+        .mount(&server)
+        .await;
+    let messages: Vec<_> = (0..1000)
+        .map(|place| message_of(NUMBERS[0], &format!("r{place}")))
+        .collect();
+    let outcomes = cm(&server).send_batch(&messages).await;
+    let told: HashSet<_> = told(&outcomes).into_iter().collect();
+    assert_eq!(told, HashSet::from(["304"]));
+}

@@ -1,0 +1,423 @@
+use std::time::Duration;
+
+use postduif_cm::Cm;
+use postduif_core::{
+    Acceptance::{self, NotAccepted, Unknown},
+    ErrorKind, Receipt, SendError, SmsProvider as _,
+};
+use serde_json::{Value, json};
+use wiremock::{MockServer, ResponseTemplate};
+
+use super::wire::{accepted, answer, calls, cm, message, mount, rejected};
+
+const NUMBER: &str = "0031612345678";
+
+/// One vendor and one provider for a whole table: a client's certificates take longer to load than a row.
+struct Vendor {
+    server: MockServer,
+    cm: Cm,
+}
+
+impl Vendor {
+    async fn start() -> Self {
+        let server = MockServer::start().await;
+        let cm = cm(&server);
+        Self { server, cm }
+    }
+
+    /// What becomes of one message whose call is answered so.
+    async fn send(&self, answer: ResponseTemplate) -> Result<Receipt, SendError> {
+        self.server.reset().await;
+        mount(&self.server, answer).await;
+        let outcome = self.cm.send(&message()).await;
+        assert_eq!(calls(&self.server).await.len(), 1);
+        outcome
+    }
+
+    async fn error(&self, answer: ResponseTemplate) -> SendError {
+        let error = self.send(answer).await.unwrap_err();
+        assert_eq!(error.provider(), Some("cm"));
+        error
+    }
+
+    async fn told(&self, answer: ResponseTemplate) -> (ErrorKind, Acceptance) {
+        let error = self.error(answer).await;
+        (error.kind(), error.acceptance())
+    }
+}
+
+#[tokio::test]
+async fn a_call_refused_as_a_whole_is_read_by_its_code() {
+    let vendor = Vendor::start().await;
+    for (code, kind, acceptance) in [
+        (101, ErrorKind::Unauthorized, NotAccepted),
+        (102, ErrorKind::InsufficientBalance, NotAccepted),
+        (103, ErrorKind::Unauthorized, NotAccepted),
+        (202, ErrorKind::Protocol, NotAccepted),
+        (203, ErrorKind::Protocol, NotAccepted),
+        (500, ErrorKind::Unavailable, Unknown),
+        (999, ErrorKind::Other, Unknown),
+        (201, ErrorKind::Other, Unknown),
+        // A message's codes say nothing of a call.
+        (304, ErrorKind::Other, Unknown),
+        (403, ErrorKind::Other, Unknown),
+        (777, ErrorKind::Other, Unknown),
+    ] {
+        for status in [400, 401, 403, 422] {
+            let error = vendor.error(answer(status, code, &[])).await;
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (kind, acceptance),
+                "{status} {code}"
+            );
+            assert_eq!(error.code(), Some(code.to_string().as_str()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_may_leave_the_list_of_messages_out() {
+    let vendor = Vendor::start().await;
+    for body in [
+        json!({"errorCode": 101}),
+        json!({"errorCode": 101, "messages": null}),
+    ] {
+        let answer = ResponseTemplate::new(400).set_body_json(body);
+        assert_eq!(
+            vendor.told(answer).await,
+            (ErrorKind::Unauthorized, NotAccepted)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_rejected_message_is_read_by_its_own_code() {
+    let vendor = Vendor::start().await;
+    for (code, kind) in [
+        (301, ErrorKind::InvalidSender),
+        (302, ErrorKind::InvalidRecipient),
+        (303, ErrorKind::InvalidRecipient),
+        (304, ErrorKind::InvalidText),
+        (305, ErrorKind::Misconfigured),
+        (401, ErrorKind::Blocked),
+        (402, ErrorKind::Blocked),
+        (403, ErrorKind::Other),
+        (500, ErrorKind::Other),
+        (999, ErrorKind::Other),
+        (777, ErrorKind::Other),
+    ] {
+        for (status, call) in [(200, 201), (400, 201), (400, 777), (400, 500)] {
+            let error = vendor
+                .error(answer(status, call, &[rejected("a1", NUMBER, code)]))
+                .await;
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (kind, NotAccepted),
+                "{status} {code}"
+            );
+            assert_eq!(error.code(), Some(code.to_string().as_str()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_of_2017_has_no_code() {
+    let vendor = Vendor::start().await;
+    let entry =
+        |status: &str| json!({"to": NUMBER, "status": status, "reference": null, "parts": 0});
+    let error = vendor.error(answer(400, 201, &[entry("Rejected")])).await;
+    assert_eq!(
+        (error.kind(), error.acceptance(), error.code()),
+        (ErrorKind::Other, NotAccepted, Some("999"))
+    );
+    let accepted = answer(200, 0, &[entry("Accepted")]);
+    let receipt = vendor.send(accepted).await.unwrap();
+    assert_eq!(receipt.parts(), None);
+}
+
+/// The verdict on the message, with some members replaced.
+fn but(entry: &Value, members: Value) -> Value {
+    let mut entry = entry.clone();
+    let Value::Object(members) = members else {
+        unreachable!("members are an object")
+    };
+    entry.as_object_mut().unwrap().extend(members);
+    entry
+}
+
+#[tokio::test]
+async fn what_contradicts_itself_is_in_doubt() {
+    let vendor = Vendor::start().await;
+    let (yes, no) = (accepted("a1", NUMBER), rejected("a1", NUMBER, 304));
+    for (status, call, entries) in [
+        // The call says the opposite.
+        (400, 201, vec![yes.clone()]),
+        (400, 0, vec![yes.clone()]),
+        (200, 101, vec![yes.clone()]),
+        (200, 500, vec![yes.clone()]),
+        (200, 0, vec![no.clone()]),
+        // The code says the opposite of the status.
+        (200, 201, vec![but(&yes, json!({"messageErrorCode": 304}))]),
+        (200, 201, vec![but(&no, json!({"messageErrorCode": 0}))]),
+        // Refused by inference only, and with parts.
+        (
+            200,
+            201,
+            vec![but(&no, json!({"messageErrorCode": 500, "parts": 1}))],
+        ),
+        (
+            200,
+            201,
+            vec![but(&no, json!({"messageErrorCode": 999, "parts": 1}))],
+        ),
+        (
+            200,
+            201,
+            vec![but(&no, json!({"messageErrorCode": null, "parts": 1}))],
+        ),
+        // No status that CM documents.
+        (200, 0, vec![but(&yes, json!({"status": "Queued"}))]),
+        (200, 0, vec![but(&yes, json!({"status": "accepted"}))]),
+        (200, 0, vec![but(&yes, json!({"status": ""}))]),
+        // Our reference, another's number.
+        (200, 0, vec![but(&yes, json!({"to": "0031687654321"}))]),
+        (200, 0, vec![but(&yes, json!({"to": "x"}))]),
+        (
+            200,
+            0,
+            vec![yes.clone(), but(&yes, json!({"to": "0031687654321"}))],
+        ),
+        // Two verdicts.
+        (200, 201, vec![yes.clone(), no.clone()]),
+        (200, 201, vec![no.clone(), yes.clone()]),
+        (200, 201, vec![no.clone(), yes.clone(), no.clone()]),
+        (200, 201, vec![yes.clone(), no.clone(), yes.clone()]),
+        (
+            200,
+            201,
+            vec![no.clone(), but(&no, json!({"status": "Queued"}))],
+        ),
+        (
+            200,
+            201,
+            vec![but(&no, json!({"status": "Queued"})), no.clone()],
+        ),
+    ] {
+        let what = json!(entries).to_string();
+        let told = vendor.told(answer(status, call, &entries)).await;
+        assert_eq!(
+            told,
+            (ErrorKind::Protocol, Unknown),
+            "{status} {call} {what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_does_not_mention_the_message_is_in_doubt() {
+    let vendor = Vendor::start().await;
+    let yes = accepted("a1", NUMBER);
+    for entries in [
+        vec![],
+        vec![json!(null)],
+        vec![json!(7)],
+        vec![json!({})],
+        vec![but(&yes, json!({"status": null}))],
+        vec![but(&yes, json!({"reference": "b2"}))],
+        vec![but(&yes, json!({"reference": "A1"}))],
+        vec![but(&yes, json!({"reference": 7}))],
+        vec![but(&yes, json!({"reference": null, "to": "0031687654321"}))],
+        vec![but(&yes, json!({"reference": null, "to": "x"}))],
+        vec![but(&yes, json!({"messageErrorCode": "0"}))],
+    ] {
+        let what = json!(entries).to_string();
+        for code in [0, 201] {
+            let told = vendor.told(answer(200, code, &entries)).await;
+            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{what}");
+        }
+    }
+    for body in [
+        r#"{"errorCode": 0}"#,
+        r#"{"errorCode": 0, "messages": null}"#,
+        r#"{"errorCode": 0, "messages": {}}"#,
+        r#"{"messages": [{"to": "0031612345678", "status": "Accepted", "reference": "a1"}]}"#,
+        r#"{"errorCode": "0", "messages": [{"status": "Accepted", "reference": "a1"}]}"#,
+        r#"{"errorCode": 0, "errorCode": 0, "messages": [{"status": "Accepted", "reference": "a1"}]}"#,
+        r#"{"errorCode": 0, "messages": [{"status": "Rejected", "status": "Accepted", "reference": "a1"}]}"#,
+        // No call that was refused is documented to be a success.
+        r#"{"errorCode": 101, "messages": []}"#,
+    ] {
+        let answer = ResponseTemplate::new(200).set_body_string(body);
+        assert_eq!(
+            vendor.told(answer).await,
+            (ErrorKind::Protocol, Unknown),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_is_found_by_reference_then_number_then_place() {
+    let vendor = Vendor::start().await;
+    let yes = accepted("a1", NUMBER);
+    for entry in [
+        yes.clone(),
+        but(&yes, json!({"to": null})),
+        but(&yes, json!({"to": ""})),
+        but(&yes, json!({"to": "+31612345678"})),
+        but(&yes, json!({"to": "31612345678"})),
+        but(&yes, json!({"reference": null})),
+        but(&yes, json!({"reference": ""})),
+        but(&yes, json!({"reference": null, "to": null})),
+        json!({"status": "Accepted"}),
+        but(&yes, json!({"parts": "1", "messageErrorCode": null})),
+    ] {
+        let outcome = vendor
+            .send(answer(200, 0, std::slice::from_ref(&entry)))
+            .await;
+        assert!(outcome.is_ok(), "{entry}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_of_parts_that_is_none_is_left_out() {
+    let vendor = Vendor::start().await;
+    for (parts, read) in [
+        (json!(3), Some(3)),
+        (json!(0), None),
+        (json!(-1), None),
+        (json!(65_536), None),
+        (json!(1.5), None),
+        (json!(null), None),
+        (json!({"a": 1}), None),
+    ] {
+        let entry = but(&accepted("a1", NUMBER), json!({"parts": parts}));
+        let receipt = vendor.send(answer(200, 0, &[entry])).await.unwrap();
+        assert_eq!(receipt.parts(), read, "{parts}");
+    }
+}
+
+#[tokio::test]
+async fn without_cms_shape_only_a_few_statuses_prove_anything() {
+    let vendor = Vendor::start().await;
+    for (status, kind, acceptance) in [
+        (204, ErrorKind::Protocol, Unknown),
+        (302, ErrorKind::Protocol, Unknown),
+        (400, ErrorKind::Protocol, Unknown),
+        (401, ErrorKind::Protocol, Unknown),
+        (402, ErrorKind::Protocol, Unknown),
+        (403, ErrorKind::Protocol, Unknown),
+        (404, ErrorKind::Misconfigured, NotAccepted),
+        (405, ErrorKind::Misconfigured, NotAccepted),
+        (408, ErrorKind::Protocol, Unknown),
+        (409, ErrorKind::Protocol, Unknown),
+        (411, ErrorKind::Misconfigured, NotAccepted),
+        (413, ErrorKind::Misconfigured, NotAccepted),
+        (414, ErrorKind::Misconfigured, NotAccepted),
+        (415, ErrorKind::Misconfigured, NotAccepted),
+        (421, ErrorKind::Protocol, Unknown),
+        (425, ErrorKind::Protocol, Unknown),
+        (429, ErrorKind::Throttled, NotAccepted),
+        (431, ErrorKind::Misconfigured, NotAccepted),
+        (500, ErrorKind::Unavailable, Unknown),
+        (502, ErrorKind::Unavailable, Unknown),
+        (503, ErrorKind::Unavailable, Unknown),
+        (504, ErrorKind::Unavailable, Unknown),
+        (520, ErrorKind::Unavailable, Unknown),
+        (521, ErrorKind::Unavailable, Unknown),
+        (522, ErrorKind::Timeout, Unknown),
+        (523, ErrorKind::Unavailable, Unknown),
+        (524, ErrorKind::Timeout, Unknown),
+        (525, ErrorKind::Unavailable, Unknown),
+        (526, ErrorKind::Unavailable, Unknown),
+    ] {
+        for body in ["", "<html>no</html>", r#"{"message":"no"}"#] {
+            let answer = ResponseTemplate::new(status).set_body_string(body);
+            assert_eq!(
+                vendor.told(answer).await,
+                (kind, acceptance),
+                "{status} {body}"
+            );
+        }
+    }
+    let challenged = ResponseTemplate::new(401).insert_header("www-authenticate", "Basic");
+    assert_eq!(
+        vendor.told(challenged).await,
+        (ErrorKind::Unauthorized, NotAccepted)
+    );
+    let throttled = ResponseTemplate::new(429).insert_header("retry-after", "7");
+    assert_eq!(
+        vendor.error(throttled).await.retry_after(),
+        Some(Duration::from_secs(7))
+    );
+}
+
+#[tokio::test]
+async fn what_looks_like_cm_and_is_not_proves_nothing() {
+    let vendor = Vendor::start().await;
+    for body in [
+        json!({"errorcode": 101}),
+        json!({"errorCode": "101", "messages": []}),
+        json!({"errorCode": null, "messages": []}),
+        json!({"errorCode": 101.5, "messages": []}),
+        json!({"errorCode": 101, "messages": "none"}),
+        json!({"messages": [rejected("a1", NUMBER, 304)]}),
+        json!([{"errorCode": 101}]),
+    ] {
+        let answer = ResponseTemplate::new(400).set_body_json(&body);
+        assert_eq!(
+            vendor.told(answer).await,
+            (ErrorKind::Protocol, Unknown),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_is_proof_by_itself_stays_so_in_cms_shape() {
+    let vendor = Vendor::start().await;
+    for code in [500, 999, 777] {
+        assert_eq!(
+            vendor.told(answer(429, code, &[])).await,
+            (ErrorKind::Throttled, NotAccepted)
+        );
+        assert_eq!(
+            vendor.told(answer(404, code, &[])).await,
+            (ErrorKind::Misconfigured, NotAccepted)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_and_all_from_500_up_are_in_doubt_whatever_the_body_says() {
+    let vendor = Vendor::start().await;
+    for entries in [
+        vec![],
+        vec![rejected("a1", NUMBER, 304)],
+        vec![accepted("a1", NUMBER)],
+    ] {
+        for code in [0, 101, 201, 500] {
+            for status in [500, 502, 503] {
+                assert_eq!(
+                    vendor.told(answer(status, code, &entries)).await,
+                    (ErrorKind::Unavailable, Unknown),
+                    "{status} {code}"
+                );
+            }
+            assert_eq!(
+                vendor.told(answer(307, code, &entries)).await,
+                (ErrorKind::Protocol, Unknown)
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_code_of_more_than_three_digits_is_not_kept() {
+    let vendor = Vendor::start().await;
+    for code in [1234, 123_456, 31_612_345] {
+        let entry = rejected("a1", NUMBER, code);
+        assert_eq!(vendor.error(answer(400, 201, &[entry])).await.code(), None);
+        assert_eq!(vendor.error(answer(400, code, &[])).await.code(), None);
+    }
+}
