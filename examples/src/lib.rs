@@ -12,6 +12,14 @@ use clap::{
 use postduif::{Acceptance, ConfigError, PhoneNumber, Price, Receipt, SendError};
 use serde_json::{Value, json};
 
+/// The vendors that the examples were built with.
+pub const VENDORS: &[&str] = &[
+    #[cfg(feature = "kpn")]
+    "kpn",
+    #[cfg(feature = "cm")]
+    "cm",
+];
+
 /// Runs an example: reads its command line, sets up logging, and turns what it says into an exit code.
 pub fn run<Args, Main>(main: impl FnOnce(Args) -> Main) -> ExitCode
 where

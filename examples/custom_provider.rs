@@ -1,0 +1,201 @@
+//! `cargo run --example custom_provider`: a vendor of your own, which passes the suite that ours pass.
+//!
+//! `cargo test -p postduif-examples --example custom_provider` runs the suite.
+
+use std::{error::Error, process::ExitCode};
+
+use postduif::{
+    ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, Text,
+    async_trait,
+    http::{Answer, BaseUrl, Client, Refusal, Request},
+    testing::{PretendVendor as _, Reply, Server},
+};
+use postduif_examples::print;
+use serde::Deserialize;
+
+// The provider: from here …
+
+/// Acme's gateway: `POST /messages` with a key in a header, `{"id": …}` or `{"acme_error": NUMBER}`.
+#[derive(Debug)]
+struct Acme {
+    profile: Profile,
+    client: Client,
+    base: BaseUrl,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    acme_error: u16,
+}
+
+/// Acme's own numbers, as its page has them. Nobody else who answers speaks like this.
+static CODES: &[(u16, ErrorKind, &str)] = &[
+    (
+        1,
+        ErrorKind::InvalidRecipient,
+        "the number cannot be reached",
+    ),
+    (2, ErrorKind::InsufficientBalance, "no credit left"),
+];
+
+/// What Acme itself said; what an answer proves without it is decided in one place, for every vendor.
+fn refusal(answer: &Answer) -> Option<Refusal> {
+    let Refused { acme_error } = answer.json().ok()?;
+    let unlisted = (acme_error, ErrorKind::Other, "Acme refused it");
+    let (_, kind, words) = CODES
+        .iter()
+        .find(|row| row.0 == acme_error)
+        .unwrap_or(&unlisted);
+    Some(Refusal::new(*kind, *words))
+}
+
+impl Acme {
+    async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.profile.admit(message)?;
+        let request = Request::post(&self.base, "/messages")
+            .with_secret_header("x-acme-key", &"key".into())
+            .with_json(&serde_json::json!({
+                "to": message.to(), "text": message.text().as_str(), "ref": message.reference(),
+            }));
+        let answer = self.client.send(request).await?;
+        if !answer.is_success() {
+            return Err(answer.refused(refusal(&answer)));
+        }
+        let Accepted { id } = answer.json()?;
+        Ok(Receipt::new("acme", *message.reference()).with_id(id))
+    }
+}
+
+#[async_trait]
+impl SmsProvider for Acme {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        let outcome = self.attempt(message).await;
+        outcome.map_err(|error| error.with_provider("acme"))
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        let mut outcomes = Outcomes::in_doubt(messages);
+        for (place, message) in messages.iter().enumerate() {
+            outcomes.set(place, self.send(message).await);
+        }
+        outcomes
+    }
+
+    async fn check(&self) -> Result<Health, SendError> {
+        Ok(Health::cannot_tell())
+    }
+}
+
+// … to here. Below: what Acme's wire looks like, for the suite.
+
+fn main() -> ExitCode {
+    match postduif::testing::block_on(send_one()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print(format!("failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn send_one() -> Result<(), Box<dyn Error>> {
+    let server = Server::start(|request| pretend::Acme.accept(request, &[0])).await;
+    let acme = pretend::Acme.provider(&server.url());
+    let message = Message::new(
+        "+31612345678".parse()?,
+        Text::new("Hello from a vendor of your own")?,
+    );
+    let receipt = acme.send(&message).await?;
+    print(format!(
+        "{} has it, as {}",
+        receipt.provider(),
+        receipt.id().unwrap_or("nothing")
+    ));
+    let server = Server::start(|_| Reply::html(403)).await;
+    let error = pretend::Acme.provider(&server.url()).send(&message).await;
+    print(format!(
+        "a proxy in between: {}",
+        error
+            .err()
+            .map_or_else(String::new, |error| error.to_string())
+    ));
+    Ok(())
+}
+
+mod pretend {
+    use std::sync::Arc;
+
+    use postduif::{
+        ErrorKind, Profile, SmsProvider,
+        http::{BaseUrl, Client},
+        testing::{DEADLINE, HttpRequest, PretendVendor, Received, Reply},
+    };
+    use serde_json::{Value, json};
+
+    /// Acme as its page describes it.
+    #[derive(Clone)]
+    pub(crate) struct Acme;
+
+    impl PretendVendor for Acme {
+        fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+            let client = Client::builder()
+                .with_timeout(DEADLINE)
+                .build()
+                .expect("the defaults build");
+            let base = BaseUrl::parse(base).expect("loopback");
+            Arc::new(super::Acme {
+                profile: Profile::new("acme"),
+                client,
+                base,
+            })
+        }
+
+        fn aside(&self, _: &HttpRequest) -> Option<Reply> {
+            None
+        }
+
+        fn received(&self, request: &HttpRequest) -> Vec<Received> {
+            let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+            let to = body["to"].as_str().unwrap_or_default().parse();
+            let mut received = Received::new(
+                to.expect("E.164"),
+                body["text"].as_str().unwrap_or_default(),
+            );
+            received.reference = body["ref"].as_str().map(str::to_owned);
+            vec![received]
+        }
+
+        fn accept(&self, _: &HttpRequest, _: &[usize]) -> Reply {
+            Reply::json(201, r#"{"id":"acme-1"}"#)
+        }
+
+        fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+            Reply::json(
+                400,
+                json!({"acme_error": 1, "explanation": words}).to_string(),
+            )
+        }
+
+        fn refusal(&self) -> ErrorKind {
+            ErrorKind::InvalidRecipient
+        }
+
+        fn refuse_with_code(&self, _: &HttpRequest, _: &str) -> Option<Reply> {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod conformance {
+    postduif::testing::conformance!(super::pretend::Acme);
+}
