@@ -89,7 +89,11 @@ pub(crate) async fn deliver(
     };
     for _ in 0..=u8::from(order.repeats) {
         let token = sign::token(caller, order.hostile, Utc::now());
-        callout.status = target.post(&token, &body).await;
+        let headers = [
+            ("Authorization", format!("Bearer {token}")),
+            ("Content-Type", "application/json; charset=utf-8".to_owned()),
+        ];
+        callout.status = target.send("POST", &headers, &body).await;
     }
     Ok(callout)
 }

@@ -13,7 +13,9 @@ use crate::{
     fault::FaultSpec,
     post::Target,
     record::CalloutKind,
-    sign, vendors,
+    report::{self, ReportOrder},
+    sign,
+    vendors::{self, vonage::jwt},
     wire::{Call, Head, Reply},
     world::World,
 };
@@ -59,10 +61,7 @@ pub(crate) async fn answer(world: &World, call: &Call) -> Reply {
             Reply::empty(StatusCode::NO_CONTENT)
         }
         (&Method::POST, "callouts") => done(play(world, call).await),
-        (&Method::POST, "reports") => told(
-            StatusCode::NOT_IMPLEMENTED,
-            "The sandbox cannot play delivery reports yet.",
-        ),
+        (&Method::POST, "reports") => done(report(world, call).await),
         (
             _,
             "" | "callouts" | "faults" | "messages" | "passes" | "reports" | "requests" | "resumes"
@@ -94,6 +93,10 @@ fn about(world: &World) -> Value {
         "login": format!("http://{authority}/login"),
         "callers": {"lifecycle": callout::LIFECYCLE, "access_package": callout::ENTITLEMENT},
         "urls": urls,
+        "vonage": {
+            "application_id": jwt::APPLICATION,
+            "private_key": jwt::private_key(),
+        },
         "foreign_requests": world.foreign().len(),
     })
 }
@@ -157,6 +160,46 @@ async fn play(world: &World, call: &Call) -> Result<Value, SandboxError> {
         None => callout::play(&mut world.state(), &order, Utc::now())?,
     };
     Ok(json!(callout))
+}
+
+async fn report(world: &World, call: &Call) -> Result<Value, SandboxError> {
+    let wish = Wish::read(
+        call,
+        &[
+            "reference",
+            "id",
+            "to",
+            "status",
+            "code",
+            "form",
+            "signature_method",
+            "target",
+        ],
+    )?;
+    let status = wish.text("status")?.parse()?;
+    let mut order = match (wish.maybe_text("reference")?, wish.maybe_text("id")?) {
+        (Some(reference), None) => ReportOrder::new(reference, status),
+        (None, Some(id)) => ReportOrder::by_id(id, status),
+        _ => {
+            return Err(SandboxError::new(
+                "either \"reference\" or \"id\" says which text",
+            ));
+        }
+    };
+    if let Some(to) = wish.maybe_text("to")? {
+        order = order.to(to);
+    }
+    if let Some(code) = wish.maybe_text("code")? {
+        order = order.code(code);
+    }
+    if let Some(form) = wish.maybe_text("form")? {
+        order = order.form(form.parse()?);
+    }
+    if let Some(method) = wish.maybe_text("signature_method")? {
+        order = order.signature_method(method.parse()?);
+    }
+    let status = report::deliver(world, &order, wish.maybe_text("target")?).await?;
+    Ok(json!({"status": status}))
 }
 
 /// The members of a control call's body.

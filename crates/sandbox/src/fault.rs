@@ -53,7 +53,7 @@ faults! {
     InvalidUtf8 = "invalid_utf8",
     /// The connection is reset instead of the answer. Processed.
     LostAnswer = "lost_answer",
-    /// A batch's answer lacks one entry. Processed.
+    /// A list in the vendor's answer lacks its last entry. Processed.
     MissingEntry = "missing_entry",
     /// The vendor refuses: there is no credit left. Not processed.
     NoCredit = "no_credit",
@@ -89,9 +89,9 @@ faults! {
     TruncatedBody = "truncated_body",
     /// The vendor's own refusal of the caller. Not processed.
     Unauthorized = "unauthorized",
-    /// The vendor's own refusal of the caller, and the token presented is dead. Not processed.
+    /// The vendor's own refusal of the caller, and the token presented, if it is one, is dead. Not processed.
     UnauthorizedOnce = "unauthorized_once",
-    /// A batch's answer in another order. Processed.
+    /// A list in the vendor's answer, such as a batch's, in another order. Processed.
     WrongOrder = "wrong_order",
 }
 

@@ -21,13 +21,46 @@
 //! From another process: `cargo run -p postduif-sandbox`, and the calls below `/_sandbox`, which
 //! do what [`Sandbox`] does.
 //!
+//! # Vendors
+//!
+//! [`Sandbox::vendors`] names them, [`Sandbox::sms_url`] gives a connection URL for each. Where a
+//! vendor has several ways to send, all of them live below its one prefix, told apart by their paths:
+//!
+//! | vendor | good credentials | ways to send |
+//! | --- | --- | --- |
+//! | `kpn` | id and secret `sandbox` | `POST /kpn/communication/kpn/sms/send` |
+//! | `spryng` | key `sandbox`, account `SPNL0000000` (v2) | `POST /spryng/v2/messages`, `…/v2/schedules/delayed`, `…/v1/messages` |
+//! | `cm` | product token `sandbox` | `POST /cm/v1.0/message` |
+//! | `messagebird` | key `bk_eu1_sandbox` (platform); key, workspace and channel `sandbox` | `POST /messagebird/v1/sms/messages`, `…/v1/sms/batches` (platform), `…/messages` (classic), `…/workspaces/sandbox/channels/sandbox/messages` (channels) |
+//! | `vonage` | key and secret `sandbox`, or a token of the application `sandbox` signed with [`Sandbox::vonage_private_key`] | `POST /vonage/v1/messages`, `…/sms/json` |
+//! | `smstools` | id and secret `sandbox` | `POST /smstools/v1/message/send` |
+//!
+//! Each refuses what its pages say that it refuses. Where pages leave a choice, the sandbox takes the
+//! one that is harder on the caller: no number in a form that is not promised, and no character
+//! outside GSM 03.38 where a vendor is not asked for more.
+//!
 //! # Faults
 //!
-//! A [`FaultSpec`] names a point where a fault strikes (`kpn.token`, `kpn.send`, `login`,
-//! `graph.user`, `graph.roles`, `graph.tap`, `graph.tap_list`, `graph.tap_revoke`,
-//! `graph.resume`), the fault, and how often. Faults of one point strike in the order they were
-//! set. One that claims success, such as [`Fault::NotJson`], spoils an acceptance only: a request
-//! that is refused anyway is refused as ever.
+//! A [`FaultSpec`] names a point where a fault strikes, the fault, and how often. Each vendor has
+//! `….send`, and its other calls have points of their own (`kpn.token`, `cm.balance`,
+//! `messagebird.balance`, `messagebird.check`, `spryng.balance`, `vonage.balance`, `smstools.balance`,
+//! `smstools.check`); beside them are `login`, `graph.user`, `graph.roles`, `graph.tap`,
+//! `graph.tap_list`, `graph.tap_revoke` and `graph.resume`. Faults of one point strike in the order
+//! they were set. One that claims success, such as [`Fault::NotJson`], spoils an acceptance only: a
+//! request that is refused anyway is refused as ever.
+//!
+//! A key that lives for ever has no life to take: with the vendors that have no tokens,
+//! [`Fault::UnauthorizedOnce`] is one refusal. [`Fault::WrongOrder`] and [`Fault::MissingEntry`] change
+//! an answer that has a list in it, and no other. CM gives no ids: [`Fault::OkWithoutId`] leaves out
+//! the reference, which stands for one there.
+//!
+//! # Delivery reports
+//!
+//! [`Sandbox::report`] makes the request by which a vendor reports on a text, and
+//! [`Sandbox::deliver_report`] sends it. Every signing secret is `sandbox`; MessageBird's platform
+//! writes that as `whsec_c2FuZGJveA==`. CM and Spryng sign nothing: a target's path or query may hold a
+//! secret of the receiver's own. KPN adds the query of the text's own `webhook_url`, in which the
+//! caller's reference stands.
 //!
 //! # Secrets
 //!
@@ -52,7 +85,10 @@ mod point;
 mod post;
 mod random;
 mod record;
+mod replay;
+mod report;
 mod sandbox;
+mod seal;
 mod serve;
 mod sign;
 mod token;
@@ -67,6 +103,7 @@ pub use fault::{Fault, FaultSpec};
 pub use record::{
     Callout, CalloutKind, Hostile, Pass, Resume, ResumeKind, SeenRequest, SentMessage,
 };
+pub use report::{ReceiptForm, Report, ReportOrder, ReportStatus, SignatureMethod};
 pub use sandbox::{Sandbox, SandboxBuilder, SetFault};
 
 /// The tenant.

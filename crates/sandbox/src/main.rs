@@ -22,7 +22,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let matches = Options::command().after_help(cast()).get_matches();
+    let matches = Options::command().after_help(more()).get_matches();
     let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,10 +60,17 @@ fn print(sandbox: &Sandbox) -> io::Result<()> {
     out.flush()
 }
 
-fn cast() -> String {
+fn more() -> String {
     let people: String = Cast::ALL
         .iter()
         .map(|(id, what)| format!("\n  {id}  {what}"))
         .collect();
-    format!("The cast:{people}")
+    let vendors: Vec<_> = Sandbox::vendors().collect();
+    format!(
+        "The vendors: {}. The sandbox prints a connection URL for each; add &api=sms (vonage), \
+         &api=classic or &api=channels&workspace=sandbox&channel=sandbox (messagebird, with the key \
+         sandbox), or &api=v1 (spryng) for their other ways to send. Reports are signed with the \
+         secret sandbox.\n\nThe cast:{people}",
+        vendors.join(", ")
+    )
 }

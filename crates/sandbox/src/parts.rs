@@ -5,12 +5,24 @@ pub(crate) fn count(text: &str) -> u32 {
     let septets: Option<Vec<usize>> = text.chars().map(septets).collect();
     match septets {
         Some(sizes) => split(&sizes, 160, 153),
-        None => split(
-            &text.chars().map(char::len_utf16).collect::<Vec<_>>(),
-            70,
-            67,
-        ),
+        None => count_unicode(text),
     }
+}
+
+/// Counts the parts of `text` where the caller wants UCS-2, needed or not.
+pub(crate) fn count_unicode(text: &str) -> u32 {
+    let units: Vec<_> = text.chars().map(char::len_utf16).collect();
+    split(&units, 70, 67)
+}
+
+/// What is left of `text` where the caller wants GSM 03.38, whether or not it fits.
+///
+/// Vendors say that they replace the rest without an error, not by what: a question mark is the
+/// mark of most, and is seen at once.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if septets(c).is_some() { c } else { '?' })
+        .collect()
 }
 
 // An escape pair or a surrogate pair is never cut: it moves to the next part as a whole.
@@ -77,6 +89,12 @@ mod tests {
     fn one_character_outside_the_alphabet_makes_it_ucs2() {
         assert_eq!(count(&format!("{}ë", "a".repeat(69))), 1);
         assert_eq!(count(&format!("{}ë", "a".repeat(70))), 2);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_replaced_where_gsm_is_wanted() {
+        assert_eq!(plain("Zoë €1 🌷"), "Zo? €1 ?");
+        assert_eq!(count_unicode(&"a".repeat(71)), 2);
     }
 
     #[test]

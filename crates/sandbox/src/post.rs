@@ -1,4 +1,4 @@
-//! The one request that the sandbox makes itself: a JSON body to somebody's URL.
+//! The requests that the sandbox makes itself: call-outs and delivery reports to somebody's URL.
 
 use std::{io, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{
     time,
 };
 
-use crate::error::SandboxError;
+use crate::{error::SandboxError, record::short};
 
 /// Entra itself gives up after two seconds at most. A busy test machine is given more: whoever
 /// is called shall be judged by the answer, not by the neighbours.
@@ -27,7 +27,8 @@ impl Target {
     pub(crate) fn parse(url: &str) -> Result<Self, SandboxError> {
         let wrong = || {
             SandboxError::new(format!(
-                "\"target\" is an http URL such as http://127.0.0.1:8080/callouts/lifecycle, not {url:?}"
+                "\"target\" is an http URL such as http://127.0.0.1:8080/callouts/lifecycle, not {:?}",
+                short(url)
             ))
         };
         let uri: Uri = url.parse().map_err(|_| wrong())?;
@@ -47,27 +48,41 @@ impl Target {
         })
     }
 
-    /// Posts, and gives the status; nothing where no answer came.
-    pub(crate) async fn post(&self, token: &str, body: &str) -> Option<u16> {
-        time::timeout(PATIENCE, self.exchange(token, body))
+    /// Makes a request, and gives the status; nothing where no answer came.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        headers: &[(&'static str, String)],
+        body: &str,
+    ) -> Option<u16> {
+        time::timeout(PATIENCE, self.exchange(method, headers, body))
             .await
             .ok()?
             .ok()
     }
 
-    async fn exchange(&self, token: &str, body: &str) -> io::Result<u16> {
+    async fn exchange(
+        &self,
+        method: &str,
+        headers: &[(&'static str, String)],
+        body: &str,
+    ) -> io::Result<u16> {
         let (host, port) = &self.address;
         let mut stream = TcpStream::connect((host.as_str(), *port)).await?;
-        let head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
-             Content-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n",
-            self.path,
-            self.authority,
-            body.len()
+        let mut request = format!(
+            "{method} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
+            self.path, self.authority
         );
-        stream.write_all((head + body).as_bytes()).await?;
-        // `HTTP/1.1 202`: the status is all that Entra looks at.
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        if method != "GET" {
+            request += &format!("Content-Length: {}\r\n", body.len());
+        }
+        stream
+            .write_all(format!("{request}\r\n{body}").as_bytes())
+            .await?;
+        // `HTTP/1.1 202`: the status is all that Entra and the vendors look at.
         let mut start = [0; 12];
         stream.read_exact(&mut start).await?;
         std::str::from_utf8(&start)

@@ -1,11 +1,13 @@
 //! What must not be guessable: ids, tokens and passes.
 
+use crate::seal;
+
 /// A version 4 GUID.
 pub(crate) fn guid() -> String {
     let mut bytes: [u8; 16] = bytes();
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = hex(&bytes);
+    let hex = seal::hex(&bytes);
     format!(
         "{}-{}-{}-{}-{}",
         &hex[..8],
@@ -18,7 +20,27 @@ pub(crate) fn guid() -> String {
 
 /// An opaque bearer token.
 pub(crate) fn token() -> String {
-    hex(&bytes::<32>())
+    seal::hex(&bytes::<32>())
+}
+
+/// An id of so many small letters and digits, without look-alikes.
+pub(crate) fn letters(count: usize) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let mut id = String::with_capacity(count);
+    while id.len() < count {
+        id.extend(
+            bytes::<32>()
+                .into_iter()
+                .map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]))
+                .take(count - id.len()),
+        );
+    }
+    id
+}
+
+/// An id of 32 hexadecimal digits.
+pub(crate) fn hex_id() -> String {
+    seal::hex(&bytes::<16>())
 }
 
 /// The value of a Temporary Access Pass: eight characters, the length tenants have by default.
@@ -45,10 +67,6 @@ fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("operating systems with sockets have randomness");
     bytes
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

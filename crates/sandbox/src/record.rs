@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::error::SandboxError;
+use crate::{error::SandboxError, parts};
 
 /// A text that a vendor accepted: it is on its way to the phone, whatever the caller was told.
 ///
@@ -20,7 +20,7 @@ pub struct SentMessage {
     pub to: String,
     /// The sender as the phone shows it.
     pub sender: String,
-    /// The text, as the vendor received it.
+    /// The text as it goes to the phone: `?` where the vendor's alphabet has no such character.
     pub text: String,
     /// The caller's own reference, where the request held one.
     pub reference: Option<String>,
@@ -34,6 +34,48 @@ pub struct SentMessage {
     pub validity_s: Option<u64>,
     /// When it is to be sent, where the request said so.
     pub send_at: Option<DateTime<Utc>>,
+    /// What else the vendor knows, for its reports.
+    #[serde(skip)]
+    pub(crate) kept: Kept,
+}
+
+/// What a vendor remembers of a text beside what it tells.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    /// By which of the vendor's interfaces it came, where there are several.
+    pub(crate) api: &'static str,
+    /// The ids of its other parts, where each part has its own.
+    pub(crate) more_ids: Vec<String>,
+    /// What the caller wants to find in every report.
+    pub(crate) metadata: Value,
+    /// Where the request wanted reports.
+    pub(crate) report_url: Option<String>,
+}
+
+impl SentMessage {
+    /// An accepted text about which the request said no more than it must.
+    pub(crate) fn new(
+        vendor: &'static str,
+        to: &str,
+        sender: &str,
+        text: &str,
+        id: &str,
+        at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            vendor,
+            to: to.to_owned(),
+            sender: sender.to_owned(),
+            text: text.to_owned(),
+            reference: None,
+            id: id.to_owned(),
+            at,
+            parts: parts::count(text),
+            validity_s: None,
+            send_at: None,
+            kept: Kept::default(),
+        }
+    }
 }
 
 impl fmt::Debug for SentMessage {

@@ -15,6 +15,7 @@ use crate::{
     fault::{Fault, FaultSpec},
     post::Target,
     record::{Callout, CalloutKind, Pass, Resume, SeenRequest, SentMessage},
+    report::{self, Report, ReportOrder},
     serve::{self, Running},
     vendors,
     world::{Place, World},
@@ -119,6 +120,12 @@ impl Sandbox {
     /// The application for which the tokens of Entra's call-outs are meant.
     pub fn audience(&self) -> &'static str {
         AUDIENCE
+    }
+
+    /// The private key, in PEM, of the only application at Vonage, whose id is `sandbox`: for a program
+    /// that signs its tokens instead of giving a key and a secret.
+    pub fn vonage_private_key(&self) -> String {
+        vendors::vonage::jwt::private_key()
     }
 
     /// Every text that a vendor accepted, in order.
@@ -235,6 +242,35 @@ impl Sandbox {
         // On the sandbox's runtime: the caller's may have a clock that stands still, or runs ahead.
         self.running
             .spawn(async move { callout::deliver(&world, &order, &target).await })
+            .await
+    }
+
+    /// The calls that a vendor would make to this URL to report on a text that it took, signed if it signs.
+    /// Nothing is called.
+    ///
+    /// # Errors
+    ///
+    /// No vendor took such a text, or the target is not an `http` URL.
+    pub fn report(&self, order: &ReportOrder, target: &str) -> Result<Vec<Report>, SandboxError> {
+        report::make(&self.world.state(), order, Some(target))
+    }
+
+    /// Reports on a text as its vendor does, signed if it signs, and gives the status of the answer:
+    /// the last one where each part of the text has its own report, `None` where no answer came.
+    ///
+    /// # Errors
+    ///
+    /// No vendor took such a text, or the target is not an `http` URL.
+    pub async fn deliver_report(
+        &self,
+        order: ReportOrder,
+        target: &str,
+    ) -> Result<Option<u16>, SandboxError> {
+        let target = target.to_owned();
+        let world = Arc::clone(&self.world);
+        // On the sandbox's runtime, as in `deliver`.
+        self.running
+            .spawn(async move { report::deliver(&world, &order, Some(&target)).await })
             .await
     }
 

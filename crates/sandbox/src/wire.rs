@@ -62,6 +62,15 @@ impl Head {
         Some((user.to_owned(), secret.to_owned()))
     }
 
+    /// The key of `Authorization: AccessKey`, which is MessageBird's own scheme.
+    pub(crate) fn access_key(&self) -> Option<&str> {
+        self.credentials("accesskey")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// Whether the body is said to be of this media type, whatever its parameters.
     pub(crate) fn is(&self, media_type: &str) -> bool {
         self.headers

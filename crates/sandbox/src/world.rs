@@ -13,6 +13,7 @@ use crate::{
     log::Log,
     pass::Passes,
     record::{Resume, SeenRequest, SentMessage},
+    replay::Replays,
     token::Tokens,
 };
 
@@ -43,6 +44,7 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) messages: Log<SentMessage>,
     pub(crate) passes: Passes,
+    pub(crate) replays: Replays,
     pub(crate) requests: Log<SeenRequest>,
     pub(crate) resumes: Log<Resume>,
     pub(crate) tokens: Tokens,
@@ -102,6 +104,7 @@ impl State {
             faults: Faults::default(),
             messages: Log::default(),
             passes: Passes::new(now),
+            replays: Replays::default(),
             requests: Log::default(),
             resumes: Log::default(),
             tokens: Tokens::default(),

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use super::Vendor;
 use crate::{
     fault::{Fault, Strike},
-    parts,
     point::Point,
     random,
-    record::SentMessage,
+    record::{Kept, SentMessage},
+    report::{self, Report, ReportOrder, ReportStatus},
+    seal,
     token::{Audience, Refused},
     wire::{self, Call, Head, Reply},
     world::{Place, State},
@@ -87,6 +88,59 @@ impl Vendor for Kpn {
             (Some(_), _) => send(state, call, strike, now).unwrap_or_else(Refusal::reply),
         };
         quota(reply, strike, now)
+    }
+
+    fn report(
+        &self,
+        message: &SentMessage,
+        order: &ReportOrder,
+        target: &str,
+        now: DateTime<Utc>,
+    ) -> Vec<Report> {
+        let status = match order.status {
+            ReportStatus::Delivered => 1,
+            ReportStatus::Buffered => 2,
+            ReportStatus::Sent => 3,
+            ReportStatus::Failed => 4,
+            ReportStatus::Rejected => 5,
+            ReportStatus::Expired => 6,
+            // None of the six: what a client must not take for a failure.
+            ReportStatus::Unknown => 0,
+        };
+        let code = order.code.as_deref().or(match order.status {
+            ReportStatus::Failed => Some("001"),
+            ReportStatus::Rejected => Some("018"),
+            ReportStatus::Expired => Some("024"),
+            _ => None,
+        });
+        // KPN names its fields, but publishes no whole report: these are the names it uses elsewhere.
+        let body = json!({
+            "message_id": message.id,
+            "document_id": message.id,
+            "DLRID": random::guid(),
+            "MessageType": "SMS",
+            "RecipientPhonenumber": message.to,
+            "Message": message.text,
+            "Status": status,
+            "ErrorCode": code,
+            "StatusDateTime": now.timestamp(),
+        })
+        .to_string();
+        // KPN calls the caller's own URL, whose query holds the caller's reference.
+        let url = match message.kept.report_url.as_deref().map(query) {
+            Some(query) if !query.is_empty() && target.split('?').nth(1) != Some(query) => {
+                report::with_query(target, query)
+            }
+            _ => target.to_owned(),
+        };
+        let signature = seal::hex(&seal::hmac_sha256(report::SECRET, body.as_bytes()));
+        vec![
+            Report::post_json(url, body)
+                .with("X-KPN-Webhook-Signature", signature)
+                .with("X-KPN-Webhook-Timestamp", now.timestamp().to_string())
+                .with("X-KPN-Webhook-Key-Id", "wk_sandboxsandboxsandboxsan")
+                .with("X-KPN-Webhook-Attempt", "1"),
+        ]
     }
 }
 
@@ -202,17 +256,15 @@ fn send(
     // One id for the whole call, however many texts and recipients it holds.
     let id = random::guid();
     for (to, text) in request.texts {
+        let report_url = request.webhook.clone();
         state.messages.push(SentMessage {
-            vendor: "kpn",
-            parts: parts::count(&text),
-            to,
-            sender: request.sender.clone(),
-            text,
-            reference: request.reference.clone(),
-            id: id.clone(),
-            at: now,
+            reference: report_url.as_deref().and_then(reference),
             validity_s: request.validity_s,
-            send_at: None,
+            kept: Kept {
+                report_url,
+                ..Kept::default()
+            },
+            ..SentMessage::new("kpn", &to, &request.sender, &text, &id, now)
         });
     }
     Ok(Reply::json(
@@ -227,7 +279,7 @@ fn send(
 /// What a valid body says.
 struct Request {
     sender: String,
-    reference: Option<String>,
+    webhook: Option<String>,
     validity_s: Option<u64>,
     /// A number in E.164 and a text, at least one.
     texts: Vec<(String, String)>,
@@ -241,9 +293,9 @@ impl Request {
                 .as_str()
                 .filter(|sender| (1..=11).contains(&sender.chars().count()))?,
         };
-        let reference = match present(body, "webhook_url") {
+        let webhook = match present(body, "webhook_url") {
             None => None,
-            Some(url) => reference(url.as_str()?)?,
+            Some(url) => Some(url.as_str().filter(|url| is_url(url))?.to_owned()),
         };
         let validity = match present(body, "expirein") {
             None => None,
@@ -275,7 +327,7 @@ impl Request {
         }
         Some(Self {
             sender: sender.to_owned(),
-            reference,
+            webhook,
             validity_s,
             texts,
         })
@@ -286,25 +338,31 @@ fn present<'a>(body: &'a Value, member: &str) -> Option<&'a Value> {
     body.get(member).filter(|value| !value.is_null())
 }
 
-/// The caller's reference in its webhook's query, if the URL is one at all.
-fn reference(url: &str) -> Option<Option<String>> {
+/// Whether this is a URL at all.
+fn is_url(url: &str) -> bool {
     // No page gives a limit; without one a caller could fill the sandbox's memory.
-    if url.len() > 2048 {
-        return None;
-    }
-    let rest = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"))?;
-    if rest.starts_with(['/', '?', '#']) || rest.is_empty() || rest.contains(char::is_whitespace) {
-        return None;
-    }
-    let query = rest
-        .split('#')
+    url.len() <= 2048
+        && url
+            .strip_prefix("https://")
+            .or_else(|| url.strip_prefix("http://"))
+            .is_some_and(|rest| {
+                !rest.is_empty()
+                    && !rest.starts_with(['/', '?', '#'])
+                    && !rest.contains(char::is_whitespace)
+            })
+}
+
+/// The caller's reference in its webhook's query.
+fn reference(url: &str) -> Option<String> {
+    wire::value(&wire::pairs(query(url)), "reference").map(str::to_owned)
+}
+
+fn query(url: &str) -> &str {
+    url.split('#')
         .next()
-        .and_then(|rest| rest.split_once('?'))
+        .and_then(|url| url.split_once('?'))
         .map(|(_, query)| query)
-        .unwrap_or_default();
-    Some(wire::value(&wire::pairs(query), "reference").map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// The forms that the specification names: `06…`, `+316…`, `0031…` and the `097` machine range.
@@ -481,15 +539,14 @@ mod tests {
 
     #[test]
     fn the_reference_is_the_query_parameter_of_that_name() {
-        let of = |url| reference(url).flatten();
         assert_eq!(
-            of("https://x.example/kpn?a=1&reference=01J9Z8#f").as_deref(),
+            reference("https://x.example/kpn?a=1&reference=01J9Z8#f").as_deref(),
             Some("01J9Z8")
         );
-        assert_eq!(of("https://x.example/kpn"), None);
-        assert_eq!(reference("https://x.example/kpn"), Some(None));
-        assert_eq!(reference("x.example/kpn?reference=1"), None);
-        assert_eq!(reference("https:///kpn"), None);
+        assert_eq!(reference("https://x.example/kpn"), None);
+        assert!(is_url("https://x.example/kpn"));
+        assert!(!is_url("x.example/kpn?reference=1"));
+        assert!(!is_url("https:///kpn"));
     }
 
     #[test]

@@ -1,18 +1,35 @@
 //! The SMS vendors, a file each. A new one is its file and its line in [`ALL`].
 
+mod cm;
+mod common;
 mod kpn;
+mod messagebird;
+mod smstools;
+mod spryng;
+pub(crate) mod vonage;
 
 use std::fmt;
+
+use chrono::{DateTime, Utc};
 
 use crate::{
     fault::Strike,
     point::Point,
+    record::SentMessage,
+    report::{Report, ReportOrder},
     wire::{Call, Head, Reply},
     world::{Place, State},
 };
 
 /// Every vendor of the sandbox.
-pub(crate) static ALL: &[&dyn Vendor] = &[&kpn::Kpn];
+pub(crate) static ALL: &[&dyn Vendor] = &[
+    &kpn::Kpn,
+    &spryng::Spryng,
+    &cm::Cm,
+    &messagebird::MessageBird,
+    &vonage::Vonage,
+    &smstools::Smstools,
+];
 
 /// A vendor as the wire shows it.
 pub(crate) trait Vendor: fmt::Debug + Sync {
@@ -37,6 +54,16 @@ pub(crate) trait Vendor: fmt::Debug + Sync {
         call: &Call,
         strike: Option<Strike>,
     ) -> Reply;
+
+    /// What the vendor calls this URL with when it reports on a text that it took: several calls where
+    /// each part has its own.
+    fn report(
+        &self,
+        message: &SentMessage,
+        order: &ReportOrder,
+        target: &str,
+        now: DateTime<Utc>,
+    ) -> Vec<Report>;
 }
 
 /// Finds a vendor by its name.

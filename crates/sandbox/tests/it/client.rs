@@ -109,6 +109,29 @@ pub(crate) async fn with_token(
     call(sandbox, method, path, &headers, &body).await
 }
 
+pub(crate) const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// `sandbox:sandbox`.
+pub(crate) const BASIC: (&str, &str) = ("Authorization", "Basic c2FuZGJveDpzYW5kYm94");
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The fields of a form or a query.
+pub(crate) fn form(encoded: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(&text.replace('+', " "))
+            .decode_utf8()
+            .unwrap()
+            .into_owned()
+    };
+    let pairs = encoded.split('&').map(|pair| pair.split_once('=').unwrap());
+    pairs
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
+}
+
 pub(crate) const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
 pub(crate) async fn kpn_token(sandbox: &Sandbox) -> String {

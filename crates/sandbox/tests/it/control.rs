@@ -233,9 +233,8 @@ async fn a_window_that_closed_is_not_resumed() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_says_so() {
+async fn a_path_where_nothing_is_says_where_something_is() {
     let sandbox = Sandbox::start().await;
-    assert_eq!(post(&sandbox, "/reports", &json!({})).await.status, 501);
     let answer = call(&sandbox, "GET", "/", &[], "").await.unwrap();
     assert_eq!(answer.status, 404);
     assert!(

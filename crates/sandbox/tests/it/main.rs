@@ -7,8 +7,15 @@
 
 mod callouts;
 mod client;
+mod cm;
 mod control;
 mod faults;
 mod graph;
 mod kpn;
 mod login;
+mod messagebird;
+mod processed;
+mod reports;
+mod smstools;
+mod spryng;
+mod vonage;

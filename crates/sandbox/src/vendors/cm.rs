@@ -1,0 +1,528 @@
+//! CM.com: one JSON call for up to a thousand texts, and a verdict for each recipient.
+//!
+//! Read from CM's pages on its Business Messaging API, and from its SDKs where those are silent.
+//! It gives no ids: what a caller has is its own reference. Names in its JSON have no case.
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{
+    Vendor,
+    common::{central_european, e164, is_digits, throttled},
+};
+use crate::{
+    fault::{Fault, Strike},
+    guid, parts,
+    point::Point,
+    random,
+    record::{SentMessage, short},
+    report::{Report, ReportOrder, ReportStatus},
+    wire::{Call, Head, Reply},
+    world::{Place, State},
+};
+
+const BALANCE: &str = "cm.balance";
+const SEND: &str = "cm.send";
+
+const POINTS: &[Point] = &[
+    Point {
+        name: BALANCE,
+        faults: &[],
+    },
+    Point {
+        name: SEND,
+        faults: &[
+            Fault::BadNumber,
+            Fault::BadSender,
+            Fault::Blocked,
+            Fault::EchoText,
+            Fault::MissingEntry,
+            Fault::NoCredit,
+            Fault::OkWithoutId,
+            Fault::WrongOrder,
+        ],
+    },
+];
+
+/// The texts that one call may hold, and the recipients of one text.
+const MOST: usize = 1000;
+
+/// Whether more parts are possible is not stated: every client of CM's own stops here.
+const MOST_PARTS: u32 = 8;
+
+#[derive(Debug)]
+pub(crate) struct Cm;
+
+impl Vendor for Cm {
+    fn name(&self) -> &'static str {
+        "cm"
+    }
+
+    fn points(&self) -> &'static [Point] {
+        POINTS
+    }
+
+    fn url(&self, authority: &str) -> String {
+        format!("cm://sandbox@{authority}/cm?sender=Postduif")
+    }
+
+    fn point(&self, head: &Head) -> Option<&'static str> {
+        let segments: Vec<_> = head.segments.iter().skip(1).map(String::as_str).collect();
+        match segments.as_slice() {
+            ["v1.0", "message"] => Some(SEND),
+            ["accountbalance", "v1.0", "accountbalance", _] => Some(BALANCE),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
+        match (self.point(&call.head), &call.head.method) {
+            (None, _) => Reply::empty(StatusCode::NOT_FOUND),
+            (Some(BALANCE), &Method::GET) => balance(call, strike),
+            (Some(SEND), &Method::POST) => send(state, call, strike, Utc::now()),
+            (Some(_), &Method::GET | &Method::POST) => Reply::empty(StatusCode::METHOD_NOT_ALLOWED),
+            // So the gateway answers any other method.
+            (Some(_), _) => Reply::empty(StatusCode::BAD_REQUEST),
+        }
+    }
+
+    /// One report for the whole text; CM signs nothing.
+    fn report(
+        &self,
+        message: &SentMessage,
+        order: &ReportOrder,
+        target: &str,
+        now: DateTime<Utc>,
+    ) -> Vec<Report> {
+        let (code, error, text) = match order.status {
+            ReportStatus::Sent => ("0", "", ""),
+            ReportStatus::Buffered => ("0", "7", "Not yet delivered"),
+            ReportStatus::Rejected => ("1", "28", "Suspected spam"),
+            ReportStatus::Delivered => ("2", "", ""),
+            ReportStatus::Expired => ("3", "8", "Message expired"),
+            ReportStatus::Failed => ("3", "5", "Undelivered"),
+            ReportStatus::Unknown => ("9", "", ""),
+        };
+        let body = json!({"messages": {"msg": {
+            "received": now.format("%Y-%m-%dT%H:%M:%S").to_string(),
+            "to": message.to.replace('+', "00"),
+            "reference": message.reference.as_deref().unwrap_or_default(),
+            "status": {
+                "code": code,
+                "errorCode": order.code.as_deref().unwrap_or(error),
+                "errorDescription": text,
+            },
+            "operator": "20408",
+        }}});
+        vec![Report::post_json(target.to_owned(), body.to_string())]
+    }
+}
+
+/// The call as a whole, refused: no entries.
+fn refusal(code: u16, details: &str) -> Reply {
+    Reply::json(
+        StatusCode::BAD_REQUEST,
+        &json!({"details": details, "errorCode": code, "messages": []}),
+    )
+}
+
+fn unauthorized(token: Option<&str>) -> Reply {
+    match token {
+        Some(token) if !guid::is(token) => refusal(103, "The product token is incorrect"),
+        _ => refusal(101, "No account found for the given authentication"),
+    }
+}
+
+/// CM has no limit of its own; Cloudflare, which stands before it, has, and words of its own.
+fn too_many(strike: Option<Strike>) -> Reply {
+    let page = Reply::text(
+        StatusCode::TOO_MANY_REQUESTS,
+        "text/plain; charset=UTF-8",
+        "error code: 1015",
+    );
+    throttled(page, strike)
+}
+
+fn header_token(head: &Head) -> Option<&str> {
+    head.header("x-cm-producttoken")
+}
+
+fn balance(call: &Call, strike: Option<Strike>) -> Reply {
+    match strike.map(|strike| strike.fault) {
+        Some(Fault::Throttle) => return too_many(strike),
+        Some(Fault::Unauthorized | Fault::UnauthorizedOnce) => {
+            return Reply::empty(StatusCode::UNAUTHORIZED);
+        }
+        _ => {}
+    }
+    if header_token(&call.head) != Some("sandbox") {
+        return Reply::empty(StatusCode::UNAUTHORIZED);
+    }
+    if call.head.segments.last().map(String::as_str) != Some("sandbox") {
+        return Reply::empty(StatusCode::NOT_FOUND);
+    }
+    Reply::json(
+        StatusCode::OK,
+        &json!({"Currency": "EUR", "Amount": 84.2601}),
+    )
+}
+
+fn send(state: &mut State, call: &Call, strike: Option<Strike>, now: DateTime<Utc>) -> Reply {
+    let fault = strike.map(|strike| strike.fault);
+    if fault == Some(Fault::Throttle) {
+        return too_many(strike);
+    }
+    let body = call.json();
+    let messages = body.as_ref().and_then(|body| member(body, "messages"));
+    let token = header_token(&call.head).or_else(|| {
+        let authentication = member(messages?, "authentication")?;
+        member(authentication, "productToken")?.as_str()
+    });
+    match fault {
+        Some(Fault::Unauthorized | Fault::UnauthorizedOnce) => return unauthorized(None),
+        _ if token != Some("sandbox") => return unauthorized(token),
+        Some(Fault::NoCredit) => return refusal(102, "The account balance is too low"),
+        _ => {}
+    }
+    let Some(messages) = messages.filter(|messages| messages.is_object()) else {
+        return refusal(202, "The message is malformed");
+    };
+    let entries = match member(messages, "msg") {
+        Some(Value::Array(msgs)) if (1..=MOST).contains(&msgs.len()) => {
+            let entries: Option<Vec<_>> = msgs.iter().map(|msg| read(msg, now)).collect();
+            entries.map(|entries| entries.into_iter().flatten().collect::<Vec<_>>())
+        }
+        _ => return refusal(203, "The msg array is incorrect"),
+    };
+    let Some(mut entries) = entries else {
+        return refusal(202, "The message is malformed");
+    };
+
+    for entry in &mut entries {
+        if let Some(refused) = fault.and_then(|fault| refused(fault, entry)) {
+            entry.verdict = Err(refused);
+        }
+    }
+
+    let mut accepted = 0;
+    let mut told = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let (status, parts, details, code) = match &entry.verdict {
+            Ok(message) => ("Accepted", message.parts, None, 0),
+            Err(Refused(code, details)) => ("Rejected", 0, Some(details.clone()), *code),
+        };
+        // The reference is all that CM has for an id.
+        let reference = match fault {
+            Some(Fault::OkWithoutId) => None,
+            _ => entry.reference,
+        };
+        told.push(json!({
+            "to": entry.to,
+            "status": status,
+            "reference": reference,
+            "parts": parts,
+            "messageDetails": details,
+            "messageErrorCode": code,
+        }));
+        if let Ok(message) = entry.verdict {
+            accepted += 1;
+            state.messages.push(*message);
+        }
+    }
+    let all = accepted == told.len();
+    match fault {
+        Some(Fault::WrongOrder) => told.reverse(),
+        Some(Fault::MissingEntry) => {
+            told.pop();
+        }
+        _ => {}
+    }
+    Reply::json(
+        if accepted == 0 {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::OK
+        },
+        &json!({
+            "details": format!("Created {accepted} message(s)"),
+            "errorCode": if all { 0 } else { 201 },
+            "messages": told,
+        }),
+    )
+}
+
+/// What a fault makes of every entry.
+fn refused(fault: Fault, entry: &Entry) -> Option<Refused> {
+    let (code, details) = match fault {
+        Fault::BadNumber => (303, format!("Gsm '{}' is not a number.", entry.to)),
+        Fault::BadSender => (301, "The from field is invalid".to_owned()),
+        Fault::Blocked => (402, "The message is blacklisted".to_owned()),
+        Fault::EchoText => (
+            403,
+            format!(
+                "Could not send \"{}\" to {}",
+                entry
+                    .verdict
+                    .as_ref()
+                    .map_or("", |message| message.text.as_str()),
+                entry.to
+            ),
+        ),
+        _ => return None,
+    };
+    Some(Refused(code, details))
+}
+
+/// A code of CM's list, and what is said about it.
+#[derive(Clone, Debug)]
+struct Refused(u16, String);
+
+/// One text to one number.
+struct Entry {
+    /// As the caller wrote it, which is how it is told back.
+    to: String,
+    reference: Option<String>,
+    verdict: Result<Box<SentMessage>, Refused>,
+}
+
+/// The entries of one `msg`; nothing where a type is wrong, for then the whole call is.
+fn read(msg: &Value, now: DateTime<Utc>) -> Option<Vec<Entry>> {
+    if !msg.is_object() {
+        return None;
+    }
+    let string = |from, name| match member(from, name) {
+        None => Some(None),
+        Some(value) => value.as_str().map(Some),
+    };
+    let number = |name| match member(msg, name) {
+        None => Some(None),
+        Some(value) => value.as_u64().map(Some),
+    };
+    let from = string(msg, "from")?;
+    let reference = string(msg, "reference")?;
+    let validity = string(msg, "validity")?;
+    let body = member(msg, "body");
+    let (content, kind) = match body {
+        None => (None, None),
+        Some(body) if body.is_object() => (string(body, "content")?, string(body, "type")?),
+        Some(_) => return None,
+    };
+    let limits = (
+        number("minimumNumberOfMessageParts")?,
+        number("maximumNumberOfMessageParts")?,
+    );
+    let unicode = number("dcs")? == Some(8);
+    let channels = match member(msg, "allowedChannels") {
+        None => None,
+        Some(channels) => Some(channels.as_array()?),
+    };
+    let recipients = match member(msg, "to") {
+        None => &[][..],
+        Some(to) => to.as_array()?,
+    };
+
+    let sent = sender(from)
+        .and_then(|from| Ok((from, text(content, kind, unicode, limits)?)))
+        .and_then(|sent| {
+            let sms = |channel: &Value| {
+                channel
+                    .as_str()
+                    .is_some_and(|name| name.eq_ignore_ascii_case("sms"))
+            };
+            if channels.is_some_and(|channels| !channels.iter().any(sms)) {
+                return Err(invalid("allowedChannels"));
+            }
+            if reference.is_some_and(|reference| !is_reference(reference)) {
+                return Err(invalid("reference"));
+            }
+            let validity_s = match validity {
+                None => None,
+                Some(text) => Some(seconds(text, now).ok_or_else(|| invalid("validity"))?),
+            };
+            Ok((sent, validity_s))
+        });
+    let entry = |to: &str, number: Result<String, Refused>| Entry {
+        to: to.to_owned(),
+        // One that is refused may be of any length, and is told once for each number.
+        reference: reference.map(short),
+        verdict: number.and_then(|number| {
+            let ((from, (text, parts)), validity_s) = sent.clone()?;
+            // The id is the record's alone: the wire has none.
+            let id = random::guid();
+            Ok(Box::new(SentMessage {
+                reference: reference.map(str::to_owned),
+                parts,
+                validity_s,
+                ..SentMessage::new("cm", &number, from, &text, &id, now)
+            }))
+        }),
+    };
+    if recipients.is_empty() || recipients.len() > MOST {
+        let refused = Refused(302, "The to field is invalid".to_owned());
+        return Some(vec![entry("", Err(refused))]);
+    }
+    let mut entries = Vec::with_capacity(recipients.len());
+    for recipient in recipients {
+        let written = member(recipient, "number")?.as_str()?;
+        // "00 + country code + number, no plus": the one form that is promised.
+        let number = written
+            .strip_prefix("00")
+            .and_then(e164)
+            .ok_or_else(|| Refused(303, format!("Gsm '{written}' is not a number.")));
+        entries.push(entry(written, number));
+    }
+    Some(entries)
+}
+
+fn sender(from: Option<&str>) -> Result<&str, Refused> {
+    let from = from.unwrap_or_default();
+    let good = if is_digits(from) {
+        from.len() <= 16
+    } else {
+        // The GSM table without its extension, by a maintainer's word.
+        (3..=11).contains(&from.chars().count()) && parts::plain(from) == from
+    };
+    if good {
+        Ok(from)
+    } else {
+        Err(Refused(301, "The from field is invalid".to_owned()))
+    }
+}
+
+/// The text as it goes out, and its parts.
+fn text(
+    content: Option<&str>,
+    kind: Option<&str>,
+    unicode: bool,
+    limits: (Option<u64>, Option<u64>),
+) -> Result<(String, u32), Refused> {
+    let content = content.unwrap_or_default();
+    if content.is_empty() {
+        return Err(Refused(304, "A body without content was found".to_owned()));
+    }
+    let auto = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("auto"));
+    let (text, parts) = match (auto, unicode) {
+        (true, _) => (content.to_owned(), parts::count(content)),
+        (false, true) => (content.to_owned(), parts::count_unicode(content)),
+        // "Without it the text is treated as GSM."
+        (false, false) => {
+            let text = parts::plain(content);
+            let parts = parts::count(&text);
+            (text, parts)
+        }
+    };
+    let most = match limits {
+        (Some(least), Some(most)) if least <= most => most.min(MOST_PARTS.into()),
+        (None, None) => MOST_PARTS.into(),
+        _ => return Err(invalid("maximumNumberOfMessageParts")),
+    };
+    if u64::from(parts) > most {
+        return Err(Refused(
+            304,
+            format!("Maximum number of parts exceeded: need at least {parts}, max is {most}"),
+        ));
+    }
+    Ok((text, parts))
+}
+
+fn invalid(field: &str) -> Refused {
+    Refused(305, format!("The {field} field is invalid"))
+}
+
+fn is_reference(reference: &str) -> bool {
+    (1..=32).contains(&reference.len())
+        && reference.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// `2h`, `30m`, or a time such as `2026-04-20 11:50:05 GMT`, as seconds from now: a minute to 48 hours.
+fn seconds(validity: &str, now: DateTime<Utc>) -> Option<u64> {
+    let counted = |unit, worth: u64| {
+        let number = validity.strip_suffix(unit)?;
+        (is_digits(number) && number.len() <= 6)
+            .then(|| number.parse::<u64>().ok())
+            .flatten()
+            .map(|number| number * worth)
+    };
+    let seconds = counted('h', 3600)
+        .or_else(|| counted('m', 60))
+        .or_else(|| u64::try_from((moment(validity)? - now).num_seconds()).ok())?;
+    (60..=48 * 3600).contains(&seconds).then_some(seconds)
+}
+
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let (time, zone) = match text.char_indices().nth(19) {
+        None => (text, ""),
+        Some((at, _)) => (&text[..at], text[at..].trim()),
+    };
+    let local = NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S").ok()?;
+    let sign = match zone.chars().next() {
+        // "Without a zone it is Dutch local time."
+        None => return central_european(local),
+        Some('+') => 1,
+        Some('-') => -1,
+        Some(_) => return (zone == "GMT").then(|| local.and_utc()),
+    };
+    let (hours, minutes) = zone[1..].split_once(':').unwrap_or((&zone[1..], "0"));
+    let offset: i64 = hours.parse::<u8>().ok()?.into();
+    let minutes: i64 = minutes.parse::<u8>().ok()?.into();
+    local
+        .and_utc()
+        .checked_sub_signed(TimeDelta::minutes(sign * (offset * 60 + minutes)))
+}
+
+/// A member by its name in any case: CM's own clients do not agree on one.
+fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    value
+        .as_object()?
+        .iter()
+        .find(|(other, _)| other.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+        .filter(|value| !value.is_null())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validity_is_a_count_or_a_moment() {
+        let now = "2026-04-20T09:50:05Z".parse().unwrap();
+        for (text, expected) in [
+            ("2h", Some(7200)),
+            ("30m", Some(1800)),
+            ("48h", Some(172_800)),
+            ("49h", None),
+            ("0m", None),
+            ("1h30m", None),
+            ("2026-04-20 11:50:05 GMT", Some(7200)),
+            ("2026-04-20 11:55:05", Some(300)),
+            ("2026-04-20 17:55:05 +8", Some(300)),
+            ("2026-04-20 02:55:05 -07:00", Some(300)),
+            ("2026-04-20 11:50:05 CET", None),
+            ("2026-04-20 09:50:00 GMT", None),
+            ("é", None),
+            ("2026-04-20 09:55:05 +é", None),
+        ] {
+            assert_eq!(seconds(text, now), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sender_is_a_name_of_three_to_eleven_or_a_number() {
+        for (from, good) in [
+            ("Acme", true),
+            ("CM Telecom", true),
+            ("cm.com", true),
+            ("0031612345678", true),
+            ("1234", true),
+            ("Ac", false),
+            ("TwelveLetter", false),
+            ("Ac🌷e", false),
+            ("12345678901234567", false),
+            ("", false),
+        ] {
+            assert_eq!(sender(Some(from)).is_ok(), good, "{from}");
+        }
+    }
+}

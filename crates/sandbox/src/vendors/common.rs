@@ -1,0 +1,104 @@
+//! What several vendors read alike.
+
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use hyper::{StatusCode, header::RETRY_AFTER};
+use serde_json::Value;
+
+use crate::{fault::Strike, wire::Reply};
+
+/// A number in E.164 from its digits alone: country code first, no plus.
+pub(super) fn e164(digits: &str) -> Option<String> {
+    let fits = is_digits(digits) && (7..=15).contains(&digits.len()) && !digits.starts_with('0');
+    fits.then(|| format!("+{digits}"))
+}
+
+pub(super) fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A member that is there and not null.
+pub(super) fn present<'a>(body: &'a Value, member: &str) -> Option<&'a Value> {
+    body.get(member).filter(|value| !value.is_null())
+}
+
+/// Takes a member out of an object.
+pub(super) fn remove(object: &mut Value, member: &str) {
+    if let Some(members) = object.as_object_mut() {
+        members.remove(member);
+    }
+}
+
+/// Makes a refusal one for haste, which hints at its end in whole seconds.
+pub(super) fn throttled(reply: Reply, strike: Option<Strike>) -> Reply {
+    let seconds = strike.map_or(1, |strike| strike.ms.div_ceil(1000));
+    Reply {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        ..reply
+    }
+    .with(RETRY_AFTER, seconds.to_string())
+}
+
+/// A wall clock's time in the Netherlands and Belgium; in the hour that comes twice, the first.
+pub(super) fn central_european(local: NaiveDateTime) -> Option<DateTime<Utc>> {
+    let hours = |date: NaiveDate, hour| date.and_hms_opt(hour, 0, 0);
+    let summer =
+        hours(last_sunday(local.year(), 3)?, 2)?..hours(last_sunday(local.year(), 10)?, 3)?;
+    let offset = if summer.contains(&local) { 2 } else { 1 };
+    local
+        .checked_sub_signed(TimeDelta::hours(offset))
+        .map(|utc| utc.and_utc())
+}
+
+/// The same clock at this moment.
+pub(super) fn brussels(utc: DateTime<Utc>) -> NaiveDateTime {
+    let shown = |hours| utc.naive_utc() + TimeDelta::hours(hours);
+    let summer = shown(2);
+    if central_european(summer) == Some(utc) {
+        summer
+    } else {
+        shown(1)
+    }
+}
+
+/// The last Sunday of a month that has 31 days.
+fn last_sunday(year: i32, month: u32) -> Option<NaiveDate> {
+    let last = NaiveDate::from_ymd_opt(year, month, 31)?;
+    last.checked_sub_days(Days::new(last.weekday().num_days_from_sunday().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_seven_to_fifteen_digits_without_a_zero_before() {
+        assert_eq!(e164("31612345678").as_deref(), Some("+31612345678"));
+        for bad in [
+            "",
+            "123456",
+            "0031612345678",
+            "+31612345678",
+            "1234567890123456",
+            "31é1234",
+        ] {
+            assert_eq!(e164(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn clocks_change_on_the_last_sundays_of_march_and_october() {
+        let utc = |text: &str| {
+            let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").unwrap();
+            central_european(local).unwrap().format("%H:%M").to_string()
+        };
+        assert_eq!(utc("2026-03-29 01:59"), "00:59");
+        assert_eq!(utc("2026-03-29 03:00"), "01:00");
+        assert_eq!(utc("2026-10-25 01:59"), "23:59");
+        assert_eq!(utc("2026-10-25 03:00"), "02:00");
+        assert_eq!(utc("2026-12-24 09:30"), "08:30");
+        for time in ["2026-07-01T12:00:00Z", "2026-12-24T08:30:00Z"] {
+            let time = time.parse().unwrap();
+            assert_eq!(central_european(brussels(time)), Some(time));
+        }
+    }
+}

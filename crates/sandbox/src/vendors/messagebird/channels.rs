@@ -1,0 +1,310 @@
+//! Channels (2023): a text through a channel of a workspace; the channel is the sender.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, SecondsFormat, Utc};
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::path;
+use crate::{
+    fault::{Fault, Strike},
+    parts, random,
+    record::{Kept, SentMessage},
+    report::{Report, ReportOrder, ReportStatus, SECRET},
+    seal,
+    vendors::common::{e164, present, remove, throttled},
+    wire::{Call, Reply},
+    world::State,
+};
+
+/// How these texts are told from those of the other ways.
+pub(super) const API: &str = "channels";
+
+/// "200 KB per request."
+const LARGEST: usize = 200 * 1000;
+
+/// The one name that the only channel sends under.
+const SENDER: &str = "Postduif";
+
+/// A refusal in the shape that these pages hint at: `code`, `message`, and `details` by path.
+struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: &'static str,
+    details: Value,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
+        Self {
+            status,
+            code,
+            message,
+            details: json!({}),
+        }
+    }
+
+    fn invalid(path: &str, why: &str) -> Self {
+        Self {
+            details: json!({path: [why]}),
+            ..Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "InvalidPayload",
+                "One or more fields of the payload are invalid",
+            )
+        }
+    }
+
+    fn recipient() -> Self {
+        Self::invalid(
+            "receiver.contacts[0].identifierValue",
+            "must be a phone number in E.164",
+        )
+    }
+
+    fn reply(self) -> Reply {
+        Reply::json(
+            self.status,
+            &json!({"code": self.code, "message": self.message, "details": self.details}),
+        )
+    }
+}
+
+pub(super) fn answer(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Reply {
+    take(state, call, strike, now).unwrap_or_else(|refusal| {
+        let reply = refusal.reply();
+        match reply.status {
+            StatusCode::TOO_MANY_REQUESTS => throttled(reply, strike),
+            _ => reply,
+        }
+    })
+}
+
+fn take(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    let fault = strike.map(|strike| strike.fault);
+    if fault == Some(Fault::Throttle) {
+        return Err(Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "TooManyRequests",
+            "The rate limit was exceeded, the request was not processed",
+        ));
+    }
+    let refused = matches!(fault, Some(Fault::Unauthorized | Fault::UnauthorizedOnce));
+    if refused || call.head.access_key() != Some("sandbox") {
+        return Err(Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "Unauthorized",
+            "The access key is missing, wrong, or lacks the role",
+        ));
+    }
+    match (path(&call.head).as_slice(), &call.head.method) {
+        (["workspaces", "sandbox", "channels", "sandbox"], &Method::GET) => Ok(Reply::json(
+            StatusCode::OK,
+            &json!({
+                "id": "sandbox",
+                "name": SENDER,
+                "platformId": "sms-messagebird",
+                "status": "active",
+            }),
+        )),
+        (["workspaces", "sandbox", "channels", "sandbox", "messages"], &Method::POST) => {
+            send(state, call, fault, now)
+        }
+        (["workspaces", "sandbox", "channels", "sandbox", ..], _) => Err(Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "The method is not allowed here",
+        )),
+        _ => Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "ResourceNotFound",
+            "The workspace or the channel does not exist",
+        )),
+    }
+}
+
+fn send(
+    state: &mut State,
+    call: &Call,
+    fault: Option<Fault>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    if call.body.len() > LARGEST {
+        return Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "PayloadTooLarge",
+            "The payload is too large",
+        ));
+    }
+    let body = call.json().filter(Value::is_object).ok_or_else(|| {
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidPayload",
+            "The payload is not JSON",
+        )
+    })?;
+    if fault == Some(Fault::NoCredit) {
+        return Err(Refusal::new(
+            StatusCode::PAYMENT_REQUIRED,
+            "InsufficientBalance",
+            "The balance is too low",
+        ));
+    }
+    let message = read(&body, now)?;
+    match fault {
+        Some(Fault::BadNumber) => return Err(Refusal::recipient()),
+        Some(Fault::BadSender) => {
+            return Err(Refusal::invalid("channelId", "the channel may not send"));
+        }
+        Some(Fault::Blocked) => {
+            return Err(Refusal::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "ContactUnsubscribed",
+                "The receiver does not want messages",
+            ));
+        }
+        Some(Fault::EchoText) => {
+            let why = format!("could not send \"{}\" to {}", message.text, message.to);
+            return Err(Refusal::invalid("body.text.text", &why));
+        }
+        _ => {}
+    }
+    let mut answer = describe(&message, "accepted", "", now);
+    if fault == Some(Fault::OkWithoutId) {
+        remove(&mut answer, "id");
+    }
+    state.messages.push(message);
+    Ok(Reply::json(StatusCode::ACCEPTED, &answer))
+}
+
+fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
+    let [contact] = body["receiver"]["contacts"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+    else {
+        return Err(Refusal::invalid(
+            "receiver.contacts",
+            "must hold one contact",
+        ));
+    };
+    if !matches!(
+        present(contact, "identifierKey").map(Value::as_str),
+        None | Some(Some("phonenumber"))
+    ) {
+        return Err(Refusal::invalid(
+            "receiver.contacts[0].identifierKey",
+            "must be phonenumber",
+        ));
+    }
+    let to = contact["identifierValue"]
+        .as_str()
+        .and_then(|number| e164(number.strip_prefix('+')?))
+        .ok_or_else(Refusal::recipient)?;
+    if present(body, "template").is_some() || body["body"]["type"] != "text" {
+        return Err(Refusal::invalid("body.type", "must be text"));
+    }
+    let text = body["body"]["text"]["text"]
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| Refusal::invalid("body.text.text", "is required"))?;
+    // Its limit is not told: this is classic's, behind which it stands.
+    if parts::count(text) > 9 {
+        return Err(Refusal::invalid("body.text.text", "is too long"));
+    }
+    let reference = match present(body, "reference") {
+        None => None,
+        Some(reference) => Some(
+            reference
+                .as_str()
+                .filter(|text| text.len() <= 2048)
+                .ok_or_else(|| Refusal::invalid("reference", "must be a string"))?
+                .to_owned(),
+        ),
+    };
+    Ok(SentMessage {
+        reference,
+        kept: Kept {
+            api: API,
+            ..Kept::default()
+        },
+        ..SentMessage::new("messagebird", &to, SENDER, text, &random::guid(), now)
+    })
+}
+
+/// A message as the vendor shows it, in answers and in reports.
+fn describe(message: &SentMessage, status: &str, reason: &str, now: DateTime<Utc>) -> Value {
+    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
+    json!({
+        "id": message.id,
+        "channelId": "sandbox",
+        "receiver": {"contacts": [{
+            "identifierKey": "phonenumber",
+            "identifierValue": message.to,
+        }]},
+        "body": {"type": "text", "text": {"text": message.text}},
+        "reference": message.reference,
+        "parts": [],
+        "status": status,
+        "reason": reason,
+        "direction": "outgoing",
+        "createdAt": time(message.at),
+        "lastStatusAt": time(now),
+    })
+}
+
+/// The event `sms.outbound`: signed over its time, the URL and the body.
+pub(super) fn report(
+    message: &SentMessage,
+    order: &ReportOrder,
+    target: &str,
+    now: DateTime<Utc>,
+) -> Report {
+    let (status, failure) = match order.status {
+        ReportStatus::Sent => ("sent", None),
+        ReportStatus::Delivered => ("delivered", None),
+        ReportStatus::Expired => (
+            "delivery_failed",
+            Some((15_003, "27", "unavailable_subscriber")),
+        ),
+        ReportStatus::Failed => ("delivery_failed", Some((15_005, "1", "unknown_subscriber"))),
+        ReportStatus::Rejected => ("rejected", Some((15_004, "104", "carrier_rejected"))),
+        // No word for either is known.
+        ReportStatus::Buffered => ("buffered", None),
+        ReportStatus::Unknown => ("unknown", None),
+    };
+    let code = |code| order.code.as_deref().unwrap_or(code);
+    let reason = failure.map_or_else(String::new, |(_, number, reason)| {
+        let details = reason.replace('_', " ");
+        format!(
+            "details: {details}; reason: {reason}; code: {}",
+            code(number)
+        )
+    });
+    let mut payload = describe(message, status, &reason, now);
+    if let Some((group, number, _)) = failure {
+        payload["failure"] = json!({
+            "code": group,
+            "source": {"name": "sms-messagebird", "code": code(number)},
+        });
+    }
+    let body =
+        json!({"service": "channels", "event": "sms.outbound", "payload": payload}).to_string();
+    let seconds = now.timestamp();
+    let mut signed = format!("{seconds}\n{target}\n").into_bytes();
+    signed.extend(seal::sha256(body.as_bytes()));
+    let signature = STANDARD.encode(seal::hmac_sha256(SECRET, &signed));
+    Report::post_json(target.to_owned(), body)
+        .with("messagebird-signature", signature)
+        .with("messagebird-request-timestamp", seconds.to_string())
+}

@@ -1,0 +1,475 @@
+//! Classic, REST v1: one text for up to fifty numbers, one id and one reference for the call.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, SecondsFormat, Utc};
+use hyper::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::path;
+use crate::{
+    fault::{Fault, Strike},
+    parts, random,
+    record::{Kept, SentMessage},
+    report::{self, Report, ReportOrder, ReportStatus, SECRET},
+    seal,
+    vendors::common::{e164, is_digits, present, remove, throttled},
+    wire::{Call, Reply},
+    world::State,
+};
+
+/// How these texts are told from those of the newer ways.
+const API: &str = "classic";
+
+/// How many numbers a call may hold, and parts a text.
+const MOST: usize = 50;
+const MOST_PARTS: u32 = 9;
+
+struct Refusal {
+    status: StatusCode,
+    code: u8,
+    description: String,
+    parameter: Option<&'static str>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: u8, description: &str) -> Self {
+        Self {
+            status,
+            code,
+            description: description.to_owned(),
+            parameter: None,
+        }
+    }
+
+    fn missing(parameter: &'static str, description: &str) -> Self {
+        Self {
+            parameter: Some(parameter),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, 9, description)
+        }
+    }
+
+    fn invalid(parameter: &'static str) -> Self {
+        Self {
+            code: 10,
+            ..Self::missing(parameter, &format!("{parameter} is invalid"))
+        }
+    }
+
+    fn recipients() -> Self {
+        Self::missing("recipient", "no (correct) recipients found")
+    }
+
+    fn reply(self) -> Reply {
+        Reply::json(
+            self.status,
+            &json!({"errors": [{
+                "code": self.code,
+                "description": self.description,
+                "parameter": self.parameter,
+            }]}),
+        )
+    }
+}
+
+pub(super) fn answer(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Reply {
+    if strike.is_some_and(|strike| strike.fault == Fault::Throttle) {
+        return throttled(Reply::empty(StatusCode::TOO_MANY_REQUESTS), strike);
+    }
+    let refused = matches!(
+        strike.map(|strike| strike.fault),
+        Some(Fault::Unauthorized | Fault::UnauthorizedOnce)
+    );
+    if refused || call.head.access_key() != Some("sandbox") {
+        return Refusal {
+            parameter: Some("access_key"),
+            ..Refusal::new(
+                StatusCode::UNAUTHORIZED,
+                2,
+                "Request not allowed (incorrect access_key)",
+            )
+        }
+        .reply();
+    }
+    match (path(&call.head).as_slice(), &call.head.method) {
+        (["balance"], &Method::GET) => Reply::json(
+            StatusCode::OK,
+            &json!({"payment": "prepaid", "type": "euros", "amount": 42.5}),
+        ),
+        (["messages"], &Method::POST) => {
+            send(state, call, strike, now).unwrap_or_else(Refusal::reply)
+        }
+        (["balance" | "messages"], _) => {
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, 98, "API not found").reply()
+        }
+        (["messages", _], _) => {
+            Refusal::new(StatusCode::NOT_FOUND, 20, "message not found").reply()
+        }
+        _ => Refusal::new(StatusCode::NOT_FOUND, 98, "API not found").reply(),
+    }
+}
+
+fn send(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    let fault = strike.map(|strike| strike.fault);
+    // JSON by the documentation; forms come from old clients, and work.
+    let body = if call.head.is("application/x-www-form-urlencoded") {
+        let fields = call.form().into_iter();
+        Value::Object(
+            fields
+                .map(|(name, value)| (name, value.into()))
+                .collect::<Map<_, _>>(),
+        )
+    } else {
+        call.json()
+            .filter(Value::is_object)
+            .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, 21, "Bad request"))?
+    };
+    if fault == Some(Fault::NoCredit) {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Err(Refusal::new(status, 25, "Not enough balance"));
+    }
+    let request = Request::read(&body)?;
+    match fault {
+        // Classic never says at the call that somebody is blocked: it finds no recipient.
+        Some(Fault::BadNumber | Fault::Blocked) => return Err(Refusal::recipients()),
+        Some(Fault::BadSender) => return Err(Refusal::invalid("originator")),
+        Some(Fault::EchoText) => {
+            let to = request.recipients.first().map_or("", String::as_str);
+            return Err(Refusal {
+                description: format!("could not send \"{}\" to {to}", request.body),
+                ..Refusal::invalid("body")
+            });
+        }
+        _ => {}
+    }
+
+    let id = random::hex_id();
+    let at = now.to_rfc3339_opts(SecondsFormat::Secs, false);
+    let mut items: Vec<_> = request
+        .recipients
+        .iter()
+        .map(|number| {
+            // A number, and without its plus.
+            let digits: u64 = number[1..].parse().unwrap_or_default();
+            json!({
+                "recipient": digits,
+                "status": if request.send_at.is_some() { "scheduled" } else { "sent" },
+                "statusDatetime": request.send_at.is_none().then_some(&at),
+                "messagePartCount": request.parts,
+            })
+        })
+        .collect();
+    let count = items.len();
+    match fault {
+        Some(Fault::WrongOrder) => items.reverse(),
+        Some(Fault::MissingEntry) => {
+            items.pop();
+        }
+        _ => {}
+    }
+    let mut answer = json!({
+        "id": id,
+        "href": format!("https://rest.messagebird.com/messages/{id}"),
+        "direction": "mt",
+        "type": "sms",
+        "originator": request.originator,
+        "body": request.body,
+        "reference": request.reference,
+        "reportUrl": request.report_url,
+        "validity": request.validity_s,
+        "gateway": 10,
+        "typeDetails": {},
+        "datacoding": request.datacoding,
+        "mclass": 1,
+        "scheduledDatetime": request
+            .send_at
+            .map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, false)),
+        "createdDatetime": at,
+        "recipients": {
+            "totalCount": count,
+            "totalSentCount": if request.send_at.is_some() { 0 } else { count },
+            "totalDeliveredCount": 0,
+            "totalDeliveryFailedCount": 0,
+            "items": items,
+        },
+    });
+    if fault == Some(Fault::OkWithoutId) {
+        remove(&mut answer, "id");
+        remove(&mut answer, "href");
+    }
+    for to in &request.recipients {
+        state.messages.push(SentMessage {
+            reference: request.reference.clone(),
+            parts: request.parts,
+            validity_s: request.validity_s,
+            send_at: request.send_at,
+            kept: Kept {
+                api: API,
+                report_url: request.report_url.clone(),
+                ..Kept::default()
+            },
+            ..SentMessage::new(
+                "messagebird",
+                to,
+                &request.originator,
+                &request.body,
+                &id,
+                now,
+            )
+        });
+    }
+    Ok(Reply::json(StatusCode::CREATED, &answer))
+}
+
+struct Request {
+    originator: String,
+    /// In E.164, each once.
+    recipients: Vec<String>,
+    body: String,
+    parts: u32,
+    datacoding: &'static str,
+    reference: Option<String>,
+    report_url: Option<String>,
+    validity_s: Option<u64>,
+    send_at: Option<DateTime<Utc>>,
+}
+
+impl Request {
+    fn read(body: &Value) -> Result<Self, Refusal> {
+        let text = |name: &'static str| match present(body, name) {
+            None => Ok(None),
+            Some(value) => match value.as_str() {
+                // No page gives a limit; without one a caller could fill the sandbox's memory.
+                Some(text) if text.len() <= 2048 => Ok(Some(text)),
+                _ => Err(Refusal::invalid(name)),
+            },
+        };
+        let originator = text("originator")?
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| Refusal::missing("originator", "originator is required"))?;
+        if !is_originator(originator) {
+            return Err(Refusal::invalid("originator"));
+        }
+        let words = match present(body, "body").map(Value::as_str) {
+            None | Some(Some("")) => return Err(Refusal::missing("body", "body is required")),
+            Some(None) => return Err(Refusal::invalid("body")),
+            Some(Some(text)) => text,
+        };
+        let (words, parts, datacoding) = match text("datacoding")? {
+            // The default: what does not fit is replaced without an error.
+            None | Some("plain") => {
+                let plain = parts::plain(words);
+                let parts = parts::count(&plain);
+                (plain, parts, "plain")
+            }
+            Some("unicode") => (words.to_owned(), parts::count_unicode(words), "unicode"),
+            Some("auto") => {
+                let fits = parts::plain(words) == words;
+                let datacoding = if fits { "plain" } else { "unicode" };
+                (words.to_owned(), parts::count(words), datacoding)
+            }
+            Some(_) => return Err(Refusal::invalid("datacoding")),
+        };
+        if parts > MOST_PARTS {
+            return Err(Refusal::invalid("body"));
+        }
+        if !matches!(text("type")?, None | Some("sms" | "flash")) {
+            return Err(Refusal::invalid("type"));
+        }
+        let validity_s = match present(body, "validity") {
+            None => None,
+            Some(value) => Some(
+                value
+                    .as_u64()
+                    .or_else(|| value.as_str()?.parse().ok())
+                    .ok_or_else(|| Refusal::invalid("validity"))?,
+            ),
+        };
+        let send_at = match text("scheduledDatetime")? {
+            None => None,
+            Some(time) => Some(
+                DateTime::parse_from_rfc3339(time)
+                    .map_err(|_| Refusal::invalid("scheduledDatetime"))?
+                    .to_utc(),
+            ),
+        };
+        let report_url = text("reportUrl")?;
+        if report_url.is_some_and(|url| !url.starts_with("http")) {
+            return Err(Refusal::invalid("reportUrl"));
+        }
+        Ok(Self {
+            originator: originator.to_owned(),
+            recipients: recipients(body)?,
+            body: words,
+            parts,
+            datacoding,
+            reference: text("reference")?.map(str::to_owned),
+            report_url: report_url.map(str::to_owned),
+            validity_s,
+            send_at,
+        })
+    }
+}
+
+/// A list, or one string with commas. What is no number is dropped: only none at all is an error.
+fn recipients(body: &Value) -> Result<Vec<String>, Refusal> {
+    let written: Vec<String> = match present(body, "recipients") {
+        None => return Err(Refusal::missing("recipients", "recipients is required")),
+        Some(Value::String(list)) => list.split(',').map(|one| one.trim().to_owned()).collect(),
+        Some(Value::Array(list)) => list
+            .iter()
+            .filter_map(|one| match one {
+                Value::String(text) => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            })
+            .collect(),
+        Some(_) => return Err(Refusal::invalid("recipients")),
+    };
+    if written.len() > MOST {
+        return Err(Refusal::invalid("recipients"));
+    }
+    let mut numbers = Vec::with_capacity(written.len());
+    for number in written {
+        match e164(number.strip_prefix('+').unwrap_or(&number)) {
+            Some(number) if !numbers.contains(&number) => numbers.push(number),
+            _ => {}
+        }
+    }
+    if numbers.is_empty() {
+        return Err(Refusal::recipients());
+    }
+    Ok(numbers)
+}
+
+/// A number with or without its plus, or words of letters and digits, eleven characters in all.
+fn is_originator(originator: &str) -> bool {
+    let digits = originator.strip_prefix('+').unwrap_or(originator);
+    if is_digits(digits) {
+        return digits.len() <= 15;
+    }
+    originator.len() <= 11
+        && originator
+            .split(' ')
+            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// A GET with everything in its query. Without a reference no report is sent at all.
+pub(super) fn report(
+    message: &SentMessage,
+    order: &ReportOrder,
+    target: &str,
+    now: DateTime<Utc>,
+) -> Option<Report> {
+    let reference = message.reference.as_deref()?;
+    let (status, reason, code) = match order.status {
+        ReportStatus::Sent => ("sent", "pending DLR", ""),
+        ReportStatus::Buffered => ("buffered", "unavailable subscriber", "27"),
+        ReportStatus::Delivered => ("delivered", "successfully delivered", ""),
+        ReportStatus::Expired => ("expired", "expired", ""),
+        ReportStatus::Failed => ("delivery_failed", "unknown subscriber", "1"),
+        ReportStatus::Rejected => ("delivery_failed", "carrier rejected", "104"),
+        ReportStatus::Unknown => ("unheard_of", "", ""),
+    };
+    let code = order.code.as_deref().unwrap_or(code);
+    let at = now.to_rfc3339_opts(SecondsFormat::Secs, false);
+    let length = message.text.chars().count().to_string();
+    let parts = message.parts.to_string();
+    let mut fields = vec![
+        ("id", message.id.as_str()),
+        ("reference", reference),
+        ("recipient", message.to.trim_start_matches('+')),
+        ("status", status),
+        ("statusDatetime", &at),
+        ("mccmnc", "20408"),
+        ("ported", "0"),
+        ("messageLength", &length),
+        ("messagePartCount", &parts),
+        ("datacoding", "plain"),
+        ("price[amount]", "0.070"),
+        ("price[currency]", "EUR"),
+    ];
+    if !reason.is_empty() {
+        fields.push(("statusReason", reason));
+    }
+    if !code.is_empty() {
+        fields.push(("statusErrorCode", code));
+    }
+    let url = report::with_query(target, &report::form(fields));
+    let seconds = now.timestamp();
+    let claims = json!({
+        "iss": "MessageBird",
+        "nbf": seconds,
+        "exp": seconds + 60,
+        "jti": random::guid(),
+        "url_hash": seal::hex(&seal::sha256(url.as_bytes())),
+    });
+    let jwt = seal::hs256(&claims, SECRET);
+
+    // The older signature stands beside it: over the time, the fields sorted, and the body's hash.
+    let (_, query) = url.split_once('?').unwrap_or_default();
+    let mut sorted = crate::wire::pairs(query);
+    sorted.sort();
+    let sorted = sorted
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut signed = format!("{seconds}\n{}\n", report::form(sorted)).into_bytes();
+    signed.extend(seal::sha256(b""));
+    let signature = STANDARD.encode(seal::hmac_sha256(SECRET, &signed));
+    Some(
+        Report::get(url)
+            .with("MessageBird-Signature-JWT", jwt)
+            .with("MessageBird-Signature", signature)
+            .with("MessageBird-Request-Timestamp", seconds.to_string()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_originator_is_words_or_a_number() {
+        for good in ["Acme", "My Shop 1", "31612345678", "+31612345678"] {
+            assert!(is_originator(good), "{good}");
+        }
+        for bad in [
+            "TwelveLetter",
+            "Ac-me",
+            " Acme",
+            "Zoë",
+            "+",
+            "1234567890123456",
+        ] {
+            assert!(!is_originator(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_dropped_and_doubles_too() {
+        let read = |recipients: Value| recipients_of(&recipients);
+        assert_eq!(
+            read(json!("31612345678,x")),
+            Some(vec!["+31612345678".into()])
+        );
+        assert_eq!(
+            read(json!(["+31612345678", 31_612_345_678_u64, null])),
+            Some(vec!["+31612345678".into()])
+        );
+        assert_eq!(read(json!(["x"])), None);
+        assert_eq!(read(json!(vec!["31612345678"; 51])), None);
+    }
+
+    fn recipients_of(list: &Value) -> Option<Vec<String>> {
+        recipients(&json!({"recipients": list})).ok()
+    }
+}

@@ -1,0 +1,109 @@
+//! MessageBird, now Bird: three ways to send, of three generations, with keys that do not cross.
+//!
+//! Read from MessageBird's and Bird's pages and SDKs. The hosts are one here, for their paths do not
+//! collide: `platform` (2026) below `/v1`, `channels` (2023) below `/workspaces`, and everything
+//! else `classic`.
+
+mod channels;
+mod classic;
+mod platform;
+
+use chrono::{DateTime, Utc};
+use hyper::Method;
+
+use super::Vendor;
+use crate::{
+    fault::{Fault, Strike},
+    point::Point,
+    record::SentMessage,
+    report::{Report, ReportOrder},
+    wire::{Call, Head, Reply},
+    world::{Place, State},
+};
+
+const BALANCE: &str = "messagebird.balance";
+const CHECK: &str = "messagebird.check";
+const SEND: &str = "messagebird.send";
+
+const POINTS: &[Point] = &[
+    Point {
+        name: BALANCE,
+        faults: &[],
+    },
+    Point {
+        name: CHECK,
+        faults: &[],
+    },
+    Point {
+        name: SEND,
+        faults: &[
+            Fault::BadNumber,
+            Fault::BadSender,
+            Fault::Blocked,
+            Fault::EchoText,
+            Fault::MissingEntry,
+            Fault::NoCredit,
+            Fault::OkWithoutId,
+            Fault::WrongOrder,
+        ],
+    },
+];
+
+#[derive(Debug)]
+pub(crate) struct MessageBird;
+
+impl Vendor for MessageBird {
+    fn name(&self) -> &'static str {
+        "messagebird"
+    }
+
+    fn points(&self) -> &'static [Point] {
+        POINTS
+    }
+
+    fn url(&self, authority: &str) -> String {
+        format!("messagebird://bk_eu1_sandbox@{authority}/messagebird?sender=Postduif")
+    }
+
+    /// A path where one may send, or only look, is the one or the other by its method.
+    fn point(&self, head: &Head) -> Option<&'static str> {
+        let looks = head.method == Method::GET;
+        match path(head).as_slice() {
+            ["balance"] => Some(BALANCE),
+            ["v1", "sms", "messages"] if looks => Some(CHECK),
+            ["workspaces", _, "channels", _] => Some(CHECK),
+            ["messages" | "workspaces", ..] if looks => None,
+            ["messages"]
+            | ["v1", "sms", "batches" | "messages"]
+            | ["workspaces", _, "channels", _, "messages"] => Some(SEND),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
+        let now = Utc::now();
+        match path(&call.head).as_slice() {
+            ["v1", ..] => platform::answer(state, call, strike, now),
+            ["workspaces", ..] => channels::answer(state, call, strike, now),
+            _ => classic::answer(state, call, strike, now),
+        }
+    }
+
+    fn report(
+        &self,
+        message: &SentMessage,
+        order: &ReportOrder,
+        target: &str,
+        now: DateTime<Utc>,
+    ) -> Vec<Report> {
+        match message.kept.api {
+            channels::API => vec![channels::report(message, order, target, now)],
+            platform::API => vec![platform::report(message, order, target, now)],
+            _ => Vec::from_iter(classic::report(message, order, target, now)),
+        }
+    }
+}
+
+fn path(head: &Head) -> Vec<&str> {
+    head.segments.iter().skip(1).map(String::as_str).collect()
+}

@@ -1,0 +1,546 @@
+//! Platform (2026): a text or a batch of a hundred, each with its id, under a key that makes repeats
+//! harmless.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, SecondsFormat, Utc};
+use hyper::{
+    Method, StatusCode,
+    header::{HeaderName, USER_AGENT},
+};
+use serde_json::{Value, json};
+
+use super::path;
+use crate::{
+    fault::{Fault, Strike},
+    parts, random,
+    record::{Kept, SentMessage},
+    replay::Known,
+    report::{Report, ReportOrder, ReportStatus, SECRET},
+    seal,
+    vendors::common::{e164, is_digits, present, remove, throttled},
+    wire::{Call, Reply},
+    world::State,
+};
+
+/// How these texts are told from those of the older ways.
+pub(super) const API: &str = "platform";
+
+/// The only key; its second part names the region.
+const KEY: &str = "bk_eu1_sandbox";
+
+/// How many texts a batch may hold, and parts a text.
+const MOST: usize = 100;
+const MOST_PARTS: u32 = 12;
+
+/// An error. The codes of most names are not published: those go without.
+struct Refusal {
+    status: StatusCode,
+    kind: &'static str,
+    code: Option<&'static str>,
+    name: &'static str,
+    message: String,
+    param: Option<String>,
+}
+
+impl Refusal {
+    fn new(
+        status: StatusCode,
+        kind: &'static str,
+        code: Option<&'static str>,
+        name: &'static str,
+        message: &str,
+    ) -> Self {
+        Self {
+            status,
+            kind,
+            code,
+            name,
+            message: message.to_owned(),
+            param: None,
+        }
+    }
+
+    fn request(message: &str) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request_error",
+            Some("E01002"),
+            "InvalidRequest",
+            message,
+        )
+    }
+
+    fn field(param: &str, message: &str) -> Self {
+        Self {
+            param: Some(param.to_owned()),
+            ..Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "validation_error",
+                Some("E01001"),
+                "ValidationError",
+                message,
+            )
+        }
+    }
+
+    /// A refusal of the SMS product, by its name.
+    fn sms(name: &'static str, param: &str, message: &str) -> Self {
+        Self {
+            code: None,
+            name,
+            ..Self::field(param, message)
+        }
+    }
+
+    /// The same, of this entry of a batch.
+    fn within(mut self, at: usize) -> Self {
+        self.param = self.param.map(|param| format!("messages[{at}].{param}"));
+        self
+    }
+
+    fn reply(self) -> Reply {
+        let request = format!("req_{}", random::letters(26));
+        let details: Vec<_> = self
+            .param
+            .iter()
+            .filter(|_| self.kind == "validation_error")
+            .map(|param| json!({"param": param, "message": self.message}))
+            .collect();
+        let mut error = json!({
+            "type": self.kind,
+            "name": self.name,
+            "message": self.message,
+            "doc_url": format!("https://bird.com/docs/api/errors#{}", self.name),
+            "request_id": request,
+        });
+        if let Some(code) = self.code {
+            error["code"] = json!(code);
+        }
+        if let Some(param) = self.param {
+            error["param"] = json!(param);
+            error["details"] = json!(details);
+        }
+        numbered(Reply::json(self.status, &json!({"error": error})), &request)
+    }
+}
+
+fn numbered(reply: Reply, request: &str) -> Reply {
+    reply.with(HeaderName::from_static("x-request-id"), request)
+}
+
+pub(super) fn answer(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Reply {
+    take(state, call, strike, now).unwrap_or_else(|refusal| {
+        let reply = refusal.reply();
+        match reply.status {
+            StatusCode::TOO_MANY_REQUESTS => throttled(reply, strike),
+            _ => reply,
+        }
+    })
+}
+
+fn take(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    let fault = strike.map(|strike| strike.fault);
+    if fault == Some(Fault::Throttle) {
+        return Err(Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limit_error",
+            None,
+            "RateLimitExceeded",
+            "Too many requests",
+        ));
+    }
+    let refused = matches!(fault, Some(Fault::Unauthorized | Fault::UnauthorizedOnce));
+    if refused || call.head.bearer() != Some(KEY) {
+        return Err(Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "auth_error",
+            None,
+            "Unauthorized",
+            "The API key is missing, wrong, revoked, or another region's",
+        ));
+    }
+    if call.head.header(USER_AGENT.as_str()).is_none() {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "permission_error",
+            None,
+            "UserAgentRequired",
+            "A User-Agent is required",
+        ));
+    }
+    let batch = match (path(&call.head).as_slice(), &call.head.method) {
+        (["v1", "sms", "messages"], &Method::GET) => return Ok(nothing_listed()),
+        (["v1", "sms", "messages"], &Method::POST) => false,
+        (["v1", "sms", "batches"], &Method::POST) => true,
+        (["v1", "sms", "batches" | "messages"], _) => {
+            return Ok(Reply::empty(StatusCode::METHOD_NOT_ALLOWED));
+        }
+        _ => {
+            return Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "not_found_error",
+                None,
+                "NotFound",
+                "Nothing is here",
+            ));
+        }
+    };
+    let Some(key) = call.head.header("idempotency-key") else {
+        return send(state, call, batch, fault, now);
+    };
+    if !(1..=255).contains(&key.len()) {
+        return Err(Refusal::request(
+            "The idempotency key has 1 to 255 characters",
+        ));
+    }
+    match state.replays.look_up(key, call, now) {
+        Known::Same(status, body) => {
+            let mut reply = Reply::text(status, "application/json", body);
+            reply = numbered(reply, &format!("req_{}", random::letters(26)));
+            return Ok(reply.with(HeaderName::from_static("idempotency-replay"), "true"));
+        }
+        Known::Another => {
+            return Err(Refusal::new(
+                StatusCode::CONFLICT,
+                "conflict_error",
+                Some("E01005"),
+                "IdempotencyKeyReuse",
+                "The idempotency key was used for another request",
+            ));
+        }
+        Known::New => {}
+    }
+    // Refusals are remembered as well as acceptances.
+    let reply = send(state, call, batch, fault, now).unwrap_or_else(Refusal::reply);
+    let answer = (reply.status, reply.body.clone());
+    state.replays.keep(key, call, answer, now);
+    Ok(reply)
+}
+
+/// The list, which shows that a key is good and, here, no more.
+fn nothing_listed() -> Reply {
+    Reply::json(
+        StatusCode::OK,
+        &json!({"data": [], "next_cursor": null, "prev_cursor": null, "refresh_cursor": null}),
+    )
+}
+
+fn send(
+    state: &mut State,
+    call: &Call,
+    batch: bool,
+    fault: Option<Fault>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    let body = call
+        .json()
+        .filter(Value::is_object)
+        .ok_or_else(|| Refusal::request("The body is not a JSON object"))?;
+    if fault == Some(Fault::NoCredit) {
+        return Err(Refusal::new(
+            StatusCode::PAYMENT_REQUIRED,
+            "billing_error",
+            None,
+            "InsufficientBalance",
+            "The wallet cannot pay for this",
+        ));
+    }
+    // All are read before any is accepted: a batch is taken or refused as a whole.
+    let texts = match body["messages"].as_array() {
+        Some(list) if batch => {
+            if !(1..=MOST).contains(&list.len()) {
+                return Err(Refusal::field("messages", "must hold 1 to 100 messages"));
+            }
+            let read = |(at, one)| Text::read(one, now).map_err(|refusal| refusal.within(at));
+            list.iter()
+                .enumerate()
+                .map(read)
+                .collect::<Result<Vec<_>, _>>()?
+        }
+        _ if batch => return Err(Refusal::field("messages", "is required")),
+        _ => vec![Text::read(&body, now)?],
+    };
+    if let Some(refusal) = fault.and_then(|fault| refused(fault, texts.first()?)) {
+        return Err(if batch { refusal.within(0) } else { refusal });
+    }
+
+    let mut told: Vec<_> = texts.iter().map(Text::describe).collect();
+    if fault == Some(Fault::OkWithoutId) {
+        for one in &mut told {
+            remove(one, "id");
+        }
+    }
+    let count = told.len();
+    for text in texts {
+        state.messages.push(text.message);
+    }
+    let request = format!("req_{}", random::letters(26));
+    let answer = if batch {
+        match fault {
+            Some(Fault::WrongOrder) => told.reverse(),
+            Some(Fault::MissingEntry) => {
+                told.pop();
+            }
+            _ => {}
+        }
+        json!({"data": told, "summary": {"accepted_count": count}})
+    } else {
+        told.pop().unwrap_or_default()
+    };
+    Ok(numbered(
+        Reply::json(StatusCode::ACCEPTED, &answer),
+        &request,
+    ))
+}
+
+/// What a fault makes of the first text.
+fn refused(fault: Fault, text: &Text) -> Option<Refusal> {
+    Some(match fault {
+        Fault::BadNumber => {
+            Refusal::sms("SMSInvalidRecipient", "to", "The number cannot be routed")
+        }
+        Fault::BadSender => Refusal::sms(
+            "SMSSenderNotConfigured",
+            "from",
+            "The sender is not held by the workspace",
+        ),
+        Fault::Blocked => Refusal::sms(
+            "SMSRecipientOptedOut",
+            "to",
+            "The recipient does not want messages",
+        ),
+        Fault::EchoText => {
+            let message = &text.message;
+            let told = format!("could not send \"{}\" to {}", message.text, message.to);
+            Refusal::field("text", &told)
+        }
+        _ => return None,
+    })
+}
+
+/// A text to be sent, and what the caller said beside it.
+struct Text {
+    message: SentMessage,
+    category: String,
+    tags: Value,
+    metadata: Value,
+}
+
+impl Text {
+    fn read(body: &Value, now: DateTime<Utc>) -> Result<Self, Refusal> {
+        let members = body
+            .as_object()
+            .ok_or_else(|| Refusal::request("A message is a JSON object"))?;
+        for (name, value) in members {
+            match name.as_str() {
+                "to" | "from" | "text" | "category" | "metadata" | "tags" | "options" => {}
+                _ if value.is_null() => {}
+                "validity_period"
+                | "scheduled_at"
+                | "media_urls"
+                | "messaging_profile_id"
+                | "campaign_id"
+                | "callback_url" => {
+                    return Err(Refusal::sms(
+                        "SMSUnsupportedFeature",
+                        name,
+                        "This feature is in preview and not enabled for the workspace",
+                    ));
+                }
+                "template" => {
+                    return Err(Refusal::field(name, "There is no such template"));
+                }
+                _ => {
+                    return Err(Refusal {
+                        param: Some(name.chars().take(64).collect()),
+                        ..Refusal::request("There is no such field")
+                    });
+                }
+            }
+        }
+        let to = body["to"]
+            .as_str()
+            .and_then(|number| e164(number.strip_prefix('+')?))
+            .ok_or_else(|| Refusal::field("to", "must be a phone number in E.164"))?;
+        let from = match present(body, "from") {
+            None => {
+                return Err(Refusal::sms(
+                    "SMSNoEligibleSender",
+                    "from",
+                    "No sender fits the destination",
+                ));
+            }
+            Some(from) => from
+                .as_str()
+                .filter(|from| is_sender(from))
+                .ok_or_else(|| Refusal::field("from", "is not a sender"))?,
+        };
+        let text = body["text"]
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| Refusal::field("text", "is required"))?;
+        if parts::count(text) > MOST_PARTS {
+            return Err(Refusal::field("text", "exceeds 12 segments"));
+        }
+        let category = match body["category"].as_str() {
+            Some(category @ ("transactional" | "marketing" | "authentication" | "service")) => {
+                category.to_owned()
+            }
+            _ => return Err(Refusal::field("category", "is required")),
+        };
+        let metadata = body["metadata"].clone();
+        let small = metadata.to_string().len() <= 2048;
+        if !(metadata.is_null() || metadata.is_object() && small) {
+            return Err(Refusal::field("metadata", "is an object of at most 2 KB"));
+        }
+        let tags = body["tags"].clone();
+        let few = tags.as_array().is_some_and(|tags| tags.len() <= 20);
+        if !(tags.is_null() || few && tags.to_string().len() <= 8192) {
+            return Err(Refusal::field("tags", "is a list of at most 20"));
+        }
+        let id = format!("sms_{}", random::letters(26));
+        Ok(Self {
+            message: SentMessage {
+                reference: metadata["reference"].as_str().map(str::to_owned),
+                kept: Kept {
+                    api: API,
+                    metadata: metadata.clone(),
+                    ..Kept::default()
+                },
+                ..SentMessage::new("messagebird", &to, from, text, &id, now)
+            },
+            category,
+            tags,
+            metadata,
+        })
+    }
+
+    fn describe(&self) -> Value {
+        let message = &self.message;
+        let fits = parts::plain(&message.text) == message.text;
+        json!({
+            "id": message.id,
+            "direction": "outbound",
+            "status": "accepted",
+            "to": message.to,
+            "from": message.sender,
+            "text": message.text,
+            "category": self.category,
+            "requested_language": null,
+            "resolved_language": null,
+            "template_id": null,
+            "template_version_id": null,
+            "template_content_hash": null,
+            "segments": {
+                "count": message.parts,
+                "encoding": if fits { "GSM_7BIT" } else { "UCS2" },
+                "characters": message.text.chars().count(),
+            },
+            "cost": null,
+            "tags": self.tags,
+            "metadata": self.metadata,
+            "created_at": message.at.to_rfc3339_opts(SecondsFormat::Millis, true),
+            "sent_at": null,
+            "delivered_at": null,
+            "last_error": null,
+        })
+    }
+}
+
+/// A number in E.164, a short code, or a name of letters, digits, spaces, dashes and underscores with
+/// one letter at least. Which of them the workspace holds is not asked: it holds all.
+fn is_sender(from: &str) -> bool {
+    if let Some(digits) = from.strip_prefix('+') {
+        return e164(digits).is_some();
+    }
+    if is_digits(from) {
+        return (5..=6).contains(&from.len());
+    }
+    (1..=11).contains(&from.len())
+        && from
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b" -_".contains(&byte))
+        && from.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+/// An event, signed as Standard Webhooks are. The secret is `whsec_` and the base64 of `sandbox`.
+pub(super) fn report(
+    message: &SentMessage,
+    order: &ReportOrder,
+    target: &str,
+    now: DateTime<Utc>,
+) -> Report {
+    let (kind, error) = match order.status {
+        ReportStatus::Sent => ("sms.sent", None),
+        ReportStatus::Delivered => ("sms.delivered", None),
+        ReportStatus::Expired => ("sms.expired", Some(("unreachable", "27"))),
+        ReportStatus::Failed => ("sms.failed", Some(("invalid_destination", "1"))),
+        ReportStatus::Rejected => ("sms.rejected", Some(("content_rejected", "104"))),
+        // An operator that keeps trying has accepted, and no more is said.
+        ReportStatus::Buffered => ("sms.accepted", None),
+        ReportStatus::Unknown => ("sms.unheard_of", None),
+    };
+    let at = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let mut data = json!({
+        "sms_id": message.id,
+        "workspace_id": "ws_01krdgeqcxet5s7t44vh8rt9mg",
+        "to": message.to,
+        "from": message.sender,
+        "tags": null,
+        "metadata": message.kept.metadata,
+        "requested_language": null,
+        "resolved_language": null,
+        "template_id": null,
+        "template_version_id": null,
+        "template_content_hash": null,
+        "cost": null,
+        "carrier": "KPN",
+        "mcc_mnc": "20408",
+    });
+    if kind == "sms.delivered" {
+        data["cost"] = json!({"amount": "0.0700", "currency_code": "EUR"});
+    }
+    if let Some((code, number)) = error {
+        data["error"] = json!({
+            "code": order.code.as_deref().unwrap_or(code),
+            "description": "The message was not delivered.",
+            "carrier_error_code": number,
+            "occurred_at": at,
+            "permanent": null,
+        });
+    }
+    let body = json!({"type": kind, "timestamp": at, "data": data}).to_string();
+    let id = format!("msg_{}", random::letters(26));
+    let seconds = now.timestamp().to_string();
+    let signed = format!("{id}.{seconds}.{body}");
+    let signature = STANDARD.encode(seal::hmac_sha256(SECRET, signed.as_bytes()));
+    Report::post_json(target.to_owned(), body)
+        .with("webhook-id", id)
+        .with("webhook-timestamp", seconds)
+        .with("webhook-signature", format!("v1,{signature}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_is_a_number_a_short_code_or_a_name() {
+        for good in ["+31612345678", "12345", "Post-duif_1", "A"] {
+            assert!(is_sender(good), "{good}");
+        }
+        for bad in ["", "31612345678", "1234", "TwelveLetter", "12-34", "Zoë"] {
+            assert!(!is_sender(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Smstools: one JSON call, one text for one number or several, and numbered errors.
+//!
+//! Read from Smstools' pages and its PHP SDK; the webhook's signature from two public receivers that
+//! agree.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{
+    Vendor,
+    common::{brussels, central_european, e164, is_digits, present, throttled},
+};
+use crate::{
+    fault::{Fault, Strike},
+    parts,
+    point::Point,
+    random,
+    record::SentMessage,
+    report::{Report, ReportOrder, ReportStatus, SECRET},
+    seal,
+    wire::{Call, Head, Reply},
+    world::{Place, State},
+};
+
+const BALANCE: &str = "smstools.balance";
+const CHECK: &str = "smstools.check";
+const SEND: &str = "smstools.send";
+
+const POINTS: &[Point] = &[
+    Point {
+        name: BALANCE,
+        faults: &[],
+    },
+    Point {
+        name: CHECK,
+        faults: &[],
+    },
+    Point {
+        name: SEND,
+        faults: &[
+            Fault::BadNumber,
+            Fault::BadSender,
+            Fault::Blocked,
+            Fault::EchoText,
+            Fault::MissingEntry,
+            Fault::NoCredit,
+            Fault::OkWithoutId,
+            Fault::WrongOrder,
+        ],
+    },
+];
+
+/// How many numbers a call may hold: not published, but no list of theirs goes beyond.
+const MOST: usize = 2000;
+
+/// "612 characters (4 x 153)", by the newest copy of the page.
+const MOST_PARTS: u32 = 4;
+
+#[derive(Debug)]
+pub(crate) struct Smstools;
+
+impl Vendor for Smstools {
+    fn name(&self) -> &'static str {
+        "smstools"
+    }
+
+    fn points(&self) -> &'static [Point] {
+        POINTS
+    }
+
+    fn url(&self, authority: &str) -> String {
+        format!("smstools://sandbox:sandbox@{authority}/smstools?sender=Postduif")
+    }
+
+    fn point(&self, head: &Head) -> Option<&'static str> {
+        match path(head).as_slice() {
+            ["v1", "message", "send"] => Some(SEND),
+            ["v1", "balance"] => Some(BALANCE),
+            ["v1", "auth"] => Some(CHECK),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
+        if strike.is_some_and(|strike| strike.fault == Fault::Throttle) {
+            return throttled(Reply::empty(StatusCode::TOO_MANY_REQUESTS), strike);
+        }
+        take(state, call, strike, Utc::now()).unwrap_or_else(Refusal::reply)
+    }
+
+    /// The event `delivery_report`, signed over its time and body.
+    fn report(
+        &self,
+        message: &SentMessage,
+        order: &ReportOrder,
+        target: &str,
+        now: DateTime<Utc>,
+    ) -> Vec<Report> {
+        let (code, status, detail, why) = match order.status {
+            ReportStatus::Sent => ("0", "submitted", "", ""),
+            ReportStatus::Delivered => ("1", "delivered", "", ""),
+            ReportStatus::Failed => ("2", "not delivered", "10", "Receiver number invalid"),
+            ReportStatus::Expired => ("2", "not delivered", "11", "Receiver out of range"),
+            ReportStatus::Buffered => ("3", "buffered", "", ""),
+            ReportStatus::Rejected => ("4", "rejected", "", ""),
+            ReportStatus::Unknown => ("9", "unknown", "", ""),
+        };
+        let time = |time: DateTime<Utc>| brussels(time).format("%Y-%m-%d %H:%M:%S").to_string();
+        let body = json!({
+            "webhook_id": "48213",
+            "webhook_type": "delivery_report",
+            "username": "sandbox",
+            "message": {
+                "messageid": message.id,
+                "datetime": time(message.at),
+                "content": message.text,
+                "sender": message.sender,
+                "receiver": message.to.trim_start_matches('+'),
+                "reference": message.reference.as_deref().unwrap_or_default(),
+                "delivery_code": code,
+                "delivery_status": status,
+                "delivery_status_datetime": time(now),
+                "delivery_code_detail": order.code.as_deref().unwrap_or(detail),
+                "delivery_code_detail_description": why,
+            },
+        })
+        .to_string();
+        let seconds = now.timestamp();
+        let signed = format!("{seconds}.{body}");
+        let signature = seal::hex(&seal::hmac_sha256(SECRET, signed.as_bytes()));
+        vec![
+            Report::post_json(target.to_owned(), body)
+                .with("X-Smstools-Timestamp", seconds.to_string())
+                .with(
+                    "X-Smstools-Signature",
+                    format!("t={seconds},v1={signature}"),
+                ),
+        ]
+    }
+}
+
+fn path(head: &Head) -> Vec<&str> {
+    head.segments.iter().skip(1).map(String::as_str).collect()
+}
+
+/// A number of the vendor's list, and its words.
+struct Refusal(u16, String);
+
+impl Refusal {
+    fn new(code: u16, message: &str) -> Self {
+        Self(code, message.to_owned())
+    }
+
+    fn reply(self) -> Reply {
+        let Self(code, message) = self;
+        // A text although it is a number; 400 for all, as in the page's example.
+        Reply::json(
+            StatusCode::BAD_REQUEST,
+            &json!({"error": code.to_string(), "errorMsg": message}),
+        )
+    }
+}
+
+fn take(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    let fault = strike.map(|strike| strike.fault);
+    // The query is read as well, however unwise.
+    let given = |header, field| call.head.header(header).or_else(|| call.head.query(field));
+    let refused = matches!(fault, Some(Fault::Unauthorized | Fault::UnauthorizedOnce));
+    if refused
+        || given("x-client-id", "client_id") != Some("sandbox")
+        || given("x-client-secret", "client_secret") != Some("sandbox")
+    {
+        return Err(Refusal::new(104, "Invalid credentials"));
+    }
+    Ok(match (path(&call.head).as_slice(), &call.head.method) {
+        (["v1", "message", "send"], &Method::POST) => return send(state, call, fault, now),
+        (["v1", "balance"], &Method::GET) => Reply::json(
+            StatusCode::OK,
+            &json!({"credits": "42.50", "currency": "EUR", "use": 0}),
+        ),
+        (["v1", "auth"], &Method::GET) => {
+            Reply::json(StatusCode::OK, &json!({"username": "sandbox"}))
+        }
+        (["v1", "auth" | "balance"] | ["v1", "message", "send"], _) => {
+            Reply::empty(StatusCode::METHOD_NOT_ALLOWED)
+        }
+        _ => Reply::empty(StatusCode::NOT_FOUND),
+    })
+}
+
+fn send(
+    state: &mut State,
+    call: &Call,
+    fault: Option<Fault>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    let Some(Value::Object(members)) = call.json() else {
+        // The other form of an error: free text.
+        return Ok(Reply::json(
+            StatusCode::BAD_REQUEST,
+            &json!({"error": "error parsing json"}),
+        ));
+    };
+    if members.is_empty() {
+        return Err(Refusal::new(114, "Empty request"));
+    }
+    let request = Request::read(&Value::Object(members), now)?;
+    let first = request.recipients.first().map_or("", String::as_str);
+    match fault {
+        Some(Fault::BadNumber) => return Err(wrong_number(first)),
+        Some(Fault::BadSender) => return Err(Refusal::new(111, "Sender is invalid")),
+        Some(Fault::Blocked) => {
+            return Err(Refusal::new(131, "Number is on the opt-out list"));
+        }
+        Some(Fault::NoCredit) => return Err(Refusal::new(108, "Not enough credits")),
+        Some(Fault::EchoText) => {
+            let told = format!("Could not send \"{}\" to {first}", request.text);
+            return Err(Refusal::new(139, &told));
+        }
+        _ => {}
+    }
+    if request.is_test {
+        // Nothing is sent, and what is answered is not told: no id, for there is nothing to name.
+        return Ok(Reply::json(StatusCode::OK, &json!({})));
+    }
+    let mut ids = Vec::with_capacity(request.recipients.len());
+    for to in &request.recipients {
+        let id = random::letters(30);
+        state.messages.push(SentMessage {
+            reference: request.reference.clone(),
+            send_at: request.send_at,
+            ..SentMessage::new("smstools", to, &request.sender, &request.text, &id, now)
+        });
+        ids.push(id);
+    }
+    let answer = match fault {
+        Some(Fault::OkWithoutId) => json!({}),
+        _ if !request.is_list => json!({"messageid": ids[0]}),
+        Some(Fault::WrongOrder) => {
+            ids.reverse();
+            json!({"messageids": ids})
+        }
+        Some(Fault::MissingEntry) => {
+            ids.pop();
+            json!({"messageids": ids})
+        }
+        _ => json!({"messageids": ids}),
+    };
+    Ok(Reply::json(StatusCode::OK, &answer))
+}
+
+struct Request {
+    sender: String,
+    text: String,
+    /// At least one.
+    recipients: Vec<String>,
+    /// Whether they came as a list, which decides the form of the answer.
+    is_list: bool,
+    reference: Option<String>,
+    send_at: Option<DateTime<Utc>>,
+    is_test: bool,
+}
+
+impl Request {
+    fn read(body: &Value, now: DateTime<Utc>) -> Result<Self, Refusal> {
+        // What is empty was left out: the vendor's own n8n node writes it so.
+        let field = |name: &'static str| match present(body, name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            Some(_) => Err(Refusal::new(139, &format!("Invalid parameter {name}"))),
+        };
+        // "UTF-8 in, GSM out."
+        let text =
+            parts::plain(field("message")?.ok_or_else(|| Refusal::new(112, "Message required"))?);
+        if parts::count(&text) > MOST_PARTS {
+            return Err(Refusal::new(118, "Message too long"));
+        }
+        let (written, is_list) = match present(body, "to") {
+            Some(Value::Array(list)) if list.len() <= MOST => (list.iter().collect(), true),
+            Some(one @ Value::String(_)) => (vec![one], false),
+            _ => (Vec::new(), false),
+        };
+        if written.is_empty() {
+            return Err(Refusal::new(103, "Phone number required"));
+        }
+        let mut recipients = Vec::with_capacity(written.len());
+        for number in written {
+            let number = number.as_str().unwrap_or_default();
+            let digits = number.strip_prefix('+').unwrap_or(number);
+            recipients.push(e164(digits).ok_or_else(|| wrong_number(number))?);
+        }
+        let sender = field("sender")?.ok_or_else(|| Refusal::new(109, "Sender is empty"))?;
+        check(sender)?;
+        let send_at = match field("date")? {
+            None => None,
+            Some(date) => Some(
+                NaiveDateTime::parse_from_str(date, "%Y-%m-%d %H:%M")
+                    .ok()
+                    .and_then(central_european)
+                    .filter(|time| *time > now)
+                    .ok_or_else(|| Refusal::new(121, "Date is invalid or in the past"))?,
+            ),
+        };
+        let reference = field("reference")?;
+        if reference.is_some_and(|reference| reference.chars().count() > 255) {
+            return Err(Refusal::new(139, "Invalid parameter reference"));
+        }
+        Ok(Self {
+            sender: sender.to_owned(),
+            text,
+            recipients,
+            is_list,
+            reference: reference.map(str::to_owned),
+            send_at,
+            is_test: body["test"] == true,
+        })
+    }
+}
+
+/// "A numeric sender must always start with a plus", and has fourteen digits at most.
+fn check(sender: &str) -> Result<(), Refusal> {
+    if is_digits(sender) {
+        return Err(Refusal::new(110, "A numeric sender must start with +"));
+    }
+    let good = match sender.strip_prefix('+') {
+        Some(digits) => is_digits(digits) && digits.len() <= 14,
+        None => {
+            (1..=11).contains(&sender.len())
+                && sender
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
+        }
+    };
+    if good {
+        Ok(())
+    } else {
+        Err(Refusal::new(111, "Sender is invalid"))
+    }
+}
+
+fn wrong_number(number: &str) -> Refusal {
+    let number: String = number.chars().take(32).collect();
+    Refusal(106, format!("Destination number {number} is invalid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_is_a_short_name_or_a_number_with_its_plus() {
+        let code = |sender: &str| check(sender).map_err(|Refusal(code, _)| code);
+        for good in ["Acme", "My Shop", "+31612345678"] {
+            assert_eq!(code(good), Ok(()), "{good}");
+        }
+        assert_eq!(code("31612345678"), Err(110));
+        for bad in ["TwelveLetter", "Ac-me", "Zoë", "+", "+123456789012345"] {
+            assert_eq!(code(bad), Err(111), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Spryng: two generations of its HTTP API, the Messaging API v2 and the REST API v1.
+//!
+//! Read from copies of Spryng's portal pages and from its SDKs. Their hosts, `api.spryng.nl` and
+//! `rest.spryngsms.com`, are one here: the paths begin with `/v2` and `/v1`.
+
+mod v1;
+mod v2;
+
+use chrono::{DateTime, Utc};
+use hyper::StatusCode;
+
+use super::{Vendor, common::is_digits};
+use crate::{
+    fault::{Fault, Strike},
+    point::Point,
+    record::SentMessage,
+    report::{Report, ReportOrder},
+    wire::{Call, Head, Reply},
+    world::{Place, State},
+};
+
+const BALANCE: &str = "spryng.balance";
+const SEND: &str = "spryng.send";
+
+const POINTS: &[Point] = &[
+    Point {
+        name: BALANCE,
+        faults: &[],
+    },
+    Point {
+        name: SEND,
+        faults: &[
+            Fault::BadNumber,
+            Fault::BadSender,
+            Fault::Blocked,
+            Fault::EchoText,
+            Fault::MissingEntry,
+            Fault::NoCredit,
+            Fault::OkWithoutId,
+            Fault::WrongOrder,
+        ],
+    },
+];
+
+#[derive(Debug)]
+pub(crate) struct Spryng;
+
+impl Vendor for Spryng {
+    fn name(&self) -> &'static str {
+        "spryng"
+    }
+
+    fn points(&self) -> &'static [Point] {
+        POINTS
+    }
+
+    fn url(&self, authority: &str) -> String {
+        format!(
+            "spryng://sandbox@{authority}/spryng?account={}&sender=Postduif",
+            v2::ACCOUNT
+        )
+    }
+
+    fn point(&self, head: &Head) -> Option<&'static str> {
+        match path(head).as_slice() {
+            ["v1" | "v2", "messages"] | ["v2", "schedules", "delayed"] => Some(SEND),
+            ["v1" | "v2", "balance"] => Some(BALANCE),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
+        let now = Utc::now();
+        match path(&call.head).first() {
+            Some(&"v1") => v1::answer(state, call, strike, now),
+            Some(&"v2") => v2::answer(state, call, strike, now),
+            _ => Reply::empty(StatusCode::NOT_FOUND),
+        }
+    }
+
+    fn report(
+        &self,
+        message: &SentMessage,
+        order: &ReportOrder,
+        target: &str,
+        now: DateTime<Utc>,
+    ) -> Vec<Report> {
+        vec![match message.kept.api {
+            v1::API => v1::report(message, order, target),
+            _ => v2::report(message, order, target, now),
+        }]
+    }
+}
+
+fn path(head: &Head) -> Vec<&str> {
+    head.segments.iter().skip(1).map(String::as_str).collect()
+}
+
+/// A name of at most eleven letters, digits and spaces, or at most fourteen digits.
+fn is_sender(sender: &str) -> bool {
+    if is_digits(sender) {
+        return sender.len() <= 14;
+    }
+    (1..=11).contains(&sender.len())
+        && sender
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
+}

@@ -1,0 +1,427 @@
+//! Messaging v2: a text for many recipients, each with an id; numbers have their plus.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{is_sender, path};
+use crate::{
+    fault::{Fault, Strike},
+    parts, random,
+    record::{Kept, SentMessage},
+    report::{Report, ReportOrder, ReportStatus},
+    vendors::common::{e164, present, throttled},
+    wire::{Call, Reply},
+    world::State,
+};
+
+/// The only account, by the reference that goes with its key.
+pub(super) const ACCOUNT: &str = "SPNL0000000";
+
+/// How many recipients a call may have.
+const MOST: usize = 50_000;
+
+/// A limit is enforced (`MessagePartCountExceeded`), but its number is not told.
+const MOST_PARTS: u32 = 10;
+
+/// How many bytes of text or `metaData` there may be: no page tells, and more than any text has.
+const LARGEST: usize = 8192;
+
+/// What a text can be for.
+const TYPES: [&str; 7] = [
+    "MarketingAndResearch",
+    "NotificationsAndReminders",
+    "AuthenticationAndSecurity",
+    "PaymentsAndCollections",
+    "InternalOperations",
+    "CustomerSupport",
+    "Conversational",
+];
+
+/// A status, a code and a sentence. Few codes are published: the others are the reasons of failed
+/// texts, in the writing of those that are.
+struct Refusal(StatusCode, &'static str, String);
+
+impl Refusal {
+    fn new(code: &'static str, message: &str) -> Self {
+        Self(StatusCode::BAD_REQUEST, code, message.to_owned())
+    }
+
+    fn number(written: &str) -> Self {
+        let written: String = written.chars().take(32).collect();
+        Self::new(
+            "msisdn_invalid",
+            &format!("The msisdn '{written}' is invalid."),
+        )
+    }
+
+    fn sender() -> Self {
+        Self::new("sender_id_invalid", "The sender id is invalid.")
+    }
+
+    fn field(name: &str) -> Self {
+        Self::new("validation_error", &format!("The field {name} is invalid."))
+    }
+
+    fn reply(self) -> Reply {
+        let Self(status, code, message) = self;
+        Reply::json(
+            status,
+            &json!({"errors": [{"errorCode": code, "errorMessage": message}]}),
+        )
+    }
+}
+
+pub(super) fn answer(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Reply {
+    take(state, call, strike, now).unwrap_or_else(|refusal| {
+        let reply = refusal.reply();
+        match reply.status {
+            StatusCode::TOO_MANY_REQUESTS => throttled(reply, strike),
+            _ => reply,
+        }
+    })
+}
+
+fn take(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    let fault = strike.map(|strike| strike.fault);
+    if fault == Some(Fault::Throttle) {
+        return Err(Refusal(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "Too many requests.".to_owned(),
+        ));
+    }
+    let refused = matches!(fault, Some(Fault::Unauthorized | Fault::UnauthorizedOnce));
+    if refused || call.head.header("x-api-key") != Some("sandbox") {
+        return Err(Refusal(
+            StatusCode::UNAUTHORIZED,
+            "UnauthenticatedError",
+            "The API key is missing, wrong or expired.".to_owned(),
+        ));
+    }
+    match (path(&call.head).as_slice(), &call.head.method) {
+        (["v2", "balance"], &Method::GET) => {
+            belongs(call.head.header("accountreference"))?;
+            Ok(Reply::json(
+                StatusCode::OK,
+                &json!({"data": {"available": "115.82000", "reserved": "0"}}),
+            ))
+        }
+        (["v2", "messages"], &Method::POST) => send(state, call, fault, now),
+        (["v2", "schedules", "delayed"], &Method::POST) => schedule(state, call, fault, now),
+        (["v2", "balance" | "messages"] | ["v2", "schedules", "delayed"], _) => {
+            Ok(Reply::empty(StatusCode::METHOD_NOT_ALLOWED))
+        }
+        (["v2", "messages", _], _) => Err(Refusal(
+            StatusCode::NOT_FOUND,
+            "message_not_found",
+            "The message was not found.".to_owned(),
+        )),
+        _ => Ok(Reply::empty(StatusCode::NOT_FOUND)),
+    }
+}
+
+/// Whether the key may speak for this account.
+fn belongs(account: Option<&str>) -> Result<(), Refusal> {
+    match account {
+        Some(ACCOUNT) => Ok(()),
+        Some(_) => Err(Refusal(
+            StatusCode::FORBIDDEN,
+            "ForbiddenError",
+            "The API key is not allowed for this account.".to_owned(),
+        )),
+        None => Err(Refusal::field("accountReference")),
+    }
+}
+
+fn object(call: &Call) -> Result<Value, Refusal> {
+    call.json()
+        .filter(Value::is_object)
+        .ok_or_else(|| Refusal::new("validation_error", "The body is not a JSON object."))
+}
+
+fn send(
+    state: &mut State,
+    call: &Call,
+    fault: Option<Fault>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    let body = object(call)?;
+    belongs(body["accountReference"].as_str())?;
+    let mut messages = read(&body, &body["recipients"], now)?;
+    refused(fault, &messages)?;
+    if let Some(validity) = present(&body, "validity") {
+        let seconds = moment(validity)
+            .map(|until| (until - now).num_seconds())
+            .filter(|seconds| (61..72 * 3600).contains(seconds))
+            .and_then(|seconds| seconds.try_into().ok())
+            .ok_or_else(|| Refusal::field("validity"))?;
+        for message in &mut messages {
+            message.validity_s = Some(seconds);
+        }
+    }
+    let mut ids: Vec<_> = messages.iter().map(|message| message.id.clone()).collect();
+    for message in messages {
+        state.messages.push(message);
+    }
+    match fault {
+        Some(Fault::OkWithoutId) => ids.clear(),
+        Some(Fault::WrongOrder) => ids.reverse(),
+        Some(Fault::MissingEntry) => {
+            ids.pop();
+        }
+        _ => {}
+    }
+    Ok(Reply::json(
+        StatusCode::ACCEPTED,
+        &json!({"data": {"requestId": random::guid(), "messageIds": ids}}),
+    ))
+}
+
+/// A text for later. Its answer has an id of the schedule only.
+fn schedule(
+    state: &mut State,
+    call: &Call,
+    fault: Option<Fault>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    belongs(call.head.header("accountreference"))?;
+    let body = object(call)?;
+    let time = moment(&body["scheduleInformation"]["sendTime"])
+        .filter(|time| *time > now)
+        .ok_or_else(|| Refusal::field("scheduleInformation.sendTime"))?;
+    let messages = read(&body["dispatch"], &body["recipients"], now)?;
+    refused(fault, &messages)?;
+    for mut message in messages {
+        message.send_at = Some(time);
+        state.messages.push(message);
+    }
+    let mut data = json!({"validationResult": {"isValid": true, "errors": []}});
+    if fault != Some(Fault::OkWithoutId) {
+        data["scheduleId"] = random::guid().into();
+    }
+    Ok(Reply::json(StatusCode::CREATED, &json!({"data": data})))
+}
+
+fn refused(fault: Option<Fault>, messages: &[SentMessage]) -> Result<(), Refusal> {
+    let first = messages.first();
+    let to = first.map_or("", |message| message.to.as_str());
+    match fault {
+        Some(Fault::BadNumber) => Err(Refusal::number(to)),
+        Some(Fault::BadSender) => Err(Refusal::sender()),
+        Some(Fault::Blocked) => Err(Refusal::new("opted_out", "The recipient opted out.")),
+        Some(Fault::NoCredit) => Err(Refusal::new(
+            "insufficient_balance",
+            "The account has not enough balance.",
+        )),
+        Some(Fault::EchoText) => {
+            let text = first.map_or("", |message| message.text.as_str());
+            let told = format!("Could not send \"{text}\" to {to}.");
+            Err(Refusal::new("validation_error", &told))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read(
+    dispatch: &Value,
+    recipients: &Value,
+    now: DateTime<Utc>,
+) -> Result<Vec<SentMessage>, Refusal> {
+    if dispatch["channel"] != "SMS" {
+        return Err(Refusal::field("channel"));
+    }
+    let from = dispatch["from"]
+        .as_str()
+        .filter(|from| is_sender(from.strip_prefix('+').unwrap_or(from)))
+        .ok_or_else(Refusal::sender)?;
+    if present(&dispatch["body"], "templateId").is_some() {
+        return Err(Refusal::field("body.templateId"));
+    }
+    let text = dispatch["body"]["text"]
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| Refusal::field("body.text"))?;
+    let encoding = match present(dispatch, "characterSet").map(Value::as_str) {
+        None | Some(Some("Auto")) => Encoding::Auto,
+        Some(Some("GSM")) => Encoding::Gsm,
+        Some(Some("Unicode")) => Encoding::Unicode,
+        Some(_) => return Err(Refusal::field("characterSet")),
+    };
+    let known = |kind: &Value| kind.as_str().is_some_and(|kind| TYPES.contains(&kind));
+    if present(dispatch, "messageType").is_some_and(|kind| !known(kind)) {
+        return Err(Refusal::field("messageType"));
+    }
+    let recipients = recipients
+        .as_array()
+        .filter(|list| (1..=MOST).contains(&list.len()))
+        .ok_or_else(|| Refusal::field("recipients"))?;
+    let mut messages = Vec::with_capacity(recipients.len());
+    for recipient in recipients {
+        let written = recipient["msisdn"].as_str().unwrap_or_default();
+        let to = written
+            .strip_prefix('+')
+            .and_then(e164)
+            .ok_or_else(|| Refusal::number(written))?;
+        let text = filled(text, &recipient["variables"]).ok_or_else(too_long)?;
+        let (text, parts) = match encoding {
+            Encoding::Auto => {
+                let parts = parts::count(&text);
+                (text, parts)
+            }
+            Encoding::Gsm => {
+                let plain = parts::plain(&text);
+                let parts = parts::count(&plain);
+                (plain, parts)
+            }
+            Encoding::Unicode => {
+                let parts = parts::count_unicode(&text);
+                (text, parts)
+            }
+        };
+        if parts > MOST_PARTS {
+            return Err(too_long());
+        }
+        let metadata = recipient["metaData"].clone();
+        if metadata.to_string().len() > LARGEST {
+            return Err(Refusal::field("recipients.metaData"));
+        }
+        messages.push(SentMessage {
+            reference: reference(&metadata),
+            parts,
+            kept: Kept {
+                metadata,
+                ..Kept::default()
+            },
+            ..SentMessage::new("spryng", &to, from, &text, &random::guid(), now)
+        });
+    }
+    Ok(messages)
+}
+
+#[derive(Clone, Copy)]
+enum Encoding {
+    Auto,
+    Gsm,
+    Unicode,
+}
+
+fn too_long() -> Refusal {
+    Refusal::new(
+        "message_part_count_exceeded",
+        "The text has too many parts.",
+    )
+}
+
+/// The text with its variables filled in, unless that is too long by far. Whatever stands in brackets
+/// is one, known or not, and the page gives no escape: an unknown one is nothing.
+fn filled(text: &str, variables: &Value) -> Option<String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('[') {
+        let Some((name, after)) = after.split_once(']') else {
+            break;
+        };
+        filled.push_str(before);
+        filled.push_str(variables[name].as_str().unwrap_or_default());
+        rest = after;
+        if filled.len() > LARGEST {
+            return None;
+        }
+    }
+    filled.push_str(rest);
+    (filled.len() <= LARGEST).then_some(filled)
+}
+
+/// The caller's reference: the service has no field for it but `metaData`, whose names are free.
+fn reference(metadata: &Value) -> Option<String> {
+    ["reference", "ref"]
+        .into_iter()
+        .find_map(|name| metadata[name].as_str())
+        .or_else(|| metadata.as_object()?.values().find_map(Value::as_str))
+        .map(str::to_owned)
+}
+
+fn moment(value: &Value) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(value.as_str()?).ok()?;
+    Some(time.to_utc())
+}
+
+/// In Pascal case, unlike the rest, and with a bare number. Nothing is signed.
+pub(super) fn report(
+    message: &SentMessage,
+    order: &ReportOrder,
+    target: &str,
+    now: DateTime<Utc>,
+) -> Report {
+    let (status, reason) = match order.status {
+        ReportStatus::Sent => ("Sent", "EdgeSubmitted"),
+        ReportStatus::Buffered => ("In Progress", "EdgeSubmitted"),
+        ReportStatus::Delivered => ("Delivered", "Delivered"),
+        ReportStatus::Expired => ("Failed", "EdgeFailed"),
+        ReportStatus::Failed => ("Failed", "NetworkFailed"),
+        ReportStatus::Rejected => ("Failed", "DisallowedContent"),
+        ReportStatus::Unknown => ("Held", "Unheard"),
+    };
+    let fits = parts::plain(&message.text) == message.text;
+    let metadata = match &message.kept.metadata {
+        Value::Object(members) if !members.is_empty() => message.kept.metadata.clone(),
+        // So PHP writes a map in which nothing is.
+        _ => json!([]),
+    };
+    let body = json!({
+        "RequestId": random::guid(),
+        "AccountReference": ACCOUNT,
+        "Channel": "SMS",
+        "Status": status,
+        "Messages": [{
+            "MessageId": message.id,
+            "Status": status,
+            "Reason": order.code.as_deref().unwrap_or(reason),
+            "OccurredAtTime": now.to_rfc3339_opts(SecondsFormat::Micros, true).replace('Z', "0Z"),
+            "Msisdn": message.to.trim_start_matches('+'),
+            "Originator": message.sender,
+            "Body": message.text,
+            "MessageParts": message.parts,
+            "MessageCoding": if fits { "GSM" } else { "Unicode" },
+            "DestinationCode": "NL",
+            "Metadata": metadata,
+        }],
+    });
+    Report::post_json(target.to_owned(), body.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_stands_in_brackets_is_a_variable() {
+        let variables = json!({"name": "Sanne"});
+        let filled = |text: &str| filled(text, &variables);
+        assert_eq!(filled("Hi [name]!").as_deref(), Some("Hi Sanne!"));
+        assert_eq!(filled("a [b] c] d [e").as_deref(), Some("a  c] d [e"));
+        assert_eq!(filled(&"[name]".repeat(10_000)), None);
+    }
+
+    #[test]
+    fn the_reference_is_in_the_metadata_under_whatever_name() {
+        let of = |metadata| reference(&metadata);
+        assert_eq!(
+            of(json!({"a": "x", "reference": "y"})).as_deref(),
+            Some("y")
+        );
+        assert_eq!(of(json!({"id": 1, "mine": "z"})).as_deref(), Some("z"));
+        assert_eq!(of(json!([])), None);
+    }
+}

@@ -1,0 +1,411 @@
+//! The Messages API v1: JSON in, 202 and an id out, refusals as problem documents.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use hyper::{
+    StatusCode,
+    header::{CONTENT_TYPE, HeaderName},
+};
+use serde_json::{Value, json};
+
+use super::{Encoding, LONGEST, has_account, jwt, network, sender};
+use crate::{
+    fault::{Fault, Strike},
+    random,
+    record::{Kept, SentMessage},
+    report::{self, Report, ReportOrder, ReportStatus},
+    seal,
+    vendors::common::{e164, present, throttled},
+    wire::{Call, Reply},
+    world::State,
+};
+
+/// How an application's texts are told from an account's: the report names the application.
+const APPLICATION: &str = "messages of an application";
+const ACCOUNT: &str = "messages";
+
+const ERRORS: &str = "https://developer.vonage.com/api-errors";
+
+/// Why a text is not taken.
+struct Refusal {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: String,
+    /// The parameter that is wrong, and why.
+    invalid: Option<(&'static str, String)>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: &str) -> Self {
+        Self {
+            status,
+            kind,
+            title,
+            detail: detail.to_owned(),
+            invalid: None,
+        }
+    }
+
+    // The numbers are those of the definition's samples, which live answers follow; the published
+    // list has others for the same things.
+    fn unprocessable(kind: &'static str, title: &'static str, detail: &str) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title, detail)
+    }
+
+    fn recipient() -> Self {
+        Self::unprocessable(
+            "/messages#110",
+            "Invalid recipient",
+            "The `to` parameter is invalid for the given channel.",
+        )
+    }
+
+    fn sender() -> Self {
+        Self::unprocessable(
+            "/messages#1120",
+            "Invalid sender",
+            "The `from` parameter is invalid for the given channel.",
+        )
+    }
+
+    fn parameter(name: &'static str, reason: &str) -> Self {
+        Self {
+            invalid: Some((name, reason.to_owned())),
+            ..Self::unprocessable(
+                "/messages#1150",
+                "Invalid params",
+                "The value of one or more parameters is invalid.",
+            )
+        }
+    }
+
+    fn unauthorized() -> Self {
+        // The spelling is the definition's.
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "/#unathorized",
+            "You did not provide correct credentials.",
+            "Check that you're using the correct credentials, and that your account has this feature enabled",
+        )
+    }
+
+    fn expired() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "#jwt-expired",
+            "JWT expired",
+            "The JWT provided has expired",
+        )
+    }
+
+    fn reply(self) -> Reply {
+        let mut body = json!({
+            "type": format!("{ERRORS}{}", self.kind),
+            "title": self.title,
+            "detail": self.detail,
+            "instance": random::hex_id(),
+        });
+        if let Some((name, reason)) = self.invalid {
+            body["invalid_parameters"] = json!([{"name": name, "reason": reason}]);
+        }
+        let reply = numbered(Reply::json(self.status, &body));
+        // The definition declares 422 as ordinary JSON, and every other refusal as a problem.
+        match self.status {
+            StatusCode::UNPROCESSABLE_ENTITY => reply,
+            _ => reply.with(CONTENT_TYPE, "application/problem+json"),
+        }
+    }
+}
+
+fn numbered(reply: Reply) -> Reply {
+    reply.with(HeaderName::from_static("x-request-id"), random::guid())
+}
+
+pub(super) fn not_found() -> Reply {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "#not-found",
+        "Not Found",
+        "The requested resource does not exist",
+    )
+    .reply()
+}
+
+pub(super) fn wrong_verb() -> Reply {
+    Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "#wrong-verb",
+        "Method Not Allowed",
+        "The HTTP verb used to make this request is not supported",
+    )
+    .reply()
+}
+
+pub(super) fn send(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Reply {
+    take(state, call, strike, now).unwrap_or_else(|refusal| {
+        let reply = refusal.reply();
+        match reply.status {
+            StatusCode::TOO_MANY_REQUESTS => limits(throttled(reply, strike), strike, now),
+            _ => reply,
+        }
+    })
+}
+
+fn limits(reply: Reply, strike: Option<Strike>, now: DateTime<Utc>) -> Reply {
+    let wait = strike.map_or(0, |strike| i64::try_from(strike.ms).unwrap_or(i64::MAX));
+    // Thirteen digits in the definition's sample: milliseconds, whatever its text says.
+    let reset = now.timestamp_millis().saturating_add(wait);
+    reply
+        .with(HeaderName::from_static("x-ratelimit-limit"), "30")
+        .with(HeaderName::from_static("x-ratelimit-remaining"), "0")
+        .with(
+            HeaderName::from_static("x-ratelimit-reset"),
+            reset.to_string(),
+        )
+}
+
+fn take(
+    state: &mut State,
+    call: &Call,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Result<Reply, Refusal> {
+    let fault = strike.map(|strike| strike.fault);
+    let bearer = call.head.bearer();
+    match fault {
+        Some(Fault::Throttle) => {
+            return Err(Refusal::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "#throttled",
+                "Rate Limit Hit",
+                "Please wait, then retry your request",
+            ));
+        }
+        Some(Fault::Unauthorized) => return Err(Refusal::unauthorized()),
+        // Only a token has a life to take.
+        Some(Fault::UnauthorizedOnce) if bearer.is_some() => return Err(Refusal::expired()),
+        Some(Fault::UnauthorizedOnce) => return Err(Refusal::unauthorized()),
+        _ => {}
+    }
+    let api = match bearer.map(|token| jwt::check(token, now)) {
+        Some(Ok(())) => APPLICATION,
+        Some(Err(jwt::Refused::Expired)) => return Err(Refusal::expired()),
+        None if has_account(&call.head) => ACCOUNT,
+        Some(Err(jwt::Refused::Wrong)) | None => return Err(Refusal::unauthorized()),
+    };
+    if fault == Some(Fault::NoCredit) {
+        return Err(Refusal::new(
+            StatusCode::PAYMENT_REQUIRED,
+            "/#low-balance",
+            "Low balance",
+            "This request could not be performed due to your account balance being low.",
+        ));
+    }
+    if !call.head.is("application/json") {
+        return Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "#content-type-header",
+            "Invalid Content-Type header",
+            "Check the Content-Type of your request",
+        ));
+    }
+    let body = call.json().filter(Value::is_object).ok_or_else(|| {
+        Refusal::unprocessable(
+            "#invalid-json",
+            "The request body did not contain valid JSON",
+            "Unexpected character ('\"' (code 34)): was expecting comma to separate Object entries",
+        )
+    })?;
+    let mut message = read(&body, now)?;
+    match fault {
+        Some(Fault::BadNumber) => return Err(Refusal::recipient()),
+        Some(Fault::BadSender) => return Err(Refusal::sender()),
+        Some(Fault::Blocked) => {
+            return Err(Refusal::unprocessable(
+                "/messages#1050",
+                "Number barred",
+                "The number you are trying to send messages to is barred and may not receive them.",
+            ));
+        }
+        Some(Fault::EchoText) => {
+            let reason = format!("could not send \"{}\" to {}", message.text, message.to);
+            return Err(Refusal::parameter("text", &reason));
+        }
+        _ => {}
+    }
+    message.kept.api = api;
+    let mut answer = match fault {
+        Some(Fault::OkWithoutId) => json!({}),
+        _ => json!({"message_uuid": message.id}),
+    };
+    if present(&body, "failover").is_some() {
+        answer["workflow_id"] = random::letters(32).into();
+    }
+    state.messages.push(message);
+    Ok(numbered(Reply::json(StatusCode::ACCEPTED, &answer)))
+}
+
+fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
+    if body["channel"] != "sms" {
+        return Err(Refusal::unprocessable(
+            "/messages#1100",
+            "Unsupported channel",
+            "The specified channel is not supported.",
+        ));
+    }
+    if body["message_type"] != "text" {
+        return Err(Refusal::unprocessable(
+            "/messages#1140",
+            "Invalid message type",
+            "The `message_type` parameter is invalid for the given channel.",
+        ));
+    }
+    // "Don't use a leading + or 00."
+    let to = body["to"]
+        .as_str()
+        .and_then(e164)
+        .ok_or_else(Refusal::recipient)?;
+    let from = body["from"]
+        .as_str()
+        .and_then(sender)
+        .ok_or_else(Refusal::sender)?;
+    let text = body["text"]
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| Refusal::parameter("text", "must not be blank"))?;
+    if text.chars().count() > LONGEST {
+        return Err(Refusal::parameter(
+            "text",
+            "must be at most 3200 characters",
+        ));
+    }
+    let validity_s = match present(body, "ttl") {
+        None => None,
+        Some(ttl) => Some(
+            ttl.as_u64()
+                .filter(|ttl| (20..=604_800).contains(ttl))
+                .ok_or_else(|| Refusal::parameter("ttl", "must be between 20 and 604800"))?,
+        ),
+    };
+    let reference = match present(body, "client_ref") {
+        None => None,
+        Some(reference) => Some(
+            reference
+                .as_str()
+                .filter(|text| text.chars().count() <= 100)
+                .ok_or_else(|| {
+                    Refusal::unprocessable(
+                        "/messages#1060",
+                        "Invalid client reference",
+                        "The client reference can be a string of up to 100 characters.",
+                    )
+                })?
+                .to_owned(),
+        ),
+    };
+    let report_url = match present(body, "webhook_url") {
+        None => None,
+        Some(url) => Some(
+            url.as_str()
+                .filter(|url| url.starts_with("http") && url.len() <= 2048)
+                .ok_or_else(|| Refusal::parameter("webhook_url", "must be a valid URL"))?
+                .to_owned(),
+        ),
+    };
+    if present(body, "webhook_version").is_some_and(|version| version != "v1" && version != "v0.1")
+    {
+        return Err(Refusal::parameter(
+            "webhook_version",
+            "must be one of `v0.1`, `v1`",
+        ));
+    }
+    let encoding = match present(&body["sms"], "encoding_type").map(Value::as_str) {
+        None | Some(Some("auto")) => Encoding::Auto,
+        Some(Some("text")) => Encoding::Text,
+        Some(Some("unicode")) => Encoding::Unicode,
+        Some(_) => {
+            return Err(Refusal::parameter(
+                "sms.encoding_type",
+                "must be one of `text`, `unicode`, `auto`",
+            ));
+        }
+    };
+    let (text, parts) = encoding.apply(text);
+    Ok(SentMessage {
+        reference,
+        parts,
+        validity_s,
+        kept: Kept {
+            report_url,
+            ..Kept::default()
+        },
+        ..SentMessage::new("vonage", &to, &from, &text, &random::guid(), now)
+    })
+}
+
+/// The status webhook, in its form v1.
+pub(super) fn status(
+    message: &SentMessage,
+    order: &ReportOrder,
+    target: &str,
+    now: DateTime<Utc>,
+) -> Report {
+    let (status, error) = match order.status {
+        ReportStatus::Sent => ("submitted", None),
+        ReportStatus::Buffered => ("submitted", Some(("1220", "Handset busy"))),
+        ReportStatus::Delivered => ("delivered", None),
+        ReportStatus::Expired => ("rejected", Some(("1360", "TTL was hit before delivery"))),
+        ReportStatus::Failed => ("rejected", Some(("1330", "Unknown"))),
+        ReportStatus::Rejected => ("rejected", Some(("1280", "Operator blocked"))),
+        // A word of other channels.
+        ReportStatus::Unknown => ("read", None),
+    };
+    let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let digits = message.to.trim_start_matches('+');
+    let mut segment = json!({"timestamp": at, "status": status});
+    let mut body = json!({
+        "channel": "sms",
+        "message_uuid": message.id,
+        "to": digits,
+        "from": message.sender,
+        "timestamp": at,
+        "status": status,
+        "usage": {"currency": "EUR", "price": "0.0727"},
+    });
+    if let Some(network) = network(&message.to) {
+        body["destination"] = json!({"network_code": network});
+    }
+    if let Some(reference) = &message.reference {
+        body["client_ref"] = json!(reference);
+    }
+    if let Some((code, detail)) = error {
+        let code = order.code.as_deref().unwrap_or(code);
+        segment["error_code"] = json!(code);
+        body["error"] = json!({
+            "type": format!("{ERRORS}/messages#{code}"),
+            "title": code,
+            "detail": format!("{detail} - {status}"),
+            "instance": random::hex_id(),
+        });
+    }
+    let segments = vec![segment; message.parts as usize];
+    body["sms"] = json!({"count_total": message.parts.to_string(), "segments": segments});
+    let body = body.to_string();
+    let mut claims = json!({
+        "iat": now.timestamp(),
+        "jti": random::guid(),
+        "iss": "Vonage",
+        "payload_hash": seal::hex(&seal::sha256(body.as_bytes())),
+        "api_key": "sandbox",
+    });
+    if message.kept.api == APPLICATION {
+        claims["application_id"] = json!(jwt::APPLICATION);
+    }
+    let token = seal::hs256(&claims, report::SECRET);
+    Report::post_json(target.to_owned(), body).with("Authorization", format!("Bearer {token}"))
+}

@@ -1,0 +1,202 @@
+//! Vonage: two ways to send, the Messages API v1 (`/v1/messages`) and the SMS API (`/sms/json`).
+//!
+//! Read from Vonage's pages and its OpenAPI definitions: Messages API 1.20.0, SMS API 1.0.10 and
+//! 1.5.1. `api.nexmo.com` and `rest.nexmo.com` are one host here: their paths do not collide. Both
+//! take the key and secret by Basic; the Messages API also takes a token that the application
+//! `sandbox` signed with its private key, which [`jwt`] holds.
+
+pub(crate) mod jwt;
+mod messages;
+mod receipt;
+mod sms;
+
+use chrono::{DateTime, Utc};
+use hyper::{Method, StatusCode};
+use serde_json::json;
+
+use super::{
+    Vendor,
+    common::{is_digits, throttled},
+};
+use crate::{
+    fault::{Fault, Strike},
+    parts,
+    point::Point,
+    record::SentMessage,
+    report::{Report, ReportOrder},
+    wire::{Call, Head, Reply},
+    world::{Place, State},
+};
+
+const BALANCE: &str = "vonage.balance";
+const SEND: &str = "vonage.send";
+
+const POINTS: &[Point] = &[
+    Point {
+        name: BALANCE,
+        faults: &[],
+    },
+    Point {
+        name: SEND,
+        faults: &[
+            Fault::BadNumber,
+            Fault::BadSender,
+            Fault::Blocked,
+            Fault::EchoText,
+            Fault::MissingEntry,
+            Fault::NoCredit,
+            Fault::OkWithoutId,
+            Fault::WrongOrder,
+        ],
+    },
+];
+
+/// How long a text may be, in characters, on both ways.
+const LONGEST: usize = 3200;
+
+#[derive(Debug)]
+pub(crate) struct Vonage;
+
+impl Vendor for Vonage {
+    fn name(&self) -> &'static str {
+        "vonage"
+    }
+
+    fn points(&self) -> &'static [Point] {
+        POINTS
+    }
+
+    fn url(&self, authority: &str) -> String {
+        format!("vonage://sandbox:sandbox@{authority}/vonage?sender=Postduif")
+    }
+
+    fn point(&self, head: &Head) -> Option<&'static str> {
+        match path(head).as_slice() {
+            ["v1", "messages"] | ["sms", "json"] => Some(SEND),
+            ["account", "get-balance"] => Some(BALANCE),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
+        let now = Utc::now();
+        match (path(&call.head).as_slice(), &call.head.method) {
+            (["v1", "messages"], &Method::POST) => messages::send(state, call, strike, now),
+            (["v1", "messages"], _) => messages::wrong_verb(),
+            (["sms", "json"], &Method::POST) => sms::send(state, call, strike, now),
+            (["account", "get-balance"], &Method::GET) => balance(call, strike),
+            (["account", "get-balance"] | ["sms", "json"], _) => {
+                Reply::empty(StatusCode::METHOD_NOT_ALLOWED)
+            }
+            _ => messages::not_found(),
+        }
+    }
+
+    fn report(
+        &self,
+        message: &SentMessage,
+        order: &ReportOrder,
+        target: &str,
+        now: DateTime<Utc>,
+    ) -> Vec<Report> {
+        match message.kept.api {
+            sms::API => receipt::of(message, order, target, now),
+            _ => vec![messages::status(message, order, target, now)],
+        }
+    }
+}
+
+fn path(head: &Head) -> Vec<&str> {
+    head.segments.iter().skip(1).map(String::as_str).collect()
+}
+
+/// The sandbox's only account, by its key and secret.
+fn has_account(head: &Head) -> bool {
+    head.basic() == Some(("sandbox".to_owned(), "sandbox".to_owned()))
+}
+
+/// The balance: Basic only, a token is no good here.
+fn balance(call: &Call, strike: Option<Strike>) -> Reply {
+    let refused = |status: StatusCode, label| {
+        Reply::json(
+            status,
+            &json!({"error-code": status.as_str(), "error-code-label": label}),
+        )
+    };
+    match strike.map(|strike| strike.fault) {
+        Some(Fault::Throttle) => {
+            let reply = refused(StatusCode::TOO_MANY_REQUESTS, "too many requests");
+            return throttled(reply, strike);
+        }
+        Some(Fault::Unauthorized | Fault::UnauthorizedOnce) => {}
+        _ if has_account(&call.head) => {
+            return Reply::json(
+                StatusCode::OK,
+                &json!({"value": 10.28, "autoReload": false}),
+            );
+        }
+        _ => {}
+    }
+    refused(StatusCode::UNAUTHORIZED, "authentication failed")
+}
+
+/// The sender as the phone shows it: digits, or a name from which spaces are dropped.
+fn sender(from: &str) -> Option<String> {
+    let name: String = from.chars().filter(|c| *c != ' ').collect();
+    let fits = if is_digits(&name) {
+        name.len() <= 15 && !name.starts_with('0')
+    } else {
+        (1..=11).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    fits.then_some(name)
+}
+
+/// How a text is written, if the caller says so.
+#[derive(Clone, Copy, Debug)]
+enum Encoding {
+    Auto,
+    Text,
+    Unicode,
+}
+
+impl Encoding {
+    /// The text as it goes out, and its parts.
+    fn apply(self, text: &str) -> (String, u32) {
+        match self {
+            Self::Auto => (text.to_owned(), parts::count(text)),
+            Self::Text => {
+                let text = parts::plain(text);
+                let parts = parts::count(&text);
+                (text, parts)
+            }
+            Self::Unicode => (text.to_owned(), parts::count_unicode(text)),
+        }
+    }
+}
+
+/// The code of the network that every Dutch number of the sandbox belongs to.
+fn network(to: &str) -> Option<&'static str> {
+    to.starts_with("+31").then_some("20408")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_loses_its_spaces_and_is_a_name_or_a_number() {
+        assert_eq!(sender("Post duif").as_deref(), Some("Postduif"));
+        assert_eq!(sender("31612345678").as_deref(), Some("31612345678"));
+        for bad in [
+            "",
+            " ",
+            "+31612345678",
+            "0031612345678",
+            "TwelveLetter",
+            "Ac-me",
+            "Zoë",
+        ] {
+            assert_eq!(sender(bad), None, "{bad}");
+        }
+    }
+}
