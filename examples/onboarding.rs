@@ -5,12 +5,12 @@ use std::{fs, future, path::PathBuf, process::ExitCode, sync::Arc, time::SystemT
 use chrono::{DateTime, Utc};
 use clap::{Parser, ValueEnum};
 use postduif::{
-    Callback, Callout, Graph as _, Guid, PhoneNumber, Reason, SmsProvider, Verdict,
+    Callback, Callout, Graph as _, Guid, Reason, SmsProvider, Verdict,
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client, Request},
     onboarding::{Ending, Onboarding},
 };
-use postduif_examples::{Stop, print_json, run};
+use postduif_examples::{Catch, Stop, print_json, run};
 use postduif_sandbox::{Cast, FaultSpec, Sandbox};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ struct Args {
     /// The pretend world's vendor
     #[arg(long, value_enum, default_value = "kpn")]
     provider: Vendor,
-    /// Send through this instead; a connection URL
+    /// Send through this instead; a connection URL; several are a failover
     #[arg(long)]
     sms_url: Vec<String>,
     /// A call-out's body: of a lifecycle workflow or an access package
@@ -41,12 +41,8 @@ struct Args {
     /// A real tenant: ENTRA_TENANT_ID, ENTRA_CLIENT_ID, ENTRA_CLIENT_SECRET
     #[arg(long, conflicts_with_all = ["sandbox", "fault"])]
     live: bool,
-    /// Send to these numbers or prefixes only (comes with the layers)
-    #[arg(long)]
-    only_to: Vec<String>,
-    /// Send to this number instead (comes with the layers)
-    #[arg(long)]
-    redirect_to: Option<PhoneNumber>,
+    #[command(flatten)]
+    catch: Catch,
     /// The result as JSON, and no story
     #[arg(long)]
     json: bool,
@@ -70,11 +66,6 @@ fn main() -> ExitCode {
 }
 
 async fn onboard(args: Args) -> Result<(), Stop> {
-    if !args.only_to.is_empty() || args.redirect_to.is_some() || args.sms_url.len() > 1 {
-        return Err(Stop::config(
-            "several --sms-url, --only-to and --redirect-to come with the layers",
-        ));
-    }
     let client = Client::new()?;
     let body = args.callout.as_ref().map(read).transpose()?;
     if args.live {
@@ -95,13 +86,17 @@ async fn onboard(args: Args) -> Result<(), Stop> {
         world.set_fault(fault).await?;
     }
     let vendor = args.provider.name();
-    let sms_url = match args.sms_url.first() {
-        Some(url) => url.as_str(),
-        None => world.about["urls"][vendor]
-            .as_str()
-            .ok_or_else(|| Stop::config(format!("no {vendor} there")))?,
+    let provider = match args.sms_url.as_slice() {
+        [] => {
+            let url = world.about["urls"][vendor].as_str();
+            postduif::from_url_with(
+                url.ok_or_else(|| Stop::config(format!("no {vendor} there")))?,
+                &client,
+            )?
+        }
+        urls => postduif::failover_with(&urls.join(" "), &client)?,
     };
-    let provider = postduif::from_url_with(sms_url, &client)?;
+    let provider = args.catch.around(provider);
     let cloud = Cloud::GLOBAL
         .with_graph(world.base("graph")?)
         .with_login(world.base("login")?);
@@ -136,9 +131,9 @@ async fn onboard(args: Args) -> Result<(), Stop> {
 async fn live(args: &Args, client: Client, body: Option<Vec<u8>>) -> Result<(), Stop> {
     let variable =
         |name: &str| std::env::var(name).map_err(|_| Stop::config(format!("--live needs {name}")));
-    let Some(sms_url) = args.sms_url.first() else {
+    if args.sms_url.is_empty() {
         return Err(Stop::config("--live needs --sms-url"));
-    };
+    }
     let credential = Credential::client_secret(
         variable("ENTRA_TENANT_ID")?,
         variable("ENTRA_CLIENT_ID")?,
@@ -157,7 +152,9 @@ async fn live(args: &Args, client: Client, body: Option<Vec<u8>>) -> Result<(), 
         }
         (None, None) => return Err(Stop::config("--live needs --callout or --user")),
     };
-    let provider = postduif::from_url_with(sms_url, &client)?;
+    let provider = args
+        .catch
+        .around(postduif::failover_with(&args.sms_url.join(" "), &client)?);
     let ending = flow(&entra, provider, callout).await?;
     if !args.json {
         story::tell(&ending);

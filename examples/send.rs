@@ -1,19 +1,27 @@
 //! `cargo run --example send -- --to +31612345678 --text "Hallo van Postduif"`: one message, one attempt.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use postduif::{
-    ErrorKind, Message, PhoneNumber, Reference, SendError, Sender, SmsProvider, Text, http::Client,
+    ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, SendError,
+    Sender, SmsProvider, Text, async_trait,
+    http::Client,
+    layers::{Failover, Member},
 };
 use postduif_examples::{
-    Stop, duration, error_json, outcome_json, outcome_sentence, price_json, print, print_json, run,
+    Catch, Stop, duration, error_json, outcome_json, outcome_sentence, price_json, print,
+    print_json, run,
 };
 use postduif_sandbox::Sandbox;
 use serde_json::json;
 
-/// Sends one message, at most once.
+/// Sends one message. Each vendor is tried once at most: the next one only where the text certainly never left.
 ///
 /// Without --url and SMS_URL it goes to a pretend KPN in this process.
 #[derive(Parser)]
@@ -22,8 +30,8 @@ use serde_json::json;
                         --to +31612345678 --text 'Your code is 482913' --json"
 )]
 struct Args {
-    /// The vendor, as a connection URL; SMS_URL where it is not given
-    #[arg(long, env = "SMS_URL", hide_env_values = true)]
+    /// The vendor, as a connection URL; several, in order, are a failover; SMS_URL where none is given
+    #[arg(long, env = "SMS_URL", hide_env_values = true, value_delimiter = ' ')]
     url: Vec<String>,
     /// The recipient, in E.164
     #[arg(long, required_unless_present = "check")]
@@ -46,12 +54,8 @@ struct Args {
     /// How long it may take in all
     #[arg(long, value_parser = duration, default_value = "10s")]
     timeout: Duration,
-    /// Send to these numbers or prefixes only (comes with the layers)
-    #[arg(long)]
-    only_to: Vec<String>,
-    /// Send to this number instead (comes with the layers)
-    #[arg(long)]
-    redirect_to: Option<PhoneNumber>,
+    #[command(flatten)]
+    catch: Catch,
     /// Check and count everything, and send nothing
     #[arg(long, conflicts_with = "check")]
     dry_run: bool,
@@ -67,50 +71,68 @@ fn main() -> ExitCode {
     run(send)
 }
 
-async fn send(args: Args) -> Result<(), Stop> {
-    if !args.only_to.is_empty() || args.redirect_to.is_some() || args.url.len() > 1 {
-        return Err(Stop::config(
-            "several --url, --only-to and --redirect-to come with the layers",
-        ));
-    }
+async fn send(mut args: Args) -> Result<(), Stop> {
+    args.url.retain(|url| !url.is_empty());
     // Kept to the end: it is the vendor where no other is named.
     let sandbox = if args.url.is_empty() {
         Some(Sandbox::start().await)
     } else {
         None
     };
-    let url = match &sandbox {
-        Some(sandbox) => sandbox.sms_url("kpn"),
-        None => args.url[0].clone(),
-    };
+    if let Some(sandbox) = &sandbox {
+        args.url.push(sandbox.sms_url("kpn"));
+    }
     // A little less than the whole, so that an answer about which call stalled comes before the deadline.
-    let call = args.timeout.mul_f64(0.95);
     let client = Client::builder()
-        .with_timeout(call)
-        .with_connect_timeout(Duration::from_secs(5).min(call / 2))
+        .with_timeout(args.timeout.mul_f64(0.95))
         .build()?;
-    let provider = postduif::from_url_with(&url, &client)?;
+    let vendors = args
+        .url
+        .iter()
+        .map(|url| postduif::from_url_with(url, &client))
+        .collect::<Result<Vec<_>, _>>()?;
     if args.check {
-        return check(&*provider, args.json).await;
+        return check(&vendors, args.json).await;
     }
     let (Some(to), Some(text)) = (args.to, args.text.clone()) else {
         return Err(Stop::config("--to and --text are needed"));
     };
     let message = message(&args, to, text);
     if args.dry_run {
-        return dry_run(&*provider, &message, args.json);
+        return dry_run(vendors, &args.catch, &message, args.json).await;
     }
+    let provider = args.catch.around(failover(vendors)?);
     let outcome = tokio::time::timeout(args.timeout, provider.send(&message))
         .await
         .unwrap_or_else(|_| {
             let error = SendError::unknown(ErrorKind::Timeout, "no answer in time");
             Err(error.with_provider(provider.profile().owned_name()))
         });
-    match args.json {
-        true => print_json(&outcome_json(&outcome)),
-        false => print(outcome_sentence(to, &outcome)),
-    }
+    tell(to, &outcome, args.json);
     outcome.map(drop).map_err(|_| Stop::Failed)
+}
+
+fn tell(to: PhoneNumber, outcome: &Result<Receipt, SendError>, json: bool) {
+    match json {
+        true => print_json(&outcome_json(outcome)),
+        false => print(outcome_sentence(to, outcome)),
+    }
+}
+
+/// Each vendor once, in order. Two accounts of one vendor are told apart by their place.
+fn failover(vendors: Vec<Arc<dyn SmsProvider>>) -> Result<Arc<dyn SmsProvider>, Stop> {
+    let mut members: Vec<(String, Member)> = Vec::new();
+    for vendor in vendors {
+        let name = vendor.profile().name().to_owned();
+        let member = match members.iter().filter(|(known, _)| *known == name).count() {
+            0 => name.clone(),
+            earlier => format!("{name}-{}", earlier + 1),
+        };
+        members.push((name, Member::new(member, vendor)));
+    }
+    Ok(Arc::new(Failover::new(
+        members.into_iter().map(|(_, member)| member),
+    )?))
 }
 
 fn message(args: &Args, to: PhoneNumber, text: Text) -> Message {
@@ -130,50 +152,100 @@ fn message(args: &Args, to: PhoneNumber, text: Text) -> Message {
     message
 }
 
-fn dry_run(provider: &dyn SmsProvider, message: &Message, json: bool) -> Result<(), Stop> {
-    let (profile, count) = (provider.profile(), message.text().count());
-    if let Err(error) = profile.admit(message) {
-        match json {
-            true => print_json(&outcome_json(&Err(error))),
-            false => print(outcome_sentence(message.to(), &Err(error))),
-        }
-        return Err(Stop::Failed);
+/// Stands in a vendor's place, refuses what the vendor would refuse, and sends nothing.
+#[derive(Debug)]
+struct Dry {
+    vendor: Arc<dyn SmsProvider>,
+    seen: Arc<Mutex<Option<Message>>>,
+}
+
+#[async_trait]
+impl SmsProvider for Dry {
+    fn profile(&self) -> &Profile {
+        self.vendor.profile()
     }
-    let (to, parts) = (message.to().masked().to_string(), count.parts());
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.profile().admit(message)?;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.clone());
+        Ok(Receipt::new(
+            self.profile().owned_name(),
+            *message.reference(),
+        ))
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        let error = SendError::not_accepted(ErrorKind::Unsupported, "one message at a time");
+        Outcomes::failed(messages, &error)
+    }
+
+    async fn check(&self) -> Result<Health, SendError> {
+        Ok(Health::cannot_tell())
+    }
+}
+
+async fn dry_run(
+    vendors: Vec<Arc<dyn SmsProvider>>,
+    catch: &Catch,
+    message: &Message,
+    json: bool,
+) -> Result<(), Stop> {
+    let seen = Arc::default();
+    let dry = |vendor| {
+        Arc::new(Dry {
+            vendor,
+            seen: Arc::clone(&seen),
+        }) as Arc<dyn SmsProvider>
+    };
+    let provider = catch.around(failover(vendors.into_iter().map(dry).collect())?);
+    let outcome = provider.send(message).await;
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let (Ok(receipt), Some(message)) = (&outcome, seen) else {
+        tell(message.to(), &outcome, json);
+        return Err(Stop::Failed);
+    };
+    let (to, count) = (message.to().masked().to_string(), message.text().count());
     match json {
         true => print_json(&json!({
             "dry_run": true,
-            "provider": profile.name(),
+            "provider": receipt.provider(),
             "to": to,
             "encoding": count.encoding().as_str(),
-            "parts": parts,
+            "parts": count.parts(),
             "reference": message.reference().as_str(),
         })),
         false => print(format!(
-            "nothing was sent: {} would get {} units of {} for {to}, in {parts} part(s)",
-            profile.name(),
+            "nothing was sent: {} would get {} units of {} for {to}, in {} part(s)",
+            receipt.provider(),
             count.units(),
-            count.encoding()
+            count.encoding(),
+            count.parts()
         )),
     }
     Ok(())
 }
 
-async fn check(provider: &dyn SmsProvider, json: bool) -> Result<(), Stop> {
-    let name = provider.profile().name();
-    let (verified, balance, error) = match provider.check().await {
-        Ok(health) => (health.is_verified().then_some(true), health.balance(), None),
-        Err(error) if error.kind() == ErrorKind::Unauthorized => (Some(false), None, Some(error)),
-        Err(error) => (None, None, Some(error)),
-    };
-    if json {
-        let mut row =
-            json!({"provider": name, "verified": verified, "balance": balance.map(price_json)});
-        if let Some(error) = &error {
-            row["error"] = error_json(error);
+async fn check(vendors: &[Arc<dyn SmsProvider>], json: bool) -> Result<(), Stop> {
+    let mut all_good = true;
+    for vendor in vendors {
+        let name = vendor.profile().name();
+        let (verified, balance, error) = match vendor.check().await {
+            Ok(health) => (health.is_verified().then_some(true), health.balance(), None),
+            Err(error) if error.kind() == ErrorKind::Unauthorized => {
+                (Some(false), None, Some(error))
+            }
+            Err(error) => (None, None, Some(error)),
+        };
+        all_good &= error.is_none();
+        if json {
+            let mut row =
+                json!({"provider": name, "verified": verified, "balance": balance.map(price_json)});
+            if let Some(error) = &error {
+                row["error"] = error_json(error);
+            }
+            print_json(&row);
+            continue;
         }
-        print_json(&row);
-    } else {
         let balance = balance
             .map(|balance| format!(", balance {balance}"))
             .unwrap_or_default();
@@ -183,5 +255,5 @@ async fn check(provider: &dyn SmsProvider, json: bool) -> Result<(), Stop> {
             (_, Some(error)) => format!("{name}: {error}"),
         });
     }
-    error.map_or(Ok(()), |_| Err(Stop::Failed))
+    if all_good { Ok(()) } else { Err(Stop::Failed) }
 }

@@ -3,13 +3,16 @@
 //! With `--json` the results go to stdout, one JSON document a line, and nothing else does. Stories and logs
 //! go to stderr. Exit 0: done; 1: what was asked for failed; 2: wrong use or configuration.
 
-use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
+use std::{io::IsTerminal as _, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{
     Parser,
     error::{ContextKind, ErrorKind},
 };
-use postduif::{Acceptance, ConfigError, PhoneNumber, Price, Receipt, SendError};
+use postduif::{
+    Acceptance, ConfigError, PhoneNumber, Price, Receipt, SendError, SmsProvider,
+    layers::{OnlyTo, Prefix, RedirectTo},
+};
 use serde_json::{Value, json};
 
 /// The vendors that the examples were built with.
@@ -86,6 +89,32 @@ fn tell(stop: Stop, json: bool) -> ExitCode {
             ExitCode::from(2)
         }
         Stop::Failed => ExitCode::FAILURE,
+    }
+}
+
+/// The safety catch of a system that is not production.
+#[derive(clap::Args, Clone, Debug)]
+#[non_exhaustive]
+pub struct Catch {
+    /// Send to these numbers or prefixes only; every other is refused before any call
+    #[arg(long, value_name = "NUMBER|PREFIX")]
+    pub only_to: Vec<Prefix>,
+    /// Send everything to this number instead, with the masked original in front
+    #[arg(long, value_name = "NUMBER")]
+    pub redirect_to: Option<PhoneNumber>,
+}
+
+impl Catch {
+    /// Puts it around a provider. Where both are given, it is judged where the text would really go.
+    #[must_use]
+    pub fn around(&self, mut provider: Arc<dyn SmsProvider>) -> Arc<dyn SmsProvider> {
+        if !self.only_to.is_empty() {
+            provider = Arc::new(OnlyTo::new(provider, self.only_to.iter().copied()));
+        }
+        match self.redirect_to {
+            Some(number) => Arc::new(RedirectTo::new(provider, number)),
+            None => provider,
+        }
     }
 }
 

@@ -17,6 +17,11 @@ pub use postduif_entra as entra;
 pub use postduif_http as http;
 #[cfg(feature = "kpn")]
 pub use postduif_kpn as kpn;
+#[cfg(feature = "layers")]
+mod stack;
+
+#[cfg(feature = "layers")]
+pub use postduif_layers as layers;
 #[cfg(feature = "onboarding")]
 pub use postduif_onboarding as onboarding;
 #[cfg(feature = "testing")]
@@ -62,6 +67,11 @@ mod http {
     pub(crate) enum Client {}
 }
 
+#[cfg(feature = "layers")]
+pub use stack::failover;
+#[cfg(all(feature = "layers", feature = "_http"))]
+pub use stack::failover_with;
+
 /// A parser of a vendor's delivery reports, chosen at run time.
 ///
 /// `api` is the vendor's API where it has several, as in the connection URL; none is the vendor's default.
@@ -104,6 +114,8 @@ macro_rules! vendors {
                     #[cfg(not(feature = $scheme))]
                     $scheme => Err(not_compiled_in($scheme)),
                 )+
+                #[cfg(feature = "testing")]
+                "null" => Ok(Arc::new(testing::Null::new())),
                 _ => Err(ConfigError::new(concat!(
                     "no vendor has this scheme; known are", $(" ", $scheme, "://",)+
                 ))),

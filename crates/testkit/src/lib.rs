@@ -1,12 +1,19 @@
 //! What SMS providers are tested with: a [`Server`] that breaks off at every phase of a request, and a suite
 //! of promises that every provider has to keep, ours or yours.
 //!
+//! And what programs are tested with that send texts: [`Recording`], which answers as scripted, and [`Null`],
+//! which sends nothing.
+//!
 //! It depends on `postduif-core` alone, so that a provider outside this workspace is tested by the same suite.
 
 mod conformance;
+mod null;
 mod pretend;
+mod recording;
 mod server;
 
 pub use conformance::{block_on, promises};
+pub use null::Null;
 pub use pretend::{DEADLINE, PretendVendor, Received};
+pub use recording::{Call, Recording, Scripted};
 pub use server::{End, Greeting, HttpRequest, Reply, Server, refusing_address};

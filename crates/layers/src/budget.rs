@@ -1,0 +1,333 @@
+//! **Does:** bounds what a fault or a fraud can cost: parts of one message, messages to one recipient in
+//! several windows, money in several windows. What would go over is refused before any call.
+//!
+//! **Never:** forgets to count: a message is counted before its call, and only what was certainly not
+//! accepted is taken off again, so that a doubt and a call that was given up stay counted. Never counts more
+//! recipients than its memory is bounded to: beyond, it refuses.
+//!
+//! **Belongs** inside of [`Dedupe`](crate::Dedupe), which answers a repeat without sending, and outside of
+//! [`Failover`](crate::Failover), so that it sees each message once. What it knows dies with the process.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    num::{NonZeroU32, NonZeroUsize},
+    slice,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use postduif_core::{
+    Acceptance, ConfigError, ErrorKind, Health, Message, Outcomes, PhoneNumber, Price, Profile,
+    Receipt, SendError, SmsProvider, async_trait,
+};
+use tokio::time::Instant;
+
+use crate::way::{Way, refusal};
+
+/// Limits by message, by recipient and by money.
+///
+/// What goes over one of them is refused as `Blocked`, not accepted, so that it travels to no other vendor.
+/// Windows slide: by recipient exactly; money is counted in sixtieths of its window, and what lies in the
+/// sixtieth where the window begins still counts.
+///
+/// ```
+/// # use postduif_core::*;
+/// use std::{num::NonZeroU32, time::Duration};
+/// use postduif_layers::Budget;
+///
+/// # fn example(vendor: impl SmsProvider) -> Result<(), Box<dyn std::error::Error>> {
+/// let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// let provider = Budget::new(vendor)
+///     .with_longest(3)
+///     .with_recipient_limit(NonZeroU32::new(1).unwrap(), minute)
+///     .with_recipient_limit(NonZeroU32::new(5).unwrap(), 15 * minute)
+///     .with_spend_limit("25 EUR".parse()?, hour, "0.08 EUR".parse()?)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Budget<P> {
+    inner: P,
+    longest: Option<usize>,
+    by_recipient: Vec<(NonZeroU32, Duration)>,
+    spending: Vec<Spending>,
+    most_recipients: NonZeroUsize,
+    state: Mutex<State>,
+}
+
+impl<P: SmsProvider> Budget<P> {
+    /// Lets everything through, until it has a limit.
+    #[must_use]
+    pub fn new(inner: P) -> Self {
+        Self {
+            inner,
+            longest: None,
+            by_recipient: Vec::new(),
+            spending: Vec::new(),
+            most_recipients: NonZeroUsize::MIN.saturating_add(99_999),
+            state: Mutex::new(State {
+                recipients: HashMap::new(),
+                swept: Instant::now(),
+                ledgers: Vec::new(),
+            }),
+        }
+    }
+
+    /// The most parts that one message may take.
+    #[must_use]
+    pub const fn with_longest(mut self, parts: usize) -> Self {
+        self.longest = Some(parts);
+        self
+    }
+
+    /// So many messages to one recipient within any window of this length. Several limits hold together.
+    #[must_use]
+    pub fn with_recipient_limit(mut self, messages: NonZeroU32, window: Duration) -> Self {
+        self.by_recipient.push((messages, window));
+        self
+    }
+
+    /// So much money within any window of this length. Several limits hold together.
+    ///
+    /// A message is counted with the price on its receipt, where that is in the limit's currency, else with
+    /// its parts (the vendor's count where it tells) times `per_part`. While its call is under way, and after
+    /// a doubt, it is counted with its parts times `per_part`: the dearest part that you send is a good one.
+    ///
+    /// # Errors
+    ///
+    /// Where the two prices have different currencies, or `per_part` is not above nothing.
+    pub fn with_spend_limit(
+        mut self,
+        limit: Price,
+        window: Duration,
+        per_part: Price,
+    ) -> Result<Self, ConfigError> {
+        if limit.currency() != per_part.currency() {
+            return Err(ConfigError::new(
+                "a spend limit and its price per part have one currency",
+            ));
+        }
+        if per_part.nanos() <= 0 {
+            return Err(ConfigError::new(
+                "a price per part is above nothing, or the limit would never be reached",
+            ));
+        }
+        self.spending.push(Spending {
+            limit,
+            per_part,
+            slot: (window / Spending::SLOTS).max(Duration::from_nanos(1)),
+            start: Instant::now(),
+        });
+        self.state().ledgers.push(Ledger::default());
+        Ok(self)
+    }
+
+    /// How many recipients are counted at a time; 100,000 unless given. While so many have had a text within
+    /// the longest window, a text to another is refused.
+    #[must_use]
+    pub const fn with_recipients(mut self, most: NonZeroUsize) -> Self {
+        self.most_recipients = most;
+        self
+    }
+
+    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
+        let mut outcomes = Outcomes::in_doubt(messages);
+        let (mut places, mut counted) = (Vec::new(), Vec::new());
+        for (place, message) in messages.iter().enumerate() {
+            match self.count(message) {
+                Ok(entry) => {
+                    places.push(place);
+                    counted.push(entry);
+                }
+                Err(reason) => {
+                    outcomes.set(place, Err(refusal(&self.inner, ErrorKind::Blocked, reason)));
+                }
+            }
+        }
+        way.send_some(&self.inner, messages, &places, &mut outcomes)
+            .await;
+        for (place, entry) in places.into_iter().zip(counted) {
+            if let Some(outcome) = outcomes.get(place) {
+                self.settle(&entry, outcome);
+            }
+        }
+        outcomes
+    }
+
+    /// Counts a message against every limit, or against none.
+    fn count(&self, message: &Message) -> Result<Counted, &'static str> {
+        let parts = message.text().count().parts();
+        if self.longest.is_some_and(|longest| parts > longest) {
+            return Err("the text takes more parts than one message may");
+        }
+        let now = Instant::now();
+        let mut state = self.state();
+        for (rule, ledger) in self.spending.iter().zip(&mut state.ledgers) {
+            if ledger.sum(rule.slot_at(now)) + rule.estimate(parts) > rule.limit.nanos().into() {
+                return Err("the money for this window is spent");
+            }
+        }
+        if let Some(longest) = self.by_recipient.iter().map(|&(_, window)| window).max() {
+            state.sweep(now, longest, self.most_recipients.get());
+            let full = state.recipients.len() >= self.most_recipients.get();
+            if full && !state.recipients.contains_key(&message.to()) {
+                return Err("too many recipients had a text within the window");
+            }
+            let times = state.recipients.entry(message.to()).or_default();
+            while times.front().is_some_and(|&time| now - time >= longest) {
+                times.pop_front();
+            }
+            for &(most, window) in &self.by_recipient {
+                let within = times.iter().rev().take_while(|&&time| now - time < window);
+                if within.count() >= most.get() as usize {
+                    return Err("this recipient had as many texts as one may within the window");
+                }
+            }
+            times.push_back(now);
+        }
+        for (rule, ledger) in self.spending.iter().zip(&mut state.ledgers) {
+            ledger.add(rule.slot_at(now), rule.estimate(parts));
+        }
+        Ok(Counted {
+            to: message.to(),
+            parts,
+            at: now,
+        })
+    }
+
+    fn settle(&self, counted: &Counted, outcome: &Result<Receipt, SendError>) {
+        let mut state = self.state();
+        match outcome {
+            Ok(receipt) => {
+                for (rule, ledger) in self.spending.iter().zip(&mut state.ledgers) {
+                    let difference =
+                        rule.price(receipt, counted.parts) - rule.estimate(counted.parts);
+                    ledger.correct(rule.slot_at(counted.at), difference);
+                }
+            }
+            Err(error) if error.acceptance() == Acceptance::NotAccepted => {
+                for (rule, ledger) in self.spending.iter().zip(&mut state.ledgers) {
+                    ledger.correct(rule.slot_at(counted.at), -rule.estimate(counted.parts));
+                }
+                if let Some(times) = state.recipients.get_mut(&counted.to) {
+                    if let Some(place) = times.iter().rposition(|&time| time == counted.at) {
+                        times.remove(place);
+                    }
+                    if times.is_empty() {
+                        state.recipients.remove(&counted.to);
+                    }
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl<P: SmsProvider> SmsProvider for Budget<P> {
+    fn profile(&self) -> &Profile {
+        self.inner.profile()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.run(slice::from_ref(message), Way::Single)
+            .await
+            .into_single()
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        self.run(messages, Way::Batch).await
+    }
+
+    async fn check(&self) -> Result<Health, SendError> {
+        self.inner.check().await
+    }
+}
+
+/// A message that was counted, until its outcome is known.
+struct Counted {
+    to: PhoneNumber,
+    parts: usize,
+    at: Instant,
+}
+
+#[derive(Debug)]
+struct State {
+    /// When each recipient had a text within the longest window.
+    recipients: HashMap<PhoneNumber, VecDeque<Instant>>,
+    swept: Instant,
+    ledgers: Vec<Ledger>,
+}
+
+impl State {
+    /// Forgets recipients whose texts lie outside of the longest window, when there is no room for another;
+    /// not at each message, since it looks at all of them.
+    fn sweep(&mut self, now: Instant, longest: Duration, most: usize) {
+        if self.recipients.len() < most || now - self.swept < longest / 60 {
+            return;
+        }
+        self.swept = now;
+        self.recipients
+            .retain(|_, times| times.back().is_some_and(|&time| now - time < longest));
+    }
+}
+
+/// A spend limit.
+#[derive(Debug)]
+struct Spending {
+    limit: Price,
+    per_part: Price,
+    slot: Duration,
+    start: Instant,
+}
+
+impl Spending {
+    const SLOTS: u32 = 60;
+
+    fn slot_at(&self, time: Instant) -> u128 {
+        time.saturating_duration_since(self.start).as_nanos() / self.slot.as_nanos()
+    }
+
+    fn estimate(&self, parts: usize) -> i128 {
+        i128::from(self.per_part.nanos()) * parts as i128
+    }
+
+    fn price(&self, receipt: &Receipt, parts: usize) -> i128 {
+        match receipt.price() {
+            Some(price) if price.currency() == self.limit.currency() => price.nanos().max(0).into(),
+            _ => self.estimate(receipt.parts().map_or(parts, usize::from)),
+        }
+    }
+}
+
+/// What was spent in each slot of a window, in billionths.
+#[derive(Debug, Default)]
+struct Ledger(VecDeque<(u128, i128)>);
+
+impl Ledger {
+    fn sum(&mut self, now: u128) -> i128 {
+        let slots = u128::from(Spending::SLOTS);
+        while self.0.front().is_some_and(|&(slot, _)| slot + slots < now) {
+            self.0.pop_front();
+        }
+        self.0.iter().map(|&(_, nanos)| nanos).sum()
+    }
+
+    fn add(&mut self, slot: u128, nanos: i128) {
+        match self.0.back_mut() {
+            Some((last, sum)) if *last == slot => *sum += nanos,
+            _ => self.0.push_back((slot, nanos)),
+        }
+    }
+
+    /// Corrects what was counted in a slot, where the window still has it.
+    fn correct(&mut self, slot: u128, difference: i128) {
+        if let Some((_, sum)) = self.0.iter_mut().find(|(known, _)| *known == slot) {
+            *sum += difference;
+        }
+    }
+}

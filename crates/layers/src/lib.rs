@@ -1,0 +1,72 @@
+//! What wraps any SMS provider: deadlines, retries, fail-over, rate limits, batching, brakes and traces.
+//!
+//! Each layer is a plain wrapper over an [`SmsProvider`](postduif_core::SmsProvider) and one itself, so that
+//! they stand in any order; there is no trait for layers. None of them repeats a message that may have gone
+//! out, and each says at the top of its file what it does, what it never does and where it belongs.
+//!
+//! Limits stand innermost, tracing outermost:
+//!
+//! ```
+//! use std::{num::NonZeroU32, time::Duration};
+//! use postduif_core::SmsProvider;
+//! use postduif_layers::{Failover, Member, RateLimit, Retry, Timeout, Traced};
+//!
+//! fn stack(
+//!     kpn: impl SmsProvider,
+//!     cm: impl SmsProvider,
+//! ) -> Result<impl SmsProvider, postduif_core::ConfigError> {
+//!     let (five, fifty) = (NonZeroU32::new(5).unwrap(), NonZeroU32::new(50).unwrap());
+//!     let kpn = Retry::new(RateLimit::new(Timeout::new(kpn, Duration::from_secs(10)), five));
+//!     let cm = Retry::new(RateLimit::new(Timeout::new(cm, Duration::from_secs(10)), fifty));
+//!     Ok(Traced::new(Failover::new([Member::new("kpn", kpn), Member::new("cm", cm)])?))
+//! }
+//! ```
+//!
+//! | layer | what it is for | where it stands |
+//! |---|---|---|
+//! | [`Timeout`] | a deadline for each vendor call | next to the vendor |
+//! | [`RateLimit`] | what the vendor allows: messages a second, calls under way | around `Timeout` |
+//! | [`Retry`] | what passes by itself | around `RateLimit` |
+//! | [`Batch`] | few vendor calls for many tasks | around `Retry`, of one vendor |
+//! | [`Failover`], [`RoundRobin`] | more than one vendor | around the stack of each |
+//! | [`Senders`] | who the text is from, by destination | around the above, or a vendor's stack |
+//! | [`Dedupe`] | one text for one reference | around everything that sends |
+//! | [`OnlyTo`], [`RedirectTo`] | the safety catch of systems that are not production | `RedirectTo(OnlyTo(..))`, around all of them or around a vendor |
+//! | [`AllowDestinations`], [`Budget`] | the brakes against toll fraud | inside of `Dedupe`, outside of `Failover` |
+//! | [`Traced`] | spans, events, metrics | outermost |
+//!
+//! Time is tokio's clock everywhere, so that a test may pause it; a layer that waits needs a tokio runtime
+//! with its timer on.
+
+mod allow_destinations;
+mod batch;
+mod budget;
+mod dedupe;
+mod failover;
+mod members;
+mod only_to;
+mod prefix;
+mod rate_limit;
+mod redirect_to;
+mod retry;
+mod round_robin;
+mod senders;
+mod timeout;
+mod traced;
+mod way;
+
+pub use allow_destinations::AllowDestinations;
+pub use batch::Batch;
+pub use budget::Budget;
+pub use dedupe::Dedupe;
+pub use failover::Failover;
+pub use members::Member;
+pub use only_to::OnlyTo;
+pub use prefix::Prefix;
+pub use rate_limit::RateLimit;
+pub use redirect_to::RedirectTo;
+pub use retry::Retry;
+pub use round_robin::RoundRobin;
+pub use senders::Senders;
+pub use timeout::Timeout;
+pub use traced::Traced;

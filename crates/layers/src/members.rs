@@ -1,0 +1,432 @@
+//! What [`Failover`](crate::Failover) and [`RoundRobin`](crate::RoundRobin) share: named members, who of them
+//! is set aside, and how a message travels from one to the next.
+
+use std::{
+    borrow::Cow,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use postduif_core::{
+    ConfigError, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SenderKind,
+    SmsProvider, TextLimit,
+};
+use tokio::time::Instant;
+
+use crate::way::{Trail, Way, call_size};
+
+/// A provider and its name among others.
+///
+/// Receipts, errors and attempts carry the name, so that two accounts of one vendor can be told apart.
+///
+/// ```
+/// # use postduif_core::*;
+/// use postduif_layers::{Failover, Member};
+///
+/// # fn example(first: impl SmsProvider, second: impl SmsProvider) -> Result<(), ConfigError> {
+/// let provider = Failover::new([Member::new("kpn-shop", first), Member::new("kpn-staff", second)])?;
+/// assert_eq!(provider.profile().name(), "kpn-shop,kpn-staff");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Member {
+    name: Cow<'static, str>,
+    provider: Arc<dyn SmsProvider>,
+    weight: NonZeroU32,
+}
+
+impl Member {
+    /// A member of this name, which has to be another than the other members' and has no comma in it.
+    #[must_use]
+    pub fn new(name: impl Into<Cow<'static, str>>, provider: impl SmsProvider) -> Self {
+        (name, Arc::new(provider) as Arc<dyn SmsProvider>).into()
+    }
+
+    /// Its share in a [`RoundRobin`](crate::RoundRobin), against the other members'; 1 unless given.
+    /// [`Failover`](crate::Failover) does not look at it.
+    #[must_use]
+    pub const fn with_weight(mut self, weight: NonZeroU32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// Says who answered: the member, where its provider named itself; a member's member keeps its name.
+    fn sign(&self, outcome: Result<Receipt, SendError>) -> Result<Receipt, SendError> {
+        let own = |name: &str| name == self.provider.profile().name() && name != self.name;
+        match outcome {
+            Ok(receipt) if own(receipt.provider()) => {
+                let mut signed = Receipt::new(self.name.clone(), *receipt.reference())
+                    .with_attempts(receipt.attempts().to_vec());
+                if let Some(id) = receipt.id() {
+                    signed = signed.with_id(id);
+                }
+                if let Some(parts) = receipt.parts() {
+                    signed = signed.with_parts(parts);
+                }
+                if let Some(price) = receipt.price() {
+                    signed = signed.with_price(price);
+                }
+                Ok(signed)
+            }
+            Err(error) if error.provider().is_none_or(own) => {
+                Err(error.with_provider(self.name.clone()))
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+impl<N: Into<Cow<'static, str>>> From<(N, Arc<dyn SmsProvider>)> for Member {
+    fn from((name, provider): (N, Arc<dyn SmsProvider>)) -> Self {
+        Self {
+            name: name.into(),
+            provider,
+            weight: NonZeroU32::MIN,
+        }
+    }
+}
+
+/// Several providers as one.
+#[derive(Debug)]
+pub(crate) struct Members {
+    seats: Vec<Seat>,
+    profile: Profile,
+    pause: Duration,
+}
+
+impl Members {
+    pub(crate) fn new<M: Into<Member>>(
+        members: impl IntoIterator<Item = M>,
+    ) -> Result<Self, ConfigError> {
+        let members: Vec<Member> = members.into_iter().map(Into::into).collect();
+        for (place, member) in members.iter().enumerate() {
+            if member.name.is_empty() || member.name.contains(',') {
+                return Err(ConfigError::new(
+                    "a member's name is not empty and has no comma",
+                ));
+            }
+            if members
+                .iter()
+                .skip(place + 1)
+                .any(|m| m.name == member.name)
+            {
+                return Err(ConfigError::new(format!(
+                    "two members are called {}: give each a name of its own",
+                    member.name
+                )));
+            }
+        }
+        let profile = members
+            .iter()
+            .map(|member| {
+                let profile = member.provider.profile().clone();
+                profile.with_name(member.name.clone())
+            })
+            .reduce(|one, other| weakest(&one, &other))
+            .ok_or_else(|| ConfigError::new("at least one member is needed"))?
+            .with_repeat_window(None);
+        Ok(Self {
+            seats: members.into_iter().map(Seat::new).collect(),
+            profile,
+            pause: Duration::from_secs(30),
+        })
+    }
+
+    pub(crate) const fn set_pause(&mut self, pause: Duration) {
+        self.pause = pause;
+    }
+
+    pub(crate) const fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Each member's weight, and whether its turn may come now.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (NonZeroU32, bool)> {
+        let weight = |seat: &Seat| (seat.member.weight, seat.is_open());
+        self.seats.iter().map(weight)
+    }
+
+    /// How many of these messages one call to the first member that is not set aside carries.
+    pub(crate) fn call_size(&self, messages: &[Message]) -> NonZeroUsize {
+        let open = self.seats.iter().find(|seat| seat.is_open());
+        let profile = open.or(self.seats.first());
+        let profile = profile.map_or(&self.profile, |seat| seat.member.provider.profile());
+        call_size(profile, messages)
+    }
+
+    /// Sends to the members in this order, and to those that are set aside last; on to the next travels only
+    /// what may be rerouted.
+    pub(crate) async fn run(
+        &self,
+        ranking: impl IntoIterator<Item = usize> + Send,
+        messages: &[Message],
+        way: Way,
+    ) -> Outcomes {
+        let mut outcomes = Outcomes::in_doubt(messages);
+        let mut pending = Vec::new();
+        for (place, message) in messages.iter().enumerate() {
+            match self.profile.admit(message) {
+                Ok(()) => pending.push(place),
+                Err(error) => outcomes.set(place, Err(error)),
+            }
+        }
+        let mut trails = vec![Trail::default(); messages.len()];
+        let mut ranking: Vec<_> = ranking.into_iter().collect();
+        let mut aside = Vec::new();
+        let mut last_resort = false;
+        loop {
+            if ranking.is_empty() {
+                last_resort = true;
+                ranking.append(&mut aside);
+            }
+            if pending.is_empty() || ranking.is_empty() {
+                break;
+            }
+            let index = ranking.remove(0);
+            let Some(seat) = self.seats.get(index) else {
+                continue;
+            };
+            let Some(turn) = seat.turn(last_resort) else {
+                aside.push(index);
+                continue;
+            };
+            way.send_some(&seat.member.provider, messages, &pending, &mut outcomes)
+                .await;
+            turn.ends_in(
+                pending.iter().filter_map(|&place| outcomes.get(place)),
+                self.pause,
+            );
+            pending.retain(|&place| {
+                let (Some(outcome), Some(trail)) = (outcomes.get(place), trails.get_mut(place))
+                else {
+                    return false;
+                };
+                let signed = seat.member.sign(outcome.clone());
+                let on = matches!(&signed, Err(error) if error.may_reroute());
+                let more = !(ranking.is_empty() && aside.is_empty());
+                match &signed {
+                    Err(error) if on && more => trail.push(seat.member.name.clone(), error),
+                    _ => {}
+                }
+                outcomes.set(place, signed);
+                on
+            });
+        }
+        for (place, trail) in trails.into_iter().enumerate() {
+            if let Some(outcome) = outcomes.get(place).cloned() {
+                outcomes.set(place, trail.ends_in(outcome));
+            }
+        }
+        outcomes
+    }
+
+    /// Asks every member. One that refuses speaks for all: it would refuse when its turn comes.
+    pub(crate) async fn check(&self) -> Result<Health, SendError> {
+        let (mut verified, mut fault) = (true, None);
+        for seat in &self.seats {
+            match seat.member.provider.check().await {
+                Ok(health) => verified &= health.is_verified(),
+                Err(error) => {
+                    let refused = error.kind() == ErrorKind::Unauthorized;
+                    let Err(error) = seat.member.sign(Err(error)) else {
+                        continue;
+                    };
+                    match refused {
+                        true => return Err(error),
+                        false => fault = fault.or(Some(error)),
+                    }
+                }
+            }
+        }
+        match fault {
+            Some(error) => Err(error),
+            None if verified => Ok(Health::good()),
+            None => Ok(Health::cannot_tell()),
+        }
+    }
+}
+
+/// A member, and whether it is set aside.
+#[derive(Debug)]
+struct Seat {
+    member: Member,
+    standing: Mutex<Standing>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Standing {
+    /// Set aside until then; after that one call at a time finds out whether it is back.
+    Aside {
+        until: Instant,
+        probed: bool,
+    },
+    Open,
+}
+
+impl Seat {
+    const fn new(member: Member) -> Self {
+        Self {
+            member,
+            standing: Mutex::new(Standing::Open),
+        }
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_open(&self) -> bool {
+        match *self.standing() {
+            Standing::Open => true,
+            Standing::Aside { until, probed } => !probed && Instant::now() >= until,
+        }
+    }
+
+    /// A turn, unless the member is set aside and this is not the last resort.
+    fn turn(&self, last_resort: bool) -> Option<Turn<'_>> {
+        let mut standing = self.standing();
+        let probe = match &mut *standing {
+            Standing::Open => false,
+            Standing::Aside { until, probed } if !*probed && Instant::now() >= *until => {
+                *probed = true;
+                true
+            }
+            Standing::Aside { .. } if last_resort => false,
+            Standing::Aside { .. } => return None,
+        };
+        Some(Turn { seat: self, probe })
+    }
+}
+
+/// A call to a member. A probe that is given up leaves the next one to somebody else.
+struct Turn<'a> {
+    seat: &'a Seat,
+    probe: bool,
+}
+
+impl Turn<'_> {
+    fn ends_in<'a>(
+        mut self,
+        outcomes: impl Iterator<Item = &'a Result<Receipt, SendError>>,
+        pause: Duration,
+    ) {
+        let (mut works, mut failure) = (false, None);
+        for outcome in outcomes {
+            match outcome {
+                Ok(_) => works = true,
+                Err(error) if counts_against_the_vendor(error) => failure = Some(error),
+                // Of a message's own fault the vendor may not even have heard.
+                Err(_) => {}
+            }
+        }
+        let mut standing = self.seat.standing();
+        match (failure, *standing) {
+            _ if works => *standing = Standing::Open,
+            (Some(error), Standing::Open) => *standing = aside(error, pause),
+            (Some(error), Standing::Aside { .. }) if self.probe => *standing = aside(error, pause),
+            _ => return,
+        }
+        self.probe = false;
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.probe {
+            return;
+        }
+        if let Standing::Aside { probed, .. } = &mut *self.seat.standing() {
+            *probed = false;
+        }
+    }
+}
+
+fn aside(error: &SendError, pause: Duration) -> Standing {
+    let pause = error.retry_after().map_or(pause, |hint| hint.min(pause));
+    let now = Instant::now();
+    Standing::Aside {
+        until: now.checked_add(pause).unwrap_or(now),
+        probed: false,
+    }
+}
+
+/// Whether a failure says something about the vendor rather than about the message. A doubt does: a vendor
+/// whose answers get lost makes the next message a doubt too.
+fn counts_against_the_vendor(error: &SendError) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::Blocked
+            | ErrorKind::InvalidRecipient
+            | ErrorKind::InvalidSender
+            | ErrorKind::InvalidText
+            | ErrorKind::Other
+            | ErrorKind::Unsupported
+    )
+}
+
+/// What both can do.
+fn weakest(one: &Profile, other: &Profile) -> Profile {
+    let mut weakest = Profile::new("")
+        .with_name(format!("{},{}", one.name(), other.name()))
+        .with_batch(
+            one.batch_size().min(other.batch_size()),
+            one.different_texts() && other.different_texts(),
+        )
+        .with_senders(common_senders(one.senders(), other.senders()))
+        .with_sender_required(one.sender_required() || other.sender_required())
+        .with_reports(one.reports() && other.reports());
+    if let (Some(one), Some(other)) = (one.furthest_send_at(), other.furthest_send_at()) {
+        weakest = weakest.with_scheduling(one.min(other));
+    }
+    if let (Some(one), Some(other)) = (one.validity(), other.validity()) {
+        let shortest = *one.start().max(other.start());
+        let longest = *one.end().min(other.end());
+        if shortest <= longest {
+            weakest = weakest.with_validity(shortest, longest);
+        }
+    }
+    match (one.longest_text(), other.longest_text()) {
+        (Some(one), Some(other)) => weakest.with_longest_text(shorter(one, other)),
+        (Some(limit), None) | (None, Some(limit)) => weakest.with_longest_text(limit),
+        (None, None) => weakest,
+    }
+}
+
+fn common_senders(one: &[SenderKind], other: &[SenderKind]) -> &'static [SenderKind] {
+    use SenderKind::{Alphanumeric, Number, ShortCode};
+    let common = |kind| one.contains(&kind) && other.contains(&kind);
+    match (common(Alphanumeric), common(Number), common(ShortCode)) {
+        (true, true, true) => &[Alphanumeric, Number, ShortCode],
+        (true, true, false) => &[Alphanumeric, Number],
+        (true, false, true) => &[Alphanumeric, ShortCode],
+        (true, false, false) => &[Alphanumeric],
+        (false, true, true) => &[Number, ShortCode],
+        (false, true, false) => &[Number],
+        (false, false, true) => &[ShortCode],
+        (false, false, false) => &[],
+    }
+}
+
+/// A limit within both. Characters and parts cannot both stand in a profile: of the two kinds it is the
+/// parts that surely stay within the characters, or, below one part of GSM 03.38, the characters that
+/// surely stay within the parts.
+fn shorter(one: TextLimit, other: TextLimit) -> TextLimit {
+    use TextLimit::{Characters, Parts};
+    match (one, other) {
+        (Characters(one), Characters(other)) => Characters(one.min(other)),
+        (Parts(one), Parts(other)) => Parts(one.min(other)),
+        // A part of GSM 03.38 holds 160 characters where it is the only one, else 153.
+        (Characters(characters), Parts(parts)) | (Parts(parts), Characters(characters)) => {
+            match characters {
+                // UCS-2: 70 units, and a character takes two of them at most.
+                ..160 => Characters(characters.min(35)),
+                160..306 => Parts(parts.min(1)),
+                _ => Parts(parts.min(characters / 153)),
+            }
+        }
+        // A kind of limit that this version does not know: the first one stands.
+        (limit, _) => limit,
+    }
+}

@@ -1,0 +1,99 @@
+//! **Does:** sends every text to one number instead, with the number that it was for, masked, in front: the
+//! safety catch of a system that is not production, for people who want to see its texts.
+//!
+//! **Never:** lets a text through to another number; never changes sender, reference, validity or schedule.
+//!
+//! **Belongs** around everything that sends, and around [`OnlyTo`](crate::OnlyTo), which then judges the
+//! number that the text really goes to. What stands outside of it (limits by recipient, delivery reports'
+//! numbers) still sees the original.
+
+use std::slice;
+
+use postduif_core::{
+    ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt, SendError, SmsProvider,
+    Text, async_trait,
+};
+
+use crate::way::{Way, refusal};
+
+/// Everything goes to this number.
+///
+/// A text for +31612345678 begins with `[+316•••••678] `. The dots are outside of GSM 03.38, so that it
+/// travels as UCS-2 and takes more parts than it will in production; a text that is too long then is refused
+/// as `InvalidText`, not accepted.
+///
+/// ```
+/// # use postduif_core::*;
+/// use postduif_layers::{OnlyTo, RedirectTo};
+///
+/// # fn example(vendor: impl SmsProvider) -> Result<(), Box<dyn std::error::Error>> {
+/// let tester: PhoneNumber = "+31612345678".parse()?;
+/// let provider = RedirectTo::new(OnlyTo::new(vendor, [tester.into()]), tester);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct RedirectTo<P> {
+    inner: P,
+    number: PhoneNumber,
+}
+
+impl<P: SmsProvider> RedirectTo<P> {
+    /// Sends everything to `number`.
+    #[must_use]
+    pub const fn new(inner: P, number: PhoneNumber) -> Self {
+        Self { inner, number }
+    }
+
+    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
+        let redirected = |message: &Message| self.redirected(message);
+        way.send_passed(&self.inner, messages, redirected).await
+    }
+
+    fn redirected(&self, message: &Message) -> Result<Message, SendError> {
+        let front = format!("[{}] ", message.to().masked());
+        // Of the right size from the start: growing would leave copies of the text behind in memory.
+        let mut text = String::with_capacity(front.len() + message.text().as_str().len());
+        text.push_str(&front);
+        text.push_str(message.text().as_str());
+        let text = Text::new(text).map_err(|_| {
+            refusal(
+                &self.inner,
+                ErrorKind::InvalidText,
+                "the text is too long with the original recipient in front",
+            )
+        })?;
+        let mut redirected = Message::new(self.number, text).with_reference(*message.reference());
+        if let Some(sender) = message.sender() {
+            redirected = redirected.with_sender(sender.clone());
+        }
+        if let Some(validity) = message.validity() {
+            redirected = redirected.with_validity(validity);
+        }
+        if let Some(send_at) = message.send_at() {
+            redirected = redirected.with_send_at(send_at);
+        }
+        Ok(redirected)
+    }
+}
+
+#[async_trait]
+impl<P: SmsProvider> SmsProvider for RedirectTo<P> {
+    fn profile(&self) -> &Profile {
+        self.inner.profile()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.run(slice::from_ref(message), Way::Single)
+            .await
+            .into_single()
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        self.run(messages, Way::Batch).await
+    }
+
+    async fn check(&self) -> Result<Health, SendError> {
+        self.inner.check().await
+    }
+}

@@ -1,0 +1,135 @@
+//! **Does:** spreads messages over its members by their weights, smoothly (of weights 5 and 1 the second has
+//! every sixth turn, not the last of six), and falls over as [`Failover`](crate::Failover) does. A batch is
+//! cut into vendor calls first, and each has its own turn.
+//!
+//! **Never:** what `Failover` never does; never promises which member a message goes to.
+//!
+//! **Belongs** where `Failover` does.
+
+use std::{
+    cmp::Reverse,
+    num::NonZeroUsize,
+    slice,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use postduif_core::{
+    ConfigError, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
+    split,
+};
+
+use crate::{
+    members::{Member, Members},
+    way::{IN_FLIGHT, Way, call_size},
+};
+
+/// Several vendors in turn, by weight.
+///
+/// Profile, names, attempts, setting aside and [`check`](SmsProvider::check) are those of
+/// [`Failover`](crate::Failover). The share of a member that is set aside goes to the others by their weights.
+///
+/// ```
+/// # use postduif_core::*;
+/// use std::num::NonZeroU32;
+/// use postduif_layers::{Member, RoundRobin};
+///
+/// # fn example(kpn: impl SmsProvider, cm: impl SmsProvider) -> Result<(), ConfigError> {
+/// let provider = RoundRobin::new([
+///     Member::new("kpn", kpn).with_weight(NonZeroU32::new(3).unwrap()),
+///     Member::new("cm", cm),
+/// ])?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct RoundRobin {
+    members: Members,
+    /// What each member is owed; the sum stays zero.
+    owed: Mutex<Vec<i64>>,
+    in_flight: NonZeroUsize,
+}
+
+impl RoundRobin {
+    /// Sends to these in turn: [`Member`]s, or pairs of a name and an `Arc<dyn SmsProvider>`, which weigh 1.
+    ///
+    /// # Errors
+    ///
+    /// As [`Failover::new`](crate::Failover::new).
+    pub fn new<M: Into<Member>>(members: impl IntoIterator<Item = M>) -> Result<Self, ConfigError> {
+        let members = Members::new(members)?;
+        let owed = Mutex::new(vec![0; members.weights().count()]);
+        Ok(Self {
+            members,
+            owed,
+            in_flight: IN_FLIGHT,
+        })
+    }
+
+    /// For how long a member that failed is set aside, unless the vendor asks for less; 30 s unless given.
+    #[must_use]
+    pub const fn with_pause(mut self, pause: Duration) -> Self {
+        self.members.set_pause(pause);
+        self
+    }
+
+    /// How many calls of one batch are under way at a time; 8 unless given.
+    #[must_use]
+    pub const fn with_in_flight(mut self, calls: NonZeroUsize) -> Self {
+        self.in_flight = calls;
+        self
+    }
+
+    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
+        let size = call_size(self.members.profile(), messages);
+        split(messages, size, self.in_flight, async |piece| {
+            self.members.run(self.ranking(), piece, way).await
+        })
+        .await
+    }
+
+    /// Whose turn it is, and who comes after: nginx's smooth weighted round robin among those that are not
+    /// set aside; the others keep what they are owed until they are back.
+    fn ranking(&self) -> Vec<usize> {
+        let weights: Vec<_> = self.members.weights().collect();
+        let none_open = !weights.iter().any(|&(_, open)| open);
+        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut total = 0;
+        let mut turns = Vec::with_capacity(weights.len());
+        for (index, (owed, (weight, open))) in owed.iter_mut().zip(weights).enumerate() {
+            if open || none_open {
+                let weight = i64::from(weight.get());
+                *owed = owed.saturating_add(weight);
+                total += weight;
+            }
+            turns.push((Reverse(open), Reverse(*owed), index));
+        }
+        turns.sort_unstable();
+        let ranking: Vec<_> = turns.into_iter().map(|(_, _, index)| index).collect();
+        if let Some(owed) = ranking.first().and_then(|&first| owed.get_mut(first)) {
+            *owed = owed.saturating_sub(total);
+        }
+        ranking
+    }
+}
+
+#[async_trait]
+impl SmsProvider for RoundRobin {
+    fn profile(&self) -> &Profile {
+        self.members.profile()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.run(slice::from_ref(message), Way::Single)
+            .await
+            .into_single()
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        self.run(messages, Way::Batch).await
+    }
+
+    async fn check(&self) -> Result<Health, SendError> {
+        self.members.check().await
+    }
+}

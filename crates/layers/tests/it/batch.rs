@@ -1,0 +1,257 @@
+use std::{future::Future, sync::Arc};
+
+use postduif_core::{ErrorKind, Message, Profile, Receipt, SendError, SmsProvider as _};
+use postduif_layers::Batch;
+use tokio::{
+    task::{JoinHandle, yield_now},
+    time::timeout,
+};
+
+use crate::help::*;
+
+type Send = JoinHandle<Result<Receipt, SendError>>;
+
+fn send(provider: &Arc<Batch<Recording>>, message: &Message) -> Send {
+    let (provider, message) = (Arc::clone(provider), message.clone());
+    tokio::spawn(async move { ends(provider.send(&message)).await })
+}
+
+/// What hangs fails, instead of hanging the test.
+async fn ends<T>(send: impl Future<Output = T>) -> T {
+    timeout(HOUR, send).await.expect("it ends")
+}
+
+async fn settle() {
+    for _ in 0..10 {
+        yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_one_sends_at_once_and_what_comes_meanwhile_gathers() {
+    let vendor = vendor("a", 4);
+    vendor.close_gate();
+    let provider = Arc::new(Batch::new(vendor.clone()));
+    let messages = messages(8);
+    let mut sends = vec![send(&provider, &messages[0])];
+    settle().await;
+    assert_eq!(vendor.sizes(), [1]);
+    assert!(!vendor.log()[0].batch);
+    sends.extend(messages[1..].iter().map(|message| send(&provider, message)));
+    settle().await;
+    assert_eq!(vendor.sizes(), [1]);
+    vendor.let_through(1);
+    settle().await;
+    assert_eq!(vendor.sizes(), [1, 4]);
+    vendor.let_through(2);
+    for (send, message) in sends.into_iter().zip(&messages) {
+        assert_eq!(
+            send.await.unwrap().unwrap().reference(),
+            message.reference()
+        );
+    }
+    assert_eq!(vendor.sizes(), [1, 4, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_caller_gets_its_own_outcome() {
+    let vendor = vendor("a", 4);
+    vendor.close_gate();
+    let provider = Arc::new(Batch::new(vendor.clone()));
+    let messages = messages(4);
+    vendor.script_for(
+        messages[2].reference(),
+        [Scripted::doubt(ErrorKind::Timeout)],
+    );
+    vendor.script_for(
+        messages[3].reference(),
+        [Scripted::refuse(ErrorKind::Blocked)],
+    );
+    let mut sends = Vec::new();
+    for message in &messages {
+        sends.push(send(&provider, message));
+        settle().await;
+    }
+    vendor.let_through(2);
+    let mut kinds = Vec::new();
+    for send in sends {
+        kinds.push(kind_of(&send.await.unwrap()));
+    }
+    assert_eq!(
+        kinds,
+        [
+            None,
+            None,
+            in_doubt(ErrorKind::Timeout),
+            refused(ErrorKind::Blocked)
+        ]
+    );
+    assert_eq!(vendor.sizes(), [1, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_takes_nobody_along() {
+    let vendor = vendor("a", 4);
+    vendor.close_gate();
+    let provider = Arc::new(Batch::new(vendor.clone()));
+    let messages = messages(6);
+    let first = send(&provider, &messages[0]);
+    settle().await;
+    let rest: Vec<_> = messages[1..]
+        .iter()
+        .map(|message| send(&provider, message))
+        .collect();
+    settle().await;
+    // The call under way was this one's, and this one waited in the queue.
+    first.abort();
+    rest[0].abort();
+    settle().await;
+    vendor.let_through(3);
+    for send in rest.into_iter().skip(1) {
+        send.await.unwrap().unwrap();
+    }
+    let sent = vendor.references();
+    assert!(sent.contains(messages[0].reference()) && !sent.contains(messages[1].reference()));
+    assert_eq!(vendor.log()[0].outcomes.as_ref().map(Vec::len), Some(1));
+    assert_eq!(vendor.sizes(), [1, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_to_one_recipient_keep_their_order() {
+    for in_flight in [1, 3] {
+        let vendor = vendor("a", 3);
+        let provider = Batch::new(vendor.clone()).with_in_flight(size(in_flight));
+        let provider = Arc::new(provider);
+        let (ann, ben) = ("+31611111111", "+31622222222");
+        let messages = [ann, ann, ben, ann, ben, ben, ann].map(|to| message_to(to, "x"));
+        vendor.script(vec![Scripted::accept().after(SECOND); 7]);
+        let sends: Vec<_> = messages
+            .iter()
+            .map(|message| send(&provider, message))
+            .collect();
+        for send in sends {
+            send.await.unwrap().unwrap();
+        }
+        for to in [ann, ben] {
+            let of = |message: &&Message| message.to() == to.parse().unwrap();
+            let mut calls = vendor.log();
+            for call in &calls {
+                assert!(call.messages.iter().filter(of).count() <= 1);
+            }
+            calls.retain(|call| call.messages.iter().any(|message| of(&message)));
+            let sent: Vec<_> = calls
+                .iter()
+                .flat_map(|call| call.messages.clone())
+                .collect();
+            let sent: Vec<_> = sent.iter().filter(of).map(Message::reference).collect();
+            let asked: Vec<_> = messages.iter().filter(of).map(Message::reference).collect();
+            assert_eq!(sent, asked);
+            // One has its outcome before the next goes out.
+            assert!(calls.windows(2).all(|two| two[1].at - two[0].at >= SECOND));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_and_those_who_gave_up_make_room() {
+    let vendor = vendor("a", 4);
+    vendor.close_gate();
+    let provider = Arc::new(Batch::new(vendor.clone()).with_queue(size(2)));
+    let messages = messages(5);
+    let mut sends = Vec::new();
+    for message in &messages[..3] {
+        sends.push(send(&provider, message));
+        settle().await;
+    }
+    let outcome = provider.send(&messages[3]).await;
+    assert_eq!(kind_of(&outcome), refused(ErrorKind::Throttled));
+    sends[2].abort();
+    settle().await;
+    sends.push(send(&provider, &messages[4]));
+    settle().await;
+    vendor.let_through(2);
+    sends.pop().unwrap().await.unwrap().unwrap();
+    assert_eq!(vendor.references().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn different_texts_do_not_gather_where_a_call_carries_one() {
+    let vendor = Recording::new(Profile::new("a").with_batch(size(10), false));
+    vendor.close_gate();
+    vendor.let_through(10);
+    let provider = Arc::new(Batch::new(vendor.clone()));
+    let texts = ["first", "x", "y", "x", "y", "x"];
+    let messages = texts
+        .iter()
+        .enumerate()
+        .map(|(place, text)| message_to(&format!("+3161000000{place}"), text));
+    let sends: Vec<_> = messages.map(|message| send(&provider, &message)).collect();
+    for send in sends {
+        send.await.unwrap().unwrap();
+    }
+    assert_eq!(vendor.sizes(), [1, 3, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_message_a_call_still_gets_on() {
+    let vendor = vendor("a", 1);
+    vendor.script(vec![Scripted::accept().after(SECOND); 100]);
+    let provider = Arc::new(Batch::new(vendor.clone()));
+    let sends: Vec<_> = messages(100)
+        .iter()
+        .map(|message| send(&provider, message))
+        .collect();
+    for send in sends {
+        send.await.unwrap().unwrap();
+    }
+    assert_eq!(vendor.in_flight(), (0, 16));
+    assert!(vendor.log().iter().all(|call| !call.batch));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_panics_leaves_no_one_waiting() {
+    let vendor = vendor("a", 4);
+    vendor.close_gate();
+    vendor.script([Scripted::panic()]);
+    let provider = Arc::new(Batch::new(vendor.clone()));
+    let messages = messages(3);
+    let first = send(&provider, &messages[0]);
+    settle().await;
+    let second = send(&provider, &messages[1]);
+    settle().await;
+    vendor.let_through(2);
+    assert_eq!(
+        kind_of(&first.await.unwrap()),
+        in_doubt(ErrorKind::Unavailable)
+    );
+    assert_eq!(
+        kind_of(&second.await.unwrap()),
+        refused(ErrorKind::Unavailable)
+    );
+    ends(provider.send(&messages[2])).await.unwrap();
+}
+
+#[test]
+fn a_runtime_that_ends_leaves_it_usable_from_another() {
+    let run = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    };
+    let vendor = vendor("a", 4);
+    vendor.close_gate();
+    let provider = Arc::new(Batch::new(vendor.clone()));
+    let runtime = run();
+    runtime.block_on(async {
+        for message in &messages(20) {
+            drop(send(&provider, message));
+            settle().await;
+        }
+    });
+    drop(runtime);
+    vendor.let_through(100);
+    assert!(run().block_on(ends(provider.send(&message("x")))).is_ok());
+    assert_eq!(vendor.sizes(), [1, 1]);
+}

@@ -1,0 +1,177 @@
+use std::sync::Arc;
+
+use postduif_core::{ErrorKind, Message, SmsProvider as _};
+use postduif_layers::Dedupe;
+use tokio::{
+    task::yield_now,
+    time::{advance, timeout},
+};
+
+use crate::help::*;
+
+fn again(message: &Message, text: &str) -> Message {
+    Message::new(message.to(), text.parse().unwrap()).with_reference(*message.reference())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reference_already_accepted_gives_its_first_receipt() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::accept_for("0.08 EUR".parse().unwrap())]);
+    let provider = Dedupe::new(vendor.clone());
+    let message = message("x");
+    let first = provider.send(&message).await.unwrap();
+    let second = provider.send(&message).await.unwrap();
+    assert!(first.price().is_some() && second.price() == first.price());
+    assert_eq!(vendor.log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_at_once_send_one() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::accept().after(SECOND)]);
+    let provider = Dedupe::new(vendor.clone());
+    let message = message("x");
+    let (one, two) = tokio::join!(provider.send(&message), provider.send(&message));
+    assert!(one.is_ok() && two.is_ok());
+    assert_eq!(vendor.log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_survives_the_first_ones_giving_up_and_hears_of_the_doubt() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::stall()]);
+    let provider = Arc::new(Dedupe::new(vendor.clone()));
+    let message = message("x");
+    let send = || {
+        let (provider, message) = (Arc::clone(&provider), message.clone());
+        tokio::spawn(async move { provider.send(&message).await })
+    };
+    let first = send();
+    yield_now().await;
+    let second = send();
+    yield_now().await;
+    first.abort();
+    assert_eq!(kind_of(&second.await.unwrap()), in_doubt(ErrorKind::Other));
+    assert_eq!(kind_of(&send().await.unwrap()), in_doubt(ErrorKind::Other));
+    assert_eq!(vendor.log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_stays_one_however_much_time_passes() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::doubt(ErrorKind::Timeout)]);
+    let provider = Dedupe::new(vendor.clone()).with_memory(SECOND);
+    let message = message("x");
+    for _ in 0..3 {
+        let outcome = provider.send(&message).await;
+        assert_eq!(kind_of(&outcome), in_doubt(ErrorKind::Timeout));
+        advance(1000 * HOUR).await;
+    }
+    assert_eq!(vendor.log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_accepted_may_be_sent_again() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::refuse(ErrorKind::Unavailable)]);
+    let provider = Dedupe::new(vendor.clone());
+    let message = message("x");
+    provider.send(&message).await.unwrap_err();
+    provider.send(&message).await.unwrap();
+    assert_eq!(vendor.log().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_text_or_number_under_the_same_reference_is_refused() {
+    for scripted in [Scripted::accept(), Scripted::doubt(ErrorKind::Timeout)] {
+        let vendor = vendor("a", 1);
+        vendor.script([scripted]);
+        let provider = Dedupe::new(vendor.clone());
+        let message = message("x");
+        let _ = provider.send(&message).await;
+        let elsewhere = message_to("+31687654321", "x").with_reference(*message.reference());
+        for other in [again(&message, "y"), elsewhere] {
+            let outcome = provider.send(&other).await;
+            assert_eq!(kind_of(&outcome), refused(ErrorKind::Blocked));
+        }
+        assert_eq!(vendor.log().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reference_twice_in_one_batch_is_sent_once() {
+    let vendor = vendor("a", 10);
+    let provider = Dedupe::new(vendor.clone());
+    let (one, two) = (message("x"), message("y"));
+    let batch = [one.clone(), two, one.clone(), again(&one, "z")];
+    let outcomes = provider.send_batch(&batch).await;
+    assert_eq!(
+        kinds(&outcomes),
+        [None, None, None, refused(ErrorKind::Blocked)]
+    );
+    assert_eq!(vendor.sizes(), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_batches_that_wait_for_each_other_both_get_on() {
+    let vendor = vendor("a", 10);
+    let provider = Dedupe::new(vendor.clone());
+    let messages: Vec<_> = messages(4);
+    vendor.script(vec![Scripted::accept().after(SECOND); 4]);
+    let one = [
+        messages[0].clone(),
+        messages[1].clone(),
+        messages[2].clone(),
+    ];
+    let other = [
+        messages[2].clone(),
+        messages[3].clone(),
+        messages[0].clone(),
+    ];
+    let both = async { tokio::join!(provider.send_batch(&one), provider.send_batch(&other)) };
+    let (one, other) = timeout(HOUR, both).await.unwrap();
+    assert_eq!((one.accepted(), other.accepted()), (3, 3));
+    assert_eq!(vendor.references().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn acceptances_are_forgotten_in_time_and_for_room_doubts_are_not() {
+    let vendor = vendor("a", 1);
+    let provider = Dedupe::new(vendor.clone())
+        .with_memory(HOUR)
+        .with_capacity(size(2));
+    let messages = messages(4);
+    provider.send(&messages[0]).await.unwrap();
+    advance(HOUR).await;
+    provider.send(&messages[0]).await.unwrap();
+    assert_eq!(vendor.log().len(), 2);
+
+    vendor.script([
+        Scripted::doubt(ErrorKind::Timeout),
+        Scripted::doubt(ErrorKind::Timeout),
+    ]);
+    for message in &messages[1..3] {
+        provider.send(message).await.unwrap_err();
+    }
+    let outcome = provider.send(&messages[3]).await;
+    assert_eq!(kind_of(&outcome), refused(ErrorKind::Throttled));
+    for message in &messages[1..3] {
+        let outcome = provider.send(message).await;
+        assert_eq!(kind_of(&outcome), in_doubt(ErrorKind::Timeout));
+    }
+    assert_eq!(vendor.log().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_keeps_no_text_and_no_key_in_sight() {
+    let provider = Dedupe::new(vendor("a", 1));
+    provider
+        .send(&message("Your code is 482913"))
+        .await
+        .unwrap();
+    let shown = format!("{provider:?}");
+    assert!(
+        shown.contains("known: 1") && !shown.contains("key"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,313 @@
+use std::{sync::Arc, time::Duration};
+
+use postduif_core::{
+    Acceptance, ErrorKind, Health, Price, Profile, Receipt, SendError, SenderKind, SmsProvider,
+    TextLimit,
+};
+use postduif_layers::{Failover, Member, Timeout};
+
+use crate::help::*;
+
+use ErrorKind::{Blocked, InvalidRecipient, InvalidText, Unauthorized, Unavailable, Unsupported};
+
+fn two() -> (Recording, Recording, Failover) {
+    let (a, b) = (vendor("a", 10), vendor("b", 10));
+    let provider =
+        Failover::new([Member::new("a", a.clone()), Member::new("b", b.clone())]).unwrap();
+    (a, b, provider)
+}
+
+fn told(receipt: &Receipt) -> (String, Vec<String>) {
+    let tried = receipt.attempts().iter();
+    (
+        receipt.provider().into(),
+        tried.map(|a| a.provider().into()).collect(),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_vendor_gets_what_was_not_accepted_and_may_travel() {
+    for &kind in ErrorKind::ALL {
+        let (a, b, provider) = two();
+        a.script([Scripted::refuse(kind)]);
+        let travels = ![Blocked, InvalidRecipient, InvalidText].contains(&kind);
+        match provider.send(&message("x")).await {
+            Ok(receipt) => assert_eq!(told(&receipt), ("b".into(), vec!["a".into()])),
+            Err(error) => assert_eq!((error.kind(), error.provider()), (kind, Some("a"))),
+        }
+        assert_eq!(b.log().len(), usize::from(travels), "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_ends_the_way_and_is_the_whole() {
+    for &kind in ErrorKind::ALL {
+        let (a, b, provider) = two();
+        a.script([Scripted::doubt(kind)]);
+        let outcome = provider.send(&message("x")).await;
+        assert_eq!(kind_of(&outcome), in_doubt(kind));
+        assert_eq!(b.log().len(), 0);
+    }
+    let (a, b, provider) = two();
+    a.script([Scripted::refuse(Unavailable)]);
+    b.script([Scripted::doubt(Unavailable)]);
+    let error = provider.send(&message("x")).await.unwrap_err();
+    assert_eq!(
+        (error.acceptance(), error.provider()),
+        (Acceptance::Unknown, Some("b"))
+    );
+    assert_eq!(error.attempts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_messages_that_may_travel_do() {
+    let (a, b, provider) = two();
+    let messages = messages(5);
+    a.script([
+        Scripted::accept(),
+        Scripted::refuse(Unavailable),
+        Scripted::doubt(Unavailable),
+        Scripted::refuse(InvalidRecipient),
+        Scripted::refuse(Unsupported),
+    ]);
+    b.script([Scripted::accept(), Scripted::refuse(Unauthorized)]);
+    let outcomes = provider.send_batch(&messages).await;
+    assert_eq!(
+        kinds(&outcomes),
+        [
+            None,
+            None,
+            in_doubt(Unavailable),
+            refused(InvalidRecipient),
+            refused(Unauthorized)
+        ]
+    );
+    assert_eq!(
+        b.log()[0].messages,
+        [messages[1].clone(), messages[4].clone()]
+    );
+    assert_eq!(told(outcomes[0].as_ref().unwrap()), ("a".into(), vec![]));
+    assert_eq!(
+        told(outcomes[1].as_ref().unwrap()),
+        ("b".into(), vec!["a".into()])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vendor_that_fails_is_set_aside_and_one_call_probes_it() {
+    let (a, b, provider) = two();
+    let provider = Arc::new(provider.with_pause(30 * SECOND));
+    a.script([Scripted::refuse(Unavailable)]);
+    provider.send(&message("x")).await.unwrap();
+    provider.send(&message("x")).await.unwrap();
+    assert_eq!((a.log().len(), b.log().len()), (1, 2));
+
+    tokio::time::advance(30 * SECOND).await;
+    a.script([Scripted::accept().after(SECOND)]);
+    let probe = Arc::clone(&provider);
+    let probe = tokio::spawn(async move { probe.send(&message("x")).await });
+    tokio::task::yield_now().await;
+    for _ in 0..3 {
+        provider.send(&message("x")).await.unwrap();
+    }
+    assert_eq!((a.log().len(), b.log().len()), (2, 5));
+    assert_eq!(probe.await.unwrap().unwrap().provider(), "a");
+    provider.send(&message("x")).await.unwrap();
+    assert_eq!(a.log().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_given_up_leaves_it_to_the_next() {
+    let (a, b, provider) = two();
+    a.script([Scripted::refuse(Unavailable), Scripted::stall()]);
+    provider.send(&message("x")).await.unwrap();
+    tokio::time::advance(HOUR).await;
+    tokio::time::timeout(SECOND, provider.send(&message("x")))
+        .await
+        .unwrap_err();
+    assert_eq!(provider.send(&message("x")).await.unwrap().provider(), "a");
+    assert_eq!((a.log().len(), b.log().len()), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_probe_sets_it_aside_again_for_as_long_as_it_asks_at_most() {
+    let (a, _, provider) = two();
+    a.script(vec![Scripted::refuse(Unavailable); 2]);
+    let hinted = SendError::not_accepted(ErrorKind::Throttled, "x").with_retry_after(SECOND);
+    a.script([Scripted::fail(hinted)]);
+    for (pause, calls) in [(0, 1), (29, 1), (1, 2), (29, 2), (1, 3), (0, 3), (1, 4)] {
+        tokio::time::advance(Duration::from_secs(pause)).await;
+        provider.send(&message("x")).await.unwrap();
+        assert_eq!(a.log().len(), calls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_all_set_aside_the_first_is_tried_all_the_same() {
+    let (a, b, provider) = two();
+    a.script([Scripted::refuse(Unavailable)]);
+    b.script([Scripted::refuse(Unavailable)]);
+    provider.send(&message("x")).await.unwrap_err();
+    assert_eq!(provider.send(&message("x")).await.unwrap().provider(), "a");
+    assert_eq!((a.log().len(), b.log().len()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_does_not_wait_for_every_call_to_a_dead_vendor() {
+    let (a, b) = (vendor("a", 2), vendor("b", 100));
+    let dead = Scripted::refuse(Unavailable).after(5 * SECOND);
+    a.script(vec![dead; 1000]);
+    let members = [Member::new("a", a.clone()), Member::new("b", b.clone())];
+    let provider = Failover::new(members).unwrap().with_in_flight(size(3));
+    let begun = tokio::time::Instant::now();
+    let messages = messages(200);
+    assert_eq!(provider.send_batch(&messages).await.accepted(), 200);
+    assert!(begun.elapsed() < 6 * SECOND);
+    assert_eq!(a.sizes(), [2, 2, 2]);
+    assert_eq!(provider.send_batch(&messages).await.accepted(), 200);
+    assert_eq!(b.sizes().last(), Some(&100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_messages_own_fault_does_not_count_against_the_vendor() {
+    for kind in [
+        Blocked,
+        InvalidRecipient,
+        InvalidText,
+        Unsupported,
+        ErrorKind::InvalidSender,
+    ] {
+        let (a, _, provider) = two();
+        a.script([Scripted::refuse(kind)]);
+        let _ = provider.send(&message("x")).await;
+        assert_eq!(provider.send(&message("x")).await.unwrap().provider(), "a");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vendor_that_makes_doubts_is_set_aside() {
+    let (a, _, _) = two();
+    let b = vendor("b", 1);
+    let members = [
+        Member::new("a", Timeout::new(a.clone(), SECOND)),
+        Member::new("b", b),
+    ];
+    let provider = Failover::new(members).unwrap();
+    a.script([Scripted::stall()]);
+    provider.send(&message("x")).await.unwrap_err();
+    assert_eq!(provider.send(&message("x")).await.unwrap().provider(), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_accounts_of_one_vendor_can_be_told_apart() {
+    let (one, two) = (vendor("kpn", 1), vendor("kpn", 1));
+    let price: Price = "0.08 EUR".parse().unwrap();
+    one.script([Scripted::refuse(Unauthorized)]);
+    two.script([Scripted::accept_for(price)]);
+    let members: Vec<(&str, Arc<dyn SmsProvider>)> =
+        vec![("shop", Arc::new(one)), ("staff", Arc::new(two))];
+    let provider = Failover::new(members).unwrap();
+    assert_eq!(provider.profile().name(), "shop,staff");
+    let receipt = provider.send(&message("x")).await.unwrap();
+    assert_eq!(told(&receipt), ("staff".into(), vec!["shop".into()]));
+    assert_eq!(receipt.attempts()[0].error().provider(), Some("shop"));
+    assert_eq!(receipt.price(), Some(price));
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_of_members_keep_their_names_and_their_trail() {
+    let (a, b, inner) = two();
+    let c = vendor("c", 1);
+    a.script([Scripted::refuse(Unavailable)]);
+    b.script([Scripted::refuse(Unauthorized)]);
+    let outer = Failover::new([Member::new("ab", inner), Member::new("c", c)]).unwrap();
+    let receipt = outer.send(&message("x")).await.unwrap();
+    assert_eq!(told(&receipt), ("c".into(), vec!["a".into(), "ab".into()]));
+    assert_eq!(receipt.attempts()[1].error().provider(), Some("b"));
+}
+
+#[test]
+fn members_need_names_of_their_own() {
+    let member = |name: &'static str| Member::new(name, vendor("x", 1));
+    assert!(Failover::new(Vec::<Member>::new()).is_err());
+    assert!(Failover::new([member("a"), member("a")]).is_err());
+    assert!(Failover::new([member("a,b")]).is_err());
+    assert!(Failover::new([member("")]).is_err());
+}
+
+#[test]
+fn the_profile_is_the_weakest_of_its_members() {
+    let strong = Profile::new("s")
+        .with_batch(size(100), true)
+        .with_repeat_window(Some(HOUR))
+        .with_scheduling(48 * HOUR)
+        .with_validity(SECOND, 72 * HOUR)
+        .with_senders(&[
+            SenderKind::Alphanumeric,
+            SenderKind::Number,
+            SenderKind::ShortCode,
+        ])
+        .with_longest_text(TextLimit::Characters(1000))
+        .with_reports(true);
+    let weak = Profile::new("w")
+        .with_batch(size(10), true)
+        .with_scheduling(HOUR)
+        .with_validity(60 * SECOND, 90 * HOUR)
+        .with_senders(&[SenderKind::ShortCode, SenderKind::Alphanumeric])
+        .with_sender_required(true)
+        .with_longest_text(TextLimit::Parts(8));
+    let both = Failover::new([
+        Member::new("s", Recording::new(strong.clone())),
+        Member::new("w", Recording::new(weak)),
+    ]);
+    assert_eq!(
+        both.unwrap().profile(),
+        &Profile::new("s,w")
+            .with_batch(size(10), true)
+            .with_scheduling(HOUR)
+            .with_validity(60 * SECOND, 72 * HOUR)
+            .with_senders(&[SenderKind::Alphanumeric, SenderKind::ShortCode])
+            .with_sender_required(true)
+            .with_longest_text(TextLimit::Parts(6))
+    );
+    let alone = Failover::new([Member::new("s", Recording::new(strong.clone()))]).unwrap();
+    assert_eq!(alone.profile(), &strong.with_repeat_window(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_not_all_can_do_is_refused_before_any_call() {
+    let (a, bare) = (vendor("a", 1), Recording::new(Profile::new("bare")));
+    let members = [Member::new("a", a.clone()), Member::new("bare", bare)];
+    let provider = Failover::new(members).unwrap();
+    let wish = message("x").with_sender("Contoso".parse().unwrap());
+    let outcomes = provider.send_batch(&[wish, message("x")]).await;
+    assert_eq!(kinds(&outcomes), [refused(Unsupported), None]);
+    assert_eq!(a.log().len(), 1);
+}
+
+#[tokio::test]
+async fn check_asks_every_member() {
+    let refusal = || Err(SendError::not_accepted(Unauthorized, "x"));
+    let away = || Err(SendError::not_accepted(Unavailable, "x"));
+    let rich = || Ok(Health::good().with_balance("5 EUR".parse().unwrap()));
+    for (one, other, expected) in [
+        (rich(), rich(), Ok(Health::good())),
+        (rich(), Ok(Health::cannot_tell()), Ok(Health::cannot_tell())),
+        (
+            Ok(Health::cannot_tell()),
+            refusal(),
+            Err(("b", Unauthorized)),
+        ),
+        (away(), refusal(), Err(("b", Unauthorized))),
+        (away(), rich(), Err(("a", Unavailable))),
+    ] {
+        let (a, b, provider) = two();
+        a.script_checks([one]);
+        b.script_checks([other]);
+        let health = provider.check().await;
+        let health = health
+            .as_ref()
+            .map_err(|e| (e.provider().unwrap(), e.kind()));
+        assert_eq!(health.cloned(), expected);
+    }
+}

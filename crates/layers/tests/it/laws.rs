@@ -1,0 +1,867 @@
+//! What holds for every stack of layers, whatever its vendors answer and whoever gives up.
+//!
+//! Random trees of layers stand over scripted vendors; the vendors' own logs are the truth that outcomes are
+//! held against. A vendor that hangs is one that takes an hour.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use postduif_core::{
+    Acceptance, ErrorKind, Health, Message, Outcomes, Receipt, Reference, SendError, SmsProvider,
+};
+use postduif_layers::{
+    AllowDestinations, Batch, Budget, Dedupe, Failover, Member, OnlyTo, RateLimit, RedirectTo,
+    Retry, RoundRobin, Senders, Timeout, Traced,
+};
+use proptest::{collection::vec, prelude::*};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{help::*, recording::Call};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What a vendor does with a message, each time that it comes.
+#[derive(Clone, Copy, Debug)]
+struct Fate {
+    kind: Option<(ErrorKind, Acceptance)>,
+    after: Duration,
+    /// What the vendor asks to wait, in seconds.
+    hint: Option<u64>,
+}
+
+impl Fate {
+    /// The reference is the error's code, which shows whose outcome it is.
+    fn scripted(self, reference: &Reference) -> Scripted {
+        let answer = match self.kind {
+            None => Scripted::accept(),
+            Some((kind, acceptance)) => {
+                let error = match acceptance {
+                    Acceptance::NotAccepted => SendError::not_accepted(kind, "scripted"),
+                    Acceptance::Unknown => SendError::unknown(kind, "scripted"),
+                };
+                let error = error.with_code(reference.to_string());
+                Scripted::fail(match self.hint {
+                    Some(hint) => error.with_retry_after(Duration::from_secs(hint)),
+                    None => error,
+                })
+            }
+        };
+        answer.after(self.after)
+    }
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    fate_with(3, 4, 2)
+}
+
+/// A fate of which accepting, refusing and leaving in doubt have these shares.
+fn fate_with(accept: u32, refuse: u32, doubt: u32) -> impl Strategy<Value = Fate> {
+    let kind = prop_oneof![
+        4 => Just(ErrorKind::Throttled),
+        4 => Just(ErrorKind::Unavailable),
+        2 => Just(ErrorKind::Timeout),
+        1 => proptest::sample::select(ErrorKind::ALL),
+    ];
+    let answer = prop_oneof![
+        accept => Just(None),
+        refuse => kind.clone().prop_map(refused),
+        doubt => kind.prop_map(in_doubt),
+    ];
+    let after = prop_oneof![4 => Just(0), 3 => 1_u64..3_000, 1 => Just(3_600_000)];
+    let hint = prop_oneof![2 => Just(None), 1 => (0..40_u64).prop_map(Some)];
+    (answer, after, hint).prop_map(|(kind, after, hint)| Fate {
+        kind,
+        after: Duration::from_millis(after),
+        hint,
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Layer {
+    Allow,
+    Batch {
+        in_flight: usize,
+    },
+    Budget {
+        messages: u32,
+        parts: u32,
+        window: u64,
+    },
+    Dedupe,
+    OnlyTo,
+    RateLimit {
+        rate: u32,
+        burst: u32,
+        in_flight: usize,
+        wait: u64,
+    },
+    RedirectTo,
+    Retry {
+        attempts: u32,
+        deadline: u64,
+    },
+    Senders,
+    Timeout {
+        deadline: u64,
+        in_flight: usize,
+    },
+    Traced,
+}
+
+#[derive(Clone, Debug)]
+enum Tree {
+    Failover(Vec<Self>),
+    Layer(Layer, Box<Self>),
+    RoundRobin(Vec<(u32, Self)>),
+    Vendor {
+        batch: usize,
+        window: Option<u64>,
+        timeout: Option<u64>,
+    },
+}
+
+fn layer() -> impl Strategy<Value = Layer> {
+    prop_oneof![
+        Just(Layer::Allow),
+        (1..3_usize).prop_map(|in_flight| Layer::Batch { in_flight }),
+        Just(Layer::Budget {
+            messages: 1000,
+            parts: 1000,
+            window: 3600
+        }),
+        Just(Layer::Dedupe),
+        Just(Layer::OnlyTo),
+        rate_limit(),
+        Just(Layer::RedirectTo),
+        retry(),
+        Just(Layer::Senders),
+        Just(Layer::Traced),
+    ]
+}
+
+fn rate_limit() -> impl Strategy<Value = Layer> {
+    let numbers = (1..20_u32, 1..5_u32, 1..4_usize, 0..40_u64);
+    numbers.prop_map(|(rate, burst, in_flight, wait)| Layer::RateLimit {
+        rate,
+        burst,
+        in_flight,
+        wait,
+    })
+}
+
+fn retry() -> impl Strategy<Value = Layer> {
+    let numbers = (1..5_u32, proptest::sample::select(vec![1_u64, 8, 60, 600]));
+    numbers.prop_map(|(attempts, deadline)| Layer::Retry { attempts, deadline })
+}
+
+fn timeout_layer() -> impl Strategy<Value = Layer> {
+    (1..10_u64, 1..3_usize).prop_map(|(deadline, in_flight)| Layer::Timeout {
+        deadline,
+        in_flight,
+    })
+}
+
+fn leaf() -> impl Strategy<Value = Tree> {
+    let window = proptest::sample::select(vec![None, Some(5), Some(70), Some(10_800)]);
+    let timeout = proptest::option::of(1..10_u64);
+    (1..5_usize, window, timeout).prop_map(|(batch, window, timeout)| Tree::Vendor {
+        batch,
+        window,
+        timeout,
+    })
+}
+
+/// Any stack. Deadlines stand at the vendors only, unless `layer` has some.
+fn tree(layer: impl Strategy<Value = Layer> + 'static) -> impl Strategy<Value = Tree> {
+    let layer = layer.boxed();
+    leaf().prop_recursive(5, 12, 3, move |inner| {
+        prop_oneof![
+            5 => (layer.clone(), inner.clone()).prop_map(|(layer, inner)| Tree::Layer(layer, Box::new(inner))),
+            1 => vec(inner.clone(), 1..4).prop_map(Tree::Failover),
+            1 => vec((1..4_u32, inner), 1..4).prop_map(Tree::RoundRobin),
+        ]
+    })
+}
+
+/// Stacks that repeat a lot, over vendors that know a reference for a while.
+fn repeating_tree() -> impl Strategy<Value = Tree> {
+    let slow = (1..4_u32, 1..3_u32, 5..40_u64).prop_map(|(rate, burst, wait)| Layer::RateLimit {
+        rate,
+        burst,
+        in_flight: 3,
+        wait,
+    });
+    let layer = prop_oneof![
+        4 => retry(),
+        2 => slow,
+        1 => Just(Layer::Batch { in_flight: 1 }),
+        1 => layer(),
+    ];
+    let window = proptest::sample::select(vec![5, 70, 10_800]);
+    let timeout = proptest::option::of(1..10_u64);
+    let vendor = (1..4_usize, window, timeout).prop_map(|(batch, window, timeout)| Tree::Vendor {
+        batch,
+        window: Some(window),
+        timeout,
+    });
+    let stack = |(layers, inner): (Vec<Layer>, Tree)| {
+        layers
+            .into_iter()
+            .fold(inner, |inner, layer| Tree::Layer(layer, Box::new(inner)))
+    };
+    let member = (vec(layer.clone(), 0..4), vendor).prop_map(stack);
+    let members = prop_oneof![
+        4 => member.clone(),
+        1 => vec(member.clone(), 1..3).prop_map(Tree::Failover),
+        1 => vec((1..3_u32, member), 1..3).prop_map(Tree::RoundRobin),
+    ];
+    (vec(layer, 0..3), members).prop_map(stack)
+}
+
+fn any_layer() -> impl Strategy<Value = Layer> {
+    prop_oneof![5 => layer(), 1 => timeout_layer()]
+}
+
+impl Tree {
+    fn build(&self, vendors: &mut Vec<Recording>) -> Arc<dyn SmsProvider> {
+        let members = |trees: Vec<(u32, &Self)>, vendors: &mut Vec<Recording>| -> Vec<Member> {
+            let member = |(place, (weight, tree)): (usize, (u32, &Self))| {
+                Member::new(format!("m{place}"), tree.build(vendors)).with_weight(count(weight))
+            };
+            trees.into_iter().enumerate().map(member).collect()
+        };
+        match self {
+            Self::Failover(trees) => {
+                let trees = trees.iter().map(|tree| (1, tree)).collect();
+                Arc::new(Failover::new(members(trees, vendors)).unwrap())
+            }
+            Self::RoundRobin(trees) => {
+                let trees = trees.iter().map(|(weight, tree)| (*weight, tree)).collect();
+                Arc::new(RoundRobin::new(members(trees, vendors)).unwrap())
+            }
+            Self::Layer(layer, inner) => layer.around(inner.build(vendors)),
+            Self::Vendor {
+                batch,
+                window,
+                timeout,
+            } => {
+                let window = window.map(Duration::from_secs);
+                let vendor = Recording::new(profile("v", *batch).with_repeat_window(window));
+                vendors.push(vendor.clone());
+                match timeout {
+                    Some(deadline) => {
+                        Arc::new(Timeout::new(vendor, Duration::from_secs(*deadline)))
+                    }
+                    None => Arc::new(vendor),
+                }
+            }
+        }
+    }
+}
+
+impl Layer {
+    fn around(&self, inner: Arc<dyn SmsProvider>) -> Arc<dyn SmsProvider> {
+        let dutch = || ["+31".parse().unwrap()];
+        match *self {
+            Self::Allow => Arc::new(AllowDestinations::new(inner, dutch())),
+            Self::Batch { in_flight } => {
+                Arc::new(Batch::new(inner).with_in_flight(size(in_flight)))
+            }
+            Self::Budget {
+                messages,
+                parts,
+                window,
+            } => {
+                let window = Duration::from_secs(window);
+                let limit = format!("{parts} EUR").parse().unwrap();
+                Arc::new(
+                    Budget::new(inner)
+                        .with_recipient_limit(count(messages), window)
+                        .with_spend_limit(limit, window, "1 EUR".parse().unwrap())
+                        .unwrap(),
+                )
+            }
+            Self::Dedupe => Arc::new(Dedupe::new(inner)),
+            Self::OnlyTo => Arc::new(OnlyTo::new(inner, dutch())),
+            Self::RateLimit {
+                rate,
+                burst,
+                in_flight,
+                wait,
+            } => Arc::new(
+                RateLimit::new(inner, count(rate))
+                    .with_burst(count(burst))
+                    .with_in_flight(size(in_flight))
+                    .with_longest_wait(Duration::from_secs(wait)),
+            ),
+            Self::RedirectTo => Arc::new(RedirectTo::new(inner, "+31600000000".parse().unwrap())),
+            Self::Retry { attempts, deadline } => Arc::new(
+                Retry::new(inner)
+                    .with_attempts(count(attempts))
+                    .with_deadline(Duration::from_secs(deadline)),
+            ),
+            Self::Senders => Arc::new(
+                Senders::new(inner)
+                    .with_default("Contoso".parse::<postduif_core::Sender>().unwrap()),
+            ),
+            Self::Timeout {
+                deadline,
+                in_flight,
+            } => Arc::new(
+                Timeout::new(inner, Duration::from_secs(deadline)).with_in_flight(size(in_flight)),
+            ),
+            Self::Traced => Arc::new(Traced::new(inner)),
+        }
+    }
+}
+
+/// A call of somebody's: when, with how many messages (none: a single send), and when he gives up.
+#[derive(Clone, Debug)]
+struct Errand {
+    at: u64,
+    batch: Option<usize>,
+    gives_up: Option<u64>,
+}
+
+fn errands(gives_up: bool) -> impl Strategy<Value = Vec<Errand>> {
+    let patience = match gives_up {
+        true => proptest::option::of(0..5_000_u64).boxed(),
+        false => Just(None).boxed(),
+    };
+    let errand = (0..8_000_u64, proptest::option::of(0..9_usize), patience);
+    vec(
+        errand.prop_map(|(at, batch, gives_up)| Errand {
+            at,
+            batch,
+            gives_up,
+        }),
+        1..8,
+    )
+}
+
+/// What somebody sent and heard; nothing where he gave up.
+struct Told {
+    messages: Vec<Message>,
+    outcomes: Option<Outcomes>,
+}
+
+/// Builds the stack, scripts the vendors by turns from `fates`, and runs the errands, all under way at once.
+async fn live(tree: &Tree, errands: &[Errand], fates: &[Fate]) -> World {
+    let mut vendors = Vec::new();
+    let provider = tree.build(&mut vendors);
+    let mut fates = fates.iter().cycle();
+    let mut place = 0;
+    let mut running = Vec::new();
+    for errand in errands.iter().cloned() {
+        let messages: Vec<_> = (0..errand.batch.unwrap_or(1))
+            .map(|_| {
+                place += 1;
+                message_to(
+                    &format!("+3161000000{}", place % 4),
+                    &format!("text {}", place % 3),
+                )
+            })
+            .collect();
+        for message in &messages {
+            for vendor in &vendors {
+                let script = fates
+                    .by_ref()
+                    .take(8)
+                    .map(|f| f.scripted(message.reference()));
+                vendor.script_for(message.reference(), script.collect::<Vec<_>>());
+            }
+        }
+        let provider = Arc::clone(&provider);
+        running.push(tokio::spawn(async move {
+            sleep(Duration::from_millis(errand.at)).await;
+            let send = async {
+                match errand.batch {
+                    Some(_) => provider.send_batch(&messages).await,
+                    None => {
+                        let outcome = provider.send(&messages[0]).await;
+                        let mut outcomes = Outcomes::in_doubt(&messages);
+                        outcomes.set(0, outcome);
+                        outcomes
+                    }
+                }
+            };
+            let patience = errand.gives_up.map_or(DAY, Duration::from_millis);
+            let outcomes = timeout(patience, send).await.ok();
+            assert!(
+                outcomes.is_some() || errand.gives_up.is_some(),
+                "nothing ends within a day"
+            );
+            Told { messages, outcomes }
+        }));
+    }
+    let mut told = Vec::new();
+    for errand in running {
+        told.push(errand.await.unwrap());
+    }
+    // Whatever still runs for nobody comes to its end.
+    sleep(2 * DAY).await;
+    World {
+        provider,
+        vendors,
+        told,
+    }
+}
+
+struct World {
+    provider: Arc<dyn SmsProvider>,
+    vendors: Vec<Recording>,
+    told: Vec<Told>,
+}
+
+/// A message as a vendor saw it.
+struct Sight {
+    vendor: usize,
+    at: Instant,
+    place: u64,
+    batch: bool,
+    /// None where the vendor could not answer any more.
+    outcome: Option<Result<Receipt, SendError>>,
+}
+
+impl Sight {
+    fn refused(&self) -> bool {
+        let acceptance =
+            |outcome: &Result<_, SendError>| outcome.as_ref().err().map(SendError::acceptance);
+        self.outcome
+            .as_ref()
+            .is_some_and(|o| acceptance(o) == Some(Acceptance::NotAccepted))
+    }
+
+    fn accepted(&self) -> bool {
+        matches!(self.outcome, Some(Ok(_)))
+    }
+}
+
+impl World {
+    fn sights(&self, reference: &Reference) -> Vec<Sight> {
+        let mut sights = Vec::new();
+        for (vendor, recording) in self.vendors.iter().enumerate() {
+            for call in recording.log() {
+                for (index, message) in call.messages.iter().enumerate() {
+                    if message.reference() == reference {
+                        sights.push(Sight {
+                            vendor,
+                            at: call.at,
+                            place: call.place,
+                            batch: call.batch,
+                            outcome: call.outcomes.as_ref().map(|all| all[index].clone()),
+                        });
+                    }
+                }
+            }
+        }
+        sights.sort_by_key(|sight| sight.place);
+        sights
+    }
+
+    fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.told.iter().flat_map(|told| &told.messages)
+    }
+
+    /// Every message that somebody heard of, with what he heard.
+    fn heard(&self) -> impl Iterator<Item = (&Message, &Result<Receipt, SendError>)> {
+        self.told
+            .iter()
+            .flat_map(|told| told.messages.iter().zip(told.outcomes.iter().flatten()))
+    }
+}
+
+/// No reference reaches anybody again after an acceptance or a doubt, but the same vendor inside its own
+/// window, singly.
+fn never_twice(world: &World) -> Result<(), TestCaseError> {
+    for message in world.messages() {
+        let sights = world.sights(message.reference());
+        for (place, again) in sights.iter().enumerate() {
+            for before in sights[..place].iter().filter(|sight| !sight.refused()) {
+                let window = world.vendors[again.vendor].profile().repeat_window();
+                // What was refused left nothing behind that a vendor could know a repeat by.
+                let mut own = sights.iter().filter(|sight| sight.vendor == again.vendor);
+                let first = own.find(|sight| !sight.refused()).map(|sight| sight.at);
+                let harmless = before.vendor == again.vendor
+                    && !before.accepted()
+                    && !before.batch
+                    && !again.batch
+                    && window
+                        .zip(first)
+                        .is_some_and(|(window, first)| again.at - first < window);
+                prop_assert!(harmless, "{message:?} went out again");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run<T>(life: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(life)
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn outcomes_have_the_messages_length_and_order(
+        tree in tree(any_layer()),
+        errands in errands(false),
+        fates in vec(fate(), 1..40),
+    ) {
+        let world = run(live(&tree, &errands, &fates));
+        for told in &world.told {
+            prop_assert_eq!(told.outcomes.as_ref().map(Outcomes::len), Some(told.messages.len()));
+        }
+        for (message, outcome) in world.heard() {
+            match outcome {
+                Ok(receipt) => prop_assert_eq!(receipt.reference(), message.reference()),
+                Err(error) => if let Some(code) = error.code() {
+                    prop_assert_eq!(code, message.reference().as_str());
+                },
+            }
+        }
+    }
+
+    #[test]
+    fn no_reference_goes_out_again_after_a_doubt_or_an_acceptance(
+        tree in tree(any_layer()),
+        errands in errands(true),
+        fates in vec(fate(), 1..40),
+    ) {
+        never_twice(&run(live(&tree, &errands, &fates)))?;
+    }
+
+    #[test]
+    fn repeats_stay_inside_the_window_of_the_vendor_through_any_stack(
+        tree in repeating_tree(),
+        starts in vec((0..1_500_u64, prop_oneof![4 => Just(None), 1 => (1..4_usize).prop_map(Some)]), 1..12),
+        fates in vec(fate_with(1, 2, 6), 1..40),
+    ) {
+        let errands: Vec<_> = starts
+            .into_iter()
+            .map(|(at, batch)| Errand { at, batch, gives_up: None })
+            .collect();
+        never_twice(&run(live(&tree, &errands, &fates)))?;
+    }
+
+    #[test]
+    fn what_is_said_of_a_message_is_what_its_vendors_saw(
+        tree in tree(layer()),
+        errands in errands(false),
+        fates in vec(fate(), 1..40),
+    ) {
+        let world = run(live(&tree, &errands, &fates));
+        for (message, outcome) in world.heard() {
+            let sights = world.sights(message.reference());
+            match outcome {
+                Ok(_) => prop_assert!(sights.iter().any(Sight::accepted)),
+                Err(error) => {
+                    prop_assert!(!sights.iter().any(Sight::accepted), "{error}");
+                    let refused = sights.iter().all(Sight::refused);
+                    prop_assert_eq!(refused, error.acceptance() == Acceptance::NotAccepted, "{}", error);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_go_elsewhere_went(
+        round_robin in any::<bool>(),
+        members in vec((leaf(), proptest::option::of(retry())), 1..4),
+        errands in errands(false),
+        fates in vec(fate(), 1..40),
+    ) {
+        let members = members.into_iter().map(|(leaf, retry)| match retry {
+            Some(retry) => Tree::Layer(retry, Box::new(leaf)),
+            None => leaf,
+        });
+        let tree = match round_robin {
+            true => Tree::RoundRobin(members.map(|member| (1, member)).collect()),
+            false => Tree::Failover(members.collect()),
+        };
+        let world = run(live(&tree, &errands, &fates));
+        for (message, outcome) in world.heard() {
+            if matches!(outcome, Err(error) if error.may_reroute()) {
+                let sights = world.sights(message.reference());
+                for vendor in 0..world.vendors.len() {
+                    prop_assert!(sights.iter().any(|sight| sight.vendor == vendor), "{message:?}");
+                }
+            }
+        }
+        never_twice(&world)?;
+    }
+
+    #[test]
+    fn deadlines_hold_and_leave_the_other_calls_alone(
+        batch in 1..5_usize,
+        many in 0..30_usize,
+        deadline in 1..5_u64,
+        in_flight in 1..4_usize,
+        fates in vec(fate(), 1..40),
+    ) {
+        let (vendor, messages) = (vendor("a", batch), messages(many));
+        for (message, fate) in messages.iter().zip(fates.iter().cycle()) {
+            vendor.script_for(message.reference(), [fate.scripted(message.reference())]);
+        }
+        let deadline = Duration::from_secs(deadline);
+        let (outcomes, took) = run(async {
+            let provider = Timeout::new(vendor.clone(), deadline).with_in_flight(size(in_flight));
+            let begun = Instant::now();
+            (provider.send_batch(&messages).await, begun.elapsed())
+        });
+        let calls = messages.len().div_ceil(batch).div_ceil(in_flight);
+        prop_assert!(took <= deadline * u32::try_from(calls).unwrap(), "{took:?}");
+        // A timer fires at the millisecond after.
+        let in_time = |call: &Call| call.outcomes.is_some();
+        for call in vendor.log() {
+            for (place, message) in call.messages.iter().enumerate() {
+                let index = messages.iter().position(|m| m == message).unwrap();
+                let told = kind_of(&outcomes[index]);
+                match in_time(&call) {
+                    true => prop_assert_eq!(told, kind_of(&call.outcomes.as_ref().unwrap()[place])),
+                    false => prop_assert_eq!(told, in_doubt(ErrorKind::Timeout)),
+                }
+            }
+        }
+        prop_assert_eq!(vendor.references().len(), messages.len());
+    }
+
+    #[test]
+    fn who_gives_up_leaves_everything_as_it_should_be(
+        tree in tree(any_layer()),
+        errands in errands(true),
+        fates in vec(fate(), 1..40),
+    ) {
+        run(async {
+            let world = live(&tree, &errands, &fates).await;
+            for vendor in &world.vendors {
+                prop_assert_eq!(vendor.in_flight().0, 0);
+            }
+            let fresh = messages(12);
+            for message in &fresh[..6] {
+                let outcome = timeout(DAY, world.provider.send(message)).await;
+                prop_assert!(outcome.as_ref().is_ok_and(Result::is_ok), "{outcome:?}");
+                sleep(HOUR).await;
+            }
+            for message in &fresh[6..] {
+                let batch = std::slice::from_ref(message);
+                let outcomes = timeout(DAY, world.provider.send_batch(batch)).await;
+                prop_assert_eq!(outcomes.map(|outcomes| outcomes.accepted()).ok(), Some(1));
+                sleep(HOUR).await;
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_rate_limit_holds_in_every_span_of_time(
+        rate in 1..50_u32,
+        burst in 1..10_u32,
+        in_flight in 1..5_usize,
+        batch in 1..8_usize,
+        errands in errands(true),
+        fates in vec(fate(), 1..40),
+    ) {
+        let limit = Layer::RateLimit { rate, burst, in_flight, wait: 20 };
+        let vendor = Tree::Vendor { batch, window: None, timeout: Some(5) };
+        let world = run(live(&Tree::Layer(limit, Box::new(vendor)), &errands, &fates));
+        let log = world.vendors[0].log();
+        prop_assert!(world.vendors[0].in_flight().1 <= in_flight);
+        for (from, first) in log.iter().enumerate() {
+            let mut sent = 0;
+            for call in &log[from..] {
+                sent += call.messages.len();
+                let span = (call.at - first.at).as_secs_f64();
+                let most = f64::from(burst) + f64::from(rate) * span + 1e-6;
+                prop_assert!(sent as f64 <= most, "{sent} in {span} s");
+            }
+        }
+        // Whoever did not get through was throttled, and nothing else.
+        for (message, outcome) in world.heard() {
+            if world.sights(message.reference()).is_empty() {
+                prop_assert_eq!(kind_of(outcome), refused(ErrorKind::Throttled));
+            }
+        }
+    }
+
+    #[test]
+    fn no_window_goes_over_its_budget(
+        most in 1..4_u32,
+        parts in 1..12_u32,
+        window in 1..6_u64,
+        errands in errands(true),
+        fates in vec(fate(), 1..40),
+    ) {
+        let budget = Layer::Budget { messages: most, parts, window };
+        let vendor = Tree::Vendor { batch: 3, window: None, timeout: Some(2) };
+        let world = run(live(&Tree::Layer(budget, Box::new(vendor)), &errands, &fates));
+        let window = Duration::from_secs(window);
+        // All texts have one part. What was refused counts for nothing, but only from then on.
+        let mut counted: Vec<_> = world
+            .messages()
+            .flat_map(|message| world.sights(message.reference()).into_iter().map(|s| (message.to(), s)))
+            .filter(|(_, sight)| !sight.refused())
+            .collect();
+        counted.sort_by_key(|(_, sight)| sight.place);
+        for (from, (_, first)) in counted.iter().enumerate() {
+            let within: Vec<_> = counted[from..].iter().filter(|(_, s)| s.at - first.at < window).collect();
+            prop_assert!(within.len() <= parts as usize, "{} parts", within.len());
+            for (recipient, _) in &within {
+                let of = within.iter().filter(|(to, _)| to == recipient).count();
+                prop_assert!(of <= most as usize, "{of} messages");
+            }
+        }
+        for (message, outcome) in world.heard() {
+            if world.sights(message.reference()).is_empty() {
+                prop_assert_eq!(kind_of(outcome), refused(ErrorKind::Blocked));
+            }
+        }
+    }
+
+    #[test]
+    fn gathering_keeps_sizes_bounds_and_the_order_of_each_recipient(
+        in_flight in 1..4_usize,
+        batch in 1..6_usize,
+        patience in vec(proptest::option::of(0..4_000_u64), 1..40),
+        fates in vec(fate(), 1..40),
+    ) {
+        let errands: Vec<_> = patience
+            .into_iter()
+            .map(|gives_up| Errand { at: 0, batch: None, gives_up })
+            .collect();
+        let vendor = Tree::Vendor { batch, window: None, timeout: Some(3) };
+        let tree = Tree::Layer(Layer::Batch { in_flight }, Box::new(vendor));
+        let world = run(live(&tree, &errands, &fates));
+        let vendor = &world.vendors[0];
+        prop_assert!(vendor.in_flight().1 <= in_flight);
+        prop_assert!(vendor.sizes().iter().all(|&size| (1..=batch).contains(&size)));
+        let asked: Vec<_> = world.messages().collect();
+        let place = |message: &Message| asked.iter().position(|m| *m == message).unwrap();
+        let sent: Vec<_> = vendor.log().into_iter().flat_map(|call| call.messages).collect();
+        for recipient in asked.iter().map(|message| message.to()) {
+            let places: Vec<_> = sent.iter().filter(|m| m.to() == recipient).map(place).collect();
+            prop_assert!(places.is_sorted(), "{places:?}");
+        }
+        // Nobody who waited was left out, and nobody went twice.
+        for (message, _) in world.heard() {
+            prop_assert_eq!(world.sights(message.reference()).len(), 1);
+        }
+        never_twice(&world)?;
+    }
+
+    #[test]
+    fn a_reference_is_sent_once_however_often_it_is_asked(
+        capacity in 1..8_usize,
+        asks in vec((0..5_usize, 0..2_usize, 0..6_000_u64, proptest::option::of(0..3_000_u64), any::<bool>()), 1..25),
+        fates in vec(fate(), 1..20),
+    ) {
+        let vendor = vendor("a", 3);
+        let known = messages(5);
+        for (message, fates) in known.iter().zip(fates.chunks(4).cycle()) {
+            let script: Vec<_> = fates.iter().map(|f| f.scripted(message.reference())).collect();
+            vendor.script_for(message.reference(), script);
+        }
+        // Beyond the capacity an acceptance may be forgotten, a doubt never.
+        let remembers = capacity >= known.len();
+        let answers = run(async {
+            let provider = Arc::new(Dedupe::new(vendor.clone()).with_capacity(size(capacity)));
+            let mut running = Vec::new();
+            for (which, text, at, patience, batch) in asks {
+                let (provider, message) = (Arc::clone(&provider), known[which].clone());
+                let message = match text {
+                    0 => message,
+                    _ => Message::new(message.to(), "other".parse().unwrap()).with_reference(*message.reference()),
+                };
+                running.push(tokio::spawn(async move {
+                    sleep(Duration::from_millis(at)).await;
+                    let send = async {
+                        match batch {
+                            true => provider.send_batch(&[message.clone(), message.clone()]).await.into_iter().next().unwrap(),
+                            false => provider.send(&message).await,
+                        }
+                    };
+                    let patience = patience.map_or(DAY, Duration::from_millis);
+                    (message.clone(), timeout(patience, send).await.ok())
+                }));
+            }
+            let mut answers = Vec::new();
+            for ask in running {
+                answers.push(ask.await.unwrap());
+            }
+            answers
+        });
+        let world = World { provider: Arc::new(vendor.clone()), vendors: vec![vendor], told: Vec::new() };
+        for message in &known {
+            let sights = world.sights(message.reference());
+            for (place, _) in sights.iter().enumerate().skip(1) {
+                for before in &sights[..place] {
+                    prop_assert!(before.refused() || before.accepted() && !remembers);
+                }
+            }
+        }
+        for (message, outcome) in answers {
+            let Some(outcome) = outcome else { continue };
+            let sent = |call: &Call| call.messages.contains(&message);
+            let told_no_more_than_blocked = kind_of(&outcome) == refused(ErrorKind::Blocked)
+                || kind_of(&outcome) == refused(ErrorKind::Throttled);
+            let seen = world.vendors[0].log().iter().any(sent);
+            prop_assert!(seen || told_no_more_than_blocked, "answered for another message");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_layer_asks_the_one_inside_when_it_is_checked() {
+    for layer in [
+        Layer::Allow,
+        Layer::Batch { in_flight: 1 },
+        Layer::Budget {
+            messages: 1,
+            parts: 1,
+            window: 1,
+        },
+        Layer::Dedupe,
+        Layer::OnlyTo,
+        Layer::RateLimit {
+            rate: 1,
+            burst: 1,
+            in_flight: 1,
+            wait: 1,
+        },
+        Layer::RedirectTo,
+        Layer::Retry {
+            attempts: 3,
+            deadline: 60,
+        },
+        Layer::Senders,
+        Layer::Timeout {
+            deadline: 1,
+            in_flight: 1,
+        },
+        Layer::Traced,
+    ] {
+        let vendor = vendor("a", 1);
+        let refusal = SendError::not_accepted(ErrorKind::Unauthorized, "scripted");
+        let health = Health::cannot_tell();
+        vendor.script_checks([Err(refusal), Ok(health.clone())]);
+        let provider = layer.around(Arc::new(vendor.clone()));
+        let error = provider.check().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthorized, "{layer:?}");
+        assert_eq!(provider.check().await.unwrap(), health, "{layer:?}");
+        assert_eq!(provider.profile().name(), "a");
+        assert!(vendor.log().is_empty());
+    }
+}

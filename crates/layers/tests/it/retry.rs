@@ -1,0 +1,222 @@
+use std::time::Duration;
+
+use postduif_core::{Acceptance, ErrorKind, SendError, SmsProvider as _};
+use postduif_layers::{RateLimit, Retry};
+use tokio::time::Instant;
+
+use crate::help::*;
+
+use ErrorKind::{InvalidText, Throttled, Timeout, Unauthorized, Unavailable};
+
+fn with_window(window: Duration) -> Recording {
+    Recording::new(profile("a", 3).with_repeat_window(Some(window)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_by_itself_is_sent_again_and_the_receipt_tells() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::refuse(Throttled), Scripted::refuse(Unavailable)]);
+    let receipt = Retry::new(vendor.clone())
+        .send(&message("x"))
+        .await
+        .unwrap();
+    let kinds: Vec<_> = receipt
+        .attempts()
+        .iter()
+        .map(|a| (a.provider().to_owned(), a.error().kind()))
+        .collect();
+    assert_eq!(
+        kinds,
+        [("a".to_owned(), Throttled), ("a".to_owned(), Unavailable)]
+    );
+    let log = vendor.log();
+    assert_eq!(log.len(), 3);
+    assert!(log.iter().all(|call| call.messages == log[0].messages));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_else_is_sent_again() {
+    for scripted in [
+        Scripted::refuse(InvalidText),
+        Scripted::refuse(Unauthorized),
+        Scripted::doubt(Timeout),
+        Scripted::doubt(Unavailable),
+    ] {
+        let vendor = vendor("a", 1);
+        vendor.script([scripted]);
+        let outcome = Retry::new(vendor.clone()).send(&message("x")).await;
+        assert!(outcome.unwrap_err().attempts().is_empty());
+        assert_eq!(vendor.log().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tries_are_bounded_and_the_last_failure_is_told() {
+    let vendor = vendor("a", 1);
+    vendor.script([Throttled, Unavailable, Throttled, Timeout].map(Scripted::refuse));
+    let provider = Retry::new(vendor.clone()).with_attempts(count(4));
+    let outcome = provider.send(&message("x")).await;
+    assert_eq!(kind_of(&outcome), refused(Timeout));
+    assert_eq!(outcome.unwrap_err().attempts().len(), 3);
+    assert_eq!(vendor.log().len(), 4);
+    let once = Retry::new(vendor.clone()).with_attempts(count(1));
+    vendor.script([Scripted::refuse(Throttled)]);
+    once.send(&message("x")).await.unwrap_err();
+    assert_eq!(vendor.log().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_is_repeated_inside_the_window_only() {
+    for (window, calls) in [(HOUR, 2), (SECOND / 2, 1)] {
+        let vendor = with_window(window);
+        vendor.script([Scripted::doubt(Unavailable).after(SECOND)]);
+        let outcome = Retry::new(vendor.clone()).send(&message("x")).await;
+        assert_eq!(outcome.is_ok(), calls == 2);
+        assert_eq!(vendor.log().len(), calls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_stays_whatever_the_repeats_meet() {
+    for after in [Throttled, Unauthorized, InvalidText, Unavailable] {
+        let vendor = with_window(HOUR);
+        vendor.script([Scripted::doubt(Timeout)]);
+        vendor.script(vec![Scripted::refuse(after); 5]);
+        let error = Retry::new(vendor).send(&message("x")).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            (after, Acceptance::Unknown)
+        );
+        assert_eq!(error.attempts()[0].error().kind(), Timeout);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_by_our_own_limit_does_not_end_a_doubt() {
+    let vendor = with_window(HOUR);
+    vendor.script([Scripted::doubt(Timeout)]);
+    let limit = RateLimit::new(vendor.clone(), count(1)).with_longest_wait(Duration::ZERO);
+    let provider = Retry::new(limit).with_attempts(count(2));
+    let error = provider.send(&message("x")).await.unwrap_err();
+    assert_eq!(error.acceptance(), Acceptance::Unknown);
+    assert_eq!(vendor.log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_never_repeats_a_doubt() {
+    let vendor = with_window(HOUR);
+    let messages = messages(3);
+    vendor.script([
+        Scripted::doubt(Timeout),
+        Scripted::refuse(Throttled),
+        Scripted::accept(),
+    ]);
+    let outcomes = Retry::new(vendor.clone()).send_batch(&messages).await;
+    assert_eq!(kinds(&outcomes), [in_doubt(Timeout), None, None]);
+    let log = vendor.log();
+    assert_eq!(log.len(), 2);
+    assert_eq!(log[1].messages, messages[1..2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_vendors_wish_to_wait_is_honoured_up_to_a_bound() {
+    for (asked, least, most) in [(5, 5, 6), (1_000_000, 30, 31)] {
+        let vendor = vendor("a", 1);
+        let hint = Duration::from_secs(asked);
+        let error = SendError::not_accepted(Throttled, "slower").with_retry_after(hint);
+        vendor.script([Scripted::fail(error)]);
+        let begun = Instant::now();
+        Retry::new(vendor).send(&message("x")).await.unwrap();
+        let waited = begun.elapsed().as_secs();
+        assert!((least..most).contains(&waited), "{waited}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_would_end_after_the_deadline_is_not_begun() {
+    let vendor = vendor("a", 1);
+    let error = SendError::not_accepted(Throttled, "slower").with_retry_after(HOUR);
+    vendor.script([Scripted::fail(error)]);
+    let begun = Instant::now();
+    let provider = Retry::new(vendor)
+        .with_longest_hint(HOUR)
+        .with_deadline(60 * SECOND);
+    provider.send(&message("x")).await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn back_off_grows_has_a_bound_and_is_random() {
+    let mut waits = Vec::new();
+    for _ in 0..20 {
+        let vendor = vendor("a", 1);
+        vendor.script(vec![Scripted::refuse(Unavailable); 5]);
+        let provider = Retry::new(vendor.clone())
+            .with_attempts(count(6))
+            .with_backoff(SECOND, 4 * SECOND);
+        provider.send(&message("x")).await.unwrap();
+        let log = vendor.log();
+        waits.push(
+            log.windows(2)
+                .map(|two| two[1].at - two[0].at)
+                .collect::<Vec<_>>(),
+        );
+    }
+    let most = |place: usize| waits.iter().map(|waits| waits[place]).max().unwrap();
+    assert!(most(0) <= SECOND && most(1) <= 2 * SECOND && most(4) <= 4 * SECOND + SECOND / 100);
+    assert!(most(4) > SECOND);
+    assert!(waits.iter().any(|w| w[0] != waits[0][0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_vendor_is_not_hammered() {
+    let vendor = vendor("a", 1);
+    vendor.script(vec![Scripted::refuse(Unavailable); 1000]);
+    let provider = Retry::new(vendor.clone()).with_budget(20);
+    for _ in 0..100 {
+        provider.send(&message("x")).await.unwrap_err();
+    }
+    assert_eq!(vendor.log().len(), 120);
+}
+
+#[tokio::test(start_paused = true)]
+async fn acceptances_fill_the_budget_again() {
+    let vendor = vendor("a", 1);
+    let provider = Retry::new(vendor.clone())
+        .with_attempts(count(2))
+        .with_budget(1);
+    vendor.script(vec![Scripted::refuse(Unavailable); 3]);
+    provider.send(&message("x")).await.unwrap_err();
+    provider.send(&message("x")).await.unwrap_err();
+    assert_eq!(vendor.log().len(), 3);
+    for _ in 0..10 {
+        provider.send(&message("x")).await.unwrap();
+    }
+    vendor.script([Scripted::refuse(Unavailable)]);
+    provider.send(&message("x")).await.unwrap();
+    // Accepted at the repeat, which is given back.
+    vendor.script([Scripted::refuse(Unavailable)]);
+    provider.send(&message("x")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_pays_for_calls_and_repeats_no_more_than_it_can_pay() {
+    let vendor = vendor("a", 2);
+    vendor.script(vec![Scripted::refuse(Unavailable); 6]);
+    let provider = Retry::new(vendor.clone()).with_budget(2);
+    let outcomes = provider.send_batch(&messages(6)).await;
+    assert_eq!(vendor.sizes(), [2, 2, 2, 2, 2]);
+    assert_eq!(outcomes.accepted(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_own_window_is_shorter_by_its_deadline() {
+    let window = |provider: &dyn postduif_core::SmsProvider| provider.profile().repeat_window();
+    let provider = Retry::new(with_window(HOUR));
+    assert_eq!(window(&provider), Some(HOUR - 60 * SECOND));
+    assert_eq!(
+        window(&provider.with_deadline(10 * SECOND)),
+        Some(HOUR - 10 * SECOND)
+    );
+    assert_eq!(window(&Retry::new(with_window(60 * SECOND))), None);
+}

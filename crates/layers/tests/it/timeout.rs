@@ -1,0 +1,67 @@
+use postduif_core::{ErrorKind, Profile, SmsProvider as _, Text};
+use postduif_layers::Timeout;
+use tokio::time::Instant;
+
+use crate::help::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_too_long_is_dropped_and_in_doubt() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::stall()]);
+    let begun = Instant::now();
+    let outcome = Timeout::new(vendor.clone(), SECOND)
+        .send(&message("x"))
+        .await;
+    assert_eq!(kind_of(&outcome), in_doubt(ErrorKind::Timeout));
+    assert_eq!(outcome.unwrap_err().provider(), Some("a"));
+    assert_eq!(begun.elapsed(), SECOND);
+    assert_eq!(vendor.in_flight(), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_call_of_a_batch_has_a_deadline_of_its_own() {
+    let vendor = vendor("a", 2);
+    let messages = messages(10);
+    for message in &messages {
+        vendor.script_for(message.reference(), [Scripted::accept().after(SECOND / 2)]);
+    }
+    let provider = Timeout::new(vendor.clone(), SECOND).with_in_flight(size(1));
+    // Two and a half seconds in all, half a second each.
+    assert_eq!(provider.send_batch(&messages).await.accepted(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_call_leaves_the_other_calls_of_its_batch_alone() {
+    let vendor = vendor("a", 2);
+    let messages = messages(6);
+    vendor.script_for(messages[3].reference(), [Scripted::stall()]);
+    let outcomes = Timeout::new(vendor, SECOND).send_batch(&messages).await;
+    let doubt = in_doubt(ErrorKind::Timeout);
+    assert_eq!(kinds(&outcomes), [None, None, doubt, doubt, None, None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn different_texts_go_singly_where_a_call_carries_one() {
+    let profile = Profile::new("a").with_batch(size(10), false);
+    let vendor = Recording::new(profile);
+    let provider = Timeout::new(vendor.clone(), SECOND);
+    let mut messages = messages(3);
+    let _ = provider.send_batch(&messages).await;
+    assert_eq!(vendor.sizes(), [1, 1, 1]);
+    for message in &mut messages {
+        *message = postduif_core::Message::new(message.to(), Text::new("same").unwrap());
+    }
+    let _ = provider.send_batch(&messages).await;
+    assert_eq!(vendor.sizes(), [1, 1, 1, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_send_stays_one_and_no_message_makes_no_call() {
+    let vendor = vendor("a", 5);
+    let provider = Timeout::new(vendor.clone(), SECOND);
+    provider.send(&message("x")).await.unwrap();
+    assert_eq!(provider.send_batch(&[]).await.len(), 0);
+    let _ = provider.send_batch(&messages(1)).await;
+    let log = vendor.log();
+    assert_eq!((log.len(), log[0].batch, log[1].batch), (2, false, true));
+}
