@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+mod failover;
 mod flows;
 mod kills;
 mod leaks;
