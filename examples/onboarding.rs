@@ -3,14 +3,14 @@
 use std::{fs, future, path::PathBuf, process::ExitCode, sync::Arc, time::SystemTime};
 
 use chrono::{DateTime, Utc};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, builder::PossibleValuesParser};
 use postduif::{
     Callback, Callout, Graph as _, Guid, Reason, SmsProvider, Verdict,
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client, Request},
     onboarding::{Ending, Onboarding},
 };
-use postduif_examples::{Catch, Stop, print_json, run};
+use postduif_examples::{Catch, Stop, VENDORS, print_json, run};
 use postduif_sandbox::{Cast, FaultSpec, Sandbox};
 use serde_json::{Value, json};
 
@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 #[command(after_help = "Example: cargo run --example onboarding -- --fault kpn.send=lost_answer")]
 struct Args {
     /// The pretend world's vendor
-    #[arg(long, value_enum, default_value = "kpn")]
-    provider: Vendor,
+    #[arg(long, default_value = "kpn", value_parser = PossibleValuesParser::new(VENDORS))]
+    provider: String,
     /// Send through this instead; a connection URL; several are a failover
     #[arg(long)]
     sms_url: Vec<String>,
@@ -46,19 +46,6 @@ struct Args {
     /// The result as JSON, and no story
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Vendor {
-    Kpn,
-}
-
-impl Vendor {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Kpn => "kpn",
-        }
-    }
 }
 
 fn main() -> ExitCode {
@@ -85,7 +72,7 @@ async fn onboard(args: Args) -> Result<(), Stop> {
     for fault in &args.fault {
         world.set_fault(fault).await?;
     }
-    let vendor = args.provider.name();
+    let vendor = args.provider.as_str();
     let provider = match args.sms_url.as_slice() {
         [] => {
             let url = world.about["urls"][vendor].as_str();
