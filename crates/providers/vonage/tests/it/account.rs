@@ -1,0 +1,116 @@
+use postduif_core::{ErrorKind, Health, SmsProvider as _};
+use serde_json::json;
+use wiremock::ResponseTemplate;
+
+use super::wire::{World, accepted, answer, problem};
+
+async fn check(world: &World, answer: ResponseTemplate) -> Result<Health, ErrorKind> {
+    world.answer(answer).await;
+    world.vonage.check().await.map_err(|error| {
+        assert_eq!(error.provider(), Some("vonage"));
+        error.kind()
+    })
+}
+
+#[tokio::test]
+async fn the_balance_is_asked_for_as_documented() {
+    for world in [World::messages().await, World::sms().await] {
+        let answer =
+            ResponseTemplate::new(200).set_body_json(json!({"value": 10.28, "autoReload": false}));
+        let health = check(&world, answer).await.unwrap();
+        assert!(health.is_verified());
+        assert_eq!(health.balance().unwrap().to_string(), "10.28 EUR");
+        let request = &world.requests().await[0];
+        assert_eq!(
+            (request.method.as_str(), request.url.path()),
+            ("GET", "/account/get-balance")
+        );
+        assert_eq!(request.headers["authorization"], "Basic a2V5OnNlY3JldA==");
+        assert_eq!(request.url.query(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_balance_is_read_in_any_form_of_number() {
+    let world = World::messages().await;
+    for (value, shown) in [
+        (json!(0), Some("0 EUR")),
+        (json!(-1.5), Some("-1.5 EUR")),
+        (json!(12.345_678_9), Some("12.3456789 EUR")),
+        (json!(1e-7), Some("0.0000001 EUR")),
+        (json!("10.28"), Some("10.28 EUR")),
+        (json!(1e300), None),
+        (json!("much"), None),
+        (json!(null), None),
+    ] {
+        let answer = ResponseTemplate::new(200).set_body_json(json!({"value": value}));
+        let health = check(&world, answer).await.unwrap();
+        assert!(health.is_verified());
+        assert_eq!(
+            health
+                .balance()
+                .map(|balance| balance.to_string())
+                .as_deref(),
+            shown,
+            "{value}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn refused_credentials_are_an_error_of_the_check() {
+    let world = World::messages().await;
+    let label = json!({"error-code": "401", "error-code-label": "authentication failed"});
+    for (answer, kind) in [
+        (
+            ResponseTemplate::new(401).set_body_json(&label),
+            ErrorKind::Unauthorized,
+        ),
+        (
+            ResponseTemplate::new(401).insert_header("www-authenticate", "Basic"),
+            ErrorKind::Unauthorized,
+        ),
+        (
+            answer(401, &problem("unauthorized")),
+            ErrorKind::Unauthorized,
+        ),
+        (answer(403, &problem("forbidden")), ErrorKind::Unauthorized),
+        (
+            ResponseTemplate::new(420).set_body_json(&label),
+            ErrorKind::Protocol,
+        ),
+        (ResponseTemplate::new(401), ErrorKind::Protocol),
+        (ResponseTemplate::new(429), ErrorKind::Throttled),
+        (ResponseTemplate::new(503), ErrorKind::Unavailable),
+        (ResponseTemplate::new(302), ErrorKind::Protocol),
+        (ResponseTemplate::new(200), ErrorKind::Protocol),
+        (
+            ResponseTemplate::new(200).set_body_json(json!({})),
+            ErrorKind::Protocol,
+        ),
+        (ResponseTemplate::new(204), ErrorKind::Protocol),
+    ] {
+        assert_eq!(check(&world, answer).await, Err(kind));
+        assert_eq!(world.requests().await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_application_cannot_tell_and_asks_nobody() {
+    let world = World::application().await;
+    assert_eq!(check(&world, accepted()).await, Ok(Health::cannot_tell()));
+    assert_eq!(world.requests().await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_host_without_a_balance_cannot_tell_in_the_messages_api_alone() {
+    let missing = || ResponseTemplate::new(404);
+    assert_eq!(
+        check(&World::messages().await, missing()).await,
+        Ok(Health::cannot_tell())
+    );
+    assert_eq!(
+        check(&World::sms().await, missing()).await,
+        Err(ErrorKind::Misconfigured)
+    );
+}

@@ -1,0 +1,170 @@
+use std::{sync::Arc, time::Duration};
+
+use postduif_core::{ErrorKind, SmsProvider};
+use postduif_http::Client;
+use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+use postduif_vonage::Vonage;
+use serde_json::{Value, json};
+
+use super::{
+    token,
+    wire::{APPLICATION, form, private_key},
+};
+
+/// Written from Vonage's definitions and pages, a mode each.
+#[derive(Clone, Copy)]
+enum PretendVonage {
+    Basic,
+    Jwt,
+    Sms,
+}
+
+const BASIC: &str = "Basic a2V5OnNlY3JldA==";
+
+impl PretendVonage {
+    fn problem(status: u16, code: &str, words: &str) -> Reply {
+        let body = json!({
+            "type": format!("https://developer.vonage.com/api-errors/messages#{code}"),
+            "title": words, "detail": words, "instance": "bf0ca0bf927b3b52e3cb03217e1a1ddf",
+            "invalid_parameters": [{"name": "text", "reason": words}]
+        });
+        Reply::json(status, body.to_string())
+    }
+
+    fn failed(code: &str, words: &str) -> Reply {
+        let entry = json!({"status": code, "error-text": words});
+        Reply::json(
+            200,
+            json!({"message-count": "1", "messages": [entry]}).to_string(),
+        )
+    }
+}
+
+impl PretendVendor for PretendVonage {
+    fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+        let client = Client::builder()
+            .with_connect_timeout(DEADLINE / 2)
+            .with_timeout(DEADLINE)
+            .build()
+            .unwrap();
+        let host = base.strip_prefix("http://").unwrap();
+        let url = match self {
+            Self::Basic => format!("vonage://key:secret@{host}?sender=Contoso"),
+            Self::Sms => format!("vonage://key:secret@{host}?sender=Contoso&api=sms"),
+            Self::Jwt => format!(
+                "vonage://{APPLICATION}@{host}?sender=Contoso&private_key=file:{}",
+                private_key()
+            ),
+        };
+        Arc::new(Vonage::from_url_with(&url, &client).unwrap())
+    }
+
+    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+        (request.path() == "/account/get-balance").then(|| {
+            assert_eq!(
+                (request.method.as_str(), request.header("authorization")),
+                ("GET", Some(BASIC))
+            );
+            Reply::json(200, r#"{"value":10.28,"autoReload":false}"#)
+        })
+    }
+
+    fn received(&self, request: &HttpRequest) -> Vec<Received> {
+        assert_eq!(request.method, "POST");
+        let authorization = request.header("authorization").unwrap();
+        match self {
+            Self::Basic | Self::Sms => assert_eq!(authorization, BASIC),
+            Self::Jwt => drop(token::claims(authorization)),
+        }
+        let number = |digits: &str| format!("+{digits}").parse().unwrap();
+        if let Self::Sms = self {
+            assert_eq!(request.path(), "/sms/json");
+            let fields = form(&request.body);
+            let field = |name: &str| {
+                let mut found = fields.iter().filter(|(known, _)| known == name);
+                let value = found.next().map(|(_, value)| value.clone());
+                assert!(found.next().is_none(), "{name} twice");
+                value
+            };
+            let text = field("text").unwrap();
+            let is_gsm = postduif_core::Text::new(text.as_str()).unwrap().encoding()
+                == postduif_core::Encoding::Gsm7;
+            assert_eq!(field("type").is_none(), is_gsm);
+            let mut received = Received::new(number(&field("to").unwrap()), text);
+            received.sender = field("from");
+            received.reference = field("client-ref");
+            received.validity = field("ttl").map(|ttl| Duration::from_millis(ttl.parse().unwrap()));
+            return vec![received];
+        }
+        assert_eq!(request.path(), "/v1/messages");
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(
+            (&body["channel"], &body["message_type"]),
+            (&json!("sms"), &json!("text"))
+        );
+        assert_eq!(body.get("failover"), None);
+        let mut received = Received::new(
+            number(body["to"].as_str().unwrap()),
+            body["text"].as_str().unwrap(),
+        );
+        received.sender = body["from"].as_str().map(str::to_owned);
+        received.reference = body["client_ref"].as_str().map(str::to_owned);
+        received.validity = body["ttl"].as_u64().map(Duration::from_secs);
+        vec![received]
+    }
+
+    fn accept(&self, request: &HttpRequest, _: &[usize]) -> Reply {
+        if let Self::Sms = self {
+            let fields = form(&request.body);
+            let field = |name: &str| {
+                fields
+                    .iter()
+                    .find(|(known, _)| known == name)
+                    .map(|(_, value)| value)
+            };
+            let entry = json!({
+                "to": field("to"), "message-id": "0A0000000123ABCD1", "status": "0",
+                "remaining-balance": "3.14159265", "message-price": "0.03330000", "network": "12345",
+                "client-ref": field("client-ref")
+            });
+            return Reply::json(
+                200,
+                json!({"message-count": "1", "messages": [entry]}).to_string(),
+            );
+        }
+        Reply::json(
+            202,
+            r#"{"message_uuid":"aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab"}"#,
+        )
+    }
+
+    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+        match self {
+            Self::Sms => Self::failed("12", words),
+            Self::Basic | Self::Jwt => Self::problem(422, "1150", words),
+        }
+    }
+
+    fn refusal(&self) -> ErrorKind {
+        ErrorKind::InvalidText
+    }
+
+    fn refuse_with_code(&self, _: &HttpRequest, code: &str) -> Option<Reply> {
+        Some(match self {
+            Self::Sms => Self::failed(code, "no"),
+            Self::Basic | Self::Jwt => Self::problem(422, code, "no"),
+        })
+    }
+}
+
+mod messages_with_basic {
+    postduif_testkit::conformance!(super::PretendVonage::Basic);
+}
+
+mod messages_with_a_token {
+    postduif_testkit::conformance!(super::PretendVonage::Jwt);
+}
+
+mod sms {
+    postduif_testkit::conformance!(super::PretendVonage::Sms);
+}

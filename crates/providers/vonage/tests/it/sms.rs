@@ -1,0 +1,408 @@
+use std::time::Duration;
+
+use postduif_core::{
+    Acceptance::{NotAccepted, Unknown},
+    ErrorKind::{
+        Blocked, InsufficientBalance, InvalidRecipient, InvalidSender, InvalidText, Misconfigured,
+        Other, Protocol, Throttled, Unauthorized, Unavailable,
+    },
+    Message, SmsProvider as _, Text,
+};
+use serde_json::{Value, json};
+use wiremock::ResponseTemplate;
+
+use super::wire::{World, entries_body, failed, form, message, part, taken};
+
+fn pair(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+#[tokio::test]
+async fn a_send_is_written_as_documented() {
+    let world = World::new(
+        "key:secret@",
+        "?sender=Acme&api=sms&webhook_url=https%3A%2F%2Fhooks.example.test%2Fdlr",
+    )
+    .await;
+    let text = Text::new("Zoë, je code is 123456 ✓").unwrap();
+    let message = Message::new("+31612345678".parse().unwrap(), text)
+        .with_reference("01J9Z8".parse().unwrap())
+        .with_validity(Duration::from_secs(1800));
+    let request = world.written(&message).await;
+    assert_eq!(
+        (request.method.as_str(), request.url.path()),
+        ("POST", "/sms/json")
+    );
+    assert_eq!(request.url.query(), None);
+    assert_eq!(request.headers["authorization"], "Basic a2V5OnNlY3JldA==");
+    assert_eq!(
+        request.headers["content-type"],
+        "application/x-www-form-urlencoded"
+    );
+    assert_eq!(
+        form(&request.body),
+        [
+            pair("from", "Acme"),
+            pair("to", "31612345678"),
+            pair("text", "Zoë, je code is 123456 ✓"),
+            pair("client-ref", "01J9Z8"),
+            pair("type", "unicode"),
+            pair("ttl", "1800000"),
+            pair("callback", "https://hooks.example.test/dlr"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_wished_is_not_written_and_the_gsm_tables_need_no_type() {
+    let world = World::sms().await;
+    for text in ["Your code is 123456", "€ [x] {y} ~ ^ | \\", "èéùìò Ç ß"] {
+        let text = Text::new(text).unwrap();
+        let request = world
+            .written(&Message::new("+31612345678".parse().unwrap(), text))
+            .await;
+        let fields = form(&request.body);
+        let names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["from", "to", "text", "client-ref"]);
+    }
+}
+
+#[tokio::test]
+async fn every_part_has_its_entry_and_the_receipt_sums_them() {
+    let world = World::sms().await;
+    let receipt = world
+        .send(taken(&[part("0C0000002C4D0001"), part("0C0000002C4D0002")]))
+        .await
+        .unwrap();
+    assert_eq!(
+        (receipt.provider(), receipt.id(), receipt.parts()),
+        ("vonage", Some("0C0000002C4D0001"), Some(2))
+    );
+    assert_eq!(receipt.price().unwrap().to_string(), "0.1454 EUR");
+    assert_eq!(receipt.reference(), message().reference());
+}
+
+#[tokio::test]
+async fn an_acceptance_is_read_whether_its_numbers_are_texts_or_numbers() {
+    let world = World::sms().await;
+    let mut bare = json!({"to": "31612345678", "message-id": 7, "status": 0});
+    for count in [json!("1"), json!(1), json!(null), json!("x"), json!(0)] {
+        let body = json!({"message-count": count, "messages": [bare]});
+        let receipt = world
+            .send(ResponseTemplate::new(200).set_body_json(body))
+            .await
+            .unwrap();
+        assert_eq!(
+            (receipt.id(), receipt.parts(), receipt.price()),
+            (Some("7"), Some(1), None)
+        );
+    }
+    bare["message-price"] = json!("free");
+    let receipt = world.send(taken(&[part("1"), bare])).await.unwrap();
+    assert_eq!((receipt.parts(), receipt.price()), (Some(2), None));
+}
+
+#[tokio::test]
+async fn an_acceptance_that_is_not_whole_is_in_doubt() {
+    let world = World::sms().await;
+    let without = |name: &str| {
+        let mut entry = part("1");
+        entry.as_object_mut().unwrap().remove(name);
+        entry
+    };
+    let mut foreign = part("1");
+    foreign["client-ref"] = json!("another");
+    for body in [
+        entries_body(&[]),
+        json!({"message-count": "0"}),
+        json!({"message-count": "2", "messages": [part("1")]}),
+        json!({"message-count": 3, "messages": [part("1"), part("2")]}),
+        entries_body(&[part("1"), without("message-id")]),
+        entries_body(&[part("")]),
+        entries_body(&[foreign]),
+        json!({"messages": {"status": "0"}}),
+    ] {
+        let answer = ResponseTemplate::new(200).set_body_json(&body);
+        world.assert_fails(answer, (Protocol, Unknown), &body).await;
+    }
+    for body in [
+        entries_body(&[without("status")]),
+        entries_body(&[json!(7)]),
+        entries_body(&[json!({})]),
+    ] {
+        let answer = ResponseTemplate::new(200).set_body_json(&body);
+        world.assert_fails(answer, (Other, Unknown), &body).await;
+    }
+    for status in [201, 202, 400, 404, 429] {
+        let answer = ResponseTemplate::new(status).set_body_json(entries_body(&[part("1")]));
+        world
+            .assert_fails(answer, (Protocol, Unknown), &status)
+            .await;
+    }
+    let failing = ResponseTemplate::new(500).set_body_json(entries_body(&[part("1")]));
+    world
+        .assert_fails(failing, (Unavailable, Unknown), &500)
+        .await;
+}
+
+#[tokio::test]
+async fn a_failure_inside_a_success_is_read_by_its_status() {
+    let world = World::sms().await;
+    for (code, kind, acceptance) in [
+        ("1", Throttled, NotAccepted),
+        ("2", Protocol, NotAccepted),
+        ("3", Misconfigured, NotAccepted),
+        ("4", Unauthorized, NotAccepted),
+        ("5", Unavailable, Unknown),
+        ("6", InvalidRecipient, NotAccepted),
+        ("7", Blocked, NotAccepted),
+        ("8", Unauthorized, NotAccepted),
+        ("9", InsufficientBalance, NotAccepted),
+        ("10", Throttled, NotAccepted),
+        ("11", Misconfigured, NotAccepted),
+        ("12", InvalidText, NotAccepted),
+        ("13", Unavailable, Unknown),
+        ("14", Unauthorized, NotAccepted),
+        ("15", InvalidSender, NotAccepted),
+        ("16", Misconfigured, NotAccepted),
+        ("17", Blocked, NotAccepted),
+        ("18", Protocol, NotAccepted),
+        ("19", Misconfigured, NotAccepted),
+        ("20", Misconfigured, NotAccepted),
+        ("21", Other, Unknown),
+        ("22", Misconfigured, NotAccepted),
+        ("23", Misconfigured, NotAccepted),
+        ("29", Misconfigured, NotAccepted),
+        ("32", Misconfigured, NotAccepted),
+        ("33", InvalidRecipient, NotAccepted),
+        ("99", Other, Unknown),
+        // "Invalid Account for Campaign", in a fixture of the PHP SDK.
+        ("101", Other, Unknown),
+    ] {
+        // The same at the statuses that an SDK or another vendor's habit suggests.
+        for status in [200, 400, 401, 402, 403, 422] {
+            let body = entries_body(&[failed(code, "words")]);
+            let answer = ResponseTemplate::new(status).set_body_json(body);
+            let error = world
+                .assert_fails(answer, (kind, acceptance), &(status, code))
+                .await;
+            assert_eq!(error.code(), Some(code));
+        }
+        for status in [500, 503] {
+            let body = entries_body(&[failed(code, "words")]);
+            let answer = ResponseTemplate::new(status).set_body_json(body);
+            world
+                .assert_fails(answer, (Unavailable, Unknown), &(status, code))
+                .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_missing_or_invalid_parameter_is_read_by_its_name() {
+    let world = World::sms().await;
+    for (words, kind) in [
+        ("Missing to param", Some(InvalidRecipient)),
+        ("Missing from param", Some(InvalidSender)),
+        ("Missing text param", Some(InvalidText)),
+        ("Missing api_key param", Some(Unauthorized)),
+        ("Missing api_secret param", Some(Unauthorized)),
+        ("Missing: to", Some(InvalidRecipient)),
+        ("Invalid value for param: from", Some(InvalidSender)),
+        ("Invalid `text` parameter", Some(InvalidText)),
+        ("Missing ttl param", None),
+        // Words of a sentence, not names.
+        ("not allowed to send text from here", None),
+        ("", None),
+    ] {
+        for (code, otherwise) in [("2", Protocol), ("3", Misconfigured)] {
+            let told = (kind.unwrap_or(otherwise), NotAccepted);
+            world
+                .assert_fails(taken(&[failed(code, words)]), told, &words)
+                .await;
+        }
+        // Elsewhere the code speaks alone.
+        let told = (Blocked, NotAccepted);
+        world
+            .assert_fails(taken(&[failed("7", words)]), told, &words)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_part_says_how_long_to_wait_in_three_wordings() {
+    let world = World::sms().await;
+    let interval = |left: u32| {
+        format!(
+            "Exceeded maximum MT throughput[ MAX [ 30 ] INTERVAL [ 5000 ] COUNT [ 30 ] LAST INT-START [ 1 ]  \
+             TIME_SINCE_LAST_INTERVAL_START [ {left} ]  ] "
+        )
+    };
+    for (words, millis) in [
+        (
+            "Throughput Rate Exceeded - please wait [ 250 ] and retry",
+            1000,
+        ),
+        (
+            "Throughput Rate Exceeded - please wait [ 1800 ] and retry",
+            1800,
+        ),
+        (
+            "Throughput Rate Exceeded - please wait [ 31000 ] and retry",
+            5000,
+        ),
+        ("Throughput Rate Exceeded - please wait and retry", 1000),
+        (interval(529).as_str(), 4471),
+        (interval(4900).as_str(), 1000),
+        (interval(9000).as_str(), 1000),
+        ("please wait [ soon ]", 1000),
+        ("please wait [", 1000),
+        ("", 1000),
+    ] {
+        let error = world.error(taken(&[failed("1", words)])).await;
+        assert_eq!(
+            error.retry_after(),
+            Some(Duration::from_millis(millis)),
+            "{words}"
+        );
+        assert!(error.may_resend());
+    }
+    // A throttled entry can carry more, as the PHP SDK's fixture has it.
+    let entry = json!({"to": "31612345678", "status": "1", "error-text": "x", "network": "20408"});
+    world
+        .assert_fails(taken(&[entry]), (Throttled, NotAccepted), &"")
+        .await;
+    let told = ResponseTemplate::new(429).insert_header("retry-after", "7");
+    assert_eq!(
+        world.error(told).await.retry_after(),
+        Some(Duration::from_secs(7))
+    );
+}
+
+#[tokio::test]
+async fn parts_taken_beside_parts_refused_are_in_doubt_and_never_repeated() {
+    let world = World::sms().await;
+    for (entries, kind, code) in [
+        (
+            vec![part("1"), failed("1", "please wait [ 250 ]")],
+            Throttled,
+            "1",
+        ),
+        (vec![failed("9", ""), part("2")], InsufficientBalance, "9"),
+        (
+            vec![part("1"), failed("7", ""), failed("1", "")],
+            Blocked,
+            "7",
+        ),
+        (vec![part("1"), failed("5", "")], Unavailable, "5"),
+    ] {
+        let error = world
+            .assert_fails(taken(&entries), (kind, Unknown), &entries)
+            .await;
+        assert_eq!(error.code(), Some(code));
+        assert!(!error.may_resend() && !error.may_reroute());
+    }
+}
+
+#[tokio::test]
+async fn parts_that_all_failed_are_refused_where_each_proves_it() {
+    let world = World::sms().await;
+    let both = [failed("1", ""), failed("9", "")];
+    world
+        .assert_fails(taken(&both), (Throttled, NotAccepted), &"")
+        .await;
+    for doubt in ["5", "13", "77", ""] {
+        let entries = [failed("1", ""), failed(doubt, "")];
+        world
+            .assert_fails(taken(&entries), (Throttled, Unknown), &doubt)
+            .await;
+    }
+    let short = json!({"message-count": "2", "messages": [failed("1", "")]});
+    let answer = ResponseTemplate::new(200).set_body_json(short);
+    world
+        .assert_fails(answer, (Throttled, Unknown), &"short")
+        .await;
+    for status in [201, 204] {
+        let answer = ResponseTemplate::new(status).set_body_json(entries_body(&[failed("9", "")]));
+        let error = world.error(answer).await;
+        assert_eq!(error.acceptance(), Unknown, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn vonages_other_error_shape_proves_a_refusal_and_a_strangers_does_not() {
+    let world = World::sms().await;
+    let body =
+        |code: Value| json!({"error-code": code, "error-code-label": "authentication failed"});
+    for (status, kind) in [
+        (400, Protocol),
+        (401, Unauthorized),
+        (402, Unauthorized),
+        (403, Unauthorized),
+        (404, Misconfigured),
+        (405, Misconfigured),
+        (409, Protocol),
+        (411, Misconfigured),
+        (413, Misconfigured),
+        (414, Misconfigured),
+        (415, Misconfigured),
+        (422, Protocol),
+        (429, Throttled),
+        (431, Misconfigured),
+    ] {
+        for code in [json!("401"), json!(401)] {
+            let answer = ResponseTemplate::new(status).set_body_json(body(code));
+            world
+                .assert_fails(answer, (kind, NotAccepted), &status)
+                .await;
+        }
+    }
+    let challenge = ResponseTemplate::new(401).insert_header("www-authenticate", "Basic");
+    world
+        .assert_fails(challenge, (Unauthorized, NotAccepted), &401)
+        .await;
+    for stranger in [
+        json!({"error-code": "401"}),
+        json!({"error-code-label": "x"}),
+        json!({"error-code": null, "error-code-label": "x"}),
+        json!([]),
+    ] {
+        let answer = ResponseTemplate::new(401).set_body_json(&stranger);
+        world
+            .assert_fails(answer, (Protocol, Unknown), &stranger)
+            .await;
+    }
+    // Seen on a sister path.
+    let page = ResponseTemplate::new(402)
+        .set_body_raw("<html>Bad Account Credentials</html>", "text/html");
+    world.assert_fails(page, (Protocol, Unknown), &402).await;
+    let odd = ResponseTemplate::new(200).set_body_json(body(json!("401")));
+    world.assert_fails(odd, (Protocol, Unknown), &200).await;
+    let failing = ResponseTemplate::new(500).set_body_json(body(json!("500")));
+    world
+        .assert_fails(failing, (Unavailable, Unknown), &500)
+        .await;
+    let moved = ResponseTemplate::new(302).set_body_json(body(json!("401")));
+    world.assert_fails(moved, (Protocol, Unknown), &302).await;
+}
+
+#[tokio::test]
+async fn an_answer_of_2014_is_read_as_latin_1() {
+    let world = World::sms().await;
+    let body = b"{\"message-count\":\"1\",\"messages\":[{\"status\":\"15\",\"error-text\":\"Ill\xe9gal\"}]}";
+    let answer = ResponseTemplate::new(200)
+        .set_body_raw(body.to_vec(), "application/json;charset=ISO-8859-1");
+    world
+        .assert_fails(answer, (InvalidSender, NotAccepted), &"")
+        .await;
+}
+
+#[tokio::test]
+async fn a_bad_secret_is_no_reason_to_try_again() {
+    let world = World::sms().await;
+    let error = world.error(taken(&[failed("4", "Bad Credentials")])).await;
+    assert!(!error.may_resend() && error.may_reroute());
+    let outcomes = world.vonage.send_batch(&[message(), message()]).await;
+    assert_eq!((outcomes.len(), outcomes.accepted()), (2, 0));
+    assert_eq!(world.requests().await.len(), 3);
+}

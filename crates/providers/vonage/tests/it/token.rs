@@ -1,0 +1,153 @@
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use postduif_core::{Acceptance, ErrorKind, SmsProvider as _};
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use serde_json::{Value, json};
+use wiremock::{Mock, ResponseTemplate, matchers::any};
+
+use super::wire::{APPLICATION, World, accepted, answer, message, problem};
+
+/// The claims of a token that the application's key signed, as Vonage reads it.
+pub(crate) fn claims(authorization: &str) -> Value {
+    let token = authorization.strip_prefix("Bearer ").unwrap();
+    let (signed, tag) = token.rsplit_once('.').unwrap();
+    let (header, claims) = signed.split_once('.').unwrap();
+    let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).unwrap();
+    let public = include_bytes!("keys/application.public.der");
+    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public)
+        .verify(signed.as_bytes(), &decode(tag))
+        .unwrap();
+    let header: Value = serde_json::from_slice(&decode(header)).unwrap();
+    assert_eq!(header, json!({"alg": "RS256", "typ": "JWT"}));
+    serde_json::from_slice(&decode(claims)).unwrap()
+}
+
+/// The token of each call, in order.
+async fn tokens(world: &World) -> Vec<String> {
+    let requests = world.requests().await;
+    let tokens = requests.iter().map(|request| {
+        request.headers["authorization"]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    });
+    tokens.collect()
+}
+
+/// Refuses the first call so, and accepts from then on.
+async fn refuse_once(world: &World, refusal: ResponseTemplate) {
+    Mock::given(any())
+        .respond_with(refusal)
+        .up_to_n_times(1)
+        .mount(&world.server)
+        .await;
+    Mock::given(any())
+        .respond_with(accepted())
+        .mount(&world.server)
+        .await;
+}
+
+#[tokio::test]
+async fn a_token_has_the_claims_that_vonage_asks_for() {
+    let world = World::application().await;
+    let before = DateTime::<Utc>::from(std::time::SystemTime::now()).timestamp();
+    world.send(accepted()).await.unwrap();
+    let claims = claims(&tokens(&world).await[0]);
+    assert_eq!(claims["application_id"], APPLICATION);
+    let iat = claims["iat"].as_i64().unwrap();
+    assert!((before..before + 60).contains(&iat));
+    assert_eq!(claims["exp"], iat + 900);
+    let jti = claims["jti"].as_str().unwrap();
+    assert_eq!((jti.len(), jti.split('-').count()), (36, 5));
+    assert_eq!(claims.as_object().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn one_token_serves_many_sends() {
+    let world = World::application().await;
+    world.answer(accepted()).await;
+    let messages: Vec<_> = (0..20).map(|_| message()).collect();
+    assert_eq!(world.vonage.send_batch(&messages).await.accepted(), 20);
+    let mut tokens = tokens(&world).await;
+    assert_eq!(tokens.len(), 20);
+    tokens.dedup();
+    assert_eq!(tokens.len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_provenly_refused_is_signed_anew_once_and_the_send_repeated_once() {
+    for refusal in [
+        answer(401, &problem("jwt-expired")),
+        answer(401, &problem("unauthorized")),
+        ResponseTemplate::new(401).insert_header("www-authenticate", "Bearer"),
+    ] {
+        let world = World::application().await;
+        refuse_once(&world, refusal).await;
+        world.vonage.send(&message()).await.unwrap();
+        let tokens = tokens(&world).await;
+        assert_eq!(tokens.len(), 2);
+        assert_ne!(claims(&tokens[0])["jti"], claims(&tokens[1])["jti"]);
+    }
+}
+
+#[tokio::test]
+async fn a_second_refusal_is_told() {
+    let world = World::application().await;
+    let error = world
+        .send(answer(401, &problem("jwt-expired")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.acceptance(), error.code()),
+        (
+            ErrorKind::Unauthorized,
+            Acceptance::NotAccepted,
+            Some("jwt-expired")
+        )
+    );
+    assert_eq!(world.requests().await.len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_is_repeated_that_a_new_token_does_not_prove_harmless() {
+    let world = World::application().await;
+    for refusal in [
+        ResponseTemplate::new(401),
+        ResponseTemplate::new(401).set_body_raw("<html>", "text/html"),
+        answer(401, &json!({"message": "Unauthorized"})),
+        answer(
+            401,
+            &json!({"type": "https://tools.ietf.org/html/rfc9110#section-15.5.2", "title": "Unauthorized"}),
+        ),
+        answer(401, &problem("multiple-auth-methods")),
+        answer(403, &problem("forbidden")),
+        answer(402, &problem("low-balance")),
+        answer(422, &problem("1060")),
+        answer(500, &problem("unauthorized")),
+        ResponseTemplate::new(500),
+    ] {
+        world.error(refusal).await;
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_whose_answer_is_lost_is_in_doubt() {
+    let world = World::application().await;
+    let expired = Mock::given(any()).respond_with(answer(401, &problem("jwt-expired")));
+    expired.up_to_n_times(1).mount(&world.server).await;
+    let failing = Mock::given(any()).respond_with(ResponseTemplate::new(502));
+    failing.mount(&world.server).await;
+    let error = world.vonage.send(&message()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (ErrorKind::Unavailable, Acceptance::Unknown)
+    );
+    assert_eq!(world.requests().await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_account_repeats_nothing() {
+    let world = World::messages().await;
+    world.error(answer(401, &problem("unauthorized"))).await;
+    world.error(answer(401, &problem("jwt-expired"))).await;
+}

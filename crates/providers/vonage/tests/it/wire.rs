@@ -1,0 +1,150 @@
+use std::fmt::Debug;
+
+use postduif_core::{Acceptance, ErrorKind, Message, Receipt, SendError, SmsProvider as _, Text};
+use postduif_vonage::Vonage;
+use serde_json::{Value, json};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::any};
+
+pub(crate) const UUID: &str = "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab";
+pub(crate) const APPLICATION: &str = "78d335fa-323d-0114-9c3d-d6f0d48968cf";
+
+pub(crate) fn private_key() -> String {
+    format!(
+        "{}/tests/it/keys/application.pem",
+        env!("CARGO_MANIFEST_DIR")
+    )
+}
+
+pub(crate) fn message() -> Message {
+    Message::new(
+        "+31612345678".parse().unwrap(),
+        Text::new("Your code is 123456").unwrap(),
+    )
+    .with_reference("01J9Z8".parse().unwrap())
+}
+
+/// One vendor and one provider for a whole table: a client's certificates take longer to load than a row.
+pub(crate) struct World {
+    pub(crate) server: MockServer,
+    pub(crate) vonage: Vonage,
+}
+
+impl World {
+    /// An account that uses the Messages API.
+    pub(crate) async fn messages() -> Self {
+        Self::new("key:secret@", "?sender=Acme").await
+    }
+
+    /// An application.
+    pub(crate) async fn application() -> Self {
+        let options = format!("?sender=Acme&private_key=file:{}", private_key());
+        Self::new(&format!("{APPLICATION}@"), &options).await
+    }
+
+    /// An account that uses the SMS API.
+    pub(crate) async fn sms() -> Self {
+        Self::new("key:secret@", "?sender=Acme&api=sms").await
+    }
+
+    pub(crate) async fn new(user: &str, options: &str) -> Self {
+        let server = MockServer::start().await;
+        let url = format!("vonage://{user}{}{options}", server.address());
+        let vonage = Vonage::from_url(&url).unwrap();
+        Self { server, vonage }
+    }
+
+    pub(crate) async fn answer(&self, answer: ResponseTemplate) {
+        self.server.reset().await;
+        Mock::given(any())
+            .respond_with(answer)
+            .mount(&self.server)
+            .await;
+    }
+
+    pub(crate) async fn requests(&self) -> Vec<Request> {
+        self.server.received_requests().await.unwrap()
+    }
+
+    /// What becomes of a message whose call is answered so.
+    pub(crate) async fn send(&self, answer: ResponseTemplate) -> Result<Receipt, SendError> {
+        self.answer(answer).await;
+        self.vonage.send(&message()).await
+    }
+
+    /// How a message fails whose call is answered so, and that it was called once.
+    pub(crate) async fn error(&self, answer: ResponseTemplate) -> SendError {
+        let error = self.send(answer).await.unwrap_err();
+        assert_eq!(error.provider(), Some("vonage"));
+        assert_eq!(self.requests().await.len(), 1, "{error:?}");
+        error
+    }
+
+    pub(crate) async fn assert_fails(
+        &self,
+        answer: ResponseTemplate,
+        told: (ErrorKind, Acceptance),
+        what: &(impl Debug + Sync),
+    ) -> SendError {
+        let error = self.error(answer).await;
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            told,
+            "{what:?}: {error:?}"
+        );
+        error
+    }
+
+    /// The only request that was made for this message.
+    pub(crate) async fn written(&self, message: &Message) -> Request {
+        self.answer(taken(&[])).await;
+        let _ = self.vonage.send(message).await;
+        let mut requests = self.requests().await;
+        assert_eq!(requests.len(), 1);
+        requests.remove(0)
+    }
+}
+
+/// The Messages API's acceptance.
+pub(crate) fn accepted() -> ResponseTemplate {
+    ResponseTemplate::new(202)
+        .insert_header("x-request-id", "f94b4e56-604e-07e5-e5ad-5a7228618f81")
+        .set_body_json(json!({"message_uuid": UUID}))
+}
+
+/// A problem of the Messages API, of this type behind the `#`.
+pub(crate) fn problem(code: &str) -> Value {
+    json!({
+        "type": format!("https://developer.vonage.com/api-errors/messages#{code}"),
+        "title": "words", "detail": "words", "instance": "bf0ca0bf927b3b52e3cb03217e1a1ddf"
+    })
+}
+
+pub(crate) fn answer(status: u16, body: &Value) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_raw(body.to_string(), "application/problem+json")
+}
+
+/// The entry of a part that was taken, as the page shows it.
+pub(crate) fn part(id: &str) -> Value {
+    json!({
+        "to": "31612345678", "message-id": id, "status": "0", "remaining-balance": "12.34567890",
+        "message-price": "0.07270000", "network": "20408", "client-ref": "01J9Z8"
+    })
+}
+
+pub(crate) fn failed(status: &str, words: &str) -> Value {
+    json!({"status": status, "error-text": words})
+}
+
+/// An answer of the SMS API with these entries.
+pub(crate) fn taken(entries: &[Value]) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(entries_body(entries))
+}
+
+pub(crate) fn entries_body(entries: &[Value]) -> Value {
+    json!({"message-count": entries.len().to_string(), "messages": entries})
+}
+
+/// A form's pairs, decoded.
+pub(crate) fn form(body: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(body).into_owned().collect()
+}
