@@ -21,6 +21,8 @@ pub const VENDORS: &[&str] = &[
     "kpn",
     #[cfg(feature = "cm")]
     "cm",
+    #[cfg(feature = "vonage")]
+    "vonage",
 ];
 
 /// Runs an example: reads its command line, sets up logging, and turns what it says into an exit code.

@@ -22,10 +22,15 @@ mod stack;
 
 #[cfg(feature = "layers")]
 pub use postduif_layers as layers;
+#[cfg(feature = "regional-numbers")]
+pub use postduif_numbers as numbers;
 #[cfg(feature = "onboarding")]
 pub use postduif_onboarding as onboarding;
 #[cfg(feature = "testing")]
 pub use postduif_testkit as testing;
+pub use postduif_text as text;
+#[cfg(feature = "vonage")]
+pub use postduif_vonage as vonage;
 
 /// A provider from its connection URL, `vendor://id:secret@host?option=value`, with an HTTP client of its
 /// own. The host `default` is the vendor's.
@@ -98,9 +103,10 @@ pub fn report_parser(
     reports(vendor, api, secrets)
 }
 
-/// One line for each vendor: its scheme, which is its feature, its provider, and what makes its parser.
+/// One line for each vendor: its scheme, which is its feature, and its crate, which has the provider and
+/// `report_parser`.
 macro_rules! vendors {
-    ($($scheme:literal => $provider:path, $reports:expr;)+) => {
+    ($($scheme:literal => $vendor:ident::$provider:ident),+ $(,)?) => {
         fn open(url: &str, client: Option<&http::Client>) -> Result<Arc<dyn SmsProvider>, ConfigError> {
             // No vendor may be there to use it.
             let _ = client;
@@ -108,8 +114,8 @@ macro_rules! vendors {
                 $(
                     #[cfg(feature = $scheme)]
                     $scheme => Ok(Arc::new(match client {
-                        None => <$provider>::from_url(url)?,
-                        Some(client) => <$provider>::from_url_with(url, client)?,
+                        None => $vendor::$provider::from_url(url)?,
+                        Some(client) => $vendor::$provider::from_url_with(url, client)?,
                     })),
                     #[cfg(not(feature = $scheme))]
                     $scheme => Err(not_compiled_in($scheme)),
@@ -132,10 +138,7 @@ macro_rules! vendors {
             match vendor {
                 $(
                     #[cfg(feature = $scheme)]
-                    $scheme => {
-                        let make: fn(Option<&str>, Vec<SecretString>) -> Result<_, ConfigError> = $reports;
-                        make(api, secrets)
-                    }
+                    $scheme => $vendor::report_parser(api, secrets),
                     #[cfg(not(feature = $scheme))]
                     $scheme => Err(not_compiled_in($scheme)),
                 )+
@@ -148,19 +151,12 @@ macro_rules! vendors {
 }
 
 vendors! {
-    "cm" => cm::Cm, |api, secrets| only_api(api).and_then(|()| Ok(Arc::new(cm::CmReports::new(secrets)?) as _));
-    "kpn" => kpn::Kpn, |api, secrets| only_api(api).and_then(|()| Ok(Arc::new(kpn::KpnReports::new(secrets)?) as _));
+    "cm" => cm::Cm,
+    "kpn" => kpn::Kpn,
+    "vonage" => vonage::Vonage,
 }
 
-#[cfg(any(feature = "cm", feature = "kpn"))]
-fn only_api(api: Option<&str>) -> Result<(), ConfigError> {
-    match api {
-        None => Ok(()),
-        Some(_) => Err(ConfigError::new("this vendor has one API: leave it out")),
-    }
-}
-
-#[cfg(not(all(feature = "cm", feature = "kpn")))]
+#[cfg(not(all(feature = "cm", feature = "kpn", feature = "vonage")))]
 fn not_compiled_in(vendor: &str) -> ConfigError {
     ConfigError::new(format!(
         "{vendor} is not compiled in: turn on the feature `{vendor}` of postduif"

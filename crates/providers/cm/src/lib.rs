@@ -29,6 +29,7 @@ use std::{
     collections::HashMap,
     num::NonZeroUsize,
     slice,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -39,9 +40,9 @@ use postduif_core::{
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, Refusal, Request, VendorUrl, query_parameter, signature::is_secret,
+    Answer, BaseUrl, Client, PathSecrets, Refusal, Request, VendorUrl, one_api, query_parameter,
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 
@@ -591,8 +592,9 @@ impl SmsProvider for Cm {
 /// what was not answered with a success, so answer so for what is not yours too: the reports of all who
 /// send for the account come here, and a reference that cannot be ours is left out. A text of several parts
 /// can give several reports; it is delivered where all of them say so.
+#[derive(Debug)]
 pub struct CmReports {
-    secrets: Vec<SecretString>,
+    secrets: PathSecrets,
 }
 
 impl CmReports {
@@ -600,49 +602,28 @@ impl CmReports {
     ///
     /// # Errors
     ///
-    /// Where there is none, or one cannot stand in a path: it holds anything but letters, digits and
-    /// `-._~!$&'()*+,;=:@`, nothing at all, or the name that every path has anyway, `cm`.
+    /// As [`PathSecrets::new`].
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
-        let fits = |secret: &SecretString| {
-            let secret = secret.expose_secret();
-            let plain =
-                |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
-            !secret.is_empty() && secret != PROFILE.name() && secret.bytes().all(plain)
-        };
-        if secrets.is_empty() || !secrets.iter().all(fits) {
-            return Err(ConfigError::new(
-                "CM does not sign its reports: give a secret of your own that can stand in a URL's path",
-            ));
-        }
+        let secrets = PathSecrets::new("cm", secrets)?;
         Ok(Self { secrets })
     }
+}
 
-    fn verify(&self, url: &str) -> Result<(), ReportError> {
-        let url = url.split(['?', '#']).next().unwrap_or_default();
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        match rest
-            .split_once('/')
-            .and_then(|(_, path)| path.split('/').next_back())
-        {
-            None | Some("" | "cm") => Err(ReportError::unsigned(
-                "the report's URL does not end in a secret",
-            )),
-            Some(given) if is_secret(&self.secrets, given) => Ok(()),
-            Some(_) => Err(ReportError::forged(
-                "the report's URL does not end in our secret",
-            )),
-        }
-    }
+/// A parser of CM's reports, chosen at run time. CM has one API, so none is named.
+///
+/// # Errors
+///
+/// As [`CmReports::new`]; and where an API is named.
+pub fn report_parser(
+    api: Option<&str>,
+    secrets: Vec<SecretString>,
+) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    one_api(api)?;
+    Ok(Arc::new(CmReports::new(secrets)?))
 }
 
 /// The most reports that are read from one request.
 const REPORT_LIMIT: usize = 1000;
-
-impl std::fmt::Debug for CmReports {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CmReports").finish_non_exhaustive()
-    }
-}
 
 impl ReportParser for CmReports {
     fn authenticity(&self) -> Authenticity {
@@ -654,7 +635,7 @@ impl ReportParser for CmReports {
         request: &ReportRequest<'_>,
         _: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
-        self.verify(request.url())?;
+        self.secrets.verify(request.url())?;
         if request.method() == "GET" {
             return Ok(vec![Fields::from_query(request.url())?.report()]);
         }

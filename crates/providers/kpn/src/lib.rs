@@ -23,7 +23,7 @@
 //! | `webhook_url` | where KPN posts delivery reports; `{reference}` as the value of its query parameter `reference` is how a report finds its message |
 //! | `sub_account` | only for customers with sub-accounts |
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
@@ -33,7 +33,7 @@ use postduif_core::{
 };
 use postduif_http::{
     Answer, BaseUrl, Client, ClientCredentials, Refusal, Request, Token, TokenCache, TokenStyle,
-    VendorUrl, query_parameter, signature::is_hmac_sha256,
+    VendorUrl, one_api, query_parameter, signature::is_hmac_sha256,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -613,6 +613,19 @@ impl KpnReports {
         }
         Ok(())
     }
+}
+
+/// A parser of KPN's reports, chosen at run time. KPN has one API, so none is named.
+///
+/// # Errors
+///
+/// As [`KpnReports::new`]; and where an API is named.
+pub fn report_parser(
+    api: Option<&str>,
+    secrets: Vec<SecretString>,
+) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    one_api(api)?;
+    Ok(Arc::new(KpnReports::new(secrets)?))
 }
 
 /// KPN tries four times within seven minutes, and does not say whether each try has a time of its own.

@@ -39,12 +39,12 @@
 mod messages;
 mod sms;
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
     ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, ReportError,
-    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
+    ReportParser, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
 };
 use postduif_http::{BaseUrl, Client, Refusal, Request, TokenCache, VendorUrl};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -458,6 +458,28 @@ fn report_code(text: Option<String>) -> Option<String> {
     text.filter(|code| {
         (1..=4).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit())
     })
+}
+
+/// A parser of Vonage's reports, chosen at run time: `messages`, which is the default, or `sms`, which signs
+/// as the account says. That is `sms:METHOD`, with the name of a [`SignatureMethod`]; `sms` alone is
+/// `sms:md5hash`.
+///
+/// # Errors
+///
+/// Where there is no such API or method, or there is no secret.
+pub fn report_parser(
+    api: Option<&str>,
+    secrets: Vec<SecretString>,
+) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    let method = match api {
+        None | Some("messages") => return Ok(Arc::new(VonageReports::new(secrets)?)),
+        Some("sms") => SignatureMethod::default(),
+        Some(api) => api
+            .strip_prefix("sms:")
+            .ok_or_else(|| ConfigError::new("api: messages, sms, or sms: and a signature method"))?
+            .parse()?,
+    };
+    Ok(Arc::new(VonageSmsReports::new(secrets, method)?))
 }
 
 /// The secrets of a report parser, of which there is at least one.
