@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use postduif_core::{ErrorKind, SmsProvider};
+use postduif_http::Client;
+use postduif_smstools::Smstools;
+use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+use serde_json::{Value, json};
+
+#[derive(Clone)]
+struct PretendSmstools;
+
+impl PretendVendor for PretendSmstools {
+    fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+        let client = Client::builder()
+            .with_connect_timeout(DEADLINE / 2)
+            .with_timeout(DEADLINE)
+            .build()
+            .unwrap();
+        let host = base.strip_prefix("http://").unwrap();
+        let url = format!("smstools://me:secret@{host}?sender=Contoso");
+        Arc::new(Smstools::from_url_with(&url, &client).unwrap())
+    }
+
+    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+        (request.path() == "/v1/balance")
+            .then(|| Reply::json(200, r#"{"credits": "42.50", "currency": "EUR", "use": 0}"#))
+    }
+
+    fn received(&self, request: &HttpRequest) -> Vec<Received> {
+        assert_eq!(request.path(), "/v1/message/send");
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let digits = body["to"].as_str().unwrap();
+        assert!(digits.bytes().all(|byte| byte.is_ascii_digit()));
+        assert!(body.get("test").is_none() && body.get("date").is_none());
+        let mut received = Received::new(
+            format!("+{digits}").parse().unwrap(),
+            body["message"].as_str().unwrap(),
+        );
+        received.sender = body["sender"].as_str().map(str::to_owned);
+        received.reference = body["reference"].as_str().map(str::to_owned);
+        vec![received]
+    }
+
+    fn accept(&self, request: &HttpRequest, _: &[usize]) -> Reply {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let sender = body["sender"].as_str().unwrap();
+        // Error 110, to the letter of the list: digits must have a plus.
+        if sender.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Reply::json(400, r#"{"error": "110", "errorMsg": "+ required"}"#);
+        }
+        Reply::json(200, r#"{"messageid": "e0ncuxht345hjmbjvv2feky0azflcw"}"#)
+    }
+
+    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+        Reply::json(400, json!({"error": "118", "errorMsg": words}).to_string())
+    }
+
+    fn refusal(&self) -> ErrorKind {
+        ErrorKind::InvalidText
+    }
+
+    fn refuse_with_code(&self, _: &HttpRequest, code: &str) -> Option<Reply> {
+        Some(Reply::json(
+            400,
+            json!({"error": code, "errorMsg": "no"}).to_string(),
+        ))
+    }
+}
+
+postduif_testkit::conformance!(PretendSmstools);

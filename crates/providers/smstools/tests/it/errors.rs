@@ -1,0 +1,293 @@
+use std::time::Duration;
+
+use postduif_core::{
+    Acceptance::{self, NotAccepted, Unknown},
+    ErrorKind, SendError, SmsProvider as _,
+};
+use postduif_smstools::Smstools;
+use serde_json::{Value, json};
+use wiremock::{MockServer, ResponseTemplate};
+
+use super::wire::{calls, message, mount, smstools};
+
+/// One vendor and one provider for a whole table: a client's certificates take longer to load than a row.
+struct Vendor {
+    server: MockServer,
+    smstools: Smstools,
+}
+
+impl Vendor {
+    async fn start() -> Self {
+        let server = MockServer::start().await;
+        let smstools = smstools(&server);
+        Self { server, smstools }
+    }
+
+    async fn error(&self, answer: ResponseTemplate) -> SendError {
+        self.server.reset().await;
+        mount(&self.server, answer).await;
+        let error = self.smstools.send(&message()).await.unwrap_err();
+        assert_eq!(calls(&self.server).await.len(), 1);
+        assert_eq!(error.provider(), Some("smstools"));
+        error
+    }
+
+    async fn told(&self, status: u16, body: &Value) -> (ErrorKind, Acceptance) {
+        let answer = ResponseTemplate::new(status).set_body_json(body);
+        let error = self.error(answer).await;
+        (error.kind(), error.acceptance())
+    }
+}
+
+/// Every row of the vendor's list.
+static CODES: &[(u16, ErrorKind)] = &[
+    (102, ErrorKind::InvalidText),
+    (103, ErrorKind::InvalidRecipient),
+    (104, ErrorKind::Unauthorized),
+    (106, ErrorKind::InvalidRecipient),
+    (108, ErrorKind::InsufficientBalance),
+    (109, ErrorKind::InvalidSender),
+    (110, ErrorKind::InvalidSender),
+    (111, ErrorKind::InvalidSender),
+    (112, ErrorKind::InvalidText),
+    (113, ErrorKind::Other),
+    (114, ErrorKind::Other),
+    (116, ErrorKind::Unauthorized),
+    (118, ErrorKind::InvalidText),
+    (121, ErrorKind::Other),
+    (122, ErrorKind::Other),
+    (123, ErrorKind::Other),
+    (124, ErrorKind::Other),
+    (125, ErrorKind::Other),
+    (126, ErrorKind::Other),
+    (128, ErrorKind::Other),
+    (129, ErrorKind::Other),
+    (131, ErrorKind::Blocked),
+    (132, ErrorKind::Other),
+    (133, ErrorKind::Other),
+    (134, ErrorKind::Other),
+    (135, ErrorKind::Other),
+    (136, ErrorKind::Other),
+    (137, ErrorKind::Other),
+    (138, ErrorKind::Unauthorized),
+    (139, ErrorKind::Other),
+    (140, ErrorKind::Other),
+    (200, ErrorKind::Unauthorized),
+    (1002, ErrorKind::Unauthorized),
+    (1403, ErrorKind::Unauthorized),
+];
+
+#[tokio::test]
+async fn a_listed_code_is_believed_whatever_the_status_below_500_and_in_every_form() {
+    let vendor = Vendor::start().await;
+    for (code, kind) in CODES {
+        for (status, error) in [
+            (400, json!(code.to_string())),
+            (400, json!(code)),
+            (401, json!(code.to_string())),
+            (403, json!(code)),
+            (404, json!(code)),
+            (409, json!(format!(" {code} "))),
+            (200, json!(code.to_string())),
+        ] {
+            let body = json!({"error": error, "errorMsg": "Your code is 123456"});
+            let answer = ResponseTemplate::new(status).set_body_json(&body);
+            let error = vendor.error(answer).await;
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (*kind, NotAccepted),
+                "{status} {body}"
+            );
+            assert_eq!(error.code(), Some(code.to_string().as_str()));
+            assert!(!format!("{error} {error:?}").contains("123456"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn trouble_at_the_vendors_is_in_doubt_though_it_reads_as_a_refusal() {
+    let vendor = Vendor::start().await;
+    for status in [200, 400, 401, 403, 409, 422, 500, 503] {
+        for code in [json!(105), json!("105")] {
+            let answer = ResponseTemplate::new(status).set_body_json(json!({"error": code}));
+            let error = vendor.error(answer).await;
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (ErrorKind::Unavailable, Unknown),
+                "{status}"
+            );
+            assert_eq!(error.code(), Some("105"));
+        }
+    }
+    // A status that nobody gives after reading decides against it.
+    for (status, kind) in [(404, ErrorKind::Misconfigured), (429, ErrorKind::Throttled)] {
+        assert_eq!(
+            vendor.told(status, &json!({"error": 105})).await,
+            (kind, NotAccepted)
+        );
+    }
+}
+
+#[tokio::test]
+async fn from_500_up_a_code_proves_nothing() {
+    let vendor = Vendor::start().await;
+    for status in [500, 502, 503, 504] {
+        for error in [json!("103"), json!(104), json!(777), json!("no")] {
+            assert_eq!(
+                vendor.told(status, &json!({"error": error})).await,
+                (ErrorKind::Unavailable, Unknown),
+                "{status} {error}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_listed_code_the_status_decides() {
+    let vendor = Vendor::start().await;
+    for (status, error, kind, acceptance) in [
+        // The documented example.
+        (
+            400,
+            json!("error parsing json"),
+            ErrorKind::Other,
+            NotAccepted,
+        ),
+        (400, json!("777"), ErrorKind::Other, NotAccepted),
+        (400, json!(777), ErrorKind::Other, NotAccepted),
+        (400, json!(400), ErrorKind::Other, NotAccepted),
+        (422, json!("777"), ErrorKind::Other, NotAccepted),
+        (409, json!("777"), ErrorKind::Other, NotAccepted),
+        (401, json!("777"), ErrorKind::Unauthorized, NotAccepted),
+        (403, json!(777), ErrorKind::Unauthorized, NotAccepted),
+        (404, json!("777"), ErrorKind::Misconfigured, NotAccepted),
+        (
+            405,
+            json!("not found"),
+            ErrorKind::Misconfigured,
+            NotAccepted,
+        ),
+        (411, json!("x"), ErrorKind::Misconfigured, NotAccepted),
+        (413, json!("x"), ErrorKind::Misconfigured, NotAccepted),
+        (414, json!("x"), ErrorKind::Misconfigured, NotAccepted),
+        (415, json!("x"), ErrorKind::Misconfigured, NotAccepted),
+        (431, json!("x"), ErrorKind::Misconfigured, NotAccepted),
+        (429, json!("slow down"), ErrorKind::Throttled, NotAccepted),
+        (429, json!("777"), ErrorKind::Throttled, NotAccepted),
+        // Words that other gateways write too.
+        (401, json!("Unauthorized"), ErrorKind::Protocol, Unknown),
+        (403, json!("Forbidden"), ErrorKind::Protocol, Unknown),
+        (408, json!("Request Timeout"), ErrorKind::Protocol, Unknown),
+        (409, json!("Conflict"), ErrorKind::Protocol, Unknown),
+        (
+            421,
+            json!("Misdirected Request"),
+            ErrorKind::Protocol,
+            Unknown,
+        ),
+        (
+            422,
+            json!("Unprocessable Entity"),
+            ErrorKind::Protocol,
+            Unknown,
+        ),
+        (425, json!("Too Early"), ErrorKind::Protocol, Unknown),
+        // And so are numbers that only repeat the status.
+        (401, json!(401), ErrorKind::Protocol, Unknown),
+        (403, json!("403"), ErrorKind::Protocol, Unknown),
+        (408, json!(408), ErrorKind::Protocol, Unknown),
+        (422, json!("422"), ErrorKind::Protocol, Unknown),
+    ] {
+        assert_eq!(
+            vendor.told(status, &json!({"error": error})).await,
+            (kind, acceptance),
+            "{status} {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_looks_like_smstools_and_is_not_proves_nothing() {
+    let vendor = Vendor::start().await;
+    for body in [
+        json!({"error": null}),
+        json!({"error": true}),
+        json!({"error": ["103"]}),
+        json!({"error": {"code": "103"}}),
+        json!({"errorMsg": "Invalid credentials"}),
+        json!({"code": 103}),
+        json!(["103"]),
+        json!([{"error": "103"}]),
+        json!("103"),
+        json!(103),
+    ] {
+        for status in [400, 401, 403, 422] {
+            assert_eq!(
+                vendor.told(status, &body).await,
+                (ErrorKind::Protocol, Unknown),
+                "{status} {body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_proves_a_401() {
+    let vendor = Vendor::start().await;
+    for body in [json!({"error": "Unauthorized"}), json!({}), json!(null)] {
+        let answer = ResponseTemplate::new(401)
+            .insert_header("www-authenticate", "Basic")
+            .set_body_json(&body);
+        let error = vendor.error(answer).await;
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            (ErrorKind::Unauthorized, NotAccepted)
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unlisted_code_is_kept_where_it_gives_nothing_away() {
+    let vendor = Vendor::start().await;
+    for (error, code) in [
+        (json!("777"), Some("777")),
+        (json!(1500), Some("1500")),
+        // In the text and in the number.
+        (json!("1234"), None),
+        (json!(3161), None),
+        (json!("12345"), None),
+        (json!("none"), None),
+        (json!("no"), None),
+        (json!(-1), None),
+        (json!(10.5), None),
+        (json!(""), None),
+    ] {
+        let answer = ResponseTemplate::new(400).set_body_json(json!({"error": error}));
+        let told = vendor.error(answer).await;
+        assert_eq!(
+            (told.kind(), told.acceptance()),
+            (ErrorKind::Other, NotAccepted)
+        );
+        assert_eq!(told.code(), code, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_wait_of_a_throttled_call_is_the_vendors() {
+    let vendor = Vendor::start().await;
+    for body in [json!({"error": "777"}), json!({})] {
+        let answer = ResponseTemplate::new(429)
+            .insert_header("retry-after", "3")
+            .set_body_json(&body);
+        let error = vendor.error(answer).await;
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
+        assert!(error.may_resend());
+    }
+}
+
+#[tokio::test]
+async fn too_many_failed_logins_are_not_tried_again() {
+    let vendor = Vendor::start().await;
+    let answer = ResponseTemplate::new(400).set_body_json(json!({"error": "1002"}));
+    assert!(!vendor.error(answer).await.may_resend());
+}

@@ -1,0 +1,12 @@
+//! Smstools' wire: the suite of promises, and each row of the tables of its documentation.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by failing"
+)]
+
+mod conformance;
+mod errors;
+mod reports;
+mod settings;
+mod wire;

@@ -1,0 +1,381 @@
+use std::time::Duration;
+
+use postduif_core::{
+    Acceptance::{self, NotAccepted, Unknown},
+    ErrorKind, SendError, SmsProvider as _,
+};
+use postduif_spryng::Spryng;
+use serde_json::{Value, json};
+use wiremock::{MockServer, ResponseTemplate};
+
+use super::wire::{V1, V2, calls, message, mount, spryng};
+
+/// One vendor and one provider for a whole table: a client's certificates take longer to load than a row.
+struct Vendor {
+    server: MockServer,
+    spryng: Spryng,
+    api: &'static str,
+}
+
+impl Vendor {
+    async fn start(api: &'static str) -> Self {
+        let server = MockServer::start().await;
+        let spryng = spryng(&server, api);
+        Self {
+            server,
+            spryng,
+            api,
+        }
+    }
+
+    async fn error(&self, answer: ResponseTemplate) -> SendError {
+        self.server.reset().await;
+        mount(&self.server, self.api, answer).await;
+        let error = self.spryng.send(&message()).await.unwrap_err();
+        assert_eq!(calls(&self.server).await.len(), 1);
+        assert_eq!(error.provider(), Some("spryng"));
+        error
+    }
+
+    async fn told(&self, status: u16, body: &Value) -> (ErrorKind, Acceptance) {
+        let answer = ResponseTemplate::new(status).set_body_json(body);
+        let error = self.error(answer).await;
+        (error.kind(), error.acceptance())
+    }
+}
+
+fn error(code: &str, words: &str) -> Value {
+    json!({"errors": [{"errorCode": code, "errorMessage": words}]})
+}
+
+#[tokio::test]
+async fn v2_refusals_are_read_by_their_status_in_its_shape() {
+    let vendor = Vendor::start(V2).await;
+    for (status, kind) in [
+        (400, ErrorKind::Other),
+        (401, ErrorKind::Unauthorized),
+        (402, ErrorKind::Other),
+        (403, ErrorKind::Unauthorized),
+        (404, ErrorKind::Misconfigured),
+        (405, ErrorKind::Misconfigured),
+        (409, ErrorKind::Other),
+        (411, ErrorKind::Misconfigured),
+        (413, ErrorKind::Misconfigured),
+        (414, ErrorKind::Misconfigured),
+        (415, ErrorKind::Misconfigured),
+        (422, ErrorKind::Other),
+        (429, ErrorKind::Throttled),
+        (431, ErrorKind::Misconfigured),
+    ] {
+        for body in [
+            error("someError", "no"),
+            json!({"errors": [{"errorCode": "x"}, {"errorCode": "y", "metadata": {}}], "title": "t"}),
+        ] {
+            assert_eq!(
+                vendor.told(status, &body).await,
+                (kind, NotAccepted),
+                "{status} {body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_v2_400_is_read_by_what_it_names() {
+    let vendor = Vendor::start(V2).await;
+    for (body, kind) in [
+        (error("msisdn_invalid", "no"), ErrorKind::InvalidRecipient),
+        (error("MsisdnInvalid", "no"), ErrorKind::InvalidRecipient),
+        (
+            error("validationError", "recipients[0].msisdn is not valid"),
+            ErrorKind::InvalidRecipient,
+        ),
+        (
+            json!({"errors": [{"errorCode": "x"}, {"errorCode": "MSISDN_INVALID"}]}),
+            ErrorKind::InvalidRecipient,
+        ),
+        (
+            error("insufficient_balance", "no"),
+            ErrorKind::InsufficientBalance,
+        ),
+        (
+            error("x", "Not enough credit."),
+            ErrorKind::InsufficientBalance,
+        ),
+        (
+            error("x", "Your BALANCE is too low"),
+            ErrorKind::InsufficientBalance,
+        ),
+        (
+            error("senderInvalid", "from is not valid"),
+            ErrorKind::Other,
+        ),
+        (
+            json!({"errors": [{"errorCode": "x", "errorMessage": ["msisdn"]}]}),
+            ErrorKind::Other,
+        ),
+    ] {
+        assert_eq!(vendor.told(400, &body).await, (kind, NotAccepted), "{body}");
+    }
+    // Only there.
+    let body = error("x", "msisdn and balance");
+    assert_eq!(
+        vendor.told(409, &body).await,
+        (ErrorKind::Other, NotAccepted)
+    );
+    assert_eq!(
+        vendor.told(403, &body).await,
+        (ErrorKind::Unauthorized, NotAccepted)
+    );
+}
+
+#[tokio::test]
+async fn a_v2_code_is_kept_from_the_list_or_where_it_gives_nothing_away() {
+    let vendor = Vendor::start(V2).await;
+    for (written, kept) in [
+        ("unauthenticatedError", Some("UnauthenticatedError")),
+        ("UnauthenticatedError", Some("UnauthenticatedError")),
+        ("messageNotFound", Some("message_not_found")),
+        ("invalid_request_id", Some("invalid_request_id")),
+        (
+            "webhook_subscription_not_found",
+            Some("webhook_subscription_not_found"),
+        ),
+        ("MsisdnInvalid", Some("msisdn_invalid")),
+        ("E42", Some("E42")),
+        ("someOtherError", None),
+        ("code", None),
+        ("1234", None),
+        ("3161", None),
+        ("", None),
+    ] {
+        let body = error(written, "Your code is 123456");
+        let answer = ResponseTemplate::new(400).set_body_json(&body);
+        let error = vendor.error(answer).await;
+        assert_eq!(error.code(), kept, "{written}");
+        assert_eq!(error.acceptance(), NotAccepted);
+        assert!(!format!("{error} {error:?}").contains("123456"));
+    }
+}
+
+#[tokio::test]
+async fn what_looks_like_v2_and_is_not_proves_nothing() {
+    let vendor = Vendor::start(V2).await;
+    for body in [
+        json!({"errors": []}),
+        json!({"errors": null}),
+        json!({"errors": {"errorCode": "x"}}),
+        json!({"errors": ["x"]}),
+        json!({"errors": [["x"]]}),
+        json!({"errors": [{"code": "x", "message": "no"}]}),
+        json!({"errors": [{"errorCode": null}]}),
+        json!({"errors": [{"errorCode": 7}]}),
+        json!({"errors": [{"errorCode": "x"}, {"message": "no"}]}),
+        json!({"errorCode": "x"}),
+        json!({"message": "Forbidden"}),
+        json!([{"errors": [{"errorCode": "x"}]}]),
+        json!([[{"errorCode": "x"}]]),
+    ] {
+        for status in [400, 401, 403, 408, 409, 421, 422, 425] {
+            assert_eq!(
+                vendor.told(status, &body).await,
+                (ErrorKind::Protocol, Unknown),
+                "{status} {body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn v1_refusals_are_read_by_their_status_in_its_shape() {
+    let vendor = Vendor::start(V1).await;
+    let lone = json!({"message": "no"});
+    let both = json!({"message": "no", "errors": {"body": ["no"]}});
+    let fields = json!({"errors": {"body": ["no"]}});
+    let list = json!({"errors": ["no"]});
+    for (status, kind) in [
+        (400, ErrorKind::Other),
+        (402, ErrorKind::InsufficientBalance),
+        (404, ErrorKind::Misconfigured),
+        (405, ErrorKind::Misconfigured),
+        (409, ErrorKind::Other),
+        (411, ErrorKind::Misconfigured),
+        (413, ErrorKind::Misconfigured),
+        (414, ErrorKind::Misconfigured),
+        (415, ErrorKind::Misconfigured),
+        (422, ErrorKind::Other),
+        (429, ErrorKind::Throttled),
+        (431, ErrorKind::Misconfigured),
+    ] {
+        for body in [&lone, &both, &fields, &list] {
+            assert_eq!(
+                vendor.told(status, body).await,
+                (kind, NotAccepted),
+                "{status} {body}"
+            );
+        }
+    }
+    for status in [401, 403] {
+        for body in [&both, &fields, &list] {
+            assert_eq!(
+                vendor.told(status, body).await,
+                (ErrorKind::Unauthorized, NotAccepted),
+                "{status} {body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lone_message_proves_nothing_where_gateways_write_it_too() {
+    let vendor = Vendor::start(V1).await;
+    for status in [401, 403, 408, 421, 425] {
+        for body in [
+            json!({"message": "Unauthenticated."}),
+            json!({"message": "Forbidden", "status": status}),
+            json!({"message": "no", "errors": []}),
+            json!({"message": "no", "errors": {}}),
+            json!({"message": "no", "errors": null}),
+            json!({"message": "no", "errors": "no"}),
+        ] {
+            assert_eq!(
+                vendor.told(status, &body).await,
+                (ErrorKind::Protocol, Unknown),
+                "{status} {body}"
+            );
+        }
+    }
+    let challenge = ResponseTemplate::new(401)
+        .insert_header("www-authenticate", "Bearer")
+        .set_body_json(json!({"message": "Unauthenticated."}));
+    let error = vendor.error(challenge).await;
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (ErrorKind::Unauthorized, NotAccepted)
+    );
+}
+
+#[tokio::test]
+async fn a_v1_422_is_read_by_what_it_names() {
+    let vendor = Vendor::start(V1).await;
+    for (body, kind) in [
+        (
+            json!({"message": "The given data was invalid.", "errors": {"recipients.0": ["no"]}}),
+            ErrorKind::InvalidRecipient,
+        ),
+        (
+            json!({"message": "The Recipients field is required."}),
+            ErrorKind::InvalidRecipient,
+        ),
+        (
+            json!({"errors": {"x": ["A recipient is not valid."]}}),
+            ErrorKind::InvalidRecipient,
+        ),
+        (
+            json!({"message": "Not enough credits."}),
+            ErrorKind::InsufficientBalance,
+        ),
+        (
+            json!({"errors": {"credits": ["too few"]}}),
+            ErrorKind::InsufficientBalance,
+        ),
+        (
+            json!({"message": "no", "errors": {"originator": ["no"]}}),
+            ErrorKind::Other,
+        ),
+    ] {
+        let answer = ResponseTemplate::new(422).set_body_json(&body);
+        let error = vendor.error(answer).await;
+        assert_eq!(
+            (error.kind(), error.acceptance(), error.code()),
+            (kind, NotAccepted, None),
+            "{body}"
+        );
+    }
+    // Only there.
+    assert_eq!(
+        vendor
+            .told(400, &json!({"message": "recipients, credits"}))
+            .await,
+        (ErrorKind::Other, NotAccepted)
+    );
+}
+
+#[tokio::test]
+async fn what_looks_like_v1_and_is_not_proves_nothing() {
+    let vendor = Vendor::start(V1).await;
+    for body in [
+        json!({"message": ""}),
+        json!({"message": null}),
+        json!({"message": 7}),
+        json!({"message": {"text": "no"}}),
+        json!({"errors": []}),
+        json!({"errors": {}}),
+        json!({"errors": true}),
+        json!({"errors": "no"}),
+        json!({"error": "no"}),
+        json!(["no"]),
+        json!([{"message": "no"}]),
+    ] {
+        for status in [400, 401, 402, 403, 409, 422] {
+            assert_eq!(
+                vendor.told(status, &body).await,
+                (ErrorKind::Protocol, Unknown),
+                "{status} {body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn from_500_up_nothing_is_proven_in_either_shape() {
+    for (api, body) in [
+        (V2, error("msisdn_invalid", "no")),
+        (
+            V1,
+            json!({"message": "no", "errors": {"recipients": ["no"]}}),
+        ),
+    ] {
+        let vendor = Vendor::start(api).await;
+        for status in [500, 502, 503, 504] {
+            assert_eq!(
+                vendor.told(status, &body).await,
+                (ErrorKind::Unavailable, Unknown),
+                "{api} {status}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_v2_call_too_many_waits_as_told_or_five_seconds() {
+    let vendor = Vendor::start(V2).await;
+    for body in [json!({}), error("x", "no")] {
+        for (hint, wait) in [(None, 5), (Some("7"), 7), (Some("0"), 0), (Some("soon"), 5)] {
+            let mut answer = ResponseTemplate::new(429).set_body_json(&body);
+            if let Some(hint) = hint {
+                answer = answer.insert_header("retry-after", hint);
+            }
+            let error = vendor.error(answer).await;
+            assert_eq!(
+                (error.kind(), error.acceptance(), error.retry_after()),
+                (
+                    ErrorKind::Throttled,
+                    NotAccepted,
+                    Some(Duration::from_secs(wait))
+                ),
+                "{hint:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_v1_no_wait_is_known() {
+    let vendor = Vendor::start(V1).await;
+    let error = vendor.error(ResponseTemplate::new(429)).await;
+    assert_eq!(
+        (error.kind(), error.retry_after()),
+        (ErrorKind::Throttled, None)
+    );
+}
