@@ -5,6 +5,7 @@ use crate::{
     Candidate, JournalError, Onboarding, Run, Step, StepName,
     call::{CALL, OFTEN, no_answer, within},
     run::Person,
+    template::Reader,
 };
 
 impl Onboarding {
@@ -37,7 +38,7 @@ impl Onboarding {
         match verdict.and_then(|()| candidate.number()) {
             Ok(number) => {
                 run.person = Some(Person {
-                    name: user.display_name,
+                    reader: Reader::of(&user),
                     number,
                     admitted_at: self.clock.now(),
                 });

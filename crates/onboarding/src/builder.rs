@@ -1,12 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use postduif_core::{ConfigError, Graph, Message, Sender, SmsProvider, TapIssuer, TapRequest};
 
 use crate::{
     Clock, CompleteOn, ExistingPass, Guard, Journal, MemoryJournal, OnDoubt, Onboarding, guard,
-    lock::Locks, text,
+    lock::Locks, template::Templates, zones::Zones,
 };
 
 /// Sets up an [`Onboarding`]. Nothing is checked before [`build`](Self::build).
@@ -27,7 +25,9 @@ pub struct Builder {
     margin: Duration,
     pass: TapRequest,
     sender: Option<Sender>,
+    templates: Option<Templates>,
     time_zone: String,
+    time_zones: Vec<(String, String)>,
     pauses: Vec<Duration>,
     clock: Clock,
 }
@@ -49,7 +49,9 @@ impl Builder {
             margin: Duration::from_secs(60),
             pass: TapRequest::new(),
             sender: None,
+            templates: None,
             time_zone: "Europe/Amsterdam".into(),
+            time_zones: Vec::new(),
             pauses: [2, 5, 10, 20, 40].map(Duration::from_secs).into(),
             clock: Clock::system(),
         }
@@ -142,9 +144,24 @@ impl Builder {
         self
     }
 
+    /// What the texts say; the built-in Dutch and English unless given.
+    pub fn templates(mut self, templates: Templates) -> Self {
+        self.templates = Some(templates);
+        self
+    }
+
     /// The zone of the times in a text, by its IANA name; `Europe/Amsterdam` unless given.
     pub fn time_zone(mut self, time_zone: impl Into<String>) -> Self {
         self.time_zone = time_zone.into();
+        self
+    }
+
+    /// The zone of the times in the texts for people of a country, by their `usageLocation`: its two letters,
+    /// and the zone's IANA name.
+    ///
+    /// A country of several zones has the one in which most of your people start.
+    pub fn time_zone_in(mut self, region: impl Into<String>, time_zone: impl Into<String>) -> Self {
+        self.time_zones.push((region.into(), time_zone.into()));
         self
     }
 
@@ -175,9 +192,11 @@ impl Builder {
         let graph = self.graph.ok_or_else(|| missing("a graph"))?;
         let issuer = self.issuer.ok_or_else(|| missing("an issuer of passes"))?;
         let provider = self.provider.ok_or_else(|| missing("a provider"))?;
-        let time_zone = self.time_zone.parse::<Tz>().map_err(|_| {
-            ConfigError::new("the time zone is none: give an IANA name such as Europe/Amsterdam")
-        })?;
+        let zones = Zones::new(&self.time_zone, self.time_zones)?;
+        let templates = match self.templates {
+            Some(templates) => templates,
+            None => Templates::built_in()?,
+        };
         if self.complete_on == CompleteOn::Delivered && !provider.profile().reports() {
             return Err(ConfigError::new(format!(
                 "no delivery report can arrive from {}: complete on accepted, or set up its reports",
@@ -201,7 +220,7 @@ impl Builder {
                 "a pass lives for whole minutes, 10 to 43,200",
             ));
         }
-        sendable(&*provider, self.sender.as_ref(), time_zone)?;
+        sendable(&*provider, self.sender.as_ref(), &templates)?;
 
         let mut guards = guard::own(self.disabled, self.administrators);
         guards.extend(self.guards);
@@ -220,7 +239,8 @@ impl Builder {
             margin: self.margin,
             pass: self.pass,
             sender: self.sender,
-            time_zone,
+            templates,
+            zones,
             pauses: self.pauses,
             clock: self.clock,
             flows: Locks::new(),
@@ -229,25 +249,25 @@ impl Builder {
     }
 }
 
-/// Finds out before the first flow what the provider would refuse of every text.
+/// Finds out before the first flow what the provider would refuse of every text, and of the longest.
 fn sendable(
     provider: &dyn SmsProvider,
     sender: Option<&Sender>,
-    zone: Tz,
+    templates: &Templates,
 ) -> Result<(), ConfigError> {
-    let invalid = |_| ConfigError::new("the text cannot be written");
-    let text = text::compose(None, "Aa1+Aa1+", DateTime::<Utc>::UNIX_EPOCH, zone);
     let to = "+31612345678".parse();
     let to = to.map_err(|_| ConfigError::new("the number of the sample is none"))?;
-    let mut message = Message::new(to, text.map_err(invalid)?);
-    if let Some(sender) = sender {
-        message = message.with_sender(sender.clone());
+    for (language, text) in templates.longest() {
+        let mut message = Message::new(to, text.clone());
+        if let Some(sender) = sender {
+            message = message.with_sender(sender.clone());
+        }
+        if let Some(problem) = provider.profile().problems(&message).into_iter().next() {
+            return Err(ConfigError::new(format!(
+                "{} could not send the text in {language}: {problem}",
+                provider.profile().name()
+            )));
+        }
     }
-    match provider.profile().problems(&message).into_iter().next() {
-        None => Ok(()),
-        Some(problem) => Err(ConfigError::new(format!(
-            "{} could not send the text: {problem}",
-            provider.profile().name()
-        ))),
-    }
+    Ok(())
 }

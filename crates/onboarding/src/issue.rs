@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use postduif_core::{
     Acceptance, ErrorKind, GraphError, Message, PhoneNumber, Reason, SendError, TapInfo,
-    TemporaryAccessPass, TextError, Verdict,
+    TemporaryAccessPass, TextError, User, Verdict,
 };
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::{
     clock::{after, before},
     history::History,
     machine::{ROUNDS, failed, may_pass},
-    text,
+    template::Reader,
 };
 
 impl Onboarding {
@@ -174,12 +174,19 @@ impl Onboarding {
         to: PhoneNumber,
         pass: &TemporaryAccessPass,
     ) -> Result<Message, TextError> {
-        let name = run
+        let unknown = Reader::of(&User::new(run.callout.user()));
+        let reader = run
             .person
             .as_ref()
-            .and_then(|person| person.name.as_deref());
-        let until = pass.info().valid_until();
-        let text = text::compose(name, pass.secret(), until, self.time_zone)?;
+            .map_or(&unknown, |person| &person.reader);
+        let zone = self.zones.of(reader.region());
+        let (from, until) = (pass.info().start, pass.info().valid_until());
+        let text = self.templates.compose(
+            reader,
+            pass.secret(),
+            &from.with_timezone(&zone),
+            &until.with_timezone(&zone),
+        )?;
         let message = Message::new(to, text);
         Ok(match &self.sender {
             Some(sender) => message.with_sender(sender.clone()),

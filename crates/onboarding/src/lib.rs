@@ -116,7 +116,8 @@ mod memory;
 mod onboarding;
 mod run;
 mod settings;
-mod text;
+pub mod template;
+mod zones;
 
 pub use builder::Builder;
 pub use clock::Clock;

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use chrono_tz::Tz;
 use postduif_core::{Callout, FlowId, Graph, Sender, SmsProvider, TapIssuer, TapRequest, UserId};
 
 use crate::{
@@ -13,6 +12,8 @@ use crate::{
     Step,
     clock::{after, before, between},
     lock::Locks,
+    template::Templates,
+    zones::Zones,
 };
 
 /// The onboarding flow, set up: one for all flows of a process, since it knows which users are busy.
@@ -30,7 +31,8 @@ pub struct Onboarding {
     pub(crate) margin: Duration,
     pub(crate) pass: TapRequest,
     pub(crate) sender: Option<Sender>,
-    pub(crate) time_zone: Tz,
+    pub(crate) templates: Templates,
+    pub(crate) zones: Zones,
     pub(crate) pauses: Vec<Duration>,
     pub(crate) clock: Clock,
     pub(crate) flows: Arc<Locks<FlowId>>,

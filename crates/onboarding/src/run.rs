@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use postduif_core::{Callout, FlowId, PhoneNumber, Reason, Receipt, TapInfo, User, UserId};
 use tokio::time::Instant;
 
-use crate::{StepName, StepTaken, clock::after, lock::Lock};
+use crate::{StepName, StepTaken, clock::after, lock::Lock, template::Reader};
 
 /// A flow under way: what [`Onboarding::step`](crate::Onboarding::step) keeps between two steps.
 ///
@@ -38,7 +38,7 @@ pub struct Run {
 
 /// Somebody whom all guards let pass, and what the text needs of them. `Debug` tells no name.
 pub(crate) struct Person {
-    pub(crate) name: Option<String>,
+    pub(crate) reader: Reader,
     pub(crate) number: PhoneNumber,
     pub(crate) admitted_at: DateTime<Utc>,
 }

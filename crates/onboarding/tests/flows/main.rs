@@ -13,3 +13,4 @@ mod delivered;
 mod table;
 mod two;
 mod whole;
+mod words;

@@ -1,0 +1,227 @@
+//! Which language a reader gets, and how it writes a time.
+
+use std::fmt::{Display, Write};
+
+use chrono::{
+    DateTime, MappedLocalTime, NaiveDate, NaiveTime, Offset, TimeZone,
+    format::{Item, StrftimeItems},
+};
+
+/// A language tag as it is compared: in lower case, with hyphens. None where it is no BCP 47 tag.
+pub(super) fn normal(tag: &str) -> Option<String> {
+    let tag = tag.trim().replace('_', "-").to_ascii_lowercase();
+    let mut subtags = tag.split('-');
+    let first = subtags.next().unwrap_or_default();
+    let fine = (2..=8).contains(&first.len())
+        && first.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && tag.len() <= LONGEST_TAG
+        && subtags.all(|subtag| {
+            (1..=8).contains(&subtag.len())
+                && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+    fine.then_some(tag)
+}
+
+/// The first of the tags that RFC 4647, 3.4 (look-up) finds, where there is one: `nl-BE`, then `nl`.
+///
+/// Directories that were filled from a browser's setting hold a list of ranges (`fr-BE, nl;q=0.8`): the
+/// first that finds something counts.
+pub(super) fn look_up<T>(wanted: &str, mut get: impl FnMut(&str) -> Option<T>) -> Option<T> {
+    wanted.split(',').take(MOST_RANGES).find_map(|range| {
+        let range = range.split(';').next().unwrap_or_default();
+        let range = normal(range)?;
+        let mut rest = range.as_str();
+        loop {
+            if let Some(found) = get(rest) {
+                return Some(found);
+            }
+            rest = rest.rsplit_once('-')?.0;
+            // A single letter or digit only introduces what has just been cut off.
+            while let Some((shorter, subtag)) = rest.rsplit_once('-')
+                && subtag.len() == 1
+            {
+                rest = shorter;
+            }
+        }
+    })
+}
+
+/// How a language writes a date and a time.
+#[derive(Clone, Debug)]
+pub(super) struct TimeForm(String);
+
+impl TimeForm {
+    /// The usual form of a language.
+    pub(super) fn of(tag: &str) -> Self {
+        let known = |tag: &str| FORMS.iter().find(|(known, _)| *known == tag);
+        let form = look_up(tag, known).map_or(ISO, |(_, form)| form);
+        Self(form.into())
+    }
+
+    /// A form as chrono understands it.
+    pub(super) fn new(form: &str) -> Option<Self> {
+        let fine = !form.is_empty()
+            && form.len() <= LONGEST_FORM
+            && !form.contains(char::is_control)
+            && StrftimeItems::new(form).all(|item| item != Item::Error);
+        fine.then(|| Self(form.into()))
+    }
+
+    /// The time in its own zone. In the hour that the clock goes through twice, with the name of the one
+    /// that is meant: `02:30 CEST` is an hour before `02:30 CET`.
+    pub(super) fn write<Z>(&self, time: &DateTime<Z>) -> String
+    where
+        Z: TimeZone,
+        Z::Offset: Display,
+    {
+        let mut written = String::new();
+        // The form was checked, and a string takes whatever is written.
+        let _ = write!(written, "{}", time.format(&self.0));
+        if is_twice(time) {
+            let _ = write!(written, " {}", time.format("%Z"));
+        }
+        written
+    }
+
+    /// As long as it gets: a Wednesday in September, and after it as long a name as a zone has.
+    pub(super) fn longest(&self) -> String {
+        let day = NaiveDate::from_ymd_opt(2026, 9, 30).unwrap_or_default();
+        let time = day.and_time(NaiveTime::MIN).and_utc();
+        self.write(&time) + " +1030"
+    }
+}
+
+/// Whether the local clock shows this time a second time.
+fn is_twice<Z: TimeZone>(time: &DateTime<Z>) -> bool {
+    let local = time.naive_utc().checked_add_offset(time.offset().fix());
+    local.is_some_and(|local| {
+        matches!(
+            time.timezone().from_local_datetime(&local),
+            MappedLocalTime::Ambiguous(..)
+        )
+    })
+}
+
+/// Digits wherever readers of the language agree on their order; else the month's name.
+static FORMS: &[(&str, &str)] = &[
+    ("cs", "%d.%m.%Y %H:%M"),
+    ("da", "%d.%m.%Y %H:%M"),
+    ("de", "%d.%m.%Y %H:%M"),
+    ("en", "%d %b %Y %H:%M"),
+    ("es", "%d/%m/%Y %H:%M"),
+    ("fr", "%d/%m/%Y %H:%M"),
+    ("it", "%d/%m/%Y %H:%M"),
+    ("nb", "%d.%m.%Y %H:%M"),
+    ("nl", "%d-%m-%Y %H:%M"),
+    ("pl", "%d.%m.%Y %H:%M"),
+    ("pt", "%d/%m/%Y %H:%M"),
+    ("ro", "%d.%m.%Y %H:%M"),
+    ("tr", "%d.%m.%Y %H:%M"),
+    ("uk", "%d.%m.%Y %H:%M"),
+];
+
+/// What nobody reads otherwise than meant (ISO 8601).
+const ISO: &str = "%Y-%m-%d %H:%M";
+
+/// RFC 5646 asks for room for 35; nothing that a directory holds is longer.
+const LONGEST_TAG: usize = 64;
+
+const LONGEST_FORM: usize = 64;
+
+/// The ranges of one reader that are looked at.
+const MOST_RANGES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+    use chrono_tz::Tz;
+
+    use super::*;
+
+    #[test]
+    fn a_language_is_looked_up_as_rfc_4647_says() {
+        let known = ["nl", "en", "zh-hant", "pt-br"];
+        for (wanted, found) in [
+            ("nl", Some("nl")),
+            ("nl-NL", Some("nl")),
+            ("nl-BE", Some("nl")),
+            ("NL-be", Some("nl")),
+            ("nl_BE", Some("nl")),
+            (" nl ", Some("nl")),
+            ("en-GB-oxendict", Some("en")),
+            ("zh-Hant-CN-x-private1", Some("zh-hant")),
+            ("zh-Hant-x-a", Some("zh-hant")),
+            ("pt-BR", Some("pt-br")),
+            // A longer tag is never found for a shorter range, nor a part of a subtag.
+            ("pt", None),
+            ("zh", None),
+            ("nld", None),
+            ("e", None),
+            ("fr-BE, nl;q=0.8, en;q=0.5", Some("nl")),
+            ("*", None),
+            ("", None),
+            ("-", None),
+            ("nl--NL", None),
+            ("nl-\u{202e}", None),
+        ] {
+            let get = |tag: &str| known.into_iter().find(|known| *known == tag);
+            assert_eq!(look_up(wanted, get), found, "{wanted:?}");
+        }
+    }
+
+    fn amsterdam(utc: &str) -> String {
+        let time = DateTime::parse_from_rfc3339(utc).unwrap();
+        TimeForm::of("nl").write(&time.with_timezone(&Tz::Europe__Amsterdam))
+    }
+
+    #[test]
+    fn the_night_in_which_summer_time_begins_has_no_hour_from_two_to_three() {
+        assert_eq!(amsterdam("2026-03-29T00:59:59Z"), "29-03-2026 01:59");
+        assert_eq!(amsterdam("2026-03-29T01:00:00Z"), "29-03-2026 03:00");
+    }
+
+    #[test]
+    fn the_night_in_which_summer_time_ends_tells_which_of_two_hours_is_meant() {
+        assert_eq!(amsterdam("2026-10-24T23:59:59Z"), "25-10-2026 01:59");
+        assert_eq!(amsterdam("2026-10-25T00:00:00Z"), "25-10-2026 02:00 CEST");
+        assert_eq!(amsterdam("2026-10-25T00:30:00Z"), "25-10-2026 02:30 CEST");
+        assert_eq!(amsterdam("2026-10-25T01:30:00Z"), "25-10-2026 02:30 CET");
+        assert_eq!(amsterdam("2026-10-25T02:00:00Z"), "25-10-2026 03:00");
+    }
+
+    #[test]
+    fn a_time_is_written_as_its_language_does() {
+        let time = DateTime::from_timestamp(1_795_335_900, 0).unwrap();
+        for (tag, written) in [
+            ("nl", "22-11-2026 08:25"),
+            ("nl-BE", "22-11-2026 08:25"),
+            ("en", "22 Nov 2026 08:25"),
+            ("de-AT", "22.11.2026 08:25"),
+            ("fr", "22/11/2026 08:25"),
+            ("fy", "2026-11-22 08:25"),
+        ] {
+            assert_eq!(TimeForm::of(tag).write(&time), written, "{tag}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_are_written_without_a_panic() {
+        for time in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+            for zone in [Tz::Europe__Amsterdam, Tz::America__New_York] {
+                assert!(
+                    !TimeForm::of("nl")
+                        .write(&time.with_timezone(&zone))
+                        .is_empty()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_chrono_cannot_write_is_no_form() {
+        for form in ["", "%Q", "%", "%d\n%m", &"x".repeat(65)] {
+            assert!(TimeForm::new(form).is_none(), "{form:?}");
+        }
+        assert!(TimeForm::new("%d.%m. %H:%M Uhr").is_some());
+    }
+}

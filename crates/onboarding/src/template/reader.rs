@@ -1,0 +1,138 @@
+//! Whom a text is for, as far as the text needs to know.
+
+use postduif_core::{Encoding, User};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// What the directory says of a reader, fit for a text. No `Debug`: all of it is personal.
+pub(crate) struct Reader {
+    pub(super) names: Names,
+    /// As the directory has it.
+    pub(super) language: Option<String>,
+    region: Option<String>,
+}
+
+impl Reader {
+    pub(crate) fn of(user: &User) -> Self {
+        let line = |text: &Option<String>| text.as_deref().and_then(line).unwrap_or_default();
+        Self {
+            names: Names {
+                display: line(&user.display_name),
+                given: line(&user.given_name),
+                sign_in: line(&user.user_principal_name),
+            },
+            language: user.preferred_language.clone(),
+            region: user.region.clone(),
+        }
+    }
+
+    /// The country, as the directory has it.
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+}
+
+/// The words of a text that differ from reader to reader; empty where there is none.
+#[derive(Clone, Default)]
+pub(super) struct Names {
+    pub(super) display: String,
+    pub(super) given: String,
+    pub(super) sign_in: String,
+}
+
+impl Names {
+    /// No more than so many characters, as readers count them, of the names to call somebody by. Half a
+    /// sign-in name is none.
+    pub(super) fn cut(&self, longest: usize) -> Self {
+        Self {
+            display: cut(&self.display, longest).into(),
+            given: cut(&self.given, longest).into(),
+            sign_in: self.sign_in.clone(),
+        }
+    }
+
+    /// The length of the longer name.
+    pub(super) fn longest(&self) -> usize {
+        let length = |name: &str| name.graphemes(true).count();
+        length(&self.display).max(length(&self.given))
+    }
+
+    /// Whether a name would make a text UCS-2.
+    pub(super) fn are_foreign(&self) -> bool {
+        is_foreign(&self.display) || is_foreign(&self.given)
+    }
+
+    /// Without the names that would make a text UCS-2.
+    pub(super) fn without_foreign(mut self) -> Self {
+        for name in [&mut self.display, &mut self.given] {
+            if is_foreign(name) {
+                name.clear();
+            }
+        }
+        self
+    }
+}
+
+fn is_foreign(name: &str) -> bool {
+    Encoding::of(name) == Encoding::Ucs2
+}
+
+/// The beginning, cut where a reader sees a character end.
+fn cut(name: &str, longest: usize) -> &str {
+    match name.grapheme_indices(true).nth(longest) {
+        Some((end, _)) => name[..end].trim_end(),
+        None => name,
+    }
+}
+
+/// The text in one line; none where it holds what no name is made of.
+///
+/// Control characters, what turns the direction of what follows, and private use: the place of the pass is
+/// marked with one of those.
+pub(super) fn line(text: &str) -> Option<String> {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let odd = |char: char| {
+        char.is_control()
+            || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(char, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..)
+    };
+    // Graph has no longer names; what another directory has beyond that could only be cut off.
+    let within = words.chars().count() <= LONGEST_NAME;
+    (within && !words.contains(odd)).then_some(words)
+}
+
+/// The longest name that Graph has, in characters.
+pub(super) const LONGEST_NAME: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_cut_where_a_reader_sees_a_character_end() {
+        for (name, longest, expected) in [
+            ("Anna de Vries", 4, "Anna"),
+            ("Anna de Vries", 5, "Anna"),
+            ("Anna de Vries", 99, "Anna de Vries"),
+            ("Anna", 0, ""),
+            // A letter and its accent, a family, a flag, a syllable.
+            ("Zoe\u{308} B", 3, "Zoe\u{308}"),
+            ("👩‍👩‍👧x", 1, "👩‍👩‍👧"),
+            ("🇳🇱🇧🇪", 1, "🇳🇱"),
+            ("க்ஷி", 0, ""),
+        ] {
+            assert_eq!(cut(name, longest), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_several_lines_is_one_line() {
+        assert_eq!(line("Anna\r\nde\tVries ").as_deref(), Some("Anna de Vries"));
+    }
+
+    #[test]
+    fn what_no_name_is_made_of_makes_it_none() {
+        for name in ["A\u{7}b", "A\u{202e}b", "A\u{e000}b", &"x".repeat(257)] {
+            assert_eq!(line(name), None, "{name:?}");
+        }
+    }
+}

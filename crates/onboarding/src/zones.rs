@@ -1,0 +1,91 @@
+//! In whose zone a text tells the time.
+
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+use postduif_core::ConfigError;
+
+/// A zone for everybody, and others for some countries.
+#[derive(Debug)]
+pub(crate) struct Zones {
+    default: Tz,
+    /// By the country's code in capitals.
+    by_region: BTreeMap<String, Tz>,
+}
+
+impl Zones {
+    pub(crate) fn new(
+        default: &str,
+        by_region: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let by_region = by_region.into_iter().map(|(region, name)| {
+            let code = region.to_ascii_uppercase();
+            match code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+                true => Ok((code, zone(&name)?)),
+                false => Err(ConfigError::new(format!(
+                    "{region:?} is no country: give its two letters, such as BE"
+                ))),
+            }
+        });
+        Ok(Self {
+            default: zone(default)?,
+            by_region: by_region.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The zone of somebody in this country, as the directory writes it.
+    pub(crate) fn of(&self, region: Option<&str>) -> Tz {
+        let region = region.map(|region| region.trim().to_ascii_uppercase());
+        let own = region.and_then(|region| self.by_region.get(&region));
+        *own.unwrap_or(&self.default)
+    }
+}
+
+fn zone(name: &str) -> Result<Tz, ConfigError> {
+    name.parse().map_err(|_| {
+        ConfigError::new("the time zone is none: give an IANA name such as Europe/Amsterdam")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zones() -> Zones {
+        let own = [
+            ("pt", "Europe/Lisbon"),
+            ("NZ", "Pacific/Auckland"),
+            ("PT", "Atlantic/Azores"),
+        ];
+        let own = own.map(|(region, name)| (region.to_owned(), name.to_owned()));
+        Zones::new("Europe/Amsterdam", own).unwrap()
+    }
+
+    #[test]
+    fn a_reader_has_the_zone_of_their_country_or_else_the_default() {
+        for (region, zone) in [
+            (None, Tz::Europe__Amsterdam),
+            (Some("NL"), Tz::Europe__Amsterdam),
+            (Some(""), Tz::Europe__Amsterdam),
+            (Some("nz "), Tz::Pacific__Auckland),
+            // The last word counts.
+            (Some("PT"), Tz::Atlantic__Azores),
+        ] {
+            assert_eq!(zones().of(region), zone, "{region:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_country_or_no_zone_is_refused() {
+        for (region, name, said) in [
+            ("Belgium", "Europe/Brussels", "country"),
+            ("B3", "Europe/Brussels", "country"),
+            ("BE", "Brussels", "time zone"),
+        ] {
+            let own = [(region.to_owned(), name.to_owned())];
+            let error = Zones::new("Europe/Amsterdam", own).unwrap_err();
+            assert!(error.to_string().contains(said), "{region} {name}");
+        }
+        assert!(Zones::new("Amsterdam", []).is_err());
+    }
+}
