@@ -21,6 +21,10 @@ pub const VENDORS: &[&str] = &[
     "kpn",
     #[cfg(feature = "cm")]
     "cm",
+    #[cfg(feature = "smstools")]
+    "smstools",
+    #[cfg(feature = "spryng")]
+    "spryng",
     #[cfg(feature = "vonage")]
     "vonage",
 ];

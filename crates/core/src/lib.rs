@@ -49,7 +49,7 @@ pub use report::{
     ReportRequest,
 };
 pub use sender::{Sender, SenderError, SenderKind};
-pub use split::split;
+pub use split::{singly, split};
 pub use tap::{TapId, TapInfo, TapRequest, TemporaryAccessPass};
 pub use text::{Text, TextError};
 pub use user::{Manager, Roles, User, UserKind};

@@ -145,20 +145,33 @@ impl PhoneNumberError {
     }
 }
 
+impl From<PhoneNumberErrorKind> for PhoneNumberError {
+    /// For whoever reads numbers in another way than [`PhoneNumber`]'s own, such as the regional reader.
+    fn from(kind: PhoneNumberErrorKind) -> Self {
+        Self(kind)
+    }
+}
+
 impl fmt::Display for PhoneNumberError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
+            PhoneNumberErrorKind::Extension => {
+                "a phone number with an extension, which no text message reaches"
+            }
             PhoneNumberErrorKind::NoRegion => {
                 "a national number without a region: write it with a plus and its country code"
             }
             PhoneNumberErrorKind::NotANumber => {
                 "not a phone number: write a plus, the country code and digits, such as +31612345678"
             }
-            PhoneNumberErrorKind::TooLong => "a phone number of more than 15 digits",
-            PhoneNumberErrorKind::TooShort => "a phone number of fewer than 7 digits",
+            PhoneNumberErrorKind::NotMobile => "a phone number that is not a mobile's",
+            PhoneNumberErrorKind::TooLong => "a phone number of too many digits",
+            PhoneNumberErrorKind::TooShort => "a phone number of too few digits",
             PhoneNumberErrorKind::TrunkZero => {
                 "a zero behind the country code: leave out the zero that is dialled inside the country"
             }
+            PhoneNumberErrorKind::TwoNumbers => "two phone numbers where one belongs",
+            PhoneNumberErrorKind::UnknownCountry => "a phone number whose country code is no country's",
         })
     }
 }
@@ -169,16 +182,24 @@ crate::words::words! {
     /// Which rule a text breaks that should be a phone number.
     #[non_exhaustive]
     pub enum PhoneNumberErrorKind("a kind of phone number error") {
+        /// An extension behind the number.
+        Extension = "extension",
         /// A national number, and nobody said of which country.
         NoRegion = "no_region",
         /// Letters, signs, or nothing at all.
         NotANumber = "not_a_number",
-        /// More than fifteen digits.
+        /// Certainly not a mobile, in a plan that tells mobiles from others.
+        NotMobile = "not_mobile",
+        /// More than fifteen digits, or more than the country's plan has.
         TooLong = "too_long",
-        /// Fewer than seven digits.
+        /// Fewer than seven digits, or fewer than the country's plan has.
         TooShort = "too_short",
         /// A trunk zero left between country code and national number.
         TrunkZero = "trunk_zero",
+        /// Two numbers, or what may be two: which one is meant is never guessed.
+        TwoNumbers = "two_numbers",
+        /// A country code that no country has.
+        UnknownCountry = "unknown_country",
     }
 }
 

@@ -31,6 +31,7 @@ pub struct Profile {
     senders: &'static [SenderKind],
     sender_required: bool,
     longest_text: Option<TextLimit>,
+    refused_characters: Cow<'static, str>,
     reports: bool,
 }
 
@@ -58,6 +59,7 @@ impl Profile {
             senders: &[],
             sender_required: false,
             longest_text: None,
+            refused_characters: Cow::Borrowed(""),
             reports: false,
         }
     }
@@ -118,6 +120,14 @@ impl Profile {
     #[must_use]
     pub const fn with_longest_text(mut self, limit: TextLimit) -> Self {
         self.longest_text = Some(limit);
+        self
+    }
+
+    /// The characters that the vendor cannot carry as they are, such as those of a template language that it
+    /// has no escape for.
+    #[must_use]
+    pub fn with_refused_characters(mut self, characters: impl Into<Cow<'static, str>>) -> Self {
+        self.refused_characters = characters.into();
         self
     }
 
@@ -188,6 +198,12 @@ impl Profile {
         self.longest_text
     }
 
+    /// The characters that the vendor cannot carry; empty where it carries all.
+    #[must_use]
+    pub fn refused_characters(&self) -> &str {
+        &self.refused_characters
+    }
+
     /// Whether delivery reports can arrive.
     #[must_use]
     pub const fn reports(&self) -> bool {
@@ -245,6 +261,19 @@ impl Profile {
                 ),
                 _ => None,
             },
+            // Unsupported, not InvalidText: another vendor can send it.
+            message
+                .text()
+                .as_str()
+                .contains(|char| self.refused_characters.contains(char))
+                .then(|| Problem {
+                    kind: ErrorKind::Unsupported,
+                    message: format!(
+                        "this vendor cannot carry these characters: {}",
+                        self.refused_characters
+                    )
+                    .into(),
+                }),
             match (message.validity(), self.validity()) {
                 (Some(_), None) => problem(
                     ErrorKind::Unsupported,
@@ -389,6 +418,14 @@ mod tests {
             kinds(&characters, &message("éééé")),
             [ErrorKind::InvalidText]
         );
+    }
+
+    #[test]
+    fn what_a_vendor_cannot_carry_may_go_to_another() {
+        let profile = Profile::new("odd").with_refused_characters("[]");
+        assert_eq!(kinds(&profile, &message("(ok)")), []);
+        assert_eq!(kinds(&profile, &message("[ok]")), [ErrorKind::Unsupported]);
+        assert!(profile.admit(&message("[ok]")).unwrap_err().may_reroute());
     }
 
     #[test]

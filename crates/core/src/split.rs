@@ -2,7 +2,7 @@ use std::{future::Future, num::NonZeroUsize};
 
 use futures_util::{StreamExt as _, stream};
 
-use crate::{Message, Outcomes};
+use crate::{Message, Outcomes, Receipt, SendError};
 
 /// Cuts a batch into pieces, makes a call for each, and joins the outcomes in the messages' order.
 ///
@@ -55,6 +55,42 @@ where
     outcomes
 }
 
+/// Sends each message in a call of its own, at most `in_flight` at a time: what a vendor's batch is where one
+/// call carries one message.
+///
+/// ```
+/// # use std::num::NonZeroUsize;
+/// # use postduif_core::{singly, Message, Receipt, Text};
+/// # futures_executor::block_on(async {
+/// let to = "+31612345678".parse().unwrap();
+/// let messages: Vec<_> = (0..5).map(|_| Message::new(to, Text::new("x").unwrap())).collect();
+/// let eight = NonZeroUsize::new(8).unwrap();
+/// let outcomes = singly(&messages, eight, async |message: &Message| {
+///     Ok(Receipt::new("example", *message.reference()))
+/// })
+/// .await;
+/// assert_eq!(outcomes.accepted(), 5);
+/// # });
+/// ```
+pub async fn singly<'a, Call, Answer>(
+    messages: &'a [Message],
+    in_flight: NonZeroUsize,
+    call: Call,
+) -> Outcomes
+where
+    Call: Fn(&'a Message) -> Answer,
+    Answer: Future<Output = Result<Receipt, SendError>>,
+{
+    let mut outcomes = Outcomes::in_doubt(messages);
+    // Collected for the reason that `split` gives.
+    let calls: Vec<_> = messages.iter().map(call).collect();
+    let mut answers = stream::iter(calls).buffered(in_flight.get()).enumerate();
+    while let Some((place, outcome)) = answers.next().await {
+        outcomes.set(place, outcome);
+    }
+    outcomes
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -66,7 +102,7 @@ mod tests {
     use futures_executor::block_on;
 
     use super::*;
-    use crate::{Acceptance, Receipt, Text};
+    use crate::{Acceptance, Text};
 
     fn messages(count: usize) -> Vec<Message> {
         (0..count)
@@ -121,6 +157,17 @@ mod tests {
             accept(piece)
         }));
         assert_eq!((outcomes.accepted(), most.into_inner()), (20, 3));
+    }
+
+    #[test]
+    fn single_calls_land_on_their_own_messages() {
+        let messages = messages(7);
+        let outcomes = block_on(singly(&messages, size(3), async |message: &Message| {
+            Ok(Receipt::new("example", *message.reference()))
+        }));
+        for (message, outcome) in messages.iter().zip(&outcomes) {
+            assert_eq!(outcome.as_ref().unwrap().reference(), message.reference());
+        }
     }
 
     #[test]

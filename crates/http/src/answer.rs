@@ -82,19 +82,25 @@ impl Answer {
             .map_err(|failure| failure.clone().into_send_error())
     }
 
-    /// The body read as JSON.
+    /// The body read as JSON: an object, as every vendor's answer is.
     ///
     /// # Errors
     ///
-    /// Unknown, where there is no whole body or it is not JSON of this shape.
+    /// Unknown, where there is no whole body, or it is no object of this shape. An array is none, although
+    /// serde would read a struct from it: a stranger's `["x"]` must not pass for a vendor's id.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, SendError> {
+        let body = self.body()?;
+        let object = body.trim_ascii_start().starts_with(b"{");
         // The cause is left out: it may quote the body.
-        serde_json::from_slice(self.body()?).map_err(|_| {
-            SendError::unknown(
-                ErrorKind::Protocol,
-                "the answer is not in the vendor's form",
-            )
-        })
+        object
+            .then(|| serde_json::from_slice(body).ok())
+            .flatten()
+            .ok_or_else(|| {
+                SendError::unknown(
+                    ErrorKind::Protocol,
+                    "the answer is not in the vendor's form",
+                )
+            })
     }
 
     /// How long the server asks to wait: `Retry-After` as seconds, decimals included, or as a date.

@@ -66,23 +66,31 @@ impl PathSecrets {
     /// Unsigned where the path ends in nothing or in the provider's name, forged where it ends in anything
     /// but a secret of ours.
     pub fn verify(&self, url: &str) -> Result<(), ReportError> {
-        let url = url.split(['?', '#']).next().unwrap_or_default();
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        match rest
-            .split_once('/')
-            .and_then(|(_, path)| path.split('/').next_back())
-        {
-            None | Some("") => Err(ReportError::unsigned(
+        match self.given(url) {
+            None => Err(ReportError::unsigned(
                 "the report's URL does not end in a secret",
             )),
-            Some(given) if given == self.provider => Err(ReportError::unsigned(
-                "the report's URL does not end in a secret",
-            )),
-            Some(given) if is_secret(&self.secrets, given) => Ok(()),
+            Some(given) if self.contains(given) => Ok(()),
             Some(_) => Err(ReportError::forged(
                 "the report's URL does not end in our secret",
             )),
         }
+    }
+
+    /// What stands where the secret belongs; none where there is nothing, or the provider's name.
+    #[must_use]
+    pub fn given<'u>(&self, url: &'u str) -> Option<&'u str> {
+        let url = url.split(['?', '#']).next().unwrap_or_default();
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let (_, path) = rest.split_once('/')?;
+        let last = path.split('/').next_back();
+        last.filter(|segment| !segment.is_empty() && *segment != self.provider)
+    }
+
+    /// Whether it is a secret of ours, wherever it was given; in constant time.
+    #[must_use]
+    pub fn contains(&self, given: &str) -> bool {
+        is_secret(&self.secrets, given)
     }
 }
 

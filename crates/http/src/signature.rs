@@ -44,6 +44,20 @@ pub fn is_secret(secrets: &[SecretString], given: &str) -> bool {
     is_hmac_sha256(secrets, b"", hmac_sha256(&given.into(), b"").as_ref())
 }
 
+/// Bytes from hexadecimal digits of either case; none where the text is anything else.
+#[must_use]
+pub fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let value = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|value| u8::try_from(value).ok())
+    };
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| Some(value(pair[0])? << 4 | value(*pair.get(1)?)?))
+        .collect()
+}
+
 /// SHA-256 of `data`.
 #[must_use]
 pub fn sha256(data: &[u8]) -> [u8; 32] {

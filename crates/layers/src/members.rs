@@ -376,6 +376,7 @@ fn weakest(one: &Profile, other: &Profile) -> Profile {
         )
         .with_senders(common_senders(one.senders(), other.senders()))
         .with_sender_required(one.sender_required() || other.sender_required())
+        .with_refused_characters(either(one.refused_characters(), other.refused_characters()))
         .with_reports(one.reports() && other.reports());
     if let (Some(one), Some(other)) = (one.furthest_send_at(), other.furthest_send_at()) {
         weakest = weakest.with_scheduling(one.min(other));
@@ -392,6 +393,12 @@ fn weakest(one: &Profile, other: &Profile) -> Profile {
         (Some(limit), None) | (None, Some(limit)) => weakest.with_longest_text(limit),
         (None, None) => weakest,
     }
+}
+
+/// The characters of both, each once.
+fn either(one: &str, other: &str) -> String {
+    let new = other.chars().filter(|&char| !one.contains(char));
+    one.chars().chain(new).collect()
 }
 
 fn common_senders(one: &[SenderKind], other: &[SenderKind]) -> &'static [SenderKind] {

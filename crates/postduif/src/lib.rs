@@ -26,6 +26,10 @@ pub use postduif_layers as layers;
 pub use postduif_numbers as numbers;
 #[cfg(feature = "onboarding")]
 pub use postduif_onboarding as onboarding;
+#[cfg(feature = "smstools")]
+pub use postduif_smstools as smstools;
+#[cfg(feature = "spryng")]
+pub use postduif_spryng as spryng;
 #[cfg(feature = "testing")]
 pub use postduif_testkit as testing;
 pub use postduif_text as text;
@@ -153,10 +157,18 @@ macro_rules! vendors {
 vendors! {
     "cm" => cm::Cm,
     "kpn" => kpn::Kpn,
+    "smstools" => smstools::Smstools,
+    "spryng" => spryng::Spryng,
     "vonage" => vonage::Vonage,
 }
 
-#[cfg(not(all(feature = "cm", feature = "kpn", feature = "vonage")))]
+#[cfg(not(all(
+    feature = "cm",
+    feature = "kpn",
+    feature = "smstools",
+    feature = "spryng",
+    feature = "vonage"
+)))]
 fn not_compiled_in(vendor: &str) -> ConfigError {
     ConfigError::new(format!(
         "{vendor} is not compiled in: turn on the feature `{vendor}` of postduif"

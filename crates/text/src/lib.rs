@@ -47,13 +47,27 @@
 //! - Where a vendor's answer tells how many parts it billed, believe the vendor.
 //!
 //! No allocation, no dependencies, no `std`; the cost of counting is linear in the text.
+//!
+//! # Features
+//!
+//! - `transliteration` (off): `Transliteration`, which rewrites a text to fit GSM 03.38 and tells each
+//!   change. Brings `alloc`, and no dependency.
 
 #![no_std]
 
+#[cfg(feature = "transliteration")]
+extern crate alloc;
+
 mod count;
 mod gsm;
+mod preview;
 mod split;
+#[cfg(feature = "transliteration")]
+mod transliterate;
 
 pub use count::{Count, Encoding};
 pub use gsm::{Code, char_to_gsm, gsm_to_char, is_gsm, not_gsm, septets};
+pub use preview::Preview;
 pub use split::parts;
+#[cfg(feature = "transliteration")]
+pub use transliterate::{Change, Transliteration};

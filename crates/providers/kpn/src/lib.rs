@@ -29,11 +29,12 @@ use chrono::{DateTime, Utc};
 use postduif_core::{
     Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health, Message,
     Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser, ReportRequest,
-    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
+    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
 };
 use postduif_http::{
     Answer, BaseUrl, Client, ClientCredentials, Refusal, Request, Token, TokenCache, TokenStyle,
-    VendorUrl, one_api, query_parameter, signature::is_hmac_sha256,
+    VendorUrl, one_api, query_parameter,
+    signature::{is_hmac_sha256, unhex},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -540,14 +541,7 @@ impl SmsProvider for Kpn {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        split(messages, NonZeroUsize::MIN, IN_FLIGHT, async |piece| {
-            let mut outcomes = Outcomes::in_doubt(piece);
-            if let [message] = piece {
-                outcomes.set(0, self.send(message).await);
-            }
-            outcomes
-        })
-        .await
+        singly(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
     /// Fetches a new token. It proves the credentials, not that the SMS product is on the project: KPN
@@ -733,17 +727,4 @@ impl Fields<'_> {
             }
         })
     }
-}
-
-/// Bytes from hexadecimal digits of either case.
-fn unhex(digits: &str) -> Option<Vec<u8>> {
-    let value = |digit: u8| {
-        char::from(digit)
-            .to_digit(16)
-            .and_then(|value| u8::try_from(value).ok())
-    };
-    let pairs = digits.as_bytes().chunks(2);
-    pairs
-        .map(|pair| Some(value(pair[0])? << 4 | value(*pair.get(1)?)?))
-        .collect()
 }

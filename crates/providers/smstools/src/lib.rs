@@ -29,16 +29,17 @@
 //! A message cannot be sent later: Smstools takes a time and does not say in which zone. What becomes of
 //! characters outside GSM 03.38 is not documented either: they may be replaced or refused.
 
-use std::{num::NonZeroUsize, slice, time::Duration};
+use std::{num::NonZeroUsize, slice, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
     Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health,
     Message, Outcomes, PhoneNumber, Price, Profile, Receipt, ReportError, ReportParser,
-    ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
+    ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, Refusal, Request, VendorUrl, signature::is_hmac_sha256,
+    Answer, BaseUrl, Client, Refusal, Request, VendorUrl, one_api,
+    signature::{is_hmac_sha256, unhex},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -515,14 +516,7 @@ impl SmsProvider for Smstools {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        split(messages, NonZeroUsize::MIN, IN_FLIGHT, async |piece| {
-            let mut outcomes = Outcomes::in_doubt(piece);
-            if let [message] = piece {
-                outcomes.set(0, self.send(message).await);
-            }
-            outcomes
-        })
-        .await
+        singly(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
     /// Asks for the balance, which only good credentials are told. It is given where Smstools names a
@@ -590,6 +584,19 @@ impl SmstoolsReports {
         }
         Ok(())
     }
+}
+
+/// A parser of Smstools' reports, chosen at run time. Smstools has one API, so none is named.
+///
+/// # Errors
+///
+/// As [`SmstoolsReports::new`]; and where an API is named.
+pub fn report_parser(
+    api: Option<&str>,
+    secrets: Vec<SecretString>,
+) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    one_api(api)?;
+    Ok(Arc::new(SmstoolsReports::new(secrets)?))
 }
 
 /// The longer of the two windows that public receivers use: how Smstools repeats a report, and whether it
@@ -695,17 +702,4 @@ fn part<'a>(signature: &'a str, name: &str) -> Option<&'a str> {
         (Some((_, value)), None) => Some(value),
         _ => None,
     }
-}
-
-/// Bytes from hexadecimal digits of either case.
-fn unhex(digits: &str) -> Option<Vec<u8>> {
-    let value = |digit: u8| {
-        char::from(digit)
-            .to_digit(16)
-            .and_then(|value| u8::try_from(value).ok())
-    };
-    let pairs = digits.as_bytes().chunks(2);
-    pairs
-        .map(|pair| Some(value(pair[0])? << 4 | value(*pair.get(1)?)?))
-        .collect()
 }

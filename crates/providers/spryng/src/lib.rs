@@ -35,17 +35,17 @@
 mod v1;
 mod v2;
 
-use std::{fmt, num::NonZeroUsize, time::Duration};
+use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
 use postduif_core::{
     Acceptance, Authenticity, ConfigError, DeliveryReport, ErrorKind, Health, Message, Outcomes,
     Profile, Receipt, Reference, ReportError, ReportParser, ReportRequest, SendError, Sender,
-    SenderKind, SmsProvider, async_trait, split,
+    SenderKind, SmsProvider, async_trait, singly,
 };
-use postduif_http::{Answer, BaseUrl, Client, Refusal, Request, VendorUrl, signature::is_secret};
-use secrecy::{ExposeSecret as _, SecretString};
+use postduif_http::{Answer, BaseUrl, Client, PathSecrets, Refusal, Request, VendorUrl};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 /// What version 2 can do. It takes a moment that lies more than one minute and less than 72 hours ahead as
@@ -227,9 +227,11 @@ impl SpryngBuilder {
     /// the HTTP client cannot be built.
     pub fn build(self) -> Result<Spryng, ConfigError> {
         let (profile, host, api): (_, _, Box<dyn Api>) = match (self.version, self.route) {
-            (Version::V2(account), None) => {
-                (PROFILE, v2::HOST, Box::new(v2::Api::new(self.key, account)))
-            }
+            (Version::V2(account), None) => (
+                PROFILE.with_refused_characters(v2::VARIABLES),
+                v2::HOST,
+                Box::new(v2::Api::new(self.key, account)),
+            ),
             (Version::V2(_), Some(_)) => {
                 return Err(ConfigError::new("option route: v2 has none"));
             }
@@ -386,14 +388,7 @@ impl SmsProvider for Spryng {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        split(messages, NonZeroUsize::MIN, IN_FLIGHT, async |piece| {
-            let mut outcomes = Outcomes::in_doubt(piece);
-            if let [message] = piece {
-                outcomes.set(0, self.send(message).await);
-            }
-            outcomes
-        })
-        .await
+        singly(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
     /// Asks for the balance, which only a good key is told. The figure is left out: neither version says in
@@ -416,7 +411,7 @@ impl SmsProvider for Spryng {
 /// The reports of all who send for the account come here: a reference that cannot be ours is left out. Repeats
 /// are not described: take no notice of an id and a status that you have already.
 pub struct SpryngReports {
-    secrets: Vec<SecretString>,
+    secrets: PathSecrets,
     read: fn(&ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError>,
 }
 
@@ -426,8 +421,7 @@ impl SpryngReports {
     ///
     /// # Errors
     ///
-    /// Where there is none, or one cannot stand in a path: it holds anything but letters, digits and
-    /// `-._~!$&'()*+,;=:@`, nothing at all, or the name that every path has anyway, `spryng`.
+    /// As [`PathSecrets::new`].
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         Self::reading(secrets, v2::reports)
     }
@@ -445,30 +439,20 @@ impl SpryngReports {
         secrets: Vec<SecretString>,
         read: fn(&ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError>,
     ) -> Result<Self, ConfigError> {
-        let fits = |secret: &SecretString| {
-            let secret = secret.expose_secret();
-            let plain =
-                |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
-            !secret.is_empty() && secret != PROFILE.name() && secret.bytes().all(plain)
-        };
-        if secrets.is_empty() || !secrets.iter().all(fits) {
-            return Err(ConfigError::new(
-                "Spryng does not sign its reports: give a secret of your own that can stand in a URL's path",
-            ));
-        }
+        let secrets = PathSecrets::new("spryng", secrets)?;
         Ok(Self { secrets, read })
     }
 
     fn verify(&self, request: &ReportRequest<'_>) -> Result<(), ReportError> {
         let password = request.header("authorization")?.map(password);
-        let segment = last_segment(request.url()).map(str::to_owned);
+        let segment = self.secrets.given(request.url()).map(str::to_owned);
         let mut given = [password, segment].into_iter().flatten().peekable();
         if given.peek().is_none() {
             return Err(ReportError::unsigned(
                 "the report comes without a secret, in its URL or its headers",
             ));
         }
-        match given.any(|given| is_secret(&self.secrets, &given)) {
+        match given.any(|given| self.secrets.contains(&given)) {
             true => Ok(()),
             false => Err(ReportError::forged("the report's secret is not ours")),
         }
@@ -486,14 +470,20 @@ fn password(authorization: &str) -> String {
     password.map_or_else(String::new, |(_, password)| password.to_owned())
 }
 
-/// The end of a URL's path. None where there is nothing, or the name that every path has anyway.
-fn last_segment(url: &str) -> Option<&str> {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let (_, path) = rest.split_once('/')?;
-    path.split('/')
-        .next_back()
-        .filter(|segment| !segment.is_empty() && *segment != PROFILE.name())
+/// A parser of Spryng's reports, chosen at run time: `v2`, which is the default, or `v1`.
+///
+/// # Errors
+///
+/// As [`SpryngReports::new`]; and where there is no such API.
+pub fn report_parser(
+    api: Option<&str>,
+    secrets: Vec<SecretString>,
+) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    Ok(Arc::new(match api {
+        None | Some("v2") => SpryngReports::new(secrets)?,
+        Some("v1") => SpryngReports::new_v1(secrets)?,
+        Some(_) => return Err(ConfigError::new("api: v2 or v1")),
+    }))
 }
 
 impl fmt::Debug for SpryngReports {

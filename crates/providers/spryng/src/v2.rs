@@ -17,6 +17,8 @@ use serde_json::{Map, Value};
 
 use crate::{LONGEST_ID, PROFILE, plain, refusal_by_status, refusal_by_words, text};
 
+/// Square brackets enclose a variable, no escape is documented, and a text is sent as it is or not at all.
+pub(crate) const VARIABLES: &str = "[]";
 pub(crate) const HOST: &str = "https://api.spryng.nl";
 const SEND_PATH: &str = "/v2/messages";
 const BALANCE_PATH: &str = "/v2/balance";
@@ -128,13 +130,6 @@ impl crate::Api for Api {
         message: &Message,
     ) -> Result<Request, SendError> {
         let text = message.text().as_str();
-        // No escape is documented, and a text is sent as it is or not at all.
-        if text.contains(['[', ']']) {
-            return Err(SendError::not_accepted(
-                ErrorKind::Unsupported,
-                "this vendor takes square brackets for variables",
-            ));
-        }
         let now: DateTime<Utc> = SystemTime::now().into();
         let request = self.authenticated(Request::post(base, SEND_PATH));
         Ok(request.with_json(&SendBody {

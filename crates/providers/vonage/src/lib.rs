@@ -44,7 +44,7 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use postduif_core::{
     ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, ReportError,
-    ReportParser, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
+    ReportParser, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
 };
 use postduif_http::{BaseUrl, Client, Refusal, Request, TokenCache, VendorUrl};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -520,14 +520,7 @@ impl SmsProvider for Vonage {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        split(messages, NonZeroUsize::MIN, IN_FLIGHT, async |piece| {
-            let mut outcomes = Outcomes::in_doubt(piece);
-            if let [message] = piece {
-                outcomes.set(0, self.send(message).await);
-            }
-            outcomes
-        })
-        .await
+        singly(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
     /// Asks for the balance, which proves the key and the secret. An application's private key cannot ask,

@@ -101,33 +101,7 @@ fn ahead(moment: &str) -> Duration {
 mod v2 {
     use super::PretendV2;
 
-    // All but `a_message_arrives_as_it_is`: one of its texts has brackets, which this version takes for a
-    // variable. `wire::v2_texts_arrive_as_they_are` stands in its place, and for the brackets
-    // `settings::v2_refuses_brackets_which_another_vendor_can_send`.
-    postduif_testkit::conformance!(@each PretendV2;
-        a_refusal_by_the_vendor_was_not_sent
-        a_refused_connection_was_not_sent
-        a_lost_answer_is_unknown
-        a_stall_is_unknown_and_ends_in_time
-        a_strangers_answer_is_unknown
-        a_status_that_nobody_gives_after_reading_was_not_sent
-        a_failing_server_is_unknown
-        a_redirect_is_not_followed
-        rubbish_in_a_success_is_unknown
-        a_broken_body_is_unknown
-        nothing_of_the_message_is_in_an_error
-        a_code_that_echoes_the_text_is_not_kept
-        a_wish_is_granted_or_refused
-        a_text_too_long_is_refused_before_any_call
-        a_check_sends_no_text
-        a_dropped_send_is_made_at_most_once
-        a_batch_has_one_outcome_for_each_message_in_order
-        a_batch_sends_each_message_once
-        a_refused_batch_was_not_sent
-        a_lost_answer_to_a_batch_is_unknown
-        entries_shuffled_or_doubled_find_their_message
-        an_entry_left_out_is_unknown
-    );
+    postduif_testkit::conformance!(PretendV2);
 }
 
 #[derive(Clone)]

@@ -1,0 +1,446 @@
+//! Channels, the API of Bird CRM: one message a call. Its batches are judged later, so that their answer
+//! proves nothing.
+
+use std::slice;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Guid, Health, Message,
+    Outcomes, PhoneNumber, Profile, Receipt, ReportError, ReportParser, ReportRequest, SendError,
+    SmsProvider, async_trait,
+};
+use postduif_http::{
+    Answer, Refusal,
+    signature::{is_hmac_sha256, sha256},
+};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Vendor, classic::listed_reason, report_code, secrets, send_singly, status, text};
+
+/// What channels can do. The channel is the sender; fields for schedules and validity periods are not
+/// confirmed.
+pub(crate) const PROFILE: Profile = Profile::new("messagebird").with_reports(true);
+
+pub(crate) const HOST: &str = "https://api.bird.com";
+/// The answer that lists channels may be as long as that of so many messages.
+const LISTED: usize = 100;
+
+#[derive(Debug)]
+pub(crate) struct Channels {
+    vendor: Vendor,
+    workspace: Guid,
+    channel: Guid,
+}
+
+impl Channels {
+    pub(crate) fn new(
+        vendor: Vendor,
+        workspace: Option<&str>,
+        channel: Option<&str>,
+    ) -> Result<Self, ConfigError> {
+        let id = |name: &str, id: Option<&str>| {
+            let id = id.ok_or_else(|| {
+                ConfigError::new(format!("the API channels needs the option {name}"))
+            })?;
+            id.parse().map_err(|_| {
+                ConfigError::new(format!(
+                    "option {name}: a UUID; what begins with ws_ in the dashboard's addresses is another id"
+                ))
+            })
+        };
+        Ok(Self {
+            vendor,
+            workspace: id("workspace", workspace)?,
+            channel: id("channel", channel)?,
+        })
+    }
+
+    async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.vendor.profile.admit(message)?;
+        let path = format!(
+            "/workspaces/{}/channels/{}/messages",
+            self.workspace, self.channel
+        );
+        let request = self.vendor.post(&path).with_json(&SendBody {
+            receiver: Receiver {
+                contacts: [Contact {
+                    identifier_key: "phonenumber",
+                    identifier_value: message.to().to_string(),
+                }],
+            },
+            body: Body {
+                kind: "text",
+                text: BodyText {
+                    text: message.text().as_str(),
+                },
+            },
+            reference: message.reference().as_str(),
+        });
+        let answer = self.vendor.client.send(request).await?;
+        if !answer.is_success() {
+            return Err(answer.refused(refusal(&answer, slice::from_ref(message))));
+        }
+        let created: Created = answer.json()?;
+        if let Some("rejected" | "sending_failed" | "delivery_failed") = created.status.as_str() {
+            return Err(SendError::unknown(
+                ErrorKind::Other,
+                "the message had failed when the call was answered",
+            ));
+        }
+        self.vendor
+            .receipt(created.id, &created.parts, message)
+            .ok_or(SendError::unknown(
+                ErrorKind::Protocol,
+                "a success without its id",
+            ))
+    }
+}
+
+#[derive(Serialize)]
+struct SendBody<'a> {
+    receiver: Receiver,
+    body: Body<'a>,
+    reference: &'a str,
+}
+
+#[derive(Serialize)]
+struct Receiver {
+    contacts: [Contact; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Contact {
+    identifier_key: &'static str,
+    identifier_value: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    text: BodyText<'a>,
+}
+
+#[derive(Serialize)]
+struct BodyText<'a> {
+    text: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    id: String,
+    #[serde(default)]
+    status: Value,
+    #[serde(default)]
+    parts: Value,
+}
+
+/// The members of which the vendor's error shape, which no page confirms, has some.
+const MEMBERS: [&str; 4] = ["code", "details", "title", "detail"];
+
+/// Refusals by status, in the vendor's shape.
+static STATUSES: &[(u16, ErrorKind, &str)] = &[
+    (
+        400,
+        ErrorKind::Misconfigured,
+        "a field of the call is not valid",
+    ),
+    (401, ErrorKind::Unauthorized, "the key was refused"),
+    (
+        402,
+        ErrorKind::InsufficientBalance,
+        "the account has no credit",
+    ),
+    (
+        403,
+        ErrorKind::Unauthorized,
+        "the key may not send, or not from this channel",
+    ),
+    (
+        404,
+        ErrorKind::Misconfigured,
+        "there is no such workspace or channel",
+    ),
+    (
+        422,
+        ErrorKind::Misconfigured,
+        "a field of the call is not valid",
+    ),
+    (429, ErrorKind::Throttled, "too many calls"),
+];
+
+/// The parts of the call that are the message's own, by where the path of a detail begins.
+static FIELDS: &[(&str, ErrorKind, &str)] = &[
+    (
+        "receiver",
+        ErrorKind::InvalidRecipient,
+        "the recipient is not valid",
+    ),
+    ("body", ErrorKind::InvalidText, "the text is not valid"),
+];
+
+/// What the vendor said. None where it is not the vendor speaking.
+fn refusal(answer: &Answer, messages: &[Message]) -> Option<Refusal> {
+    let spoken: Map<String, Value> = answer.json().ok()?;
+    let there = |name: &&str| spoken.get(*name).is_some_and(|value| !value.is_null());
+    // A lone `message` is what gateways send too: believed only where the page expects one.
+    let lone = spoken.get("message").is_some_and(Value::is_string)
+        && matches!(answer.status(), 400 | 402 | 422);
+    if !MEMBERS.iter().any(there) && !lone {
+        return None;
+    }
+    let by_status = STATUSES
+        .iter()
+        .find(|(status, ..)| *status == answer.status());
+    let (kind, words) = match (answer.status(), spoken.get("details").and_then(field)) {
+        (400 | 422, Some(found)) => found,
+        (405 | 411 | 413 | 414 | 415 | 431, _) => return None,
+        _ => by_status.map_or(
+            (ErrorKind::Other, "MessageBird refused it"),
+            |(_, kind, words)| (*kind, *words),
+        ),
+    };
+    let refusal = Refusal::new(kind, words);
+    Some(match spoken.get("code").and_then(text) {
+        Some(code) => refusal.with_unlisted_code(&code, messages),
+        None => refusal,
+    })
+}
+
+/// Which part of the call the details speak of: paths are an object's names, or stand in an array's entries.
+fn field(details: &Value) -> Option<(ErrorKind, &'static str)> {
+    let paths: Vec<&str> = match details {
+        Value::Object(members) => members.keys().map(String::as_str).collect(),
+        Value::Array(entries) => entries
+            .iter()
+            .filter_map(|entry| {
+                ["path", "field", "property", "param", "pointer"]
+                    .iter()
+                    .find_map(|name| entry.get(name)?.as_str())
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let first = |path: &str| {
+        let path = path.trim_start_matches(['$', '#', '.', '/']);
+        path.split(['.', '/', '['])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    paths.into_iter().find_map(|path| {
+        let known = FIELDS.iter().find(|(name, ..)| *name == first(path))?;
+        Some((known.1, known.2))
+    })
+}
+
+#[async_trait]
+impl SmsProvider for Channels {
+    fn profile(&self) -> &Profile {
+        &self.vendor.profile
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.attempt(message)
+            .await
+            .map_err(|error| self.vendor.named(error))
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        send_singly(self, messages).await
+    }
+
+    /// Lists the workspace's channels, which tries the key; whether ours is among them is not read.
+    async fn check(&self) -> Result<Health, SendError> {
+        let ask = async {
+            let path = format!("/workspaces/{}/channels", self.workspace);
+            let request = self.vendor.get(&path).with_messages(LISTED);
+            let answer = self.vendor.client.send(request).await?;
+            match answer.is_success() {
+                true => answer.json::<Map<String, Value>>(),
+                false => Err(answer.refused(refusal(&answer, &[]))),
+            }
+        };
+        match ask.await {
+            Ok(_) => Ok(Health::good()),
+            Err(error) => Err(self.vendor.named(error)),
+        }
+    }
+}
+
+/// The delivery reports of channels: signed over URL, body and time by `messagebird-signature`.
+///
+/// They come from a subscription to `sms.outbound` of the service `channels`, made with a signing key of
+/// yours. A report that is repeated keeps its first time, and is repeated for hours: a signature holds for a
+/// day, so de-duplicate by id and status. The URL is part of what is signed, so the configured public origin
+/// must be exactly what was subscribed.
+pub struct ChannelsReports {
+    secrets: Vec<SecretString>,
+}
+
+impl ChannelsReports {
+    /// Believes what any of these signing keys signed: several while one is being replaced.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or one is empty.
+    pub fn new(signing_keys: Vec<SecretString>) -> Result<Self, ConfigError> {
+        secrets(
+            signing_keys,
+            "channels signs its reports: give the signing key of the subscription",
+        )
+        .map(|secrets| Self { secrets })
+    }
+
+    fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
+        let signature = request
+            .header("messagebird-signature")?
+            .filter(|signature| !signature.is_empty())
+            .ok_or(ReportError::unsigned("the report has no signature"))?;
+        let timestamp = request
+            .header("messagebird-request-timestamp")?
+            .ok_or(ReportError::unsigned("the report has no timestamp"))?;
+        let tag = BASE64_STANDARD
+            .decode(signature)
+            .map_err(|_| ReportError::malformed("the signature is not base64"))?;
+        let signed = [
+            timestamp.as_bytes(),
+            b"\n",
+            request.url().as_bytes(),
+            b"\n",
+            &sha256(request.body()),
+        ]
+        .concat();
+        if !is_hmac_sha256(&self.secrets, &signed, &tag) {
+            return Err(ReportError::forged(
+                "the report is not signed with our secret",
+            ));
+        }
+        let at: i64 = timestamp
+            .parse()
+            .map_err(|_| ReportError::malformed("the timestamp is no number"))?;
+        let age = now.timestamp().saturating_sub(at);
+        if !(-CLOCKS..=OLDEST).contains(&age) {
+            return Err(ReportError::stale(
+                "the report was signed too long ago, or in the future",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// How old a signature may be, in seconds: receivers saw requests of 3 to 4 hours, and lost reports with a
+/// narrower window.
+const OLDEST: i64 = 86_400;
+/// By how many seconds the vendor's clock may be ahead.
+const CLOCKS: i64 = 300;
+
+impl std::fmt::Debug for ChannelsReports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChannelsReports").finish_non_exhaustive()
+    }
+}
+
+impl ReportParser for ChannelsReports {
+    fn authenticity(&self) -> Authenticity {
+        Authenticity::Signed
+    }
+
+    fn parse(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryReport>, ReportError> {
+        self.verify(request, now)?;
+        let event: Event = serde_json::from_slice(request.body())
+            .map_err(|_| ReportError::malformed("the report is not an event"))?;
+        // What is received, and whatever else a subscription can be for, is no report on a text of ours.
+        if event.event != "sms.outbound" {
+            return Ok(Vec::new());
+        }
+        let message: Reported = serde_json::from_value(event.payload)
+            .map_err(|_| ReportError::malformed("the event has no message"))?;
+        Ok(vec![message.report()])
+    }
+}
+
+#[derive(Deserialize)]
+struct Event {
+    event: String,
+    #[serde(default)]
+    payload: Value,
+}
+
+/// A message as a report has it: of the payload only the message's own fields are known.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reported {
+    id: String,
+    #[serde(default)]
+    reference: Value,
+    #[serde(default)]
+    status: Value,
+    #[serde(default)]
+    reason: Value,
+    #[serde(default)]
+    failure: Value,
+    #[serde(default)]
+    last_status_at: Value,
+    #[serde(default)]
+    receiver: Value,
+}
+
+impl Reported {
+    fn report(self) -> DeliveryReport {
+        let word = self.status.as_str().unwrap_or_default();
+        let mut report = DeliveryReport::new(PROFILE.owned_name(), status(REPORT_STATUSES, word));
+        report.code = self.code();
+        report.id = Some(self.id).filter(|id| !id.is_empty());
+        report.reference = self.reference.as_str().and_then(|text| text.parse().ok());
+        report.recipient = self.receiver["contacts"][0]["identifierValue"]
+            .as_str()
+            .and_then(|number| PhoneNumber::from_msisdn(number).ok());
+        report.at = self
+            .last_status_at
+            .as_str()
+            .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
+            .map(|time| time.to_utc());
+        report
+    }
+
+    /// The network's number where one is given, else the vendor's own, else the reason where it is listed.
+    fn code(&self) -> Option<String> {
+        let reason = self.reason.as_str().unwrap_or_default();
+        let told = |name: &str| {
+            let mut parts = reason.split(';').filter_map(|part| part.split_once(':'));
+            parts.find_map(|(known, value)| (known.trim() == name).then(|| value.trim()))
+        };
+        let source = &self.failure["source"];
+        let network = (source["name"] == "sms-messagebird")
+            .then(|| text(&source["code"]))
+            .flatten();
+        [
+            network,
+            told("code").map(str::to_owned),
+            text(&self.failure["code"]),
+        ]
+        .into_iter()
+        .flatten()
+        .find_map(|code| report_code(&code))
+        .or_else(|| listed_reason(told("reason").or(Some(reason))))
+    }
+}
+
+/// How far a text has come. More exist.
+static REPORT_STATUSES: &[(&str, DeliveryStatus)] = &[
+    ("accepted", DeliveryStatus::Sent),
+    ("sent", DeliveryStatus::Sent),
+    ("delivered", DeliveryStatus::Delivered),
+    ("sending_failed", DeliveryStatus::Failed),
+    ("delivery_failed", DeliveryStatus::Failed),
+    ("rejected", DeliveryStatus::Rejected),
+];

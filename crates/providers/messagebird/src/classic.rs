@@ -1,0 +1,599 @@
+//! Classic, REST v1: one text to one recipient a call, since id and reference are the call's.
+
+use std::{slice, time::Duration};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use postduif_core::{
+    Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, Encoding, ErrorKind,
+    Health, Message, Outcomes, PhoneNumber, Profile, Receipt, ReportError, ReportParser,
+    ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait,
+};
+use postduif_http::{
+    Answer, Refusal, query_parameter,
+    signature::{hs256_claims, is_secret},
+};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Vendor, hex_sum, price, report_code, secrets, send_singly, status, text};
+
+/// What classic can do. It names bounds neither for validity periods nor for schedules: a week is its
+/// default by a secondary schema, and 35 days are what the vendor's own channels take. Nine parts are that
+/// schema's 1377 characters.
+pub(crate) const PROFILE: Profile = Profile::new("messagebird")
+    .with_senders(&[SenderKind::Alphanumeric, SenderKind::Number])
+    .with_sender_required(true)
+    .with_validity(Duration::from_secs(1), Duration::from_secs(7 * 86_400))
+    .with_scheduling(Duration::from_secs(35 * 86_400))
+    .with_longest_text(TextLimit::Parts(9))
+    .with_reports(true);
+
+pub(crate) const HOST: &str = "https://rest.messagebird.com";
+const SEND_PATH: &str = "/messages";
+const BALANCE_PATH: &str = "/balance";
+
+#[derive(Debug)]
+pub(crate) struct Classic {
+    vendor: Vendor,
+    /// The sender of messages that name none, as the wire has it.
+    originator: Option<String>,
+    report_url: Option<String>,
+}
+
+impl Classic {
+    pub(crate) fn new(
+        vendor: Vendor,
+        sender: Option<&Sender>,
+        report_url: Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let originator = sender.map(|sender| {
+            originator(sender).ok_or(ConfigError::new(
+                "option sender: classic takes a name other than inbox, or a number",
+            ))
+        });
+        if report_url.as_deref().is_some_and(|url| !is_url(url)) {
+            return Err(ConfigError::new(
+                "option report_url: a URL such as https://sms.example.com/reports/messagebird",
+            ));
+        }
+        Ok(Self {
+            vendor: Vendor {
+                profile: PROFILE.with_sender_required(originator.is_none()),
+                ..vendor
+            },
+            originator: originator.transpose()?,
+            report_url,
+        })
+    }
+
+    async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
+        let body = self.body(message)?;
+        let request = self.vendor.post(SEND_PATH).with_json(&body);
+        let answer = self.vendor.client.send(request).await?;
+        if !answer.is_success() {
+            return Err(refused(&answer, slice::from_ref(message)));
+        }
+        self.outcome(answer.json()?, message)
+    }
+
+    fn body<'a>(&'a self, message: &'a Message) -> Result<SendBody<'a>, SendError> {
+        self.vendor.profile.admit(message)?;
+        let originator = message
+            .sender()
+            .map_or_else(|| self.originator.clone(), originator)
+            .ok_or(SendError::not_accepted(
+                ErrorKind::InvalidSender,
+                "inbox is no name, it chooses among the account's numbers",
+            ))?;
+        Ok(SendBody {
+            originator,
+            recipients: [message.to().digits().to_string()],
+            body: message.text().as_str(),
+            datacoding: match message.text().encoding() {
+                Encoding::Gsm7 => "plain",
+                Encoding::Ucs2 => "unicode",
+            },
+            reference: message.reference().as_str(),
+            report_url: self.report_url.as_deref(),
+            validity: message.validity().map(|wish| wish.as_secs()),
+            scheduled_datetime: message
+                .send_at()
+                .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, false)),
+        })
+    }
+
+    /// What a success says of the message. That its number is missing proves a refusal only where the
+    /// answer counts no recipient at all: that bad numbers are dropped is inferred from the wording of
+    /// error 9, and nobody documents it.
+    fn outcome(&self, created: Created, message: &Message) -> Result<Receipt, SendError> {
+        let Recipients {
+            total_count,
+            total_sent_count,
+            items,
+        } = created.recipients;
+        let ours = |item: &&Item| {
+            text(&item.recipient).is_some_and(|number| {
+                PhoneNumber::from_msisdn(&number).is_ok_and(|number| number == message.to())
+            })
+        };
+        if let Some(failed) = items
+            .iter()
+            .flatten()
+            .filter(ours)
+            .find(|item| matches!(item.status.as_str(), Some("delivery_failed" | "expired")))
+        {
+            return Err(failed.error());
+        }
+        let item = items.iter().flatten().find(ours);
+        let parts = item.map_or(&Value::Null, |item| &item.message_part_count);
+        let receipt = self.vendor.receipt(created.id, parts, message);
+        match (receipt, item) {
+            (None, _) => Err(SendError::unknown(
+                ErrorKind::Protocol,
+                "a success without its id",
+            )),
+            (Some(receipt), Some(item)) => Ok(
+                match price(&item.price["amount"], &item.price["currency"]) {
+                    Some(price) => receipt.with_price(price),
+                    None => receipt,
+                },
+            ),
+            (Some(_), None)
+                if items.as_ref().is_some_and(Vec::is_empty)
+                    && total_count == Some(0)
+                    && total_sent_count.unwrap_or_default() == 0 =>
+            {
+                Err(SendError::not_accepted(
+                    ErrorKind::InvalidRecipient,
+                    "the number is not valid: the call had no recipient left",
+                ))
+            }
+            (Some(_), None) => Err(SendError::unknown(
+                ErrorKind::Protocol,
+                "the answer does not mention the number",
+            )),
+        }
+    }
+}
+
+/// A sender as classic takes it: digits of a number, or a name. `inbox` would choose among the account's
+/// numbers instead.
+fn originator(sender: &Sender) -> Option<String> {
+    match sender.number() {
+        Some(number) => Some(number.digits().to_string()),
+        None if sender.kind() == SenderKind::ShortCode => None,
+        None => Some(sender.to_string()).filter(|name| !name.eq_ignore_ascii_case("inbox")),
+    }
+}
+
+fn is_url(url: &str) -> bool {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']))
+        && !url.contains(char::is_whitespace)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SendBody<'a> {
+    originator: String,
+    recipients: [String; 1],
+    body: &'a str,
+    /// Left out it is `plain`, which replaces what is outside GSM 03.38 without a word.
+    datacoding: &'static str,
+    /// Without it no report is sent at all.
+    reference: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validity: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled_datetime: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    id: String,
+    #[serde(default)]
+    recipients: Recipients,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Recipients {
+    total_count: Option<u64>,
+    total_sent_count: Option<u64>,
+    items: Option<Vec<Item>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Item {
+    recipient: Value,
+    status: Value,
+    status_reason: Value,
+    status_error_code: Value,
+    message_part_count: Value,
+    price: Value,
+}
+
+impl Item {
+    /// An item that had failed when the call was answered: observed, and no page says whether anything
+    /// went out.
+    fn error(&self) -> SendError {
+        let code = self.status_error_code.as_u64();
+        let reason = text(&self.status_reason).unwrap_or_default();
+        let error = SendError::unknown(
+            network_kind(code, &reason),
+            "the message had failed when the call was answered",
+        );
+        match code {
+            Some(code @ 1..=999) => error.with_code(code.to_string()),
+            _ => error,
+        }
+    }
+}
+
+/// The vendor's numbers for what went wrong in a network. 1, 2, 3, 5, 34, 103 and 104 come from its pages or
+/// live records; the others are the GSM MAP numbers that its list follows.
+static NETWORK_CODES: &[(&[u64], ErrorKind)] = &[
+    (
+        &[1, 2, 3, 5, 7, 9, 10, 11, 12, 21],
+        ErrorKind::InvalidRecipient,
+    ),
+    (&[13, 103], ErrorKind::Blocked),
+    (&[34, 35, 36], ErrorKind::Unavailable),
+    (&[6, 8, 27, 31, 32, 33], ErrorKind::Other),
+    (&[104], ErrorKind::InvalidSender),
+];
+
+/// What the number means, and the reason where there is none or the number is the vendor's own.
+fn network_kind(code: Option<u64>, reason: &str) -> ErrorKind {
+    let known = NETWORK_CODES
+        .iter()
+        .find(|(codes, _)| code.is_some_and(|code| codes.contains(&code)));
+    match (known, code, reason_word(reason).as_str()) {
+        (Some((_, kind)), ..) => *kind,
+        (None, Some(37..=100), _) => ErrorKind::Other,
+        (None, _, "carrier_rejected") => ErrorKind::Blocked,
+        (None, None, "unknown_subscriber") => ErrorKind::InvalidRecipient,
+        _ => ErrorKind::Other,
+    }
+}
+
+/// Without case; spaces and underscores are one.
+fn reason_word(reason: &str) -> String {
+    reason.trim().to_ascii_lowercase().replace(' ', "_")
+}
+
+/// Classic's one error shape. Anything else is somebody else speaking.
+#[derive(Deserialize)]
+struct Spoken {
+    errors: Vec<Fault>,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    code: i64,
+    #[serde(default)]
+    parameter: Value,
+}
+
+const NOT_ENOUGH_BALANCE: i64 = 25;
+const INTERNAL_ERROR: i64 = 99;
+
+/// Classic's codes, and the parameters for which a row holds; a row without any holds for the rest.
+static CODES: &[(i64, &[&str], ErrorKind, &str)] = &[
+    (2, &[], ErrorKind::Unauthorized, "the key was refused"),
+    (
+        9,
+        &["recipient", "recipients"],
+        ErrorKind::InvalidRecipient,
+        "no recipient that can be sent to",
+    ),
+    (
+        9,
+        &["originator"],
+        ErrorKind::InvalidSender,
+        "the sender is missing",
+    ),
+    (9, &["body"], ErrorKind::InvalidText, "the text is missing"),
+    (
+        9,
+        &[],
+        ErrorKind::Misconfigured,
+        "something that the call needs is missing",
+    ),
+    (
+        10,
+        &["recipient", "recipients"],
+        ErrorKind::InvalidRecipient,
+        "the recipient is not valid",
+    ),
+    (
+        10,
+        &["originator"],
+        ErrorKind::InvalidSender,
+        "the sender is not valid",
+    ),
+    (
+        10,
+        &["body", "datacoding"],
+        ErrorKind::InvalidText,
+        "the text is not valid",
+    ),
+    (
+        10,
+        &[],
+        ErrorKind::Misconfigured,
+        "a field of the call is not valid",
+    ),
+    (
+        20,
+        &[],
+        ErrorKind::Misconfigured,
+        "there is nothing at the configured address",
+    ),
+    (21, &[], ErrorKind::Misconfigured, "the call cannot be read"),
+    (
+        NOT_ENOUGH_BALANCE,
+        &[],
+        ErrorKind::InsufficientBalance,
+        "the account has no credit",
+    ),
+    (
+        98,
+        &[],
+        ErrorKind::Misconfigured,
+        "there is no API at the configured address",
+    ),
+];
+
+impl Fault {
+    fn row(&self) -> Option<&'static (i64, &'static [&'static str], ErrorKind, &'static str)> {
+        let parameter = self.parameter.as_str().unwrap_or_default();
+        CODES.iter().find(|(code, parameters, ..)| {
+            *code == self.code && (parameters.is_empty() || parameters.contains(&parameter))
+        })
+    }
+}
+
+/// What an answer proves that is no success.
+fn refused(answer: &Answer, messages: &[Message]) -> SendError {
+    let by_status = answer.refused(None);
+    let Some(Spoken { errors }) = answer
+        .json()
+        .ok()
+        .filter(|Spoken { errors }| !errors.is_empty())
+    else {
+        return by_status;
+    };
+    if errors.iter().any(|fault| fault.code == INTERNAL_ERROR) {
+        if by_status.acceptance() == Acceptance::NotAccepted {
+            return by_status;
+        }
+        let refusal = Refusal::new(ErrorKind::Unavailable, "MessageBird failed").with_code("99");
+        return answer.refused(Some(refusal)).in_doubt();
+    }
+    // As in the vendor's PHP SDK.
+    let balance = errors
+        .iter()
+        .find(|fault| fault.code == NOT_ENOUGH_BALANCE)
+        .and_then(Fault::row);
+    match balance.or_else(|| errors.iter().find_map(Fault::row)) {
+        Some((code, _, kind, words)) => answer.refused(Some(
+            Refusal::new(*kind, *words).with_code(code.to_string()),
+        )),
+        None if answer.status() == 429 => by_status,
+        None => {
+            let refusal = Refusal::new(ErrorKind::Other, "MessageBird refused it");
+            let code = errors[0].code.to_string();
+            answer.refused(Some(refusal.with_unlisted_code(&code, messages)))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Balance {
+    payment: String,
+    #[serde(rename = "type")]
+    unit: String,
+    amount: Value,
+}
+
+/// The only name of a currency that is known; credits are none, and other names stay untold.
+const EUROS: &str = "euros";
+
+#[async_trait]
+impl SmsProvider for Classic {
+    fn profile(&self) -> &Profile {
+        &self.vendor.profile
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.attempt(message)
+            .await
+            .map_err(|error| self.vendor.named(error))
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        send_singly(self, messages).await
+    }
+
+    /// Asks for the balance, which is told where it is money that was paid before.
+    async fn check(&self) -> Result<Health, SendError> {
+        let ask = async {
+            let answer = self
+                .vendor
+                .client
+                .send(self.vendor.get(BALANCE_PATH))
+                .await?;
+            match answer.is_success() {
+                true => answer.json::<Balance>(),
+                false => Err(refused(&answer, &[])),
+            }
+        };
+        let balance = ask.await.map_err(|error| self.vendor.named(error))?;
+        let money = balance.payment == "prepaid" && balance.unit == EUROS;
+        Ok(match price(&balance.amount, &"EUR".into()) {
+            Some(price) if money => Health::good().with_balance(price),
+            _ => Health::good(),
+        })
+    }
+}
+
+/// Classic's delivery reports: signed over URL, body and time by `MessageBird-Signature-JWT`.
+///
+/// The URL is part of what is signed, so the configured public origin must be exactly what MessageBird
+/// calls. The older `MessageBird-Signature` proves neither host nor path and is not believed: a report with
+/// it alone is refused. A signature holds for a minute, in which it can be repeated; a repeated report says
+/// the same again. Answer with `OK`.
+pub struct ClassicReports {
+    secrets: Vec<SecretString>,
+}
+
+impl ClassicReports {
+    /// Believes what any of these signing keys signed: several while one is being replaced. A signing key
+    /// is no access key; it stands beside it in the developer settings.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or one is empty.
+    pub fn new(signing_keys: Vec<SecretString>) -> Result<Self, ConfigError> {
+        secrets(
+            signing_keys,
+            "MessageBird signs its reports: give the signing key of the developer settings",
+        )
+        .map(|secrets| Self { secrets })
+    }
+
+    fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
+        let token = request
+            .header("messagebird-signature-jwt")?
+            .filter(|token| !token.is_empty())
+            .ok_or(ReportError::unsigned(
+                "the report has no MessageBird-Signature-JWT",
+            ))?;
+        let claims: Claims = serde_json::from_slice(&hs256_claims(token, &self.secrets)?)
+            .map_err(|_| ReportError::malformed("the signature lacks what it must claim"))?;
+        if claims.iss != "MessageBird" || claims.jti.is_empty() {
+            return Err(ReportError::forged("the signature is not MessageBird's"));
+        }
+        let now = now.timestamp();
+        let begins = claims.nbf.max(claims.iat.unwrap_or(claims.nbf));
+        if begins.saturating_sub(LEEWAY) > now || claims.exp.saturating_add(LEEWAY) < now {
+            return Err(ReportError::stale(
+                "the signature is too old, or from the future",
+            ));
+        }
+        if !is_sum(&claims.url_hash, request.url().as_bytes()) {
+            return Err(ReportError::forged("the signature is for another URL"));
+        }
+        let whole = match (claims.payload_hash, request.body()) {
+            (None, []) => true,
+            (None, _) | (Some(_), []) => false,
+            (Some(sum), body) => is_sum(&sum, body),
+        };
+        if !whole {
+            return Err(ReportError::forged("the signature is for another body"));
+        }
+        Ok(())
+    }
+}
+
+/// By how many seconds the clocks may differ: what the vendor's Node SDK allows, the most of its SDKs.
+const LEEWAY: i64 = 5;
+
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    nbf: i64,
+    exp: i64,
+    #[serde(default)]
+    iat: Option<i64>,
+    jti: String,
+    url_hash: String,
+    #[serde(default)]
+    payload_hash: Option<String>,
+}
+
+/// Whether this is the SHA-256 of the data, in lower-case hexadecimal digits.
+fn is_sum(claimed: &str, data: &[u8]) -> bool {
+    is_secret(&[hex_sum(data).into()], claimed)
+}
+
+impl std::fmt::Debug for ClassicReports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClassicReports").finish_non_exhaustive()
+    }
+}
+
+impl ReportParser for ClassicReports {
+    fn authenticity(&self) -> Authenticity {
+        Authenticity::Signed
+    }
+
+    fn parse(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryReport>, ReportError> {
+        self.verify(request, now)?;
+        // Reports come by GET; that a POST has the same fields, as a form, is the reading of others.
+        let form = (!request.body().is_empty())
+            .then(|| str::from_utf8(request.body()).map(|body| format!("?{body}")))
+            .transpose()
+            .map_err(|_| ReportError::malformed("the report is not text"))?;
+        let url = form.as_deref().unwrap_or(request.url());
+        let field =
+            |name| query_parameter(url, name).map(|value| value.filter(|value| !value.is_empty()));
+        let word = field("status")?.ok_or(ReportError::malformed("the report tells no status"))?;
+        let mut report = DeliveryReport::new(PROFILE.owned_name(), status(STATUSES, &word));
+        report.reference = field("reference")?.and_then(|text| text.parse().ok());
+        report.id = field("id")?;
+        report.recipient =
+            field("recipient")?.and_then(|number| PhoneNumber::from_msisdn(&number).ok());
+        let reason = field("statusReason")?.map(|reason| reason_word(&reason));
+        report.code = field("statusErrorCode")?
+            .and_then(|code| report_code(code.trim()))
+            .or_else(|| listed_reason(reason.as_deref()));
+        // The plus of the zone arrives bare too, and a form reads it as a space.
+        report.at = field("statusDatetime")?
+            .and_then(|time| DateTime::parse_from_rfc3339(&time.replace(' ', "+")).ok())
+            .map(|time| time.to_utc());
+        report.price = match (field("price[amount]")?, field("price[currency]")?) {
+            (Some(amount), Some(currency)) => price(&amount.into(), &currency.into()),
+            _ => None,
+        };
+        Ok(vec![report])
+    }
+}
+
+/// How far a text has come.
+static STATUSES: &[(&str, DeliveryStatus)] = &[
+    ("scheduled", DeliveryStatus::Buffered),
+    ("sent", DeliveryStatus::Sent),
+    ("buffered", DeliveryStatus::Buffered),
+    ("delivered", DeliveryStatus::Delivered),
+    ("expired", DeliveryStatus::Expired),
+    ("delivery_failed", DeliveryStatus::Failed),
+];
+
+/// The reasons of failures that were seen, for reports without a number.
+static REASONS: &[&str] = &[
+    "capacity_limit_reached",
+    "carrier_rejected",
+    "dlr_not_received",
+    "expired",
+    "received_network_error",
+    "unavailable_subscriber",
+    "unknown_subscriber",
+];
+
+/// A reason as a code.
+pub(crate) fn listed_reason(reason: Option<&str>) -> Option<String> {
+    let known = REASONS.iter().find(|known| Some(**known) == reason);
+    known.map(|known| (*known).to_owned())
+}

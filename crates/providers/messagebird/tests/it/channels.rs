@@ -1,0 +1,281 @@
+use postduif_core::{
+    Acceptance::{NotAccepted, Unknown},
+    ErrorKind, Health, SmsProvider as _,
+};
+use postduif_messagebird::MessageBird;
+use serde_json::{Value, json};
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{body_json, header, method, path},
+};
+
+use super::wire::{CHANNEL, Vendor, WORKSPACE, assert_rule_of_evidence, message};
+
+const PATH: &str = "/workspaces/1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed/channels/9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d/messages";
+
+async fn vendor() -> Vendor {
+    let url = format!("messagebird://key@{{}}?workspace={WORKSPACE}&channel={CHANNEL}");
+    Vendor::start(&url, PATH).await
+}
+
+fn answer(status: u16, body: &Value) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_json(body)
+}
+
+fn accepted() -> Value {
+    json!({
+        "id": "2c7f2a5e-9f35-4f1b-8f8e-7a1e3f4d5c6b", "channelId": CHANNEL, "status": "accepted",
+        "reference": "a1", "parts": 2, "reason": "", "createdAt": "2026-01-01T10:00:00Z",
+        "lastStatusAt": "2026-01-01T10:00:00Z"
+    })
+}
+
+#[tokio::test]
+async fn a_send_is_written_as_documented() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .and(path(PATH))
+        .and(header("authorization", "AccessKey key"))
+        .and(header("content-type", "application/json"))
+        .and(body_json(json!({
+            "receiver": {"contacts": [
+                {"identifierKey": "phonenumber", "identifierValue": "+31612345678"}
+            ]},
+            "body": {"type": "text", "text": {"text": "Your code is 123456"}},
+            "reference": "a1"
+        })))
+        .respond_with(answer(202, &accepted()))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let url = format!(
+        "messagebird://key@{}?workspace={}&channel={CHANNEL}",
+        server.address(),
+        WORKSPACE.to_uppercase()
+    );
+    let receipt = MessageBird::from_url(&url)
+        .unwrap()
+        .send(&message())
+        .await
+        .unwrap();
+    assert_eq!(receipt.id(), Some("2c7f2a5e-9f35-4f1b-8f8e-7a1e3f4d5c6b"));
+    assert_eq!((receipt.parts(), receipt.price()), (Some(2), None));
+}
+
+#[tokio::test]
+async fn every_row_of_the_table_is_read_in_the_vendors_shape() {
+    use ErrorKind::{
+        InsufficientBalance, Misconfigured, Other, Throttled, Unauthorized, Unavailable,
+    };
+    let vendor = vendor().await;
+    for (status, kind, acceptance) in [
+        (400, Misconfigured, NotAccepted),
+        (422, Misconfigured, NotAccepted),
+        (401, Unauthorized, NotAccepted),
+        (403, Unauthorized, NotAccepted),
+        (402, InsufficientBalance, NotAccepted),
+        (404, Misconfigured, NotAccepted),
+        (405, Misconfigured, NotAccepted),
+        (411, Misconfigured, NotAccepted),
+        (413, Misconfigured, NotAccepted),
+        (414, Misconfigured, NotAccepted),
+        (415, Misconfigured, NotAccepted),
+        (431, Misconfigured, NotAccepted),
+        (409, Other, NotAccepted),
+        (451, Other, NotAccepted),
+        (429, Throttled, NotAccepted),
+        (500, Unavailable, Unknown),
+        (501, Unavailable, Unknown),
+        (503, Unavailable, Unknown),
+    ] {
+        for body in [
+            json!({"code": "Nope", "message": "no 123456"}),
+            json!({"code": 7}),
+            json!({"title": "no 123456"}),
+            json!({"detail": "no 123456", "message": "x"}),
+            json!({"details": {"x": ["no 123456"]}}),
+        ] {
+            let error = vendor.error(answer(status, &body)).await;
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (kind, acceptance),
+                "{status} {body}"
+            );
+            assert!(!format!("{error:?} {error}").contains("123456"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn details_say_which_part_of_the_call_is_wrong() {
+    let vendor = vendor().await;
+    for (details, kind) in [
+        (json!({"receiver": "x"}), ErrorKind::InvalidRecipient),
+        (
+            json!({"receiver.contacts[0].identifierValue": ["x"]}),
+            ErrorKind::InvalidRecipient,
+        ),
+        (
+            json!({"/receiver/contacts/0": ["x"]}),
+            ErrorKind::InvalidRecipient,
+        ),
+        (json!({"body.text.text": ["x"]}), ErrorKind::InvalidText),
+        (json!({"$.body.text": ["x"]}), ErrorKind::InvalidText),
+        (
+            json!([{"path": "body.text", "message": "receiver"}]),
+            ErrorKind::InvalidText,
+        ),
+        (
+            json!([{"field": "receiver.contacts"}]),
+            ErrorKind::InvalidRecipient,
+        ),
+        (
+            json!([{"property": "x"}, {"property": "body"}]),
+            ErrorKind::InvalidText,
+        ),
+        (
+            json!({"bodyguard": "x", "x.receiver": "x"}),
+            ErrorKind::Misconfigured,
+        ),
+        (
+            json!([{"message": "receiver"}, 7, null, "body"]),
+            ErrorKind::Misconfigured,
+        ),
+        (json!("receiver"), ErrorKind::Misconfigured),
+        (json!([]), ErrorKind::Misconfigured),
+    ] {
+        for status in [400, 422] {
+            let body = json!({"code": "InvalidPayload", "message": "no", "details": details});
+            let told = vendor.told(answer(status, &body)).await;
+            assert_eq!(told, (kind, NotAccepted), "{status} {details}");
+        }
+        let body = json!({"code": "Denied", "details": details});
+        let told = vendor.told(answer(403, &body)).await;
+        assert_eq!(told, (ErrorKind::Unauthorized, NotAccepted));
+    }
+}
+
+#[tokio::test]
+async fn a_lone_message_is_believed_only_where_the_page_expects_one() {
+    let vendor = vendor().await;
+    let lone = json!({"message": "no", "request_id": "x"});
+    for (status, expected) in [
+        (400, (ErrorKind::Misconfigured, NotAccepted)),
+        (402, (ErrorKind::InsufficientBalance, NotAccepted)),
+        (422, (ErrorKind::Misconfigured, NotAccepted)),
+        (401, (ErrorKind::Protocol, Unknown)),
+        (403, (ErrorKind::Protocol, Unknown)),
+        (408, (ErrorKind::Protocol, Unknown)),
+        (409, (ErrorKind::Protocol, Unknown)),
+        (421, (ErrorKind::Protocol, Unknown)),
+        (425, (ErrorKind::Protocol, Unknown)),
+    ] {
+        assert_eq!(
+            vendor.told(answer(status, &lone)).await,
+            expected,
+            "{status}"
+        );
+    }
+    for body in [
+        json!({"message": 7}),
+        json!({"code": null, "details": null}),
+        json!({"error": "x"}),
+    ] {
+        let told = vendor.told(answer(422, &body)).await;
+        assert_eq!(told, (ErrorKind::Protocol, Unknown), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn only_evidence_counts() {
+    let vendor = vendor().await;
+    assert_rule_of_evidence(&vendor).await;
+    let told = vendor.told(ResponseTemplate::new(413)).await;
+    assert_eq!(told, (ErrorKind::Misconfigured, NotAccepted));
+}
+
+#[tokio::test]
+async fn only_a_short_code_of_the_vendors_is_kept() {
+    let vendor = vendor().await;
+    for (code, kept) in [
+        (json!("E12"), Some("E12")),
+        (json!(4001), Some("4001")),
+        (json!("1234"), None),
+        (json!("InvalidPayload"), None),
+        (json!(["x"]), None),
+    ] {
+        let error = vendor.error(answer(422, &json!({"code": code}))).await;
+        assert_eq!(error.code(), kept, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_does_not_say_all_is_in_doubt() {
+    let vendor = vendor().await;
+    for id in [json!(null), json!(""), json!(7), json!("x".repeat(200))] {
+        let mut body = accepted();
+        body["id"] = id;
+        let told = vendor.told(answer(202, &body)).await;
+        assert_eq!(told, (ErrorKind::Protocol, Unknown), "{body}");
+    }
+    for status in ["rejected", "sending_failed", "delivery_failed"] {
+        let mut body = accepted();
+        body["status"] = json!(status);
+        let told = vendor.told(answer(202, &body)).await;
+        assert_eq!(told, (ErrorKind::Other, Unknown), "{status}");
+    }
+    let receipt = vendor.send(answer(200, &json!({"id": "x"}))).await.unwrap();
+    assert_eq!((receipt.id(), receipt.parts()), (Some("x"), None));
+}
+
+#[tokio::test]
+async fn no_wish_is_taken() {
+    let vendor = vendor().await;
+    vendor.mount(answer(202, &accepted())).await;
+    for message in [
+        message().with_sender("Acme".parse().unwrap()),
+        message().with_sender("+31687654321".parse().unwrap()),
+        message().with_validity(std::time::Duration::from_secs(600)),
+        message().with_send_at(chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap()),
+    ] {
+        let error = vendor.bird.send(&message).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            (ErrorKind::Unsupported, NotAccepted)
+        );
+    }
+    assert_eq!(vendor.calls().await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_check_lists_the_workspaces_channels() {
+    let vendor = vendor().await;
+    let path = format!("/workspaces/{WORKSPACE}/channels");
+    let many = json!({"results": vec![json!({"id": CHANNEL, "name": "x".repeat(300)}); 300]});
+    for listed in [json!({"results": []}), many] {
+        vendor.mount_get(&path, answer(200, &listed)).await;
+        assert_eq!(vendor.bird.check().await.unwrap(), Health::good());
+    }
+    for (given, kind) in [
+        (
+            answer(401, &json!({"code": "Unauthorized", "message": "no"})),
+            ErrorKind::Unauthorized,
+        ),
+        (
+            answer(404, &json!({"code": "NotFound"})),
+            ErrorKind::Misconfigured,
+        ),
+        (answer(401, &json!({"message": "no"})), ErrorKind::Protocol),
+        (
+            ResponseTemplate::new(200).set_body_string("<html>Sign in</html>"),
+            ErrorKind::Protocol,
+        ),
+    ] {
+        vendor.mount_get(&path, given).await;
+        let error = vendor.bird.check().await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.provider()),
+            (kind, Some("messagebird"))
+        );
+    }
+}

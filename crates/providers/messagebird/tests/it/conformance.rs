@@ -1,0 +1,283 @@
+use std::{sync::Arc, time::Duration};
+
+use postduif_core::{ErrorKind, SmsProvider};
+use postduif_http::Client;
+use postduif_messagebird::MessageBird;
+use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+use serde_json::{Value, json};
+
+use super::wire::{CHANNEL, WORKSPACE};
+
+fn provider(base: &str, key: &str, options: &str) -> Arc<dyn SmsProvider> {
+    let client = Client::builder()
+        .with_connect_timeout(DEADLINE / 2)
+        .with_timeout(DEADLINE)
+        .build()
+        .unwrap();
+    let host = base.strip_prefix("http://").unwrap();
+    let url = format!("messagebird://{key}@{host}?{options}");
+    Arc::new(MessageBird::from_url_with(&url, &client).unwrap())
+}
+
+fn body(request: &HttpRequest) -> Value {
+    serde_json::from_slice(&request.body).unwrap()
+}
+
+fn words(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+#[derive(Clone)]
+struct PretendPlatform;
+
+impl PretendPlatform {
+    fn is_batch(request: &HttpRequest) -> bool {
+        request.path() == "/v1/sms/batches"
+    }
+
+    fn entries(request: &HttpRequest) -> Vec<Value> {
+        match Self::is_batch(request) {
+            true => body(request)["messages"].as_array().unwrap().clone(),
+            false => vec![body(request)],
+        }
+    }
+}
+
+impl PretendVendor for PretendPlatform {
+    fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+        provider(base, "bk_eu1_key", "sender=Contoso")
+    }
+
+    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+        (request.method == "GET").then(|| {
+            assert_eq!(request.path(), "/v1/sms/messages");
+            Reply::json(200, r#"{"data":[],"has_more":false}"#)
+        })
+    }
+
+    fn received(&self, request: &HttpRequest) -> Vec<Received> {
+        assert_eq!(request.header("authorization"), Some("Bearer bk_eu1_key"));
+        let key = request.header("idempotency-key").unwrap();
+        assert!((1..=255).contains(&key.len()));
+        let entries = Self::entries(request);
+        assert!((1..=100).contains(&entries.len()));
+        entries
+            .iter()
+            .map(|entry| {
+                assert_eq!(entry["category"], "transactional");
+                let to = entry["to"].as_str().unwrap().parse().unwrap();
+                let mut received = Received::new(to, entry["text"].as_str().unwrap());
+                received.sender = words(&entry["from"]);
+                received.reference = words(&entry["metadata"]["reference"]);
+                received
+            })
+            .collect()
+    }
+
+    fn accept(&self, request: &HttpRequest, entries: &[usize]) -> Reply {
+        let asked = Self::entries(request);
+        let accepted = |place: &usize| {
+            json!({
+                "id": format!("sms_{place:026}"), "direction": "outbound", "status": "accepted",
+                "to": asked[*place]["to"], "from": asked[*place]["from"], "text": asked[*place]["text"],
+                "category": "transactional",
+                "segments": {"count": 1, "encoding": "GSM_7BIT", "characters": 20},
+                "cost": null, "tags": null, "metadata": asked[*place]["metadata"],
+                "created_at": "2026-11-01T10:00:00Z", "sent_at": null, "delivered_at": null,
+                "last_error": null
+            })
+        };
+        let data: Vec<_> = entries.iter().map(accepted).collect();
+        let body = match Self::is_batch(request) {
+            true => json!({"data": data, "summary": {"accepted_count": data.len()}}),
+            false => data[0].clone(),
+        };
+        Reply::json(202, body.to_string())
+    }
+
+    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+        let body = json!({"error": {
+            "type": "validation_error", "code": "E01001", "name": "ValidationError", "message": words,
+            "doc_url": words, "request_id": "req_01", "param": "text",
+            "details": [{"param": "text", "message": words}]
+        }});
+        Reply::json(422, body.to_string())
+    }
+
+    fn refusal(&self) -> ErrorKind {
+        ErrorKind::InvalidText
+    }
+
+    fn refuse_with_code(&self, _: &HttpRequest, code: &str) -> Option<Reply> {
+        let body = json!({"error": {"type": "strange_error", "code": code, "name": code, "message": code}});
+        Some(Reply::json(418, body.to_string()))
+    }
+}
+
+#[derive(Clone)]
+struct PretendClassic;
+
+impl PretendVendor for PretendClassic {
+    fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+        provider(base, "live_key", "sender=Contoso")
+    }
+
+    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+        (request.method == "GET").then(|| {
+            assert_eq!(request.path(), "/balance");
+            Reply::json(
+                200,
+                r#"{"payment":"prepaid","type":"credits","amount":42.5}"#,
+            )
+        })
+    }
+
+    fn received(&self, request: &HttpRequest) -> Vec<Received> {
+        assert_eq!(request.path(), "/messages");
+        assert_eq!(request.header("authorization"), Some("AccessKey live_key"));
+        let body = body(request);
+        let gsm = body["body"]
+            .as_str()
+            .unwrap()
+            .chars()
+            .all(|char| char.is_ascii_graphic() && char != '`' || " \n€éè".contains(char));
+        assert_eq!(body["datacoding"], if gsm { "plain" } else { "unicode" });
+        let recipients = body["recipients"].as_array().unwrap();
+        recipients
+            .iter()
+            .map(|recipient| {
+                let to = format!("+{}", recipient.as_str().unwrap()).parse().unwrap();
+                let mut received = Received::new(to, body["body"].as_str().unwrap());
+                received.sender = words(&body["originator"]);
+                received.reference = words(&body["reference"]);
+                received.validity = body["validity"].as_u64().map(Duration::from_secs);
+                received.send_at = body["scheduledDatetime"]
+                    .as_str()
+                    .map(|at| chrono::DateTime::parse_from_rfc3339(at).unwrap().to_utc());
+                received
+            })
+            .collect()
+    }
+
+    fn accept(&self, request: &HttpRequest, _: &[usize]) -> Reply {
+        let body = body(request);
+        let scheduled = body["scheduledDatetime"].is_string();
+        let number: u64 = body["recipients"][0].as_str().unwrap().parse().unwrap();
+        let answer = json!({
+            "id": "e8077d803532c0b5937c639b60216938",
+            "href": "https://rest.messagebird.com/messages/e8077d803532c0b5937c639b60216938",
+            "direction": "mt", "type": "sms", "originator": body["originator"], "body": body["body"],
+            "reference": body["reference"], "validity": body["validity"], "gateway": 10,
+            "typeDetails": {}, "datacoding": body["datacoding"], "mclass": 1,
+            "scheduledDatetime": body["scheduledDatetime"],
+            "createdDatetime": "2026-01-01T10:00:00+00:00",
+            "recipients": {
+                "totalCount": 1, "totalSentCount": u8::from(!scheduled), "totalDeliveredCount": 0,
+                "totalDeliveryFailedCount": 0,
+                "items": [{
+                    "recipient": number, "status": if scheduled { "scheduled" } else { "sent" },
+                    "statusDatetime": null, "messagePartCount": 1
+                }]
+            }
+        });
+        Reply::json(201, answer.to_string())
+    }
+
+    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+        let body = json!({"errors": [{"code": 9, "description": words, "parameter": "recipient"}]});
+        Reply::json(422, body.to_string())
+    }
+
+    fn refusal(&self) -> ErrorKind {
+        ErrorKind::InvalidRecipient
+    }
+
+    fn refuse_with_code(&self, _: &HttpRequest, code: &str) -> Option<Reply> {
+        let code = code
+            .parse::<u64>()
+            .map_or_else(|_| json!(code), |number| json!(number));
+        let body = json!({"errors": [{"code": code, "description": "no", "parameter": code}]});
+        Some(Reply::json(422, body.to_string()))
+    }
+}
+
+#[derive(Clone)]
+struct PretendChannels;
+
+impl PretendVendor for PretendChannels {
+    fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+        let options = format!("workspace={WORKSPACE}&channel={CHANNEL}");
+        provider(base, "key", &options)
+    }
+
+    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+        (request.method == "GET").then(|| {
+            assert_eq!(request.path(), format!("/workspaces/{WORKSPACE}/channels"));
+            Reply::json(200, r#"{"results":[]}"#)
+        })
+    }
+
+    fn received(&self, request: &HttpRequest) -> Vec<Received> {
+        let path = format!("/workspaces/{WORKSPACE}/channels/{CHANNEL}/messages");
+        assert_eq!(request.path(), path);
+        assert_eq!(request.header("authorization"), Some("AccessKey key"));
+        let body = body(request);
+        assert_eq!(body["body"]["type"], "text");
+        let contacts = body["receiver"]["contacts"].as_array().unwrap();
+        contacts
+            .iter()
+            .map(|contact| {
+                assert_eq!(contact["identifierKey"], "phonenumber");
+                let to = contact["identifierValue"]
+                    .as_str()
+                    .unwrap()
+                    .parse()
+                    .unwrap();
+                let mut received =
+                    Received::new(to, body["body"]["text"]["text"].as_str().unwrap());
+                received.reference = words(&body["reference"]);
+                received
+            })
+            .collect()
+    }
+
+    fn accept(&self, request: &HttpRequest, _: &[usize]) -> Reply {
+        let answer = json!({
+            "id": "2c7f2a5e-9f35-4f1b-8f8e-7a1e3f4d5c6b", "channelId": CHANNEL, "status": "accepted",
+            "reference": body(request)["reference"], "parts": 1, "reason": "",
+            "createdAt": "2026-01-01T10:00:00Z", "lastStatusAt": "2026-01-01T10:00:00Z"
+        });
+        Reply::json(202, answer.to_string())
+    }
+
+    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+        let body = json!({
+            "code": "InvalidPayload", "message": words, "title": words, "detail": words,
+            "details": {"receiver.contacts[0].identifierValue": [words]}
+        });
+        Reply::json(422, body.to_string())
+    }
+
+    fn refusal(&self) -> ErrorKind {
+        ErrorKind::InvalidRecipient
+    }
+
+    fn refuse_with_code(&self, _: &HttpRequest, code: &str) -> Option<Reply> {
+        Some(Reply::json(
+            422,
+            json!({"code": code, "message": "no"}).to_string(),
+        ))
+    }
+}
+
+mod platform {
+    postduif_testkit::conformance!(super::PretendPlatform);
+}
+
+mod classic {
+    postduif_testkit::conformance!(super::PretendClassic);
+}
+
+mod channels {
+    postduif_testkit::conformance!(super::PretendChannels);
+}

@@ -1,0 +1,17 @@
+//! MessageBird's three wires: the suite of promises, and each row of the tables of the documentation.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by failing"
+)]
+
+mod batch;
+mod channels;
+mod channels_reports;
+mod classic;
+mod classic_reports;
+mod conformance;
+mod platform;
+mod platform_reports;
+mod settings;
+mod wire;

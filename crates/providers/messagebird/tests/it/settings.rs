@@ -1,0 +1,334 @@
+use postduif_core::{SenderKind, SmsProvider as _};
+use postduif_http::{BaseUrl, Client};
+use postduif_messagebird::{Api, Category, MessageBird};
+use wiremock::MockServer;
+
+use super::wire::{CHANNEL, WORKSPACE, message};
+
+fn api(url: &str) -> Api {
+    MessageBird::from_url(url).unwrap().api()
+}
+
+#[test]
+fn the_api_follows_from_what_is_given() {
+    let ids = format!("workspace={WORKSPACE}&channel={CHANNEL}");
+    for (url, expected) in [
+        ("messagebird://bk_eu1_abc@default".to_owned(), Api::Platform),
+        (
+            "messagebird://bk_us12_abc@default?sender=Acme".to_owned(),
+            Api::Platform,
+        ),
+        (
+            "messagebird://bk_eu1_abc@default?api=platform".to_owned(),
+            Api::Platform,
+        ),
+        (
+            "messagebird://default?key=bk_eu1_abc".to_owned(),
+            Api::Platform,
+        ),
+        ("messagebird://live_abc@default".to_owned(), Api::Classic),
+        (
+            "messagebird://live_abc@default?api=classic&sender=Acme".to_owned(),
+            Api::Classic,
+        ),
+        ("messagebird://bkeu1@default".to_owned(), Api::Classic),
+        (format!("messagebird://abc@default?{ids}"), Api::Channels),
+        (
+            format!("messagebird://abc@default?api=channels&{ids}"),
+            Api::Channels,
+        ),
+        // A key of another form is not judged where a host is given.
+        (
+            "messagebird://abc@proxy.example.test?api=platform".to_owned(),
+            Api::Platform,
+        ),
+        (
+            "messagebird://bk_live_abc@proxy.example.test".to_owned(),
+            Api::Platform,
+        ),
+    ] {
+        assert_eq!(api(&url), expected, "{url}");
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_when_it_is_built() {
+    let ids = format!("workspace={WORKSPACE}&channel={CHANNEL}");
+    for (url, words) in [
+        ("messagebird://default".to_owned(), "key is missing"),
+        (
+            "kpn://hunter2@default".to_owned(),
+            "does not start with messagebird://",
+        ),
+        (
+            "messagebird://hunter2:hunter2@default".to_owned(),
+            "takes one credential",
+        ),
+        (
+            "messagebird://env:KEY@default".to_owned(),
+            "write ?key=env:",
+        ),
+        (
+            "messagebird://hunter2@default?api=rest".to_owned(),
+            "option api: platform, classic or channels",
+        ),
+        (
+            "messagebird://hunter2@default?account=x".to_owned(),
+            "unknown option account; known are api, category",
+        ),
+        (
+            "messagebird://bk_eu1_hunter2@default?api=classic".to_owned(),
+            "begins with bk_",
+        ),
+        (
+            format!("messagebird://bk_eu1_hunter2@default?api=channels&{ids}"),
+            "begins with bk_",
+        ),
+        (
+            format!("messagebird://bk_eu1_hunter2@default?{ids}"),
+            "option channel: not with the API platform",
+        ),
+        (
+            "messagebird://bk_hunter2@default".to_owned(),
+            "names no region",
+        ),
+        (
+            "messagebird://bk_live_hunter2@default".to_owned(),
+            "names no region",
+        ),
+        (
+            "messagebird://bk_eu_hunter2@default".to_owned(),
+            "names no region",
+        ),
+        (
+            "messagebird://bk_eu1hunter2@default".to_owned(),
+            "names no region",
+        ),
+        (
+            "messagebird://bk_EU1_hunter2@default".to_owned(),
+            "names no region",
+        ),
+        (
+            "messagebird://bk_é1_hunter2@default".to_owned(),
+            "names no region",
+        ),
+        (
+            "messagebird://hunter2@default?api=platform".to_owned(),
+            "names no region",
+        ),
+        (
+            "messagebird://hunter2@default?api=channels".to_owned(),
+            "needs the option workspace",
+        ),
+        (
+            format!("messagebird://hunter2@default?workspace={WORKSPACE}"),
+            "needs the option channel",
+        ),
+        (
+            format!("messagebird://hunter2@default?channel={CHANNEL}"),
+            "needs the option workspace",
+        ),
+        (
+            format!("messagebird://hunter2@default?workspace=ws_abc&channel={CHANNEL}"),
+            "option workspace: a UUID",
+        ),
+        (
+            format!("messagebird://hunter2@default?workspace={WORKSPACE}&channel=..%2Fx"),
+            "option channel: a UUID",
+        ),
+        (
+            format!("messagebird://hunter2@default?{ids}&sender=Acme"),
+            "option sender: not with the API channels",
+        ),
+        (
+            format!("messagebird://hunter2@default?api=classic&{ids}"),
+            "option channel: not with the API classic",
+        ),
+        (
+            "messagebird://hunter2@default?category=service".to_owned(),
+            "option category: not with the API classic",
+        ),
+        (
+            "messagebird://bk_eu1_hunter2@default?category=x".to_owned(),
+            "option category: transactional",
+        ),
+        (
+            "messagebird://bk_eu1_hunter2@default?report_url=https://x.test".to_owned(),
+            "option report_url: not with",
+        ),
+        (
+            "messagebird://hunter2@default?report_url=x.test".to_owned(),
+            "option report_url: a URL",
+        ),
+        (
+            "messagebird://hunter2@default?report_url=https:///x".to_owned(),
+            "option report_url: a URL",
+        ),
+        (
+            "messagebird://hunter2@default?sender=inbox".to_owned(),
+            "a name other than inbox",
+        ),
+        (
+            "messagebird://hunter2@default?sender=1008".to_owned(),
+            "a name other than inbox, or a number",
+        ),
+        (
+            "messagebird://bk_eu1_hunter2@default?sender=cm.com".to_owned(),
+            "letters, digits, spaces",
+        ),
+        (
+            "messagebird://hunter2@default?sender=ThisIsTooLongAName".to_owned(),
+            "at most 11 characters",
+        ),
+    ] {
+        let error = MessageBird::from_url(&url).unwrap_err();
+        assert!(error.to_string().contains(words), "{url}: {error}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[test]
+fn the_profile_says_what_each_api_can_do() {
+    let [platform, classic, channels] =
+        [Api::Platform, Api::Classic, Api::Channels].map(Api::profile);
+    for profile in [&platform, &classic, &channels] {
+        assert_eq!(profile.name(), "messagebird");
+        assert!(profile.reports());
+    }
+    assert_eq!(
+        (platform.batch_size().get(), platform.different_texts()),
+        (100, true)
+    );
+    assert_eq!(
+        (classic.batch_size().get(), channels.batch_size().get()),
+        (1, 1)
+    );
+    assert!(classic.validity().is_some() && classic.furthest_send_at().is_some());
+    assert!(platform.validity().is_none() && platform.furthest_send_at().is_none());
+    assert!(channels.validity().is_none() && channels.furthest_send_at().is_none());
+    assert!(platform.senders().contains(&SenderKind::ShortCode));
+    assert!(!classic.senders().contains(&SenderKind::ShortCode));
+    assert!(channels.senders().is_empty() && !channels.sender_required());
+    let required = |url: &str| {
+        MessageBird::from_url(url)
+            .unwrap()
+            .profile()
+            .sender_required()
+    };
+    for key in ["bk_eu1_x", "live_x"] {
+        assert!(required(&format!("messagebird://{key}@default")));
+        assert!(!required(&format!(
+            "messagebird://{key}@default?sender=Acme"
+        )));
+    }
+}
+
+#[tokio::test]
+async fn url_and_builder_give_the_same_provider_and_the_path_follows_the_prefix() {
+    let ids = format!("&workspace={WORKSPACE}&channel={CHANNEL}");
+    for (key, options, path) in [
+        (
+            "bk_eu1_x",
+            "&category=service&sender=Acme",
+            "/p/v1/sms/messages".to_owned(),
+        ),
+        (
+            "live_x",
+            "&report_url=https://x.test/r&sender=Acme",
+            "/p/messages".to_owned(),
+        ),
+        (
+            "x",
+            ids.as_str(),
+            format!("/p/workspaces/{WORKSPACE}/channels/{CHANNEL}/messages"),
+        ),
+    ] {
+        let mut written = Vec::new();
+        for turn in 0..4 {
+            let server = MockServer::start().await;
+            let host = server.address();
+            let client = Client::new().unwrap();
+            let bird = match turn {
+                0 => MessageBird::from_url(&format!(
+                    "messagebird://{key}@{host}/p?{}",
+                    &options[1..]
+                )),
+                1 => MessageBird::from_url(&format!("messagebird://{host}/p?key={key}{options}")),
+                2 => MessageBird::from_url_with(
+                    &format!("messagebird://{host}/p?key={key}{options}"),
+                    &client,
+                ),
+                _ => {
+                    let builder = MessageBird::builder(key)
+                        .with_base(BaseUrl::parse(&format!("{}/p", server.uri())).unwrap())
+                        .with_client(client);
+                    match key {
+                        "bk_eu1_x" => builder
+                            .with_api(Api::Platform)
+                            .with_category(Category::Service)
+                            .with_sender("Acme".parse().unwrap()),
+                        "live_x" => builder
+                            .with_report_url("https://x.test/r")
+                            .with_sender("Acme".parse().unwrap()),
+                        _ => builder.with_workspace(WORKSPACE).with_channel(CHANNEL),
+                    }
+                    .build()
+                }
+            }
+            .unwrap();
+            // The pretended vendor has no such path: its answer is no matter here.
+            let _ = bird.send(&message()).await;
+            let request = server.received_requests().await.unwrap().remove(0);
+            let mut headers = request.headers.clone();
+            headers.remove("host");
+            written.push((request.url.path().to_owned(), headers, request.body));
+        }
+        assert_eq!(written[0].0, path);
+        for other in &written[1..] {
+            assert_eq!(&written[0], other);
+        }
+    }
+}
+
+#[test]
+fn each_api_has_its_own_host_and_the_key_names_the_region() {
+    let ids = format!("workspace={WORKSPACE}&channel={CHANNEL}");
+    for (url, host) in [
+        (
+            "messagebird://bk_eu1_x@default".to_owned(),
+            "eu1.platform.bird.com",
+        ),
+        (
+            "messagebird://bk_us1_x@default".to_owned(),
+            "us1.platform.bird.com",
+        ),
+        (
+            "messagebird://live_x@default".to_owned(),
+            "rest.messagebird.com",
+        ),
+        (format!("messagebird://x@default?{ids}"), "api.bird.com"),
+    ] {
+        let shown = format!("{:?}", MessageBird::from_url(&url).unwrap());
+        assert!(shown.contains(host), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_no_header_carries_is_told_without_showing_it() {
+    let bird = MessageBird::builder("hunter\n2")
+        .with_sender("Acme".parse().unwrap())
+        .build()
+        .unwrap();
+    let error = bird.send(&message()).await.unwrap_err();
+    assert_eq!(error.acceptance(), postduif_core::Acceptance::NotAccepted);
+    assert!(!format!("{error:?}").contains("hunter"));
+}
+
+#[test]
+fn debug_shows_no_credential() {
+    for key in ["bk_eu1_hunter2", "hunter2"] {
+        let bird = MessageBird::from_url(&format!("messagebird://{key}@default")).unwrap();
+        let shown = format!("{bird:?} {:?}", MessageBird::builder(key));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

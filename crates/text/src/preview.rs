@@ -1,0 +1,53 @@
+//! What an editor shows beside a text while it is written.
+
+use core::fmt;
+
+use crate::{Count, not_gsm};
+
+/// What a user interface shows beside a text: what it costs, and which characters made it dear.
+///
+/// ```
+/// use postduif_text::{Encoding, Preview};
+///
+/// let preview = Preview::of("Je code: 482913 🎉");
+/// let count = preview.count();
+/// assert_eq!(count.encoding(), Encoding::Ucs2);
+/// assert_eq!((count.units(), count.parts(), count.left()), (18, 1, 52));
+/// assert_eq!(preview.forced_by().collect::<Vec<_>>(), [(16, '🎉')]);
+/// ```
+///
+/// `Debug` shows the count and never the words.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct Preview<'a> {
+    text: &'a str,
+    count: Count,
+}
+
+impl<'a> Preview<'a> {
+    /// Looks at a text exactly as it is given, without allocation: cheap enough for every key.
+    #[must_use]
+    pub fn of(text: &'a str) -> Self {
+        Self {
+            text,
+            count: Count::of(text),
+        }
+    }
+
+    /// Encoding, units, parts, and what is left in the last part.
+    #[must_use]
+    pub const fn count(&self) -> Count {
+        self.count
+    }
+
+    /// The characters that forced the text into UCS-2, in order, each with the byte at which it starts;
+    /// see [`not_gsm`].
+    pub fn forced_by(&self) -> impl DoubleEndedIterator<Item = (usize, char)> + Clone + use<'a> {
+        not_gsm(self.text)
+    }
+}
+
+impl fmt::Debug for Preview<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Preview").field(&self.count).finish()
+    }
+}

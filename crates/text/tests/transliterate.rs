@@ -1,0 +1,220 @@
+//! What is said in place of what GSM lacks.
+
+use postduif_text::{Encoding, Transliteration, is_gsm};
+
+fn say(text: &str) -> String {
+    Transliteration::of(text).text().to_owned()
+}
+
+#[test]
+fn five_languages_read_well() {
+    for (text, said) in [
+        // Dutch.
+        (
+            "Zoë, één coöperatie in Curaçao",
+            "Zoe, één coöperatie in Curacao",
+        ),
+        ("ĲSSELMEER en ĳs", "IJSSELMEER en ijs"),
+        ("geïnteresseerd, crêpe, maïs", "geinteresseerd, crepe, mais"),
+        ("foto’s – ‘s morgens…", "foto's - 's morgens..."),
+        // French.
+        (
+            "« Ça va ? » Le cœur à l’œuvre, où naît l’été.",
+            "\" Ça va ? \" Le coeur à l'oeuvre, où nait l'été.",
+        ),
+        (
+            "Garçon, L’Haÿ-les-Roses, ŒUVRE",
+            "Garcon, L'Hay-les-Roses, OEUVRE",
+        ),
+        (
+            "Noël, forêt, hôtel, sûr, aiguë",
+            "Noel, foret, hotel, sur, aigue",
+        ),
+        // German: all of it is in GSM but the quotes, the dash and the capital sharp s.
+        ("„Größe“ – Übung für ‚Käse‘", "\"Größe\" - Übung für 'Käse'"),
+        ("STRAẞE", "STRASSE"),
+        // Polish.
+        ("Zażółć gęślą jaźń", "Zazolc gesla jazn"),
+        ("ŁÓDŹ, ŚWIĘTY, ŻÓŁĆ, CIEŃ", "LODZ, SWIETY, ZOLC, CIEN"),
+        // Turkish: the dotless and the dotted i keep their case.
+        ("İstanbul’da ılık ığdır", "Istanbul'da ilik igdir"),
+        (
+            "Şişli, Beyoğlu, çağrı, kâğıt, ÖÜÇ",
+            "Sisli, Beyoglu, cagri, kagit, ÖÜÇ",
+        ),
+    ] {
+        let transliteration = Transliteration::of(text);
+        assert_eq!(transliteration.text(), said);
+        assert!(transliteration.is_gsm(), "{text}");
+        assert_eq!(Encoding::of(said), Encoding::Gsm7, "{text}");
+    }
+}
+
+#[test]
+fn the_nearest_letter_is_the_one_gsm_has() {
+    // Hungarian, Danish, pinyin, Vietnamese, Welsh, Czech.
+    for (text, said) in [
+        ("Őry, fűtő", "Öry, fütö"),
+        ("ǿ Ǻ ǽ", "ø Å æ"),
+        ("nǚ lǜ", "nü lü"),
+        ("Nguyễn Thị Ngọc Ánh, phở", "Nguyen Thi Ngoc Anh, pho"),
+        ("tŷ, dŵr", "ty, dwr"),
+        ("Dvořák, Šárka, Žižka", "Dvorak, Sarka, Zizka"),
+    ] {
+        assert_eq!(say(text), said);
+    }
+}
+
+#[test]
+fn what_gsm_can_say_is_never_changed() {
+    let all: String = (0..0x3000)
+        .filter_map(char::from_u32)
+        .filter(|&char| is_gsm(char))
+        .collect();
+    let transliteration = Transliteration::of(&all);
+    assert_eq!(transliteration.text(), all);
+    assert!(transliteration.changes().is_empty() && transliteration.left().is_empty());
+    assert!(matches!(
+        transliteration.into_text(),
+        std::borrow::Cow::Borrowed(_)
+    ));
+}
+
+#[test]
+fn every_character_is_said_in_gsm_or_left_and_listed() {
+    for char in (0..=0x10_ffff).filter_map(char::from_u32) {
+        let text = char.to_string();
+        let said = Transliteration::of(&text);
+        match (said.changes(), said.left()) {
+            ([], []) => assert!(is_gsm(char) && said.text() == text, "{char:?}"),
+            ([change], []) => {
+                assert_eq!((change.at(), change.from()), (0, text.as_str()));
+                assert_eq!(change.to(), said.text());
+                assert!(!is_gsm(char) && said.text().chars().all(is_gsm), "{char:?}");
+            }
+            ([], left) => assert_eq!((left, said.text()), (&[(0, char)][..], text.as_str())),
+            _ => panic!("{char:?} is both"),
+        }
+    }
+}
+
+#[test]
+fn each_change_is_told_with_its_place_in_the_original() {
+    let text = "Één “ç” e\u{301} 🎉…";
+    let said = Transliteration::of(text);
+    let changes: Vec<_> = said
+        .changes()
+        .iter()
+        .map(|change| (change.at(), change.from(), change.to()))
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            (6, "“", "\""),
+            (9, "ç", "c"),
+            (11, "”", "\""),
+            (15, "e\u{301}", "é"),
+            (23, "…", "..."),
+        ]
+    );
+    for &(at, from, _) in &changes {
+        assert!(text[at..].starts_with(from));
+    }
+    assert_eq!(said.left(), [(19, '🎉')]);
+}
+
+#[test]
+fn the_changes_rebuild_the_text() {
+    let text = "“Crème brûlée” – ﬁn… Ж ½ 👩\u{200d}💻 o\u{308}\u{301}x\u{323}\u{a0}é";
+    let said = Transliteration::of(text);
+    let (mut rebuilt, mut at) = (String::new(), 0);
+    for change in said.changes() {
+        rebuilt.push_str(&text[at..change.at()]);
+        rebuilt.push_str(change.to());
+        at = change.at() + change.from().len();
+    }
+    rebuilt.push_str(&text[at..]);
+    assert_eq!(rebuilt, said.text());
+}
+
+#[test]
+fn a_letter_and_its_combining_marks_are_said_as_one() {
+    for (text, said) in [
+        ("e\u{301}", "é"),
+        ("C\u{327}", "Ç"),
+        ("c\u{327}", "c"),
+        ("u\u{308}\u{304}", "ü"),
+        ("a\u{323}\u{302}", "a"),
+        ("é\u{323}", "é"),
+        ("ş\u{301}", "s"),
+    ] {
+        assert_eq!(say(text), said, "{text:?}");
+    }
+    // Not after another script, a sign or nothing.
+    for text in ["и\u{306}", "\u{301}", "1\u{301}", "Ω\u{301}"] {
+        assert_eq!(say(text), text, "{text:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_said_well_is_left() {
+    // A fraction behind a digit would be another number; a name in another script is not ours to spell;
+    // the joiner holds the emoji together.
+    for text in [
+        "3½",
+        "10²",
+        "Жанна",
+        "Ελένη",
+        "王",
+        "👩\u{200d}💻",
+        "20 °C",
+        "±5",
+    ] {
+        let said = Transliteration::of(text);
+        assert_eq!(said.text(), text);
+        assert!(!said.is_gsm());
+    }
+}
+
+#[test]
+fn spaces_and_invisible_characters_cost_nothing_more() {
+    assert_eq!(
+        say("a\u{a0}b\u{202f}c\td\u{3000}e\u{200b}f\u{ad}g\u{feff}h\u{200e}i\u{2028}j"),
+        "a b c d efghi\nj"
+    );
+    assert_eq!(say("ＡＢＣ１２３！～"), "ABC123!~");
+}
+
+#[test]
+fn debug_shows_no_words() {
+    let debug = format!("{:?}", Transliteration::of("Pass “K7-secret”"));
+    assert!(!debug.contains("secret"), "{debug}");
+}
+
+#[test]
+fn a_well_kept_table_agrees_but_for_what_is_listed() {
+    let mut differ = String::new();
+    for char in ('\u{a0}'..='\u{24f}')
+        .chain('\u{1e00}'..='\u{1eff}')
+        .chain('\u{fb00}'..='\u{fb06}')
+    {
+        let text = char.to_string();
+        let said = Transliteration::of(&text);
+        let [change] = said.changes() else { continue };
+        if deunicode::deunicode_char(char) != Some(change.to()) {
+            // A letter that GSM has and ASCII lacks is what we are for.
+            if change.to().is_ascii() {
+                differ.push(char);
+            } else {
+                let plain = deunicode::deunicode_char(change.to().chars().next().unwrap());
+                let theirs = deunicode::deunicode_char(char);
+                assert_eq!(theirs, plain, "{char}");
+            }
+        }
+    }
+    assert_eq!(differ, DIFFER);
+}
+
+/// Signs in capitals, quotes of one septet, a middle dot that is a dot (Catalan's `ŀ` too), `Ŋ` in its own
+/// case, the schwa that deunicode says with an `@`, and the sharp s of a text in capitals.
+const DIFFER: &str = "©«®·»ĿŀŊŋƏẞ";
