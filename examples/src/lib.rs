@@ -21,6 +21,8 @@ pub const VENDORS: &[&str] = &[
     "kpn",
     #[cfg(feature = "cm")]
     "cm",
+    #[cfg(feature = "messagebird")]
+    "messagebird",
     #[cfg(feature = "smstools")]
     "smstools",
     #[cfg(feature = "spryng")]

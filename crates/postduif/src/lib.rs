@@ -22,6 +22,8 @@ mod stack;
 
 #[cfg(feature = "layers")]
 pub use postduif_layers as layers;
+#[cfg(feature = "messagebird")]
+pub use postduif_messagebird as messagebird;
 #[cfg(feature = "regional-numbers")]
 pub use postduif_numbers as numbers;
 #[cfg(feature = "onboarding")]
@@ -157,6 +159,7 @@ macro_rules! vendors {
 vendors! {
     "cm" => cm::Cm,
     "kpn" => kpn::Kpn,
+    "messagebird" => messagebird::MessageBird,
     "smstools" => smstools::Smstools,
     "spryng" => spryng::Spryng,
     "vonage" => vonage::Vonage,
@@ -165,6 +168,7 @@ vendors! {
 #[cfg(not(all(
     feature = "cm",
     feature = "kpn",
+    feature = "messagebird",
     feature = "smstools",
     feature = "spryng",
     feature = "vonage"

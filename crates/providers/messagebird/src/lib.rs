@@ -39,11 +39,11 @@ mod channels;
 mod classic;
 mod platform;
 
-use std::{fmt, num::NonZeroUsize, str::FromStr};
+use std::{fmt, num::NonZeroUsize, str::FromStr, sync::Arc};
 
 use postduif_core::{
-    ConfigError, DeliveryStatus, Health, Message, Outcomes, Price, Profile, Receipt, SendError,
-    Sender, SmsProvider, async_trait, split,
+    ConfigError, DeliveryStatus, Health, Message, Outcomes, Price, Profile, Receipt, ReportParser,
+    SendError, Sender, SmsProvider, async_trait, singly,
 };
 use postduif_http::{BaseUrl, Client, Request, VendorUrl, signature::sha256};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -420,14 +420,30 @@ impl Vendor {
 
 /// A call for each message.
 async fn send_singly(provider: &impl SmsProvider, messages: &[Message]) -> Outcomes {
-    split(messages, NonZeroUsize::MIN, IN_FLIGHT, async |piece| {
-        let mut outcomes = Outcomes::in_doubt(piece);
-        if let [message] = piece {
-            outcomes.set(0, provider.send(message).await);
-        }
-        outcomes
+    singly(messages, IN_FLIGHT, |message| provider.send(message)).await
+}
+
+/// A parser of the vendor's reports, chosen at run time: `platform`, `classic` or `channels`. Where none is
+/// named the secret tells the platform's, which begins with `whsec_`, from the classic one's, which does not.
+///
+/// # Errors
+///
+/// Where there is no such API, or there is no secret.
+pub fn report_parser(
+    api: Option<&str>,
+    secrets: Vec<SecretString>,
+) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    let of_platform = |secret: &SecretString| secret.expose_secret().starts_with("whsec_");
+    let api = match api {
+        Some(api) => api.parse()?,
+        None if !secrets.is_empty() && secrets.iter().all(of_platform) => Api::Platform,
+        None => Api::Classic,
+    };
+    Ok(match api {
+        Api::Channels => Arc::new(ChannelsReports::new(secrets)?),
+        Api::Classic => Arc::new(ClassicReports::new(secrets)?),
+        Api::Platform => Arc::new(PlatformReports::new(secrets)?),
     })
-    .await
 }
 
 /// An amount that stands there as a number or as text.
