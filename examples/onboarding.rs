@@ -8,7 +8,8 @@ use postduif::{
     Callback, Callout, Graph as _, Guid, Reason, SmsProvider, Verdict,
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client, Request},
-    onboarding::{Ending, Onboarding},
+    numbers,
+    onboarding::{Ending, Numbers, Onboarding},
 };
 use postduif_examples::{Catch, Stop, VENDORS, print_json, run};
 use postduif_sandbox::{Cast, FaultSpec, Sandbox};
@@ -159,6 +160,10 @@ async fn flow(
         .graph(Arc::clone(entra) as _)
         .issuer(Arc::clone(entra) as _)
         .provider(provider)
+        // What people type into a directory: with the user's region, else as in the Netherlands.
+        .numbers(Numbers::reading("NL", |text, region| {
+            numbers::read(text, Some(region))?.require_mobile()
+        }))
         .build()?;
     let shutdown = async {
         // Where no signal can be waited for, none comes.

@@ -11,7 +11,7 @@ async fn everybody_ends_as_one_would_expect_and_entra_hears_it() {
         for (user, expected) in [
             (Cast::JOINER, "completed"),
             (Cast::NO_MOBILE, "no_number"),
-            (Cast::AS_TYPED, "invalid_number"),
+            (Cast::AS_TYPED, "completed"),
             (Cast::DISABLED, "user_disabled"),
             (Cast::GUEST, "user_guest"),
             (Cast::ADMINISTRATOR, "user_administrator"),
@@ -43,6 +43,32 @@ async fn everybody_ends_as_one_would_expect_and_entra_hears_it() {
             }
             assert_eq!(sandbox.messages().len(), usize::from(completed), "{user}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_text_is_in_the_readers_language_and_greets_whom_gsm_can_name() {
+    for (language, name, start) in [
+        ("nl-NL", "Sanne de Vries", "Hallo Sanne de Vries, welkom!"),
+        ("en-GB", "Sanne de Vries", "Hi Sanne de Vries, welcome!"),
+        // ż, ó, ł and ć are not all in GSM 03.38: a name that would make two parts of it is left out.
+        ("pl-PL", "Łukasz Żółć", "Hallo, welkom!"),
+        ("en", "", "Hi, welcome!"),
+    ] {
+        let sandbox = Sandbox::start().await;
+        let user = serde_json::json!({
+            "displayName": name, "mobilePhone": "06-12345678", "usageLocation": "NL", "accountEnabled": true,
+            "userType": "Member", "preferredLanguage": language,
+        });
+        let user = sandbox.put_user(user).unwrap();
+        onboard(&sandbox, &user, CalloutKind::Lifecycle).await;
+        let message = sandbox.message_to("+31612345678").unwrap();
+        assert!(
+            message.text.starts_with(start),
+            "{language}: {}",
+            message.text
+        );
+        assert_eq!(message.parts, 1, "{language}");
     }
 }
 

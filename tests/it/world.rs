@@ -4,7 +4,8 @@ use postduif::{
     Callout, SmsProvider, Verdict,
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client},
-    onboarding::{Builder, Ending, Onboarding},
+    numbers,
+    onboarding::{Builder, Ending, Numbers, Onboarding},
 };
 use postduif_sandbox::{CalloutKind, Sandbox};
 use serde_json::Value;
@@ -47,6 +48,9 @@ pub(crate) fn onboarding(sandbox: &Sandbox) -> Builder {
         .graph(Arc::clone(&entra) as _)
         .issuer(entra)
         .provider(provider(sandbox))
+        .numbers(Numbers::reading("NL", |text, region| {
+            numbers::read(text, Some(region))?.require_mobile()
+        }))
         .pauses([Duration::from_millis(10); 6])
 }
 

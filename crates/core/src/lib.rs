@@ -30,7 +30,9 @@ mod words;
 
 /// Re-exported so that a provider outside this workspace is written with the version that the traits were.
 pub use async_trait::async_trait;
-pub use postduif_text::{Count, Encoding};
+#[cfg(feature = "transliteration")]
+pub use postduif_text::{Change, Transliteration};
+pub use postduif_text::{Count, Encoding, not_gsm};
 
 pub use callout::{Callback, Callout, Reason, Stage, Verdict};
 pub use error::{Acceptance, ConfigError, ErrorKind, SendError};

@@ -47,6 +47,13 @@ impl Message {
         self
     }
 
+    /// The same message with another text: what a wrapper sends that rewrites texts.
+    #[must_use]
+    pub fn with_text(mut self, text: Text) -> Self {
+        self.text = text;
+        self
+    }
+
     /// Our key of the message, in place of the one drawn. It must be unique: vendors and delivery reports
     /// know the message by it.
     #[must_use]

@@ -30,6 +30,7 @@
 //! | [`Batch`] | few vendor calls for many tasks | around `Retry`, of one vendor |
 //! | [`Failover`], [`RoundRobin`] | more than one vendor | around the stack of each |
 //! | [`Senders`] | who the text is from, by destination | around the above, or a vendor's stack |
+//! | [`TextPolicy`] | the encoding and the parts that a text may take | outside of `Dedupe` |
 //! | [`Dedupe`] | one text for one reference | around everything that sends |
 //! | [`OnlyTo`], [`RedirectTo`] | the safety catch of systems that are not production | `RedirectTo(OnlyTo(..))`, around all of them or around a vendor |
 //! | [`AllowDestinations`], [`Budget`] | the brakes against toll fraud | inside of `Dedupe`, outside of `Failover` |
@@ -51,6 +52,7 @@ mod redirect_to;
 mod retry;
 mod round_robin;
 mod senders;
+mod text_policy;
 mod timeout;
 mod traced;
 mod way;
@@ -68,5 +70,6 @@ pub use redirect_to::RedirectTo;
 pub use retry::Retry;
 pub use round_robin::RoundRobin;
 pub use senders::Senders;
+pub use text_policy::TextPolicy;
 pub use timeout::Timeout;
 pub use traced::Traced;

@@ -25,7 +25,7 @@ impl Onboarding {
                 Err(error) => self.met(run, &error).await,
             };
         };
-        let candidate = Candidate::new(run.flow(), &user);
+        let candidate = Candidate::read_by(run.flow(), &user, &self.numbers);
         let mut verdict = Ok(());
         for guard in &self.guards {
             let spoken = within(CALL, guard.check(&candidate)).await;

@@ -3,8 +3,8 @@ use std::{sync::Arc, time::Duration};
 use postduif_core::{ConfigError, Graph, Message, Sender, SmsProvider, TapIssuer, TapRequest};
 
 use crate::{
-    Clock, CompleteOn, ExistingPass, Guard, Journal, MemoryJournal, OnDoubt, Onboarding, guard,
-    lock::Locks, template::Templates, zones::Zones,
+    Clock, CompleteOn, ExistingPass, Guard, Journal, MemoryJournal, Numbers, OnDoubt, Onboarding,
+    guard, lock::Locks, template::Templates, zones::Zones,
 };
 
 /// Sets up an [`Onboarding`]. Nothing is checked before [`build`](Self::build).
@@ -16,6 +16,7 @@ pub struct Builder {
     provider: Option<Arc<dyn SmsProvider>>,
     journal: Option<Arc<dyn Journal>>,
     guards: Vec<Arc<dyn Guard>>,
+    numbers: Numbers,
     disabled: bool,
     administrators: bool,
     existing_pass: ExistingPass,
@@ -40,6 +41,7 @@ impl Builder {
             provider: None,
             journal: None,
             guards: Vec::new(),
+            numbers: Numbers::strict(),
             disabled: false,
             administrators: false,
             existing_pass: ExistingPass::default(),
@@ -72,6 +74,12 @@ impl Builder {
     /// Who takes the texts. Retries and fail-over are layers around it: a flow sends once a round.
     pub fn provider(mut self, provider: Arc<dyn SmsProvider>) -> Self {
         self.provider = Some(provider);
+        self
+    }
+
+    /// How the directory's numbers are read; strictly unless set.
+    pub fn numbers(mut self, numbers: Numbers) -> Self {
+        self.numbers = numbers;
         self
     }
 
@@ -232,6 +240,7 @@ impl Builder {
                 .journal
                 .unwrap_or_else(|| Arc::new(MemoryJournal::new())),
             guards,
+            numbers: self.numbers,
             existing_pass: self.existing_pass,
             on_doubt: self.on_doubt,
             complete_on: self.complete_on,

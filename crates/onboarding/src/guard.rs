@@ -2,6 +2,8 @@ use std::{fmt, sync::Arc};
 
 use postduif_core::{FlowId, PhoneNumber, Reason, Roles, User, async_trait};
 
+use crate::Numbers;
+
 /// Somebody who may say that a person gets no pass.
 ///
 /// Guards are asked in order, after the number is read and before a pass is issued, and again where a flow
@@ -51,12 +53,19 @@ pub struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// Reads the user's mobile number: a plus, the country code and digits, nothing else.
+    /// Reads the user's mobile number strictly: a plus, the country code and digits, nothing else. In a flow it
+    /// is read as the flow's [`Numbers`] say.
     #[must_use]
     pub fn new(flow: FlowId, user: &'a User) -> Self {
+        Self::read_by(flow, user, &Numbers::strict())
+    }
+
+    pub(crate) fn read_by(flow: FlowId, user: &'a User, numbers: &Numbers) -> Self {
         let number = match user.mobile.as_deref().map(str::trim) {
             None | Some("") => Err(Reason::NoNumber),
-            Some(mobile) => mobile.parse().map_err(|_| Reason::InvalidNumber),
+            Some(mobile) => numbers
+                .read(mobile, user)
+                .map_err(|_| Reason::InvalidNumber),
         };
         Self { flow, user, number }
     }

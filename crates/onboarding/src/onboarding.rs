@@ -8,8 +8,8 @@ use std::{
 use postduif_core::{Callout, FlowId, Graph, Sender, SmsProvider, TapIssuer, TapRequest, UserId};
 
 use crate::{
-    Builder, Clock, CompleteOn, Ending, ExistingPass, Guard, Journal, JournalError, OnDoubt, Run,
-    Step,
+    Builder, Clock, CompleteOn, Ending, ExistingPass, Guard, Journal, JournalError, Numbers,
+    OnDoubt, Run, Step,
     clock::{after, before, between},
     lock::Locks,
     template::Templates,
@@ -24,6 +24,7 @@ pub struct Onboarding {
     pub(crate) provider: Arc<dyn SmsProvider>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) guards: Vec<Arc<dyn Guard>>,
+    pub(crate) numbers: Numbers,
     pub(crate) existing_pass: ExistingPass,
     pub(crate) on_doubt: OnDoubt,
     pub(crate) complete_on: CompleteOn,

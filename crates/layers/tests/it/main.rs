@@ -18,5 +18,6 @@ mod rate_limit;
 mod retry;
 mod round_robin;
 mod senders;
+mod text_policy;
 mod timeout;
 mod traced;

@@ -529,3 +529,20 @@ async fn a_flow_can_be_spawned() {
     let ended = tokio::spawn(async move { onboarding.run(callout, future::pending()).await });
     assert_eq!(ended.await.unwrap().unwrap().verdict, Verdict::Completed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_directorys_number_is_read_with_the_users_region_or_the_default() {
+    for (region, expected) in [(Some("BE"), "BE"), (None, "NL")] {
+        let world = World::new();
+        world.state().user.mobile = Some("0612 345678".into());
+        world.state().user.region = region.map(str::to_owned);
+        let numbers =
+            postduif_onboarding::Numbers::reading("NL", move |text: &str, region: &str| {
+                assert_eq!((text, region), ("0612 345678", expected));
+                "+31612345678".parse()
+            });
+        let onboarding = world.builder().numbers(numbers).build().unwrap();
+        let ending = world.ending(&onboarding, &world.callout()).await;
+        assert_eq!(ending.verdict, Verdict::Completed, "{region:?}");
+    }
+}

@@ -1,0 +1,78 @@
+use std::{fmt, sync::Arc};
+
+use postduif_core::{PhoneNumber, PhoneNumberError, User};
+
+/// How the number of a directory is read: strictly unless you say otherwise.
+///
+/// Directories hold what people typed ("06 1234 5678", "+31 (0)6 …"). The strict parser takes a plus and
+/// digits only; `postduif-numbers` reads the rest, with the user's region. It is not built in, since its
+/// metadata is several times larger than everything else here:
+///
+/// ```
+/// use postduif_core::PhoneNumberError;
+/// use postduif_onboarding::Numbers;
+///
+/// // With the feature `regional-numbers` of postduif:
+/// // Numbers::reading("NL", |text, region| postduif::numbers::read(text, Some(region))?.require_mobile())
+/// let numbers = Numbers::reading("NL", |text: &str, _region: &str| text.parse());
+/// # let _ = numbers;
+/// ```
+#[derive(Clone)]
+pub struct Numbers(Option<Regional>);
+
+#[derive(Clone)]
+struct Regional {
+    default_region: String,
+    read: Arc<Read>,
+}
+
+/// Reads a text, given a region.
+type Read = dyn Fn(&str, &str) -> Result<PhoneNumber, PhoneNumberError> + Send + Sync;
+
+impl Numbers {
+    /// A plus, the country code and digits, and nothing else.
+    #[must_use]
+    pub const fn strict() -> Self {
+        Self(None)
+    }
+
+    /// Whatever `read` makes of a text and a region: the user's `usageLocation`, else `default_region`
+    /// (ISO 3166 alpha-2).
+    #[must_use]
+    pub fn reading(
+        default_region: impl Into<String>,
+        read: impl Fn(&str, &str) -> Result<PhoneNumber, PhoneNumberError> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Regional {
+            default_region: default_region.into(),
+            read: Arc::new(read),
+        }))
+    }
+
+    pub(crate) fn read(&self, text: &str, user: &User) -> Result<PhoneNumber, PhoneNumberError> {
+        match &self.0 {
+            None => text.parse(),
+            Some(Regional {
+                default_region,
+                read,
+            }) => read(text, user.region.as_deref().unwrap_or(default_region)),
+        }
+    }
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self::strict()
+    }
+}
+
+impl fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            None => f.write_str("Numbers(strict)"),
+            Some(Regional { default_region, .. }) => {
+                write!(f, "Numbers(reading, {default_region})")
+            }
+        }
+    }
+}
