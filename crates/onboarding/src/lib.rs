@@ -57,11 +57,11 @@
 //! #     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
 //! #         Ok(Receipt::new("example", *message.reference()).with_parts(1))
 //! #     }
-//! #     async fn send_batch(&self, _: &[Message]) -> Outcomes {
-//! #         unimplemented!()
+//! #     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+//! #         Outcomes::in_doubt(messages)
 //! #     }
 //! #     async fn check(&self) -> Result<Health, SendError> {
-//! #         unimplemented!()
+//! #         Ok(Health::cannot_tell())
 //! #     }
 //! # }
 //! #
