@@ -270,8 +270,10 @@ impl World {
             .send(request)
             .await
             .map_err(|_| Stop::config("no sandbox answers there"))?;
-        let told: Value = answer
-            .json()
+        let body = answer
+            .body()
+            .map_err(|_| Stop::config("the sandbox's answer broke off"))?;
+        let told: Value = serde_json::from_slice(body)
             .map_err(|_| Stop::config("what answers there is no sandbox"))?;
         match answer.is_success() {
             true => Ok(told),
