@@ -6,7 +6,7 @@ use std::slice;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Guid, Health, Message,
+    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health, Message,
     Outcomes, PhoneNumber, Profile, Receipt, ReportError, ReportParser, ReportRequest, SendError,
     SmsProvider, async_trait,
 };
@@ -31,8 +31,8 @@ const LISTED: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Channels {
     vendor: Vendor,
-    workspace: Guid,
-    channel: Guid,
+    workspace: String,
+    channel: String,
 }
 
 impl Channels {
@@ -45,11 +45,16 @@ impl Channels {
             let id = id.ok_or_else(|| {
                 ConfigError::new(format!("the API channels needs the option {name}"))
             })?;
-            id.parse().map_err(|_| {
-                ConfigError::new(format!(
-                    "option {name}: a UUID; what begins with ws_ in the dashboard's addresses is another id"
-                ))
-            })
+            // What it must not do is leave its segment of the path; its form is the vendor's to judge.
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+            let fits = (1..=64).contains(&id.len()) && id.bytes().all(plain);
+            match fits && !id.starts_with("ws_") {
+                true => Ok(id.to_ascii_lowercase()),
+                false => Err(ConfigError::new(format!(
+                    "option {name}: an id such as the API's UUID; what begins with ws_ in the dashboard's \
+                     addresses is another id"
+                ))),
+            }
         };
         Ok(Self {
             vendor,

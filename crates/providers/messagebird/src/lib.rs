@@ -288,13 +288,13 @@ impl MessageBirdBuilder {
         self
     }
 
-    /// Channels: the workspace's id, a UUID.
+    /// Channels: the workspace's id, which is a UUID today.
     pub fn with_workspace(mut self, id: impl Into<String>) -> Self {
         self.workspace = Some(id.into());
         self
     }
 
-    /// Channels: the channel's id, a UUID.
+    /// Channels: the channel's id, which is a UUID today.
     pub fn with_channel(mut self, id: impl Into<String>) -> Self {
         self.channel = Some(id.into());
         self

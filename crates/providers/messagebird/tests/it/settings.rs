@@ -130,11 +130,11 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             format!("messagebird://hunter2@default?workspace=ws_abc&channel={CHANNEL}"),
-            "option workspace: a UUID",
+            "option workspace: an id",
         ),
         (
             format!("messagebird://hunter2@default?workspace={WORKSPACE}&channel=..%2Fx"),
-            "option channel: a UUID",
+            "option channel: an id",
         ),
         (
             format!("messagebird://hunter2@default?{ids}&sender=Acme"),
