@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use postduif_core::{Acceptance, DeliveryStatus, ErrorKind, Message, Text};
+use postduif_http::{BaseUrl, Client, Request};
+use postduif_sandbox::{Fault, Sandbox};
 use serde_json::{Map, Value, json};
 use wiremock::ResponseTemplate;
 
@@ -260,6 +262,49 @@ async fn every_answer_of_the_messages_definition_is_understood() {
             .assert_fails(answer(status, &base), (kind, acceptance), &status)
             .await;
     }
+}
+
+/// A call of this secret to the sandbox, and its answer: the sandbox was written without our provider.
+async fn sandbox_answers(
+    sandbox: &Sandbox,
+    path: &str,
+    secret: &str,
+    body: &Value,
+) -> (u16, Value) {
+    let base = BaseUrl::parse(&format!("{}/vonage", sandbox.url())).unwrap();
+    let request = Request::post(&base, path)
+        .with_json(body)
+        .with_basic("sandbox", &secret.into());
+    let answer = Client::new().unwrap().send(request).await.unwrap();
+    (answer.status(), answer.json().unwrap())
+}
+
+#[tokio::test]
+async fn the_sandboxs_answers_fit_the_definitions() {
+    let sandbox = Sandbox::start().await;
+    let definition = Definition::new(MESSAGES);
+    let accepted = "/components/responses/MessageAcceptedResponse/content/application~1json/schema";
+    let text = json!({
+        "to": "31612345678", "from": "Acme", "channel": "sms", "message_type": "text", "text": "Hello"
+    });
+    let (status, body) = sandbox_answers(&sandbox, "/v1/messages", "sandbox", &text).await;
+    assert_eq!(status, 202);
+    definition.assert_fits(definition.at(accepted), &body, &[]);
+    let problem = definition.at("/components/schemas/ErrorResponse");
+    let (status, body) = sandbox_answers(&sandbox, "/v1/messages", "wrong", &text).await;
+    assert_eq!(status, 401);
+    definition.assert_fits(problem, &body, &[]);
+    sandbox.fault("vonage.send", Fault::BadNumber);
+    let (status, body) = sandbox_answers(&sandbox, "/v1/messages", "sandbox", &text).await;
+    assert_eq!(status, 422);
+    definition.assert_fits(problem, &body, &[]);
+
+    let definition = Definition::new(SMS);
+    let text = json!({"to": "31612345678", "from": "Acme", "text": "Hello"});
+    let (_, body) = sandbox_answers(&sandbox, "/sms/json", "sandbox", &text).await;
+    definition.assert_fits(definition.at("/components/schemas/SMS"), &body, &[]);
+    let (_, body) = sandbox_answers(&sandbox, "/sms/json", "wrong", &text).await;
+    definition.assert_fits(definition.at("/components/schemas/Error"), &body, &[]);
 }
 
 #[test]
