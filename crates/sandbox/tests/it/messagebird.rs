@@ -517,6 +517,11 @@ async fn channels_send_under_the_name_of_the_channel() {
         .await
         .unwrap();
     assert_eq!(answer.json()["platformId"], "sms-messagebird");
+    let list = "/messagebird/workspaces/sandbox/channels";
+    let listed = call(&sandbox, "GET", list, &[ACCESS_KEY], "")
+        .await
+        .unwrap();
+    assert_eq!(listed.json()["results"], json!([answer.json()]));
     let answer = call(&sandbox, "GET", channel, &[], "").await.unwrap();
     assert_eq!(answer.status, 401);
     assert_eq!(sandbox.messages().len(), 1);

@@ -85,6 +85,16 @@ pub(super) fn answer(
     })
 }
 
+/// The one channel there is.
+fn channel() -> Value {
+    json!({
+        "id": "sandbox",
+        "name": SENDER,
+        "platformId": "sms-messagebird",
+        "status": "active",
+    })
+}
+
 fn take(
     state: &mut State,
     call: &Call,
@@ -108,15 +118,13 @@ fn take(
         ));
     }
     match (path(&call.head).as_slice(), &call.head.method) {
-        (["workspaces", "sandbox", "channels", "sandbox"], &Method::GET) => Ok(Reply::json(
+        (["workspaces", "sandbox", "channels"], &Method::GET) => Ok(Reply::json(
             StatusCode::OK,
-            &json!({
-                "id": "sandbox",
-                "name": SENDER,
-                "platformId": "sms-messagebird",
-                "status": "active",
-            }),
+            &json!({ "results": [channel()] }),
         )),
+        (["workspaces", "sandbox", "channels", "sandbox"], &Method::GET) => {
+            Ok(Reply::json(StatusCode::OK, &channel()))
+        }
         (["workspaces", "sandbox", "channels", "sandbox", "messages"], &Method::POST) => {
             send(state, call, fault, now)
         }

@@ -71,7 +71,7 @@ impl Vendor for MessageBird {
         match path(head).as_slice() {
             ["balance"] => Some(BALANCE),
             ["v1", "sms", "messages"] if looks => Some(CHECK),
-            ["workspaces", _, "channels", _] => Some(CHECK),
+            ["workspaces", _, "channels"] | ["workspaces", _, "channels", _] => Some(CHECK),
             ["messages" | "workspaces", ..] if looks => None,
             ["messages"]
             | ["v1", "sms", "batches" | "messages"]
