@@ -252,7 +252,7 @@ async fn check(vendors: &[Arc<dyn SmsProvider>], json: bool) -> Result<(), Stop>
         print(match (verified, &error) {
             (Some(true), _) => format!("{name}: the credentials are good{balance}"),
             (_, None) => format!("{name}: the vendor cannot tell without sending"),
-            (_, Some(error)) => format!("{name}: {error}"),
+            (_, Some(error)) => error.to_string(),
         });
     }
     if all_good { Ok(()) } else { Err(Stop::Failed) }
