@@ -275,12 +275,8 @@ fn compose(letter: char, mark: char) -> Option<&'static str> {
         '\u{327}' => "CÇ",
         _ => return None,
     };
-    let at = row.find(letter)?;
-    let composed = &row[at + letter.len_utf8()..];
-    composed
-        .chars()
-        .next()
-        .map(|char| &composed[..char.len_utf8()])
+    row.split_inclusive(|char: char| !char.is_ascii())
+        .find_map(|pair| pair.strip_prefix(letter))
 }
 
 /// The part of a row that is a character.

@@ -146,6 +146,9 @@ fn a_letter_and_its_combining_marks_are_said_as_one() {
         ("u\u{308}\u{304}", "ü"),
         ("a\u{323}\u{302}", "a"),
         ("é\u{323}", "é"),
+        ("à\u{300}", "à"),
+        ("ä\u{308}", "ä"),
+        ("É\u{301}", "É"),
         ("ş\u{301}", "s"),
     ] {
         assert_eq!(say(text), said, "{text:?}");
