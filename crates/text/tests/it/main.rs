@@ -1,0 +1,7 @@
+//! Counting, the alphabet, splitting and transliteration.
+
+mod count;
+mod gsm;
+mod split;
+#[cfg(feature = "transliteration")]
+mod transliterate;
