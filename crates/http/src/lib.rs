@@ -25,7 +25,7 @@ pub use answer::{Answer, Refusal};
 pub use base_url::BaseUrl;
 pub use client::{Client, ClientBuilder};
 pub use oauth::{ClientCredentials, TokenStyle};
-pub use report::{PathSecrets, one_api, query_parameter};
+pub use report::{PathSecrets, check_window, one_api, query_parameter, signing_secrets};
 pub use request::Request;
 pub use token::{Token, TokenCache, TokenSource};
 pub use vendor_url::VendorUrl;

@@ -1,12 +1,47 @@
 //! What parsers of delivery reports share.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
+use chrono::{DateTime, Utc};
 use postduif_core::{ConfigError, ReportError};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::form_urlencoded;
 
 use crate::signature::is_secret;
+
+/// The secrets that a vendor signs its reports with: several while one is being replaced.
+///
+/// # Errors
+///
+/// Where there is none, or one is empty, with `words` of what to give.
+pub fn signing_secrets(
+    secrets: Vec<SecretString>,
+    words: &'static str,
+) -> Result<Vec<SecretString>, ConfigError> {
+    let is_empty = |secret: &SecretString| secret.expose_secret().is_empty();
+    match secrets.is_empty() || secrets.iter().any(is_empty) {
+        true => Err(ConfigError::new(words)),
+        false => Ok(secrets),
+    }
+}
+
+/// Whether the time of a signature, in seconds since 1970, is within `window` of now: before it or after.
+///
+/// # Errors
+///
+/// Stale where it is not.
+pub fn check_window(
+    signed_at: i64,
+    now: DateTime<Utc>,
+    window: Duration,
+) -> Result<(), ReportError> {
+    match now.timestamp().abs_diff(signed_at) > window.as_secs() {
+        true => Err(ReportError::stale(
+            "the report was signed too long ago, or in the future",
+        )),
+        false => Ok(()),
+    }
+}
 
 /// The value of a query parameter of a URL, decoded.
 ///

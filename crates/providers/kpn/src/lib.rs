@@ -33,10 +33,11 @@ use postduif_core::{
 };
 use postduif_http::{
     Answer, BaseUrl, Client, ClientCredentials, Refusal, Request, Token, TokenCache, TokenStyle,
-    VendorUrl, one_api, query_parameter,
+    VendorUrl, check_window, one_api, query_parameter,
     signature::{is_hmac_sha256, unhex},
+    signing_secrets,
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 /// What KPN can do. A validity period below 21 seconds is refused for numbers abroad, and KPN names no
@@ -571,16 +572,12 @@ impl KpnReports {
     ///
     /// Where there is none, or one is empty.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
-        if secrets.is_empty()
-            || secrets
-                .iter()
-                .any(|secret| secret.expose_secret().is_empty())
-        {
-            return Err(ConfigError::new(
+        Ok(Self {
+            secrets: signing_secrets(
+                secrets,
                 "KPN signs its reports: give the webhook key's secret",
-            ));
-        }
-        Ok(Self { secrets })
+            )?,
+        })
     }
 
     fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
@@ -600,12 +597,7 @@ impl KpnReports {
         let at: i64 = timestamp
             .parse()
             .map_err(|_| ReportError::malformed("the timestamp is no number"))?;
-        if now.timestamp().abs_diff(at) > REPORT_WINDOW.as_secs() {
-            return Err(ReportError::stale(
-                "the report was signed too long ago, or in the future",
-            ));
-        }
-        Ok(())
+        check_window(at, now, REPORT_WINDOW)
     }
 }
 

@@ -13,12 +13,13 @@ use postduif_core::{
 use postduif_http::{
     Answer, Refusal,
     signature::{is_hmac_sha256, sha256},
+    signing_secrets,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Vendor, classic::listed_reason, report_code, secrets, send_singly, status, text};
+use crate::{Vendor, classic::listed_reason, report_code, send_singly, status, text};
 
 /// What channels can do. The channel is the sender; fields for schedules and validity periods are not
 /// confirmed.
@@ -294,7 +295,7 @@ impl ChannelsReports {
     ///
     /// Where there is none, or one is empty.
     pub fn new(signing_keys: Vec<SecretString>) -> Result<Self, ConfigError> {
-        secrets(
+        signing_secrets(
             signing_keys,
             "channels signs its reports: give the signing key of the subscription",
         )

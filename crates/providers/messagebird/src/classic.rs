@@ -11,12 +11,13 @@ use postduif_core::{
 use postduif_http::{
     Answer, Refusal, query_parameter,
     signature::{hs256_claims, is_secret},
+    signing_secrets,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Vendor, hex_sum, price, report_code, secrets, send_singly, status, text};
+use crate::{Vendor, hex_sum, price, report_code, send_singly, status, text};
 
 /// What classic can do. It names bounds neither for validity periods nor for schedules: a week is its
 /// default by a secondary schema, and 35 days are what the vendor's own channels take. Nine parts are that
@@ -462,7 +463,7 @@ impl ClassicReports {
     ///
     /// Where there is none, or one is empty.
     pub fn new(signing_keys: Vec<SecretString>) -> Result<Self, ConfigError> {
-        secrets(
+        signing_secrets(
             signing_keys,
             "MessageBird signs its reports: give the signing key of the developer settings",
         )

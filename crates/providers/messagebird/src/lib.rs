@@ -481,15 +481,3 @@ fn status(table: &[(&str, DeliveryStatus)], word: &str) -> DeliveryStatus {
         .find(|(known, _)| *known == word)
         .map_or(DeliveryStatus::Unknown, |(_, status)| *status)
 }
-
-/// Signing secrets of which none is missing.
-fn secrets(
-    secrets: Vec<SecretString>,
-    words: &'static str,
-) -> Result<Vec<SecretString>, ConfigError> {
-    let missing = |secret: &SecretString| secret.expose_secret().is_empty();
-    if secrets.is_empty() || secrets.iter().any(missing) {
-        return Err(ConfigError::new(words));
-    }
-    Ok(secrets)
-}

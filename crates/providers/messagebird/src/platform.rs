@@ -13,7 +13,7 @@ use postduif_core::{
     Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser,
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
 };
-use postduif_http::{Answer, Refusal, Request};
+use postduif_http::{Answer, Refusal, Request, check_window};
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -762,12 +762,7 @@ impl PlatformReports {
         let at: i64 = timestamp
             .parse()
             .map_err(|_| ReportError::malformed("the timestamp is no number"))?;
-        if now.timestamp().abs_diff(at) > REPORT_WINDOW.as_secs() {
-            return Err(ReportError::stale(
-                "the report was signed too long ago, or in the future",
-            ));
-        }
-        Ok(())
+        check_window(at, now, REPORT_WINDOW)
     }
 }
 

@@ -38,10 +38,11 @@ use postduif_core::{
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, Refusal, Request, VendorUrl, one_api,
+    Answer, BaseUrl, Client, Refusal, Request, VendorUrl, check_window, one_api,
     signature::{is_hmac_sha256, unhex},
+    signing_secrets,
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -545,16 +546,12 @@ impl SmstoolsReports {
     ///
     /// Where there is none, or one is empty.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
-        if secrets.is_empty()
-            || secrets
-                .iter()
-                .any(|secret| secret.expose_secret().is_empty())
-        {
-            return Err(ConfigError::new(
+        Ok(Self {
+            secrets: signing_secrets(
+                secrets,
                 "Smstools signs its reports: give the webhook's secret",
-            ));
-        }
-        Ok(Self { secrets })
+            )?,
+        })
     }
 
     fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
@@ -577,12 +574,7 @@ impl SmstoolsReports {
         let at: i64 = time
             .parse()
             .map_err(|_| ReportError::malformed("the time is no number"))?;
-        if now.timestamp().abs_diff(at) > REPORT_WINDOW.as_secs() {
-            return Err(ReportError::stale(
-                "the report was signed too long ago, or in the future",
-            ));
-        }
-        Ok(())
+        check_window(at, now, REPORT_WINDOW)
     }
 }
 

@@ -41,10 +41,9 @@ mod sms;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use postduif_core::{
-    ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, ReportError,
-    ReportParser, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
+    ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, ReportParser,
+    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
 };
 use postduif_http::{BaseUrl, Client, Refusal, Request, TokenCache, VendorUrl};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -482,29 +481,12 @@ pub fn report_parser(
     Ok(Arc::new(VonageSmsReports::new(secrets, method)?))
 }
 
-/// The secrets of a report parser, of which there is at least one.
-fn signing_secrets(secrets: Vec<SecretString>) -> Result<Vec<SecretString>, ConfigError> {
-    let is_empty = |secret: &SecretString| secret.expose_secret().is_empty();
-    if secrets.is_empty() || secrets.iter().any(is_empty) {
-        return Err(ConfigError::new(
-            "Vonage signs its reports: give the account's signature secret",
-        ));
-    }
-    Ok(secrets)
-}
+/// What to give where the secret of the reports is missing.
+const SECRET_MISSING: &str = "Vonage signs its reports: give the account's signature secret";
 
 /// How far the time of a signature may lie from now, unless set. Vonage names no tolerance; Symfony took
 /// 300 seconds in 2026 (`symfony/symfony`, pull request 65700).
 const REPORT_WINDOW: Duration = Duration::from_secs(300);
-
-fn check_window(signed_at: i64, now: DateTime<Utc>, window: Duration) -> Result<(), ReportError> {
-    if now.timestamp().abs_diff(signed_at) > window.as_secs() {
-        return Err(ReportError::stale(
-            "the report was signed too long ago, or in the future",
-        ));
-    }
-    Ok(())
-}
 
 #[async_trait]
 impl SmsProvider for Vonage {

@@ -14,14 +14,15 @@ use postduif_core::{
     async_trait,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, Refusal, Request, Token, TokenCache, TokenSource,
+    Answer, BaseUrl, Client, Refusal, Request, Token, TokenCache, TokenSource, check_window,
     signature::{Rs256Key, hs256_claims, sha256},
+    signing_secrets,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{Account, Call, REPORT_WINDOW, check_window, report_code, signing_secrets, text};
+use crate::{Account, Call, REPORT_WINDOW, SECRET_MISSING, report_code, text};
 
 const SEND_PATH: &str = "/v1/messages";
 /// What a token without `exp` lives too; the most that Vonage allows are 24 hours.
@@ -521,7 +522,7 @@ impl VonageReports {
     /// Where there is none, or one is empty.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         Ok(Self {
-            secrets: signing_secrets(secrets)?,
+            secrets: signing_secrets(secrets, SECRET_MISSING)?,
             window: REPORT_WINDOW,
         })
     }

@@ -12,7 +12,9 @@ use postduif_core::{
     Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, Encoding, ErrorKind,
     Message, PhoneNumber, Price, Receipt, ReportError, ReportParser, ReportRequest, SendError,
 };
-use postduif_http::{Answer, BaseUrl, Client, Refusal, Request, signature::is_secret};
+use postduif_http::{
+    Answer, BaseUrl, Client, Refusal, Request, check_window, signature::is_secret, signing_secrets,
+};
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{
@@ -22,7 +24,7 @@ use serde::{
 use serde_json::Value;
 use url::form_urlencoded;
 
-use crate::{Account, Call, REPORT_WINDOW, check_window, report_code, signing_secrets, text};
+use crate::{Account, Call, REPORT_WINDOW, SECRET_MISSING, report_code, text};
 
 const SEND_PATH: &str = "/sms/json";
 /// Vonage counts its prices in euros.
@@ -494,7 +496,7 @@ impl VonageSmsReports {
     /// Where there is none, or one is empty.
     pub fn new(secrets: Vec<SecretString>, method: SignatureMethod) -> Result<Self, ConfigError> {
         Ok(Self {
-            secrets: signing_secrets(secrets)?,
+            secrets: signing_secrets(secrets, SECRET_MISSING)?,
             method,
             window: REPORT_WINDOW,
         })
