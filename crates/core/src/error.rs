@@ -78,6 +78,18 @@ struct Inner {
     retry_after: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
     attempts: Vec<Attempt>,
+    origin: Origin,
+}
+
+/// What kind of call an error comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Origin {
+    /// A vendor was asked to send a message, or could not be reached for it.
+    Vendor,
+    /// A layer on this side refused it; no vendor was asked.
+    Local,
+    /// A call that carried no message.
+    Check,
 }
 
 impl SendError {
@@ -103,6 +115,7 @@ impl SendError {
             retry_after: None,
             source: None,
             attempts: Vec::new(),
+            origin: Origin::Vendor,
         }))
     }
 
@@ -150,6 +163,39 @@ impl SendError {
         self
     }
 
+    /// Marks a refusal as made on this side: a limit, a full queue, a rule. No vendor was asked, so it says
+    /// nothing about one.
+    ///
+    /// ```
+    /// use postduif_core::{ErrorKind, SendError};
+    ///
+    /// let refused = SendError::not_accepted(ErrorKind::Throttled, "the queue is full").local();
+    /// assert!(refused.is_local());
+    /// ```
+    #[must_use]
+    pub fn local(mut self) -> Self {
+        self.inner().origin = Origin::Local;
+        self
+    }
+
+    /// Turns it into the failure of a call that carried no message, such as
+    /// [`check`](crate::SmsProvider::check): never in doubt, and without a word about a message.
+    ///
+    /// ```
+    /// use postduif_core::{Acceptance, ErrorKind, SendError};
+    ///
+    /// let failed = SendError::unknown(ErrorKind::Unavailable, "the server failed").of_check();
+    /// assert_eq!(failed.acceptance(), Acceptance::NotAccepted);
+    /// assert_eq!(failed.to_string(), "the server failed");
+    /// ```
+    #[must_use]
+    pub fn of_check(mut self) -> Self {
+        let inner = self.inner();
+        inner.acceptance = Acceptance::NotAccepted;
+        inner.origin = Origin::Check;
+        self
+    }
+
     fn inner(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
     }
@@ -190,6 +236,12 @@ impl SendError {
         &self.0.attempts
     }
 
+    /// Returns whether it was refused on this side, before any vendor was asked.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.0.origin == Origin::Local
+    }
+
     /// Whether the same message may go to the same vendor again: it was not accepted, and the reason
     /// passes by itself.
     #[must_use]
@@ -221,9 +273,10 @@ impl fmt::Display for SendError {
         if let Some(code) = self.code() {
             write!(f, " (code {code})")?;
         }
-        f.write_str(match self.acceptance() {
-            Acceptance::NotAccepted => "; the message was not sent",
-            Acceptance::Unknown => "; the message may have been sent",
+        f.write_str(match (self.0.origin, self.acceptance()) {
+            (Origin::Check, _) => "",
+            (_, Acceptance::NotAccepted) => "; the message was not sent",
+            (_, Acceptance::Unknown) => "; the message may have been sent",
         })
     }
 }
@@ -372,5 +425,12 @@ mod tests {
             error.to_string(),
             "kpn: no answer in time; the message may have been sent"
         );
+    }
+
+    #[test]
+    fn a_check_is_never_in_doubt_and_speaks_of_no_message() {
+        let error = SendError::unknown(ErrorKind::Unavailable, "the server failed").of_check();
+        assert_eq!(error.acceptance(), Acceptance::NotAccepted);
+        assert_eq!(error.to_string(), "the server failed");
     }
 }

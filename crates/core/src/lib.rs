@@ -9,6 +9,8 @@
 //! in through a [`ReportParser`].
 
 mod callout;
+mod delivery;
+mod departure;
 mod error;
 mod graph;
 mod guid;
@@ -35,6 +37,8 @@ pub use postduif_text::{Change, Transliteration};
 pub use postduif_text::{Count, Encoding, not_gsm};
 
 pub use callout::{Callback, Callout, Reason, Stage, Verdict};
+pub use delivery::Delivery;
+pub use departure::{Closed, Departure, Proof, attempt, hold, unwatched};
 pub use error::{Acceptance, ConfigError, ErrorKind, SendError};
 pub use graph::{Graph, GraphError, GraphErrorKind, TapIssuer};
 pub use guid::{FlowId, Guid, UserId};

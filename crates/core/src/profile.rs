@@ -1,4 +1,10 @@
-use std::{borrow::Cow, fmt, num::NonZeroUsize, ops::RangeInclusive, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    num::{NonZeroU32, NonZeroUsize},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -33,6 +39,7 @@ pub struct Profile {
     longest_text: Option<TextLimit>,
     refused_characters: Cow<'static, str>,
     reports: bool,
+    rate: Option<NonZeroU32>,
 }
 
 /// How long a text may be.
@@ -61,6 +68,7 @@ impl Profile {
             longest_text: None,
             refused_characters: Cow::Borrowed(""),
             reports: false,
+            rate: None,
         }
     }
 
@@ -138,6 +146,13 @@ impl Profile {
         self
     }
 
+    /// Sets how many messages a second the vendor takes by its page, where that says so.
+    #[must_use]
+    pub const fn with_rate(mut self, per_second: NonZeroU32) -> Self {
+        self.rate = Some(per_second);
+        self
+    }
+
     /// The provider's name: `kpn`; of several members theirs, joined by commas.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -166,6 +181,12 @@ impl Profile {
     #[must_use]
     pub const fn repeat_window(&self) -> Option<Duration> {
         self.repeat_window
+    }
+
+    /// Returns how many messages a second the vendor takes. `None` where its page does not say.
+    #[must_use]
+    pub const fn rate(&self) -> Option<NonZeroU32> {
+        self.rate
     }
 
     /// How far ahead a message may be scheduled; none where it cannot.

@@ -8,6 +8,7 @@ pub struct Receipt {
     provider: Cow<'static, str>,
     reference: Reference,
     id: Option<Box<str>>,
+    part_ids: Option<Box<[Box<str>]>>,
     parts: Option<u16>,
     price: Option<Price>,
     attempts: Vec<Attempt>,
@@ -21,6 +22,7 @@ impl Receipt {
             provider: provider.into(),
             reference,
             id: None,
+            part_ids: None,
             parts: None,
             price: None,
             attempts: Vec::new(),
@@ -31,6 +33,14 @@ impl Receipt {
     #[must_use]
     pub fn with_id(mut self, id: impl Into<Box<str>>) -> Self {
         self.id = Some(id.into());
+        self
+    }
+
+    /// Sets the vendor's ids of the segments, in order, where it gives each one of its own. Their delivery
+    /// reports name them as [`part`](crate::DeliveryReport::part).
+    #[must_use]
+    pub fn with_part_ids(mut self, ids: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        self.part_ids = Some(ids.into_iter().map(Into::into).collect());
         self
     }
 
@@ -71,6 +81,11 @@ impl Receipt {
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// Returns the vendor's ids of the segments, in order. Empty where it gives one id for the whole text.
+    pub fn part_ids(&self) -> impl Iterator<Item = &str> {
+        self.part_ids.iter().flatten().map(|id| &**id)
     }
 
     /// The parts that the vendor counted, where it says so. Where it does, its count is the bill's.

@@ -37,15 +37,24 @@ impl DeliveryStatus {
 }
 
 /// What a vendor says of a text after it took it.
-#[derive(Clone, Debug)]
+///
+/// A text of several segments may have a report for each, with [`part`](Self::part) telling them apart;
+/// [`Delivery`](crate::Delivery) joins them.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct DeliveryReport {
     /// Who says it, by its profile's name.
     pub provider: Cow<'static, str>,
     /// Our key of the message. Match on this, never on the number.
     pub reference: Option<Reference>,
+    /// The reference as the vendor sent it, where it is not in the form of a [`Reference`]: a text that
+    /// another system sent through the same account. At most 128 characters. `Debug` masks it.
+    pub vendor_reference: Option<String>,
     /// The vendor's id of the message.
     pub id: Option<String>,
+    /// What tells this segment from the others of the same text, where the vendor reports each: an id or an
+    /// index. `None` where the report is of the whole text, or the vendor does not say.
+    pub part: Option<String>,
     /// Whom the text was for.
     pub recipient: Option<PhoneNumber>,
     /// How far it has come.
@@ -65,13 +74,61 @@ impl DeliveryReport {
         Self {
             provider: provider.into(),
             reference: None,
+            vendor_reference: None,
             id: None,
+            part: None,
             recipient: None,
             status,
             code: None,
             at: None,
             price: None,
         }
+    }
+
+    /// Sets the reference from what the vendor sent back: as [`reference`](Self::reference) where it is in
+    /// that form, else as [`vendor_reference`](Self::vendor_reference). A blank one, one of more than 128
+    /// characters or with control characters is neither.
+    #[must_use]
+    pub fn with_reference_text(mut self, text: &str) -> Self {
+        let text = text.trim();
+        match text.parse() {
+            Ok(reference) => self.reference = Some(reference),
+            Err(_) if is_plain(text, LONGEST_REFERENCE) => {
+                self.vendor_reference = Some(text.to_owned());
+            }
+            Err(_) => {}
+        }
+        self
+    }
+}
+
+const LONGEST_REFERENCE: usize = 128;
+
+/// Whether a vendor's text holds something, at most so much of it, and nothing that a terminal obeys.
+fn is_plain(text: &str, longest: usize) -> bool {
+    !text.trim().is_empty()
+        && text.chars().count() <= longest
+        && !text.chars().any(char::is_control)
+}
+
+impl fmt::Debug for DeliveryReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryReport")
+            .field("provider", &self.provider)
+            .field("reference", &self.reference)
+            .field(
+                "vendor_reference",
+                // Another system's key, which may be a name or a number.
+                &self.vendor_reference.as_ref().map(|_| format_args!("•••")),
+            )
+            .field("id", &self.id)
+            .field("part", &self.part)
+            .field("recipient", &self.recipient)
+            .field("status", &self.status)
+            .field("code", &self.code)
+            .field("at", &self.at)
+            .field("price", &self.price)
+            .finish()
     }
 }
 
@@ -279,6 +336,20 @@ mod tests {
             request.header("x-twice").unwrap_err().kind(),
             ReportErrorKind::Malformed
         );
+    }
+
+    #[test]
+    fn a_reference_that_is_not_ours_is_kept_as_text() {
+        let report = || DeliveryReport::new("cm", DeliveryStatus::Delivered);
+        let ours = report().with_reference_text("01J0000000000000000000000A");
+        assert!(ours.reference.is_some() && ours.vendor_reference.is_none());
+        let theirs = report().with_reference_text("my-ref");
+        assert_eq!(theirs.vendor_reference.as_deref(), Some("my-ref"));
+        assert!(theirs.reference.is_none() && !format!("{theirs:?}").contains("my-ref"));
+        for nothing in ["", "  ", "a\u{1b}[31mb", &"x-".repeat(100)] {
+            let report = report().with_reference_text(nothing);
+            assert!(report.reference.is_none() && report.vendor_reference.is_none());
+        }
     }
 
     #[test]

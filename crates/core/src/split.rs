@@ -2,7 +2,7 @@ use std::{future::Future, num::NonZeroUsize};
 
 use futures_util::{StreamExt as _, stream};
 
-use crate::{Message, Outcomes, Receipt, SendError};
+use crate::{Message, Outcomes, Receipt, SendError, departure::attempt};
 
 /// Cuts a batch into pieces, makes a call for each, and joins the outcomes in the messages' order.
 ///
@@ -40,7 +40,10 @@ where
     let mut outcomes = Outcomes::in_doubt(messages);
     // Collected, so that no closure lives across an await: the future would not be `Send` for every
     // lifetime, as `async_trait` asks.
-    let calls: Vec<_> = messages.chunks(piece.get()).map(call).collect();
+    let calls: Vec<_> = messages
+        .chunks(piece.get())
+        .map(|piece| attempt(call(piece)))
+        .collect();
     let mut answers = stream::iter(calls).buffered(in_flight.get());
     let mut start = 0;
     for chunk in messages.chunks(piece.get()) {
@@ -83,7 +86,10 @@ where
 {
     let mut outcomes = Outcomes::in_doubt(messages);
     // Collected for the reason that `split` gives.
-    let calls: Vec<_> = messages.iter().map(call).collect();
+    let calls: Vec<_> = messages
+        .iter()
+        .map(|message| attempt(call(message)))
+        .collect();
     let mut answers = stream::iter(calls).buffered(in_flight.get()).enumerate();
     while let Some((place, outcome)) = answers.next().await {
         outcomes.set(place, outcome);

@@ -1,0 +1,203 @@
+use std::collections::BTreeMap;
+
+use crate::{DeliveryReport, DeliveryStatus};
+
+/// Joins the reports of one message, which may be one for each of its segments, into the message's status.
+///
+/// Delivered means that every segment was: one segment's "delivered" is not yet the message's where more are
+/// known. A segment that failed for good makes the message failed, whatever the others say. The first final
+/// status of a segment stays; a later report of the same segment does not undo it.
+///
+/// ```
+/// use postduif_core::{Delivery, DeliveryReport, DeliveryStatus};
+///
+/// let mut delivery = Delivery::new().with_parts(2);
+/// let mut report = DeliveryReport::new("cm", DeliveryStatus::Delivered);
+/// report.part = Some("1".to_owned());
+/// assert_eq!(delivery.add(&report), DeliveryStatus::Sent);
+/// report.part = Some("2".to_owned());
+/// assert_eq!(delivery.add(&report), DeliveryStatus::Delivered);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    expected: u16,
+    /// By the name of the part; `None` for reports that name none.
+    parts: BTreeMap<Option<String>, Part>,
+    /// Parts beyond what is kept, by what they were worth.
+    beyond: Option<DeliveryStatus>,
+}
+
+#[derive(Clone, Debug)]
+struct Part {
+    status: DeliveryStatus,
+    /// How many reports that name no part said that it was delivered.
+    delivered: u16,
+}
+
+/// No text has so many segments: what names more is not reporting segments.
+const MOST_PARTS: usize = 255;
+
+impl Delivery {
+    /// Creates a message's delivery of which nothing is known yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets how many segments are reported one by one: the segments of the text where the vendor reports
+    /// each, such as [`Receipt::parts`](crate::Receipt::parts). Defaults to as many as have been seen.
+    #[must_use]
+    pub const fn with_parts(mut self, parts: u16) -> Self {
+        self.expected = parts;
+        self
+    }
+
+    /// Adds a report, and returns the message's [status](Self::status) with it.
+    pub fn add(&mut self, report: &DeliveryReport) -> DeliveryStatus {
+        if self.parts.len() >= MOST_PARTS && !self.parts.contains_key(&report.part) {
+            self.beyond = Some(match self.beyond {
+                Some(known) => worse(known, report.status),
+                None => report.status,
+            });
+            return self.status();
+        }
+        let part = self.parts.entry(report.part.clone()).or_insert(Part {
+            status: DeliveryStatus::Unknown,
+            delivered: 0,
+        });
+        if report.status == DeliveryStatus::Delivered {
+            part.delivered = part.delivered.saturating_add(1);
+        }
+        part.status = match (part.status, report.status) {
+            // Reports that name no part may be of different ones: the worst final one counts.
+            (known, new) if report.part.is_none() && known.is_final() && new.is_final() => {
+                worse(known, new)
+            }
+            (known, _) if known.is_final() => known,
+            // Says less than what is known already.
+            (known, DeliveryStatus::Unknown) => known,
+            (_, new) => new,
+        };
+        self.status()
+    }
+
+    /// Returns how far the message has come: the worst final status of its segments; `Delivered` only when
+    /// every segment is; before that the least advanced one.
+    #[must_use]
+    pub fn status(&self) -> DeliveryStatus {
+        let seen = self.parts.values().map(|part| part.status);
+        let Some(joined) = seen.chain(self.beyond).reduce(worse) else {
+            return DeliveryStatus::Unknown;
+        };
+        if joined == DeliveryStatus::Delivered && !self.is_complete() {
+            return DeliveryStatus::Sent;
+        }
+        joined
+    }
+
+    /// Whether as many segments were delivered as there are.
+    fn is_complete(&self) -> bool {
+        let named = self.parts.keys().filter(|part| part.is_some()).count();
+        let unnamed = self.parts.get(&None).map_or(0, |part| part.delivered);
+        let seen = named.max(usize::from(unnamed));
+        seen >= usize::from(self.expected)
+    }
+}
+
+/// The one of two segments' statuses that decides for the message.
+fn worse(one: DeliveryStatus, other: DeliveryStatus) -> DeliveryStatus {
+    const fn rank(status: DeliveryStatus) -> u8 {
+        match status {
+            DeliveryStatus::Delivered => 0,
+            DeliveryStatus::Sent => 1,
+            DeliveryStatus::Buffered => 2,
+            DeliveryStatus::Unknown => 3,
+            DeliveryStatus::Expired => 4,
+            DeliveryStatus::Failed => 5,
+            DeliveryStatus::Rejected => 6,
+        }
+    }
+    if rank(one) >= rank(other) { one } else { other }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DeliveryStatus::{Buffered, Delivered, Expired, Failed, Rejected, Sent, Unknown};
+
+    fn join(parts: u16, reports: &[(Option<&str>, DeliveryStatus)]) -> DeliveryStatus {
+        let mut delivery = Delivery::new().with_parts(parts);
+        for (part, status) in reports {
+            let mut report = DeliveryReport::new("cm", *status);
+            report.part = part.map(str::to_owned);
+            delivery.add(&report);
+        }
+        delivery.status()
+    }
+
+    #[test]
+    fn a_message_is_delivered_when_every_part_is() {
+        assert_eq!(join(0, &[(None, Delivered)]), Delivered);
+        assert_eq!(join(1, &[(None, Delivered)]), Delivered);
+        assert_eq!(join(2, &[(Some("a"), Delivered)]), Sent);
+        assert_eq!(
+            join(2, &[(Some("a"), Delivered), (Some("a"), Delivered)]),
+            Sent
+        );
+        assert_eq!(
+            join(2, &[(Some("a"), Delivered), (Some("b"), Delivered)]),
+            Delivered
+        );
+        assert_eq!(join(2, &[(None, Delivered)]), Sent);
+        assert_eq!(join(2, &[(None, Delivered), (None, Delivered)]), Delivered);
+    }
+
+    #[test]
+    fn the_worst_final_status_is_the_messages() {
+        for order in [[0, 1], [1, 0]] {
+            for bad in [Failed, Expired, Rejected] {
+                let reports = [(Some("a"), Delivered), (Some("b"), bad)];
+                assert_eq!(join(2, &order.map(|index| reports[index])), bad);
+                let unnamed = [(None, Delivered), (None, bad)];
+                assert_eq!(join(2, &order.map(|index| unnamed[index])), bad);
+            }
+        }
+    }
+
+    #[test]
+    fn a_final_status_of_a_part_is_not_undone() {
+        assert_eq!(
+            join(1, &[(Some("a"), Delivered), (Some("a"), Buffered)]),
+            Delivered
+        );
+        assert_eq!(
+            join(1, &[(Some("a"), Failed), (Some("a"), Delivered)]),
+            Failed
+        );
+        assert_eq!(join(1, &[(None, Delivered), (None, Unknown)]), Delivered);
+    }
+
+    #[test]
+    fn before_it_is_final_the_least_advanced_part_counts() {
+        assert_eq!(join(0, &[]), Unknown);
+        assert_eq!(
+            join(2, &[(Some("a"), Sent), (Some("b"), Buffered)]),
+            Buffered
+        );
+        assert_eq!(join(2, &[(Some("a"), Delivered), (Some("b"), Sent)]), Sent);
+    }
+
+    #[test]
+    fn no_vendor_makes_it_grow_without_bound() {
+        let mut delivery = Delivery::new();
+        for part in 0..10_000 {
+            let mut report = DeliveryReport::new("cm", Delivered);
+            report.part = Some(part.to_string());
+            delivery.add(&report);
+        }
+        assert!(delivery.parts.len() <= MOST_PARTS);
+        let mut failed = DeliveryReport::new("cm", Failed);
+        failed.part = Some("one more".to_owned());
+        assert_eq!(delivery.add(&failed), Failed);
+    }
+}
