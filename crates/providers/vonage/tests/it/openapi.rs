@@ -381,6 +381,34 @@ fn the_definitions_receipt_names_every_field_that_is_read() {
     }
 }
 
+/// Every key of a definition's schemas, but for the names of properties.
+fn keywords(node: &Value, names: bool, found: &mut Vec<String>) {
+    match node {
+        Value::Object(members) => {
+            for (name, member) in members {
+                if !names {
+                    found.push(name.clone());
+                }
+                keywords(member, !names && name == "properties", found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| keywords(item, false, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_definitions_carry_the_vendors_facts_and_none_of_its_prose() {
+    for definition in [MESSAGES, SMS] {
+        let definition = Definition::new(definition);
+        let mut found = Vec::new();
+        keywords(definition.at("/components"), false, &mut found);
+        for prose in ["description", "summary", "title", "resolution"] {
+            assert!(!found.iter().any(|name| name == prose), "{prose}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_acceptance_of_these_tests_is_one() {
     World::messages().await.send(accepted()).await.unwrap();
