@@ -5,9 +5,10 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
+    task::Poll,
 };
 
 use crate::{Acceptance, Outcomes, Receipt, SendError};
@@ -17,174 +18,125 @@ use crate::{Acceptance, Outcomes, Receipt, SendError};
 /// A deadline that drops a call normally leaves its message in doubt: nobody outside sees how far the call
 /// was. Most of what a call waits for is harmless, though: a turn in a queue, a permit, a token, a
 /// connection. Whoever waits for one of these says so with [`hold`]; the HTTP client says when the body of
-/// a request begins to leave. A layer that cuts a call off runs it under a `Departure` and asks
-/// [`close`](Self::close).
+/// a request begins to leave. A layer that cuts calls off does it with [`run_until`](Self::run_until).
 ///
 /// A call that never says anything counts as having left from its start, so a provider that knows nothing
 /// of this is never called "not sent" by mistake.
 ///
 /// ```
 /// use std::{future::pending, time::Duration};
-/// use postduif_core::{Departure, hold};
+/// use postduif_core::{Acceptance, Departure, hold};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
-/// let departure = Departure::new();
-/// let call = departure.scope(async {
+/// let call = async {
 ///     hold(pending::<()>()).await; // a queue that does not move
 ///     // the request would be made here
-/// });
-/// assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
-/// assert!(departure.close(), "nothing has left, and now nothing will");
+/// };
+/// let deadline = tokio::time::sleep(Duration::from_secs(1));
+/// let cut_off = Departure::new().run_until(deadline, call).await;
+/// assert_eq!(cut_off, Err(Acceptance::NotAccepted), "nothing has left, and nothing will");
 /// # }
 /// ```
 ///
 /// # Several calls
 ///
-/// A departure made inside the scope of another is part of it: the outer one counts as having left as soon
-/// as a part has, until [`end`](Self::end) takes the part back. [`attempt`] does both for a call whose
-/// outcome is known.
-#[derive(Clone)]
-pub struct Departure(Arc<Unit>);
-
-struct Unit {
-    state: AtomicU8,
-    /// How many units, this one and its parts, may have left.
-    out: AtomicUsize,
-    closed: AtomicBool,
-    parent: Option<Departure>,
-}
-
-/// It has said nothing, so it counts as having left.
-const SILENT: u8 = 0;
-/// It says that nothing has left.
-const HELD: u8 = 1;
-/// Its parts say what has left.
-const DIVIDED: u8 = 2;
-/// It has left.
-const LEFT: u8 = 3;
-/// Its outcome proves that the other side did not take it.
-const RETURNED: u8 = 4;
-
-const fn counts(state: u8) -> bool {
-    matches!(state, SILENT | LEFT)
-}
-
-thread_local! {
-    static CURRENT: RefCell<Option<Departure>> = const { RefCell::new(None) };
-}
+/// A departure made in the scope of another is a part of it: the outer one has left as soon as a part has,
+/// until the part [ends](Self::end) with an outcome that takes it back. [`attempt`] does both. A part that
+/// is dropped without an outcome can begin nothing any more.
+pub struct Departure(DepartureHandle);
 
 impl Departure {
-    /// Creates a departure, as a part of the [current](Self::current) one where there is one.
+    /// Creates a departure, as a part of the [current](DepartureHandle::current) one where there is one.
     #[must_use]
     pub fn new() -> Self {
-        let parent = Self::current();
-        if let Some(parent) = &parent {
-            parent.divide();
-        }
-        let created = Self(Arc::new(Unit {
+        let parent = DepartureHandle::current();
+        let created = DepartureHandle(Arc::new(Unit {
             state: AtomicU8::new(SILENT),
-            out: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
-            parent,
+            parts: Mutex::default(),
+            parent: parent.as_ref().map(|parent| Arc::downgrade(&parent.0)),
         }));
-        created.add();
-        created
+        if let Some(parent) = parent {
+            parent.0.parts().push(created.clone());
+        }
+        Self(created)
     }
 
-    /// Returns the departure of the call that is being polled, where somebody watches it.
-    #[must_use]
-    pub fn current() -> Option<Self> {
-        CURRENT.with_borrow(Clone::clone)
+    /// Runs a call as this departure's own until `cut` is ready, then drops it.
+    ///
+    /// # Errors
+    ///
+    /// The acceptance of a call that was cut off: not accepted where nothing of it had left, and now nothing
+    /// will.
+    pub async fn run_until<C, F>(&self, cut: C, call: F) -> Result<F::Output, Acceptance>
+    where
+        C: Future,
+        F: Future,
+    {
+        let (mut cut, mut call) = (pin!(cut), pin!(self.scope(call)));
+        poll_fn(|context| {
+            if let Poll::Ready(output) = call.as_mut().poll(context) {
+                return Poll::Ready(Ok(output));
+            }
+            // Closed while the call is still there: once it is dropped, nobody knows what it waited for.
+            cut.as_mut().poll(context).map(|_| {
+                Err(if self.close() {
+                    Acceptance::NotAccepted
+                } else {
+                    Acceptance::Unknown
+                })
+            })
+        })
+        .await
     }
 
     /// Runs a call as this departure's own.
     pub async fn scope<F: Future>(&self, call: F) -> F::Output {
-        enter(Some(self.clone()), call).await
+        enter(Some(self.0.clone()), call).await
     }
 
-    /// Says that it leaves now: called right before the first byte that the other side could act on.
-    ///
-    /// # Errors
-    ///
-    /// Where it was [closed](Self::close) before: it must not leave any more.
-    pub fn begin(&self) -> Result<(), Closed> {
-        self.change(|_| Some(LEFT));
-        // After the count went up: either this sees the door closed, or `close` sees the count.
-        if self.is_closed() {
-            return Err(Closed);
-        }
-        Ok(())
+    /// Returns the handle by which the call says what becomes of it.
+    #[must_use]
+    pub fn handle(&self) -> DepartureHandle {
+        self.0.clone()
     }
 
     /// Lets nothing begin any more, and returns whether nothing has left so far.
     ///
-    /// `true` is a proof: nothing has left, and nothing will.
+    /// `true` is a proof: nothing has left, and nothing will. Asked before the call is dropped, since a call
+    /// that is gone cannot say what it was waiting for.
     #[must_use]
     pub fn close(&self) -> bool {
-        self.0.closed.store(true, Ordering::SeqCst);
+        self.0.0.closed.store(true, Ordering::SeqCst);
         !self.has_left()
     }
 
     /// Returns whether anything may have left.
     #[must_use]
     pub fn has_left(&self) -> bool {
-        self.0.out.load(Ordering::SeqCst) > 0
+        self.0.0.has_left()
     }
 
-    /// Returns whether this departure, or one that it is a part of, was closed.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.line().any(|unit| unit.0.closed.load(Ordering::SeqCst))
-    }
-
-    /// Ends it with what became of the call. Where nothing was accepted for certain, it no longer counts as
+    /// Ends it with what became of the call: where nothing was accepted for certain, it no longer counts as
     /// having left.
-    pub fn end(&self, outcome: &impl Proof) {
+    pub fn end(self, outcome: &impl Proof) {
         if outcome.proves_nothing_left() {
-            self.change(|_| Some(RETURNED));
+            self.0.0.state.store(RETURNED, Ordering::SeqCst);
         }
     }
+}
 
-    /// Says that nothing has left, until [`release`](Self::release) or [`begin`](Self::begin).
-    fn hold(&self) {
-        self.change(|state| (state == SILENT).then_some(HELD));
-    }
-
-    fn release(&self) {
-        self.change(|state| (state == HELD).then_some(SILENT));
-    }
-
-    fn divide(&self) {
-        self.change(|state| matches!(state, SILENT | HELD).then_some(DIVIDED));
-    }
-
-    fn change(&self, next: impl Fn(u8) -> Option<u8>) {
-        let changed = self
-            .0
-            .state
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, &next);
-        let Ok(before) = changed else { return };
-        let after = next(before).unwrap_or(before);
-        match (counts(before), counts(after)) {
-            (false, true) => self.add(),
-            (true, false) => {
-                for unit in self.line() {
-                    unit.0.out.fetch_sub(1, Ordering::SeqCst);
-                }
+impl Drop for Departure {
+    fn drop(&mut self) {
+        // Closed first: what has not begun by now never will, so that the answer stays true.
+        let nothing_left = self.close();
+        if let Some(parent) = self.0.0.parent.as_ref().and_then(Weak::upgrade) {
+            if !nothing_left {
+                parent.state.store(LEFT, Ordering::SeqCst);
             }
-            _ => {}
+            let own = Arc::as_ptr(&self.0.0);
+            parent.parts().retain(|part| Arc::as_ptr(&part.0) != own);
         }
-    }
-
-    fn add(&self) {
-        for unit in self.line() {
-            unit.0.out.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    /// This departure, and all that it is a part of.
-    fn line(&self) -> impl Iterator<Item = &Self> {
-        std::iter::successors(Some(self), |unit| unit.0.parent.as_ref())
     }
 }
 
@@ -198,8 +150,115 @@ impl fmt::Debug for Departure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Departure")
             .field("has_left", &self.has_left())
+            .field("closed", &self.0.is_closed())
+            .finish()
+    }
+}
+
+/// A call's own view of its [`Departure`]: says when it leaves, and learns whether it still may.
+#[derive(Clone)]
+pub struct DepartureHandle(Arc<Unit>);
+
+struct Unit {
+    state: AtomicU8,
+    closed: AtomicBool,
+    /// Those that are under way.
+    parts: Mutex<Vec<DepartureHandle>>,
+    parent: Option<Weak<Self>>,
+}
+
+/// It has said nothing, so it counts as having left, unless it has parts: then they speak for it.
+const SILENT: u8 = 0;
+/// It says that nothing has left.
+const HELD: u8 = 1;
+/// It has left.
+const LEFT: u8 = 2;
+/// Its outcome proves that the other side did not take it.
+const RETURNED: u8 = 3;
+
+thread_local! {
+    static CURRENT: RefCell<Option<DepartureHandle>> = const { RefCell::new(None) };
+}
+
+impl DepartureHandle {
+    /// Returns the departure of the call that is being polled, where somebody watches it.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Says that the call leaves now: right before the first byte that the other side could act on.
+    ///
+    /// # Errors
+    ///
+    /// Where it was [closed](Departure::close) before: it must not leave any more.
+    pub fn begin(&self) -> Result<(), Closed> {
+        let before = self.0.state.swap(LEFT, Ordering::SeqCst);
+        // After the state is set: either this sees the closed door, or `close` sees the state.
+        if self.is_closed() {
+            self.0.state.store(before, Ordering::SeqCst);
+            return Err(Closed);
+        }
+        Ok(())
+    }
+
+    /// Returns whether the call was cut off, alone or with one that it is a part of. What has not begun by
+    /// then must not begin.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// Says that nothing has left, until [`release`](Self::release) or [`begin`](Self::begin).
+    fn hold(&self) {
+        self.change(SILENT, HELD);
+    }
+
+    fn release(&self) {
+        self.change(HELD, SILENT);
+    }
+
+    fn change(&self, from: u8, to: u8) {
+        // What has left or was taken back stays so.
+        let _ = self
+            .0
+            .state
+            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
+    }
+}
+
+impl fmt::Debug for DepartureHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DepartureHandle")
+            .field("has_left", &self.0.has_left())
             .field("closed", &self.is_closed())
             .finish()
+    }
+}
+
+impl Unit {
+    fn parts(&self) -> MutexGuard<'_, Vec<DepartureHandle>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_left(&self) -> bool {
+        match self.state.load(Ordering::SeqCst) {
+            LEFT => true,
+            RETURNED => false,
+            state => {
+                let parts = self.parts();
+                state == SILENT && parts.is_empty() || parts.iter().any(|part| part.0.has_left())
+            }
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+            || self
+                .parent
+                .as_ref()
+                .and_then(Weak::upgrade)
+                .is_some_and(|parent| parent.is_closed())
     }
 }
 
@@ -246,7 +305,7 @@ impl Proof for Outcomes {
 /// While it waits, nothing of the current call has left, as far as this wait knows. Outside of any
 /// [`Departure`] it only waits.
 pub async fn hold<F: Future>(wait: F) -> F::Output {
-    let Some(departure) = Departure::current() else {
+    let Some(departure) = DepartureHandle::current() else {
         return wait.await;
     };
     departure.hold();
@@ -262,7 +321,7 @@ pub async fn attempt<F>(call: F) -> F::Output
 where
     F: Future<Output: Proof>,
 {
-    if Departure::current().is_none() {
+    if DepartureHandle::current().is_none() {
         return call.await;
     }
     let part = Departure::new();
@@ -276,7 +335,7 @@ pub async fn unwatched<F: Future>(work: F) -> F::Output {
     enter(None, work).await
 }
 
-async fn enter<F: Future>(departure: Option<Departure>, call: F) -> F::Output {
+async fn enter<F: Future>(departure: Option<DepartureHandle>, call: F) -> F::Output {
     let mut call = pin!(call);
     poll_fn(|context| {
         let _entered = Entered(CURRENT.replace(departure.clone()));
@@ -286,7 +345,7 @@ async fn enter<F: Future>(departure: Option<Departure>, call: F) -> F::Output {
 }
 
 /// Puts back what was current before, also where the call panics.
-struct Entered(Option<Departure>);
+struct Entered(Option<DepartureHandle>);
 
 impl Drop for Entered {
     fn drop(&mut self) {
@@ -296,10 +355,7 @@ impl Drop for Entered {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::{pending, ready},
-        task::{Context, Waker},
-    };
+    use std::future::{pending, ready};
 
     use futures_executor::block_on;
 
@@ -318,101 +374,127 @@ mod tests {
         Ok(Receipt::new("kpn", Reference::random()))
     }
 
-    /// Polls a call once under a departure, and drops it where it waits.
-    fn cut_off<T>(call: impl Future<Output = T>) -> Departure {
-        let departure = Departure::new();
-        let call = departure.scope(call);
-        assert!(
-            pin!(call)
-                .poll(&mut Context::from_waker(Waker::noop()))
-                .is_pending()
-        );
-        departure
+    /// Whether a call that is cut off where it first waits had certainly not left.
+    fn cut_off<T>(call: impl Future<Output = T>) -> bool {
+        let cut = block_on(Departure::new().run_until(ready(()), call));
+        match cut {
+            Ok(_) => panic!("the call was to wait"),
+            Err(acceptance) => acceptance == Acceptance::NotAccepted,
+        }
     }
 
     #[test]
     fn a_call_that_says_nothing_has_left() {
-        assert!(!cut_off(pending::<()>()).close());
+        assert!(!cut_off(pending::<()>()));
     }
 
     #[test]
     fn a_call_that_holds_has_not_left() {
-        assert!(cut_off(hold(pending::<()>())).close());
+        assert!(cut_off(hold(pending::<()>())));
     }
 
     #[test]
     fn what_follows_a_hold_has_left_again() {
-        assert!(
-            !cut_off(async {
-                hold(ready(())).await;
-                pending::<()>().await;
-            })
-            .close()
-        );
+        assert!(!cut_off(async {
+            hold(ready(())).await;
+            pending::<()>().await;
+        }));
     }
 
     #[test]
     fn a_request_that_began_is_not_held_back_by_a_later_hold() {
-        assert!(
-            !cut_off(async {
-                Departure::current().unwrap().begin().unwrap();
-                hold(pending::<()>()).await;
-            })
-            .close()
-        );
+        assert!(!cut_off(async {
+            DepartureHandle::current().unwrap().begin().unwrap();
+            hold(pending::<()>()).await;
+        }));
     }
 
     #[test]
     fn nothing_begins_once_it_was_closed() {
         let departure = Departure::new();
         let part = block_on(departure.scope(async { Departure::new() }));
-        part.hold();
+        part.handle().hold();
         assert!(departure.close());
-        assert_eq!(part.begin(), Err(Closed));
+        assert_eq!(part.handle().begin(), Err(Closed));
+        assert!(!departure.has_left());
+    }
+
+    #[test]
+    fn a_refusal_takes_back_what_left_inside_of_it() {
+        let nothing_left = cut_off(async {
+            let _ = attempt(attempt(async {
+                DepartureHandle::current().unwrap().begin().unwrap();
+                refused()
+            }))
+            .await;
+            hold(pending::<()>()).await;
+        });
+        assert!(nothing_left);
+    }
+
+    #[test]
+    fn a_part_that_was_dropped_begins_nothing() {
+        let departure = Departure::new();
+        let part = block_on(departure.scope(async { Departure::new() }));
+        let handle = part.handle();
+        handle.hold();
+        drop(part);
+        assert_eq!(handle.begin(), Err(Closed));
+    }
+
+    #[test]
+    fn a_part_that_left_and_was_dropped_still_counts() {
+        let nothing_left = cut_off(async {
+            let part = Departure::new();
+            part.handle().begin().unwrap();
+            drop(part);
+            hold(pending::<()>()).await;
+        });
+        assert!(!nothing_left);
     }
 
     #[test]
     fn a_refused_try_is_taken_back_and_a_doubt_is_not() {
-        for (outcome, nothing_left) in [(refused(), true), (unsure(), false), (accepted(), false)] {
-            let departure = cut_off(async {
+        for (outcome, expected) in [(refused(), true), (unsure(), false), (accepted(), false)] {
+            let nothing_left = cut_off(async {
                 let _ = attempt(ready(outcome)).await;
                 hold(pending::<()>()).await;
             });
-            assert_eq!(departure.close(), nothing_left);
+            assert_eq!(nothing_left, expected);
         }
     }
 
     #[test]
     fn a_part_that_left_speaks_for_the_whole() {
-        let departure = cut_off(async {
+        let nothing_left = cut_off(async {
             let _ = futures_util::future::join(
                 attempt(hold(pending::<Result<Receipt, SendError>>())),
                 attempt(pending::<Result<Receipt, SendError>>()),
             )
             .await;
         });
-        assert!(!departure.close());
+        assert!(!nothing_left);
     }
 
     #[test]
     fn parts_that_all_hold_hold_the_whole() {
-        let departure = cut_off(async {
+        let nothing_left = cut_off(async {
             let _ = futures_util::future::join(
                 attempt(hold(pending::<Result<Receipt, SendError>>())),
                 attempt(hold(pending::<Result<Receipt, SendError>>())),
             )
             .await;
         });
-        assert!(departure.close());
+        assert!(nothing_left);
     }
 
     #[test]
     fn shared_work_is_no_part_of_who_polls_it() {
-        let departure = cut_off(hold(unwatched(async {
-            assert!(Departure::current().is_none());
+        let nothing_left = cut_off(hold(unwatched(async {
+            assert!(DepartureHandle::current().is_none());
             pending::<()>().await;
         })));
-        assert!(departure.close());
-        assert!(Departure::current().is_none());
+        assert!(nothing_left);
+        assert!(DepartureHandle::current().is_none());
     }
 }
