@@ -9,5 +9,6 @@ mod failover;
 mod flows;
 mod kills;
 mod leaks;
+mod packages;
 mod versions;
 mod world;
