@@ -6,6 +6,7 @@ use std::{
     num::NonZeroU32,
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::Parser;
@@ -15,7 +16,7 @@ use postduif::{
     ErrorKind, Message, Receipt, SendError, SmsProvider, Text,
     layers::{Batch, Failover, Member, RateLimit},
 };
-use postduif_examples::{Catch, Stop, outcome_json, print_json, run};
+use postduif_examples::{Catch, Stop, member_names, outcome_json, print_json, run};
 use postduif_sandbox::Sandbox;
 
 /// Sends every line of a file, NUMBER<TAB>TEXT, through batches and a rate limit; one result a line, in order.
@@ -56,18 +57,15 @@ async fn bulk(mut args: Args) -> Result<(), Stop> {
     if let Some(sandbox) = &sandbox {
         args.url.push(sandbox.sms_url("cm"));
     }
-    let mut members = Vec::new();
-    for (place, url) in args.url.iter().enumerate() {
-        let vendor = postduif::from_url(url)?;
-        let name = format!("{}-{}", vendor.profile().name(), place + 1);
-        members.push(Member::new(
-            name,
-            Batch::new(RateLimit::new(vendor, args.rate)),
-        ));
-    }
-    let provider = args
-        .catch
-        .around(std::sync::Arc::new(Failover::new(members)?));
+    let vendors = args
+        .url
+        .iter()
+        .map(|url| postduif::from_url(url))
+        .collect::<Result<Vec<_>, _>>()?;
+    let members = member_names(&vendors).into_iter().zip(vendors);
+    let members = members
+        .map(|(name, vendor)| Member::new(name, Batch::new(RateLimit::new(vendor, args.rate))));
+    let provider = args.catch.around(Arc::new(Failover::new(members)?));
 
     let lines = lines(args.file.as_ref())?;
     let bar = if std::io::stderr().is_terminal() {

@@ -89,7 +89,9 @@ fn report_json(report: &DeliveryReport) -> Value {
     json!({
         "provider": report.provider,
         "reference": report.reference.as_ref().map(|reference| reference.as_str()),
+        "reference_text": report.vendor_reference,
         "id": report.id,
+        "part": report.part,
         "recipient": report.recipient,
         "status": report.status.as_str(),
         "final": report.status.is_final(),

@@ -12,6 +12,7 @@ use postduif_sandbox::{Fault, Sandbox};
 
 /// Fails over under faults of a pretend world, and tells what became of each attempt.
 #[derive(Parser)]
+#[command(after_help = "Example: cargo run --example failover -- --json")]
 struct Args {
     /// The outcomes as JSON, one a line
     #[arg(long)]

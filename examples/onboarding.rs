@@ -1,6 +1,12 @@
 //! `cargo run --example onboarding`: one colleague onboarded, over real HTTP, and the story of it.
 
-use std::{fs, future, path::PathBuf, process::ExitCode, sync::Arc, time::SystemTime};
+use std::{
+    fs, future,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use chrono::{DateTime, Utc};
 use clap::{Parser, builder::PossibleValuesParser};
@@ -9,9 +15,9 @@ use postduif::{
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client, Request},
     numbers,
-    onboarding::{Ending, Numbers, Onboarding},
+    onboarding::{Ending, Numbers, Onboarding, StepName},
 };
-use postduif_examples::{Catch, Stop, VENDORS, print_json, run};
+use postduif_examples::{Catch, Stop, VENDORS, print, print_json, run};
 use postduif_sandbox::{Cast, FaultSpec, Sandbox};
 use serde_json::{Value, json};
 
@@ -106,7 +112,7 @@ async fn onboard(args: Args) -> Result<(), Stop> {
         }
     };
     let before = world.list("messages").await?.len();
-    let ending = flow(&entra, provider, callout(&entra, &body).await?).await?;
+    let ending = flow(&entra, provider, callout(&entra, &body, args.json).await?).await?;
     if !args.json {
         story::tell(&ending);
         story::tell_phone(&world.list("messages").await?[before..], &ending);
@@ -133,7 +139,7 @@ async fn live(args: &Args, client: Client, body: Option<Vec<u8>>) -> Result<(), 
             .build()?,
     );
     let callout = match (body, args.user) {
-        (Some(body), _) => callout(&entra, &body).await?,
+        (Some(body), _) => callout(&entra, &body, args.json).await?,
         // Nobody called, so nobody is told.
         (None, Some(user)) => {
             Callout::new(Guid::random().into(), user.into(), Callback::None, now())
@@ -178,15 +184,31 @@ async fn flow(
 }
 
 /// Reads a call-out. One that is about nobody whom we could text is answered at once.
-async fn callout(entra: &Entra, body: &[u8]) -> Result<Callout, Stop> {
+async fn callout(entra: &Entra, body: &[u8], json: bool) -> Result<Callout, Stop> {
     match CalloutParser::new().parse(body, now()) {
         Ok(Parsed::Callout(callout)) => Ok(callout),
         Ok(Parsed::NoUser { callback, .. }) => {
-            let verdict = Verdict::Failed(Reason::UserNotFound);
-            entra
-                .resume(&callback, &verdict)
-                .await
-                .map_err(|error| Stop::config(error.to_string()))?;
+            let reason = Reason::UserNotFound;
+            let started = Instant::now();
+            let heard = entra.resume(&callback, &Verdict::Failed(reason)).await;
+            let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            match (json, &heard) {
+                (true, _) => print_json(&json!({
+                    "verdict": "failed",
+                    "reason": reason.as_str(),
+                    "provider": null,
+                    "receipt": null,
+                    "to": null,
+                    "pass": null,
+                    "resumed": heard.is_ok(),
+                    "attempts": 0,
+                    "steps": [{"step": StepName::Resume.as_str(), "ms": ms}],
+                })),
+                (false, Ok(_)) => print("The call-out is about no user. Entra is told: failed."),
+                (false, Err(error)) => print(format!(
+                    "The call-out is about no user, and Entra could not be told: {error}"
+                )),
+            }
             Err(Stop::Failed)
         }
         Ok(_) => Err(Stop::config(

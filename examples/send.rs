@@ -15,8 +15,8 @@ use postduif::{
     layers::{Failover, Member},
 };
 use postduif_examples::{
-    Catch, Stop, duration, error_json, outcome_json, outcome_sentence, price_json, print,
-    print_json, run,
+    Catch, Stop, duration, error_json, member_names, outcome_json, outcome_sentence, price_json,
+    print, print_json, run,
 };
 use postduif_sandbox::Sandbox;
 use serde_json::json;
@@ -119,19 +119,12 @@ fn tell(to: PhoneNumber, outcome: &Result<Receipt, SendError>, json: bool) {
     }
 }
 
-/// Each vendor once, in order. Two accounts of one vendor are told apart by their place.
+/// Each vendor once, in order.
 fn failover(vendors: Vec<Arc<dyn SmsProvider>>) -> Result<Arc<dyn SmsProvider>, Stop> {
-    let mut members: Vec<(String, Member)> = Vec::new();
-    for vendor in vendors {
-        let name = vendor.profile().name().to_owned();
-        let member = match members.iter().filter(|(known, _)| *known == name).count() {
-            0 => name.clone(),
-            earlier => format!("{name}-{}", earlier + 1),
-        };
-        members.push((name, Member::new(member, vendor)));
-    }
+    let names = member_names(&vendors);
+    let members = names.into_iter().zip(vendors);
     Ok(Arc::new(Failover::new(
-        members.into_iter().map(|(_, member)| member),
+        members.map(|(name, vendor)| Member::new(name, vendor)),
     )?))
 }
 

@@ -12,6 +12,9 @@ use postduif_sandbox::Sandbox;
 
 /// Sends one text through the first vendor that this program was built with.
 #[derive(Parser)]
+#[command(
+    after_help = "Example: cargo run -p postduif-examples --example swap --no-default-features --features cm"
+)]
 struct Args {
     /// The result as JSON
     #[arg(long)]

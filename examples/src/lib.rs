@@ -37,7 +37,7 @@ where
     Args: Parser,
     Main: Future<Output = Result<(), Stop>>,
 {
-    let json = std::env::args().any(|argument| argument == "--json");
+    let json = std::env::args_os().any(|argument| argument == "--json");
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) if error.kind() == ErrorKind::ValueValidation => {
@@ -124,6 +124,23 @@ impl Catch {
             None => provider,
         }
     }
+}
+
+/// What to call each of several vendors: its name, and a number behind it where an earlier one has that name.
+#[must_use]
+pub fn member_names(vendors: &[Arc<dyn SmsProvider>]) -> Vec<String> {
+    let names: Vec<_> = vendors
+        .iter()
+        .map(|vendor| vendor.profile().name())
+        .collect();
+    let numbered = |(index, name): (usize, &&str)| {
+        let earlier = names[..index].iter().filter(|known| *known == name).count();
+        match earlier {
+            0 => (*name).to_owned(),
+            earlier => format!("{name}-{}", earlier + 1),
+        }
+    };
+    names.iter().enumerate().map(numbered).collect()
 }
 
 /// Why an example ends other than well.
