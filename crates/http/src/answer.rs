@@ -12,6 +12,8 @@ use crate::failure::Failure;
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 const SERVER_FAILED: &str = "the server failed";
+const LONGEST_ID: usize = 256;
+const GAVE_UP: &str = "something on the way gave up waiting";
 
 /// An answer: its status, its headers, and its body as far as it came.
 pub struct Answer {
@@ -120,11 +122,54 @@ impl Answer {
         Some(wait.min(LONGEST_WAIT))
     }
 
+    /// Returns whether the same request with a new token is worth a try: the vendor refused the token by a
+    /// code that it lists, or answered 401 and asked for a bearer token. A body in the vendor's shape alone
+    /// is not enough, since a second request after a wrong guess is a second text.
+    #[must_use]
+    pub fn refuses_token(&self, refusal: Option<&Refusal>) -> bool {
+        match refusal {
+            Some(refusal) => refusal.kind == ErrorKind::Unauthorized && refusal.listed,
+            None => self.status == 401 && self.asks_for_bearer(),
+        }
+    }
+
+    fn asks_for_bearer(&self) -> bool {
+        self.headers
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| {
+                value
+                    .get(..6)
+                    .is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
+            })
+    }
+
+    /// Returns the vendor's id of a message, as a receipt may keep it.
+    ///
+    /// # Errors
+    ///
+    /// Unknown, where it is blank, longer than 256 bytes, or holds control characters: an acceptance whose id
+    /// nobody can use is not the vendor's.
+    pub fn message_id(id: &str) -> Result<&str, SendError> {
+        let id = id.trim();
+        if id.is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) {
+            return Err(SendError::unknown(
+                ErrorKind::Protocol,
+                "the answer holds no usable id of the message",
+            ));
+        }
+        Ok(id)
+    }
+
     /// What this answer proves, where it is no acceptance.
     ///
-    /// `refusal` is what the vendor itself said, in its own error shape: none where the body is anybody
+    /// `refusal` is what the vendor itself said, in its own error shape: `None` where the body is anybody
     /// else's. Without it only a few statuses prove that nobody read the message; every other answer
     /// leaves it in doubt, because proxies and filters replace answers after the vendor has the text.
+    ///
+    /// 408, 409, 425 and 499 say that somebody gave up waiting, whoever wrote the body, so there only a
+    /// code that the vendor lists is a refusal.
     #[must_use]
     pub fn refused(&self, refusal: Option<Refusal>) -> SendError {
         let said = |refusal: Refusal, otherwise: fn(ErrorKind, Cow<'static, str>) -> SendError| {
@@ -154,6 +199,9 @@ impl Answer {
                 },
                 SendError::unknown,
             ),
+            (408 | 409 | 425 | 499, Some(refusal)) if !refusal.listed => {
+                SendError::unknown(ErrorKind::Protocol, GAVE_UP)
+            }
             (_, Some(refusal)) => said(refusal, SendError::not_accepted),
             (429, None) => said(
                 Refusal::new(ErrorKind::Throttled, "too many calls"),
@@ -192,6 +240,7 @@ pub struct Refusal {
     code: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     at_any_status: bool,
+    listed: bool,
 }
 
 impl Refusal {
@@ -204,12 +253,15 @@ impl Refusal {
             code: None,
             retry_after: None,
             at_any_status: false,
+            listed: false,
         }
     }
 
-    /// The vendor's code, from the provider's own table.
+    /// Sets the vendor's code: one that its documentation lists, from the provider's own table. It makes the
+    /// refusal count at statuses where a shape alone does not.
     pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.code = Some(code.into());
+        self.listed = true;
         self
     }
 
@@ -223,6 +275,12 @@ impl Refusal {
             self.code = Some(code.to_owned().into());
         }
         self
+    }
+
+    /// Returns whether it has a code that the vendor lists.
+    #[must_use]
+    pub const fn is_listed(&self) -> bool {
+        self.listed
     }
 
     /// How long the vendor asks to wait, where its answer says so elsewhere than in `Retry-After`.

@@ -1,7 +1,7 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use postduif_core::{ConfigError, SendError};
-use reqwest::{Proxy, Url, redirect};
+use postduif_core::{ConfigError, Departure, DepartureHandle, SendError, hold, unwatched};
+use reqwest::{NoProxy, Proxy, Url, redirect};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::{CryptoProvider, ring},
@@ -60,21 +60,52 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Where no answer came. Only a failure to reach the server at all (name look-up, connection, TLS) is
-    /// not accepted; from the moment the request may have been written, all is unknown.
+    /// Where no answer came. Not accepted where nothing of the body had left: a name that does not resolve, a
+    /// connection or TLS handshake that fails, a deadline before the body was begun. From the moment that
+    /// the body may have been written, all is unknown.
     pub async fn send(&self, request: Request) -> Result<Answer, SendError> {
         self.attempt(request)
             .await
             .map_err(Failure::into_send_error)
     }
 
+    /// Makes a request that carries no text, such as a look-up or what `check` asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), but never in doubt: whatever became of it, no text left.
+    pub async fn ask(&self, request: Request) -> Result<Answer, SendError> {
+        hold(unwatched(self.attempt(request)))
+            .await
+            .map_err(Failure::into_token_error)
+    }
+
     pub(crate) async fn attempt(&self, request: Request) -> Result<Answer, Failure> {
         let limit = request.answer_limit();
-        let response = self
-            .0
-            .execute(request.into_reqwest()?)
-            .await
-            .map_err(Failure::from_reqwest)?;
+        if DepartureHandle::current().is_some_and(|call| call.is_closed()) {
+            return Err(Failure::cut_off());
+        }
+        let departure = Departure::new();
+        let has_body = request.has_body();
+        let request = request.into_reqwest(departure.handle())?;
+        if !has_body {
+            // A text may be in its URL, so it counts as having left from its start.
+            let sent = departure.scope(self.0.execute(request));
+            let response = sent.await.map_err(Failure::from_reqwest)?;
+            return Ok(Answer::read(response, limit).await);
+        }
+        // Until the body begins to leave, all this waits for is a connection.
+        let response = match departure.scope(hold(self.0.execute(request))).await {
+            Ok(response) => response,
+            Err(error) => {
+                let failure = Failure::from_reqwest(error);
+                return Err(if departure.has_left() {
+                    failure
+                } else {
+                    failure.before_it_left()
+                });
+            }
+        };
         Ok(Answer::read(response, limit).await)
     }
 }
@@ -109,6 +140,12 @@ pub struct ClientBuilder {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Shorter than any common server's (Apache and Node.js close after 5 seconds): a request that meets the
+/// server's close is in doubt although nobody read it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// What a proxy is never asked for: it could not reach this machine's own addresses, and would be sent the
+/// plain text of what is meant for them.
+const NO_PROXY: &str = "localhost,127.0.0.0/8,::1";
 
 impl ClientBuilder {
     fn new() -> Self {
@@ -142,8 +179,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sends everything through this proxy (`http://[user:secret@]host:port`). The environment's proxy
-    /// variables are not read: they would be given credentials that were not meant for them.
+    /// Sends everything but what is for this machine itself through a proxy
+    /// (`http://[user:secret@]host:port`). The environment's proxy variables are not read: they would be given credentials that were not meant for them.
     pub fn with_proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
         self
@@ -182,9 +219,10 @@ impl ClientBuilder {
             .user_agent(self.user_agent);
         if let Some(proxy) = self.proxy {
             // The cause is left out: it may show the URL, and with it the proxy's password.
-            let proxy =
-                Proxy::all(proxy).map_err(|_| ConfigError::new("the proxy is not a URL"))?;
-            builder = builder.proxy(proxy);
+            let proxy = Proxy::all(proxy).map_err(|_| {
+                ConfigError::new("invalid proxy: write a URL such as http://proxy.example.com:3128")
+            })?;
+            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(NO_PROXY)));
         }
         for (host, address) in self.resolve {
             builder = builder.resolve(&host, address);
@@ -215,6 +253,7 @@ fn lock(
         .connection_verbose(false)
         // Any proxy at all keeps the environment's away. `no_proxy()` would clear the caller's own.
         .proxy(Proxy::custom(|_| None::<Url>))
+        .pool_idle_timeout(IDLE_TIMEOUT)
         .connect_timeout(connect)
         .timeout(total)
         .build()

@@ -66,6 +66,24 @@ impl Failure {
         }
     }
 
+    /// The same failure where no byte of the body had left.
+    pub(crate) fn before_it_left(self) -> Self {
+        Self {
+            acceptance: Acceptance::NotAccepted,
+            ..self
+        }
+    }
+
+    /// Whoever watches the call cut it off before anything left.
+    pub(crate) const fn cut_off() -> Self {
+        Self {
+            kind: ErrorKind::Timeout,
+            acceptance: Acceptance::NotAccepted,
+            message: "no time was left to begin",
+            source: None,
+        }
+    }
+
     pub(crate) fn into_send_error(self) -> SendError {
         let error = match self.acceptance {
             Acceptance::NotAccepted => SendError::not_accepted(self.kind, self.message),
@@ -79,11 +97,7 @@ impl Failure {
 
     /// The same failure where the request was not for a text: whatever became of it, no text left.
     pub(crate) fn into_token_error(self) -> SendError {
-        Self {
-            acceptance: Acceptance::NotAccepted,
-            ..self
-        }
-        .into_send_error()
+        self.before_it_left().into_send_error()
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod answer;
 mod base_url;
+mod body;
 mod client;
 mod failure;
 mod oauth;
@@ -25,7 +26,7 @@ pub use answer::{Answer, Refusal};
 pub use base_url::BaseUrl;
 pub use client::{Client, ClientBuilder};
 pub use oauth::{ClientCredentials, TokenStyle};
-pub use report::{PathSecrets, check_window, one_api, query_parameter, signing_secrets};
+pub use report::{PathSecrets, ReportUrl, check_window, one_api, query_parameter, signing_secrets};
 pub use request::Request;
 pub use token::{Token, TokenCache, TokenSource};
 pub use vendor_url::VendorUrl;

@@ -5,24 +5,24 @@ use std::{fmt, time::Duration};
 use chrono::{DateTime, Utc};
 use postduif_core::{ConfigError, ReportError};
 use secrecy::{ExposeSecret as _, SecretString};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
-use crate::signature::is_secret;
+use crate::{BaseUrl, signature::is_secret};
 
 /// The secrets that a vendor signs its reports with: several while one is being replaced.
 ///
 /// # Errors
 ///
-/// Where there is none, or one is empty, with `words` of what to give.
+/// Where there is none, or one is blank, with `words` of what to give.
 pub fn signing_secrets(
     secrets: Vec<SecretString>,
     words: &'static str,
 ) -> Result<Vec<SecretString>, ConfigError> {
-    let is_empty = |secret: &SecretString| secret.expose_secret().is_empty();
-    match secrets.is_empty() || secrets.iter().any(is_empty) {
-        true => Err(ConfigError::new(words)),
-        false => Ok(secrets),
+    let is_blank = |secret: &SecretString| secret.expose_secret().trim().is_empty();
+    if secrets.is_empty() || secrets.iter().any(is_blank) {
+        return Err(ConfigError::new(words));
     }
+    Ok(secrets)
 }
 
 /// Whether the time of a signature, in seconds since 1970, is within `window` of now: before it or after.
@@ -35,12 +35,12 @@ pub fn check_window(
     now: DateTime<Utc>,
     window: Duration,
 ) -> Result<(), ReportError> {
-    match now.timestamp().abs_diff(signed_at) > window.as_secs() {
-        true => Err(ReportError::stale(
+    if now.timestamp().abs_diff(signed_at) > window.as_secs() {
+        return Err(ReportError::stale(
             "the report was signed too long ago, or in the future",
-        )),
-        false => Ok(()),
+        ));
     }
+    Ok(())
 }
 
 /// The value of a query parameter of a URL, decoded.
@@ -64,6 +64,51 @@ pub fn query_parameter(url: &str, name: &str) -> Result<Option<String>, ReportEr
     }
 }
 
+/// Nobody guesses as many random characters as this; a shorter secret of ours is not all the proof there is.
+const SHORTEST_SECRET: usize = 16;
+
+/// Where a vendor is asked to post its delivery reports: https, or plain http on loopback.
+///
+/// Its path or query may hold a secret of ours, so `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct ReportUrl(SecretString);
+
+impl ReportUrl {
+    /// Reads the URL that an option of this name gives. It may hold placeholders in braces.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not such a URL; the error names the option and shows nothing of the URL.
+    pub fn parse(option: &str, text: &str) -> Result<Self, ConfigError> {
+        let invalid = |problem| ConfigError::new(format!("option {option}: {problem}"));
+        if text.contains(char::is_whitespace) || text.contains(char::is_control) {
+            return Err(invalid("a URL has no white space"));
+        }
+        let url = Url::parse(text)
+            .map_err(|_| invalid("write a URL such as https://hooks.example.com/sms"))?;
+        if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+            return Err(invalid("a URL with neither user, password nor fragment"));
+        }
+        let mut address = url.clone();
+        address.set_query(None);
+        BaseUrl::parse(address.as_str())
+            .map_err(|_| invalid("an https:// URL; plain http only on loopback"))?;
+        Ok(Self(text.into()))
+    }
+
+    /// Returns the URL as it was written.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for ReportUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReportUrl([REDACTED])")
+    }
+}
+
 /// Secrets of our own at the end of a report's URL: all the proof there is where a vendor does not sign.
 ///
 /// One of them is the last segment of the path, as in `https://sms.example.com/reports/cm/SECRET`.
@@ -77,18 +122,19 @@ impl PathSecrets {
     ///
     /// # Errors
     ///
-    /// Where there is none, or one cannot stand in a path: it holds anything but letters, digits and
-    /// `-._~!$&'()*+,;=:@`, nothing at all, or the provider's name, which stands in every path anyway.
+    /// Where there is none, one is shorter than 16 characters and could be guessed, or one cannot be a segment
+    /// of a path: it holds anything but letters, digits and `-._~!$&'()*+,;=:@`.
     pub fn new(provider: &'static str, secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         let fits = |secret: &SecretString| {
             let secret = secret.expose_secret();
             let plain =
                 |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
-            !secret.is_empty() && secret != provider && secret.bytes().all(plain)
+            secret.len() >= SHORTEST_SECRET && secret.bytes().all(plain)
         };
         if secrets.is_empty() || !secrets.iter().all(fits) {
             return Err(ConfigError::new(format!(
-                "{provider} does not sign its reports: give a secret of your own that can stand in a URL's path"
+                "{provider} does not sign its reports: give a random secret of your own, of 16 characters or \
+                 more, from letters, digits and -._~"
             )));
         }
         Ok(Self { provider, secrets })
@@ -156,30 +202,77 @@ mod tests {
     #[test]
     fn only_a_secret_of_ours_at_the_end_of_the_path_is_proof() {
         use postduif_core::ReportErrorKind::{Forged, Unsigned};
-        let secrets = PathSecrets::new("cm", vec!["old".into(), "new".into()]).unwrap();
+        let (old, new) = ("0ld-0ld-0ld-0ld-", "n3w-n3w-n3w-n3w-");
+        let secrets = PathSecrets::new("cm", vec![old.into(), new.into()]).unwrap();
         for (url, expected) in [
-            ("https://x.test/reports/cm/new", None),
-            ("https://x.test/reports/cm/old?x=1#f", None),
-            ("https://x.test/reports/cm/new/", Some(Unsigned)),
-            ("https://x.test/reports/cm", Some(Unsigned)),
-            ("https://x.test", Some(Unsigned)),
-            ("https://x.test/reports/cm/ne", Some(Forged)),
-            ("https://x.test/reports/cm/other?new", Some(Forged)),
+            (format!("https://x.test/reports/cm/{new}"), None),
+            (format!("https://x.test/reports/cm/{old}?x=1#f"), None),
+            (format!("https://x.test/reports/cm/{new}/"), Some(Unsigned)),
+            ("https://x.test/reports/cm".into(), Some(Unsigned)),
+            ("https://x.test".into(), Some(Unsigned)),
+            ("https://x.test/reports/cm/n3w".into(), Some(Forged)),
+            (
+                format!("https://x.test/reports/cm/other?{new}"),
+                Some(Forged),
+            ),
         ] {
             assert_eq!(
-                secrets.verify(url).err().map(ReportError::kind),
+                secrets.verify(&url).err().map(ReportError::kind),
                 expected,
                 "{url}"
             );
         }
+    }
+
+    #[test]
+    fn a_secret_that_could_be_guessed_or_fits_no_path_builds_nothing() {
         for bad in [
             vec![],
             vec!["".into()],
             vec!["cm".into()],
-            vec!["a/b".into()],
-            vec!["a b".into()],
+            vec!["fifteen-chars-x".into()],
+            vec!["a/b/c/d/e/f/g/h/i".into()],
+            vec!["a secret with blanks in it".into()],
+            vec!["long-enough-and-random".into(), "short".into()],
         ] {
             assert!(PathSecrets::new("cm", bad).is_err());
+        }
+        for bad in [
+            vec![],
+            vec!["".into()],
+            vec![" ".into()],
+            vec!["good".into(), "\t".into()],
+        ] {
+            assert!(signing_secrets(bad, "give one").is_err());
+        }
+    }
+
+    #[test]
+    fn a_report_url_is_https_and_is_never_shown() {
+        for good in [
+            "https://h.test/kpn/hunTer2?reference={reference}",
+            "http://127.0.0.1:8160/x",
+            "http://localhost/x",
+        ] {
+            let url = ReportUrl::parse("report_url", good).unwrap();
+            assert_eq!(url.expose(), good);
+            assert_eq!(format!("{url:?}"), "ReportUrl([REDACTED])");
+        }
+        for bad in [
+            "http://h.test/hunTer2",
+            "ftp://h.test/hunTer2",
+            "hunTer2",
+            "https://",
+            "https://h.test/hunTer2 x",
+            "https://user:hunTer2@h.test/",
+            "",
+        ] {
+            let error = ReportUrl::parse("report_url", bad).unwrap_err();
+            assert!(
+                error.to_string().starts_with("option report_url: "),
+                "{error}"
+            );
+            assert!(!format!("{error:?}").contains("unTer2"), "{error:?}");
         }
     }
 

@@ -9,12 +9,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use url::form_urlencoded;
 
-use crate::{BaseUrl, Token, failure::Failure};
+use crate::{BaseUrl, Token, body::Body, failure::Failure};
+use postduif_core::DepartureHandle;
 
 /// The most that is read of an answer to one message, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024;
 /// What a batch call's answer may have more for each message in it, in bytes.
-const ANSWER_LIMIT_PER_MESSAGE: usize = 4 * 1024;
+const ANSWER_LIMIT_PER_MESSAGE: usize = 8 * 1024;
 
 /// A request to a host that was configured, and to no other.
 ///
@@ -141,11 +142,20 @@ impl Request {
         self
     }
 
+    /// Whether there is a body, and with it something that the other side could act on.
+    pub(crate) fn has_body(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| !body.is_empty())
+    }
+
     pub(crate) const fn answer_limit(&self) -> usize {
         self.answer_limit
     }
 
-    pub(crate) fn into_reqwest(self) -> Result<reqwest::Request, Failure> {
+    /// The library's request, whose body tells `departure` when it begins to leave.
+    pub(crate) fn into_reqwest(
+        self,
+        departure: DepartureHandle,
+    ) -> Result<reqwest::Request, Failure> {
         if let Some(fault) = self.fault {
             return Err(Failure::before(fault));
         }
@@ -160,7 +170,9 @@ impl Request {
                     .headers_mut()
                     .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
-            body => *request.body_mut() = body.map(reqwest::Body::from),
+            body => {
+                *request.body_mut() = body.map(|body| Body::new(body, departure).into_reqwest());
+            }
         }
         Ok(request)
     }

@@ -1,16 +1,21 @@
 use std::{
     fmt,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use postduif_core::{ErrorKind, SendError};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use postduif_core::{Acceptance, ErrorKind, SendError, hold, unwatched};
 use secrecy::SecretString;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 
 /// A bearer token and when it ends, by the monotonic clock of this process.
 pub struct Token {
@@ -20,7 +25,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token that was just received and lives so long.
+    /// Creates a token that was just received and lives so long.
     #[must_use]
     pub fn new(secret: SecretString, lifetime: Duration) -> Self {
         let now = Instant::now();
@@ -39,7 +44,9 @@ impl Token {
         &self.secret
     }
 
-    fn remaining(&self) -> Duration {
+    /// Returns how long the token still lives; zero once it has ended.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
         self.expires_at.saturating_duration_since(Instant::now())
     }
 }
@@ -55,7 +62,7 @@ impl fmt::Debug for Token {
 /// Where tokens come from.
 #[async_trait]
 pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
-    /// Gets a new token.
+    /// Gets a new token. [`TokenCache`] bounds how long it may take.
     ///
     /// # Errors
     ///
@@ -71,146 +78,272 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
 }
 
 /// One token for all who need it: shared while it lives, fetched once for all who wait.
-pub struct TokenCache<S> {
+///
+/// A fetch is nobody's own: it goes on when the caller who began it gives up, and ends within 8 seconds.
+/// Fetches begin at least a second apart. A token that still lives is used while its renewal runs. Waiting
+/// for a token never leaves a message in doubt, whoever cuts the wait off.
+pub struct TokenCache<S>(Arc<Inner<S>>);
+
+struct Inner<S> {
     source: S,
     minimum_life: Duration,
-    current: RwLock<Option<Arc<Token>>>,
-    /// How many fetches failed so far: whoever waits sees by it whether one failed meanwhile.
-    failures: AtomicUsize,
-    fetching: Mutex<Option<Refused>>,
+    state: Mutex<State>,
 }
 
-/// The fetch that failed last, and when.
-struct Refused {
-    at: Instant,
+#[derive(Default)]
+struct State {
+    current: Option<Arc<Token>>,
+    fetching: Option<Fetching>,
+    failed: Option<Failed>,
+}
+
+#[derive(Clone)]
+struct Fetching {
+    began_at: Instant,
+    outcome: Shared<BoxFuture<'static, Result<Arc<Token>, SendError>>>,
+}
+
+/// The fetch that failed last.
+struct Failed {
+    until: Instant,
     error: SendError,
 }
 
+/// How long a fetch may take. Well below the deadline of a vendor call, so that another vendor can still be
+/// asked in time.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
 /// A token just fetched is used for so long even if it is said to be over: a server that hands out dead
 /// tokens is not to be asked for each message.
 const SHORTEST_USE: Duration = Duration::from_secs(1);
 /// A token that cannot be renewed is used while it lives longer than this.
 const LAST_USE: Duration = Duration::from_secs(5);
+/// A token that is refused at so young an age is not replaced: the refusal is about something else.
+const YOUNG: Duration = Duration::from_secs(5);
+/// After a failure no fetch begins for so long.
+const FAILED_FOR: Duration = Duration::from_secs(1);
 /// Refused credentials are not tried again for so long: they do not mend themselves.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
+/// The longest that a server's own wish to be left alone is heeded.
+const THROTTLED_FOR: Duration = Duration::from_secs(60);
 
 impl<S: TokenSource> TokenCache<S> {
-    /// Renews a token when less than `minimum_life` of it is left.
+    /// Creates a cache that renews a token when less than `minimum_life` of it is left.
     #[must_use]
     pub fn new(source: S, minimum_life: Duration) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             source,
             minimum_life,
-            current: RwLock::new(None),
-            failures: AtomicUsize::new(0),
-            fetching: Mutex::new(None),
-        }
+            state: Mutex::default(),
+        }))
     }
 
-    /// The token in use, or a new one.
+    /// Returns the token in use, or a new one.
     ///
     /// # Errors
     ///
-    /// The source's, always not accepted.
+    /// The source's, always not accepted; `Timeout` where it took too long.
     pub async fn token(&self) -> Result<Arc<Token>, SendError> {
-        if let Some(token) = self.fresh() {
-            return Ok(token);
-        }
-        let failures = self.failures.load(Ordering::Acquire);
-        let mut refused = self.fetching.lock().await;
-        if let Some(token) = self.fresh() {
-            return Ok(token);
-        }
-        if let Some(Refused { at, error }) = &*refused {
-            let lasting = matches!(
-                error.kind(),
-                ErrorKind::Unauthorized | ErrorKind::Misconfigured
-            );
-            // Whoever waited while a fetch failed is told so, instead of failing in turn.
-            let meanwhile = failures != self.failures.load(Ordering::Acquire);
-            if meanwhile || (lasting && at.elapsed() < REFUSED_FOR) {
-                return Err(error.clone());
-            }
-        }
-        match self.source.fetch().await {
-            Ok(token) => {
-                *refused = None;
-                Ok(self.keep(token))
-            }
-            Err(error) => {
-                *refused = Some(Refused {
-                    at: Instant::now(),
-                    error: error.clone(),
-                });
-                self.failures.fetch_add(1, Ordering::Release);
-                match self.current() {
-                    Some(token) if token.remaining() > LAST_USE => Ok(token),
-                    _ => Err(error),
+        let fetching = {
+            let mut state = self.0.state();
+            if let Some(token) = state.current.clone() {
+                if self.0.is_fresh(&token) {
+                    return Ok(token);
+                }
+                if token.remaining() > LAST_USE {
+                    if state.failure().is_none() {
+                        self.join(&mut state);
+                    }
+                    return Ok(token);
                 }
             }
-        }
+            if let Some(error) = state.failure() {
+                return Err(error);
+            }
+            self.join(&mut state)
+        };
+        wait(fetching).await
     }
 
-    /// A new token, whatever is in use: how credentials are checked.
+    /// Returns a new token, whatever is in use: how credentials are checked. One that was fetched within the
+    /// last second is new.
     ///
     /// # Errors
     ///
-    /// The source's, always not accepted.
+    /// The source's, always not accepted; `Timeout` where it took too long.
     pub async fn renew(&self) -> Result<Arc<Token>, SendError> {
-        let mut refused = self.fetching.lock().await;
-        let token = self.source.fetch().await?;
-        *refused = None;
-        Ok(self.keep(token))
+        let fetching = {
+            let mut state = self.0.state();
+            let just_fetched = |token: &Arc<Token>| token.fetched_at.elapsed() < SHORTEST_USE;
+            if let Some(token) = state.current.clone().filter(just_fetched) {
+                return Ok(token);
+            }
+            if let Some(error) = state.failure() {
+                return Err(error);
+            }
+            self.join(&mut state)
+        };
+        wait(fetching).await
     }
 
-    /// Forgets a token that was refused. Once: where another is in use by now, that one stays.
-    pub fn forget(&self, token: &Arc<Token>) {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if current
+    /// Forgets a token that the vendor refused, and returns whether another one is worth a try.
+    ///
+    /// It is not where the token was only just fetched: then the vendor refuses something else, and new
+    /// tokens would be fetched and refused without end. Where another token is in use by now, that one stays.
+    #[must_use]
+    pub fn forget(&self, token: &Arc<Token>) -> bool {
+        let mut state = self.0.state();
+        let in_use = state
+            .current
             .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, token))
-        {
-            *current = None;
+            .is_some_and(|current| Arc::ptr_eq(current, token));
+        if in_use && token.fetched_at.elapsed() < YOUNG {
+            return false;
+        }
+        if in_use {
+            state.current = None;
+        }
+        true
+    }
+
+    /// The fetch that is under way, or a new one.
+    fn join(&self, state: &mut State) -> Fetching {
+        let living = |fetching: &Fetching| fetching.began_at.elapsed() < FETCH_TIMEOUT;
+        if let Some(fetching) = state.fetching.clone().filter(living) {
+            return fetching;
+        }
+        let inner = Arc::clone(&self.0);
+        let began_at = Instant::now();
+        let outcome = async move {
+            let fetched = unwatched(timeout(FETCH_TIMEOUT, inner.source.fetch()));
+            let fetched = match AssertUnwindSafe(fetched).catch_unwind().await {
+                Ok(Ok(fetched)) => fetched.map_err(certain),
+                Ok(Err(_)) => Err(late()),
+                // Its runtime may have ended under it.
+                Err(_) => Err(SendError::not_accepted(
+                    ErrorKind::Unavailable,
+                    "the token could not be fetched",
+                )),
+            };
+            inner.settle(began_at, fetched)
+        }
+        .boxed()
+        .shared();
+        // Every waiter drives it, and so does a task, which outlives them all.
+        if let Ok(runtime) = Handle::try_current() {
+            drop(runtime.spawn(outcome.clone()));
+        }
+        let fetching = Fetching { began_at, outcome };
+        state.fetching = Some(fetching.clone());
+        fetching
+    }
+}
+
+impl<S> Inner<S> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_fresh(&self, token: &Token) -> bool {
+        token.remaining() > self.minimum_life || token.fetched_at.elapsed() < SHORTEST_USE
+    }
+
+    /// Keeps what a fetch brought. A fetch that took too long may come after the one that replaced it.
+    fn settle(
+        &self,
+        began_at: Instant,
+        fetched: Result<Token, SendError>,
+    ) -> Result<Arc<Token>, SendError> {
+        let mut state = self.state();
+        let is_last = state
+            .fetching
+            .as_ref()
+            .is_some_and(|fetching| fetching.began_at == began_at);
+        if is_last {
+            state.fetching = None;
+        }
+        match fetched {
+            Ok(token) => {
+                let token = Arc::new(token);
+                if is_last {
+                    state.current = Some(Arc::clone(&token));
+                    state.failed = None;
+                }
+                Ok(token)
+            }
+            Err(error) => {
+                if is_last {
+                    state.failed = Some(Failed {
+                        until: Instant::now() + remembered_for(&error),
+                        error: error.clone(),
+                    });
+                }
+                Err(error)
+            }
         }
     }
+}
 
-    fn keep(&self, token: Token) -> Arc<Token> {
-        let token = Arc::new(token);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&token));
-        token
+impl State {
+    fn failure(&self) -> Option<SendError> {
+        let failed = self.failed.as_ref()?;
+        (Instant::now() < failed.until).then(|| failed.error.clone())
     }
+}
 
-    fn current(&self) -> Option<Arc<Token>> {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+async fn wait(fetching: Fetching) -> Result<Arc<Token>, SendError> {
+    // With a deadline of its own: the fetch may be driven by a runtime that no longer runs.
+    hold(timeout(FETCH_TIMEOUT, fetching.outcome))
+        .await
+        .unwrap_or_else(|_| Err(late()))
+}
+
+fn late() -> SendError {
+    SendError::not_accepted(ErrorKind::Timeout, "no token in time")
+}
+
+/// Whatever a source says, no text was on its way.
+fn certain(error: SendError) -> SendError {
+    if error.acceptance() == Acceptance::NotAccepted {
+        return error;
     }
+    SendError::not_accepted(error.kind(), "the token could not be fetched").with_source(error)
+}
 
-    fn fresh(&self) -> Option<Arc<Token>> {
-        self.current().filter(|token| {
-            token.remaining() > self.minimum_life || token.fetched_at.elapsed() < SHORTEST_USE
-        })
+fn remembered_for(error: &SendError) -> Duration {
+    match error.kind() {
+        ErrorKind::Unauthorized | ErrorKind::Misconfigured => REFUSED_FOR,
+        _ => error
+            .retry_after()
+            .unwrap_or_default()
+            .clamp(FAILED_FOR, THROTTLED_FOR),
     }
 }
 
 impl<S: fmt::Debug> fmt::Debug for TokenCache<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenCache")
-            .field("source", &self.source)
+            .field("source", &self.0.source)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        future::ready,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use postduif_core::Departure;
+
     use super::*;
 
-    /// Hands out tokens of this life after a tick, and fails where its turn says so.
+    /// Hands out tokens of this life after a while, and fails where its turn says so.
     #[derive(Debug)]
     struct Source {
         fetched: AtomicUsize,
         life: Duration,
+        takes: Duration,
         fails: fn(usize) -> Option<ErrorKind>,
     }
 
@@ -219,15 +352,49 @@ mod tests {
             let source = Self {
                 fetched: AtomicUsize::new(0),
                 life: Duration::from_secs(life),
+                takes: Duration::from_millis(10),
                 fails,
             };
             TokenCache::new(source, Duration::from_secs(300))
+        }
+
+        /// A source that answers its first request only, and stalls from then on.
+        fn that_stalls_after(first: usize, life: u64) -> TokenCache<Stalling> {
+            let source = Stalling {
+                fetched: AtomicUsize::new(0),
+                answers: first,
+                life: Duration::from_secs(life),
+            };
+            TokenCache::new(source, Duration::from_secs(120))
+        }
+    }
+
+    #[derive(Debug)]
+    struct Stalling {
+        fetched: AtomicUsize,
+        answers: usize,
+        life: Duration,
+    }
+
+    #[async_trait]
+    impl TokenSource for Stalling {
+        async fn fetch(&self) -> Result<Token, SendError> {
+            if self.fetched.fetch_add(1, Ordering::SeqCst) >= self.answers {
+                std::future::pending::<()>().await;
+            }
+            Ok(Token::new("secret".into(), self.life))
+        }
+    }
+
+    impl TokenCache<Stalling> {
+        fn fetched(&self) -> usize {
+            self.0.source.fetched.load(Ordering::SeqCst)
         }
     }
 
     impl TokenCache<Source> {
         fn fetched(&self) -> usize {
-            self.source.fetched.load(Ordering::SeqCst)
+            self.0.source.fetched.load(Ordering::SeqCst)
         }
     }
 
@@ -235,7 +402,7 @@ mod tests {
     impl TokenSource for Source {
         async fn fetch(&self) -> Result<Token, SendError> {
             let turn = self.fetched.fetch_add(1, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(self.takes).await;
             match (self.fails)(turn) {
                 Some(kind) => Err(SendError::not_accepted(kind, "no token")),
                 None => Ok(Token::new("secret".into(), self.life)),
@@ -246,7 +413,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_who_wait_share_one_fetch() {
         let cache = Source::cache(3600, |_| None);
-        let tokens = futures(&cache, 64).await;
+        let tokens = futures_util::future::join_all((0..64).map(|_| cache.token())).await;
         assert!(tokens.iter().all(Result::is_ok));
         assert_eq!(cache.fetched(), 1);
     }
@@ -254,21 +421,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_who_wait_share_one_failure() {
         let cache = Source::cache(3600, |turn| (turn == 0).then_some(ErrorKind::Unavailable));
-        let tokens = futures(&cache, 64).await;
+        let tokens = futures_util::future::join_all((0..64).map(|_| cache.token())).await;
         assert!(tokens.iter().all(Result::is_err));
         assert_eq!(cache.fetched(), 1);
-        assert!(cache.token().await.is_ok(), "the next who asks tries again");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_is_renewed_before_it_ends() {
+    async fn after_a_failure_no_fetch_begins_for_a_second() {
+        let cache = Source::cache(3600, |turn| (turn == 0).then_some(ErrorKind::Unavailable));
+        assert!(cache.token().await.is_err());
+        tokio::time::advance(Duration::from_millis(900)).await;
+        assert!(cache.token().await.is_err());
+        assert_eq!(cache.fetched(), 1);
+        tokio::time::advance(Duration::from_millis(100)).await;
+        assert!(cache.token().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_renewed_before_it_ends_and_used_meanwhile() {
         let cache = Source::cache(3600, |_| None);
-        cache.token().await.unwrap();
+        let first = cache.token().await.unwrap();
         tokio::time::advance(Duration::from_secs(3299)).await;
         cache.token().await.unwrap();
         assert_eq!(cache.fetched(), 1);
         tokio::time::advance(Duration::from_secs(1)).await;
-        cache.token().await.unwrap();
+        let meanwhile = cache.token().await.unwrap();
+        assert!(Arc::ptr_eq(&first, &meanwhile));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!Arc::ptr_eq(&first, &cache.token().await.unwrap()));
         assert_eq!(cache.fetched(), 2);
     }
 
@@ -280,6 +460,73 @@ mod tests {
         assert!(cache.token().await.is_ok());
         tokio::time::advance(Duration::from_secs(197)).await;
         assert!(cache.token().await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_living_token_is_used_while_its_renewal_stalls() {
+        let cache = Source::that_stalls_after(1, 100);
+        cache.token().await.unwrap();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let asked = Instant::now();
+        for _ in 0..20 {
+            assert!(cache.token().await.is_ok());
+        }
+        assert_eq!(asked.elapsed(), Duration::ZERO);
+        tokio::task::yield_now().await;
+        assert_eq!(cache.fetched(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_that_stalls_ends_in_time_and_as_not_accepted() {
+        let cache = Source::that_stalls_after(0, 100);
+        let asked = Instant::now();
+        let error = cache.token().await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            (ErrorKind::Timeout, Acceptance::NotAccepted)
+        );
+        assert!(asked.elapsed() <= FETCH_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_takes_no_fetch_along_and_makes_no_doubt() {
+        let cache = Source::that_stalls_after(0, 100);
+        for _ in 0..20 {
+            let cut = tokio::time::sleep(Duration::from_millis(100));
+            let call = Departure::new();
+            let cut_off = call.run_until(cut, cache.token()).await;
+            assert_eq!(cut_off.err(), Some(Acceptance::NotAccepted));
+        }
+        assert_eq!(cache.fetched(), 1, "one fetch for all");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_outlives_the_caller_who_began_it() {
+        let cache = Source::cache(3600, |_| None);
+        let cut_off = Departure::new().run_until(ready(()), cache.token()).await;
+        assert!(cut_off.is_err());
+        assert!(cache.token().await.is_ok());
+        assert_eq!(cache.fetched(), 1);
+    }
+
+    #[test]
+    fn a_fetch_on_a_runtime_that_ended_is_begun_anew() {
+        let runtime = || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .unwrap()
+        };
+        let cache = Source::cache(3600, |_| None);
+        let cut_off = runtime().block_on(Departure::new().run_until(ready(()), cache.token()));
+        assert!(cut_off.is_err());
+        let second = runtime();
+        let first_try = second.block_on(cache.token());
+        let later = second.block_on(async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            cache.token().await
+        });
+        assert!(first_try.is_ok() || later.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -312,45 +559,34 @@ mod tests {
     async fn a_refused_token_is_forgotten_once() {
         let cache = Source::cache(3600, |_| None);
         let first = cache.token().await.unwrap();
-        cache.forget(&first);
+        tokio::time::advance(YOUNG).await;
+        assert!(cache.forget(&first));
         let second = cache.token().await.unwrap();
-        cache.forget(&first);
+        assert!(cache.forget(&first), "another one is in use by now");
         assert!(Arc::ptr_eq(&second, &cache.token().await.unwrap()));
         assert_eq!(cache.fetched(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_waiter_that_gives_up_does_not_take_the_others_along() {
+    async fn a_token_that_is_refused_while_young_is_not_replaced() {
         let cache = Source::cache(3600, |_| None);
-        {
-            let first = cache.token();
-            tokio::pin!(first);
-            assert!(
-                tokio::time::timeout(Duration::from_millis(1), first)
-                    .await
-                    .is_err()
-            );
+        let token = cache.token().await.unwrap();
+        for _ in 0..50 {
+            assert!(!cache.forget(&token));
+            assert!(Arc::ptr_eq(&token, &cache.token().await.unwrap()));
         }
-        assert!(cache.token().await.is_ok());
+        assert_eq!(cache.fetched(), 1);
     }
 
-    async fn futures(
-        cache: &TokenCache<Source>,
-        count: usize,
-    ) -> Vec<Result<Arc<Token>, SendError>> {
-        let waiting: Vec<_> = (0..count).map(|_| Box::pin(cache.token())).collect();
-        let mut told = Vec::new();
-        // Polled together once, so that all wait for the one that fetches.
-        let mut waiting = waiting;
-        for future in &mut waiting {
-            let _ = std::future::poll_fn(|context| {
-                std::task::Poll::Ready(future.as_mut().poll(context).is_ready())
-            })
-            .await;
+    #[tokio::test(start_paused = true)]
+    async fn a_check_fetches_anew_but_not_within_a_second() {
+        let cache = Source::cache(3600, |_| None);
+        for _ in 0..10 {
+            cache.renew().await.unwrap();
         }
-        for future in waiting {
-            told.push(future.await);
-        }
-        told
+        assert_eq!(cache.fetched(), 1);
+        tokio::time::advance(SHORTEST_USE).await;
+        cache.renew().await.unwrap();
+        assert_eq!(cache.fetched(), 2);
     }
 }

@@ -44,6 +44,7 @@ impl VendorUrl {
         credentials: &[&'static str],
         options: &[&'static str],
     ) -> Result<Self, ConfigError> {
+        one_url(text)?;
         // The cause is left out: it is of no use without the text, and the text holds a secret.
         let url = Url::parse(text).map_err(|_| {
             ConfigError::new(
@@ -61,6 +62,12 @@ impl VendorUrl {
                 "a # in a connection URL must be written %23",
             ));
         }
+        if url.path().contains('@') || url.path().contains("//") {
+            return Err(ConfigError::new(
+                "the path of a connection URL holds @ or //: a credential that holds / : @ ? or # goes \
+                 among the options, percent-encoded",
+            ));
+        }
         let mut parsed = Self {
             base: base(&url)?,
             credentials: BTreeMap::new(),
@@ -76,15 +83,22 @@ impl VendorUrl {
             Some(url.username()).filter(|user| !user.is_empty()),
             url.password(),
         ];
-        if let Some(user @ ("env" | "file")) = given[0] {
-            let name = names.first().copied().unwrap_or("key");
-            return Err(ConfigError::new(format!(
-                "{user}: is read among the options only: write ?{name}={user}:… behind the host"
-            )));
-        }
-        for (place, value) in given.into_iter().enumerate() {
+        for (index, value) in given.into_iter().enumerate() {
             let Some(value) = value else { continue };
-            let Some(name) = names.get(place) else {
+            // `env:NAME@` reads as the user `env`, `key:env:NAME@` as a password that begins so.
+            let source = ["env", "file"].into_iter().find(|source| match index {
+                0 => value == *source,
+                _ => value
+                    .strip_prefix(source)
+                    .is_some_and(|rest| rest.starts_with(':') || rest.starts_with("%3A")),
+            });
+            if let Some(source) = source {
+                let name = names.get(index).copied().unwrap_or("key");
+                return Err(ConfigError::new(format!(
+                    "{source}: is read among the options only: write ?{name}={source}:… behind the host"
+                )));
+            }
+            let Some(name) = names.get(index) else {
                 return Err(ConfigError::new(
                     "this vendor takes one credential, the URL holds two",
                 ));
@@ -103,8 +117,8 @@ impl VendorUrl {
         credentials: &[&'static str],
         options: &[&'static str],
     ) -> Result<(), ConfigError> {
-        for (name, value) in url.query_pairs() {
-            if let Some(name) = credentials.iter().find(|known| **known == name) {
+        for (name, value) in pairs(url.query().unwrap_or_default())? {
+            if let Some(name) = credentials.iter().copied().find(|known| *known == name) {
                 if self
                     .credentials
                     .insert(name, resolve(name, &value)?)
@@ -112,8 +126,8 @@ impl VendorUrl {
                 {
                     return Err(ConfigError::new(format!("{name} is given twice")));
                 }
-            } else if let Some(name) = options.iter().find(|known| **known == name) {
-                if self.options.insert(name, value.into_owned()).is_some() {
+            } else if let Some(name) = options.iter().copied().find(|known| *known == name) {
+                if self.options.insert(name, value).is_some() {
                     return Err(ConfigError::new(format!(
                         "the option {name} is given twice"
                     )));
@@ -193,6 +207,56 @@ impl fmt::Debug for VendorUrl {
     }
 }
 
+/// Refuses what would be read as one URL and was meant as two, or as another: its host would be wrong, and a
+/// credential might become part of a path.
+fn one_url(text: &str) -> Result<(), ConfigError> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let before_options = rest.get(..end).unwrap_or(rest);
+    if before_options.contains("://") {
+        return Err(ConfigError::new(
+            "one connection URL holds another: separate URLs by white space, and write a host without https://",
+        ));
+    }
+    let host = before_options
+        .rsplit_once('@')
+        .map_or(before_options, |(_, host)| host);
+    let authority = host.split('/').next().unwrap_or(host);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    if !authority.bytes().all(plain) || host.contains("//") {
+        return Err(ConfigError::new(
+            "invalid host in the connection URL: write letters, digits, dots and hyphens, as in \
+             vendor://id:secret@api.example.com:8443/prefix; separate several URLs by white space",
+        ));
+    }
+    let name = authority.trim_end_matches('.');
+    if name.eq_ignore_ascii_case("default") && authority != "default" {
+        return Err(ConfigError::new(
+            "write the host default in lower case and without a dot for the vendor's own",
+        ));
+    }
+    Ok(())
+}
+
+/// The options, percent-decoded and nothing more: in a form's encoding a `+` would become a blank, and
+/// secrets in base64 hold it.
+fn pairs(query: &str) -> Result<Vec<(String, String)>, ConfigError> {
+    let decode = |text: &str| {
+        percent_decode_str(text)
+            .decode_utf8()
+            .map(|text| text.into_owned())
+            .map_err(|_| ConfigError::new("an option is not percent-encoded UTF-8"))
+    };
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        })
+        .collect()
+}
+
 fn base(url: &Url) -> Result<Option<BaseUrl>, ConfigError> {
     let host = match url.host_str() {
         Some("default") if url.port().is_none() && matches!(url.path(), "" | "/") => {
@@ -228,7 +292,8 @@ fn resolve(name: &str, value: &str) -> Result<SecretString, ConfigError> {
     if let Some(variable) = value.strip_prefix("env:") {
         return env::var(variable).map(SecretString::from).map_err(|_| {
             ConfigError::new(format!(
-                "{name}: the environment variable it names is not set"
+                "{name}: the environment variable {} is not set",
+                printable_variable(variable)
             ))
         });
     }
@@ -240,6 +305,18 @@ fn resolve(name: &str, value: &str) -> Result<SecretString, ConfigError> {
         return Ok(content.strip_suffix('\r').unwrap_or(content).into());
     }
     Ok(value.into())
+}
+
+/// A variable's name, as far as it may be shown: a secret that was put there by mistake is seldom all upper
+/// case.
+fn printable_variable(name: &str) -> &str {
+    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_name = name.bytes().any(|byte| byte.is_ascii_uppercase()) && name.contains('_');
+    if name.len() <= 40 && is_name && name.bytes().all(plain) {
+        name
+    } else {
+        "it names"
+    }
 }
 
 /// An option's name as somebody wrote it, as far as it may be shown: a misplaced secret is longer than
@@ -334,10 +411,69 @@ mod tests {
 
     #[test]
     fn a_pointer_in_the_authority_shows_the_other_form() {
-        let error = parse("x://env:KPN_SECRET@default").unwrap_err();
+        for (url, advice) in [
+            (
+                "x://env:KPN_SECRET@default",
+                "env: is read among the options only: write ?id=env:… behind the host",
+            ),
+            (
+                "x://me:env:KPN_SECRET@default",
+                "env: is read among the options only: write ?secret=env:… behind the host",
+            ),
+            (
+                "x://me:file:%2Frun%2Fs@default",
+                "file: is read among the options only: write ?secret=file:… behind the host",
+            ),
+        ] {
+            assert_eq!(parse(url).unwrap_err().to_string(), advice);
+        }
+    }
+
+    #[test]
+    fn a_plus_stays_a_plus_everywhere() {
+        for url in [
+            "x://default?id=me&secret=ab+cd/ef==",
+            "x://default?id=me&secret=ab%2Bcd%2Fef%3D%3D",
+            "x://me:ab+cd%2Fef==@default",
+        ] {
+            assert_eq!(both(url).1, "ab+cd/ef==", "{url}");
+        }
+        let url = parse("x://a:b@default?sender=+31612345678").unwrap();
+        assert_eq!(url.option("sender"), Some("+31612345678"));
+    }
+
+    #[test]
+    fn what_was_meant_as_two_urls_or_another_host_is_refused_with_advice() {
+        for (url, advice) in [
+            ("x://a:b@default,y://c@default?sender=Z", "white space"),
+            ("x://a:b@default;y://c@default", "white space"),
+            ("x://a:b@default,cm.example.com", "white space"),
+            ("x://a:b@https://api.example.com", "without https://"),
+            ("x://a:b@DEFAULT", "lower case"),
+            ("x://a:b@Default.", "lower case"),
+            ("x://a:b@default.", "without a dot"),
+            ("x://a:b@host/p@q", "percent-encoded"),
+            ("x://a:b@host//q", "invalid host"),
+            ("x://a:b@ho st", "invalid host"),
+        ] {
+            let error = parse(url).unwrap_err().to_string();
+            assert!(error.contains(advice), "{url}: {error}");
+        }
+        for url in [
+            "x://a:b@[::1]:8160/p",
+            "x://a:b@127.0.0.1:1/p",
+            "x://a:b@h.example-1.com:8443/p",
+        ] {
+            assert!(parse(url).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_named() {
+        let error = parse("x://default?id=env:POSTDUIF_SURELY_UNSET").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "env: is read among the options only: write ?id=env:… behind the host"
+            "id: the environment variable POSTDUIF_SURELY_UNSET is not set"
         );
     }
 

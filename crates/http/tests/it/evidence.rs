@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use postduif_core::{Acceptance, ErrorKind, SendError};
-use postduif_http::{BaseUrl, Client, Refusal, Request};
+use postduif_http::{Answer, BaseUrl, Client, Refusal, Request};
 use postduif_testkit::{Reply, Server};
 
 async fn refused(client: &Client, reply: Reply, refusal: Option<Refusal>) -> SendError {
@@ -68,6 +68,59 @@ async fn the_vendors_own_word_proves_it_below_500() {
         );
         assert_eq!(error.code(), Some("42"));
     }
+}
+
+#[tokio::test]
+async fn where_somebody_gave_up_waiting_only_a_listed_code_proves_it() {
+    let client = Client::new().unwrap();
+    let shape = || Refusal::new(ErrorKind::Other, "it was refused");
+    for status in [408, 409, 425, 499] {
+        for refusal in [shape(), shape().with_unlisted_code("7", &[])] {
+            let error = refused(&client, Reply::json(status, "{}"), Some(refusal)).await;
+            assert_eq!(error.acceptance(), Acceptance::Unknown, "{status}");
+        }
+    }
+    let error = refused(&client, Reply::json(400, "{}"), Some(shape())).await;
+    assert_eq!(error.acceptance(), Acceptance::NotAccepted);
+}
+
+#[tokio::test]
+async fn a_new_token_is_tried_only_where_the_vendor_names_the_token() {
+    let client = Client::new().unwrap();
+    let shape = || Refusal::new(ErrorKind::Unauthorized, "it was refused");
+    let challenge = |value| Reply::html(401).with_header("www-authenticate", value);
+    for (reply, refusal, worth_it) in [
+        (Reply::json(401, "{}"), Some(shape()), false),
+        (
+            Reply::json(401, "{}"),
+            Some(shape().with_code("expired")),
+            true,
+        ),
+        (Reply::json(403, "{}"), Some(vendor_spoke()), false),
+        (Reply::html(401), None, false),
+        (challenge("Negotiate"), None, false),
+        (challenge("Bearer realm=\"x\""), None, true),
+        (challenge("bearer"), None, true),
+    ] {
+        let server = Server::start(move |_| reply.clone()).await;
+        let base = BaseUrl::parse(&server.url()).unwrap();
+        let answer = client.send(Request::post(&base, "/send")).await.unwrap();
+        assert_eq!(
+            answer.refuses_token(refusal.as_ref()),
+            worth_it,
+            "{refusal:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_can_use_is_no_acceptance() {
+    let long = "x".repeat(257);
+    for bad in ["", "  ", "\u{a0}", "abc\u{1b}[31m", "a\nb", &long] {
+        let error = Answer::message_id(bad).unwrap_err();
+        assert_eq!(error.acceptance(), Acceptance::Unknown, "{bad:?}");
+    }
+    assert_eq!(Answer::message_id(" 0f-1 ").unwrap(), "0f-1");
 }
 
 #[tokio::test]
