@@ -43,6 +43,8 @@ faults! {
     EchoText = "echo_text",
     /// A 200 with no body at all. Processed.
     EmptyOk = "empty_ok",
+    /// Graph's 400 that the user has a pass already, in place of replacing it. Not processed.
+    Exists = "exists",
     /// A 200 whose 65 KB of gzip become 64 MiB. Processed.
     GzipBomb = "gzip_bomb",
     /// A gateway's 502 with a page of HTML. Not processed.
@@ -51,6 +53,10 @@ faults! {
     HugeBody = "huge_body",
     /// A 200 whose body is JSON but for one byte that is no UTF-8. Processed.
     InvalidUtf8 = "invalid_utf8",
+    /// Graph's list of passes as it was [`ms`](FaultSpec::ms) ago.
+    Lag = "lag",
+    /// The connection is reset once the request was read. Processed [`ms`](FaultSpec::ms) after that.
+    Late = "late",
     /// The connection is reset instead of the answer. Processed.
     LostAnswer = "lost_answer",
     /// A list in the vendor's answer lacks its last entry. Processed.
@@ -99,7 +105,7 @@ impl Fault {
     /// The wait that this fault is about where nobody names one.
     fn ms(self) -> u64 {
         match self {
-            Self::Delay | Self::Throttle => 1000,
+            Self::Delay | Self::Lag | Self::Late | Self::Throttle => 1000,
             Self::SlowBody => 100,
             _ => 0,
         }
@@ -188,7 +194,8 @@ impl FaultSpec {
         self
     }
 
-    /// The wait that the fault is about: see [`Fault::Delay`], [`Fault::SlowBody`] and [`Fault::Throttle`].
+    /// The wait that the fault is about: see [`Fault::Delay`], [`Fault::Lag`], [`Fault::Late`],
+    /// [`Fault::SlowBody`] and [`Fault::Throttle`].
     #[must_use]
     pub fn ms(mut self, ms: u64) -> Self {
         self.ms = ms;

@@ -68,12 +68,13 @@ impl Passes {
         self.all.at(place).expect("it was pushed on the line above")
     }
 
-    /// The pass that Graph lists for this user, expired or not.
-    pub(crate) fn of(&self, user: &str) -> Option<&Issued> {
-        self.all
-            .iter()
-            .rev()
-            .find(|pass| pass.user == user && pass.revoked_at.is_none())
+    /// The pass that Graph lists for this user at this moment, expired or not.
+    pub(crate) fn of_at(&self, user: &str, at: DateTime<Utc>) -> Option<&Issued> {
+        self.all.iter().rev().find(|pass| {
+            pass.user == user
+                && pass.created_at <= at
+                && pass.revoked_at.is_none_or(|revoked_at| revoked_at > at)
+        })
     }
 
     /// Deletes; `false` where the user has no such pass.
@@ -141,6 +142,23 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_moment_shows_the_pass_of_that_time() {
+        let now = Utc::now();
+        let second = TimeDelta::seconds(1);
+        let mut passes = Passes::new(now);
+        let first = passes.issue(Cast::JOINER, now, None, 60, true).id.clone();
+        let second_at = now + second * 2;
+        let other = passes
+            .issue(Cast::JOINER, second_at, None, 60, true)
+            .id
+            .clone();
+        let shown = |at| passes.of_at(Cast::JOINER, at).map(|pass| pass.id.clone());
+        assert_eq!(shown(now - second), None);
+        assert_eq!(shown(now + second), Some(first));
+        assert_eq!(shown(second_at), Some(other));
+    }
+
+    #[test]
     fn a_pass_ends_at_its_time() {
         let now = Utc::now();
         let mut passes = Passes::new(now);
@@ -159,6 +177,6 @@ mod tests {
         assert!(!passes.revoke(Cast::ENGLISH, &id, now));
         assert!(passes.revoke(Cast::JOINER, &id, now));
         assert!(!passes.revoke(Cast::JOINER, &id, now));
-        assert!(passes.of(Cast::JOINER).is_none());
+        assert!(passes.of_at(Cast::JOINER, now).is_none());
     }
 }

@@ -22,6 +22,7 @@ const ANYWHERE: &[Fault] = &[
     Html502,
     HugeBody,
     InvalidUtf8,
+    Late,
     LostAnswer,
     NotJson,
     Redirect,

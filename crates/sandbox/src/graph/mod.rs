@@ -11,7 +11,7 @@ pub(crate) use tap::seven_digits;
 use error::GraphError;
 use route::Route;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use hyper::{
     StatusCode,
     header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::{
     fault::{
         Fault::{
-            NotReplicated, PolicyRefuses, ResumeConflict, Throttle, TokenWithoutRoles,
+            Exists, Lag, NotReplicated, PolicyRefuses, ResumeConflict, Throttle, TokenWithoutRoles,
             Unauthorized, UnauthorizedOnce,
         },
         Strike,
@@ -51,11 +51,11 @@ pub(crate) const POINTS: &[Point] = &[
     },
     Point {
         name: TAP,
-        faults: &[NotReplicated, PolicyRefuses, TokenWithoutRoles],
+        faults: &[Exists, NotReplicated, PolicyRefuses, TokenWithoutRoles],
     },
     Point {
         name: TAP_LIST,
-        faults: &[NotReplicated, TokenWithoutRoles],
+        faults: &[Lag, NotReplicated, TokenWithoutRoles],
     },
     Point {
         name: TAP_REVOKE,
@@ -106,10 +106,11 @@ fn served(
     match route {
         Route::User(id) => user::read(state, place, &call.head, &id),
         Route::Manager(id) => user::manager(state, place, &call.head, &id),
-        Route::Roles(id) => user::roles(state, place, &call.head, &id),
+        Route::Memberships(id) => user::memberships(state, place, &call.head, &id, false),
+        Route::Roles(id) => user::memberships(state, place, &call.head, &id, true),
         Route::TapCreate(user) => tap::create(state, place, call, &user, now),
-        Route::TapList(user) => tap::list(state, place, &user, now),
-        Route::TapRead(user, id) => tap::read(state, place, &user, &id, now),
+        Route::TapList(user) => tap::list(state, place, &user, now, shown_at(now, strike)),
+        Route::TapRead(user, id) => tap::read(state, place, &user, &id, now, shown_at(now, strike)),
         Route::TapRevoke(user, id) => tap::revoke(state, &user, &id, now),
         Route::TapPolicy => Ok(tap::policy(place)),
         Route::Lifecycle(ids) => resume::lifecycle(state, call, &ids, now),
@@ -125,6 +126,14 @@ fn served(
             "Specified HTTP method is not allowed for the request target.",
         )),
     }
+}
+
+/// The moment of which a read of passes tells: an earlier one where the list lags.
+fn shown_at(now: DateTime<Utc>, strike: Option<Strike>) -> DateTime<Utc> {
+    let lag = strike.filter(|strike| strike.fault == Lag);
+    lag.and_then(|strike| TimeDelta::from_std(strike.wait()).ok())
+        .and_then(|lag| now.checked_sub_signed(lag))
+        .unwrap_or(now)
 }
 
 /// Plays the faults that are Graph's own words.
@@ -161,6 +170,7 @@ fn struck(
         NotReplicated => Err(match route {
             Route::Lifecycle(_) | Route::Assignment(_) => GraphError::nothing_to_resume(),
             Route::User(id)
+            | Route::Memberships(id)
             | Route::Roles(id)
             | Route::TapCreate(id)
             | Route::TapList(id)
@@ -172,6 +182,9 @@ fn struck(
             StatusCode::BAD_REQUEST,
             "badRequest",
             "The user's converged credential policy does not allow creating or updating this authentication method type.",
+        )),
+        Exists => Err(GraphError::bad_request(
+            "The user already has a Temporary Access Pass. Delete the existing one before creating another.",
         )),
         ResumeConflict => Err(GraphError::already_resumed()),
         _ => Ok(()),

@@ -7,6 +7,7 @@ pub(super) enum Route {
     Assignment(String),
     Lifecycle([String; 3]),
     Manager(String),
+    Memberships(String),
     Nothing,
     Roles(String),
     TapCreate(String),
@@ -33,6 +34,7 @@ impl Route {
         let route = match (&head.method, rest) {
             (&Method::GET, ["users", id]) => Self::User(owned(id)),
             (&Method::GET, ["users", id, "manager"]) => Self::Manager(owned(id)),
+            (&Method::GET, ["users", id, "transitivememberof"]) => Self::Memberships(owned(id)),
             (
                 &Method::GET,
                 [
@@ -126,7 +128,7 @@ impl Route {
     pub(super) fn point(&self) -> Option<&'static str> {
         match self {
             Self::User(_) => Some(super::USER),
-            Self::Roles(_) => Some(super::ROLES),
+            Self::Memberships(_) | Self::Roles(_) => Some(super::ROLES),
             Self::TapCreate(_) => Some(super::TAP),
             Self::TapList(_) | Self::TapRead(..) => Some(super::TAP_LIST),
             Self::TapRevoke(..) => Some(super::TAP_REVOKE),

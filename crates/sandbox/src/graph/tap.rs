@@ -54,17 +54,18 @@ pub(super) fn create(
     Ok(super::json(StatusCode::CREATED, &answer))
 }
 
-/// `GET …/temporaryAccessPassMethods`: none or one, an expired one too.
+/// `GET …/temporaryAccessPassMethods`: none or one, an expired one too, as it was at `shown_at`.
 pub(super) fn list(
     state: &State,
     place: &Place,
     user: &str,
     now: DateTime<Utc>,
+    shown_at: DateTime<Utc>,
 ) -> Result<Reply, GraphError> {
     let id = find(state, user)?;
     let passes: Vec<_> = state
         .passes
-        .of(&id)
+        .of_at(&id, shown_at)
         .map(|pass| told(pass, now))
         .into_iter()
         .collect();
@@ -80,18 +81,19 @@ pub(super) fn list(
     ))
 }
 
-/// `GET …/temporaryAccessPassMethods/{id}`.
+/// `GET …/temporaryAccessPassMethods/{id}`, as it was at `shown_at`.
 pub(super) fn read(
     state: &State,
     place: &Place,
     user: &str,
     pass: &str,
     now: DateTime<Utc>,
+    shown_at: DateTime<Utc>,
 ) -> Result<Reply, GraphError> {
     let id = find(state, user)?;
     let pass = state
         .passes
-        .of(&id)
+        .of_at(&id, shown_at)
         .filter(|known| known.id.eq_ignore_ascii_case(pass))
         .ok_or_else(no_pass)?;
     let mut answer = told(pass, now);

@@ -60,42 +60,77 @@ pub(super) fn manager(
     Ok(entity(place, "directoryObjects/$entity", answer))
 }
 
-/// `GET /users/{id}/transitiveMemberOf/microsoft.graph.directoryRole`.
-pub(super) fn roles(
+/// `GET /users/{id}/transitiveMemberOf`, with the cast to directory roles or without, a page at a time.
+pub(super) fn memberships(
     state: &State,
     place: &Place,
     head: &Head,
     id: &str,
+    cast: bool,
 ) -> Result<Reply, GraphError> {
     let user = state
         .directory
         .find(id)
         .ok_or_else(|| GraphError::no_user(id))?;
-    let wanted: Option<Vec<_>> = head
-        .query("$select")
-        .map(|select| select.split(',').map(str::trim).collect());
-    let roles: Vec<Value> = roles_of(user)
-        .map(|role| {
-            let members = role.as_object().into_iter().flatten();
-            members
-                .filter(|(name, _)| {
-                    wanted
-                        .as_ref()
-                        .is_none_or(|wanted| wanted.contains(&name.as_str()))
-                })
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect::<Map<_, _>>()
-                .into()
-        })
+    let number = |option: &str, default: usize| match head.query(option) {
+        None => Ok(default),
+        Some(text) => text.parse().map_err(|_| bad_query(option)),
+    };
+    let top = number("$top", PAGE)?;
+    if !(1..=LARGEST_PAGE).contains(&top) {
+        return Err(bad_query("$top"));
+    }
+    let skipped = number("$skiptoken", 0)?;
+    let select = head.query("$select");
+    let wanted: Option<Vec<_>> = select.map(|select| select.split(',').map(str::trim).collect());
+    let shown = |of: &Value| -> Value {
+        let members = of.as_object().into_iter().flatten();
+        members
+            .filter(|(name, _)| {
+                // The type is told where it is not what was asked for.
+                let is_type = name.as_str() == "@odata.type";
+                match &wanted {
+                    _ if is_type => !cast,
+                    None => true,
+                    Some(wanted) => wanted.contains(&name.as_str()),
+                }
+            })
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect::<Map<_, _>>()
+            .into()
+    };
+    let all: Vec<&Value> = if cast {
+        roles_of(user).collect()
+    } else {
+        let memberships = user["transitiveMemberOf"].as_array();
+        memberships.into_iter().flatten().collect()
+    };
+    let page: Vec<_> = all
+        .iter()
+        .skip(skipped)
+        .take(top)
+        .map(|of| shown(of))
         .collect();
-    Ok(super::json(
-        StatusCode::OK,
-        &json!({
-            "@odata.context": context(place, "directoryRoles"),
-            "value": roles,
-        }),
-    ))
+    let (what, path) = if cast {
+        ("directoryRoles", "/microsoft.graph.directoryRole")
+    } else {
+        ("directoryObjects", "")
+    };
+    let mut answer = json!({"@odata.context": context(place, what), "value": page});
+    let end = skipped.saturating_add(top);
+    if end < all.len() {
+        let select = select.map_or_else(String::new, |select| format!("$select={select}&"));
+        answer["@odata.nextLink"] = json!(format!(
+            "http://{}/graph/v1.0/users/{id}/transitiveMemberOf{path}?{select}$top={top}&$skiptoken={end}",
+            place.authority
+        ));
+    }
+    Ok(super::json(StatusCode::OK, &answer))
 }
+
+/// How many memberships a page has where nobody asks for another number, and at most.
+const PAGE: usize = 100;
+const LARGEST_PAGE: usize = 999;
 
 /// The directory roles among a user's memberships.
 pub(super) fn roles_of(user: &Value) -> impl Iterator<Item = &Value> {

@@ -4,7 +4,10 @@ use std::{
     fmt,
     future::{pending, poll_fn},
     pin::Pin,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use chrono::Utc;
@@ -43,7 +46,7 @@ impl std::error::Error for HungUp {}
 
 /// Answers a request to one of the pretend services, or to the sandbox itself.
 pub(super) async fn answer(
-    world: &World,
+    world: &Arc<World>,
     request: Request<Incoming>,
     reset: &AtomicBool,
 ) -> Result<Response<Outgoing>, HungUp> {
@@ -84,16 +87,16 @@ pub(super) async fn answer(
     }
 
     let call = Call { head, body };
-    let reply = {
-        let mut state = world.state();
-        let reply = decide(world, &mut state, &call, strike);
-        // Whoever answered, the gateway too: what counts is the status in the record.
-        if let Some(resume) = graph::resume::record(&call, reply.status, Utc::now()) {
-            state.resumes.push(resume);
-        }
-        reply
-    };
-    world.has_changed();
+    if let Some(strike) = strike.filter(|strike| strike.fault == Fault::Late) {
+        let world = Arc::clone(world);
+        // A task of its own: the caller's connection ends before it does.
+        tokio::spawn(async move {
+            time::sleep(strike.wait()).await;
+            process(&world, &call, None);
+        });
+        return Err(hang_up());
+    }
+    let reply = process(world, &call, strike);
 
     match (fault, strike) {
         (Some(Fault::LostAnswer), _) => return Err(hang_up()),
@@ -102,6 +105,21 @@ pub(super) async fn answer(
         _ => {}
     }
     Ok(told(world, place, spoilt(reply, strike)))
+}
+
+/// Has the effect of a call, and gives its answer.
+fn process(world: &World, call: &Call, strike: Option<Strike>) -> Reply {
+    let reply = {
+        let mut state = world.state();
+        let reply = decide(world, &mut state, call, strike);
+        // Whoever answered, the gateway too: what counts is the status in the record.
+        if let Some(resume) = graph::resume::record(call, reply.status, Utc::now()) {
+            state.resumes.push(resume);
+        }
+        reply
+    };
+    world.has_changed();
+    reply
 }
 
 /// Answers, as a stranger would, what a followed redirect brought to the wrong host.

@@ -3,7 +3,7 @@ use std::{collections::HashSet, time::Duration};
 use postduif_sandbox::{CalloutKind, Cast, Fault, ResumeKind, Sandbox};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, call, graph_token, kpn_token, passes_of, waiting, with_token};
+use crate::client::{Answer, call, graph_token, kpn_token, passes_of, soon, waiting, with_token};
 
 struct World {
     sandbox: Sandbox,
@@ -370,6 +370,83 @@ async fn faults_of_graph_are_its_own_words() {
     for status in [409, 204] {
         assert_eq!(world.post(&path, &body).await.status, status);
     }
+}
+
+#[tokio::test]
+async fn a_pass_that_exists_refuses_another_where_that_is_asked() {
+    let world = World::start().await;
+    let passes = passes_of(Cast::HAS_PASS);
+    world.sandbox.fault("graph.tap", Fault::Exists);
+    let answer = world.post(&passes, &json!({})).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.json()["error"]["code"], "badRequest");
+    assert_eq!(world.sandbox.passes().len(), 1, "nothing was issued");
+    assert_eq!(world.post(&passes, &json!({})).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_list_that_lags_shows_what_was_there_before() {
+    let world = World::start().await;
+    let passes = passes_of(Cast::JOINER);
+    let id = world.post(&passes, &json!({})).await.json()["id"].clone();
+    let shown = async || world.get(&passes).await.json()["value"].clone();
+    world
+        .sandbox
+        .fault("graph.tap_list", Fault::Lag)
+        .ms(60_000)
+        .times(2);
+    assert_eq!(shown().await, json!([]));
+    let one = format!("{passes}/{}", id.as_str().unwrap());
+    assert_eq!(world.get(&one).await.status, 404);
+    assert_eq!(shown().await[0]["id"], id);
+}
+
+#[tokio::test]
+async fn a_late_effect_comes_after_its_caller_has_gone() {
+    let world = World::start().await;
+    let passes = passes_of(Cast::JOINER);
+    world.sandbox.fault("graph.tap", Fault::Late).ms(300);
+    let begun = std::time::Instant::now();
+    let answer = with_token(&world.sandbox, &world.token, "POST", &passes, &json!({})).await;
+    assert!(answer.is_err(), "the connection is reset");
+    let made = world.sandbox.wait_for(|sandbox| {
+        let usable = sandbox.usable_passes(Cast::JOINER);
+        (!usable.is_empty()).then_some(())
+    });
+    soon(made).await;
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn memberships_come_in_pages_with_or_without_a_cast() {
+    let world = World::start().await;
+    let mut of: Vec<_> = (0..5)
+        .map(|n| json!({"@odata.type": "#microsoft.graph.group", "id": format!("g{n}"), "displayName": "G"}))
+        .collect();
+    of.push(
+        json!({"@odata.type": "#microsoft.graph.directoryRole", "id": "r1", "displayName": "R"}),
+    );
+    let id = world
+        .sandbox
+        .put_user(json!({"displayName": "A", "transitiveMemberOf": of}))
+        .unwrap();
+    let all = format!("{}/transitiveMemberOf", user(&id));
+    let cast = world
+        .get(&format!("{all}/microsoft.graph.directoryRole"))
+        .await
+        .json();
+    assert_eq!(cast["value"].as_array().unwrap().len(), 1);
+    let first = world.get(&format!("{all}?$top=4&$select=id")).await.json();
+    assert_eq!(first["value"].as_array().unwrap().len(), 4);
+    let next = first["@odata.nextLink"].as_str().unwrap();
+    let next = next.strip_prefix(&world.sandbox.url()).unwrap();
+    let second = world.get(next).await.json();
+    assert_eq!(second["value"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        second["value"][1]["@odata.type"],
+        "#microsoft.graph.directoryRole"
+    );
+    assert!(second["@odata.nextLink"].is_null());
 }
 
 #[tokio::test]

@@ -84,11 +84,12 @@ const WAYS: [Way; 9] = [
 ];
 
 /// The faults after which the vendor has the text.
-const PROCESSED: [Fault; 13] = [
+const PROCESSED: [Fault; 14] = [
     Fault::Delay,
     Fault::EmptyOk,
     Fault::GzipBomb,
     Fault::InvalidUtf8,
+    Fault::Late,
     Fault::LostAnswer,
     Fault::MissingEntry,
     Fault::NotJson,
@@ -133,7 +134,7 @@ async fn every_fault_leaves_behind_what_it_says_for_every_way_to_send() {
                 soon(sandbox.wait_for(|_| ended())).await;
                 match fault {
                     // No answer comes, or no end of it.
-                    Fault::HugeBody | Fault::Stall => {
+                    Fault::HugeBody | Fault::Late | Fault::Stall => {
                         let found = |sandbox: &Sandbox| sandbox.messages().pop();
                         soon(sandbox.wait_for(found)).await;
                     }
