@@ -11,9 +11,12 @@ use crate::{FlowId, Guid, UserId, words::words};
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Callout {
     flow: FlowId,
-    user: UserId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<UserId>,
     callback: Callback,
+    #[serde(default)]
     created_at: Option<DateTime<Utc>>,
+    #[serde(default)]
     window_s: Option<u64>,
     received_at: DateTime<Utc>,
 }
@@ -24,6 +27,26 @@ impl Callout {
     pub const fn new(
         flow: FlowId,
         user: UserId,
+        callback: Callback,
+        received_at: DateTime<Utc>,
+    ) -> Self {
+        Self::of(flow, Some(user), callback, received_at)
+    }
+
+    /// A call-out that is not about a user of the directory. It is answered with "failed", and nothing else
+    /// is done.
+    #[must_use]
+    pub const fn without_user(
+        flow: FlowId,
+        callback: Callback,
+        received_at: DateTime<Utc>,
+    ) -> Self {
+        Self::of(flow, None, callback, received_at)
+    }
+
+    const fn of(
+        flow: FlowId,
+        user: Option<UserId>,
         callback: Callback,
         received_at: DateTime<Utc>,
     ) -> Self {
@@ -57,9 +80,9 @@ impl Callout {
         self.flow
     }
 
-    /// Whom it is about.
+    /// Whom it is about. `None` where it is not about a user of the directory: nobody can be onboarded.
     #[must_use]
-    pub const fn user(&self) -> UserId {
+    pub const fn user(&self) -> Option<UserId> {
         self.user
     }
 
@@ -138,6 +161,37 @@ words! {
     }
 }
 
+words! {
+    /// What happens to an assignment of an access package when a custom extension is called.
+    #[non_exhaustive]
+    pub enum RequestType("a type of assignment request") {
+        /// An administrator assigned it.
+        AdminAdd = "adminAdd",
+        /// An administrator took it away.
+        AdminRemove = "adminRemove",
+        /// An administrator changed or extended it.
+        AdminUpdate = "adminUpdate",
+        /// An approver took it away.
+        ApproverRemove = "approverRemove",
+        /// Entra does not say.
+        NotSpecified = "notSpecified",
+        /// Somebody asked for it on behalf of the user.
+        OnBehalfAdd = "onBehalfAdd",
+        /// A rule of Entra's assigned it.
+        SystemAdd = "systemAdd",
+        /// A rule of Entra's took it away.
+        SystemRemove = "systemRemove",
+        /// A rule of Entra's changed it.
+        SystemUpdate = "systemUpdate",
+        /// The user asked for it.
+        UserAdd = "userAdd",
+        /// The user gave it up.
+        UserRemove = "userRemove",
+        /// The user changed or extended it.
+        UserUpdate = "userUpdate",
+    }
+}
+
 /// How a flow ended, as Entra is told.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -188,6 +242,8 @@ words! {
         RolesUnreadable = "roles_unreadable",
         /// The process was asked to stop.
         Shutdown = "shutdown",
+        /// No text could be made of the template.
+        TextFailed = "text_failed",
         /// The user holds a directory role.
         UserAdministrator = "user_administrator",
         /// The account is disabled.
@@ -214,6 +270,15 @@ mod tests {
             Callback::None,
             at(1_000),
         )
+    }
+
+    #[test]
+    fn a_callout_is_read_back_as_it_was_stored_with_a_user_or_without() {
+        let nobody = Callout::without_user(Guid::random().into(), Callback::None, at(5));
+        for callout in [callout().with_window(Duration::from_secs(300)), nobody] {
+            let stored = serde_json::to_string(&callout).unwrap();
+            assert_eq!(serde_json::from_str::<Callout>(&stored).unwrap(), callout);
+        }
     }
 
     #[test]

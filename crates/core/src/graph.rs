@@ -1,6 +1,7 @@
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use crate::{
     Acceptance, Callback, TapId, TapInfo, TapRequest, TemporaryAccessPass, User, UserId, Verdict,
@@ -101,11 +102,14 @@ words! {
         Conflict = "conflict",
         /// Our identity may not do this.
         Forbidden = "forbidden",
+        /// The tenant's policy does not allow a pass of this lifetime; the message names the bounds where Graph
+        /// does.
+        LifetimeRefused = "lifetime_refused",
         /// Graph does not know it, or not yet.
         NotFound = "not_found",
         /// A fault that no other kind names.
         Other = "other",
-        /// The tenant's policy does not allow this pass, or not for this user.
+        /// The tenant's policy does not allow a pass for this user, or not yet.
         PolicyRefused = "policy_refused",
         /// The answer is not Graph's.
         Protocol = "protocol",
@@ -134,6 +138,7 @@ struct Inner {
     code: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     request_id: Option<Box<str>>,
+    date: Option<DateTime<Utc>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -158,6 +163,7 @@ impl GraphError {
             code: None,
             retry_after: None,
             request_id: None,
+            date: None,
             source: None,
         }))
     }
@@ -180,6 +186,13 @@ impl GraphError {
     #[must_use]
     pub fn with_request_id(mut self, request_id: impl Into<Box<str>>) -> Self {
         Arc::make_mut(&mut self.0).request_id = Some(request_id.into());
+        self
+    }
+
+    /// Keeps when Graph answered, by its own clock: Microsoft's support asks for it beside the request's id.
+    #[must_use]
+    pub fn with_date(mut self, date: DateTime<Utc>) -> Self {
+        Arc::make_mut(&mut self.0).date = Some(date);
         self
     }
 
@@ -219,6 +232,18 @@ impl GraphError {
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
+
+    /// When Graph answered, by its own clock, where it said so.
+    #[must_use]
+    pub fn date(&self) -> Option<DateTime<Utc>> {
+        self.0.date
+    }
+
+    /// What went wrong in our own words, without the code and the ids.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
 }
 
 impl fmt::Display for GraphError {
@@ -247,7 +272,9 @@ impl fmt::Debug for GraphError {
         shown
             .field("code", &self.code())
             .field("retry_after", &self.retry_after());
-        shown.field("request_id", &self.request_id());
+        shown
+            .field("request_id", &self.request_id())
+            .field("date", &self.date());
         if let Some(source) = self.source() {
             shown.field("source", &format_args!("{source}"));
         }

@@ -36,7 +36,7 @@ pub use async_trait::async_trait;
 pub use postduif_text::{Change, Transliteration};
 pub use postduif_text::{Count, Encoding, not_gsm};
 
-pub use callout::{Callback, Callout, Reason, Stage, Verdict};
+pub use callout::{Callback, Callout, Reason, RequestType, Stage, Verdict};
 pub use delivery::Delivery;
 pub use departure::{Closed, Departure, DepartureHandle, Proof, attempt, hold, unwatched};
 pub use error::{Acceptance, ConfigError, ErrorKind, SendError};
