@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use clap::{Parser, builder::PossibleValuesParser};
 use postduif::{
-    Callback, Callout, Graph as _, Guid, Reason, SmsProvider, Verdict,
+    Callback, Callout, Guid, Reason, SmsProvider, Verdict,
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client, Request},
     numbers,
@@ -183,34 +183,10 @@ async fn flow(
         .map_err(|error| Stop::config(error.to_string()))
 }
 
-/// Reads a call-out. One that is about nobody whom we could text is answered at once.
-async fn callout(entra: &Entra, body: &[u8], json: bool) -> Result<Callout, Stop> {
+/// Reads a call-out. One that is about nobody whom we could text runs as well, and Entra hears "failed".
+fn callout(body: &[u8]) -> Result<Callout, Stop> {
     match CalloutParser::new().parse(body, now()) {
-        Ok(Parsed::Callout(callout)) => Ok(callout),
-        Ok(Parsed::NoUser { callback, .. }) => {
-            let reason = Reason::UserNotFound;
-            let started = Instant::now();
-            let heard = entra.resume(&callback, &Verdict::Failed(reason)).await;
-            let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            match (json, &heard) {
-                (true, _) => print_json(&json!({
-                    "verdict": "failed",
-                    "reason": reason.as_str(),
-                    "provider": null,
-                    "receipt": null,
-                    "to": null,
-                    "pass": null,
-                    "resumed": heard.is_ok(),
-                    "attempts": 0,
-                    "steps": [{"step": StepName::Resume.as_str(), "ms": ms}],
-                })),
-                (false, Ok(_)) => print("The call-out is about no user. Entra is told: failed."),
-                (false, Err(error)) => print(format!(
-                    "The call-out is about no user, and Entra could not be told: {error}"
-                )),
-            }
-            Err(Stop::Failed)
-        }
+        Ok(Parsed::Callout(callout) | Parsed::NoUser(callout)) => Ok(callout),
         Ok(_) => Err(Stop::config(
             "the call-out asks for nothing: somebody tests the connection",
         )),

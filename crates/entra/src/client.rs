@@ -67,8 +67,7 @@ impl Entra {
     ) -> Result<Answer, GraphError> {
         let mut token = self.token().await?;
         let mut answer = self.attempt(deed, request(&self.graph), &token).await?;
-        if answer.status() == 401 && is_proven(&answer) {
-            self.tokens.forget(&token);
+        if answer.status() == 401 && is_proven(&answer) && self.tokens.forget(&token) {
             token = self.token().await?;
             answer = self.attempt(deed, request(&self.graph), &token).await?;
         }
@@ -104,9 +103,8 @@ impl Entra {
             .permission_asked_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if asked_at.is_none_or(|at| at.elapsed() >= PERMISSION_PAUSE) {
+        if asked_at.is_none_or(|at| at.elapsed() >= PERMISSION_PAUSE) && self.tokens.forget(token) {
             *asked_at = Some(Instant::now());
-            self.tokens.forget(token);
         }
     }
 }
@@ -119,6 +117,11 @@ fn is_proven(answer: &Answer) -> bool {
 #[async_trait]
 impl Graph for Entra {
     /// Reads a person: one request, one more for the roles, one more for the manager where that is set.
+    ///
+    /// Roles are asked for with an OData cast. Microsoft's pages say that such a cast needs
+    /// `ConsistencyLevel: eventual` and `$count`; in the field it mostly works without, and sometimes it fails
+    /// for members of groups. So where Graph refuses the cast or breaks at it, it is asked with both, and then
+    /// for all memberships, which are filtered here. Pages are followed on a URL of our own.
     ///
     /// A user made just now may be `NotFound` for some minutes: Graph's replicas follow each other. Waiting
     /// for it is the caller's part.
@@ -140,9 +143,10 @@ impl TapIssuer for Entra {
     /// One POST. It names no start, so that the pass works from now on by Graph's clock, and nothing that
     /// `request` leaves to the tenant's policy.
     ///
-    /// Beside the kinds of the crate's table: `PolicyRefused` where the tenant's policy does not allow this
-    /// lifetime (the message then names the bounds) or no pass for this user; `Other` where the user is a guest
-    /// of another tenant, who can never have one.
+    /// Beside the kinds of the crate's table: `LifetimeRefused` where the tenant's policy does not allow this
+    /// lifetime (the message then names the bounds); `PolicyRefused` where it allows no pass for this user;
+    /// `Conflict` where Graph does not replace the pass that the user has; `Other` where the user is a guest of
+    /// another tenant, who can never have one.
     async fn issue(
         &self,
         user: &UserId,

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
+use chrono::DateTime;
 use postduif_core::{Acceptance, ErrorKind, GraphError, GraphErrorKind, Guid, SendError};
 use postduif_http::{Answer, Refusal};
 use serde_json::Value;
@@ -32,12 +33,13 @@ pub(crate) struct Said {
     code: String,
     /// In lower case; looked at for phrases and dropped: it repeats what was sent.
     message: String,
-    request_id: Option<Guid>,
+    request_id: Guid,
 }
 
 impl Said {
-    /// Reads `{"error": {"code", "message", "innerError"}}`. None where the body is anybody else's: OAuth's
-    /// `error` is a text, other gateways' `code` is a number.
+    /// Reads `{"error": {"code", "message", "innerError"}}` with Graph's request id, in the body or in the
+    /// header. `None` where the body is anybody else's: OAuth's `error` is a text, other gateways' `code` is a
+    /// number, and those that use OData's shape have no request id of Graph's.
     pub(crate) fn read(answer: &Answer) -> Option<Self> {
         let body: Value = answer.json().ok()?;
         let error = body.get("error")?.as_object()?;
@@ -48,10 +50,12 @@ impl Said {
         let request_id = inner
             .and_then(|inner| inner.get("request-id"))
             .or_else(|| error.get("request-id"));
+        let in_header = answer.header("request-id").and_then(guid);
+        let in_body = request_id.and_then(Value::as_str).and_then(guid);
         Some(Self {
             code,
             message: message.unwrap_or_default().to_lowercase(),
-            request_id: request_id.and_then(Value::as_str).and_then(guid),
+            request_id: in_header.or(in_body)?,
         })
     }
 
@@ -135,7 +139,15 @@ impl Meaning {
 /// What an answer proves, by the one rule of evidence.
 pub(crate) fn proof(answer: &Answer, said: Option<&Said>) -> SendError {
     // The kind is told by our own table: only the acceptance is of use here.
-    answer.refused(said.map(|_| Refusal::new(ErrorKind::Other, "Graph refused")))
+    let refusal = said.map(|said| {
+        let refusal = Refusal::new(ErrorKind::Other, "Graph refused");
+        match (answer.status(), said.plain_code()) {
+            // Documented for a pass that exists and for a request that was answered already.
+            (409, Some(code)) => refusal.with_code(code.to_owned()),
+            _ => refusal,
+        }
+    });
+    answer.refused(refusal)
 }
 
 /// An answer that is no success.
@@ -245,8 +257,15 @@ const fn words(kind: GraphErrorKind) -> &'static str {
 }
 
 fn identified(error: GraphError, answer: &Answer, said: Option<&Said>) -> GraphError {
+    let date = answer
+        .header("date")
+        .and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+    let error = match date {
+        Some(date) => error.with_date(date.to_utc()),
+        None => error,
+    };
     let in_header = answer.header("request-id").and_then(guid);
-    match in_header.or_else(|| said?.request_id) {
+    match in_header.or_else(|| Some(said?.request_id)) {
         Some(id) => error.with_request_id(id.to_string()),
         None => error,
     }

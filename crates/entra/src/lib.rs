@@ -19,7 +19,8 @@
 //! let Parsed::Callout(callout) = CalloutParser::new().parse(body, received_at)? else {
 //!     panic!("this one is about a user");
 //! };
-//! assert_eq!(callout.user().to_string(), "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43");
+//! let user = callout.user().expect("it names a user");
+//! assert_eq!(user.to_string(), "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

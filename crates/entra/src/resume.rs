@@ -108,6 +108,7 @@ const fn detail(verdict: Verdict) -> &'static str {
                 "No text was sent: the user's directory roles could not be read."
             }
             Reason::Shutdown => "No text was sent: the service was stopped.",
+            Reason::TextFailed => "No text was sent: the template of the text failed.",
             Reason::UserAdministrator => "No text was sent: the user holds a directory role.",
             Reason::UserDisabled => "No text was sent: the user's account is disabled.",
             Reason::UserGuest => "No text was sent: the user is a guest of another tenant.",

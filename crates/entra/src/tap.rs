@@ -78,13 +78,20 @@ fn path(user: UserId) -> String {
 static REFUSALS: &[(&[&str], GraphErrorKind, &str)] = &[
     (
         &["lifetimeinminutes"],
-        GraphErrorKind::PolicyRefused,
+        GraphErrorKind::LifetimeRefused,
         "the tenant's policy does not allow this lifetime",
     ),
     (
         &["converged", "policy"],
         GraphErrorKind::PolicyRefused,
         "the tenant's policy does not allow a pass for this user",
+    ),
+    // Documented is that a new pass replaces the one before. Whether some tenants refuse in place of that, and in
+    // what words, is uncertain: whoever meets this lists, and takes away what may be replaced.
+    (
+        &["already", "temporary access pass"],
+        GraphErrorKind::Conflict,
+        "the user has a pass already",
     ),
     (
         &["external guest user"],

@@ -13,7 +13,7 @@ impl Onboarding {
     pub(crate) async fn admit(&self, run: &mut Run) -> Result<Step, JournalError> {
         let began = Instant::now();
         let Some(user) = run.user.take() else {
-            let id = run.callout.user();
+            let id = run.whom();
             let read = within(self.limit(run), self.graph.user(&id)).await;
             run.took(StepName::ReadUser, began);
             return match read.unwrap_or_else(|| Err(no_answer())) {

@@ -26,14 +26,14 @@ impl Onboarding {
     pub(crate) fn lock(&self, run: &mut Run) -> bool {
         if !run.holds_user() {
             let now = self.clock.now();
-            run.lock = self.users.take(run.callout.user(), now, run.deadline);
+            run.lock = self.users.take(run.whom(), now, run.deadline);
         }
         run.lock.is_some()
     }
 
     pub(crate) async fn list(&self, run: &mut Run) -> Result<Vec<TapInfo>, GraphError> {
         let began = Instant::now();
-        let user = run.callout.user();
+        let user = run.whom();
         let passes = within(self.limit(run), self.issuer.list(&user)).await;
         run.took(StepName::IssuePass, began);
         passes.unwrap_or_else(|| Err(no_answer()))

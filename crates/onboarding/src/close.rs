@@ -16,7 +16,7 @@ impl Onboarding {
         then: Then,
     ) -> Result<Step, JournalError> {
         let began = Instant::now();
-        let user = run.callout.user();
+        let user = run.whom();
         let revoked = within(self.limit(run), self.issuer.revoke(&user, tap)).await;
         run.took(StepName::RevokePass, began);
         let Err(error) = revoked.unwrap_or_else(|| Err(no_answer())) else {

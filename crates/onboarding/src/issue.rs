@@ -57,7 +57,7 @@ impl Onboarding {
         let began = Instant::now();
         let seen = passes.into_iter().map(|pass| pass.id).collect();
         self.record(run, Entry::Issuing { round, seen }).await?;
-        let user = run.callout.user();
+        let user = run.whom();
         let issued = within(self.limit(run), self.issuer.issue(&user, &self.pass)).await;
         run.took(StepName::IssuePass, began);
         let pass = match issued.unwrap_or_else(|| Err(no_answer())) {
@@ -174,7 +174,7 @@ impl Onboarding {
         to: PhoneNumber,
         pass: &TemporaryAccessPass,
     ) -> Result<Message, TextError> {
-        let unknown = Reader::of(&User::new(run.callout.user()));
+        let unknown = Reader::of(&User::new(run.whom()));
         let reader = run
             .person
             .as_ref()

@@ -67,6 +67,9 @@ impl Onboarding {
         let history = self.history(run).await?;
         let round = history.round();
         match history.last() {
+            None if run.callout.user().is_none() => {
+                self.end(run, Verdict::Failed(Reason::UserNotFound)).await
+            }
             None => self.issue(run, &history, 1).await,
             Some(Entry::Issuing { .. }) => self.settle(run, &history).await,
             Some(Entry::NotIssued { kind, .. }) if may_pass(*kind) => {

@@ -1,7 +1,7 @@
 use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
-use postduif_core::{Callout, FlowId, PhoneNumber, Reason, Receipt, TapInfo, User, UserId};
+use postduif_core::{Callout, FlowId, Guid, PhoneNumber, Reason, Receipt, TapInfo, User, UserId};
 use tokio::time::Instant;
 
 use crate::{StepName, StepTaken, clock::after, lock::Lock, template::Reader};
@@ -75,6 +75,12 @@ impl Run {
             stopped: false,
             began: None,
         }
+    }
+
+    /// Whom it is about. A flow without a user ends before it asks for one.
+    pub(crate) fn whom(&self) -> UserId {
+        let nobody = || Guid::random().into();
+        self.callout.user().unwrap_or_else(nobody)
     }
 
     /// The flow.

@@ -1,14 +1,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use postduif_core::{Callback, Callout, Guid, Stage};
+use postduif_core::{Callback, Callout, Guid, RequestType, Stage};
 
 use super::{CalloutError, CalloutErrorKind, CalloutParser, Json, Parsed, window};
 
 /// What stands for a stage when Entra looks whether anybody answers.
 const CONNECTION_TEST: &str = "CustomExtensionConnectionTest";
-/// What Entra lets an administrator choose.
-const SHORTEST_WINDOW: Duration = Duration::from_secs(5 * 60);
+/// The longest that Entra lets an administrator choose.
 const LONGEST_WINDOW: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 impl CalloutParser {
@@ -30,34 +29,43 @@ impl CalloutParser {
             .find(|known| known.as_str().eq_ignore_ascii_case(stage))
             .copied()
             .ok_or_else(|| CalloutError::malformed("its stage is not known"))?;
-        if self
-            .stages
-            .as_ref()
-            .is_some_and(|listed| !listed.contains(&stage))
-        {
+        if !self.stages.contains(&stage) {
             return Err(unlisted("its stage is not listed"));
         }
+        self.check_request_type(body)?;
         let stage_instance = body.member("CustomExtensionStageInstanceId")?.id()?;
         let flow = stage_instance.into();
         let callback = self.callback(body, stage, stage_instance)?;
         // `Target.Id` is the subject's id in entitlement management; the requestor may be somebody else.
-        let Some(user) = body.at(&["Assignment", "Target", "ObjectId"])?.guid()? else {
-            return Ok(Parsed::NoUser { flow, callback });
+        let user = body.at(&["Assignment", "Target", "ObjectId"])?.guid()?;
+        let callout = match user {
+            Some(user) => Callout::new(flow, user.into(), callback, received_at),
+            None => Callout::without_user(flow, callback, received_at),
         };
-        let callout = Callout::new(flow, user.into(), callback, received_at);
         let window = body
             .at(&["CallbackConfiguration", "DurationBeforeTimeout"])?
             .text()?;
-        Ok(Parsed::Callout(match window {
-            Some(window) if callback != Callback::None => callout.with_window(
-                window::parse(window)
-                    .filter(|window| (SHORTEST_WINDOW..=LONGEST_WINDOW).contains(window))
-                    .ok_or_else(|| {
-                        CalloutError::malformed("its window is none of 5 minutes to 14 days")
-                    })?,
-            ),
+        // As a time that cannot be read, a window that cannot be read is as good as none.
+        let callout = match window.and_then(window::parse) {
+            Some(window) if callback != Callback::None => {
+                callout.with_window(window.min(LONGEST_WINDOW))
+            }
             _ => callout,
-        }))
+        };
+        Ok(match user {
+            Some(_) => Parsed::Callout(callout),
+            None => Parsed::NoUser(callout),
+        })
+    }
+
+    fn check_request_type(&self, body: &Json) -> Result<(), CalloutError> {
+        let unspecified = RequestType::NotSpecified.as_str();
+        let text = body.member("RequestType")?.text()?.unwrap_or(unspecified);
+        let mut known = RequestType::ALL.iter();
+        match known.find(|known| known.as_str().eq_ignore_ascii_case(text)) {
+            Some(of) if self.request_types.contains(of) => Ok(()),
+            _ => Err(unlisted("its type of request is not listed")),
+        }
     }
 
     fn callback(

@@ -1,9 +1,9 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use postduif_core::Guid;
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 use super::{CalloutError, CalloutParser};
@@ -21,12 +21,18 @@ pub(super) enum Json {
 }
 
 impl Json {
-    /// Reads a body of bounded length; serde_json itself refuses what is nested deeper than 128 levels.
+    /// Reads a body of bounded length. What is read is nested no deeper than 128 objects; what is skipped costs
+    /// no memory.
+    ///
+    /// A display name may be cut in the middle of a character, or come in another encoding, and nobody reads it
+    /// here: what is not UTF-8, and half a surrogate pair, become a replacement character.
     pub(super) fn read(body: &[u8]) -> Result<Self, CalloutError> {
         if body.len() > CalloutParser::BODY_LIMIT {
             return Err(CalloutError::malformed("it is longer than any real one"));
         }
-        match serde_json::from_slice(body) {
+        let text = String::from_utf8_lossy(body);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        match serde_json::from_str(&without_lone_surrogates(text)) {
             Ok(object @ Self::Object(_)) => Ok(object),
             // The cause is left out: it may quote the body.
             _ => Err(CalloutError::malformed("it is no JSON object")),
@@ -87,6 +93,49 @@ impl Json {
     }
 }
 
+/// The text with `\ufffd` in place of each escaped half of a surrogate pair that lacks its other half.
+fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
+    let mut whole = Cow::Borrowed(text);
+    let mut at = 0;
+    while let Some(found) = text[at..].find('\\') {
+        let escape = at + found;
+        at = escape + 2;
+        match (surrogate(text, escape), surrogate(text, escape + ESCAPE)) {
+            (Some(Half::High), Some(Half::Low)) => at = escape + 2 * ESCAPE,
+            (Some(_), _) => {
+                at = escape + ESCAPE;
+                whole.to_mut().replace_range(escape..at, "\\ufffd");
+            }
+            // The character after a backslash is no beginning of another escape. It may be of several bytes.
+            (None, _) => {
+                while at < text.len() && !text.is_char_boundary(at) {
+                    at += 1;
+                }
+            }
+        }
+        at = at.min(text.len());
+    }
+    whole
+}
+
+enum Half {
+    High,
+    Low,
+}
+
+/// Which half of a surrogate pair is escaped at this place, if one is.
+fn surrogate(text: &str, at: usize) -> Option<Half> {
+    let digits = text.get(at..at + ESCAPE)?.strip_prefix("\\u")?;
+    match u16::from_str_radix(digits, 16).ok()? {
+        0xd800..=0xdbff => Some(Half::High),
+        0xdc00..=0xdfff => Some(Half::Low),
+        _ => None,
+    }
+}
+
+/// The length of an escape such as `\ud83d`.
+const ESCAPE: usize = 6;
+
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader;
@@ -133,8 +182,12 @@ impl<'de> Deserialize<'de> for Json {
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
                 let mut members = Vec::new();
-                while let Some(member) = entries.next_entry()? {
-                    members.push(member);
+                while let Some((name, value)) = entries.next_entry::<String, _>()? {
+                    // A name that was mended would hide what it stood for.
+                    if name.contains('\u{fffd}') {
+                        return Err(Error::custom("a member has no name"));
+                    }
+                    members.push((name, value));
                 }
                 Ok(Json::Object(members))
             }

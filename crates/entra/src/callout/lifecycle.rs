@@ -32,14 +32,21 @@ impl CalloutParser {
             }
         };
         let user = match data.at(&["subject", "id"])?.guid()? {
-            Some(user) if !is_provisioned(data)? => user,
-            _ => return Ok(Parsed::NoUser { flow, callback }),
+            Some(user) if !is_provisioned(data)? => Some(user),
+            _ => None,
         };
-        let callout = Callout::new(flow, user.into(), callback, received_at);
-        Ok(Parsed::Callout(match created_at(data)? {
+        let callout = match user {
+            Some(user) => Callout::new(flow, user.into(), callback, received_at),
+            None => Callout::without_user(flow, callback, received_at),
+        };
+        let callout = match created_at(data)? {
             Some(created_at) => callout.with_created_at(created_at),
             None => callout,
-        }))
+        };
+        Ok(match user {
+            Some(_) => Parsed::Callout(callout),
+            None => Parsed::NoUser(callout),
+        })
     }
 }
 

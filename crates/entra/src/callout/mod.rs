@@ -7,7 +7,7 @@ mod lifecycle;
 mod window;
 
 use chrono::{DateTime, Utc};
-use postduif_core::{Callback, Callout, FlowId, Guid, Stage};
+use postduif_core::{Callout, Guid, RequestType, Stage};
 
 use json::Json;
 
@@ -54,12 +54,29 @@ pub use error::{CalloutError, CalloutErrorKind};
 /// assert_eq!(error.kind(), CalloutErrorKind::Hostile);
 /// # Ok::<(), postduif_entra::CalloutError>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct CalloutParser {
     catalogs: Option<Vec<Guid>>,
-    stages: Option<Vec<Stage>>,
+    stages: Vec<Stage>,
+    request_types: Vec<RequestType>,
     path_unchecked: bool,
+}
+
+impl Default for CalloutParser {
+    fn default() -> Self {
+        Self {
+            catalogs: None,
+            stages: vec![Stage::RequestGranted],
+            request_types: vec![
+                RequestType::UserAdd,
+                RequestType::AdminAdd,
+                RequestType::SystemAdd,
+                RequestType::OnBehalfAdd,
+            ],
+            path_unchecked: false,
+        }
+    }
 }
 
 impl CalloutParser {
@@ -67,7 +84,8 @@ impl CalloutParser {
     /// the request should stop reading there.
     pub const BODY_LIMIT: usize = 256 * 1024;
 
-    /// Takes access packages of every catalog and stage, and compares paths.
+    /// Takes access packages of every catalog, where an assignment is granted that somebody did not have
+    /// before, and compares paths.
     pub fn new() -> Self {
         Self::default()
     }
@@ -79,11 +97,22 @@ impl CalloutParser {
         self
     }
 
-    /// Takes access packages at these stages only; a call-out at another is
-    /// [`Unlisted`](CalloutErrorKind::Unlisted). A pass for somebody who loses access is a mistake: list
-    /// [`RequestGranted`](Stage::RequestGranted) unless you have reason for more.
+    /// Sets the stages at which access packages are taken; a call-out at another is
+    /// [`Unlisted`](CalloutErrorKind::Unlisted). Defaults to [`RequestGranted`](Stage::RequestGranted) alone: a
+    /// pass for somebody who loses access would be a mistake.
     pub fn with_stages(mut self, stages: impl IntoIterator<Item = Stage>) -> Self {
-        self.stages = Some(stages.into_iter().collect());
+        self.stages = stages.into_iter().collect();
+        self
+    }
+
+    /// Sets the types of request of which access packages are taken; a call-out of another is
+    /// [`Unlisted`](CalloutErrorKind::Unlisted), and one that names none counts as
+    /// [`NotSpecified`](RequestType::NotSpecified). Defaults to the four that add an assignment:
+    /// [`UserAdd`](RequestType::UserAdd), [`AdminAdd`](RequestType::AdminAdd),
+    /// [`SystemAdd`](RequestType::SystemAdd) and [`OnBehalfAdd`](RequestType::OnBehalfAdd). An update or an
+    /// extension is granted too, to somebody who has been here for long.
+    pub fn with_request_types(mut self, types: impl IntoIterator<Item = RequestType>) -> Self {
+        self.request_types = types.into_iter().collect();
         self
     }
 
@@ -129,8 +158,11 @@ impl CalloutParser {
     ///
     /// # Errors
     ///
-    /// As [`parse_lifecycle`](Self::parse_lifecycle); malformed too where the stage is not known or the window
-    /// is no duration of 5 minutes to 14 days; unlisted where its catalog or stage is.
+    /// As [`parse_lifecycle`](Self::parse_lifecycle); malformed too where the stage is not known; unlisted where
+    /// its catalog, its stage or its type of request is.
+    ///
+    /// A window that cannot be read is left out, so that the flow's setting counts; one of more than 14 days is
+    /// 14 days.
     pub fn parse_access_package(
         &self,
         body: &[u8],
@@ -161,11 +193,6 @@ pub enum Parsed {
     /// Nothing: somebody sets up an extension, and Entra looks whether anybody answers. Answer and forget.
     ConnectionTest,
     /// Something that is not about a user of this directory: a provisioning object, somebody of outside who
-    /// has no account yet. Nobody can be onboarded; resume it as failed.
-    NoUser {
-        /// The execution.
-        flow: FlowId,
-        /// Where Entra waits for the answer.
-        callback: Callback,
-    },
+    /// has no account yet. Nobody can be onboarded: run the call-out all the same, and Entra hears "failed".
+    NoUser(Callout),
 }

@@ -4,10 +4,39 @@ use std::time::Duration;
 const DATE: &[(char, u64)] = &[('W', 7 * 24 * 60 * 60), ('D', 24 * 60 * 60)];
 const TIME: &[(char, u64)] = &[('H', 60 * 60), ('M', 60), ('S', 1)];
 
-/// Reads an ISO 8601 duration such as `PT1H30M` or `P14D`. Years and months are refused: nobody knows how long
-/// they are. A fraction of a second, which .NET writes, is dropped.
+/// Reads an ISO 8601 duration such as `PT1H30M` or `P14D`, or one as .NET writes it: `01:30:00`, `14.00:00:00`.
+/// Years and months are refused: nobody knows how long they are. A fraction of a second is dropped, and a
+/// duration of nothing is none.
 pub(super) fn parse(text: &str) -> Option<Duration> {
-    let text = text.strip_prefix('P')?;
+    let duration = match text.strip_prefix('P') {
+        Some(text) => iso(text)?,
+        None => time_span(text)?,
+    };
+    (!duration.is_zero()).then_some(duration)
+}
+
+/// `[d.]hh:mm:ss[.fraction]`
+fn time_span(text: &str) -> Option<Duration> {
+    let (head, seconds) = text.rsplit_once(':')?;
+    let (head, minutes) = head.rsplit_once(':')?;
+    let (days, hours) = head.split_once('.').unwrap_or(("0", head));
+    let seconds = match seconds.split_once('.') {
+        Some((seconds, fraction)) if is_number(fraction) => seconds,
+        _ => seconds,
+    };
+    let number = |text: &str, most: u64| -> Option<u64> {
+        let number = is_number(text).then(|| text.parse::<u64>().ok())??;
+        (number <= most).then_some(number)
+    };
+    let days = number(days, u64::from(u32::MAX))?;
+    let (hours, minutes) = (number(hours, 23)?, number(minutes, 59)?);
+    let seconds = number(seconds, 59)?;
+    Some(Duration::from_secs(
+        ((days * 24 + hours) * 60 + minutes) * 60 + seconds,
+    ))
+}
+
+fn iso(text: &str) -> Option<Duration> {
     let (date, time) = match text.split_once('T') {
         Some((date, time)) if !time.is_empty() => (date, time),
         Some(_) => return None,
@@ -54,7 +83,9 @@ mod tests {
             ("P2W", 14 * 86_400),
             ("P1DT2H", 93_600),
             ("PT300.5S", 300),
-            ("PT0S", 0),
+            ("01:00:00", 3600),
+            ("14.00:00:00", 14 * 86_400),
+            ("00:05:00.0000000", 300),
         ] {
             assert_eq!(parse(text), Some(Duration::from_secs(seconds)), "{text}");
         }
@@ -86,7 +117,14 @@ mod tests {
             "PT99999999999999999999H",
             "P18446744073709551615D",
             "PT1H\u{660}M",
-            "01:00:00",
+            "PT0S",
+            "00:00:00",
+            "24:00:00",
+            "1:60:00",
+            "01:00",
+            "-01:00:00",
+            "1.2.03:00:00",
+            "01:00:00.",
         ] {
             assert_eq!(parse(text), None, "{text:?}");
         }

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use postduif_core::{Callback, Callout, Guid, Stage};
+use postduif_core::{Callback, Callout, Guid, RequestType, Stage};
 use postduif_entra::{
     CalloutError,
     CalloutErrorKind::{self, Hostile, Malformed, Unlisted},
@@ -133,7 +133,7 @@ fn an_access_package_that_waits_is_read() {
     assert_eq!(callout.flow(), guid(INSTANCE).into());
     assert_eq!(
         callout.user(),
-        guid(USER).into(),
+        Some(guid(USER).into()),
         "the target, not the requestor"
     );
     assert_eq!(
@@ -199,6 +199,7 @@ fn only_the_ids_that_are_needed_are_required() {
     }
     let bare = json!({
         "Stage": "assignmentRequestGranted",
+        "RequestType": "userAdd",
         "CustomExtensionStageInstanceId": INSTANCE,
         "Assignment": {"Target": {"ObjectId": USER}},
     });
@@ -373,10 +374,9 @@ fn an_unchecked_path_changes_nothing_but_that_it_is_taken() {
 
 #[test]
 fn what_is_not_about_a_user_can_still_be_resumed() {
-    let waiting = Parsed::NoUser {
-        flow: guid(RESULT).into(),
-        callback: *callout(&workflow()).callback(),
-    };
+    let known = callout(&workflow());
+    let nobody = Callout::without_user(known.flow(), *known.callback(), received_at());
+    let waiting = Parsed::NoUser(nobody.with_created_at(known.window_start()));
     let provisioned = "#microsoft.graph.identityGovernance.provisioningObjectWorkflowSubject";
     for body in [
         with(workflow(), "/data/subject", None),
@@ -399,10 +399,9 @@ fn what_is_not_about_a_user_can_still_be_resumed() {
     );
     assert_eq!(callout(&body), callout(&workflow()));
 
-    let waiting = Parsed::NoUser {
-        flow: guid(INSTANCE).into(),
-        callback: *callout(&package()).callback(),
-    };
+    let known = callout(&package());
+    let nobody = Callout::without_user(known.flow(), *known.callback(), received_at());
+    let waiting = Parsed::NoUser(nobody.with_window(known.window().unwrap()));
     for body in [
         with(package(), "/Assignment", None),
         with(package(), "/Assignment/Target", Value::Null),
@@ -437,25 +436,28 @@ fn a_time_in_another_form_is_as_good_as_none() {
 }
 
 #[test]
-fn a_window_is_one_that_entra_offers() {
+fn a_window_that_can_be_read_counts_and_another_refuses_no_callout() {
     let at = "/CallbackConfiguration/DurationBeforeTimeout";
-    for (window, seconds) in [("PT5M", 300), ("P14D", 1_209_600), ("PT1H30M", 5400)] {
-        let body = with(package(), at, json!(window));
-        assert_eq!(callout(&body).window().unwrap().as_secs(), seconds);
-    }
-    for window in [
-        "PT4M59S",
-        "P14DT1S",
-        "PT0S",
-        "-PT1H",
-        "P1Y",
-        "P1M",
-        "01:00:00",
-        "soon",
-        "PT9999999999999999999H",
+    for (window, seconds) in [
+        ("PT5M", Some(300)),
+        ("P14D", Some(1_209_600)),
+        ("PT1H30M", Some(5400)),
+        ("01:00:00", Some(3600)),
+        ("14.00:00:00", Some(1_209_600)),
+        ("PT4M59S", Some(299)),
+        ("P15D", Some(1_209_600)),
+        ("PT0S", None),
+        ("-PT1H", None),
+        ("P1Y", None),
+        ("P1M", None),
+        ("soon", None),
+        ("PT9999999999999999999H", None),
     ] {
-        assert_refused(&with(package(), at, json!(window)), Malformed);
+        let body = with(package(), at, json!(window));
+        let read = callout(&body).window().map(|window| window.as_secs());
+        assert_eq!(read, seconds, "{window}");
     }
+    assert_refused(&with(package(), at, json!(300)), Malformed);
     for window in [None, Some(Value::Null), Some(json!(""))] {
         assert_eq!(callout(&with(package(), at, window)).window(), None);
     }
@@ -466,13 +468,41 @@ fn a_window_is_one_that_entra_offers() {
 }
 
 #[test]
+fn a_broken_display_name_refuses_no_callout() {
+    let good = workflow().to_string();
+    for name in [
+        "Anna \\ud83d",
+        "\\ud83d\\ud83d\\ude00",
+        "\\udc00 \\\\ud83d",
+        "\\ud83dé",
+        "\\é\\ud83d",
+    ] {
+        let name = name.replace("\\\\", "\\").replace("\\é", "é");
+        let body = good.replace("Example Joiner", &name);
+        let read = CalloutParser::new().parse(body.as_bytes(), received_at());
+        assert_eq!(read, Ok(Parsed::Callout(callout(&workflow()))), "{name}");
+    }
+    let latin: Vec<u8> = good
+        .replace("Example Joiner", "Ren@e")
+        .bytes()
+        .map(|byte| if byte == b'@' { 0xe9 } else { byte })
+        .collect();
+    let marked = [b"\xef\xbb\xbf", good.as_bytes()].concat();
+    for body in [latin, marked] {
+        let read = CalloutParser::new().parse(&body, received_at());
+        assert_eq!(read, Ok(Parsed::Callout(callout(&workflow()))));
+    }
+}
+
+#[test]
 fn every_stage_is_known_and_nobody_waits_before_an_expiry() {
+    let every = CalloutParser::new().with_stages(Stage::ALL.iter().copied());
     for &stage in Stage::ALL {
-        let callout = callout(&with(
-            package(),
-            "/Stage",
-            json!(stage.as_str().to_uppercase()),
-        ));
+        let stages = json!(stage.as_str().to_uppercase());
+        let Ok(Parsed::Callout(callout)) = read_by(&every, &with(package(), "/Stage", stages))
+        else {
+            panic!("{stage}");
+        };
         let waits = !matches!(
             stage,
             Stage::FourteenDaysBeforeExpiration | Stage::OneDayBeforeExpiration
@@ -517,10 +547,34 @@ fn only_listed_catalogs_and_stages_are_taken() {
         Ok(Parsed::ConnectionTest)
     );
 
-    let granted = CalloutParser::new().with_stages([Stage::RequestGranted]);
-    assert_eq!(kind(read_by(&granted, &package())), None);
     let removed = with(package(), "/Stage", json!("AssignmentRequestRemoved"));
-    assert_eq!(kind(read_by(&granted, &removed)), Some(Unlisted));
+    let widened = CalloutParser::new().with_stages([Stage::RequestRemoved]);
+    assert_eq!(kind(read_by(&widened, &removed)), None);
+    assert_eq!(kind(read_by(&widened, &package())), Some(Unlisted));
+}
+
+#[test]
+fn only_an_assignment_granted_for_the_first_time_makes_a_pass() {
+    let kind = |body: &Value| read(body).err().map(|error| error.kind());
+    for &stage in Stage::ALL {
+        let body = with(package(), "/Stage", json!(stage));
+        let expected = (stage != Stage::RequestGranted).then_some(Unlisted);
+        assert_eq!(kind(&body), expected, "{stage}");
+    }
+    for &of in RequestType::ALL {
+        let adds = of.as_str().ends_with("Add");
+        let body = with(package(), "/RequestType", json!(of));
+        assert_eq!(kind(&body), (!adds).then_some(Unlisted), "{of}");
+        let widened = CalloutParser::new().with_request_types([of]);
+        assert!(read_by(&widened, &body).is_ok(), "{of}");
+    }
+    for unknown in [None, Some(Value::Null), Some(json!("x")), Some(json!(""))] {
+        let body = with(package(), "/RequestType", unknown);
+        assert_eq!(kind(&body), Some(Unlisted), "{body}");
+    }
+    let removed = with(package(), "/Stage", json!("AssignmentRequestRemoved"));
+    let removed = with(removed, "/RequestType", json!("UserRemove"));
+    assert_eq!(kind(&removed), Some(Unlisted));
 }
 
 #[test]
@@ -616,7 +670,6 @@ fn no_body_is_too_deep_too_long_or_too_broken_to_be_refused() {
         "{\"data\":".repeat(30_000),
         good[..good.len() - 1].to_owned(),
         format!("{good}{good}"),
-        format!("\u{feff}{good}"),
         String::new(),
     ] {
         assert!(parser.parse(body.as_bytes(), received_at()).is_err());

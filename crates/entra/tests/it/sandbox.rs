@@ -3,7 +3,7 @@
 use postduif_core::{
     Acceptance::{NotAccepted, Unknown},
     Graph as _,
-    GraphErrorKind::{Conflict, Forbidden, NotFound, PolicyRefused, Throttled},
+    GraphErrorKind::{Conflict, Forbidden, LifetimeRefused, NotFound, PolicyRefused, Throttled},
     Reason, Roles, TapIssuer as _, TapRequest, Verdict,
 };
 use postduif_entra::{CalloutParser, Cloud, Credential, Entra, Parsed};
@@ -114,7 +114,7 @@ async fn graphs_own_refusals_are_known() {
         .issue(&user, &TapRequest::new().with_lifetime(day))
         .await
         .unwrap_err();
-    assert_error(&error, PolicyRefused, NotAccepted, "the lifetime");
+    assert_error(&error, LifetimeRefused, NotAccepted, "the lifetime");
     let guest = Cast::GUEST.parse().unwrap();
     assert!(entra.issue(&guest, &TapRequest::new()).await.is_err());
     assert!(sandbox.usable_passes(Cast::JOINER).is_empty());
@@ -150,7 +150,7 @@ async fn entra_hears_of_both_kinds() {
         let Ok(Parsed::Callout(callout)) = CalloutParser::new().parse(body.as_bytes(), now) else {
             panic!("{body}");
         };
-        assert_eq!(callout.user(), Cast::JOINER.parse().unwrap());
+        assert_eq!(callout.user(), Some(Cast::JOINER.parse().unwrap()));
         assert_eq!(callout.flow().to_string(), sent.execution);
         entra.resume(callout.callback(), &verdict).await.unwrap();
         let heard = sandbox.resumes().pop().unwrap();
@@ -163,6 +163,30 @@ async fn entra_hears_of_both_kinds() {
             .await
             .unwrap_err();
         assert_eq!(again.acceptance(), NotAccepted, "{again:?}");
+    }
+}
+
+#[tokio::test]
+async fn roles_are_read_whichever_way_the_directory_allows() {
+    let sandbox = Sandbox::start().await;
+    let of = |n: usize, kind: &str| serde_json::json!({"@odata.type": format!("#microsoft.graph.{kind}"), "id": format!("{n}"), "displayName": "M"});
+    let mut many: Vec<_> = (0..1200).map(|n| of(n, "group")).collect();
+    many.push(of(1200, "directoryRole"));
+    let user = sandbox
+        .put_user(serde_json::json!({"displayName": "A", "transitiveMemberOf": many}))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let entra = entra(&sandbox);
+    for breaks in 0..3 {
+        sandbox.fault("graph.roles", Fault::Status503).times(breaks);
+        let read = entra.user(&user).await.unwrap();
+        assert_eq!(
+            read.roles,
+            postduif_core::Roles::Held(vec!["M".into()]),
+            "{breaks}"
+        );
+        assert!(sandbox.faults_left().is_empty());
     }
 }
 

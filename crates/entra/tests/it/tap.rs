@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use postduif_core::{
     Acceptance::{NotAccepted, Unknown},
-    GraphErrorKind::{Forbidden, NotFound, Other, PolicyRefused, Protocol},
+    GraphErrorKind::{
+        Conflict, Forbidden, LifetimeRefused, NotFound, Other, PolicyRefused, Protocol,
+    },
     TapIssuer as _, TapRequest,
 };
 use serde_json::{Value, json};
@@ -164,10 +166,16 @@ async fn a_refused_pass_is_told_apart_by_graphs_words() {
     const POLICY: &str = "Converged UserCredentialPolicy does not allow creating or updating this authentication method. AuthMethodType [TemporaryAccessPass].";
     const GUEST: &str = "Temporary Access Pass cannot be added to an external guest user.";
     for (status, code, message, kind) in [
-        (400, "badRequest", LIFETIME, PolicyRefused),
-        (403, "badRequest", LIFETIME, PolicyRefused),
+        (400, "badRequest", LIFETIME, LifetimeRefused),
+        (403, "badRequest", LIFETIME, LifetimeRefused),
         (400, "badRequest", POLICY, PolicyRefused),
         (403, "accessDenied", POLICY, PolicyRefused),
+        (
+            400,
+            "badRequest",
+            "The user already has a Temporary Access Pass.",
+            Conflict,
+        ),
         (400, "badRequest", GUEST, Other),
         (403, "accessDenied", GUEST, Other),
         (
@@ -198,7 +206,7 @@ async fn a_refused_pass_is_told_apart_by_graphs_words() {
         assert_eq!(error.code(), Some(code));
         assert!(!format!("{error} {error:?}").contains("Invalid"), "{error}");
         assert_eq!(world.asked().await.len(), 1);
-        if message == LIFETIME && kind == PolicyRefused {
+        if message == LIFETIME && kind == LifetimeRefused {
             assert!(error.to_string().contains("60 to 480 minutes"), "{error}");
         }
     }

@@ -1,13 +1,14 @@
 use postduif_core::{
     Acceptance::NotAccepted,
-    Graph as _,
+    Graph as _, GraphError,
     GraphErrorKind::{NotFound, Protocol, Unavailable},
     Roles, UserKind,
 };
 use serde_json::{Value, json};
+use wiremock::{Request, ResponseTemplate};
 
 use crate::support::{
-    REQUEST_ID, USER, USER_PATH, World, assert_error, assert_is_ours, html, ok, said, user,
+    REQUEST_ID, USER, USER_PATH, World, assert_error, assert_is_ours, header, html, ok, said, user,
 };
 
 const SELECT: &str = "id,displayName,givenName,surname,userPrincipalName,mail,mobilePhone,preferredLanguage,usageLocation,userType,accountEnabled,externalUserState,employeeHireDate";
@@ -212,6 +213,110 @@ async fn roles_are_held_unreadable_or_not_asked_for() {
     let entra = world.builder().with_roles(false).build().unwrap();
     assert_eq!(entra.user(&user()).await.unwrap().roles, Roles::NotAsked);
     assert_eq!(world.asked().await.len(), 1);
+}
+
+/// What Graph says to each way of asking for the roles: with the cast, with the cast counted, without.
+async fn roles_by(
+    cast: ResponseTemplate,
+    counted: ResponseTemplate,
+    all: ResponseTemplate,
+) -> (Result<Roles, GraphError>, usize) {
+    let world = World::start().await;
+    world.on("GET", USER_PATH, ok(&joiner())).await;
+    let all_path = format!("{USER_PATH}/transitiveMemberOf");
+    world.on("GET", &all_path, all).await;
+    let by_header = move |request: &Request| match header(request, "consistencylevel") {
+        Some("eventual") if request.url.query().unwrap().contains("%24count=true") => {
+            counted.clone()
+        }
+        _ => cast.clone(),
+    };
+    world.on("GET", &roles_path(), by_header).await;
+    let read = world.entra().user(&user()).await.map(|user| user.roles);
+    (read, world.asked().await.len() - 1)
+}
+
+#[tokio::test]
+async fn a_cast_that_graph_cannot_do_is_asked_for_in_another_way() {
+    let held = ok(&json!({"value": [{"id": "6a0c", "displayName": "A"}]}));
+    let ordinary = ok(&json!({"value": []}));
+    let mixed = ok(&json!({"value": [
+        {"@odata.type": "#microsoft.graph.group", "id": "1", "displayName": "G"},
+        {"@odata.type": "#microsoft.graph.directoryRole", "id": "2", "displayName": "R"},
+    ]}));
+    let groups = ok(&json!({"value": [
+        {"@odata.type": "#microsoft.graph.group", "id": "1", "displayName": "G"},
+    ]}));
+    let untyped = ok(&json!({"value": [{"id": "1", "displayName": "U"}]}));
+    let role = |name: &str| Roles::Held(vec![name.to_owned()]);
+    for broken in [
+        said(400, "Request_UnsupportedQuery", "no"),
+        html(500),
+        html(503),
+    ] {
+        let asked = async |counted: &ResponseTemplate, all: &ResponseTemplate| {
+            let (read, asked) = roles_by(broken.clone(), counted.clone(), all.clone()).await;
+            (read.unwrap(), asked)
+        };
+        assert_eq!(asked(&held, &broken).await, (role("A"), 2));
+        assert_eq!(asked(&ordinary, &broken).await, (Roles::Held(vec![]), 2));
+        assert_eq!(asked(&broken, &mixed).await, (role("R"), 3));
+        assert_eq!(asked(&broken, &groups).await, (Roles::Held(vec![]), 3));
+        assert_eq!(asked(&broken, &untyped).await, (role("U"), 3));
+        let forbidden = said(403, "Authorization_RequestDenied", "no");
+        assert_eq!(asked(&broken, &forbidden).await, (Roles::Unreadable, 3));
+    }
+    let (read, asked) = roles_by(html(503), html(500), said(400, "x", "no")).await;
+    assert_error(&read.unwrap_err(), Unavailable, NotAccepted, "the first");
+    assert_eq!(asked, 3);
+    // A refusal that says nothing of the query ends it at once.
+    let (read, asked) = roles_by(said(404, "ResourceNotFound", "no"), held.clone(), held).await;
+    assert_error(&read.unwrap_err(), NotFound, NotAccepted, "no user");
+    assert_eq!(asked, 1);
+}
+
+#[tokio::test]
+async fn pages_are_followed_on_our_own_url() {
+    for (link, followed) in [
+        (
+            "https://evil.example/v1.0/users/x?$select=id&$skiptoken=a%2Fb%26c",
+            true,
+        ),
+        ("/x?%24skiptoken=a%2Fb%26c", true),
+        ("https://evil.example/v1.0/next", false),
+        ("https://evil.example/?$skiptoken=", false),
+        ("https://evil.example/?$skiptoken=a%0d%0ab", false),
+    ] {
+        let world = World::start().await;
+        world.on("GET", USER_PATH, ok(&joiner())).await;
+        let answer = move |request: &Request| {
+            let token = |(name, value): &(_, std::borrow::Cow<'_, str>)| {
+                *name == *"$skiptoken" && *value == *"a/b&c"
+            };
+            match request.url.query_pairs().any(|pair| token(&pair)) {
+                true => ok(&json!({"value": [{"id": "1", "displayName": "R"}]})),
+                false => ok(&json!({"value": [], "@odata.nextLink": link})),
+            }
+        };
+        world.on("GET", &roles_path(), answer).await;
+        let roles = world.entra().user(&user()).await.unwrap().roles;
+        let expected = if followed {
+            Roles::Held(vec!["R".into()])
+        } else {
+            Roles::Unreadable
+        };
+        assert_eq!(roles, expected, "{link}");
+    }
+    // Pages without an end.
+    let world = World::start().await;
+    world.on("GET", USER_PATH, ok(&joiner())).await;
+    let endless = ok(&json!({"value": [], "@odata.nextLink": "/x?$skiptoken=a"}));
+    world.on("GET", &roles_path(), endless).await;
+    assert_eq!(
+        world.entra().user(&user()).await.unwrap().roles,
+        Roles::Unreadable
+    );
+    assert_eq!(world.asked().await.len(), 51);
 }
 
 #[tokio::test]
