@@ -1,12 +1,6 @@
 //! `cargo run --example onboarding`: one colleague onboarded, over real HTTP, and the story of it.
 
-use std::{
-    fs, future,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{fs, future, path::PathBuf, process::ExitCode, sync::Arc, time::SystemTime};
 
 use chrono::{DateTime, Utc};
 use clap::{Parser, builder::PossibleValuesParser};
@@ -15,9 +9,9 @@ use postduif::{
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client, Request},
     numbers,
-    onboarding::{Ending, Numbers, Onboarding, StepName},
+    onboarding::{Ending, Numbers, Onboarding},
 };
-use postduif_examples::{Catch, Stop, VENDORS, print, print_json, run};
+use postduif_examples::{Catch, Stop, VENDORS, print_json, run};
 use postduif_sandbox::{Cast, FaultSpec, Sandbox};
 use serde_json::{Value, json};
 
@@ -112,7 +106,7 @@ async fn onboard(args: Args) -> Result<(), Stop> {
         }
     };
     let before = world.list("messages").await?.len();
-    let ending = flow(&entra, provider, callout(&entra, &body, args.json).await?).await?;
+    let ending = flow(&entra, provider, callout(&body)?).await?;
     if !args.json {
         story::tell(&ending);
         story::tell_phone(&world.list("messages").await?[before..], &ending);
@@ -139,7 +133,7 @@ async fn live(args: &Args, client: Client, body: Option<Vec<u8>>) -> Result<(), 
             .build()?,
     );
     let callout = match (body, args.user) {
-        (Some(body), _) => callout(&entra, &body, args.json).await?,
+        (Some(body), _) => callout(&body)?,
         // Nobody called, so nobody is told.
         (None, Some(user)) => {
             Callout::new(Guid::random().into(), user.into(), Callback::None, now())
