@@ -1,0 +1,111 @@
+/// Each vendor, whether it is compiled in, and a URL of its own without the scheme.
+const VENDORS: [(&str, bool, &str); 6] = [
+    ("cm", cfg!(feature = "cm"), "hunter2@default?sender=Contoso"),
+    (
+        "kpn",
+        cfg!(feature = "kpn"),
+        "id:hunter2@default?sender=Contoso",
+    ),
+    (
+        "messagebird",
+        cfg!(feature = "messagebird"),
+        "bk_eu1_hunter2@default?sender=Contoso",
+    ),
+    (
+        "smstools",
+        cfg!(feature = "smstools"),
+        "id:hunter2@default?sender=Contoso",
+    ),
+    (
+        "spryng",
+        cfg!(feature = "spryng"),
+        "hunter2@default?account=SPNL0000000&sender=Contoso",
+    ),
+    (
+        "vonage",
+        cfg!(feature = "vonage"),
+        "key:hunter2@default?sender=Contoso",
+    ),
+];
+
+/// A secret that every vendor takes as one.
+const SECRET: &str = "a-secret-of-our-own";
+
+fn not_compiled_in(vendor: &str) -> String {
+    format!("{vendor} is not compiled in: turn on the feature `{vendor}` of postduif")
+}
+
+#[test]
+fn a_url_opens_the_vendor_that_is_compiled_in() {
+    for (vendor, is_compiled, rest) in VENDORS {
+        if is_compiled {
+            let sms = postduif::from_url(&format!("{vendor}://{rest}")).unwrap();
+            assert_eq!(sms.profile().name(), vendor);
+        }
+    }
+}
+
+#[test]
+fn a_url_of_a_vendor_that_is_not_compiled_in_names_the_feature() {
+    for (vendor, is_compiled, rest) in VENDORS {
+        if !is_compiled {
+            let error = postduif::from_url(&format!("{vendor}://{rest}")).unwrap_err();
+            assert_eq!(error.to_string(), not_compiled_in(vendor));
+            assert!(!format!("{error:?}").contains("hunter2"), "{vendor}");
+        }
+    }
+}
+
+#[test]
+fn reports_of_a_vendor_that_is_not_compiled_in_name_the_feature() {
+    for (vendor, is_compiled, _) in VENDORS {
+        let parser = postduif::report_parser(vendor, None, vec![SECRET.into()]);
+        match is_compiled {
+            true => assert!(parser.is_ok(), "{vendor}"),
+            false => assert_eq!(parser.unwrap_err().to_string(), not_compiled_in(vendor)),
+        }
+    }
+}
+
+#[test]
+fn a_scheme_that_no_vendor_has_is_told_which_there_are() {
+    for url in ["pigeon://hunter2@default", "hunter2", ""] {
+        let error = postduif::from_url(url).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+        for (vendor, ..) in VENDORS {
+            assert!(error.contains(&format!("{vendor}://")), "{error}");
+        }
+    }
+    let error = postduif::report_parser("pigeon", None, vec![SECRET.into()]).unwrap_err();
+    assert!(error.to_string().contains("smstools"), "{error}");
+}
+
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn null_takes_every_text_and_sends_none() {
+    let sms = postduif::from_url("null://").unwrap();
+    assert_eq!(sms.profile().name(), "null");
+    let text = postduif::Text::new("Hello").unwrap();
+    let message = postduif::Message::new("+31612345678".parse().unwrap(), text);
+    let receipt = sms.send(&message).await.unwrap();
+    assert_eq!(
+        (receipt.provider(), receipt.reference()),
+        ("null", message.reference())
+    );
+}
+
+#[cfg(not(feature = "testing"))]
+#[test]
+fn null_belongs_to_tests_alone() {
+    assert!(postduif::from_url("null://").is_err());
+}
+
+#[cfg(feature = "layers")]
+#[test]
+fn a_failover_over_vendors_that_are_not_compiled_in_names_the_feature() {
+    for (vendor, is_compiled, rest) in VENDORS {
+        let error = postduif::failover(&format!("{vendor}://{rest}")).err();
+        let expected = (!is_compiled).then(|| not_compiled_in(vendor));
+        assert_eq!(error.map(|error| error.to_string()), expected);
+    }
+}
