@@ -43,7 +43,8 @@
 //! | no connection; no token | `Unavailable`, `Timeout`, `Unauthorized`, `Throttled`, `Protocol` | not accepted |
 //! | no answer, or not a whole one | `Unavailable`, `Timeout`, `Protocol` | unknown |
 //! | 400 in Graph's shape | `Other`; `NotFound` where the code says so; at a pass, see [`TapIssuer::issue`](Entra#method.issue) | not accepted |
-//! | 401, 403, 404, 408, 409 in Graph's shape | `Unauthorized`, `Forbidden`, `NotFound`, `Timeout`, `Conflict` | not accepted |
+//! | 401, 403, 404, 409 in Graph's shape | `Unauthorized`, `Forbidden`, `NotFound`, `Conflict` | not accepted |
+//! | 408 in Graph's shape | `Timeout` | unknown |
 //! | any other status below 500 in Graph's shape | `Protocol` | not accepted |
 //! | 401 with `WWW-Authenticate`, 429 | `Unauthorized`, `Throttled` | not accepted |
 //! | 404, 405, 411, 413, 414, 415, 431 in another shape | `Protocol` | not accepted |
@@ -51,7 +52,9 @@
 //! | from 500 up | `Unavailable` | unknown |
 //! | a success that cannot be read | `Protocol` | unknown |
 //!
-//! "Graph's shape" is a JSON object whose `error` is an object with a text `code`, empty or not. A read does
+//! "Graph's shape" is a JSON object whose `error` is an object with a text `code`, empty or not, and Graph's
+//! request id, a GUID, in the body's `innerError` or in the header `request-id`: gateways use OData's form of
+//! error too, and have no such id. A read does
 //! nothing, so that its failure is always not accepted: it was certainly not done. Taking a pass away may have
 //! been done where acceptance is unknown; repeating it is harmless.
 //!

@@ -13,7 +13,9 @@ use postduif_entra::Entra;
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
-use crate::support::{REQUEST_ID, World, assert_error, html, said, user};
+use crate::support::{
+    REQUEST_ID, World, a_while_later, assert_error, html, said, sign_in_long_ago, user,
+};
 
 struct Row {
     of: &'static str,
@@ -91,7 +93,19 @@ fn rows() -> Vec<Row> {
             "gave up",
             said(408, "RequestTimeout", "no"),
             Timeout,
-            NotAccepted,
+            Unknown,
+        ),
+        row(
+            "the shape of other gateways too",
+            json(400, r#"{"error":{"code":"BadRequest","message":"no"}}"#),
+            Protocol,
+            Unknown,
+        ),
+        row(
+            "a refusal without Graph's request id",
+            json(403, r#"{"error":{"code":"Forbidden","message":"no"}}"#),
+            Protocol,
+            Unknown,
         ),
         row("gone", said(410, "Gone", "no"), Protocol, NotAccepted),
         row(
@@ -225,8 +239,10 @@ fn callback() -> Callback {
 async fn check(call: Call, rows: Vec<Row>) {
     let world = World::start().await;
     let entra = world.entra();
+    sign_in_long_ago(&entra).await;
     for row in rows {
         let of = format!("{call:?} {}", row.of);
+        a_while_later().await;
         world.any(row.answer).await;
         let error = call.make(&entra).await;
         assert_error(&error, row.kind, call.acceptance(row.acceptance), &of);

@@ -10,7 +10,7 @@ use postduif_entra::{CalloutParser, Cloud, Credential, Entra, Parsed};
 use postduif_http::BaseUrl;
 use postduif_sandbox::{CalloutKind, Cast, Fault, Sandbox};
 
-use crate::support::assert_error;
+use crate::support::{a_while_later, assert_error};
 
 fn entra(sandbox: &Sandbox) -> Entra {
     let cloud = Cloud::GLOBAL
@@ -125,9 +125,12 @@ async fn a_dead_token_is_renewed_and_a_poor_one_replaced_for_the_next_call() {
     let sandbox = Sandbox::start().await;
     let entra = entra(&sandbox);
     let user = Cast::JOINER.parse().unwrap();
+    entra.list(&user).await.unwrap();
+    a_while_later().await;
     sandbox.fault("graph.tap", Fault::UnauthorizedOnce);
     entra.issue(&user, &TapRequest::new()).await.unwrap();
     sandbox.fault("graph.tap_list", Fault::TokenWithoutRoles);
+    a_while_later().await;
     let error = entra.list(&user).await.unwrap_err();
     assert_error(&error, Forbidden, NotAccepted, "a token without roles");
     entra.list(&user).await.unwrap();

@@ -1,8 +1,11 @@
 //! A Graph and a login service that answer what a test says, and count.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
-use postduif_core::{Acceptance, GraphError, GraphErrorKind, Guid, UserId};
+use postduif_core::{Acceptance, GraphError, GraphErrorKind, Guid, TapIssuer as _, UserId};
 use postduif_entra::{Cloud, Credential, Entra, EntraBuilder};
 use postduif_http::BaseUrl;
 use serde_json::{Value, json};
@@ -108,6 +111,19 @@ pub(crate) fn builder(url: &str) -> EntraBuilder {
         .with_graph(root("graph"))
         .with_login(root("login"));
     Entra::builder(Credential::client_secret(TENANT, "app", "s3cret")).with_cloud(cloud)
+}
+
+/// Signs in, and lets the token grow old enough to be worth replacing.
+pub(crate) async fn sign_in_long_ago(entra: &Entra) {
+    let _ = entra.list(&user()).await;
+    a_while_later().await;
+}
+
+/// Moves the clock on by more than a token is young for.
+pub(crate) async fn a_while_later() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    tokio::time::resume();
 }
 
 struct Tokens(AtomicUsize);

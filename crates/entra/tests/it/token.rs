@@ -15,8 +15,8 @@ use serde_json::json;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::{
-    TAPS_PATH, TENANT, USER_PATH, World, assert_error, assert_is_ours, builder, header, html, ok,
-    said, user,
+    TAPS_PATH, TENANT, USER_PATH, World, a_while_later, assert_error, assert_is_ours, builder,
+    header, html, ok, said, sign_in_long_ago, user,
 };
 
 fn no_passes() -> ResponseTemplate {
@@ -65,10 +65,13 @@ async fn a_token_that_was_refused_for_certain_is_renewed_once() {
         ResponseTemplate::new(401).insert_header("www-authenticate", "Bearer"),
     ] {
         let world = World::start().await;
+        world.once("GET", TAPS_PATH, no_passes()).await;
+        let entra = world.entra();
+        sign_in_long_ago(&entra).await;
         world.once("GET", TAPS_PATH, refusal).await;
         world.on("GET", TAPS_PATH, no_passes()).await;
-        world.entra().list(&user()).await.unwrap();
-        let [first, second] = world.asked().await.try_into().unwrap();
+        entra.list(&user()).await.unwrap();
+        let [_, first, second] = world.asked().await.try_into().unwrap();
         assert_is_ours(&first, "token-1");
         assert_is_ours(&second, "token-2");
         assert_ne!(
@@ -85,18 +88,31 @@ async fn a_pass_too_is_asked_for_again_after_a_proven_refusal_and_only_then() {
         (html(401), 1),
     ] {
         let world = World::start().await;
+        let entra = world.entra();
+        sign_in_long_ago(&entra).await;
         world.on("POST", TAPS_PATH, refusal).await;
-        let error = world
-            .entra()
-            .issue(&user(), &TapRequest::new())
-            .await
-            .unwrap_err();
+        let error = entra.issue(&user(), &TapRequest::new()).await.unwrap_err();
         assert_eq!(
             (world.asked().await.len(), world.logins().await.len()),
-            (times, times),
+            (1 + times, times),
             "{error:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_refusal_that_lasts_costs_no_token_for_each_call() {
+    let world = World::start().await;
+    let refusal = said(401, "InvalidAuthenticationToken", "no");
+    world.on("GET", TAPS_PATH, refusal).await;
+    let entra = world.entra();
+    for _ in 0..20 {
+        entra.list(&user()).await.unwrap_err();
+    }
+    assert_eq!(
+        (world.asked().await.len(), world.logins().await.len()),
+        (20, 1)
+    );
 }
 
 #[tokio::test]
@@ -109,6 +125,7 @@ async fn a_missing_permission_costs_the_token_once_and_no_request_twice() {
     for _ in 0..3 {
         let error = entra.list(&user()).await.unwrap_err();
         assert_error(&error, Forbidden, NotAccepted, "403");
+        a_while_later().await;
     }
     let tokens: Vec<_> = world
         .asked()
@@ -118,7 +135,7 @@ async fn a_missing_permission_costs_the_token_once_and_no_request_twice() {
         .collect();
     assert_eq!(
         tokens,
-        ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
+        ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
     );
 }
 
