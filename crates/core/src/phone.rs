@@ -155,11 +155,16 @@ impl From<PhoneNumberErrorKind> for PhoneNumberError {
 impl fmt::Display for PhoneNumberError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
+            PhoneNumberErrorKind::Ambiguous => {
+                "a phone number that reads as two different ones, by 00 and by the region's own prefix: \
+                 write it with a plus and its country code"
+            }
             PhoneNumberErrorKind::Extension => {
                 "a phone number with an extension, which no text message reaches"
             }
             PhoneNumberErrorKind::NoRegion => {
-                "a national number without a region: write it with a plus and its country code"
+                "digits without a plus, and no region to read them in: write a plus and the country code, or \
+                 read what begins with a country code with PhoneNumber::from_msisdn"
             }
             PhoneNumberErrorKind::NotANumber => {
                 "not a phone number: write a plus, the country code and digits, such as +31612345678"
@@ -170,7 +175,9 @@ impl fmt::Display for PhoneNumberError {
             PhoneNumberErrorKind::TrunkZero => {
                 "a zero behind the country code: leave out the zero that is dialled inside the country"
             }
-            PhoneNumberErrorKind::TwoNumbers => "two phone numbers where one belongs",
+            PhoneNumberErrorKind::TwoNumbers => {
+                "two phone numbers, or one and another ending, where one number belongs"
+            }
             PhoneNumberErrorKind::UnknownCountry => "a phone number whose country code is no country's",
         })
     }
@@ -182,9 +189,11 @@ crate::words::words! {
     /// Which rule a text breaks that should be a phone number.
     #[non_exhaustive]
     pub enum PhoneNumberErrorKind("a kind of phone number error") {
+        /// Two readings that differ: `00` as a plus, and as the beginning of the region's own prefix.
+        Ambiguous = "ambiguous",
         /// An extension behind the number.
         Extension = "extension",
-        /// A national number, and nobody said of which country.
+        /// Digits without a plus, and nobody said of which country.
         NoRegion = "no_region",
         /// Letters, signs, or nothing at all.
         NotANumber = "not_a_number",
@@ -196,7 +205,7 @@ crate::words::words! {
         TooShort = "too_short",
         /// A trunk zero left between country code and national number.
         TrunkZero = "trunk_zero",
-        /// Two numbers, or what may be two: which one is meant is never guessed.
+        /// Two numbers, or what may be two, or one and another ending: which one is meant is never guessed.
         TwoNumbers = "two_numbers",
         /// A country code that no country has.
         UnknownCountry = "unknown_country",
@@ -293,6 +302,13 @@ mod tests {
         ] {
             assert_eq!(kind(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn digits_without_a_plus_are_told_what_reads_them() {
+        let error = "31612345678".parse::<PhoneNumber>().unwrap_err();
+        assert!(error.to_string().contains("PhoneNumber::from_msisdn"));
+        assert!(!error.to_string().contains("31612345678"));
     }
 
     #[test]
