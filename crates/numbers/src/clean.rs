@@ -8,15 +8,23 @@ const MOST_DIGITS: usize = 32;
 /// As many digits as make a number by themselves; fewer behind a separator are an extension, or an
 /// ending that replaces another.
 const NUMBER: usize = 7;
+/// The longest group of digits that may be an ending of its own although no sign says so.
+const PAIR: usize = 2;
 
 /// A text that holds one number, as far as its signs tell.
 pub(crate) struct Clean {
-    /// Digits, behind a plus where the country code is written.
+    /// Digits, behind a plus where one was written.
     digits: String,
-    /// Where signs stood between two digits, and whether a slash was among them.
-    gaps: Vec<(usize, bool)>,
+    /// Where signs stood between two digits.
+    gaps: Vec<Gap>,
     /// Where a zero stands that was written in brackets behind a country code.
     bracketed_zero: Option<usize>,
+}
+
+struct Gap {
+    /// The index in `digits` of the digit behind the signs.
+    at: usize,
+    signs: String,
 }
 
 impl Clean {
@@ -42,15 +50,16 @@ impl Clean {
             gaps: Vec::new(),
             bracketed_zero: None,
         };
-        let (mut gap, mut slash) = (false, false);
+        let mut signs = String::new();
         for (at, char) in text.char_indices() {
             match char {
                 '+' => clean.digits.push('+'),
                 '0'..='9' => {
-                    if gap && !clean.digits.trim_start_matches('+').is_empty() {
-                        clean.gaps.push((clean.digits.len(), slash));
+                    let signs = std::mem::take(&mut signs);
+                    if !signs.is_empty() && !clean.digits.trim_start_matches('+').is_empty() {
+                        let at = clean.digits.len();
+                        clean.gaps.push(Gap { at, signs });
                     }
-                    (gap, slash) = (false, false);
                     let bracketed = text[..at].trim_end_matches(' ').ends_with('(')
                         && text[at + 1..].trim_start_matches(' ').starts_with(')');
                     if char == '0' && bracketed {
@@ -58,10 +67,7 @@ impl Clean {
                     }
                     clean.digits.push(char);
                 }
-                _ => {
-                    gap = true;
-                    slash |= char == '/';
-                }
+                _ => signs.push(char),
             }
         }
         if !clean.digits.ends_with(|char: char| char.is_ascii_digit()) {
@@ -70,25 +76,37 @@ impl Clean {
         if clean.digits.len() > MOST_DIGITS {
             return Err(Kind::TooLong);
         }
-        clean.write_plus();
+        if text.matches('.').count() == 1 && clean.is_a_float() {
+            return Err(Kind::NotANumber);
+        }
         Ok(clean)
     }
 
-    /// Writes `00` as a plus. In every region: who types a number into a directory does not ask which
-    /// prefix the reader's country dials, and no national number begins with two zeros. (Regional
-    /// rules misread it: with Brazil's, the `0055` of its own country code is a carrier's.)
-    fn write_plus(&mut self) {
-        let Some(rest) = self.digits.strip_prefix("00") else {
-            return;
-        };
-        self.digits = format!("+{rest}");
-        self.gaps = self
-            .gaps
-            .iter()
-            .filter(|(at, _)| *at > 2)
-            .map(|(at, slash)| (at - 1, *slash))
-            .collect();
-        self.bracketed_zero = self.bracketed_zero.and_then(|at| at.checked_sub(1));
+    /// Whether a spreadsheet took the number for a quantity: `1713920012.0`.
+    fn is_a_float(&self) -> bool {
+        self.gaps.last().is_some_and(|gap| {
+            let (before, after) = self.digits.split_at(gap.at);
+            gap.signs == "." && before.len() >= NUMBER && after.bytes().all(|digit| digit == b'0')
+        })
+    }
+
+    /// The same with a plus for the prefix of so many digits in front, where it begins with `00`.
+    pub(crate) fn with_plus(&self, prefix: usize) -> Option<Self> {
+        let rest = self.digits.get(prefix..)?;
+        let gaps = self.gaps.iter().filter(|gap| gap.at > prefix);
+        self.digits.starts_with("00").then(|| Self {
+            digits: format!("+{rest}"),
+            gaps: gaps
+                .map(|gap| Gap {
+                    at: gap.at - prefix + 1,
+                    signs: gap.signs.clone(),
+                })
+                .collect(),
+            bracketed_zero: self
+                .bracketed_zero
+                .filter(|at| *at >= prefix)
+                .map(|at| at - prefix + 1),
+        })
     }
 
     pub(crate) fn digits(&self) -> &str {
@@ -109,14 +127,39 @@ impl Clean {
     pub(crate) fn slashes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.gaps
             .iter()
-            .filter(|(_, slash)| *slash)
-            .map(|(at, _)| self.digits.split_at(*at))
+            .filter(|gap| gap.signs.contains('/'))
+            .map(|gap| self.digits.split_at(gap.at))
     }
 
     /// The digits before and after each place where the text is broken up.
     pub(crate) fn gaps(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.gaps.iter().map(|(at, _)| self.digits.split_at(*at))
+        self.gaps.iter().map(|gap| self.digits.split_at(gap.at))
     }
+
+    /// An ending of one or two digits that may not belong to what is before: `-12`, ` 12`, `(12)`.
+    ///
+    /// `None` where it only goes on as the text did before, in pairs: `0664 12 34 56 78`.
+    pub(crate) fn short_ending(&self) -> Option<Ending<'_>> {
+        let (last, others) = self.gaps.split_last()?;
+        let digits = self.digits.len() - last.at;
+        let alike = others.last().filter(|gap| gap.signs == last.signs);
+        let in_pairs = alike.is_some_and(|gap| last.at - gap.at <= PAIR);
+        (digits <= PAIR && !in_pairs).then(|| Ending {
+            before: &self.digits[..last.at],
+            digits,
+            alike: alike.is_some(),
+        })
+    }
+}
+
+/// The last digits of a text, which may be an ending of their own.
+pub(crate) struct Ending<'a> {
+    /// The digits before it.
+    pub(crate) before: &'a str,
+    /// How many it has.
+    pub(crate) digits: usize,
+    /// Whether the same signs stand before it as before the digits in front.
+    pub(crate) alike: bool,
 }
 
 /// One sign for all that look or mean the same; nothing for what is invisible.

@@ -1,0 +1,334 @@
+//! A text never goes to a phone that nobody wrote down.
+
+use postduif_core::PhoneNumberErrorKind::{self as Kind, *};
+use postduif_numbers::{Mobile, read};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat as Format, PhoneNumberType as Type};
+
+/// What is read: the number, and whether its range is known.
+fn reading(text: &str, region: &str) -> Result<(String, bool), Kind> {
+    match read(text, Some(region)) {
+        Ok(reading) => Ok((reading.number().to_string(), reading.is_known())),
+        Err(error) => Err(error.kind()),
+    }
+}
+
+/// A mobile of every region that has any.
+struct Example {
+    region: String,
+    e164: String,
+    national: String,
+    international: String,
+    /// The digits behind the country code.
+    bare: String,
+}
+
+fn mobiles() -> Vec<Example> {
+    let util = &*PHONE_NUMBER_UTIL;
+    let regions = util.get_supported_regions();
+    let mobiles: Vec<_> = regions
+        .filter_map(|region| {
+            let number = util
+                .get_example_number_for_type_and_region(region, Type::Mobile)
+                .ok()?;
+            let e164 = util.format(&number, Format::E164).to_string();
+            let code = number.country_code.to_string();
+            Some(Example {
+                region: region.as_region_str().as_str().to_owned(),
+                bare: e164[1 + code.len()..].to_owned(),
+                national: util.format(&number, Format::National).to_string(),
+                international: util.format(&number, Format::International).to_string(),
+                e164,
+            })
+        })
+        .collect();
+    assert!(mobiles.len() > 240, "{}", mobiles.len());
+    mobiles
+}
+
+/// What countries dial before a country code, where it is another prefix than 00.
+static OWN_PREFIXES: &[(&str, &[&str])] = &[
+    ("AU", &["0011"]),
+    ("BR", &["0021", "0031"]),
+    ("CO", &["005", "00414"]),
+    ("HK", &["001", "0080", "009"]),
+    ("ID", &["001", "008"]),
+    ("KE", &["000"]),
+    ("KR", &["006", "00700"]),
+    ("MN", &["002"]),
+    ("NG", &["009"]),
+    ("RU", &["810"]),
+    ("SG", &["002", "008"]),
+    ("TH", &["004"]),
+    ("US", &["011"]),
+];
+
+#[test]
+fn a_prefix_of_the_region_never_leads_to_another_number() {
+    let mobiles = mobiles();
+    for (region, prefixes) in OWN_PREFIXES {
+        for prefix in *prefixes {
+            let mut read_right = 0;
+            for mobile in &mobiles {
+                let text = format!("{prefix} {}", &mobile.e164[1..]);
+                if let Ok((number, _)) = reading(&text, region) {
+                    assert_eq!(number, mobile.e164, "{text:?} in {region}");
+                    read_right += 1;
+                }
+            }
+            // The others are ambiguous.
+            assert!(read_right > 120, "{region} {prefix}: {read_right}");
+        }
+    }
+}
+
+#[test]
+fn two_zeros_as_a_plus_never_lead_to_another_number() {
+    let util = &*PHONE_NUMBER_UTIL;
+    let mobiles = mobiles();
+    let (mut read_right, mut ambiguous) = (0, 0);
+    for region in util.get_supported_regions() {
+        let region = region.as_region_str();
+        // Every region with the numbers of some, those that dial 00 and go on with the numbers of all.
+        let goes_on = OWN_PREFIXES.iter().any(|(own, _)| *own == region.as_str());
+        for mobile in mobiles.iter().step_by(if goes_on { 1 } else { 40 }) {
+            let text = format!("00{}", &mobile.e164[1..]);
+            match reading(&text, region.as_str()) {
+                Ok(read) => {
+                    assert_eq!(read, (mobile.e164.clone(), true), "{text} in {region}");
+                    read_right += 1;
+                }
+                Err(kind) => {
+                    assert_eq!(kind, Ambiguous, "{text} in {region}");
+                    ambiguous += 1;
+                }
+            }
+        }
+    }
+    assert!(
+        read_right > ambiguous * 15,
+        "{ambiguous} of {read_right} ambiguous"
+    );
+}
+
+#[test]
+fn two_readings_that_differ_are_an_error_of_their_own() {
+    for (text, region) in [
+        ("009 16492311234", "NG"),
+        ("001 5016221234", "HK"),
+        ("001 3546111234", "HK"),
+        ("008 12015550123", "SG"),
+    ] {
+        assert_eq!(reading(text, region), Err(Ambiguous), "{text} in {region}");
+    }
+    assert_eq!(Ambiguous.as_str(), "ambiguous");
+}
+
+#[test]
+fn one_possible_reading_is_taken() {
+    for (text, region, number) in [
+        // Only the region's own prefix makes a number of it.
+        ("009 31 6 12345678", "NG", "+31612345678"),
+        ("000 31 6 12345678", "KE", "+31612345678"),
+        ("0011 31 6 12345678", "AU", "+31612345678"),
+        ("0011 31 (0)6 12345678", "AU", "+31612345678"),
+        // Only a plus does.
+        ("00 31 6 12345678", "NG", "+31612345678"),
+        ("0061 412 345 678", "AU", "+61412345678"),
+        ("0031 (0)6 12345678", "AU", "+31612345678"),
+        // Both, and they agree.
+        ("00 852 5123 4567", "HK", "+85251234567"),
+    ] {
+        assert_eq!(
+            reading(text, region),
+            Ok((number.to_owned(), true)),
+            "{text} in {region}"
+        );
+    }
+    // Without a region two zeros are a plus.
+    let number = read("0031 6 12345678", None).map(|reading| reading.number().to_string());
+    assert_eq!(number.as_deref(), Ok("+31612345678"));
+}
+
+#[test]
+fn a_number_that_a_spreadsheet_made_a_quantity_is_refused() {
+    for mobile in mobiles() {
+        for whole in [&mobile.bare, &mobile.e164[1..].to_owned(), &mobile.e164] {
+            for tail in [".0", ".00"] {
+                let text = format!("{whole}{tail}");
+                if let Ok(read) = reading(&text, &mobile.region) {
+                    panic!("{text} in {}: {read:?}", mobile.region);
+                }
+            }
+        }
+    }
+    for text in [
+        "1713920012.0",
+        "1713920012.00",
+        "1713920012.0 ",
+        "1713920012.0000000",
+        "491713920012.0",
+        "+491713920012.0",
+        "171 3920012.0",
+        "015112345678.0",
+        "１７１３９２００１２．０",
+    ] {
+        assert_eq!(reading(text, "DE"), Err(NotANumber), "{text}");
+    }
+    // Dots as people write them.
+    for (text, region, number) in [
+        ("06.12.34.56.00", "FR", "+33612345600"),
+        ("0171.3920000", "DE", "+491713920000"),
+        ("06.12345600", "NL", "+31612345600"),
+    ] {
+        assert_eq!(
+            reading(text, region),
+            Ok((number.to_owned(), true)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_short_ending_behind_a_whole_number_is_no_part_of_it() {
+    for mobile in mobiles() {
+        for whole in [
+            &mobile.national,
+            &mobile.international,
+            &mobile.bare,
+            &mobile.e164,
+        ] {
+            for tail in [
+                "-1", "-12", " 12", " 1", "(12)", " (12)", ".12", ".5", " - 2", "–12",
+            ] {
+                // Formats that end in a pair go on with one.
+                if whole.len() > 3 && whole[..whole.len() - 2].ends_with([' ', '-']) {
+                    continue;
+                }
+                let text = format!("{whole}{tail}");
+                if let Ok((number, _)) = reading(&text, &mobile.region) {
+                    panic!("{text:?} in {}: {number}", mobile.region);
+                }
+            }
+        }
+    }
+    for (text, region) in [
+        ("0664 123456-12", "AT"),
+        ("0664 123456 12", "AT"),
+        ("0664 123456 (12)", "AT"),
+        ("0664 123456-1", "AT"),
+        ("+43 664 123456-12", "AT"),
+        ("041 2345678-1", "FI"),
+    ] {
+        assert_eq!(reading(text, region), Err(TwoNumbers), "{text}");
+    }
+}
+
+#[test]
+fn pairs_of_digits_are_a_way_of_writing() {
+    for (text, region, number) in [
+        ("0664 12 34 56 78", "AT", "+4366412345678"),
+        ("0664/12 34 56 78", "AT", "+4366412345678"),
+        ("0664 12 34 56 7", "AT", "+436641234567"),
+        ("0664-12-34-56-78", "AT", "+4366412345678"),
+        ("040 123 45 67", "FI", "+358401234567"),
+        ("0171 39 20 01 2", "DE", "+491713920012"),
+        ("06 12 34 56 78", "FR", "+33612345678"),
+        ("079 123 45 67", "CH", "+41791234567"),
+        ("8 912 345-67-89", "RU", "+79123456789"),
+    ] {
+        assert_eq!(
+            reading(text, region),
+            Ok((number.to_owned(), true)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_length_that_no_mobile_of_the_plan_has_is_refused() {
+    for (text, region, kind) in [
+        // A zero of a plan that has none.
+        ("0 512 345 678", "PL", TooLong),
+        ("+48 0 512 345 678", "", TooLong),
+        ("0347 1234567", "IT", TooLong),
+        ("+39 0347 1234567", "", TooLong),
+        // What is left of a number.
+        ("06 1234", "NL", TooShort),
+        ("+31 6 1234", "", TooShort),
+        ("06 12345", "NL", TooShort),
+        ("07700 9001", "GB", TooShort),
+        // Between two lengths that the plan has.
+        ("1234567890", "NL", TooShort),
+        // A short code, which nobody abroad can dial.
+        ("14 020", "NL", TooShort),
+        ("+31 14 020", "", TooShort),
+    ] {
+        assert_eq!(reading(text, region), Err(kind), "{text:?} in {region:?}");
+    }
+}
+
+#[test]
+fn what_an_islander_leaves_out_is_not_made_up_by_another_island() {
+    assert_eq!(reading("512 3456", "CW"), Err(TooShort));
+    assert_eq!(
+        reading("9 512 3456", "CW"),
+        Ok(("+59995123456".into(), true))
+    );
+    assert_eq!(reading("318 1234", "BQ"), Ok(("+5993181234".into(), true)));
+    assert_eq!(
+        reading("+599 318 1234", "CW"),
+        Ok(("+5993181234".into(), true))
+    );
+    // Neighbours in one plan call each other by the whole number.
+    assert_eq!(
+        reading("204 234 5678", "US"),
+        Ok(("+12042345678".into(), true))
+    );
+    assert_eq!(
+        reading("07781 123456", "GB"),
+        Ok(("+447781123456".into(), true))
+    );
+}
+
+#[test]
+fn a_zero_that_hides_a_known_number_is_a_trunk_zero() {
+    assert_eq!(reading("0 5123456", "EE"), Err(TrunkZero));
+    assert_eq!(reading("0 347 123456", "IT"), Err(TrunkZero));
+}
+
+#[test]
+fn what_only_fills_a_field_is_no_number() {
+    for (text, region) in [
+        ("123456789", "NL"),
+        ("999999999", "NL"),
+        ("0600000000", "NL"),
+        ("06 00000000", "NL"),
+        ("+31 6 00000000", ""),
+        ("5555555555", "US"),
+        // North American areas and exchanges begin with 2 to 9.
+        ("4520123456", "US"),
+        ("+1 125 555 0123", ""),
+    ] {
+        assert_eq!(reading(text, region), Err(NotANumber), "{text} in {region}");
+    }
+    // Known ranges are somebody's, whatever the digits.
+    assert_eq!(
+        reading("06 11111111", "NL"),
+        Ok(("+31611111111".into(), true))
+    );
+}
+
+#[test]
+fn a_new_range_is_accepted_and_told_as_a_value() {
+    for (text, region) in [
+        ("06 9123 4567", "NL"),
+        ("07700 900123", "GB"),
+        ("+1 555 234 5678", "US"),
+        ("0190 1234567", "DE"),
+    ] {
+        let reading = read(text, Some(region)).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert!(!reading.is_known(), "{text}");
+        assert_eq!(reading.mobile(), Mobile::Possibly, "{text}");
+        assert_eq!(reading.require_mobile(), Ok(reading.number()), "{text}");
+    }
+}
