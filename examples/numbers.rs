@@ -44,6 +44,7 @@ async fn numbers(args: Args) -> Result<(), Stop> {
                     "e164": reading.number().to_string(),
                     "region": reading.region(),
                     "masked": masked,
+                    "known": reading.is_known(),
                 }));
             }
             Err(error) => {
