@@ -11,9 +11,13 @@ mod null;
 mod pretend;
 mod recording;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use conformance::{block_on, promises};
 pub use null::Null;
 pub use pretend::{DEADLINE, PretendVendor, Received};
 pub use recording::{Call, Recording, Scripted};
 pub use server::{End, Greeting, HttpRequest, Reply, Server, refusing_address};
+#[cfg(feature = "tls")]
+pub use tls::Certificate;

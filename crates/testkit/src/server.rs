@@ -6,8 +6,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
 };
 
@@ -35,6 +35,7 @@ const CONNECTION_LIMIT: Duration = Duration::from_secs(60);
 /// # });
 /// ```
 pub struct Server {
+    scheme: &'static str,
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
@@ -65,37 +66,73 @@ impl Server {
         greeting: Greeting,
         reply: impl Fn(&HttpRequest) -> Reply + Send + Sync + 'static,
     ) -> Self {
+        let reply = Arc::new(reply);
+        Self::accept("http", move |stream, seen| {
+            let reply = Arc::clone(&reply);
+            async move { serve(stream, greeting, &seen, &*reply).await }
+        })
+        .await
+    }
+
+    /// Starts a server that speaks TLS, with this certificate.
+    ///
+    /// # Panics
+    ///
+    /// Where loopback has no free port.
+    #[cfg(feature = "tls")]
+    pub async fn start_tls(
+        certificate: crate::Certificate,
+        reply: impl Fn(&HttpRequest) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let reply = Arc::new(reply);
+        let acceptor = certificate.acceptor();
+        Self::accept("https", move |stream, seen| {
+            let (reply, acceptor) = (Arc::clone(&reply), acceptor.clone());
+            async move {
+                let stream = acceptor.accept(stream).await?;
+                serve(stream, Greeting::Read, &seen, &*reply).await
+            }
+        })
+        .await
+    }
+
+    async fn accept<F>(
+        scheme: &'static str,
+        serve: impl Fn(TcpStream, Arc<Mutex<Seen>>) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = std::io::Result<()>> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("loopback has a free port");
         let address = listener
             .local_addr()
             .expect("a bound listener has an address");
-        let (seen, reply) = (Arc::new(Mutex::new(Seen::default())), Arc::new(reply));
+        let seen = Arc::new(Mutex::new(Seen::default()));
         let task = tokio::spawn({
             let seen = Arc::clone(&seen);
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     lock(&seen).connections += 1;
-                    let (seen, reply) = (Arc::clone(&seen), Arc::clone(&reply));
-                    tokio::spawn(tokio::time::timeout(CONNECTION_LIMIT, async move {
-                        // A client that hangs up is what half of the tests are about.
-                        let _ = serve(stream, greeting, &seen, &*reply).await;
-                    }));
+                    // A client that hangs up is what half of the tests are about.
+                    let served = serve(stream, Arc::clone(&seen));
+                    tokio::spawn(tokio::time::timeout(CONNECTION_LIMIT, served));
                 }
             }
         });
         Self {
+            scheme,
             address,
             seen,
             task,
         }
     }
 
-    /// `http://127.0.0.1:port`, without a slash at its end.
+    /// `http://127.0.0.1:port`, or `https` where it speaks TLS; without a slash at its end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Where it listens.
@@ -131,18 +168,22 @@ impl fmt::Debug for Server {
     }
 }
 
-/// An address on loopback that refuses connections.
+/// An address on loopback that refuses connections, as long as this process lives: its port is taken and
+/// nobody listens there.
 ///
 /// # Panics
 ///
 /// Where loopback has no free port.
 pub async fn refusing_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has a free port");
-    listener
-        .local_addr()
-        .expect("a bound listener has an address")
+    // Bound and kept: a port that is given back may be the next server's.
+    static KEPT: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(anywhere).expect("loopback has a free port");
+    let address = socket.local_addr().expect("a bound socket has an address");
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.push(socket);
+    address
 }
 
 /// What happens to a connection before a request is read.
@@ -317,19 +358,38 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
+/// What a pretend server talks over, TLS or not.
+trait Line: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Makes its end a reset: closing a socket that lingers for zero seconds is one.
+    fn reset(&self) -> std::io::Result<()>;
+}
+
+impl Line for TcpStream {
+    fn reset(&self) -> std::io::Result<()> {
+        self.set_zero_linger()
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Line for tokio_rustls::server::TlsStream<TcpStream> {
+    fn reset(&self) -> std::io::Result<()> {
+        self.get_ref().0.set_zero_linger()
+    }
+}
+
 async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl Line,
     greeting: Greeting,
     seen: &Mutex<Seen>,
     reply: &(impl Fn(&HttpRequest) -> Reply + Send + Sync),
 ) -> std::io::Result<()> {
     match greeting {
         Greeting::Read => {}
-        Greeting::Reset => return reset(&stream),
+        Greeting::Reset => return stream.reset(),
         Greeting::ResetAfter(bytes) => {
             let mut rest = vec![0; bytes];
             stream.read_exact(&mut rest).await?;
-            return reset(&stream);
+            return stream.reset();
         }
         Greeting::Stall => return std::future::pending().await,
         Greeting::Talk => {
@@ -343,19 +403,23 @@ async fn serve(
         let reply = reply(&request);
         lock(seen).requests.push(request);
         match reply {
-            Reply::Answer { .. } => stream.write_all(&reply.to_bytes()).await?,
+            Reply::Answer { .. } => {
+                stream.write_all(&reply.to_bytes()).await?;
+                stream.flush().await?;
+            }
             Reply::Raw(bytes, end) => {
                 stream.write_all(&bytes).await?;
                 stream.flush().await?;
                 return match end {
                     End::Close => stream.shutdown().await,
-                    End::Reset => reset(&stream),
+                    End::Reset => stream.reset(),
                     End::Stall => std::future::pending().await,
                 };
             }
             Reply::Slow(bytes, pause) => {
                 for byte in bytes {
                     stream.write_all(&[byte]).await?;
+                    stream.flush().await?;
                     tokio::time::sleep(pause).await;
                 }
                 return stream.shutdown().await;
@@ -367,7 +431,7 @@ async fn serve(
                 }
                 return Ok(());
             }
-            Reply::Reset => return reset(&stream),
+            Reply::Reset => return stream.reset(),
             Reply::Close => return stream.shutdown().await,
             Reply::Stall => return std::future::pending().await,
         }
@@ -375,13 +439,8 @@ async fn serve(
     Ok(())
 }
 
-/// Closing a socket that lingers for zero seconds resets the connection.
-fn reset(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_zero_linger()
-}
-
 async fn read_request(
-    stream: &mut TcpStream,
+    stream: &mut impl Line,
     buffer: &mut Vec<u8>,
 ) -> std::io::Result<Option<HttpRequest>> {
     let end = loop {
