@@ -1,0 +1,25 @@
+//! The examples' command lines, what they print, and their exit codes: each built example as a person runs it,
+//! against a sandbox on loopback.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by failing"
+)]
+
+mod bulk;
+mod delivery_reports;
+mod help;
+mod numbers;
+mod onboarding;
+mod row;
+mod segments;
+mod send;
+mod teaching;
+
+// The suite of promises that the example's provider passes; it lies in the example.
+#[expect(
+    dead_code,
+    reason = "what the example does when it is run is tested as a program"
+)]
+#[path = "../../custom_provider.rs"]
+mod custom_provider;

@@ -1,0 +1,27 @@
+use serde_json::json;
+
+use super::row::{Row, row, rows};
+
+rows! {
+    a_number_as_people_write_it_becomes_e164 => Row {
+        args: &["--json"],
+        input: b"NL\t06-1234 5678\n\t+31 (0)6 12345678\n",
+        prints: Some(json!([
+            {"e164": "+31612345678", "region": "NL", "masked": "+316•••••678", "known": true},
+            {"e164": "+31612345678", "region": "NL", "masked": "+316•••••678", "known": true},
+        ])),
+        ..row("numbers")
+    };
+    a_line_without_a_number_is_an_error_and_no_abort => Row {
+        args: &["--json"],
+        input: b"NL\tcall me\n\t0612345678\nNL\t06-12345678 / 020-1234567\nNL\t06-1234 5678\n",
+        exit: 1,
+        prints: Some(json!([
+            {"error": {"kind": "not_a_number", "message": "<words>"}},
+            {"error": {"kind": "no_region", "message": "<words>"}},
+            {"error": {"kind": "two_numbers", "message": "<words>"}},
+            {"e164": "+31612345678", "region": "NL", "masked": "+316•••••678", "known": true},
+        ])),
+        ..row("numbers")
+    };
+}
