@@ -15,6 +15,7 @@ mod kpn;
 mod login;
 mod messagebird;
 mod processed;
+mod program;
 mod reports;
 mod smstools;
 mod spryng;

@@ -1,0 +1,110 @@
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Output, Stdio},
+};
+
+use postduif_sandbox::{Cast, Sandbox};
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_postduif-sandbox"))
+}
+
+fn answer(args: &[&str]) -> Output {
+    program().args(args).output().unwrap()
+}
+
+/// The program while it runs; it ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn it_says_where_it_listens_and_what_to_copy() {
+    let child = program()
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut running = Running(child);
+    let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let address = first
+        .strip_prefix("listening on http://")
+        .unwrap_or_else(|| panic!("{first}"));
+    let mut copied: Vec<String> = Vec::new();
+    for line in lines {
+        let line = line.unwrap();
+        let is_last = line.starts_with("more: ");
+        copied.push(line);
+        if is_last {
+            break;
+        }
+    }
+    for vendor in Sandbox::vendors() {
+        let url = format!("SMS_URL={vendor}://");
+        let at = format!("@{address}/{vendor}");
+        assert!(
+            copied
+                .iter()
+                .any(|line| line.starts_with(&url) && line.contains(&at)),
+            "{vendor}: {copied:?}"
+        );
+    }
+    for name in [
+        "GRAPH=",
+        "LOGIN=",
+        "ENTRA_TENANT_ID=",
+        "ENTRA_CLIENT_ID=",
+        "ENTRA_CLIENT_SECRET=",
+    ] {
+        assert!(copied.iter().any(|line| line.starts_with(name)), "{name}");
+    }
+
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .write_all(b"GET /_sandbox HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).unwrap();
+    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+}
+
+#[test]
+fn an_address_that_is_taken_is_refused_with_a_sentence() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = answer(&["--listen", &address]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains(&format!("cannot serve on {address}")),
+        "{said}"
+    );
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn what_is_no_address_is_refused() {
+    for wrong in ["8160", "localhost", "127.0.0.1"] {
+        let output = answer(&["--listen", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+    }
+}
+
+#[test]
+fn its_help_lists_the_cast_and_how_to_run_it() {
+    let output = answer(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("cargo run -p postduif-sandbox"), "{said}");
+    for (id, what) in Cast::ALL {
+        assert!(said.contains(id) && said.contains(what), "{id}");
+    }
+}
