@@ -20,25 +20,26 @@
 //! |---|---|
 //! | `sender` | a name of at most 11 characters, or a short code; KPN's own default is `KPN` |
 //! | `token_style` | `form` (default) or `basic`: how the credentials travel to the token endpoint |
-//! | `webhook_url` | where KPN posts delivery reports; `{reference}` as the value of its query parameter `reference` is how a report finds its message |
+//! | `webhook_url` | the https URL where KPN posts delivery reports; `{reference}` as the value of its query parameter `reference` is how a report finds its message |
 //! | `sub_account` | only for customers with sub-accounts |
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, slice, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health, Message,
-    Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser, ReportRequest,
-    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
+    Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health,
+    Message, Outcomes, PhoneNumber, Profile, Receipt, ReportError, ReportParser, ReportRequest,
+    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, attempt, singly,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, ClientCredentials, Refusal, Request, Token, TokenCache, TokenStyle,
-    VendorUrl, check_window, one_api, query_parameter,
+    Answer, BaseUrl, Client, ClientCredentials, Refusal, ReportUrl, Request, Token, TokenCache,
+    TokenStyle, VendorUrl, check_window, one_api, query_parameter,
     signature::{is_hmac_sha256, unhex},
     signing_secrets,
 };
-use secrecy::SecretString;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What KPN can do. A validity period below 21 seconds is refused for numbers abroad, and KPN names no
 /// longest one; three days is what networks keep a text for.
@@ -113,7 +114,8 @@ pub struct KpnBuilder {
     client: Option<Client>,
     token_style: TokenStyle,
     sender: Option<Sender>,
-    webhook_url: Option<String>,
+    // Its path or query may hold a secret of ours.
+    webhook_url: Option<SecretString>,
     sub_account: Option<String>,
 }
 
@@ -129,7 +131,7 @@ impl KpnBuilder {
                 Some(_) => return Err(ConfigError::new("option token_style: form or basic")),
             },
             sender: url.parsed_option("sender")?,
-            webhook_url: url.option("webhook_url").map(str::to_owned),
+            webhook_url: url.option("webhook_url").map(SecretString::from),
             sub_account: url.option("sub_account").map(str::to_owned),
             ..Kpn::builder(url.credential("id")?, url.credential("secret")?)
         })
@@ -159,10 +161,11 @@ impl KpnBuilder {
         self
     }
 
-    /// Where KPN posts delivery reports. `{reference}`, as the value of a query parameter named
-    /// `reference`, becomes the message's reference: KPN has no other field for it.
+    /// Sets where KPN posts delivery reports: an https URL, or plain http on this machine. `{reference}`, as
+    /// the value of a query parameter named `reference`, becomes the message's reference: KPN has no other
+    /// field for it.
     pub fn with_webhook_url(mut self, url: impl Into<String>) -> Self {
-        self.webhook_url = Some(url.into());
+        self.webhook_url = Some(url.into().into());
         self
     }
 
@@ -176,8 +179,8 @@ impl KpnBuilder {
     ///
     /// # Errors
     ///
-    /// Where the sender is of a kind that KPN does not take, the webhook URL is none, or the HTTP client
-    /// cannot be built.
+    /// Where the sender is of a kind that KPN does not take, the webhook URL is no https URL, or the HTTP
+    /// client cannot be built.
     pub fn build(self) -> Result<Kpn, ConfigError> {
         if self
             .sender
@@ -188,7 +191,7 @@ impl KpnBuilder {
                 "option sender: KPN takes a name or a short code",
             ));
         }
-        let webhook_url = self.webhook_url.map(WebhookUrl::new).transpose()?;
+        let webhook_url = self.webhook_url.as_ref().map(WebhookUrl::new).transpose()?;
         let client = self.client.map_or_else(Client::new, Ok)?;
         let base = self.base.map_or_else(|| BaseUrl::parse(HOST), Ok)?;
         let credentials = ClientCredentials::new(
@@ -219,35 +222,34 @@ impl KpnBuilder {
 
 /// A webhook URL in which the reference has its place.
 #[derive(Debug)]
-struct WebhookUrl(String);
+struct WebhookUrl(ReportUrl);
 
 impl WebhookUrl {
     const PLACE: &str = "{reference}";
 
-    fn new(url: String) -> Result<Self, ConfigError> {
-        let (path, query) = url.split_once('?').unwrap_or((&url, ""));
-        let https = path
-            .strip_prefix("https://")
-            .or_else(|| path.strip_prefix("http://"));
-        let host = https.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    fn new(text: &SecretString) -> Result<Self, ConfigError> {
+        let url = ReportUrl::parse("webhook_url", text.expose_secret())?;
+        let (path, query) = url.expose().split_once('?').unwrap_or((url.expose(), ""));
         let elsewhere = query
             .split('&')
             .filter(|pair| *pair != "reference={reference}")
             .any(|pair| pair.contains('{'));
-        if !host || url.contains(char::is_whitespace) || path.contains('{') || elsewhere {
+        if path.contains('{') || elsewhere {
             return Err(ConfigError::new(
-                "option webhook_url: a URL such as https://hooks.example.com/kpn?reference={reference}",
+                "option webhook_url: write {reference} as the value of the query parameter reference only, as \
+                 in https://hooks.example.com/kpn?reference={reference}",
             ));
         }
         Ok(Self(url))
     }
 
     fn names_the_message(&self) -> bool {
-        self.0.contains(Self::PLACE)
+        self.0.expose().contains(Self::PLACE)
     }
 
     fn of(&self, message: &Message) -> String {
-        self.0.replace(Self::PLACE, message.reference().as_str())
+        let reference = message.reference().as_str();
+        self.0.expose().replace(Self::PLACE, reference)
     }
 }
 
@@ -269,52 +271,42 @@ struct MessageBody<'a> {
     content: &'a str,
 }
 
-#[derive(Deserialize)]
-struct Accepted {
-    document_id: String,
-}
-
-/// KPN's error shapes but the token endpoint's. Anything else is somebody else speaking.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Spoken {
-    Product {
-        #[serde(rename = "errorResponse")]
-        _response: ErrorResponse,
-    },
-    Gateway {
-        fault: Fault,
-    },
-    Other {
-        #[serde(rename = "transactionId")]
-        _transaction_id: String,
-    },
-    OtherWrapped {
-        #[serde(rename = "error")]
-        _error: Transaction,
-    },
-}
-
-#[derive(Deserialize)]
-struct ErrorResponse {
-    #[serde(rename = "code")]
-    _code: IgnoredAny,
-}
-
-#[derive(Deserialize)]
-struct Transaction {
+/// The members of an answer that tell KPN from somebody else, as far as they are there.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Spoken {
+    document_id: Value,
+    #[serde(rename = "errorResponse")]
+    error_response: Value,
+    fault: Value,
+    error: Value,
     #[serde(rename = "transactionId")]
-    _transaction_id: String,
+    transaction_id: Value,
+    status: Value,
 }
 
-#[derive(Deserialize)]
-struct Fault {
-    detail: Detail,
-}
+impl Spoken {
+    /// The gateway's code.
+    fn fault(&self) -> Option<&str> {
+        self.fault["detail"]["errorcode"].as_str()
+    }
 
-#[derive(Deserialize)]
-struct Detail {
-    errorcode: String,
+    /// Whether it is one of KPN's error shapes but the token endpoint's. A `transactionId` is anybody's,
+    /// unless the HTTP status stands beside it, as KPN repeats it.
+    fn is_error(&self, status: u16) -> bool {
+        let status = status.to_string();
+        let repeats = |value: &Value| match value {
+            Value::String(text) => *text == status,
+            Value::Number(number) => number.to_string() == status,
+            _ => false,
+        };
+        let code = &self.error_response["code"];
+        code.is_string()
+            || code.is_number()
+            || self.fault().is_some()
+            || self.transaction_id.is_string() && repeats(&self.status)
+            || self.error["transactionId"].is_string() && repeats(&self.error["status"])
+    }
 }
 
 /// The gateway's fault codes that say that nothing was done, whatever the status: Apigee's default for
@@ -342,7 +334,7 @@ static FAULTS: &[(&str, ErrorKind, &str)] = &[
         TOKEN_REFUSED,
     ),
     (
-        "policies.ratelimit.QuotaViolation",
+        QUOTA_VIOLATION,
         ErrorKind::Throttled,
         "the project's quota is used up",
     ),
@@ -354,6 +346,7 @@ static FAULTS: &[(&str, ErrorKind, &str)] = &[
 ];
 
 const TOKEN_REFUSED: &str = "the token was refused";
+const QUOTA_VIOLATION: &str = "policies.ratelimit.QuotaViolation";
 
 /// KPN's refusals by status, where it names no cause that a program could read.
 static STATUSES: &[(u16, ErrorKind, &str)] = &[
@@ -381,9 +374,17 @@ static STATUSES: &[(u16, ErrorKind, &str)] = &[
     (429, ErrorKind::Throttled, "too many calls"),
 ];
 
-/// What KPN said in an answer of the send call. None where it is not KPN speaking.
-fn refusal(answer: &Answer) -> Option<Refusal> {
-    let by_status = || {
+/// What KPN said in an answer to a call for these messages. `None` where it is not KPN speaking, or the
+/// answer holds an id as well and so contradicts itself.
+fn refusal(answer: &Answer, messages: &[Message]) -> Option<Refusal> {
+    let spoken: Spoken = answer.json().ok()?;
+    if !spoken.document_id.is_null() || !spoken.is_error(answer.status()) {
+        return None;
+    }
+    let fault = spoken
+        .fault()
+        .and_then(|fault| FAULTS.iter().find(|(code, ..)| *code == fault));
+    let Some((code, kind, words)) = fault else {
         let known = STATUSES
             .iter()
             .find(|(status, ..)| *status == answer.status());
@@ -392,30 +393,19 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
                 (*kind, *words)
             });
         // Every product repeats the status as its code.
-        Refusal::new(kind, words).with_code(answer.status().to_string())
+        let code = answer.status().to_string();
+        return Some(Refusal::new(kind, words).with_unlisted_code(&code, messages));
     };
-    let refusal = match answer.json().ok() {
-        Some(Spoken::Gateway { fault }) => match FAULTS
-            .iter()
-            .find(|(code, ..)| *code == fault.detail.errorcode)
-        {
-            Some((code, kind, words)) => {
-                Refusal::new(*kind, *words).with_code(*code).at_any_status()
-            }
-            None => by_status(),
-        },
-        Some(Spoken::Product { .. } | Spoken::Other { .. } | Spoken::OtherWrapped { .. }) => {
-            by_status()
+    let refusal = Refusal::new(*kind, *words).with_code(*code).at_any_status();
+    // KPN sends the reset of the quota with every answer: it is a wait only for a quota that is used up,
+    // and only where no other wait is asked for.
+    let now = std::time::SystemTime::now().into();
+    Some(match quota_reset(answer, now) {
+        Some(wait) if *code == QUOTA_VIOLATION && answer.retry_after(now).is_none() => {
+            refusal.with_retry_after(wait)
         }
-        None if answer.status() == 429 => by_status(),
-        None => return None,
-    };
-    Some(
-        match quota_reset(answer, std::time::SystemTime::now().into()) {
-            Some(wait) => refusal.with_retry_after(wait),
-            None => refusal,
-        },
-    )
+        _ => refusal,
+    })
 }
 
 /// The token endpoint's own shape, at 401 or, on a sibling product, at 500.
@@ -448,7 +438,7 @@ fn token_refusal(answer: &Answer) -> Option<Refusal> {
             );
             Some(refused.with_code("invalid_client").at_any_status())
         }
-        Err(_) => refusal(answer),
+        Err(_) => refusal(answer, &[]),
     }
 }
 
@@ -491,41 +481,56 @@ impl Kpn {
         }
     }
 
-    async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
+    async fn post_with_token(&self, message: &Message) -> Result<Receipt, SendError> {
         let token = self.tokens.token().await?;
-        let mut answer = self.client.send(self.request(message, &token)).await?;
-        // The gateway refused the call before it reached the SMS service: proven, so once more is safe.
-        if refused(&answer).is_some_and(|error| is_token_refusal(&answer, &error)) {
-            self.tokens.forget(&token);
-            let token = self.tokens.token().await?;
-            answer = self.client.send(self.request(message, &token)).await?;
+        let (outcome, again) = self.post(message, &token).await;
+        if !again {
+            return outcome;
         }
-        if let Some(error) = refused(&answer) {
-            return Err(error);
-        }
-        match answer.json::<Accepted>() {
-            Ok(Accepted { document_id }) if (1..=128).contains(&document_id.len()) => Ok(
-                Receipt::new(self.profile.owned_name(), *message.reference()).with_id(document_id),
-            ),
-            Ok(_) => Err(SendError::unknown(
-                ErrorKind::Protocol,
-                "a success without its document_id",
-            )),
-            Err(error) => Err(error),
-        }
+        let token = self.tokens.token().await?;
+        self.post(message, &token).await.0
     }
-}
 
-/// How an answer that is no success is to be read; none where it is one.
-fn refused(answer: &Answer) -> Option<SendError> {
-    (!answer.is_success()).then(|| answer.refused(refusal(answer)))
-}
+    /// Makes one call, and tells whether the same with a new token is worth a try.
+    async fn post(
+        &self,
+        message: &Message,
+        token: &Arc<Token>,
+    ) -> (Result<Receipt, SendError>, bool) {
+        let mut again = false;
+        let outcome = attempt(async {
+            let answer = self.client.send(self.request(message, token)).await?;
+            if answer.is_success() {
+                return self.accepted(&answer, message);
+            }
+            let refusal = refusal(&answer, slice::from_ref(message));
+            let listed = refusal.as_ref().filter(|refusal| refusal.is_listed());
+            let refuses_token = answer.refuses_token(listed);
+            let error = answer.refused(refusal);
+            // The gateway refused the call before it reached the SMS service: proven, so once more is safe.
+            // A 401 in KPN's shape alone ends the token too, but is not enough to post a second time.
+            if error.acceptance() == Acceptance::NotAccepted
+                && (refuses_token || answer.status() == 401)
+            {
+                again = self.tokens.forget(token) && refuses_token;
+            }
+            Err(error)
+        })
+        .await;
+        (outcome, again)
+    }
 
-/// Whether it is the token that was refused, and provenly: at 401, or by one of the gateway's token faults.
-fn is_token_refusal(answer: &Answer, error: &SendError) -> bool {
-    error.acceptance() == postduif_core::Acceptance::NotAccepted
-        && error.kind() == ErrorKind::Unauthorized
-        && answer.status() != 403
+    fn accepted(&self, answer: &Answer, message: &Message) -> Result<Receipt, SendError> {
+        let spoken: Spoken = answer.json()?;
+        if spoken.is_error(answer.status()) {
+            return Err(SendError::unknown(
+                ErrorKind::Protocol,
+                "the answer holds an id and an error",
+            ));
+        }
+        let id = Answer::message_id(spoken.document_id.as_str().unwrap_or_default())?;
+        Ok(Receipt::new(self.profile.owned_name(), *message.reference()).with_id(id))
+    }
 }
 
 #[async_trait]
@@ -536,7 +541,7 @@ impl SmsProvider for Kpn {
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         self.profile.admit(message)?;
-        self.attempt(message)
+        self.post_with_token(message)
             .await
             .map_err(|error| error.with_provider(self.profile.owned_name()))
     }
@@ -550,7 +555,7 @@ impl SmsProvider for Kpn {
     async fn check(&self) -> Result<Health, SendError> {
         match self.tokens.renew().await {
             Ok(_) => Ok(Health::good()),
-            Err(error) => Err(error.with_provider(self.profile.owned_name())),
+            Err(error) => Err(error.of_check().with_provider(self.profile.owned_name())),
         }
     }
 }
@@ -570,7 +575,7 @@ impl KpnReports {
     ///
     /// # Errors
     ///
-    /// Where there is none, or one is empty.
+    /// Where there is none, or one is blank.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         Ok(Self {
             secrets: signing_secrets(
@@ -636,45 +641,57 @@ impl ReportParser for KpnReports {
         now: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
         self.verify(request, now)?;
-        let reference = query_parameter(request.url(), "reference")?
-            .map(|reference| reference.parse::<Reference>())
-            .transpose()
-            .map_err(|_| ReportError::malformed("the reference in the URL is none of ours"))?;
-        let body: serde_json::Value = serde_json::from_slice(request.body())
+        let reference = query_parameter(request.url(), "reference")?;
+        let body: Value = serde_json::from_slice(request.body())
             .map_err(|_| ReportError::malformed("the report is not JSON"))?;
-        let entries = match body {
-            serde_json::Value::Array(entries) => entries,
-            entry => vec![entry],
+        let entries = match &body {
+            Value::Array(entries) => entries,
+            entry => slice::from_ref(entry),
         };
         if entries.len() > REPORT_LIMIT {
             return Err(ReportError::malformed("too many reports in one request"));
         }
-        entries
+        // One that cannot be read takes no other down with it.
+        let reports: Vec<_> = entries
             .iter()
-            .map(|entry| {
-                let fields = entry
-                    .as_object()
-                    .ok_or(ReportError::malformed("a report is no object"))?;
-                Ok(report(&Fields(fields), reference))
-            })
-            .collect()
+            .filter_map(|entry| report(&Fields(entry.as_object()?), reference.as_deref()))
+            .collect();
+        match reports.is_empty() {
+            true => Err(ReportError::malformed("the request holds no report")),
+            false => Ok(reports),
+        }
     }
 }
 
-fn report(fields: &Fields<'_>, reference: Option<Reference>) -> DeliveryReport {
+/// `None` where no member tells that it is a report: inbound texts have a `message_id` too.
+fn report(fields: &Fields<'_>, reference: Option<&str>) -> Option<DeliveryReport> {
     let status = fields.text(&[
         "status",
         "statuscode",
         "deliverystatus",
         "deliverystatuscode",
     ]);
+    if status.is_none()
+        && fields
+            .text(&[
+                "statusdatetime",
+                "recipientphonenumber",
+                "documentid",
+                "dlrid",
+            ])
+            .is_none()
+    {
+        return None;
+    }
     let status = status.and_then(|status| REPORT_STATUSES.iter().find(|(code, _)| *code == status));
     let mut report = DeliveryReport::new(
         "kpn",
         status.map_or(DeliveryStatus::Unknown, |(_, status)| *status),
-    );
-    report.reference = reference;
-    report.id = fields.text(&["messageid", "documentid", "dlrid"]);
+    )
+    .with_reference_text(reference.unwrap_or_default());
+    report.id = fields
+        .text(&["messageid", "documentid", "dlrid"])
+        .filter(|id| Answer::message_id(id).is_ok());
     report.recipient = fields
         .text(&["recipientphonenumber"])
         .and_then(|number| PhoneNumber::from_msisdn(&number).ok());
@@ -690,7 +707,7 @@ fn report(fields: &Fields<'_>, reference: Option<Reference>) -> DeliveryReport {
             false => DateTime::from_timestamp(number, 0),
         }
     });
-    report
+    Some(report)
 }
 
 /// KPN's numbers for how far a text has come.
@@ -704,17 +721,17 @@ static REPORT_STATUSES: &[(&str, DeliveryStatus)] = &[
 ];
 
 /// A report's members. KPN publishes no schema, so names are looked up without case, hyphens and underscores.
-struct Fields<'a>(&'a serde_json::Map<String, serde_json::Value>);
+struct Fields<'a>(&'a serde_json::Map<String, Value>);
 
 impl Fields<'_> {
-    /// The first of these that is there, as text.
+    /// The first of these that is there and not blank, as text.
     fn text(&self, names: &[&str]) -> Option<String> {
         let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
         names.iter().find_map(|name| {
             let (_, value) = self.0.iter().find(|(known, _)| plain(known) == **name)?;
             match value {
-                serde_json::Value::String(text) if !text.is_empty() => Some(text.trim().to_owned()),
-                serde_json::Value::Number(number) => Some(number.to_string()),
+                Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+                Value::Number(number) => Some(number.to_string()),
                 _ => None,
             }
         })

@@ -39,7 +39,6 @@ async fn kpns_own_refusals_prove_that_nothing_was_sent() {
         (403, ErrorKind::Unauthorized),
         (404, ErrorKind::Misconfigured),
         (405, ErrorKind::Misconfigured),
-        (409, ErrorKind::Other),
         (422, ErrorKind::Other),
         (429, ErrorKind::Throttled),
     ] {
@@ -98,15 +97,46 @@ async fn from_500_up_all_else_is_in_doubt_in_kpns_shape_too() {
 }
 
 #[tokio::test]
+async fn where_somebody_gave_up_only_a_listed_code_is_a_refusal() {
+    for status in [408, 409, 425, 499] {
+        for body in shapes(status) {
+            let error = error(ResponseTemplate::new(status).set_body_json(&body)).await;
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (ErrorKind::Protocol, Acceptance::Unknown),
+                "{status} {body}"
+            );
+        }
+        let listed = fault("policies.ratelimit.SpikeArrestViolation");
+        let error = error(ResponseTemplate::new(status).set_body_json(listed)).await;
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            (ErrorKind::Throttled, Acceptance::NotAccepted),
+            "{status}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_looks_like_kpn_and_is_not_proves_nothing() {
     for body in [
         json!({"errorResponse": "no"}),
         json!({"errorResponse": {}}),
+        json!({"errorResponse": {"code": null, "message": "x"}}),
         json!({"fault": {"faultstring": "x"}}),
         json!({"fault": true}),
         json!({"transactionId": 7}),
+        json!({"transactionId": "b1c2"}),
+        json!({"transactionId": "b1c2", "message": "x"}),
+        json!({"transactionId": "b1c2", "status": "403"}),
+        json!({"transactionId": "b1c2", "status": "failed"}),
+        json!({"status": "400", "message": "x"}),
         json!({"error": {"message": "x"}}),
+        json!({"error": {"transactionId": "b1c2"}}),
+        json!({"error": {"transactionId": "b1c2"}, "status": "400"}),
         json!({"ErrorCode": "invalid_client"}),
+        // An id beside an error: one of them is not true.
+        json!({"document_id": "5f0c7f1e", "errorResponse": {"code": "400"}}),
     ] {
         let error = error(ResponseTemplate::new(400).set_body_json(&body)).await;
         assert_eq!(
@@ -118,33 +148,128 @@ async fn what_looks_like_kpn_and_is_not_proves_nothing() {
 }
 
 #[tokio::test]
-async fn the_wait_is_read_from_the_quotas_reset_in_any_form() {
+async fn a_strangers_json_is_no_refusal_and_is_not_answered_with_a_second_post() {
+    let server = server().await;
+    let kpn = Kpn::from_url(&url(&server, "")).unwrap();
+    kpn.check().await.unwrap();
+    for body in [
+        json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
+        json!({"detail": "Not authenticated"}),
+        json!({"errors": [{"title": "x"}]}),
+        json!({"errors": [{"code": 1020}]}),
+        json!({"message": "Conflict"}),
+        json!({"error": "Bad Request", "statusCode": 400}),
+        json!({"error": 1020}),
+        json!({"code": "WAF_BLOCKED", "message": "x"}),
+        json!({"transactionId": "1", "message": "x"}),
+        json!({"error": {"type": "x_error", "code": "y"}}),
+    ] {
+        for status in [400, 401, 402, 403, 408, 409, 421, 422, 425, 451, 499] {
+            server.reset().await;
+            mount_send(&server, ResponseTemplate::new(status).set_body_json(&body)).await;
+            let error = kpn.send(&message()).await.unwrap_err();
+            assert_eq!(error.acceptance(), Acceptance::Unknown, "{status} {body}");
+            let requests = server.received_requests().await.unwrap();
+            assert_eq!(requests.len(), 1, "{status} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_holds_an_error_too_is_in_doubt() {
+    for error in [
+        json!({"errorResponse": {"code": "400", "message": "x"}}),
+        fault("policies.ratelimit.QuotaViolation"),
+    ] {
+        let mut body = error;
+        body["document_id"] = json!("5f0c7f1e");
+        let server = server().await;
+        mount_send(&server, ResponseTemplate::new(200).set_body_json(&body)).await;
+        let kpn = Kpn::from_url(&url(&server, "")).unwrap();
+        let error = kpn.send(&message()).await.unwrap_err();
+        assert_eq!(error.acceptance(), Acceptance::Unknown, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_can_use_is_in_doubt() {
+    for id in [" ", "\t", "a\u{1b}[31mb", "a\nb", &"x".repeat(257)] {
+        let answer = ResponseTemplate::new(200).set_body_json(json!({"document_id": id}));
+        let error = error(answer).await;
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            (ErrorKind::Protocol, Acceptance::Unknown),
+            "{id:?}"
+        );
+    }
+}
+
+fn fault(code: &str) -> Value {
+    json!({"fault": {"faultstring": "x", "detail": {"errorcode": code}}})
+}
+
+fn over_quota() -> ResponseTemplate {
+    ResponseTemplate::new(500).set_body_json(fault("policies.ratelimit.QuotaViolation"))
+}
+
+#[tokio::test]
+async fn a_used_up_quota_waits_for_its_reset_in_any_form() {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
         .as_secs();
-    let at = chrono::DateTime::from_timestamp(i64::try_from(now).unwrap() + 60, 0).unwrap();
+    let at = chrono::DateTime::from_timestamp(i64::try_from(now).unwrap() + 600, 0).unwrap();
     for value in [
-        (now + 60).to_string(),
-        ((now + 60) * 1000).to_string(),
+        (now + 600).to_string(),
+        ((now + 600) * 1000).to_string(),
         at.to_rfc3339(),
         at.to_rfc2822(),
     ] {
-        let error =
-            error(ResponseTemplate::new(429).insert_header("quota-reset-UTC", value.as_str()))
-                .await;
+        let error = error(over_quota().insert_header("quota-reset-UTC", value.as_str())).await;
         let wait = error.retry_after().unwrap();
         assert!(
-            (Duration::from_secs(50)..=Duration::from_secs(60)).contains(&wait),
+            (Duration::from_secs(300)..=Duration::from_secs(600)).contains(&wait),
             "{value}: {wait:?}"
         );
     }
     for value in ["soon", "", "-1", "99999999999999999999"] {
-        let error = error(ResponseTemplate::new(429).insert_header("quota-reset-UTC", value)).await;
+        let error = error(over_quota().insert_header("quota-reset-UTC", value)).await;
         assert_eq!(
             (error.kind(), error.retry_after()),
             (ErrorKind::Throttled, None),
             "{value}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_quotas_reset_is_no_wait_for_anything_but_the_quota() {
+    let spike = |status| {
+        ResponseTemplate::new(status)
+            .set_body_json(fault("policies.ratelimit.SpikeArrestViolation"))
+    };
+    for answer in [
+        spike(500),
+        spike(429),
+        ResponseTemplate::new(429),
+        ResponseTemplate::new(429).set_body_json(&shapes(429)[0]),
+    ] {
+        let answer = answer.insert_header("quota-reset-UTC", "4102444800");
+        let told = error(answer.clone()).await;
+        assert_eq!(
+            (told.kind(), told.retry_after()),
+            (ErrorKind::Throttled, None)
+        );
+        let told = error(answer.insert_header("retry-after", "1")).await;
+        assert_eq!(told.retry_after(), Some(Duration::from_secs(1)));
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_kpn_asks_for_comes_before_the_quotas_reset() {
+    let answer = over_quota()
+        .insert_header("quota-reset-UTC", "4102444800")
+        .insert_header("retry-after", "1");
+    let error = error(answer).await;
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
 }

@@ -73,7 +73,8 @@ fn every_status_is_read_as_number_or_text_and_an_unknown_one_is_no_error() {
             assert_eq!(parse(&body).unwrap()[0].status, status, "{body}");
         }
     }
-    assert_eq!(parse("{}").unwrap()[0].status, DeliveryStatus::Unknown);
+    let report = &parse(r#"{"DLRID":"d-1"}"#).unwrap()[0];
+    assert_eq!(report.status, DeliveryStatus::Unknown);
 }
 
 #[test]
@@ -91,6 +92,57 @@ fn a_report_finds_its_message_by_the_query_and_its_fields_by_any_spelling() {
     assert!(!format!("{report:?}").contains("123456"), "{report:?}");
     let report = &parse(r#"{"status-date-time":"1767225599123"}"#).unwrap()[0];
     assert_eq!(report.at.unwrap().timestamp_millis(), 1_767_225_599_123);
+}
+
+#[test]
+fn a_member_that_is_blank_is_absent() {
+    let body = r#"{"Status":"1","ErrorCode":" ","message_id":" ","document_id":"\t","RecipientPhonenumber":" "}"#;
+    let report = &parse(body).unwrap()[0];
+    assert_eq!(
+        (&report.code, &report.id, report.recipient),
+        (&None, &None, None)
+    );
+    let report =
+        &parse(r#"{"Status":" ","StatusCode":"1","message_id":"","DLRID":"d-1"}"#).unwrap()[0];
+    assert_eq!(
+        (report.status, report.id.as_deref()),
+        (DeliveryStatus::Delivered, Some("d-1"))
+    );
+    let report = &parse(r#"{"Status":1,"message_id":"a\u001b[31mb"}"#).unwrap()[0];
+    assert_eq!(report.id, None);
+}
+
+#[test]
+fn one_unreadable_report_costs_that_report_only() {
+    let reports = parse(r#"[7, {"Status":1}, {}, null, {"Status":4}]"#).unwrap();
+    let statuses: Vec<_> = reports.iter().map(|report| report.status).collect();
+    assert_eq!(
+        statuses,
+        [DeliveryStatus::Delivered, DeliveryStatus::Failed]
+    );
+}
+
+#[test]
+fn a_reference_that_is_not_ours_is_kept_as_text() {
+    let (body, time) = (r#"{"Status":1}"#, NOW.to_string());
+    let signature = signed(body);
+    for (url, theirs) in [
+        ("https://x.test/?reference=a-b", Some("a-b")),
+        (
+            "https://x.test/?reference=f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32",
+            Some("f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32"),
+        ),
+        ("https://x.test/?reference=", None),
+        ("https://x.test/?reference=%20", None),
+        ("https://x.test/?reference=a%0Ab", None),
+    ] {
+        let report = &parse_as(url, &[by(&signature), at(&time)], body).unwrap()[0];
+        assert_eq!(
+            (report.reference, report.vendor_reference.as_deref()),
+            (None, theirs),
+            "{url}"
+        );
+    }
 }
 
 fn at(time: &str) -> (&str, &str) {
@@ -170,43 +222,45 @@ fn a_report_from_outside_the_window_is_stale() {
 
 #[test]
 fn rubbish_is_malformed_and_never_a_panic() {
-    for body in ["", "null", "7", "[7]", "{", &"[".repeat(10_000)] {
+    let inbound = r#"{"sender":"31600000000","recipient":"3197000000000","message_id":"6W0.1","content":"Hello"}"#;
+    for body in [
+        "",
+        "null",
+        "7",
+        "[7]",
+        "[]",
+        "{}",
+        "[{}]",
+        r#"{"x":1}"#,
+        r#"{"Status":" "}"#,
+        r#"{"Status":null}"#,
+        inbound,
+        "{",
+        &"[".repeat(10_000),
+    ] {
         assert_eq!(
             parse(body).unwrap_err().kind(),
             ReportErrorKind::Malformed,
             "{body}"
         );
     }
-    let headers = |body: &str| {
-        let signature = signed(body);
-        (signature, NOW.to_string())
-    };
-    let (signature, time) = headers("{}");
-    let headers = [
-        ("x-kpn-webhook-signature", signature.as_str()),
-        ("x-kpn-webhook-timestamp", &time),
-    ];
-    for url in [
-        "https://x.test/?reference=a-b",
-        "https://x.test/?reference=a&reference=b",
-        "https://x.test/?reference=",
-    ] {
-        assert_eq!(
-            parse_as(url, &headers, "{}").unwrap_err().kind(),
-            ReportErrorKind::Malformed,
-            "{url}"
-        );
-    }
+    let (body, time) = (r#"{"Status":1}"#, NOW.to_string());
+    let signature = signed(body);
+    let headers = [by(&signature), at(&time)];
+    let twice = "https://x.test/?reference=a&reference=b";
     assert_eq!(
-        parse_as("https://x.test/", &headers, "{}").unwrap()[0].reference,
-        None
+        parse_as(twice, &headers, body).unwrap_err().kind(),
+        ReportErrorKind::Malformed
     );
+    let without = parse_as("https://x.test/", &headers, body).unwrap();
+    assert_eq!(without[0].reference, None);
 }
 
 #[test]
 fn there_is_no_parser_without_its_secret() {
     assert!(KpnReports::new(Vec::new()).is_err());
     assert!(KpnReports::new(vec!["".into()]).is_err());
+    assert!(KpnReports::new(vec![" ".into()]).is_err());
     assert_eq!(parser().authenticity(), Authenticity::BodyOnly);
     assert!(!format!("{:?}", parser()).contains("key"));
 }

@@ -76,6 +76,14 @@ fn what_cannot_work_is_refused_when_it_is_built() {
             "option webhook_url",
         ),
         (
+            "kpn://me:secret@default?webhook_url=http://x.test/hunter2",
+            "option webhook_url: an https:// URL",
+        ),
+        (
+            "kpn://me:secret@default?webhook_url=https://u:hunter2@x.test/",
+            "option webhook_url",
+        ),
+        (
             "kpn://me:hunter2@default?webhook_url=https://x.test/%7Breference%7D",
             "option webhook_url",
         ),
@@ -109,6 +117,12 @@ fn reports_are_declared_only_where_they_find_their_message() {
     ));
 }
 
+#[test]
+fn a_webhook_on_this_machine_may_be_plain_http() {
+    let url = "kpn://me:secret@default?webhook_url=http://127.0.0.1:8160/kpn";
+    assert!(Kpn::from_url(url).is_ok());
+}
+
 #[tokio::test]
 async fn kpn_cannot_send_later_and_has_bounds_for_the_validity() {
     let kpn = Kpn::from_url("kpn://me:secret@127.0.0.1:1").unwrap();
@@ -125,6 +139,22 @@ async fn kpn_cannot_send_later_and_has_bounds_for_the_validity() {
             "{seconds}"
         );
     }
+}
+
+#[test]
+fn debug_shows_nothing_of_the_webhook_url() {
+    let webhook = "https://hooks.example.com/kpn/hunTer2?reference={reference}";
+    let builder = || Kpn::builder("me", "secret").with_webhook_url(webhook);
+    let shown = format!("{:?} {:?}", builder(), builder().build().unwrap());
+    for part in ["hunTer2", "hooks", "reference="] {
+        assert!(!shown.contains(part), "{shown}");
+    }
+}
+
+#[test]
+fn debug_masks_a_number_as_sender() {
+    let builder = Kpn::builder("me", "secret").with_sender("+31687654321".parse().unwrap());
+    assert!(!format!("{builder:?}").contains("31687654321"));
 }
 
 #[test]

@@ -1,4 +1,13 @@
-use postduif_core::{Acceptance, ErrorKind, SmsProvider as _};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use postduif_core::{Acceptance, Departure, ErrorKind, SmsProvider as _};
 use postduif_kpn::Kpn;
 use serde_json::json;
 use wiremock::{
@@ -29,12 +38,36 @@ async fn renewing() -> MockServer {
     server
 }
 
+/// A provider that has held its token, `old`, for longer than a young one is given the benefit of the doubt.
+async fn with_an_old_token(server: &MockServer) -> Kpn {
+    let kpn = Kpn::from_url(&url(server, "")).unwrap();
+    kpn.check().await.unwrap();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    tokio::time::resume();
+    kpn
+}
+
+/// Refuses the token `old` so, and takes a text that comes with `new`.
+async fn mount_refusal(server: &MockServer, refusal: ResponseTemplate) {
+    let send = |token: &str| {
+        Mock::given(path("/communication/kpn/sms/send"))
+            .and(header("authorization", format!("Bearer {token}").as_str()))
+    };
+    send("old").respond_with(refusal).mount(server).await;
+    send("new").respond_with(accepted()).mount(server).await;
+}
+
+fn product_401() -> ResponseTemplate {
+    let body = json!({"errorResponse": {"code": "401", "message": "Unauthorized", "info": "https://x.test"}});
+    ResponseTemplate::new(401).set_body_json(body)
+}
+
 #[tokio::test]
 async fn a_token_provenly_refused_is_renewed_once_and_the_send_repeated_once() {
-    let product = json!({"errorResponse": {"code": "401", "message": "Unauthorized", "info": "https://x.test"}});
     for refusal in [
         ResponseTemplate::new(401).insert_header("www-authenticate", "Bearer"),
-        ResponseTemplate::new(401).set_body_json(&product),
+        product_401().insert_header("www-authenticate", "Bearer realm=\"null\""),
         ResponseTemplate::new(401).set_body_json(fault("oauth.v2.InvalidAccessToken")),
         ResponseTemplate::new(500).set_body_json(fault("oauth.v2.InvalidAccessToken")),
         ResponseTemplate::new(500).set_body_json(fault("oauth.v2.AccessTokenExpired")),
@@ -44,26 +77,106 @@ async fn a_token_provenly_refused_is_renewed_once_and_the_send_repeated_once() {
             .set_body_json(fault("keymanagement.service.access_token_expired")),
     ] {
         let server = renewing().await;
-        let send = |token: &str| {
-            Mock::given(path("/communication/kpn/sms/send"))
-                .and(header("authorization", format!("Bearer {token}").as_str()))
-        };
-        send("old")
-            .respond_with(refusal)
-            .expect(1)
-            .mount(&server)
-            .await;
-        send("new")
-            .respond_with(accepted())
-            .expect(1)
-            .mount(&server)
-            .await;
-        Kpn::from_url(&url(&server, ""))
-            .unwrap()
-            .send(&message())
-            .await
-            .unwrap();
+        mount_refusal(&server, refusal).await;
+        let kpn = with_an_old_token(&server).await;
+        kpn.send(&message()).await.unwrap();
+        assert_eq!(sends(&server).await, 2);
     }
+}
+
+#[tokio::test]
+async fn a_401_in_kpns_shape_alone_is_not_repeated_but_the_next_send_has_a_new_token() {
+    let server = renewing().await;
+    mount_refusal(&server, product_401()).await;
+    let kpn = with_an_old_token(&server).await;
+    let error = kpn.send(&message()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (ErrorKind::Unauthorized, Acceptance::NotAccepted)
+    );
+    assert_eq!(sends(&server).await, 1);
+    kpn.send(&message()).await.unwrap();
+    assert_eq!(sends(&server).await, 2);
+}
+
+#[tokio::test]
+async fn a_challenge_for_anything_but_a_bearer_token_is_not_repeated() {
+    let server = renewing().await;
+    let answer = ResponseTemplate::new(401).insert_header("www-authenticate", "Negotiate");
+    mount_refusal(&server, answer).await;
+    let kpn = with_an_old_token(&server).await;
+    let error = kpn.send(&message()).await.unwrap_err();
+    assert_eq!(error.acceptance(), Acceptance::NotAccepted);
+    assert_eq!(sends(&server).await, 1);
+}
+
+#[tokio::test]
+async fn a_redirect_that_speaks_of_the_token_is_in_doubt_and_not_repeated() {
+    let server = renewing().await;
+    let answer = ResponseTemplate::new(302).set_body_json(fault("oauth.v2.InvalidAccessToken"));
+    mount_refusal(&server, answer).await;
+    let kpn = with_an_old_token(&server).await;
+    let error = kpn.send(&message()).await.unwrap_err();
+    assert_eq!(error.acceptance(), Acceptance::Unknown);
+    assert_eq!(sends(&server).await, 1);
+}
+
+#[tokio::test]
+async fn a_lasting_401_costs_one_post_for_each_text_and_one_token() {
+    for refusal in [
+        product_401(),
+        ResponseTemplate::new(401).set_body_json(fault("oauth.v2.InvalidAccessToken")),
+        ResponseTemplate::new(401).insert_header("www-authenticate", "Bearer"),
+    ] {
+        let server = server().await;
+        mount_send(&server, refusal).await;
+        let kpn = Kpn::from_url(&url(&server, "")).unwrap();
+        let messages: Vec<_> = (0..20).map(|_| message()).collect();
+        for outcome in &kpn.send_batch(&messages).await {
+            let error = outcome.as_ref().unwrap_err();
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (ErrorKind::Unauthorized, Acceptance::NotAccepted)
+            );
+        }
+        let requests = server.received_requests().await.unwrap().len();
+        assert_eq!((sends(&server).await, requests), (20, 21));
+    }
+}
+
+#[tokio::test]
+async fn a_send_cut_off_while_its_second_token_is_fetched_was_not_sent() {
+    let server = MockServer::start().await;
+    let endpoint = || Mock::given(path("/oauth/client_credential/accesstoken"));
+    let old = ResponseTemplate::new(200).set_body_json(token("old"));
+    endpoint()
+        .respond_with(old)
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    let asked = Arc::new(AtomicBool::new(false));
+    let asks = Arc::clone(&asked);
+    let stall = move |_: &wiremock::Request| {
+        asks.store(true, Ordering::SeqCst);
+        ResponseTemplate::new(200).set_delay(Duration::from_secs(3600))
+    };
+    endpoint().respond_with(stall).mount(&server).await;
+    let refusal = ResponseTemplate::new(401).set_body_json(fault("oauth.v2.InvalidAccessToken"));
+    mount_refusal(&server, refusal).await;
+    let kpn = with_an_old_token(&server).await;
+    let message = message();
+    let second_fetch = std::future::poll_fn(|context| {
+        context.waker().wake_by_ref();
+        match asked.load(Ordering::SeqCst) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    });
+    let cut = Departure::new()
+        .run_until(second_fetch, kpn.send(&message))
+        .await;
+    assert_eq!(cut.err(), Some(Acceptance::NotAccepted));
+    assert_eq!(sends(&server).await, 1);
 }
 
 #[tokio::test]
@@ -74,11 +187,8 @@ async fn a_second_refusal_is_told() {
         ResponseTemplate::new(500).set_body_json(fault("oauth.v2.InvalidAccessToken")),
     )
     .await;
-    let error = Kpn::from_url(&url(&server, ""))
-        .unwrap()
-        .send(&message())
-        .await
-        .unwrap_err();
+    let kpn = with_an_old_token(&server).await;
+    let error = kpn.send(&message()).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.acceptance()),
         (ErrorKind::Unauthorized, Acceptance::NotAccepted)
@@ -182,6 +292,8 @@ async fn no_token_means_that_no_text_was_on_its_way() {
             );
             assert_eq!(error.provider(), Some("kpn"));
         }
+        let told = kpn.check().await.unwrap_err().to_string();
+        assert!(!told.contains("message"), "{told}");
         assert_eq!(sends(&server).await, 0);
     }
 }
