@@ -293,5 +293,11 @@ fn tls(roots: &[Vec<u8>]) -> Result<ClientConfig, ConfigError> {
             builder.with_root_certificates(store)
         }
     };
-    Ok(config.with_no_client_auth())
+    let mut config = config.with_no_client_auth();
+    // The library beneath takes such a configuration as it is, so the protocols are offered here.
+    if cfg!(feature = "http2") {
+        config.alpn_protocols.push(b"h2".to_vec());
+    }
+    config.alpn_protocols.push(b"http/1.1".to_vec());
+    Ok(config)
 }

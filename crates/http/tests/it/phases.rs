@@ -9,9 +9,9 @@ use postduif_http::{Answer, BaseUrl, Client, Request};
 use postduif_testkit::{End, Greeting, Reply, Server, refusing_address};
 
 /// Short, so that a stall is over soon, and far above what loopback needs.
-const TOTAL: Duration = Duration::from_millis(600);
+pub(crate) const TOTAL: Duration = Duration::from_millis(600);
 
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     Client::builder()
         .with_connect_timeout(Duration::from_millis(300))
         .with_timeout(TOTAL)
@@ -23,7 +23,7 @@ async fn post(url: &str) -> Result<Answer, SendError> {
     post_by(&client(), url).await
 }
 
-async fn post_by(client: &Client, url: &str) -> Result<Answer, SendError> {
+pub(crate) async fn post_by(client: &Client, url: &str) -> Result<Answer, SendError> {
     let base = BaseUrl::parse(url).unwrap();
     client
         .send(Request::post(&base, "/send").with_json(&"text".repeat(1000)))
@@ -31,7 +31,11 @@ async fn post_by(client: &Client, url: &str) -> Result<Answer, SendError> {
 }
 
 #[track_caller]
-fn assert_error(result: Result<Answer, SendError>, kind: ErrorKind, acceptance: Acceptance) {
+pub(crate) fn assert_error(
+    result: Result<Answer, SendError>,
+    kind: ErrorKind,
+    acceptance: Acceptance,
+) {
     let error = match result {
         // Where a head came, the body says how it ended.
         Ok(answer) => answer.refused(None),
@@ -66,6 +70,27 @@ async fn a_name_that_does_not_resolve_was_not_sent() {
 async fn a_refused_connection_was_not_sent() {
     let result = post(&format!("http://{}", refusing_address().await)).await;
     assert_error(result, ErrorKind::Unavailable, Acceptance::NotAccepted);
+}
+
+/// A listener whose queue is full drops what else wants to connect, as a filter in the way does.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_connection_that_nobody_takes_or_refuses_was_not_sent_and_ends_in_time() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap().into_std().unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = client();
+    let fill = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200));
+    let mut held = Vec::new();
+    while let Ok(stream) = fill() {
+        held.push(stream);
+        assert!(held.len() < 100, "the queue has an end");
+    }
+    let started = Instant::now();
+    let result = post_by(&client, &format!("http://{address}")).await;
+    assert_error(result, ErrorKind::Timeout, Acceptance::NotAccepted);
+    assert!(started.elapsed() < 2 * TOTAL, "{:?}", started.elapsed());
 }
 
 #[tokio::test]
