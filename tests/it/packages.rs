@@ -105,3 +105,51 @@ fn every_package_is_documented_with_all_its_features() {
         assert_eq!(docs["all-features"], true, "{}", name(&package));
     }
 }
+
+/// The text of a file of the workspace.
+fn text(path: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
+}
+
+#[test]
+fn every_vendor_is_named_wherever_vendors_are_listed() {
+    let mut vendors: Vec<String> = fs::read_dir(Path::new(ROOT).join("crates/providers"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    vendors.sort();
+    assert!(vendors.len() >= 6, "{vendors:?}");
+    let sandbox: Vec<_> = postduif_sandbox::Sandbox::vendors().collect();
+    for vendor in &vendors {
+        let quoted = format!("\"{vendor}\"");
+        for (path, what) in [
+            ("Cargo.toml", format!("postduif-{vendor} = ")),
+            ("crates/postduif/Cargo.toml", format!("\n{vendor} = [")),
+            (
+                "crates/postduif/src/lib.rs",
+                format!("{quoted} => {vendor}::"),
+            ),
+            ("crates/postduif/tests/it/features.rs", quoted.clone()),
+            ("examples/Cargo.toml", format!("\n{vendor} = [")),
+            ("examples/src/lib.rs", quoted.clone()),
+            ("README.md", format!("`{vendor}`")),
+            ("CHANGELOG.md", format!("`postduif-{vendor}`")),
+        ] {
+            assert!(text(path).contains(&what), "{path} lacks {vendor}");
+        }
+        for path in ["crates/postduif/Cargo.toml", "examples/Cargo.toml"] {
+            let manifest = text(path);
+            let all = manifest
+                .lines()
+                .find(|line| line.starts_with("all-providers"));
+            assert!(
+                all.unwrap().contains(&quoted),
+                "{path}: all-providers lacks {vendor}"
+            );
+        }
+        assert!(
+            sandbox.contains(&vendor.as_str()),
+            "the sandbox lacks {vendor}"
+        );
+    }
+}
