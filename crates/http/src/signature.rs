@@ -1,8 +1,8 @@
 //! What vendors sign with, over ring, which TLS brings along: HMAC, and JSON Web Tokens of the two
 //! algorithms that vendors use.
 //!
-//! The algorithm is always fixed by the caller and never looked up in what was received. Every comparison
-//! takes the same time whatever it compares.
+//! The caller fixes which algorithms count, and what was received can at most choose among these. Every
+//! comparison takes the same time whatever it compares.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use postduif_core::{ConfigError, ReportError};
 use ring::{
     digest,
-    hmac::{self, HMAC_SHA256},
+    hmac::{self, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512},
     rand::SystemRandom,
     signature::{RSA_PKCS1_SHA256, RsaKeyPair},
 };
@@ -31,9 +31,13 @@ pub fn hmac_sha256(key: &SecretString, data: &[u8]) -> [u8; 32] {
 /// replaced.
 #[must_use]
 pub fn is_hmac_sha256(keys: &[SecretString], data: &[u8], tag: &[u8]) -> bool {
+    is_hmac(HMAC_SHA256, keys, data, tag)
+}
+
+fn is_hmac(algorithm: hmac::Algorithm, keys: &[SecretString], data: &[u8], tag: &[u8]) -> bool {
     // All are tried, so that the time tells nothing of which one it was.
     keys.iter().fold(false, |found, key| {
-        let key = hmac::Key::new(HMAC_SHA256, key.expose_secret().as_bytes());
+        let key = hmac::Key::new(algorithm, key.expose_secret().as_bytes());
         hmac::verify(&key, data, tag).is_ok() | found
     })
 }
@@ -73,6 +77,29 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
 /// Malformed where it is no such token, forged where another algorithm or another key signed it. Claims are
 /// the caller's to judge: times, and hashes of what the token goes with.
 pub fn hs256_claims(token: &str, keys: &[SecretString]) -> Result<Vec<u8>, ReportError> {
+    claims(token, keys, &[("HS256", HMAC_SHA256)])
+}
+
+/// Returns the claims of a JSON Web Token that is signed with HMAC under any of `keys`: with SHA-256, SHA-384
+/// or SHA-512, as its header says. All three ask for the same secret, so the choice gives nothing away.
+///
+/// # Errors
+///
+/// As [`hs256_claims`].
+pub fn hmac_claims(token: &str, keys: &[SecretString]) -> Result<Vec<u8>, ReportError> {
+    let algorithms = [
+        ("HS256", HMAC_SHA256),
+        ("HS384", HMAC_SHA384),
+        ("HS512", HMAC_SHA512),
+    ];
+    claims(token, keys, &algorithms)
+}
+
+fn claims(
+    token: &str,
+    keys: &[SecretString],
+    algorithms: &[(&str, hmac::Algorithm)],
+) -> Result<Vec<u8>, ReportError> {
     const NO_TOKEN: ReportError = ReportError::malformed("the signature is no JSON Web Token");
     #[derive(Deserialize)]
     struct Header {
@@ -85,10 +112,13 @@ pub fn hs256_claims(token: &str, keys: &[SecretString]) -> Result<Vec<u8>, Repor
     let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| NO_TOKEN);
     let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| NO_TOKEN)?;
     let (claims, tag) = (decode(claims)?, decode(tag)?);
-    if header.alg != "HS256" || header.crit.is_some() {
-        return Err(ReportError::forged("the token is not signed with HS256"));
-    }
-    if !is_hmac_sha256(keys, signed.as_bytes(), &tag) {
+    let algorithm = algorithms.iter().find(|(name, _)| *name == header.alg);
+    let (Some((_, algorithm)), None) = (algorithm, header.crit) else {
+        return Err(ReportError::forged(
+            "the token is not signed with an algorithm that counts here",
+        ));
+    };
+    if !is_hmac(*algorithm, keys, signed.as_bytes(), &tag) {
         return Err(ReportError::forged(
             "the token is not signed with our secret",
         ));
