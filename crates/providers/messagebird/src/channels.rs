@@ -1,7 +1,7 @@
 //! Channels, the API of Bird CRM: one message a call. Its batches are judged later, so that their answer
 //! proves nothing.
 
-use std::slice;
+use std::{num::NonZeroU32, slice};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
@@ -19,11 +19,16 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Vendor, classic::listed_reason, report_code, send_singly, status, text};
+use crate::{
+    Vendor, classic::listed_reason, contradiction, gives_no_id, is_about, is_to, report_code,
+    report_id, send_singly, status, text,
+};
 
 /// What channels can do. The channel is the sender; fields for schedules and validity periods are not
 /// confirmed.
-pub(crate) const PROFILE: Profile = Profile::new("messagebird").with_reports(true);
+pub(crate) const PROFILE: Profile = Profile::new("messagebird")
+    .with_reports(true)
+    .with_rate(NonZeroU32::new(500).unwrap());
 
 pub(crate) const HOST: &str = "https://api.bird.com";
 /// The answer that lists channels may be as long as that of so many messages.
@@ -86,22 +91,34 @@ impl Channels {
             reference: message.reference().as_str(),
         });
         let answer = self.vendor.client.send(request).await?;
+        let refusal = refusal(&answer, slice::from_ref(message));
         if !answer.is_success() {
-            return Err(answer.refused(refusal(&answer, slice::from_ref(message))));
+            gives_no_id(&answer)?;
+            return Err(answer.refused(refusal));
+        }
+        if refusal.is_some() {
+            return Err(contradiction());
         }
         let created: Created = answer.json()?;
+        is_about(&created.reference, message)?;
+        is_to(&created.receiver["contacts"][0]["identifierValue"], message)?;
         if let Some("rejected" | "sending_failed" | "delivery_failed") = created.status.as_str() {
             return Err(SendError::unknown(
                 ErrorKind::Other,
                 "the message had failed when the call was answered",
             ));
         }
-        self.vendor
-            .receipt(created.id, &created.parts, message)
-            .ok_or(SendError::unknown(
-                ErrorKind::Protocol,
-                "a success without its id",
-            ))
+        self.vendor.receipt(&created.id, &created.parts, message)
+    }
+
+    async fn probe(&self) -> Result<Health, SendError> {
+        let path = format!("/workspaces/{}/channels", self.workspace);
+        let request = self.vendor.get(&path).with_messages(LISTED);
+        let answer = self.vendor.client.ask(request).await?;
+        if !answer.is_success() {
+            return Err(answer.refused(refusal(&answer, &[])));
+        }
+        answer.json::<Map<String, Value>>().map(|_| Health::good())
     }
 }
 
@@ -143,10 +160,14 @@ struct Created {
     status: Value,
     #[serde(default)]
     parts: Value,
+    #[serde(default)]
+    reference: Value,
+    #[serde(default)]
+    receiver: Value,
 }
 
-/// The members of which the vendor's error shape, which no page confirms, has some.
-const MEMBERS: [&str; 4] = ["code", "details", "title", "detail"];
+/// Members of other people's error shapes, such as RFC 9457's.
+const FOREIGN: [&str; 3] = ["type", "title", "detail"];
 
 /// Refusals by status, in the vendor's shape.
 static STATUSES: &[(u16, ErrorKind, &str)] = &[
@@ -189,16 +210,32 @@ static FIELDS: &[(&str, ErrorKind, &str)] = &[
     ("body", ErrorKind::InvalidText, "the text is not valid"),
 ];
 
+/// The error shape that was seen: a `code` in the form of `InvalidPayload`, with words or details of it. None
+/// where it is not the vendor speaking: everybody writes a lone `message`, a number as `code`, or a problem of
+/// RFC 9457.
+fn spoken(answer: &Answer) -> Option<(String, Map<String, Value>)> {
+    let spoken: Map<String, Value> = answer.json().ok()?;
+    let code = spoken.get("code")?.as_str()?.to_owned();
+    let is_word = code.starts_with(|first: char| first.is_ascii_uppercase())
+        && code.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && code.bytes().any(|byte| byte.is_ascii_lowercase());
+    let says_more = ["message", "details"]
+        .iter()
+        .any(|name| match spoken.get(*name) {
+            Some(Value::String(words)) => !words.trim().is_empty(),
+            Some(Value::Object(members)) => !members.is_empty(),
+            Some(Value::Array(entries)) => !entries.is_empty(),
+            _ => false,
+        });
+    let is_foreign = FOREIGN
+        .iter()
+        .any(|name| spoken.get(*name).is_some_and(|value| !value.is_null()));
+    (is_word && says_more && !is_foreign).then_some((code, spoken))
+}
+
 /// What the vendor said. None where it is not the vendor speaking.
 fn refusal(answer: &Answer, messages: &[Message]) -> Option<Refusal> {
-    let spoken: Map<String, Value> = answer.json().ok()?;
-    let there = |name: &&str| spoken.get(*name).is_some_and(|value| !value.is_null());
-    // A lone `message` is what gateways send too: believed only where the page expects one.
-    let lone = spoken.get("message").is_some_and(Value::is_string)
-        && matches!(answer.status(), 400 | 402 | 422);
-    if !MEMBERS.iter().any(there) && !lone {
-        return None;
-    }
+    let (code, spoken) = spoken(answer)?;
     let by_status = STATUSES
         .iter()
         .find(|(status, ..)| *status == answer.status());
@@ -210,11 +247,8 @@ fn refusal(answer: &Answer, messages: &[Message]) -> Option<Refusal> {
             |(_, kind, words)| (*kind, *words),
         ),
     };
-    let refusal = Refusal::new(kind, words);
-    Some(match spoken.get("code").and_then(text) {
-        Some(code) => refusal.with_unlisted_code(&code, messages),
-        None => refusal,
-    })
+    // No list of the codes is published.
+    Some(Refusal::new(kind, words).with_unlisted_code(&code, messages))
 }
 
 /// Which part of the call the details speak of: paths are an object's names, or stand in an array's entries.
@@ -262,19 +296,9 @@ impl SmsProvider for Channels {
 
     /// Lists the workspace's channels, which tries the key; whether ours is among them is not read.
     async fn check(&self) -> Result<Health, SendError> {
-        let ask = async {
-            let path = format!("/workspaces/{}/channels", self.workspace);
-            let request = self.vendor.get(&path).with_messages(LISTED);
-            let answer = self.vendor.client.send(request).await?;
-            match answer.is_success() {
-                true => answer.json::<Map<String, Value>>(),
-                false => Err(answer.refused(refusal(&answer, &[]))),
-            }
-        };
-        match ask.await {
-            Ok(_) => Ok(Health::good()),
-            Err(error) => Err(self.vendor.named(error)),
-        }
+        self.probe()
+            .await
+            .map_err(|error| self.vendor.named(error.of_check()))
     }
 }
 
@@ -293,7 +317,7 @@ impl ChannelsReports {
     ///
     /// # Errors
     ///
-    /// Where there is none, or one is empty.
+    /// Where there is none, or one is blank.
     pub fn new(signing_keys: Vec<SecretString>) -> Result<Self, ConfigError> {
         signing_secrets(
             signing_keys,
@@ -370,6 +394,9 @@ impl ReportParser for ChannelsReports {
         }
         let message: Reported = serde_json::from_value(event.payload)
             .map_err(|_| ReportError::malformed("the event has no message"))?;
+        if text(&message.status).is_none_or(|word| word.is_empty()) {
+            return Err(ReportError::malformed("the message has no status"));
+        }
         Ok(vec![message.report()])
     }
 }
@@ -405,8 +432,7 @@ impl Reported {
         let word = self.status.as_str().unwrap_or_default();
         let mut report = DeliveryReport::new(PROFILE.owned_name(), status(REPORT_STATUSES, word));
         report.code = self.code();
-        report.id = Some(self.id).filter(|id| !id.is_empty());
-        report.reference = self.reference.as_str().and_then(|text| text.parse().ok());
+        report.id = report_id(&self.id);
         report.recipient = self.receiver["contacts"][0]["identifierValue"]
             .as_str()
             .and_then(|number| PhoneNumber::from_msisdn(number).ok());
@@ -415,7 +441,10 @@ impl Reported {
             .as_str()
             .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
             .map(|time| time.to_utc());
-        report
+        match self.reference.as_str() {
+            Some(reference) => report.with_reference_text(reference),
+            None => report,
+        }
     }
 
     /// The network's number where one is given, else the vendor's own, else the reason where it is listed.

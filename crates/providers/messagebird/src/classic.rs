@@ -1,6 +1,6 @@
 //! Classic, REST v1: one text to one recipient a call, since id and reference are the call's.
 
-use std::{slice, time::Duration};
+use std::{num::NonZeroU32, slice, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use postduif_core::{
@@ -9,15 +9,18 @@ use postduif_core::{
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
 use postduif_http::{
-    Answer, Refusal, query_parameter,
-    signature::{hs256_claims, is_secret},
+    Answer, Refusal, ReportUrl, query_parameter,
+    signature::{hmac_claims, is_secret},
     signing_secrets,
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Vendor, hex_sum, price, report_code, send_singly, status, text};
+use crate::{
+    Vendor, contradiction, gives_no_id, hex_sum, is_about, price, report_code, report_id,
+    send_singly, status, text,
+};
 
 /// What classic can do. It names bounds neither for validity periods nor for schedules: a week is its
 /// default by a secondary schema, and 35 days are what the vendor's own channels take. Nine parts are that
@@ -28,7 +31,8 @@ pub(crate) const PROFILE: Profile = Profile::new("messagebird")
     .with_validity(Duration::from_secs(1), Duration::from_secs(7 * 86_400))
     .with_scheduling(Duration::from_secs(35 * 86_400))
     .with_longest_text(TextLimit::Parts(9))
-    .with_reports(true);
+    .with_reports(true)
+    .with_rate(NonZeroU32::new(500).unwrap());
 
 pub(crate) const HOST: &str = "https://rest.messagebird.com";
 const SEND_PATH: &str = "/messages";
@@ -37,33 +41,31 @@ const BALANCE_PATH: &str = "/balance";
 #[derive(Debug)]
 pub(crate) struct Classic {
     vendor: Vendor,
-    /// The sender of messages that name none, as the wire has it.
-    originator: Option<String>,
-    report_url: Option<String>,
+    /// The sender of messages that name none.
+    sender: Option<Sender>,
+    report_url: Option<ReportUrl>,
 }
 
 impl Classic {
     pub(crate) fn new(
         vendor: Vendor,
-        sender: Option<&Sender>,
-        report_url: Option<String>,
+        sender: Option<Sender>,
+        report_url: Option<ReportUrl>,
     ) -> Result<Self, ConfigError> {
-        let originator = sender.map(|sender| {
-            originator(sender).ok_or(ConfigError::new(
-                "option sender: classic takes a name other than inbox, or a number",
-            ))
-        });
-        if report_url.as_deref().is_some_and(|url| !is_url(url)) {
+        if sender
+            .as_ref()
+            .is_some_and(|sender| originator(sender).is_none())
+        {
             return Err(ConfigError::new(
-                "option report_url: a URL such as https://sms.example.com/reports/messagebird",
+                "option sender: classic takes a name other than inbox, or a number",
             ));
         }
         Ok(Self {
             vendor: Vendor {
-                profile: PROFILE.with_sender_required(originator.is_none()),
+                profile: PROFILE.with_sender_required(sender.is_none()),
                 ..vendor
             },
-            originator: originator.transpose()?,
+            sender,
             report_url,
         })
     }
@@ -73,16 +75,35 @@ impl Classic {
         let request = self.vendor.post(SEND_PATH).with_json(&body);
         let answer = self.vendor.client.send(request).await?;
         if !answer.is_success() {
+            gives_no_id(&answer)?;
             return Err(refused(&answer, slice::from_ref(message)));
         }
+        if faults(&answer).is_some() {
+            return Err(contradiction());
+        }
         self.outcome(answer.json()?, message)
+    }
+
+    async fn probe(&self) -> Result<Health, SendError> {
+        let request = self.vendor.get(BALANCE_PATH);
+        let answer = self.vendor.client.ask(request).await?;
+        if !answer.is_success() {
+            return Err(refused(&answer, &[]));
+        }
+        let balance: Balance = answer.json()?;
+        let money = balance.payment == "prepaid" && balance.unit == EUROS;
+        Ok(match price(&balance.amount, &"EUR".into()) {
+            Some(price) if money => Health::good().with_balance(price),
+            _ => Health::good(),
+        })
     }
 
     fn body<'a>(&'a self, message: &'a Message) -> Result<SendBody<'a>, SendError> {
         self.vendor.profile.admit(message)?;
         let originator = message
             .sender()
-            .map_or_else(|| self.originator.clone(), originator)
+            .or(self.sender.as_ref())
+            .and_then(originator)
             .ok_or(SendError::not_accepted(
                 ErrorKind::InvalidSender,
                 "inbox is no name, it chooses among the account's numbers",
@@ -96,7 +117,7 @@ impl Classic {
                 Encoding::Ucs2 => "unicode",
             },
             reference: message.reference().as_str(),
-            report_url: self.report_url.as_deref(),
+            report_url: self.report_url.as_ref().map(ReportUrl::expose),
             validity: message.validity().map(|wish| wish.as_secs()),
             scheduled_datetime: message
                 .send_at()
@@ -108,6 +129,7 @@ impl Classic {
     /// answer counts no recipient at all: that bad numbers are dropped is inferred from the wording of
     /// error 9, and nobody documents it.
     fn outcome(&self, created: Created, message: &Message) -> Result<Receipt, SendError> {
+        is_about(&created.reference, message)?;
         let Recipients {
             total_count,
             total_sent_count,
@@ -128,29 +150,24 @@ impl Classic {
         }
         let item = items.iter().flatten().find(ours);
         let parts = item.map_or(&Value::Null, |item| &item.message_part_count);
-        let receipt = self.vendor.receipt(created.id, parts, message);
-        match (receipt, item) {
-            (None, _) => Err(SendError::unknown(
-                ErrorKind::Protocol,
-                "a success without its id",
-            )),
-            (Some(receipt), Some(item)) => Ok(
+        let receipt = self.vendor.receipt(&created.id, parts, message)?;
+        match item {
+            Some(item) => Ok(
                 match price(&item.price["amount"], &item.price["currency"]) {
                     Some(price) => receipt.with_price(price),
                     None => receipt,
                 },
             ),
-            (Some(_), None)
-                if items.as_ref().is_some_and(Vec::is_empty)
-                    && total_count == Some(0)
-                    && total_sent_count.unwrap_or_default() == 0 =>
+            None if items.as_ref().is_some_and(Vec::is_empty)
+                && total_count == Some(0)
+                && total_sent_count.unwrap_or_default() == 0 =>
             {
                 Err(SendError::not_accepted(
                     ErrorKind::InvalidRecipient,
                     "the number is not valid: the call had no recipient left",
                 ))
             }
-            (Some(_), None) => Err(SendError::unknown(
+            None => Err(SendError::unknown(
                 ErrorKind::Protocol,
                 "the answer does not mention the number",
             )),
@@ -166,14 +183,6 @@ fn originator(sender: &Sender) -> Option<String> {
         None if sender.kind() == SenderKind::ShortCode => None,
         None => Some(sender.to_string()).filter(|name| !name.eq_ignore_ascii_case("inbox")),
     }
-}
-
-fn is_url(url: &str) -> bool {
-    let rest = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"));
-    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']))
-        && !url.contains(char::is_whitespace)
 }
 
 #[derive(Serialize)]
@@ -197,6 +206,8 @@ struct SendBody<'a> {
 #[derive(Deserialize)]
 struct Created {
     id: String,
+    #[serde(default)]
+    reference: Value,
     #[serde(default)]
     recipients: Recipients,
 }
@@ -269,7 +280,8 @@ fn reason_word(reason: &str) -> String {
     reason.trim().to_ascii_lowercase().replace(' ', "_")
 }
 
-/// Classic's one error shape. Anything else is somebody else speaking.
+/// Classic's one error shape, with words beside each code: filters write bare codes too. Anything else is
+/// somebody else speaking.
 #[derive(Deserialize)]
 struct Spoken {
     errors: Vec<Fault>,
@@ -278,8 +290,16 @@ struct Spoken {
 #[derive(Deserialize)]
 struct Fault {
     code: i64,
+    description: String,
     #[serde(default)]
     parameter: Value,
+}
+
+/// What classic says is wrong. None where it is not classic speaking.
+fn faults(answer: &Answer) -> Option<Vec<Fault>> {
+    let Spoken { errors } = answer.json().ok()?;
+    let has_words = |fault: &Fault| !fault.description.trim().is_empty();
+    (!errors.is_empty() && errors.iter().all(has_words)).then_some(errors)
 }
 
 const NOT_ENOUGH_BALANCE: i64 = 25;
@@ -364,11 +384,7 @@ impl Fault {
 /// What an answer proves that is no success.
 fn refused(answer: &Answer, messages: &[Message]) -> SendError {
     let by_status = answer.refused(None);
-    let Some(Spoken { errors }) = answer
-        .json()
-        .ok()
-        .filter(|Spoken { errors }| !errors.is_empty())
-    else {
+    let Some(errors) = faults(answer) else {
         return by_status;
     };
     if errors.iter().any(|fault| fault.code == INTERNAL_ERROR) {
@@ -425,23 +441,9 @@ impl SmsProvider for Classic {
 
     /// Asks for the balance, which is told where it is money that was paid before.
     async fn check(&self) -> Result<Health, SendError> {
-        let ask = async {
-            let answer = self
-                .vendor
-                .client
-                .send(self.vendor.get(BALANCE_PATH))
-                .await?;
-            match answer.is_success() {
-                true => answer.json::<Balance>(),
-                false => Err(refused(&answer, &[])),
-            }
-        };
-        let balance = ask.await.map_err(|error| self.vendor.named(error))?;
-        let money = balance.payment == "prepaid" && balance.unit == EUROS;
-        Ok(match price(&balance.amount, &"EUR".into()) {
-            Some(price) if money => Health::good().with_balance(price),
-            _ => Health::good(),
-        })
+        self.probe()
+            .await
+            .map_err(|error| self.vendor.named(error.of_check()))
     }
 }
 
@@ -461,7 +463,7 @@ impl ClassicReports {
     ///
     /// # Errors
     ///
-    /// Where there is none, or one is empty.
+    /// Where there is none, or one is blank.
     pub fn new(signing_keys: Vec<SecretString>) -> Result<Self, ConfigError> {
         signing_secrets(
             signing_keys,
@@ -477,7 +479,8 @@ impl ClassicReports {
             .ok_or(ReportError::unsigned(
                 "the report has no MessageBird-Signature-JWT",
             ))?;
-        let claims: Claims = serde_json::from_slice(&hs256_claims(token, &self.secrets)?)
+        // MessageBird signs with HS256; its own reference cases take the other two as well.
+        let claims: Claims = serde_json::from_slice(&hmac_claims(token, &self.secrets)?)
             .map_err(|_| ReportError::malformed("the signature lacks what it must claim"))?;
         if claims.iss != "MessageBird" || claims.jti.is_empty() {
             return Err(ReportError::forged("the signature is not MessageBird's"));
@@ -548,12 +551,15 @@ impl ReportParser for ClassicReports {
             .transpose()
             .map_err(|_| ReportError::malformed("the report is not text"))?;
         let url = form.as_deref().unwrap_or(request.url());
-        let field =
-            |name| query_parameter(url, name).map(|value| value.filter(|value| !value.is_empty()));
+        let field = |name| {
+            query_parameter(url, name).map(|value| value.filter(|value| !value.trim().is_empty()))
+        };
         let word = field("status")?.ok_or(ReportError::malformed("the report tells no status"))?;
         let mut report = DeliveryReport::new(PROFILE.owned_name(), status(STATUSES, &word));
-        report.reference = field("reference")?.and_then(|text| text.parse().ok());
-        report.id = field("id")?;
+        if let Some(reference) = field("reference")? {
+            report = report.with_reference_text(&reference);
+        }
+        report.id = field("id")?.as_deref().and_then(report_id);
         report.recipient =
             field("recipient")?.and_then(|number| PhoneNumber::from_msisdn(&number).ok());
         let reason = field("statusReason")?.map(|reason| reason_word(&reason));

@@ -30,7 +30,7 @@
 //! | `sender` | platform, classic: a name of at most 11 characters or a number, on the platform also a short code, for messages that name none; there is no default |
 //! | `api` | `platform`, `classic` or `channels`, where the key does not tell |
 //! | `category` | platform: `transactional` (default), `authentication` (codes and passes, of which the vendor then keeps no copy), `marketing` or `service` |
-//! | `report_url` | classic: where delivery reports go, in place of the account's own URL |
+//! | `report_url` | classic: where delivery reports go, in place of the account's own URL; https |
 //! | `workspace`, `channel` | channels: both ids, which are UUIDs |
 //!
 //! The platform asks for a `User-Agent`: a [`Client`] made from a builder of yours must set one.
@@ -42,13 +42,13 @@ mod platform;
 use std::{fmt, num::NonZeroUsize, str::FromStr, sync::Arc};
 
 use postduif_core::{
-    ConfigError, DeliveryStatus, Health, Message, Outcomes, Price, Profile, Receipt, ReportParser,
-    SendError, Sender, SmsProvider, async_trait, singly,
+    ConfigError, DeliveryStatus, ErrorKind, Health, Message, Outcomes, PhoneNumber, Price, Profile,
+    Receipt, ReportParser, SendError, Sender, SmsProvider, async_trait, singly,
 };
-use postduif_http::{BaseUrl, Client, Request, VendorUrl, signature::sha256};
+use postduif_http::{Answer, BaseUrl, Client, ReportUrl, Request, VendorUrl, signature::sha256};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use channels::ChannelsReports;
 pub use classic::ClassicReports;
@@ -222,7 +222,8 @@ pub struct MessageBirdBuilder {
     client: Option<Client>,
     sender: Option<Sender>,
     category: Option<Category>,
-    report_url: Option<String>,
+    /// Its path may hold a secret of ours.
+    report_url: Option<SecretString>,
     workspace: Option<String>,
     channel: Option<String>,
 }
@@ -245,7 +246,7 @@ impl MessageBirdBuilder {
             base: url.base("").ok(),
             sender: url.parsed_option("sender")?,
             category: url.parsed_option("category")?,
-            report_url: text("report_url"),
+            report_url: url.option("report_url").map(SecretString::from),
             workspace: text("workspace"),
             channel: text("channel"),
             ..MessageBird::builder(url.credential("key")?)
@@ -282,8 +283,8 @@ impl MessageBirdBuilder {
         self
     }
 
-    /// Classic: where delivery reports go, in place of the account's own URL.
-    pub fn with_report_url(mut self, url: impl Into<String>) -> Self {
+    /// Classic: where delivery reports go, in place of the account's own URL. https, or loopback.
+    pub fn with_report_url(mut self, url: impl Into<SecretString>) -> Self {
         self.report_url = Some(url.into());
         self
     }
@@ -305,7 +306,8 @@ impl MessageBirdBuilder {
     /// # Errors
     ///
     /// Where key, API and options contradict each other, a platform key names no region and no host is
-    /// given, the API does not take the sender, an id is no UUID, or the HTTP client cannot be built.
+    /// given, the API does not take the sender, an id or the report URL is none, or the HTTP client cannot be
+    /// built.
     pub fn build(self) -> Result<MessageBird, ConfigError> {
         let api = self.choose_api()?;
         let (host, scheme) = match api {
@@ -322,6 +324,10 @@ impl MessageBirdBuilder {
                 ));
             }
         };
+        let report_url = self
+            .report_url
+            .map(|url| ReportUrl::parse("report_url", url.expose_secret()))
+            .transpose()?;
         let vendor = Vendor {
             profile: api.profile(),
             client: self.client.map_or_else(Client::new, Ok)?,
@@ -334,14 +340,10 @@ impl MessageBirdBuilder {
                 self.workspace.as_deref(),
                 self.channel.as_deref(),
             )?),
-            Api::Classic => Box::new(classic::Classic::new(
-                vendor,
-                self.sender.as_ref(),
-                self.report_url,
-            )?),
+            Api::Classic => Box::new(classic::Classic::new(vendor, self.sender, report_url)?),
             Api::Platform => Box::new(platform::Platform::new(
                 vendor,
-                self.sender.as_ref(),
+                self.sender,
                 self.category.unwrap_or_default(),
             )?),
         };
@@ -408,14 +410,57 @@ impl Vendor {
     }
 
     /// A receipt where the id is one, as far as that can be told.
-    fn receipt(&self, id: String, parts: &Value, message: &Message) -> Option<Receipt> {
+    fn receipt(&self, id: &str, parts: &Value, message: &Message) -> Result<Receipt, SendError> {
         let receipt = Receipt::new(self.profile.owned_name(), *message.reference());
         let receipt = match parts.as_u64().map(u16::try_from) {
             Some(Ok(parts @ 1..)) => receipt.with_parts(parts),
             _ => receipt,
         };
-        (1..=128).contains(&id.len()).then(|| receipt.with_id(id))
+        Ok(receipt.with_id(Answer::message_id(id)?))
     }
+}
+
+/// An answer that refuses a message and gives its id contradicts itself.
+fn contradiction() -> SendError {
+    SendError::unknown(
+        ErrorKind::Protocol,
+        "the answer refuses the message and gives its id too",
+    )
+}
+
+/// Makes sure that an answer that is no success gives no id: of the message, or of those of a batch.
+fn gives_no_id(answer: &Answer) -> Result<(), SendError> {
+    let Ok(body) = answer.json::<Map<String, Value>>() else {
+        return Ok(());
+    };
+    let id = body.get("id").and_then(text);
+    let taken = body.get("data").and_then(Value::as_array);
+    match id.is_none_or(|id| id.is_empty()) && taken.is_none_or(Vec::is_empty) {
+        true => Ok(()),
+        false => Err(contradiction()),
+    }
+}
+
+/// Makes sure that an answer does not repeat another reference than the message's. One that it leaves out says
+/// nothing.
+fn is_about(reference: &Value, message: &Message) -> Result<(), SendError> {
+    match text(reference) {
+        Some(told) if !told.is_empty() && told != message.reference().as_str() => Err(another()),
+        _ => Ok(()),
+    }
+}
+
+/// Makes sure that an answer does not name another number than the message's.
+fn is_to(number: &Value, message: &Message) -> Result<(), SendError> {
+    let told = text(number).and_then(|number| PhoneNumber::from_msisdn(&number).ok());
+    match told {
+        Some(told) if told != message.to() => Err(another()),
+        _ => Ok(()),
+    }
+}
+
+fn another() -> SendError {
+    SendError::unknown(ErrorKind::Protocol, "the answer is about another message")
 }
 
 /// A call for each message.
@@ -449,6 +494,11 @@ pub fn report_parser(
 /// An amount that stands there as a number or as text.
 fn price(amount: &Value, currency: &Value) -> Option<Price> {
     Price::new(&text(amount)?, currency.as_str()?).ok()
+}
+
+/// A report's id of a message, where it can be one.
+fn report_id(id: &str) -> Option<String> {
+    Answer::message_id(id).ok().map(str::to_owned)
 }
 
 /// Text, or a number as text.

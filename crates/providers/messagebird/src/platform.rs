@@ -1,7 +1,12 @@
 //! The platform, of 2026: it knows a key of ours for each call, so that a single send may be repeated, and
 //! takes batches of 100 different messages, all or none.
 
-use std::{collections::HashMap, num::NonZeroUsize, slice, time::Duration};
+use std::{
+    collections::HashMap,
+    num::{NonZeroU32, NonZeroUsize},
+    slice,
+    time::Duration,
+};
 
 use base64::{
     Engine as _,
@@ -9,8 +14,8 @@ use base64::{
 };
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health,
-    Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser,
+    Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, Departure, ErrorKind,
+    Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser,
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
 };
 use postduif_http::{Answer, Refusal, Request, check_window};
@@ -19,7 +24,10 @@ use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 
-use crate::{Category, Vendor, hex_sum, price, report_code, send_singly, status, text};
+use crate::{
+    Category, Vendor, contradiction, gives_no_id, hex_sum, is_about, is_to, price, report_code,
+    report_id, send_singly, status, text,
+};
 
 /// What the platform can do. Schedules and validity periods are previews that it refuses for most accounts.
 pub(crate) const PROFILE: Profile = Profile::new("messagebird")
@@ -32,7 +40,8 @@ pub(crate) const PROFILE: Profile = Profile::new("messagebird")
     ])
     .with_sender_required(true)
     .with_longest_text(TextLimit::Parts(12))
-    .with_reports(true);
+    .with_reports(true)
+    .with_rate(NonZeroU32::new(100).unwrap());
 
 const SEND_PATH: &str = "/v1/sms/messages";
 const BATCH_PATH: &str = "/v1/sms/batches";
@@ -55,29 +64,29 @@ pub(crate) fn host(key: &SecretString) -> Option<String> {
 #[derive(Debug)]
 pub(crate) struct Platform {
     vendor: Vendor,
-    /// The sender of messages that name none, as the wire has it.
-    from: Option<String>,
+    /// The sender of messages that name none.
+    sender: Option<Sender>,
     category: Category,
 }
 
 impl Platform {
     pub(crate) fn new(
         vendor: Vendor,
-        sender: Option<&Sender>,
+        sender: Option<Sender>,
         category: Category,
     ) -> Result<Self, ConfigError> {
-        let from = sender.map(|sender| {
-            from(sender).ok_or(ConfigError::new(
+        if sender.as_ref().is_some_and(|sender| from(sender).is_none()) {
+            return Err(ConfigError::new(
                 "option sender: the platform takes a name of letters, digits, spaces, - and _ with a letter \
                  in it, a number, or a short code",
-            ))
-        });
+            ));
+        }
         Ok(Self {
             vendor: Vendor {
-                profile: PROFILE.with_sender_required(from.is_none()),
+                profile: PROFILE.with_sender_required(sender.is_none()),
                 ..vendor
             },
-            from: from.transpose()?,
+            sender,
             category,
         })
     }
@@ -88,7 +97,8 @@ impl Platform {
         self.vendor.profile.admit(message)?;
         let from = message
             .sender()
-            .map_or_else(|| self.from.clone(), from)
+            .or(self.sender.as_ref())
+            .and_then(from)
             .ok_or(SendError::not_accepted(
                 ErrorKind::InvalidSender,
                 "the platform takes names of letters, digits, spaces, - and _ with a letter in them",
@@ -115,9 +125,13 @@ impl Platform {
             .with_json(&self.entry(message)?);
         let answer = self.vendor.client.send(request).await?;
         if !answer.is_success() {
+            gives_no_id(&answer)?;
             return Err(refused(&answer, slice::from_ref(message)).error);
         }
-        self.receipt(answer.json()?, message)
+        if Fault::of(&answer).is_some() {
+            return Err(contradiction());
+        }
+        self.receipt(&answer.json()?, message)
     }
 
     /// At most as many messages as one call carries. Those whose reference another of them has too go in
@@ -159,34 +173,25 @@ impl Platform {
                 .iter()
                 .map(|place| messages[*place].clone())
                 .collect();
-            let answer = match self.batch_request(&batch) {
-                Ok(request) => self.vendor.client.send(request).await,
-                Err(error) => Err(error),
-            };
-            let answers: Vec<_> = match answer {
-                Err(error) => vec![Err(error); batch.len()],
-                Ok(answer) if answer.is_success() => self.read(&answer, &batch),
-                Ok(answer) => {
-                    let refused = refused(&answer, &batch);
-                    if !refused.named.is_empty() {
-                        let mut others = Vec::new();
-                        for (entry, place) in places.into_iter().enumerate() {
-                            match refused.named.get(&entry) {
-                                Some(error) => {
-                                    outcomes.set(place, Err(self.vendor.named(error.clone())));
-                                }
-                                None => others.push(place),
+            let answers: Vec<_> = match self.post(&batch).await {
+                Ok(answers) => answers,
+                Err(refused) if !refused.named.is_empty() => {
+                    let mut others = Vec::new();
+                    for (entry, place) in places.into_iter().enumerate() {
+                        match refused.named.get(&entry) {
+                            Some(error) => {
+                                outcomes.set(place, Err(self.vendor.named(error.clone())));
                             }
+                            None => others.push(place),
                         }
-                        places = others;
-                        continue;
                     }
-                    if refused.for_an_entry {
-                        send_singly(self, &batch).await.into_iter().collect()
-                    } else {
-                        vec![Err(refused.error); batch.len()]
-                    }
+                    places = others;
+                    continue;
                 }
+                Err(refused) if refused.for_an_entry => {
+                    send_singly(self, &batch).await.into_iter().collect()
+                }
+                Err(refused) => vec![Err(refused.error); batch.len()],
             };
             for (place, answer) in places.into_iter().zip(answers) {
                 outcomes.set(place, answer.map_err(|error| self.vendor.named(error)));
@@ -195,6 +200,31 @@ impl Platform {
         }
         if let [place] = places[..] {
             outcomes.set(place, self.send(&messages[place]).await);
+        }
+    }
+
+    /// Makes one call for a batch: what became of each message, or how all of them were refused.
+    async fn post(&self, batch: &[Message]) -> Result<Vec<Result<Receipt, SendError>>, Refused> {
+        let call = Departure::new();
+        let answer = match self.batch_request(batch) {
+            Ok(request) => call.scope(self.vendor.client.send(request)).await,
+            Err(error) => Err(error),
+        };
+        let answer = match answer {
+            Ok(answer) if answer.is_success() => return Ok(self.read(&answer, batch)),
+            Ok(answer) => gives_no_id(&answer).map(|()| answer),
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => {
+                let refused = refused(&answer, batch);
+                call.end(&Err::<Receipt, _>(refused.error.clone()));
+                Err(refused)
+            }
+            Err(error) => {
+                call.end(&Err::<Receipt, _>(error.clone()));
+                Ok(vec![Err(error); batch.len()])
+            }
         }
     }
 
@@ -220,9 +250,10 @@ impl Platform {
     /// What a success says of each message, in the messages' order. An entry finds its message by our
     /// reference, which the platform repeats; by its place only where no entry has one and none is missing.
     fn read(&self, answer: &Answer, batch: &[Message]) -> Vec<Result<Receipt, SendError>> {
-        let taken: Taken = match answer.json() {
-            Ok(taken) => taken,
-            Err(error) => return vec![Err(error); batch.len()],
+        let taken: Taken = match (answer.json(), Fault::of(answer)) {
+            (Ok(taken), None) => taken,
+            (Ok(_), Some(_)) => return vec![Err(contradiction()); batch.len()],
+            (Err(error), _) => return vec![Err(error); batch.len()],
         };
         let whole = taken.data.len() == batch.len();
         let nameless = taken.data.iter().all(|told| match told {
@@ -245,7 +276,7 @@ impl Platform {
             let Some(place) = place else {
                 continue;
             };
-            let outcome = self.receipt(sent, &batch[place]);
+            let outcome = self.receipt(&sent, &batch[place]);
             if !matches!(outcomes[place], Some(Err(_)))
                 && (outcomes[place].is_none() || outcome.is_err())
             {
@@ -262,34 +293,43 @@ impl Platform {
             .collect()
     }
 
-    fn receipt(&self, sent: Sent, message: &Message) -> Result<Receipt, SendError> {
-        let doubt = |kind, words: &'static str| Err(SendError::unknown(kind, words));
+    fn receipt(&self, sent: &Sent, message: &Message) -> Result<Receipt, SendError> {
         if !sent.id.starts_with("sms_") {
-            return doubt(ErrorKind::Protocol, "a success without its id");
+            return Err(SendError::unknown(
+                ErrorKind::Protocol,
+                "a success without its id",
+            ));
         }
-        if sent.metadata["reference"]
-            .as_str()
-            .is_some_and(|told| told != message.reference().as_str())
-        {
-            return doubt(ErrorKind::Protocol, "the answer is about another message");
-        }
+        is_about(&sent.metadata["reference"], message)?;
+        is_to(&sent.to, message)?;
         if let Some("canceled" | "expired" | "failed" | "rejected" | "undelivered") =
             sent.status.as_str()
         {
-            return doubt(
+            return Err(SendError::unknown(
                 ErrorKind::Other,
                 "the message had failed when the call was answered",
-            );
+            ));
         }
-        let cost = price(&sent.cost["amount"], &sent.cost["currency_code"]);
-        match (
-            self.vendor
-                .receipt(sent.id, &sent.segments["count"], message),
-            cost,
-        ) {
-            (Some(receipt), Some(cost)) => Ok(receipt.with_price(cost)),
-            (Some(receipt), None) => Ok(receipt),
-            (None, _) => doubt(ErrorKind::Protocol, "a success without its id"),
+        let receipt = self
+            .vendor
+            .receipt(&sent.id, &sent.segments["count"], message)?;
+        Ok(
+            match price(&sent.cost["amount"], &sent.cost["currency_code"]) {
+                Some(cost) => receipt.with_price(cost),
+                None => receipt,
+            },
+        )
+    }
+
+    async fn probe(&self) -> Result<Health, SendError> {
+        let request = self.vendor.get(SEND_PATH).with_query("limit", "1");
+        let answer = self.vendor.client.ask(request).await?;
+        if answer.is_success() {
+            return answer.json::<Listed>().map(|_| Health::good());
+        }
+        match answer.status() {
+            403 if Fault::of(&answer).is_some() => Ok(Health::cannot_tell()),
+            _ => Err(refused(&answer, &[]).error),
         }
     }
 }
@@ -385,10 +425,33 @@ impl Fault {
         let fault = match answer.json().ok()? {
             Spoken::Wrapped { error } | Spoken::Bare(error) => error,
         };
-        // Every type that is known ends so; what has only the names of the members is a stranger's.
-        let shaped =
-            fault.kind.ends_with("_error") && (fault.code.is_some() || fault.name.is_some());
-        shaped.then_some(fault)
+        // What has only the names of the members is a stranger's.
+        let is_listed = TYPES.iter().any(|(_, kind, _)| *kind == fault.kind);
+        (is_listed && fault.words().next().is_some()).then_some(fault)
+    }
+
+    /// Its name, then its code.
+    fn words(&self) -> impl Iterator<Item = &str> {
+        [self.name.as_deref(), self.code.as_deref()]
+            .into_iter()
+            .flatten()
+    }
+
+    /// What its name or code means, where that is listed.
+    fn named(&self) -> Option<(&'static str, Meaning)> {
+        self.words().find_map(|word| {
+            NAMES.iter().find_map(|(keys, meaning)| {
+                let key = keys.iter().find(|key| **key == word)?;
+                Some((*key, *meaning))
+            })
+        })
+    }
+
+    /// The validation of fields, where it is that.
+    fn validation(&self) -> Option<&'static str> {
+        VALIDATION
+            .into_iter()
+            .find(|key| self.words().any(|word| word == *key))
     }
 
     /// The paths of the fields that it complains of: `to`, or `messages[3].to` in a batch.
@@ -485,9 +548,10 @@ static NAMES: &[(&[&str], Meaning)] = {
         ),
         (
             &["E01005", "IdempotencyKeyReuse"],
+            // Proof of an earlier try of this very reference, which may have been taken.
             (
                 Misconfigured,
-                Below500,
+                None,
                 "the same reference was used for another message",
             ),
         ),
@@ -505,7 +569,7 @@ static NAMES: &[(&[&str], Meaning)] = {
 /// The validation of fields, whose kind is that of the field.
 const VALIDATION: [&str; 2] = ["E01001", "ValidationError"];
 
-/// Types, each with its status, which stands in for a type that is not listed.
+/// Types, each with the one status that it comes with.
 static TYPES: &[(u16, &str, Meaning)] = {
     use ErrorKind::{
         InsufficientBalance, InvalidText, Misconfigured, Other, Throttled, Unauthorized,
@@ -577,15 +641,21 @@ fn refused(answer: &Answer, messages: &[Message]) -> Refused {
     let of = |index: Option<usize>| {
         let own = fields.iter().filter(|(named, _)| *named == index);
         let own: Vec<_> = own.map(|(_, field)| *field).collect();
-        explain(answer, &fault, &own, messages)
+        explain(answer, &fault, &own)
     };
     let error = of(None);
     let proven = error.acceptance() == Acceptance::NotAccepted;
+    // A second call needs more than the shape: a wrong guess is a second text.
+    let listed = proven && (fault.named().is_some() || fault.validation().is_some());
     let entries = fields.iter().filter_map(|(index, _)| *index);
     Refused {
-        for_an_entry: proven && matches!(answer.status(), 413 | 422),
+        for_an_entry: match answer.status() {
+            413 => proven,
+            422 => listed,
+            _ => false,
+        },
         named: entries
-            .filter(|index| proven && *index < messages.len() && messages.len() > 1)
+            .filter(|index| listed && *index < messages.len() && messages.len() > 1)
             .map(|index| (index, of(Some(index))))
             .collect(),
         error,
@@ -593,20 +663,9 @@ fn refused(answer: &Answer, messages: &[Message]) -> Refused {
 }
 
 /// What the fault proves, where it complains of these fields of a message.
-fn explain(answer: &Answer, fault: &Fault, fields: &[&str], messages: &[Message]) -> SendError {
-    let words = [fault.name.as_deref(), fault.code.as_deref()];
-    let words = words.into_iter().flatten();
-    let by_name = words.clone().find_map(|word| {
-        let known = |(keys, meaning): &'static (&[&'static str], Meaning)| {
-            let key = keys.iter().find(|key| **key == word)?;
-            Some((*key, *meaning))
-        };
-        NAMES.iter().find_map(known)
-    });
-    let validation = VALIDATION
-        .iter()
-        .find(|key| words.clone().any(|word| word == **key));
-    if let (None, Some(key)) = (by_name, validation) {
+fn explain(answer: &Answer, fault: &Fault, fields: &[&str]) -> SendError {
+    let by_name = fault.named();
+    if let (None, Some(key)) = (by_name, fault.validation()) {
         let field = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
         let own = fields
             .iter()
@@ -615,26 +674,18 @@ fn explain(answer: &Answer, fault: &Fault, fields: &[&str], messages: &[Message]
             (ErrorKind::Misconfigured, "a field of the call is not valid"),
             |(_, kind, words)| (*kind, *words),
         );
-        return answer.refused(Some(Refusal::new(kind, words).with_code(*key)));
+        return answer.refused(Some(Refusal::new(kind, words).with_code(key)));
     }
     let by_type = || {
-        let typed = TYPES.iter().find(|(_, kind, _)| *kind == fault.kind);
-        // A status alone proves nothing from 500 up.
-        let below_500 = || {
-            let mut below_500 = TYPES.iter().filter(|(status, ..)| *status < 500);
-            below_500.find(|(status, ..)| *status == answer.status())
-        };
-        let (status, key, (kind, proof, words)) = typed.or_else(below_500)?;
-        let proof = match proof {
-            Proof::Always if *status != answer.status() => Proof::None,
-            proof => *proof,
-        };
+        let mut rows = TYPES.iter().filter(|(_, kind, _)| *kind == fault.kind);
+        let at_its_status = rows.clone().find(|(status, ..)| *status == answer.status());
+        let (_, key, (kind, proof, words)) = at_its_status.or_else(|| rows.next())?;
+        // With another status it contradicts itself.
+        let proof = at_its_status.map_or(Proof::None, |_| *proof);
         Some((*key, (*kind, proof, *words)))
     };
     let Some((key, (kind, proof, meaning))) = by_name.or_else(by_type) else {
-        let code = words.last().unwrap_or_default();
-        let refusal = Refusal::new(ErrorKind::Other, "the platform refused it");
-        return answer.refused(Some(refusal.with_unlisted_code(code, messages)));
+        return answer.refused(None);
     };
     let refusal = Refusal::new(kind, meaning).with_code(key);
     match proof {
@@ -677,18 +728,9 @@ impl SmsProvider for Platform {
 
     /// Lists one message, which tries the key. One that may only send is refused that, and tells nothing.
     async fn check(&self) -> Result<Health, SendError> {
-        let request = self.vendor.get(SEND_PATH).with_query("limit", "1");
-        let ask = async {
-            let answer = self.vendor.client.send(request).await?;
-            if answer.is_success() {
-                return answer.json::<Listed>().map(|_| Health::good());
-            }
-            match answer.status() {
-                403 if Fault::of(&answer).is_some() => Ok(Health::cannot_tell()),
-                _ => Err(refused(&answer, &[]).error),
-            }
-        };
-        ask.await.map_err(|error| self.vendor.named(error))
+        self.probe()
+            .await
+            .map_err(|error| self.vendor.named(error.of_check()))
     }
 }
 
@@ -816,13 +858,10 @@ impl Event {
     fn report(&self) -> DeliveryReport {
         let data = &self.data;
         let mut report = DeliveryReport::new(PROFILE.owned_name(), status(EVENTS, &self.kind));
-        report.reference = data["metadata"]["reference"]
-            .as_str()
-            .and_then(|text| text.parse().ok());
         report.id = data["sms_id"]
             .as_str()
             .filter(|id| id.starts_with("sms_"))
-            .map(str::to_owned);
+            .and_then(report_id);
         report.recipient = data["to"]
             .as_str()
             .and_then(|number| PhoneNumber::from_msisdn(number).ok());
@@ -833,7 +872,10 @@ impl Event {
             .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
             .map(|time| time.to_utc());
         report.price = price(&data["cost"]["amount"], &data["cost"]["currency_code"]);
-        report
+        match data["metadata"]["reference"].as_str() {
+            Some(reference) => report.with_reference_text(reference),
+            None => report,
+        }
     }
 }
 

@@ -105,7 +105,6 @@ fn every_status_is_read_and_an_unknown_one_is_no_failure() {
         (json!("rejected"), DeliveryStatus::Rejected),
         (json!("processing"), DeliveryStatus::Unknown),
         (json!("failed"), DeliveryStatus::Unknown),
-        (json!(null), DeliveryStatus::Unknown),
         (json!(7), DeliveryStatus::Unknown),
     ] {
         assert_eq!(one(&event(&word)).status, status, "{word}");
@@ -181,15 +180,31 @@ fn what_is_missing_or_cannot_be_ours_is_left_out() {
         ("lastStatusAt", json!("2026-01-01 10:00:00")),
         ("lastStatusAt", json!(7)),
     ] {
+        let value_is_text = name == "reference" && value.is_string();
         let mut event = event(&json!("sent"));
         event["payload"][name] = value;
         let report = one(&event);
+        if value_is_text {
+            assert_eq!(
+                report.vendor_reference.as_deref(),
+                Some("f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32")
+            );
+        }
         let gone = match name {
             "reference" => report.reference.is_none(),
             "receiver" => report.recipient.is_none(),
             _ => report.at.is_none(),
         };
         assert!(gone, "{event}");
+    }
+}
+
+#[test]
+fn an_id_that_nobody_can_use_is_left_out() {
+    for id in ["", " ", "abc\u{1b}[31m"] {
+        let mut event = event(&json!("sent"));
+        event["payload"]["id"] = json!(id);
+        assert_eq!(one(&event).id, None, "{id:?}");
     }
 }
 
@@ -217,6 +232,9 @@ fn rubbish_is_malformed_and_never_a_panic() {
         r#"{"event":"sms.outbound","payload":[]}"#,
         r#"{"event":"sms.outbound","payload":{"status":"sent"}}"#,
         r#"{"event":"sms.outbound","payload":{"id":7}}"#,
+        r#"{"event":"sms.outbound","payload":{"id":"x"}}"#,
+        r#"{"event":"sms.outbound","payload":{"id":"x","status":null}}"#,
+        r#"{"event":"sms.outbound","payload":{"id":"x","status":" "}}"#,
         &"[".repeat(10_000),
     ] {
         let shown = &body[..body.len().min(60)];
@@ -366,6 +384,7 @@ fn a_signature_of_another_scheme_is_none() {
 fn there_is_no_parser_without_a_secret() {
     assert!(ChannelsReports::new(Vec::new()).is_err());
     assert!(ChannelsReports::new(vec!["good".into(), "".into()]).is_err());
+    assert!(ChannelsReports::new(vec![" ".into()]).is_err());
     assert_eq!(parser().authenticity(), Authenticity::Signed);
     assert!(!format!("{:?}", parser()).contains("s3cret"));
 }

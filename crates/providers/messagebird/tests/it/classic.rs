@@ -117,7 +117,8 @@ async fn the_alphabet_is_the_one_that_the_text_needs() {
         ("👋", "unicode"),
         ("“quoted”", "unicode"),
     ] {
-        let message = Message::new(message().to(), Text::new(text).unwrap());
+        let message = Message::new(message().to(), Text::new(text).unwrap())
+            .with_reference("a1".parse().unwrap());
         assert_eq!(
             written(&vendor, &message).await["datacoding"],
             coding,
@@ -234,7 +235,7 @@ async fn a_number_that_is_not_in_the_answer_was_refused_only_where_nobody_was_co
 #[tokio::test]
 async fn a_success_without_its_id_is_in_doubt() {
     let vendor = vendor().await;
-    for id in [json!(null), json!(""), json!(7), json!("x".repeat(200))] {
+    for id in [json!(null), json!(""), json!(7), json!("x".repeat(257))] {
         for items in [json!([item("sent")]), json!([])] {
             let mut body = created(&items, 0, 0);
             body["id"] = id.clone();
@@ -330,7 +331,7 @@ async fn every_row_of_the_table_is_read_by_code_and_parameter() {
         (21, json!(null), Misconfigured, vec![400, 422]),
         (25, json!(null), InsufficientBalance, vec![422, 402, 400]),
         (98, json!(null), Misconfigured, vec![404, 405]),
-        (77, json!(null), Other, vec![400, 409, 422]),
+        (77, json!(null), Other, vec![400, 412, 422]),
     ] {
         for status in statuses {
             let body = errors(&[(code, parameter.clone())]);
@@ -426,6 +427,10 @@ async fn only_evidence_counts() {
         json!({"errors": []}),
         json!({"errors": "no"}),
         json!({"errors": [{"description": "no"}]}),
+        json!({"errors": [{"code": 9, "parameter": "recipient"}]}),
+        json!({"errors": [{"code": 9, "description": " "}]}),
+        json!({"errors": [{"code": 9, "description": 7}]}),
+        json!({"errors": [{"code": 9, "description": "no"}, {"code": 9}]}),
         json!({"errors": [{"code": "9", "parameter": "recipient"}]}),
         json!({"errors": [{"code": 9}, {"message": "no"}]}),
         json!({"errors": {"code": 9}}),
@@ -436,6 +441,18 @@ async fn only_evidence_counts() {
             let told = vendor.told(answer(status, &body)).await;
             assert_eq!(told, (ErrorKind::Protocol, Unknown), "{status} {body}");
         }
+    }
+}
+
+#[tokio::test]
+async fn where_somebody_gave_up_only_a_listed_code_is_a_refusal() {
+    let vendor = vendor().await;
+    for status in [408, 409, 425, 499] {
+        let unlisted = answer(status, &errors(&[(77, json!(null))]));
+        assert_eq!(vendor.told(unlisted).await, (ErrorKind::Protocol, Unknown));
+        let listed = answer(status, &errors(&[(9, json!("recipient"))]));
+        let expected = (ErrorKind::InvalidRecipient, NotAccepted);
+        assert_eq!(vendor.told(listed).await, expected, "{status}");
     }
 }
 

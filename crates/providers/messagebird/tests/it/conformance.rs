@@ -109,8 +109,8 @@ impl PretendVendor for PretendPlatform {
     }
 
     fn refuse_with_code(&self, _: &HttpRequest, code: &str) -> Option<Reply> {
-        let body = json!({"error": {"type": "strange_error", "code": code, "name": code, "message": code}});
-        Some(Reply::json(418, body.to_string()))
+        let body = json!({"error": {"type": "validation_error", "code": code, "name": code, "message": code}});
+        Some(Reply::json(422, body.to_string()))
     }
 }
 
@@ -252,8 +252,8 @@ impl PretendVendor for PretendChannels {
 
     fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
         let body = json!({
-            "code": "InvalidPayload", "message": words, "title": words, "detail": words,
-            "details": {"receiver.contacts[0].identifierValue": [words]}
+            "code": "InvalidPayload", "message": words,
+            "details": {".receiver.contacts[0].identifierValue": [words]}
         });
         Reply::json(422, body.to_string())
     }

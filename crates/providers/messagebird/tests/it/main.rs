@@ -14,4 +14,5 @@ mod conformance;
 mod platform;
 mod platform_reports;
 mod settings;
+mod strangers;
 mod wire;

@@ -219,7 +219,7 @@ async fn every_row_of_the_table_is_read_by_name_then_code_then_type() {
             json!("E01005"),
             json!("IdempotencyKeyReuse"),
             Misconfigured,
-            NotAccepted,
+            Unknown,
             "IdempotencyKeyReuse",
         ),
         (
@@ -228,7 +228,7 @@ async fn every_row_of_the_table_is_read_by_name_then_code_then_type() {
             json!("E01005"),
             none(),
             Misconfigured,
-            NotAccepted,
+            Unknown,
             "E01005",
         ),
         (
@@ -429,24 +429,33 @@ async fn every_row_of_the_table_is_read_by_name_then_code_then_type() {
             Unknown,
             "service_unavailable_error",
         ),
-        // An unlisted type is read by the status.
+        // A type that belongs to another status proves nothing.
         (
             402,
-            "wallet_error",
-            json!("E09999"),
+            "auth_error",
+            json!("E01010"),
             none(),
-            InsufficientBalance,
-            NotAccepted,
-            "billing_error",
+            Unauthorized,
+            Unknown,
+            "auth_error",
         ),
         (
-            429,
-            "wallet_error",
+            409,
+            "validation_error",
             json!("E09999"),
             none(),
-            Throttled,
-            NotAccepted,
-            "rate_limit_error",
+            Other,
+            Unknown,
+            "validation_error",
+        ),
+        (
+            408,
+            "auth_error",
+            json!("E01010"),
+            none(),
+            Unauthorized,
+            Unknown,
+            "auth_error",
         ),
         // A name of the refusals proves nothing from 500 up, and a type of failures nothing below.
         (
@@ -563,6 +572,7 @@ async fn what_looks_like_the_platform_and_is_not_proves_nothing() {
         json!({"error": {"type": 7, "code": "E01001"}}),
         json!({"error": {"type": "validation_error", "code": 1001}}),
         json!({"error": {"type": "about:blank", "code": "403"}}),
+        json!({"error": {"type": "wallet_error", "code": "E01002", "name": "InvalidRequest"}}),
         json!({"error": "validation_error"}),
         json!({"type": "https://x.test/forbidden", "code": "403", "title": "x"}),
         json!({"errors": [{"code": 9}]}),
@@ -607,7 +617,7 @@ async fn a_success_that_does_not_say_all_is_in_doubt() {
         ("id", json!(7)),
         ("id", json!(null)),
         ("id", json!("eml_01krdgeqcxet5s7t44vh8rt9mg")),
-        ("id", json!(format!("sms_{}", "x".repeat(200)))),
+        ("id", json!(format!("sms_{}", "x".repeat(257)))),
         ("metadata", json!({"reference": "b2"})),
     ] {
         let mut body = good.clone();

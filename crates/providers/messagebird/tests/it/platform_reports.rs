@@ -239,6 +239,7 @@ fn what_is_missing_or_cannot_be_ours_is_left_out() {
         ("metadata", json!({"reference": "n/a"})),
         ("metadata", json!({"reference": 7})),
         ("metadata", json!([])),
+        ("sms_id", json!("sms_\u{1b}[31m")),
         ("sms_id", json!("eml_1")),
         ("sms_id", json!(7)),
         ("to", json!("0612345678")),
@@ -249,7 +250,10 @@ fn what_is_missing_or_cannot_be_ours_is_left_out() {
         event["data"][name] = value;
         let report = one(&event);
         let gone = match name {
-            "metadata" => report.reference.is_none(),
+            "metadata" => {
+                let theirs = report.vendor_reference.as_deref();
+                report.reference.is_none() && theirs.is_none_or(|text| text == "n/a")
+            }
             "sms_id" => report.id.is_none(),
             "to" => report.recipient.is_none(),
             _ => report.price.is_none(),

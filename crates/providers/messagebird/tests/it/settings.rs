@@ -158,11 +158,15 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "messagebird://hunter2@default?report_url=x.test".to_owned(),
-            "option report_url: a URL",
+            "option report_url: write a URL",
         ),
         (
-            "messagebird://hunter2@default?report_url=https:///x".to_owned(),
-            "option report_url: a URL",
+            "messagebird://hunter2@default?report_url=http://x.test/hunter2".to_owned(),
+            "option report_url: an https:// URL",
+        ),
+        (
+            "messagebird://hunter2@default?report_url=https://u:hunter2@x.test/".to_owned(),
+            "option report_url: a URL with neither user",
         ),
         (
             "messagebird://hunter2@default?sender=inbox".to_owned(),
@@ -325,10 +329,26 @@ async fn a_key_that_no_header_carries_is_told_without_showing_it() {
 }
 
 #[test]
-fn debug_shows_no_credential() {
+fn debug_shows_no_credential_no_report_url_and_no_whole_number() {
+    let sender: postduif_core::Sender = "+31687654321".parse().unwrap();
     for key in ["bk_eu1_hunter2", "hunter2"] {
-        let bird = MessageBird::from_url(&format!("messagebird://{key}@default")).unwrap();
-        let shown = format!("{bird:?} {:?}", MessageBird::builder(key));
-        assert!(!shown.contains("hunter2"), "{shown}");
+        let mut builder = MessageBird::builder(key).with_sender(sender.clone());
+        if key == "hunter2" {
+            builder = builder.with_report_url("https://x.test/mb/hunter2?token=hunter2");
+        }
+        let shown = format!("{builder:?}");
+        let shown = format!("{shown} {:?}", builder.build().unwrap());
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("31687654321"),
+            "{shown}"
+        );
     }
+}
+
+#[test]
+fn the_rate_of_each_api_is_that_of_its_page() {
+    let rate = |api: Api| api.profile().rate().map(std::num::NonZeroU32::get);
+    assert_eq!(rate(Api::Platform), Some(100));
+    assert_eq!(rate(Api::Classic), Some(500));
+    assert_eq!(rate(Api::Channels), Some(500));
 }
