@@ -37,7 +37,8 @@ use chrono::{DateTime, Utc};
 use postduif_core::{
     Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health,
     Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser,
-    ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
+    ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, attempt,
+    split,
 };
 use postduif_http::{
     Answer, BaseUrl, Client, PathSecrets, Refusal, Request, VendorUrl, one_api, query_parameter,
@@ -67,6 +68,8 @@ const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 /// Calls of one batch under way at a time: CM says that it does not throttle, and publishes no rate.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 const MAX_PARTS: u8 = 8;
+/// A batch that is too large for one call goes out in at most about so many: 63 messages each of 1000.
+const MOST_PIECES: usize = 16;
 /// A sender of fewer characters is none by CM's description of the field.
 const SHORTEST_NAME: usize = 3;
 /// The digits of a number as sender, its `00` included. One too long was answered `Accepted` and cancelled
@@ -80,8 +83,7 @@ pub struct Cm {
     client: Client,
     base: BaseUrl,
     token: SecretString,
-    /// The sender of messages that name none, as the wire has it.
-    from: Option<String>,
+    sender: Option<Sender>,
 }
 
 impl Cm {
@@ -161,18 +163,22 @@ impl CmBuilder {
     /// Where the sender is a name or a number of a length that CM does not take, or the HTTP client cannot
     /// be built.
     pub fn build(self) -> Result<Cm, ConfigError> {
-        let from = self.sender.as_ref().map(|sender| {
-            from(sender).ok_or(ConfigError::new(
+        if self
+            .sender
+            .as_ref()
+            .is_some_and(|sender| from(sender).is_none())
+        {
+            return Err(ConfigError::new(
                 "option sender: CM takes a name of 3 to 11 characters, a number of at most 14 digits, or a \
                  short code",
-            ))
-        });
+            ));
+        }
         Ok(Cm {
-            profile: PROFILE.with_sender_required(from.is_none()),
+            profile: PROFILE.with_sender_required(self.sender.is_none()),
             client: self.client.map_or_else(Client::new, Ok)?,
             base: self.base.map_or_else(|| BaseUrl::parse(HOST), Ok)?,
             token: self.token,
-            from: from.transpose()?,
+            sender: self.sender,
         })
     }
 }
@@ -184,7 +190,7 @@ struct SendBody<'a> {
 
 #[derive(Serialize)]
 struct Batch<'a> {
-    msg: Vec<Msg<'a>>,
+    msg: &'a [Msg<'a>],
 }
 
 #[derive(Serialize)]
@@ -262,7 +268,12 @@ static CALL_CODES: &[(i64, ErrorKind, Acceptance, &str)] = {
         (102, InsufficientBalance, NotAccepted, "no credit left"),
         (103, Unauthorized, NotAccepted, "the token is malformed"),
         (202, Protocol, NotAccepted, "CM could not read the call"),
-        (203, Protocol, NotAccepted, "CM refused the messages"),
+        (
+            BAD_LIST,
+            Protocol,
+            NotAccepted,
+            "CM refused the list of messages, perhaps as too long",
+        ),
         (500, Unavailable, Unknown, "CM failed"),
         (999, Other, Unknown, "CM failed, for no known reason"),
     ]
@@ -281,17 +292,20 @@ static MESSAGE_CODES: &[(i64, ErrorKind, &str)] = {
         (402, Blocked, "number or sender on a block list"),
         (403, Other, "rejected without a reason"),
         (500, Other, "rejected, since CM failed"),
-        (999, Other, "rejected for no known reason"),
+        (UNKNOWN_REASON, Other, "rejected for no known reason"),
     ]
 };
 
 /// CM's codes of a rejected message that only its status and its count of parts show to be a refusal.
-const REFUSED_WITHOUT_PARTS: [i64; 2] = [500, 999];
+const REFUSED_WITHOUT_PARTS: [i64; 2] = [500, UNKNOWN_REASON];
+const UNKNOWN_REASON: i64 = 999;
 
 const UNLISTED: &str = "CM gives a code that is not in its list for this";
 
 /// The code of a call in which some messages, or all, were rejected.
 const SOME_REJECTED: i64 = 201;
+/// The code of a call whose list of messages is missing, empty or too long.
+const BAD_LIST: i64 = 203;
 
 /// A number as CM asks for it.
 fn digits(number: PhoneNumber) -> String {
@@ -306,25 +320,18 @@ fn from(sender: &Sender) -> Option<String> {
     }
 }
 
-/// Hours or minutes, never combined; what is no whole number of either ends at a moment, by our clock.
-fn validity(wish: Duration, now: DateTime<Utc>) -> String {
-    match wish.as_secs() {
+/// In a form that CM's page shows: whole hours, whole minutes within one hour, else a moment by our clock.
+/// Minutes stay relative, since a moment one minute ahead is less than CM's shortest when it arrives.
+fn validity(period: Duration, now: DateTime<Utc>) -> String {
+    match period.as_secs() {
         seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
-        _ => (now + wish).format("%Y-%m-%d %H:%M:%S GMT").to_string(),
-    }
-}
-
-/// Keeps CM's code. All that it lists have three digits; a longer one might be taken from the text.
-fn with_code(refusal: Refusal, code: i64) -> Refusal {
-    match code {
-        1..=999 => refusal.with_code(code.to_string()),
-        _ => refusal,
+        seconds if seconds % 60 == 0 && seconds < 3600 => format!("{}m", seconds / 60),
+        _ => (now + period).format("%Y-%m-%d %H:%M:%S GMT").to_string(),
     }
 }
 
 /// What an answer that speaks of no message proves of the call as a whole.
-fn refused(answer: &Answer, spoken: Option<&Spoken>) -> SendError {
+fn refused(answer: &Answer, spoken: Option<&Spoken>, messages: &[Message]) -> SendError {
     // Cloudflare's, for an origin that it did not hear from.
     if matches!(answer.status(), 522 | 524) {
         return SendError::unknown(
@@ -337,15 +344,29 @@ fn refused(answer: &Answer, spoken: Option<&Spoken>) -> SendError {
     let Some(&Spoken { error_code, .. }) = spoken.filter(|_| !answer.is_success()) else {
         return by_status;
     };
-    let unlisted = (error_code, ErrorKind::Other, Acceptance::Unknown, UNLISTED);
+    let code = error_code.to_string();
     let known = CALL_CODES.iter().find(|(code, ..)| *code == error_code);
-    let (_, kind, acceptance, words) = *known.unwrap_or(&unlisted);
-    let refusal = with_code(Refusal::new(kind, words), error_code);
+    let (refusal, acceptance) = match known {
+        Some((_, kind, acceptance, words)) => {
+            (Refusal::new(*kind, *words).with_code(code), *acceptance)
+        }
+        None => (
+            Refusal::new(ErrorKind::Other, UNLISTED).with_unlisted_code(&code, messages),
+            Acceptance::Unknown,
+        ),
+    };
     match acceptance {
         Acceptance::NotAccepted => answer.refused(Some(refusal)),
         Acceptance::Unknown if by_status.acceptance() == Acceptance::NotAccepted => by_status,
         Acceptance::Unknown => answer.refused(Some(refusal)).in_doubt(),
     }
+}
+
+/// Whether a call was refused for how much it carries: by 413, whoever says it, or by CM's own code.
+fn is_too_large(answer: &Answer, spoken: Option<&Spoken>) -> bool {
+    spoken.map_or(answer.status() == 413, |spoken| {
+        spoken.error_code == BAD_LIST && spoken.messages.as_ref().is_none_or(Vec::is_empty)
+    })
 }
 
 fn contradiction() -> SendError {
@@ -371,6 +392,8 @@ fn both(
 
 /// The messages of one call, by what an answer may call them.
 struct Sent<'a> {
+    /// Those of the call, and perhaps more.
+    all: &'a [Message],
     messages: Vec<&'a Message>,
     by_reference: HashMap<&'a str, usize>,
     /// None where the number is that of several messages.
@@ -378,7 +401,8 @@ struct Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    fn new(messages: Vec<&'a Message>) -> Self {
+    fn new(all: &'a [Message], places: &[usize]) -> Self {
+        let messages: Vec<_> = places.iter().map(|place| &all[*place]).collect();
         let places = messages.iter().enumerate();
         let by_reference = places
             .clone()
@@ -392,6 +416,7 @@ impl<'a> Sent<'a> {
                 .or_insert(Some(place));
         }
         Self {
+            all,
             messages,
             by_reference,
             by_number,
@@ -416,13 +441,11 @@ impl Cm {
     /// A message as the wire has it, or why CM would not take it.
     fn msg<'a>(&self, message: &'a Message) -> Result<Msg<'a>, SendError> {
         self.profile.admit(message)?;
-        let from = message
-            .sender()
-            .map_or_else(|| self.from.clone(), from)
-            .ok_or(SendError::not_accepted(
-                ErrorKind::InvalidSender,
-                "CM takes a name of 3 to 11 characters or a number of at most 14 digits as sender",
-            ))?;
+        let sender = message.sender().or(self.sender.as_ref());
+        let from = sender.and_then(from).ok_or(SendError::not_accepted(
+            ErrorKind::InvalidSender,
+            "CM takes a name of 3 to 11 characters or a number of at most 14 digits as sender",
+        ))?;
         Ok(Msg {
             allowed_channels: ["SMS"],
             from,
@@ -438,45 +461,100 @@ impl Cm {
             reference: message.reference().as_str(),
             validity: message
                 .validity()
-                .map(|wish| validity(wish, SystemTime::now().into())),
+                .map(|period| validity(period, SystemTime::now().into())),
         })
     }
 
-    /// At most as many messages as one call carries. Those whose reference another of them has too go in
-    /// calls of their own, one after the other: in one answer nobody could tell them apart.
+    /// At most as many messages as one call carries by CM's page; in smaller calls where that proves to be too
+    /// many. Only what was provenly refused is sent again.
     async fn piece(&self, messages: &[Message]) -> Outcomes {
+        let mut outcomes = Outcomes::in_doubt(messages);
+        let (mut start, mut size) = (0, messages.len());
+        let smallest = size.div_ceil(MOST_PIECES);
+        while start < messages.len() {
+            let end = messages.len().min(start + size);
+            let (answers, too_large) = self.call(&messages[start..end]).await;
+            if too_large && end - start > smallest {
+                size = (end - start).div_ceil(2);
+                continue;
+            }
+            for (place, answer) in answers.into_iter().enumerate() {
+                outcomes.set(start + place, answer);
+            }
+            start = end;
+        }
+        outcomes
+    }
+
+    /// Makes one call. Messages whose reference another of them has too go in calls of their own, one after
+    /// the other: in one answer nobody could tell them apart.
+    ///
+    /// Tells as well whether nothing was sent since the call carries too much.
+    async fn call(&self, messages: &[Message]) -> (Outcomes, bool) {
         let named = |error: SendError| error.with_provider(self.profile.owned_name());
         let mut outcomes = Outcomes::in_doubt(messages);
-        let mut calls: Vec<Vec<(usize, Msg<'_>)>> = Vec::new();
+        let mut calls: Vec<(Vec<usize>, Vec<Msg<'_>>)> = Vec::new();
         let mut seen: HashMap<&Reference, usize> = HashMap::new();
         for (place, message) in messages.iter().enumerate() {
             match self.msg(message) {
                 Ok(msg) => {
                     let times = seen.entry(message.reference()).or_default();
                     if calls.len() == *times {
-                        calls.push(Vec::new());
+                        calls.push(Default::default());
                     }
-                    calls[*times].push((place, msg));
+                    calls[*times].0.push(place);
+                    calls[*times].1.push(msg);
                     *times += 1;
                 }
                 Err(error) => outcomes.set(place, Err(named(error))),
             }
         }
-        for call in calls {
-            let (places, msg): (Vec<_>, Vec<_>) = call.into_iter().unzip();
-            let sent = Sent::new(places.iter().map(|place| &messages[*place]).collect());
-            let answers = match self.client.send(self.request(msg)).await {
-                Ok(answer) => self.read(&answer, &sent),
-                Err(error) => vec![Err(error); places.len()],
-            };
-            for (place, answer) in places.into_iter().zip(answers) {
-                outcomes.set(place, answer.map_err(named));
+        for (index, (places, msg)) in calls.iter().enumerate() {
+            let sent = Sent::new(messages, places);
+            let mut refused_as_too_large = None;
+            // A part of its own, so that a proven refusal is taken back.
+            let answers = attempt(async {
+                // What this call does not carry, it does not send.
+                let elsewhere = SendError::not_accepted(ErrorKind::Other, "not in this call");
+                let mut answers = Outcomes::failed(messages, &elsewhere);
+                let told = match self.client.send(self.request(msg)).await {
+                    Ok(answer) => {
+                        let spoken = answer.json::<Spoken>().ok();
+                        let told = self.read(&answer, spoken.as_ref(), &sent);
+                        if is_too_large(&answer, spoken.as_ref()) {
+                            refused_as_too_large = told.first().cloned();
+                        }
+                        told
+                    }
+                    Err(error) => vec![Err(error); places.len()],
+                };
+                for (place, told) in places.iter().zip(told) {
+                    answers.set(*place, told.map_err(named));
+                }
+                answers
+            })
+            .await;
+            for place in places {
+                if let Some(answer) = answers.get(*place) {
+                    outcomes.set(*place, answer.clone());
+                }
+            }
+            match refused_as_too_large {
+                Some(Err(error)) if index == 0 && error.acceptance() == Acceptance::NotAccepted => {
+                    for (places, _) in &calls {
+                        for place in places {
+                            outcomes.set(*place, Err(named(error.clone())));
+                        }
+                    }
+                    return (outcomes, true);
+                }
+                _ => {}
             }
         }
-        outcomes
+        (outcomes, false)
     }
 
-    fn request(&self, msg: Vec<Msg<'_>>) -> Request {
+    fn request(&self, msg: &[Msg<'_>]) -> Request {
         Request::post(&self.base, SEND_PATH)
             .with_secret_header("x-cm-producttoken", &self.token)
             .with_header("accept", "application/json")
@@ -487,15 +565,19 @@ impl Cm {
     }
 
     /// What an answer says of each message, in the messages' order.
-    fn read(&self, answer: &Answer, sent: &Sent<'_>) -> Vec<Result<Receipt, SendError>> {
-        let spoken = answer.json::<Spoken>().ok();
+    fn read(
+        &self,
+        answer: &Answer,
+        spoken: Option<&Spoken>,
+        sent: &Sent<'_>,
+    ) -> Vec<Result<Receipt, SendError>> {
         let may_tell = answer.is_success() || matches!(answer.status(), 400..=499);
-        let (told, code) = match &spoken {
+        let (told, code) = match spoken {
             Some(Spoken {
                 error_code,
                 messages: Some(told),
             }) if may_tell && !told.is_empty() => (told, *error_code),
-            _ => return vec![Err(refused(answer, spoken.as_ref())); sent.messages.len()],
+            _ => return vec![Err(refused(answer, spoken, sent.all)); sent.messages.len()],
         };
         let mut outcomes = vec![None; sent.messages.len()];
         for told in told {
@@ -547,14 +629,20 @@ impl Cm {
                 })
             }
             ("Rejected", code) if call_code != 0 && code != Some(0) => {
-                // Answers of 2017 had no code for a message.
-                let code = code.unwrap_or(999);
-                if REFUSED_WITHOUT_PARTS.contains(&code) && parts > 0 {
+                // Answers of 2017 had no code for a message, which counts as the code for no known reason.
+                let number = code.unwrap_or(UNKNOWN_REASON);
+                if REFUSED_WITHOUT_PARTS.contains(&number) && parts > 0 {
                     return Err(contradiction());
                 }
-                let known = MESSAGE_CODES.iter().find(|(known, ..)| *known == code);
-                let (_, kind, words) = *known.unwrap_or(&(code, ErrorKind::Other, UNLISTED));
-                Err(answer.refused(Some(with_code(Refusal::new(kind, words), code))))
+                let known = MESSAGE_CODES.iter().find(|(known, ..)| *known == number);
+                let (_, kind, words) = *known.unwrap_or(&(number, ErrorKind::Other, UNLISTED));
+                let refusal = Refusal::new(kind, words);
+                let said = number.to_string();
+                Err(answer.refused(Some(if known.is_some() && code.is_some() {
+                    refusal.with_code(said)
+                } else {
+                    refusal.with_unlisted_code(&said, slice::from_ref(message))
+                })))
             }
             _ => Err(contradiction()),
         }
@@ -590,8 +678,9 @@ impl SmsProvider for Cm {
 /// The secret is the last segment of the path, as in `https://sms.example.com/reports/cm/SECRET`, and the URL
 /// is set once per account in CM's web app, in the format JSON or GET; XML is not read. CM repeats for 7 days
 /// what was not answered with a success, so answer so for what is not yours too: the reports of all who
-/// send for the account come here, and a reference that cannot be ours is left out. A text of several parts
-/// can give several reports; it is delivered where all of them say so.
+/// send for the account come here, and a reference that is not in the form of ours is kept as text. What tells
+/// no status, such as an inbound text, is malformed. A text of several parts can give several reports, which CM
+/// does not number: [`Delivery`](postduif_core::Delivery) joins them, with the parts of the receipt.
 #[derive(Debug)]
 pub struct CmReports {
     secrets: PathSecrets,
@@ -654,10 +743,15 @@ impl ReportParser for CmReports {
         if entries.len() > REPORT_LIMIT {
             return Err(ReportError::malformed("too many reports in one request"));
         }
-        let entries = entries.into_iter();
-        entries
-            .map(|entry| Ok(Fields::from_json(entry)?.report()))
-            .collect()
+        // One that cannot be read takes no other down with it.
+        let reports: Vec<_> = entries
+            .into_iter()
+            .filter_map(|entry| Some(Fields::from_json(entry)?.report()))
+            .collect();
+        match reports.is_empty() {
+            true => Err(ReportError::malformed("the request tells no status")),
+            false => Ok(reports),
+        }
     }
 }
 
@@ -674,54 +768,48 @@ struct Fields {
     reference: Option<String>,
     recipient: Option<String>,
     received: Option<String>,
-    status: Option<String>,
+    status: String,
     error: Option<String>,
 }
 
 impl Fields {
-    /// CM's template, or the flat form that a community integration expects.
-    fn from_json(entry: &Value) -> Result<Self, ReportError> {
-        if !entry.is_object() {
-            return Err(ReportError::malformed("a report is no object"));
-        }
+    /// CM's template, or the flat form that a community integration expects. `None` where it tells no status.
+    fn from_json(entry: &Value) -> Option<Self> {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.trim().to_owned()),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         };
         let (status, error) = match &entry["status"] {
-            Value::Object(status) => (status.get("code"), status.get("errorCode")),
-            status => (Some(status), entry.get("errorCode")),
+            Value::Object(status) => (status.get("code")?, status.get("errorCode")),
+            status => (status, entry.get("errorCode")),
         };
-        Ok(Self {
+        Some(Self {
             reference: text(&entry["reference"]),
             recipient: text(&entry["to"]),
             received: text(&entry["received"]),
-            status: status.and_then(text),
+            status: text(status).filter(|status| !status.is_empty())?,
             error: error.and_then(text),
         })
     }
 
     /// The older form: a GET with parameters.
     fn from_query(url: &str) -> Result<Self, ReportError> {
-        let fields = Self {
+        Ok(Self {
             reference: query_parameter(url, "reference")?,
             recipient: query_parameter(url, "to")?,
             received: query_parameter(url, "received")?,
-            status: query_parameter(url, "statuscode")?,
+            status: query_parameter(url, "statuscode")?
+                .filter(|status| !status.trim().is_empty())
+                .ok_or(ReportError::malformed("the report's URL tells no status"))?,
             error: query_parameter(url, "errorcode")?,
-        };
-        match fields.status {
-            Some(_) => Ok(fields),
-            None => Err(ReportError::malformed("the report's URL tells no status")),
-        }
+        })
     }
 
     fn report(self) -> DeliveryReport {
-        let status = self.status.as_deref();
         let status = REPORT_STATUSES
             .iter()
-            .find(|(code, _)| Some(*code) == status);
+            .find(|(code, _)| *code == self.status);
         let status = match status {
             // The network keeps trying, for want of the subscriber's credit.
             Some((_, status))
@@ -732,8 +820,8 @@ impl Fields {
             Some((_, status)) => *status,
             None => DeliveryStatus::Unknown,
         };
-        let mut report = DeliveryReport::new("cm", status);
-        report.reference = self.reference.and_then(|text| text.parse().ok());
+        let mut report = DeliveryReport::new("cm", status)
+            .with_reference_text(self.reference.as_deref().unwrap_or_default());
         report.recipient = self
             .recipient
             .and_then(|text| PhoneNumber::from_msisdn(&text).ok());

@@ -374,3 +374,122 @@ async fn the_answer_to_a_thousand_messages_may_be_long() {
     let told: HashSet<_> = told(&outcomes).into_iter().collect();
     assert_eq!(told, HashSet::from(["304"]));
 }
+
+/// How a call that carries too many is refused.
+fn too_many(how: &str) -> ResponseTemplate {
+    match how {
+        "413" => ResponseTemplate::new(413),
+        "413 of a gateway" => ResponseTemplate::new(413).set_body_string("<html>"),
+        _ => answer(400, 203, &[]),
+    }
+}
+
+/// Takes calls of at most so many messages.
+async fn taking(most: usize, refusal: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    let respond = move |request: &Request| {
+        let body: Value = request.body_json().unwrap();
+        match body["messages"]["msg"].as_array().unwrap().len() <= most {
+            true => by_number(request),
+            false => refusal.clone(),
+        }
+    };
+    Mock::given(path("/v1.0/message"))
+        .respond_with(respond)
+        .mount(&server)
+        .await;
+    server
+}
+
+fn many(count: usize) -> Vec<Message> {
+    (0..count)
+        .map(|place| message_of(&format!("+3161234{place:04}"), &format!("r{place}")))
+        .collect()
+}
+
+async fn sizes(server: &MockServer) -> Vec<usize> {
+    let calls = calls(server).await;
+    calls
+        .iter()
+        .map(|call| call["messages"]["msg"].as_array().unwrap().len())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_batch_refused_for_its_size_is_split_and_each_message_accepted_once() {
+    for how in ["413", "413 of a gateway", "203"] {
+        let server = taking(3, too_many(how)).await;
+        let outcomes = cm(&server).send_batch(&many(10)).await;
+        for (place, outcome) in outcomes.iter().enumerate() {
+            assert_eq!(outcome.is_ok(), place % 10 != 9, "{how}: {outcome:?}");
+        }
+        let mut sizes = sizes(&server).await;
+        sizes.retain(|size| *size <= 3);
+        assert_eq!(sizes.iter().sum::<usize>(), 10, "{how}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_always_too_large_is_refused_after_a_few_calls() {
+    let server = taking(0, too_many("413")).await;
+    let outcomes = cm(&server).send_batch(&many(1000)).await;
+    for outcome in &outcomes {
+        let error = outcome.as_ref().unwrap_err();
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            (ErrorKind::Misconfigured, Acceptance::NotAccepted)
+        );
+    }
+    let calls = sizes(&server).await.len();
+    assert!(calls <= 20, "{calls}");
+}
+
+#[tokio::test]
+async fn a_thousand_messages_reach_a_server_that_takes_a_hundred() {
+    let server = taking(100, too_many("413")).await;
+    let outcomes = cm(&server).send_batch(&many(1000)).await;
+    assert_eq!(outcomes.accepted(), 900);
+}
+
+#[tokio::test]
+async fn only_a_proven_refusal_for_size_is_split() {
+    for refusal in [
+        answer(400, 101, &[]),
+        answer(413, 101, &[]),
+        answer(400, 202, &[]),
+        answer(500, 203, &[]),
+        answer(302, 203, &[]),
+        answer(200, 203, &[]),
+        ResponseTemplate::new(400),
+        ResponseTemplate::new(503),
+    ] {
+        let server = taking(0, refusal).await;
+        let outcomes = cm(&server).send_batch(&many(4)).await;
+        assert_eq!(outcomes.accepted(), 0);
+        assert_eq!(sizes(&server).await, [4]);
+    }
+    // What one message is refused for is not the size of the batch.
+    let server = taking(0, too_many("203")).await;
+    cm(&server).send(&many(1)[0]).await.unwrap_err();
+    assert_eq!(sizes(&server).await, [1]);
+}
+
+#[tokio::test]
+async fn a_split_batch_keeps_its_refusals_and_its_doubled_references() {
+    let server = taking(2, too_many("413")).await;
+    let mut messages = many(4);
+    messages[1] = message_of("+31612345670", "r0");
+    messages[2] = messages[2]
+        .clone()
+        .with_validity(std::time::Duration::from_secs(1));
+    messages.push(message_of("+31612345671", "r0"));
+    messages.push(message_of("+31612345679", "r9"));
+    let outcomes = cm(&server).send_batch(&messages).await;
+    assert_eq!(told(&outcomes), ["ok", "ok", "no", "ok", "ok", "303"]);
+    let accepted = calls(&server).await.into_iter().filter(|call| {
+        let messages = call["messages"]["msg"].as_array().unwrap();
+        messages.len() <= 2
+    });
+    let sent = accepted.flat_map(|call| call["messages"]["msg"].as_array().unwrap().clone());
+    assert_eq!(sent.count(), 5);
+}

@@ -121,6 +121,58 @@ async fn a_rejected_message_is_read_by_its_own_code() {
 }
 
 #[tokio::test]
+async fn where_somebody_gave_up_only_a_listed_code_is_a_refusal() {
+    let vendor = Vendor::start().await;
+    let unnumbered = but(
+        &rejected("a1", NUMBER, 999),
+        json!({"messageErrorCode": null}),
+    );
+    for status in [408, 409, 425, 499] {
+        for (call, entries) in [
+            (101, vec![]),
+            (203, vec![]),
+            (201, vec![rejected("a1", NUMBER, 304)]),
+        ] {
+            let error = vendor.error(answer(status, call, &entries)).await;
+            assert_eq!(error.acceptance(), NotAccepted, "{status} {call}");
+        }
+        for entry in [rejected("a1", NUMBER, 777), unnumbered.clone()] {
+            assert_eq!(
+                vendor.told(answer(status, 201, &[entry])).await,
+                (ErrorKind::Protocol, Unknown),
+                "{status}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_json_is_no_refusal() {
+    let vendor = Vendor::start().await;
+    for body in [
+        json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
+        json!({"detail": "Not authenticated"}),
+        json!({"errors": [{"title": "x"}]}),
+        json!({"errors": [{"code": 1020}]}),
+        json!({"message": "Conflict"}),
+        json!({"error": "Bad Request", "statusCode": 400}),
+        json!({"error": 1020}),
+        json!({"code": "WAF_BLOCKED", "message": "x"}),
+        json!({"transactionId": "1", "message": "x"}),
+        json!({"error": {"type": "x_error", "code": "y"}}),
+    ] {
+        for status in [400, 401, 402, 403, 408, 409, 421, 422, 425, 451, 499] {
+            let answer = ResponseTemplate::new(status).set_body_json(&body);
+            assert_eq!(
+                vendor.told(answer).await,
+                (ErrorKind::Protocol, Unknown),
+                "{status} {body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_verdict_of_2017_has_no_code() {
     let vendor = Vendor::start().await;
     let entry =

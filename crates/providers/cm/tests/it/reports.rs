@@ -1,15 +1,19 @@
 use chrono::{DateTime, Utc};
 use postduif_cm::CmReports;
 use postduif_core::{
-    Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind, ReportParser as _,
-    ReportRequest,
+    Authenticity, Delivery, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind,
+    ReportParser as _, ReportRequest,
 };
 use serde_json::json;
 
-const URL: &str = "https://hooks.example.test/reports/cm/n3w-s3cret";
+const URL: &str = "https://hooks.example.test/reports/cm/n3w-s3cret-n3w-s3cret";
 
 fn parser() -> CmReports {
-    CmReports::new(vec!["0ld".into(), "n3w-s3cret".into()]).unwrap()
+    CmReports::new(vec![
+        "0ld-0ld-0ld-0ld-".into(),
+        "n3w-s3cret-n3w-s3cret".into(),
+    ])
+    .unwrap()
 }
 
 fn parse_as(method: &str, url: &str, body: &str) -> Result<Vec<DeliveryReport>, ReportError> {
@@ -72,13 +76,7 @@ fn every_status_is_read_as_text_or_number_and_an_unknown_one_is_no_error() {
             assert_eq!(report.status, status, "{code}");
         }
     }
-    for code in [
-        json!(""),
-        json!(null),
-        json!({}),
-        json!(2.5),
-        json!("delivered"),
-    ] {
+    for code in [json!(2.5), json!("delivered")] {
         let report = one(&template(&code, &json!("")));
         assert_eq!(report.status, DeliveryStatus::Unknown, "{code}");
     }
@@ -141,7 +139,7 @@ fn only_a_time_with_a_zone_is_a_time() {
 }
 
 #[test]
-fn a_reference_that_cannot_be_ours_is_left_out() {
+fn a_reference_that_cannot_be_ours_is_kept_as_text() {
     for reference in [
         json!(""),
         json!(null),
@@ -152,7 +150,10 @@ fn a_reference_that_cannot_be_ours_is_left_out() {
     ] {
         let mut body = template(&json!(2), &json!(""));
         body["messages"]["msg"]["reference"] = reference.clone();
-        assert_eq!(one(&body).reference, None, "{reference}");
+        let report = one(&body);
+        assert_eq!(report.reference, None, "{reference}");
+        let text = reference.as_str().filter(|text| !text.is_empty());
+        assert_eq!(report.vendor_reference.as_deref(), text, "{reference}");
     }
     let mut body = template(&json!(2), &json!(""));
     body["messages"]["msg"]["reference"] = json!(42);
@@ -191,10 +192,8 @@ fn one_report_or_several_in_every_nesting() {
         (json!([flat, flat]), 2),
         (nested.clone(), 1),
         (json!({"messages": {"msg": [nested, nested]}}), 2),
-        (json!({"messages": {"msg": []}}), 0),
         (json!({"messages": [{"msg": nested}, {"msg": [nested]}]}), 2),
         (json!([{"messages": {"msg": nested}}, flat]), 2),
-        (json!([]), 0),
     ] {
         let reports = parse(&body.to_string()).unwrap();
         assert_eq!(reports.len(), count, "{body}");
@@ -204,6 +203,66 @@ fn one_report_or_several_in_every_nesting() {
             assert!(report.reference.is_some(), "{body}");
         }
     }
+}
+
+#[test]
+fn one_unreadable_report_costs_that_report_only() {
+    let good = template(&json!(2), &json!(5))["messages"]["msg"].clone();
+    let mut silent = good.clone();
+    silent.as_object_mut().unwrap().remove("status");
+    for (body, count) in [
+        (
+            json!({"messages": {"msg": [7, good, silent, good, null]}}),
+            2,
+        ),
+        (json!([{"x": 1}, good, []]), 1),
+        (json!([{"messages": {}}, {"messages": {"msg": good}}]), 1),
+        (json!({"messages": [{"msg": []}, {"msg": good}]}), 1),
+    ] {
+        let reports = parse(&body.to_string()).unwrap();
+        assert_eq!(reports.len(), count, "{body}");
+        assert!(reports.iter().all(|report| report.reference.is_some()));
+    }
+}
+
+#[test]
+fn what_tells_no_status_is_malformed_and_no_success() {
+    let without = json!({"to": "0031612345678", "reference": "a1"});
+    let inbound = json!({
+        "from": {"number": "0031612345678"}, "to": {"number": "003197000000000"}, "reference": "a1",
+        "message": {"text": "Hello"}, "timeUtc": "2026-02-01T14:00:09", "channel": "SMS"
+    });
+    let mut bodies = vec![
+        json!([]),
+        json!({}),
+        json!([{}]),
+        json!({"x": 1}),
+        json!({"messages": []}),
+        json!({"messages": {"msg": []}}),
+        json!({"messages": {"msg": without}}),
+        json!([without]),
+        inbound,
+    ];
+    for code in [json!(""), json!(" "), json!(null), json!({}), json!([2])] {
+        bodies.push(template(&code, &json!("5")));
+    }
+    for body in bodies {
+        let error = parse(&body.to_string()).err().map(ReportError::kind);
+        assert_eq!(error, Some(ReportErrorKind::Malformed), "{body}");
+    }
+}
+
+#[test]
+fn a_text_of_several_parts_is_delivered_when_all_of_its_reports_say_so() {
+    let report = |code| one(&template(&json!(code), &json!("")));
+    assert_eq!(report(2).part, None, "CM does not number the parts");
+    let join = |codes: [u8; 2]| {
+        let mut delivery = Delivery::new().with_parts(2);
+        codes.map(|code| delivery.add(&report(code)))[1]
+    };
+    assert_eq!(join([2, 2]), DeliveryStatus::Delivered);
+    assert_eq!(join([2, 3]), DeliveryStatus::Failed);
+    assert_eq!(join([3, 2]), DeliveryStatus::Failed);
 }
 
 #[test]
@@ -225,6 +284,8 @@ fn the_older_get_form_is_read() {
     for query in [
         "",
         "?reference=a1",
+        "?statuscode=",
+        "?statuscode=%20&reference=a1",
         "?statuscode=2&statuscode=3",
         "?statuscode=2&to=1&to=2",
     ] {
@@ -238,26 +299,41 @@ fn only_what_ends_in_our_secret_is_believed() {
     use ReportErrorKind::{Forged, Unsigned};
     let body = template(&json!("2"), &json!("")).to_string();
     for (url, error) in [
-        ("https://h.test/reports/cm/n3w-s3cret", None),
-        ("https://h.test/reports/cm/0ld", None),
-        ("https://h.test/reports/cm/0ld?x=/y", None),
-        ("https://h.test/0ld#/y", None),
-        ("/reports/cm/0ld", None),
+        ("https://h.test/reports/cm/n3w-s3cret-n3w-s3cret", None),
+        ("https://h.test/reports/cm/0ld-0ld-0ld-0ld-", None),
+        ("https://h.test/reports/cm/0ld-0ld-0ld-0ld-?x=/y", None),
+        ("https://h.test/0ld-0ld-0ld-0ld-#/y", None),
+        ("/reports/cm/0ld-0ld-0ld-0ld-", None),
         ("https://h.test/reports/cm", Some(Unsigned)),
         ("https://h.test/reports/cm/", Some(Unsigned)),
-        ("https://h.test/reports/cm/?secret=0ld", Some(Unsigned)),
-        ("https://h.test/reports/cm?/0ld", Some(Unsigned)),
+        (
+            "https://h.test/reports/cm/?secret=0ld-0ld-0ld-0ld-",
+            Some(Unsigned),
+        ),
+        (
+            "https://h.test/reports/cm?/0ld-0ld-0ld-0ld-",
+            Some(Unsigned),
+        ),
         ("https://h.test", Some(Unsigned)),
         ("https://h.test/", Some(Unsigned)),
-        ("https://0ld", Some(Unsigned)),
+        ("https://0ld-0ld-0ld-0ld-", Some(Unsigned)),
         ("", Some(Unsigned)),
-        ("https://h.test/reports/cm/0LD", Some(Forged)),
-        ("https://h.test/reports/cm/0l", Some(Forged)),
-        ("https://h.test/reports/cm/0ldx", Some(Forged)),
-        ("https://h.test/reports/cm/%30ld", Some(Forged)),
-        ("https://h.test/0ld/cm/x", Some(Forged)),
-        ("https://h.test/reports/cm/0ld/", Some(Unsigned)),
-        ("https://h.test/reports/cm/n3w-s3cret0ld", Some(Forged)),
+        ("https://h.test/reports/cm/0LD-0ld-0ld-0ld-", Some(Forged)),
+        (
+            "https://h.test/reports/cm/0ld-0ld-0ld-0ld-0ld-0ld-0ld-",
+            Some(Forged),
+        ),
+        ("https://h.test/reports/cm/0ld-0ld-0ld-0ld-x", Some(Forged)),
+        ("https://h.test/reports/cm/%30ld-0ld-0ld-0ld-", Some(Forged)),
+        ("https://h.test/0ld-0ld-0ld-0ld-/cm/x", Some(Forged)),
+        (
+            "https://h.test/reports/cm/0ld-0ld-0ld-0ld-/",
+            Some(Unsigned),
+        ),
+        (
+            "https://h.test/reports/cm/n3w-s3cret-n3w-s3cret0ld-0ld-0ld-0ld-",
+            Some(Forged),
+        ),
     ] {
         let kind = parse_as("POST", url, &body).err().map(ReportError::kind);
         assert_eq!(kind, error, "{url}");
@@ -300,15 +376,35 @@ fn rubbish_is_malformed_and_never_a_panic() {
         let shown = &body[..body.len().min(40)];
         assert_eq!(error.kind(), ReportErrorKind::Malformed, "{shown}");
     }
-    assert_eq!(parse("{}").unwrap()[0].status, DeliveryStatus::Unknown);
 }
 
 #[test]
 fn there_is_no_parser_without_a_secret_that_can_stand_in_a_path() {
     assert!(CmReports::new(Vec::new()).is_err());
-    for secret in ["", "cm", "a/b", "a?b", "a#b", "a%20", "a b", "a\nb", "é"] {
-        let error = CmReports::new(vec!["good".into(), secret.into()]).unwrap_err();
-        assert!(secret.len() < 3 || !format!("{error:?}").contains(secret));
+    for end in [
+        "",
+        "cm",
+        "a/b",
+        "a?b",
+        "a#b",
+        "a%20",
+        "a b",
+        "a\nb",
+        "é",
+        "15-characters-x",
+    ] {
+        let good = "long-enough-for-a-secret";
+        let long = match end.len() {
+            15 => end.to_owned(),
+            _ => format!("{good}{end}"),
+        };
+        for secret in [end, &long] {
+            if matches!(end, "" | "cm") && secret == long {
+                continue;
+            }
+            let error = CmReports::new(vec![good.into(), secret.into()]).unwrap_err();
+            assert!(secret.len() < 3 || !format!("{error:?}").contains(secret));
+        }
     }
     assert_eq!(parser().authenticity(), Authenticity::Unsigned);
     assert!(!format!("{:?}", parser()).contains("s3cret"));

@@ -159,6 +159,14 @@ async fn a_token_that_no_header_carries_is_told_without_showing_it() {
 }
 
 #[test]
+fn debug_masks_a_number_as_sender() {
+    let url = "cm://t@default?sender=%2B31687654321";
+    let builder = Cm::builder("t").with_sender("+31687654321".parse().unwrap());
+    let shown = format!("{:?} {builder:?}", Cm::from_url(url).unwrap());
+    assert!(!shown.contains("31687654321"), "{shown}");
+}
+
+#[test]
 fn debug_shows_no_credential() {
     let cm = Cm::from_url("cm://hunter2@default?sender=Acme").unwrap();
     let shown = format!("{cm:?} {:?}", Cm::builder("hunter2"));

@@ -148,12 +148,12 @@ async fn every_kind_of_sender_is_written_as_cm_asks_for_it() {
 }
 
 #[tokio::test]
-async fn a_validity_is_written_without_loss() {
+async fn whole_hours_and_minutes_within_one_are_written_as_cms_page_shows_them() {
     for (seconds, validity) in [
         (60, "1m"),
         (3540, "59m"),
+        (1800, "30m"),
         (3600, "1h"),
-        (5400, "90m"),
         (7200, "2h"),
         (86_400, "24h"),
         (172_800, "48h"),
@@ -164,9 +164,9 @@ async fn a_validity_is_written_without_loss() {
 }
 
 #[tokio::test]
-async fn a_validity_of_odd_seconds_ends_at_a_moment() {
+async fn any_other_validity_ends_at_a_moment() {
     let now = || DateTime::<Utc>::from(SystemTime::now()).timestamp();
-    for seconds in [61_u32, 90, 5401, 172_799] {
+    for seconds in [61_u32, 90, 3660, 5400, 5401, 169_260, 172_799] {
         let before = now();
         let message = message().with_validity(Duration::from_secs(seconds.into()));
         let written = written(message).await["validity"]
