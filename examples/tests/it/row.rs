@@ -9,6 +9,9 @@ use std::{
 use postduif_sandbox::{CalloutKind, Cast, FaultSpec, Sandbox};
 use serde_json::{Value, json};
 
+/// What a row does to a call-out before it is given.
+pub(crate) type Change = fn(&mut Value);
+
 /// One run of an example: what it is given, and what must come of it.
 ///
 /// In the arguments, `{kpn}` and the like are the connection URLs of a sandbox of the row's own, `{sandbox}` is
@@ -19,7 +22,7 @@ pub(crate) struct Row {
     pub(crate) sms_url: Option<&'static str>,
     pub(crate) file: Option<Vec<u8>>,
     /// The file is the sandbox's call-out about its joiner, changed by this.
-    pub(crate) callout: Option<(CalloutKind, fn(&mut Value))>,
+    pub(crate) callout: Option<(CalloutKind, Change)>,
     pub(crate) input: &'static [u8],
     /// Faults of the sandbox, as `AT=FAULT*TIMES`.
     pub(crate) faults: &'static [&'static str],
