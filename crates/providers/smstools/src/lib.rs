@@ -63,8 +63,8 @@ const BALANCE_PATH: &str = "/v1/balance";
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 /// The digits of a number as sender, by error 111.
 const LONGEST_NUMBER: usize = 14;
-/// An id has about 30 characters; no more than this is kept of one.
-const LONGEST_ID: usize = 128;
+/// The one text without a code that the documentation shows as an error, on 400.
+const UNREADABLE: &str = "error parsing json";
 
 /// Smstools as a provider.
 #[derive(Debug)]
@@ -74,8 +74,7 @@ pub struct Smstools {
     base: BaseUrl,
     id: SecretString,
     secret: SecretString,
-    /// The sender of messages that name none, as the wire has it.
-    sender: Option<String>,
+    sender: Option<Sender>,
     sub_account: Option<String>,
     test: bool,
 }
@@ -182,23 +181,23 @@ impl SmstoolsBuilder {
     /// Where the sender is a short code or a number of more than 14 digits, or the HTTP client cannot be
     /// built.
     pub fn build(self) -> Result<Smstools, ConfigError> {
-        let sender = self.sender.as_ref().map(|sender| {
-            Some(sender)
-                .filter(|sender| PROFILE.senders().contains(&sender.kind()))
-                .and_then(on_the_wire)
-                .ok_or(ConfigError::new(
-                    "option sender: Smstools takes a name, or a number of at most 14 digits",
-                ))
-        });
+        let fits = |sender: &Sender| {
+            PROFILE.senders().contains(&sender.kind()) && on_the_wire(sender).is_some()
+        };
+        if !self.sender.as_ref().is_none_or(fits) {
+            return Err(ConfigError::new(
+                "option sender: Smstools takes a name, or a number of at most 14 digits",
+            ));
+        }
         Ok(Smstools {
             profile: PROFILE
-                .with_sender_required(sender.is_none())
+                .with_sender_required(self.sender.is_none())
                 .with_reports(!self.test),
             client: self.client.map_or_else(Client::new, Ok)?,
             base: self.base.map_or_else(|| BaseUrl::parse(HOST), Ok)?,
             id: self.id,
             secret: self.secret,
-            sender: sender.transpose()?,
+            sender: self.sender,
             sub_account: self.sub_account,
             test: self.test,
         })
@@ -364,19 +363,20 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// The error that Smstools tells, a code or words. None where it tells none or somebody else speaks.
-fn said(answer: &Answer) -> Option<String> {
-    answer
-        .json::<Map<String, Value>>()
-        .ok()?
-        .get("error")
-        .and_then(text)
-}
-
 /// What an answer with an error proves: by its code first, by its status second.
+///
+/// Other gateways write `error` too, so that it is Smstools' own only with a code of its list, with `errorMsg`
+/// beside it, or as the one text that the documentation shows.
 fn refused(answer: &Answer, messages: &[Message]) -> SendError {
     let by_status = answer.refused(None);
-    let Some(said) = said(answer) else {
+    let body: Map<String, Value> = match answer.json() {
+        Ok(body) => body,
+        Err(_) => return by_status,
+    };
+    if has_id(&body) {
+        return contradiction();
+    }
+    let Some(said) = body.get("error").and_then(text) else {
         return by_status;
     };
     if let Some((code, kind, acceptance, words)) = CODES.iter().find(|(code, ..)| *code == said) {
@@ -387,21 +387,19 @@ fn refused(answer: &Answer, messages: &[Message]) -> SendError {
             Acceptance::Unknown => answer.refused(Some(refusal)).in_doubt(),
         };
     }
-    // Words under this name are what other gateways write too, as some write the status there: either counts
-    // on 400 alone, the documented example. On a success only a listed code is a refusal.
-    let is_code = !said.is_empty()
-        && said.bytes().all(|byte| byte.is_ascii_digit())
-        && said != answer.status().to_string();
-    if answer.is_success()
-        || by_status.acceptance() == Acceptance::NotAccepted
-        || !(is_code || answer.status() == 400)
-    {
+    let is_own = match body.get("errorMsg").and_then(Value::as_str) {
+        Some(_) => !said.is_empty(),
+        None => said == UNREADABLE && answer.status() == 400,
+    };
+    // On a success only a listed code is a refusal.
+    if !is_own || answer.is_success() || by_status.acceptance() == Acceptance::NotAccepted {
         return by_status;
     }
     let refusal = match answer.status() {
         401 | 403 => Refusal::new(ErrorKind::Unauthorized, "Smstools refused the credentials"),
         _ => Refusal::new(ErrorKind::Other, "Smstools refused it"),
     };
+    let is_code = said.bytes().all(|byte| byte.is_ascii_digit());
     answer.refused(Some(match is_code {
         true => refusal.with_unlisted_code(&said, messages),
         false => refusal,
@@ -409,25 +407,28 @@ fn refused(answer: &Answer, messages: &[Message]) -> SendError {
 }
 
 /// The id of the one message of a call, in either of the forms in which Smstools gives it.
-fn id(body: &Map<String, Value>) -> Option<&str> {
-    let id = match body.get("messageid") {
-        None | Some(Value::Null) => body.get("messageids")?.as_array()?.first()?,
-        Some(id) => id,
-    };
-    id.as_str()
-        .filter(|id| (1..=LONGEST_ID).contains(&id.len()))
+fn id(body: &Map<String, Value>) -> Option<&Value> {
+    match body.get("messageid") {
+        None | Some(Value::Null) => body.get("messageids")?.as_array()?.first(),
+        id => id,
+    }
 }
 
-/// The same failure of a call that carries no text, so that nothing is in doubt after it.
-fn without_text(error: SendError) -> SendError {
-    if error.acceptance() == Acceptance::NotAccepted {
-        return error;
-    }
-    let mut certain = SendError::not_accepted(error.kind(), "the balance cannot be read");
-    if let Some(code) = error.code() {
-        certain = certain.with_code(code.to_owned());
-    }
-    certain
+/// Whether there is an id, in whatever form.
+fn has_id(body: &Map<String, Value>) -> bool {
+    ["messageid", "messageids"]
+        .iter()
+        .filter_map(|name| body.get(*name))
+        .any(|id| match id {
+            Value::Null => false,
+            Value::String(id) => !id.trim().is_empty(),
+            Value::Array(ids) => !ids.is_empty(),
+            _ => true,
+        })
+}
+
+fn contradiction() -> SendError {
+    SendError::unknown(ErrorKind::Protocol, "the answer holds an id and an error")
 }
 
 impl Smstools {
@@ -439,13 +440,11 @@ impl Smstools {
     }
 
     fn request(&self, message: &Message) -> Result<Request, SendError> {
-        let sender = message
-            .sender()
-            .map_or_else(|| self.sender.clone(), on_the_wire)
-            .ok_or(SendError::not_accepted(
-                ErrorKind::InvalidSender,
-                "Smstools takes a number of at most 14 digits as sender",
-            ))?;
+        let sender = message.sender().or(self.sender.as_ref());
+        let sender = sender.and_then(on_the_wire).ok_or(SendError::not_accepted(
+            ErrorKind::InvalidSender,
+            "Smstools takes a number of at most 14 digits as sender",
+        ))?;
         let request = self.authenticated(Request::post(&self.base, SEND_PATH));
         Ok(request.with_json(&SendBody {
             message: message.text().as_str(),
@@ -464,27 +463,24 @@ impl Smstools {
             return Err(refused(&answer, slice::from_ref(message)));
         }
         let body: Map<String, Value> = answer.json()?;
-        let is_error = body.get("error").is_some_and(|error| !error.is_null());
         let receipt = Receipt::new(self.profile.owned_name(), *message.reference());
+        if body.get("error").is_some_and(|error| !error.is_null()) {
+            return Err(refused(&answer, slice::from_ref(message)));
+        }
         match id(&body) {
-            Some(id) if !is_error => Ok(receipt.with_id(id)),
-            Some(_) => Err(SendError::unknown(
-                ErrorKind::Protocol,
-                "the answer holds an id and an error",
-            )),
-            None if is_error => Err(refused(&answer, slice::from_ref(message))),
             // What a test is answered with is not documented; nothing is sent then.
             None if self.test => Ok(receipt),
-            None => Err(SendError::unknown(
-                ErrorKind::Protocol,
-                "a success without its id",
-            )),
+            id => {
+                let id = id.and_then(Value::as_str).unwrap_or_default();
+                Ok(receipt.with_id(Answer::message_id(id)?))
+            }
         }
     }
 
-    async fn balance(&self) -> Result<Health, SendError> {
+    /// Asks for the balance, which carries no text.
+    async fn probe(&self) -> Result<Health, SendError> {
         let request = self.authenticated(Request::get(&self.base, BALANCE_PATH));
-        let answer = self.client.send(request).await?;
+        let answer = self.client.ask(request).await?;
         if !answer.is_success() {
             return Err(refused(&answer, &[]));
         }
@@ -523,9 +519,9 @@ impl SmsProvider for Smstools {
     /// Asks for the balance, which only good credentials are told. It is given where Smstools names a
     /// currency; what is left on an account in credits is no money.
     async fn check(&self) -> Result<Health, SendError> {
-        self.balance()
+        self.probe()
             .await
-            .map_err(|error| without_text(error).with_provider(self.profile.owned_name()))
+            .map_err(|error| error.of_check().with_provider(self.profile.owned_name()))
     }
 }
 
@@ -544,7 +540,7 @@ impl SmstoolsReports {
     ///
     /// # Errors
     ///
-    /// Where there is none, or one is empty.
+    /// Where there is none, or one is blank.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         Ok(Self {
             secrets: signing_secrets(
@@ -628,49 +624,51 @@ impl ReportParser for SmstoolsReports {
         if entries.len() > REPORT_LIMIT {
             return Err(ReportError::malformed("too many reports in one request"));
         }
-        let mut reports = Vec::new();
-        for entry in entries {
-            let entry = entry
-                .as_object()
-                .ok_or(ReportError::malformed("a report is no object"))?;
+        let (mut reports, mut others) = (Vec::new(), 0_usize);
+        for entry in entries.iter().filter_map(Value::as_object) {
             // One webhook can be told of much else, inbound texts among it.
             if entry
                 .get("webhook_type")
-                .is_none_or(|kind| kind == "delivery_report")
+                .is_some_and(|kind| kind != "delivery_report")
             {
+                others += 1;
+            } else {
+                // One that cannot be read takes no other down with it.
                 let message = entry.get("message").and_then(Value::as_object);
-                reports.push(report(message.ok_or(ReportError::malformed(
-                    "a report does not tell of a message",
-                ))?));
+                reports.extend(message.and_then(report));
             }
+        }
+        if reports.is_empty() && others == 0 {
+            return Err(ReportError::malformed(
+                "the request does not tell of a message's status",
+            ));
         }
         Ok(reports)
     }
 }
 
-fn report(message: &Map<String, Value>) -> DeliveryReport {
+/// `None` where it tells no status.
+fn report(message: &Map<String, Value>) -> Option<DeliveryReport> {
     let field = |name| {
         message
             .get(name)
             .and_then(text)
             .filter(|text| !text.is_empty())
     };
-    let status = field("delivery_code");
-    let status = REPORT_STATUSES
-        .iter()
-        .find(|(code, _)| Some(*code) == status.as_deref());
+    let status = field("delivery_code")?;
+    let status = REPORT_STATUSES.iter().find(|(code, _)| *code == status);
     let mut report = DeliveryReport::new(
         "smstools",
         status.map_or(DeliveryStatus::Unknown, |(_, status)| *status),
-    );
-    report.reference = field("reference").and_then(|reference| reference.parse().ok());
-    report.id = field("messageid").filter(|id| id.len() <= LONGEST_ID);
+    )
+    .with_reference_text(&field("reference").unwrap_or_default());
+    report.id = field("messageid").filter(|id| Answer::message_id(id).is_ok());
     report.recipient = field("receiver").and_then(|number| PhoneNumber::from_msisdn(&number).ok());
     // 10 is an unknown number, 11 one out of range; there are more, whose meanings could not be read.
     report.code = field("delivery_code_detail")
         .filter(|code| code.len() <= 4 && code.bytes().all(|byte| byte.is_ascii_digit()));
     // Smstools' times have no zone, and which is meant is not said: they tell nothing.
-    report
+    Some(report)
 }
 
 /// How far a text has come. 9 says that no report will come, which is no failure.

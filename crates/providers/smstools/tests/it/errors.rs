@@ -143,65 +143,145 @@ async fn from_500_up_a_code_proves_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_listed_code_the_status_decides() {
+async fn without_a_listed_code_the_shape_and_the_status_decide() {
     let vendor = Vendor::start().await;
+    // The documented example of words alone.
+    assert_eq!(
+        vendor
+            .told(400, &json!({"error": "error parsing json"}))
+            .await,
+        (ErrorKind::Other, NotAccepted)
+    );
     for (status, error, kind, acceptance) in [
-        // The documented example.
-        (
-            400,
-            json!("error parsing json"),
-            ErrorKind::Other,
-            NotAccepted,
-        ),
         (400, json!("777"), ErrorKind::Other, NotAccepted),
         (400, json!(777), ErrorKind::Other, NotAccepted),
-        (400, json!(400), ErrorKind::Other, NotAccepted),
+        (400, json!("no such thing"), ErrorKind::Other, NotAccepted),
         (422, json!("777"), ErrorKind::Other, NotAccepted),
-        (409, json!("777"), ErrorKind::Other, NotAccepted),
         (401, json!("777"), ErrorKind::Unauthorized, NotAccepted),
         (403, json!(777), ErrorKind::Unauthorized, NotAccepted),
         (404, json!("777"), ErrorKind::Misconfigured, NotAccepted),
-        (
-            405,
-            json!("not found"),
-            ErrorKind::Misconfigured,
-            NotAccepted,
-        ),
-        (411, json!("x"), ErrorKind::Misconfigured, NotAccepted),
-        (413, json!("x"), ErrorKind::Misconfigured, NotAccepted),
-        (414, json!("x"), ErrorKind::Misconfigured, NotAccepted),
-        (415, json!("x"), ErrorKind::Misconfigured, NotAccepted),
-        (431, json!("x"), ErrorKind::Misconfigured, NotAccepted),
-        (429, json!("slow down"), ErrorKind::Throttled, NotAccepted),
         (429, json!("777"), ErrorKind::Throttled, NotAccepted),
-        // Words that other gateways write too.
-        (401, json!("Unauthorized"), ErrorKind::Protocol, Unknown),
-        (403, json!("Forbidden"), ErrorKind::Protocol, Unknown),
-        (408, json!("Request Timeout"), ErrorKind::Protocol, Unknown),
-        (409, json!("Conflict"), ErrorKind::Protocol, Unknown),
-        (
-            421,
-            json!("Misdirected Request"),
-            ErrorKind::Protocol,
-            Unknown,
-        ),
-        (
-            422,
-            json!("Unprocessable Entity"),
-            ErrorKind::Protocol,
-            Unknown,
-        ),
-        (425, json!("Too Early"), ErrorKind::Protocol, Unknown),
-        // And so are numbers that only repeat the status.
-        (401, json!(401), ErrorKind::Protocol, Unknown),
-        (403, json!("403"), ErrorKind::Protocol, Unknown),
-        (408, json!(408), ErrorKind::Protocol, Unknown),
-        (422, json!("422"), ErrorKind::Protocol, Unknown),
+        // Somebody gave up waiting.
+        (408, json!("777"), ErrorKind::Protocol, Unknown),
+        (409, json!("777"), ErrorKind::Protocol, Unknown),
+        (425, json!("777"), ErrorKind::Protocol, Unknown),
+        (499, json!("777"), ErrorKind::Protocol, Unknown),
+        (500, json!("777"), ErrorKind::Unavailable, Unknown),
+        (200, json!("777"), ErrorKind::Protocol, Unknown),
     ] {
         assert_eq!(
-            vendor.told(status, &json!({"error": error})).await,
+            vendor
+                .told(status, &json!({"error": error, "errorMsg": "x"}))
+                .await,
             (kind, acceptance),
             "{status} {error}"
+        );
+    }
+    for status in [404, 405, 411, 413, 414, 415, 431] {
+        assert_eq!(
+            vendor.told(status, &json!({"error": "x"})).await,
+            (ErrorKind::Misconfigured, NotAccepted),
+            "{status}"
+        );
+    }
+    assert_eq!(
+        vendor.told(429, &json!({"error": "slow down"})).await,
+        (ErrorKind::Throttled, NotAccepted)
+    );
+}
+
+#[tokio::test]
+async fn words_or_a_number_that_anybody_might_write_prove_nothing() {
+    let vendor = Vendor::start().await;
+    for status in [400, 401, 402, 403, 408, 409, 421, 422, 425, 451, 499] {
+        for error in [
+            json!("777"),
+            json!(777),
+            json!(1020),
+            json!("0"),
+            json!(status),
+            json!("Bad Request"),
+            json!("error parsing JSON"),
+        ] {
+            assert_eq!(
+                vendor.told(status, &json!({"error": error})).await,
+                (ErrorKind::Protocol, Unknown),
+                "{status} {error}"
+            );
+        }
+    }
+    // The documented example stands on 400.
+    for status in [401, 403, 409, 422] {
+        let body = json!({"error": "error parsing json"});
+        assert_eq!(
+            vendor.told(status, &body).await,
+            (ErrorKind::Protocol, Unknown),
+            "{status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_json_is_no_refusal() {
+    let vendor = Vendor::start().await;
+    for body in [
+        json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
+        json!({"detail": "Not authenticated"}),
+        json!({"errors": [{"title": "x"}]}),
+        json!({"errors": [{"code": 1020}]}),
+        json!({"message": "Conflict"}),
+        json!({"error": "Bad Request", "statusCode": 400}),
+        json!({"error": 1020}),
+        json!({"code": "WAF_BLOCKED", "message": "x"}),
+        json!({"transactionId": "1", "message": "x"}),
+        json!({"error": {"type": "x_error", "code": "y"}}),
+    ] {
+        for status in [400, 401, 402, 403, 408, 409, 421, 422, 425, 451, 499] {
+            assert_eq!(
+                vendor.told(status, &body).await,
+                (ErrorKind::Protocol, Unknown),
+                "{status} {body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_with_an_id_beside_it_contradicts_itself() {
+    let vendor = Vendor::start().await;
+    for status in [200, 400, 401, 403, 422] {
+        for id in [
+            json!({"messageid": "abc"}),
+            json!({"messageids": ["abc"]}),
+            json!({"messageid": null, "messageids": ["abc"]}),
+            json!({"messageid": 7}),
+            json!({"messageids": "abc"}),
+            json!({"messageid": "", "messageids": ["abc"]}),
+        ] {
+            let mut body = json!({"error": "104", "errorMsg": "x"});
+            body.as_object_mut()
+                .unwrap()
+                .extend(id.as_object().unwrap().clone());
+            assert_eq!(
+                vendor.told(status, &body).await,
+                (ErrorKind::Protocol, Unknown),
+                "{status} {body}"
+            );
+        }
+    }
+    for nothing in [
+        json!({"messageid": null}),
+        json!({"messageid": " "}),
+        json!({"messageids": []}),
+    ] {
+        let mut body = json!({"error": "104", "errorMsg": "x"});
+        body.as_object_mut()
+            .unwrap()
+            .extend(nothing.as_object().unwrap().clone());
+        assert_eq!(
+            vendor.told(400, &body).await,
+            (ErrorKind::Unauthorized, NotAccepted),
+            "{body}"
         );
     }
 }
@@ -215,6 +295,10 @@ async fn what_looks_like_smstools_and_is_not_proves_nothing() {
         json!({"error": ["103"]}),
         json!({"error": {"code": "103"}}),
         json!({"errorMsg": "Invalid credentials"}),
+        json!({"error": "777", "errorMsg": null}),
+        json!({"error": "777", "errorMsg": {"x": 1}}),
+        json!({"error": null, "errorMsg": "x"}),
+        json!({"error": "", "errorMsg": "x"}),
         json!({"code": 103}),
         json!(["103"]),
         json!([{"error": "103"}]),
@@ -260,9 +344,9 @@ async fn an_unlisted_code_is_kept_where_it_gives_nothing_away() {
         (json!("no"), None),
         (json!(-1), None),
         (json!(10.5), None),
-        (json!(""), None),
     ] {
-        let answer = ResponseTemplate::new(400).set_body_json(json!({"error": error}));
+        let body = json!({"error": error, "errorMsg": "x"});
+        let answer = ResponseTemplate::new(400).set_body_json(body);
         let told = vendor.error(answer).await;
         assert_eq!(
             (told.kind(), told.acceptance()),

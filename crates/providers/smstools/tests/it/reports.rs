@@ -115,13 +115,7 @@ fn every_status_is_read_as_text_or_number_and_an_unknown_one_is_no_failure() {
             assert_eq!(report.status, status, "{code}");
         }
     }
-    for code in [
-        json!(""),
-        json!(null),
-        json!([]),
-        json!(1.5),
-        json!("delivered"),
-    ] {
+    for code in [json!(1.5), json!("delivered")] {
         let report = one(&json!({"delivery_code": code}));
         assert_eq!(report.status, DeliveryStatus::Unknown, "{code}");
     }
@@ -149,16 +143,54 @@ fn a_detail_is_kept_and_nothing_that_is_none() {
 
 #[test]
 fn a_member_that_cannot_be_read_is_left_out() {
-    for value in [json!(null), json!(""), json!({}), json!("n/a"), json!("é")] {
-        let report = one(&json!({"reference": value, "receiver": value, "messageid": ""}));
+    for value in [
+        json!(null),
+        json!(""),
+        json!(" "),
+        json!({}),
+        json!("a\u{1b}b"),
+    ] {
+        let report = one(&json!({"reference": value, "receiver": value, "messageid": value}));
+        assert_eq!(report.vendor_reference, None);
         assert_eq!(
             (report.reference, report.recipient, report.id),
             (None, None, None)
         );
     }
-    let report = one(&json!({"messageid": "x".repeat(129), "receiver": 31_612_345_678_u64}));
+    let report = one(&json!({"messageid": "x".repeat(257), "receiver": 31_612_345_678_u64}));
     assert_eq!(report.id, None);
     assert_eq!(report.recipient.unwrap().to_string(), "+31612345678");
+}
+
+#[test]
+fn a_reference_that_cannot_be_ours_is_kept_as_text() {
+    for reference in ["n/a", "é", "f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32", "my-ref"] {
+        let report = one(&json!({"reference": reference}));
+        assert_eq!(
+            (report.reference, report.vendor_reference.as_deref()),
+            (None, Some(reference))
+        );
+    }
+}
+
+#[test]
+fn one_unreadable_report_costs_that_report_only() {
+    let good = report_with(&json!({}));
+    let silent = report_with(&json!({"delivery_code": ""}));
+    let no_message = json!({"webhook_type": "delivery_report"});
+    let body = json!([7, good, silent, no_message, null, good]);
+    assert_eq!(parse(&body.to_string()).unwrap().len(), 2);
+    let body = json!([no_message, {"webhook_type": "inbox_message"}]);
+    assert_eq!(parse(&body.to_string()).unwrap().len(), 0);
+}
+
+#[test]
+fn a_report_without_a_status_is_malformed() {
+    for code in [json!(""), json!(" "), json!(null), json!([]), json!({})] {
+        let body = report_with(&json!({"delivery_code": code}));
+        let error = parse(&body.to_string()).err().map(ReportError::kind);
+        assert_eq!(error, Some(ReportErrorKind::Malformed), "{code}");
+    }
 }
 
 #[test]
@@ -175,7 +207,6 @@ fn one_report_or_several_and_what_is_none_is_left_out() {
         (report.clone(), 1),
         (json!([report]), 1),
         (json!([report, report]), 2),
-        (json!([]), 0),
         (nameless, 1),
         (kind(json!("inbox_message")), 0),
         (kind(json!("incoming_message")), 0),
@@ -300,6 +331,8 @@ fn rubbish_is_malformed_and_never_a_panic() {
         "[7]",
         "{",
         "{}",
+        "[]",
+        "[{}]",
         r#"{"webhook_type": "delivery_report"}"#,
         r#"{"webhook_type": "delivery_report", "message": []}"#,
         "webhook_type=delivery_report",
@@ -333,6 +366,7 @@ fn only_a_post_is_read() {
 fn there_is_no_parser_without_its_secret() {
     assert!(SmstoolsReports::new(Vec::new()).is_err());
     assert!(SmstoolsReports::new(vec!["key".into(), "".into()]).is_err());
+    assert!(SmstoolsReports::new(vec![" ".into()]).is_err());
     assert_eq!(parser().authenticity(), Authenticity::Signed);
     assert!(!format!("{:?}", parser()).contains("key"));
 }

@@ -290,7 +290,20 @@ async fn a_check_that_fails_says_why_and_leaves_nothing_in_doubt() {
             "{status} {body}"
         );
         assert_eq!(error.provider(), Some("smstools"));
+        assert!(!error.to_string().contains("the message"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_check_whose_answer_is_lost_speaks_of_no_message() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let closing = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    let url = format!("smstools://me:secret@{address}?sender=Acme");
+    let error = Smstools::from_url(&url).unwrap().check().await.unwrap_err();
+    closing.join().unwrap();
+    assert_eq!(error.acceptance(), Acceptance::NotAccepted);
+    assert!(!error.to_string().contains("message"), "{error}");
 }
 
 #[tokio::test]
@@ -307,6 +320,14 @@ async fn a_credential_that_no_header_carries_is_told_without_showing_it() {
         (ErrorKind::Misconfigured, Acceptance::NotAccepted)
     );
     assert!(!format!("{error:?}").contains("hunter"));
+}
+
+#[test]
+fn debug_masks_a_number_as_sender() {
+    let url = "smstools://a:b@default?sender=%2B31687654321";
+    let builder = Smstools::builder("a", "b").with_sender("+31687654321".parse().unwrap());
+    let shown = format!("{:?} {builder:?}", Smstools::from_url(url).unwrap());
+    assert!(!shown.contains("31687654321"), "{shown}");
 }
 
 #[test]
