@@ -127,10 +127,12 @@ impl Answer {
     /// is not enough, since a second request after a wrong guess is a second text.
     #[must_use]
     pub fn refuses_token(&self, refusal: Option<&Refusal>) -> bool {
-        match refusal {
-            Some(refusal) => refusal.kind == ErrorKind::Unauthorized && refusal.listed,
-            None => self.status == 401 && self.asks_for_bearer(),
+        if (300..=399).contains(&self.status) {
+            return false;
         }
+        let names_token = refusal
+            .is_some_and(|refusal| refusal.listed && refusal.kind == ErrorKind::Unauthorized);
+        names_token || self.status == 401 && self.asks_for_bearer()
     }
 
     fn asks_for_bearer(&self) -> bool {

@@ -100,6 +100,12 @@ async fn a_new_token_is_tried_only_where_the_vendor_names_the_token() {
         (Reply::html(401), None, false),
         (challenge("Negotiate"), None, false),
         (challenge("Bearer realm=\"x\""), None, true),
+        (challenge("Bearer"), Some(shape()), true),
+        (
+            Reply::json(302, "{}"),
+            Some(shape().with_code("expired")),
+            false,
+        ),
         (challenge("bearer"), None, true),
     ] {
         let server = Server::start(move |_| reply.clone()).await;
