@@ -40,9 +40,9 @@ use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Acceptance, Authenticity, ConfigError, DeliveryReport, ErrorKind, Health, Message, Outcomes,
-    Profile, Receipt, Reference, ReportError, ReportParser, ReportRequest, SendError, Sender,
-    SenderKind, SmsProvider, async_trait, singly,
+    Authenticity, ConfigError, DeliveryReport, ErrorKind, Health, Message, Outcomes, Profile,
+    Receipt, Reference, ReportError, ReportParser, ReportRequest, SendError, Sender, SenderKind,
+    SmsProvider, async_trait, singly,
 };
 use postduif_http::{Answer, BaseUrl, Client, PathSecrets, Refusal, Request, VendorUrl};
 use secrecy::SecretString;
@@ -72,9 +72,6 @@ const SENDERS: &[SenderKind] = &[
 ];
 /// Calls of one batch under way at a time: neither version publishes its rate.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(4).unwrap();
-/// An id is a UUID; no more than this is kept of one.
-const LONGEST_ID: usize = 128;
-
 /// Spryng as a provider.
 #[derive(Debug)]
 pub struct Spryng {
@@ -94,8 +91,11 @@ trait Api: fmt::Debug + Send + Sync {
         message: &Message,
     ) -> Result<Request, SendError>;
 
-    /// The id that an answer with a success gives, where it is in this version's form.
-    fn id(&self, answer: &Answer) -> Result<Option<String>, SendError>;
+    /// The id that an answer gives, where it is in this version's form.
+    fn id(&self, body: &Map<String, Value>) -> Option<String>;
+
+    /// Whether an answer can be about this message: it repeats no other reference or number.
+    fn is_about(&self, body: &Map<String, Value>, message: &Message) -> bool;
 
     fn balance(&self, base: &BaseUrl) -> Request;
 
@@ -289,28 +289,59 @@ fn refusal_by_status(status: u16) -> Refusal {
     Refusal::new(kind, words)
 }
 
-/// What the first of these words that stands in Spryng's own says. Neither version publishes codes for it.
-fn refusal_by_words(named: &[(&str, ErrorKind, &'static str)], words: &str) -> Option<Refusal> {
-    let words = words.to_ascii_lowercase();
-    let (_, kind, told) = named.iter().find(|(name, ..)| words.contains(name))?;
-    Some(Refusal::new(*kind, *told))
+/// What it means that Spryng complains of this field. The first row that fits counts.
+static FIELDS: &[(&[&str], ErrorKind, &str)] = &[
+    (
+        &["recipients", "msisdn"],
+        ErrorKind::InvalidRecipient,
+        "the number is not valid",
+    ),
+    (
+        &["body", "text"],
+        ErrorKind::InvalidText,
+        "the text is not valid",
+    ),
+    (
+        &["originator", "from"],
+        ErrorKind::InvalidSender,
+        "the sender is not valid",
+    ),
+    (
+        &["credit", "credits", "balance"],
+        ErrorKind::InsufficientBalance,
+        "the account has too little credit",
+    ),
+    (
+        &["route"],
+        ErrorKind::Misconfigured,
+        "the account may not use this route",
+    ),
+];
+
+/// The refusal for one of these fields, where any of them is known.
+fn refusal_by_field(named: &[&str]) -> Option<Refusal> {
+    let is_named = |names: &&[&str]| {
+        let mut named = named.iter();
+        named.any(|field| names.iter().any(|name| name.eq_ignore_ascii_case(field)))
+    };
+    let (_, kind, words) = FIELDS.iter().find(|(names, ..)| is_named(names))?;
+    Some(Refusal::new(*kind, *words))
 }
 
-/// An id that can be one.
-fn plausible(id: String) -> Option<String> {
-    Some(id).filter(|id| (1..=LONGEST_ID).contains(&id.len()))
+/// Whether one of these stands among the words, whole.
+fn names(words: &str, wanted: &[&str]) -> bool {
+    words
+        .split(|char: char| !char.is_alphanumeric())
+        .any(|word| {
+            wanted
+                .iter()
+                .any(|wanted| wanted.eq_ignore_ascii_case(word))
+        })
 }
 
-/// The same failure of a call that carries no text, so that nothing is in doubt after it.
-fn without_text(error: SendError) -> SendError {
-    if error.acceptance() == Acceptance::NotAccepted {
-        return error;
-    }
-    let mut certain = SendError::not_accepted(error.kind(), "the balance cannot be read");
-    if let Some(code) = error.code() {
-        certain = certain.with_code(code.to_owned());
-    }
-    certain
+/// A report's id, where it can be one.
+fn report_id(id: &str) -> Option<String> {
+    Answer::message_id(id).ok().map(str::to_owned)
 }
 
 impl Spryng {
@@ -319,19 +350,30 @@ impl Spryng {
         let sender = message.sender().or(self.sender.as_ref());
         let request = self.api.send(&self.base, sender, message)?;
         let answer = self.client.send(request).await?;
+        let doubt = |words: &'static str| Err(SendError::unknown(ErrorKind::Protocol, words));
+        let refusal = self.api.refusal(&answer, Some(message));
+        let body = answer.json::<Map<String, Value>>();
+        let id = body.as_ref().ok().and_then(|body| self.api.id(body));
         if !answer.is_success() {
-            return Err(answer.refused(self.api.refusal(&answer, Some(message))));
+            if id.is_some_and(|id| !id.trim().is_empty()) {
+                return doubt("the answer refuses the message and gives its id too");
+            }
+            return Err(answer.refused(refusal));
         }
-        let id = self.api.id(&answer)?.and_then(plausible);
-        let id = id.ok_or(SendError::unknown(
-            ErrorKind::Protocol,
-            "a success without its id",
-        ))?;
-        Ok(Receipt::new(self.profile.owned_name(), *message.reference()).with_id(id))
+        let body = body?;
+        if refusal.is_some() {
+            return doubt("a success that holds a refusal");
+        }
+        if !self.api.is_about(&body, message) {
+            return doubt("the answer is about another message");
+        }
+        let id = id.unwrap_or_default();
+        let receipt = Receipt::new(self.profile.owned_name(), *message.reference());
+        Ok(receipt.with_id(Answer::message_id(&id)?))
     }
 
-    async fn balance(&self) -> Result<Health, SendError> {
-        let answer = self.client.send(self.api.balance(&self.base)).await?;
+    async fn probe(&self) -> Result<Health, SendError> {
+        let answer = self.client.ask(self.api.balance(&self.base)).await?;
         if !answer.is_success() {
             return Err(answer.refused(self.api.refusal(&answer, None)));
         }
@@ -367,7 +409,7 @@ impl Spryng {
                 ErrorKind::Unsupported,
                 "version 2 cannot be asked for a reference",
             ))?;
-        let answer = self.client.send(request).await?;
+        let answer = self.client.ask(request).await?;
         match answer.is_success() {
             true => v1::listed(&answer.json()?, reference),
             false => Err(answer.refused(self.api.refusal(&answer, None))),
@@ -395,9 +437,9 @@ impl SmsProvider for Spryng {
     /// which currency it is, and version 1 counts credits. In version 2 only prepaid accounts have one; what
     /// another account is answered is not documented.
     async fn check(&self) -> Result<Health, SendError> {
-        self.balance()
+        self.probe()
             .await
-            .map_err(|error| without_text(error).with_provider(self.profile.owned_name()))
+            .map_err(|error| error.of_check().with_provider(self.profile.owned_name()))
     }
 }
 
@@ -408,8 +450,9 @@ impl SmsProvider for Spryng {
 /// Spryng sends where its authentication method is set to `basic`; the user name is not looked at. The URL of
 /// version 1 is set for the account by Spryng.
 ///
-/// The reports of all who send for the account come here: a reference that cannot be ours is left out. Repeats
-/// are not described: take no notice of an id and a status that you have already.
+/// The reports of all who send for the account come here: a reference that cannot be ours is kept as
+/// [`vendor_reference`](DeliveryReport::vendor_reference). Repeats are not described: take no notice of an id
+/// and a status that you have already.
 pub struct SpryngReports {
     secrets: PathSecrets,
     read: fn(&ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError>,

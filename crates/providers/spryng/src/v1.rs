@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{LONGEST_ID, PROFILE_V1, plain, refusal_by_status, refusal_by_words, text};
+use crate::{PROFILE_V1, names, plain, refusal_by_field, refusal_by_status, report_id, text};
 
 pub(crate) const HOST: &str = "https://rest.spryngsms.com";
 const MESSAGES_PATH: &str = "/v1/messages";
@@ -45,23 +45,37 @@ pub(crate) fn originator(sender: &Sender) -> Option<String> {
     }
 }
 
-/// What Spryng's words or the names of its fields name, at 422. No code of version 1 is known.
-static NAMED: &[(&str, ErrorKind, &str)] = &[
-    (
-        "recipient",
-        ErrorKind::InvalidRecipient,
-        "the number is not valid",
-    ),
-    (
-        "credit",
-        ErrorKind::InsufficientBalance,
-        "the account has too few credits",
-    ),
-];
+/// The fields of version 1's error shape: an object of lists of text beside `message`. No code is known.
+fn fields(body: &Map<String, Value>) -> Option<Vec<&str>> {
+    let fields = body.get("errors")?.as_object()?;
+    let is_list = |complaints: &Value| {
+        complaints.as_array().is_some_and(|complaints| {
+            !complaints.is_empty() && complaints.iter().all(Value::is_string)
+        })
+    };
+    let named = || {
+        fields
+            .keys()
+            .filter_map(|name| name.split(['.', '[']).next())
+    };
+    (!fields.is_empty() && fields.values().all(is_list)).then(|| named().collect())
+}
 
-/// Where a lone `message` is no proof: gateways write it too, on a key that they refuse (401, 403) and on
-/// requests that they give up on themselves, perhaps after Spryng has the text (408, 421, 425).
-static LONE_MESSAGE_PROVES_NOTHING: [u16; 5] = [401, 403, 408, 421, 425];
+/// What a lone `message` says, which counts at 422 alone: gateways write one too, and name no recipient or
+/// credit.
+fn refusal_by_message(words: &str) -> Option<Refusal> {
+    if names(words, &["credit", "credits"]) {
+        return refusal_by_field(&["credits"]);
+    }
+    if !names(words, &["recipient", "recipients"]) {
+        return None;
+    }
+    // The sender's fault is mentioned with the recipient's country.
+    refusal_by_field(match names(words, &["originator", "sender"]) {
+        true => &["originator"],
+        false => &["recipients"],
+    })
+}
 
 impl Api {
     pub(crate) fn new(key: &SecretString, route: Option<String>) -> Self {
@@ -101,9 +115,24 @@ impl crate::Api for Api {
         }))
     }
 
-    fn id(&self, answer: &Answer) -> Result<Option<String>, SendError> {
-        let body: Map<String, Value> = answer.json()?;
-        Ok(body.get("id").and_then(Value::as_str).map(str::to_owned))
+    fn id(&self, body: &Map<String, Value>) -> Option<String> {
+        body.get("id").and_then(Value::as_str).map(str::to_owned)
+    }
+
+    fn is_about(&self, body: &Map<String, Value>, message: &Message) -> bool {
+        let reference = text(body, "reference");
+        let numbers = body.get("recipients").and_then(Value::as_array);
+        let is_other = |recipient: &Value| {
+            let number = match recipient {
+                Value::Object(recipient) => text(recipient, "number"),
+                Value::String(number) => Some(number.clone()),
+                _ => None,
+            };
+            let number = number.and_then(|number| PhoneNumber::from_msisdn(&number).ok());
+            number.is_some_and(|number| number != message.to())
+        };
+        reference.is_none_or(|told| told == message.reference().as_str())
+            && !numbers.into_iter().flatten().any(is_other)
     }
 
     fn balance(&self, base: &BaseUrl) -> Request {
@@ -117,34 +146,26 @@ impl crate::Api for Api {
 
     fn refusal(&self, answer: &Answer, message: Option<&Message>) -> Option<Refusal> {
         let body: Map<String, Value> = answer.json().ok()?;
-        let words = body
-            .get("message")
-            .and_then(Value::as_str)
-            .filter(|words| !words.is_empty());
-        let errors = body.get("errors").filter(|errors| match errors {
-            Value::Object(fields) => !fields.is_empty(),
-            Value::Array(entries) => !entries.is_empty(),
-            _ => false,
-        });
-        // Without a text nothing hangs on who it was that said so.
-        let lone_is_enough =
-            message.is_none() || !LONE_MESSAGE_PROVES_NOTHING.contains(&answer.status());
-        let spoken = errors.is_some() || (words.is_some() && lone_is_enough);
-        if !spoken {
+        let words = body.get("message").and_then(Value::as_str)?.trim();
+        if words.is_empty() {
             return None;
         }
-        let by_words = match answer.status() {
-            402 => Some(Refusal::new(
+        let fields = fields(&body);
+        let named = match (answer.status(), &fields) {
+            (402, _) => Some(Refusal::new(
                 ErrorKind::InsufficientBalance,
                 "the account has too few credits",
             )),
-            422 => {
-                let errors = errors.map(Value::to_string).unwrap_or_default();
-                refusal_by_words(NAMED, &[words.unwrap_or_default(), &errors].join(" "))
-            }
+            (422, Some(fields)) => refusal_by_field(fields),
+            (422, None) => refusal_by_message(words),
             _ => None,
         };
-        Some(by_words.unwrap_or_else(|| refusal_by_status(answer.status())))
+        if fields.is_none() && message.is_some() {
+            let is_lone = body.get("errors").is_none_or(Value::is_null);
+            return named.filter(|_| is_lone && answer.status() == 422);
+        }
+        // Without a text nothing hangs on who it was that said so.
+        Some(named.unwrap_or_else(|| refusal_by_status(answer.status())))
     }
 
     /// The filter is written in both ways that the official SDKs know; they disagree on it.
@@ -182,7 +203,7 @@ pub(crate) fn listed(
             let status = text(state, "status").unwrap_or_default();
             let mut report = DeliveryReport::new(PROFILE_V1.owned_name(), status_of(&status));
             report.reference = Some(*reference);
-            report.id = text(message, "id").filter(|id| id.len() <= LONGEST_ID);
+            report.id = text(message, "id").as_deref().and_then(report_id);
             report.recipient =
                 text(state, "number").and_then(|number| PhoneNumber::from_msisdn(&number).ok());
             report
@@ -233,8 +254,12 @@ pub(crate) fn reports(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>
     };
     let status = field(&["status"])?.ok_or(ReportError::malformed("the report tells no status"))?;
     let mut report = DeliveryReport::new(PROFILE_V1.owned_name(), status_of(&status));
-    report.reference = field(&["reference"])?.and_then(|reference| reference.parse().ok());
-    report.id = field(&["id", "message_id", "messageid"])?.filter(|id| id.len() <= LONGEST_ID);
+    if let Some(reference) = field(&["reference"])? {
+        report = report.with_reference_text(&reference);
+    }
+    report.id = field(&["id", "message_id", "messageid"])?
+        .as_deref()
+        .and_then(report_id);
     report.recipient = field(&["recipient", "number", "destination"])?
         .and_then(|number| PhoneNumber::from_msisdn(&number).ok());
     // 0 is none; 20 unreachable, 21 a wrong number, 22 a failure, 31 a block list, 32 the sender.

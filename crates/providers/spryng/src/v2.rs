@@ -7,15 +7,15 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    DeliveryReport, DeliveryStatus, ErrorKind, Message, PhoneNumber, Reference, ReportError,
-    ReportRequest, SendError, Sender,
+    DeliveryReport, DeliveryStatus, Message, PhoneNumber, Reference, ReportError, ReportRequest,
+    SendError, Sender,
 };
 use postduif_http::{Answer, BaseUrl, Refusal, Request};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{LONGEST_ID, PROFILE, plain, refusal_by_status, refusal_by_words, text};
+use crate::{PROFILE, names, plain, refusal_by_field, refusal_by_status, report_id, text};
 
 /// Square brackets enclose a variable, no escape is documented, and a text is sent as it is or not at all.
 pub(crate) const VARIABLES: &str = "[]";
@@ -76,24 +76,42 @@ static CODES: &[&str] = &[
     "msisdn_invalid",
 ];
 
-/// What a code or Spryng's words name, at 400.
-static NAMED: &[(&str, ErrorKind, &str)] = &[
-    (
-        "msisdn",
-        ErrorKind::InvalidRecipient,
-        "the number is not valid",
-    ),
-    (
-        "balance",
-        ErrorKind::InsufficientBalance,
-        "the account has too little balance",
-    ),
-    (
-        "credit",
-        ErrorKind::InsufficientBalance,
-        "the account has too little balance",
-    ),
+/// What codes name, at 400.
+static NAMED: [&str; 3] = ["msisdn", "balance", "credit"];
+
+/// What follows a field's name where the field is what is wrong.
+static COMPLAINTS: [&str; 8] = [
+    "cannot", "field", "has", "is", "may", "must", "should", "was",
 ];
+
+/// What an error of a 400 is about: what its code names, else the field that its words begin with, else the
+/// balance. A word anywhere else in a sentence is not what is wrong.
+fn refusal_by_error(error: &Map<String, Value>) -> Option<Refusal> {
+    let code = plain(&text(error, "errorCode").unwrap_or_default());
+    let words = text(error, "errorMessage").unwrap_or_default();
+    let by_code = NAMED.into_iter().find(|name| code.contains(name));
+    let is_balance = names(&words, &["balance", "credit", "credits"]);
+    by_code
+        .and_then(|name| refusal_by_field(&[name]))
+        .or_else(|| refusal_by_field(&[field(&words)?]))
+        .or_else(|| refusal_by_field(&[is_balance.then_some("balance")?]))
+}
+
+/// The field that a sentence begins with: `from is not valid`, or the path `recipients[0].msisdn`.
+fn field(words: &str) -> Option<&str> {
+    let mut words = words
+        .split_whitespace()
+        .map(|word| word.trim_matches(['\'', '"', '`']))
+        .skip_while(|word| word.eq_ignore_ascii_case("the"));
+    let (path, next) = (words.next()?, words.next().unwrap_or_default());
+    let is_path = path.contains(['.', '[']) || path.ends_with(':');
+    let is_name = |segment: &&str| !segment.is_empty() && segment.parse::<usize>().is_err();
+    let last = path.split(['.', '[', ']', ':']).rfind(is_name)?;
+    let is_complaint = COMPLAINTS
+        .iter()
+        .any(|verb| verb.eq_ignore_ascii_case(next));
+    (is_path || is_complaint).then_some(last)
+}
 
 /// The entries of Spryng's error shape. None where it is somebody else speaking.
 fn errors(answer: &Answer) -> Option<Vec<Map<String, Value>>> {
@@ -150,12 +168,15 @@ impl crate::Api for Api {
         }))
     }
 
-    fn id(&self, answer: &Answer) -> Result<Option<String>, SendError> {
-        let body: Map<String, Value> = answer.json()?;
-        let ids = body.get("data").and_then(|data| data.get("messageIds"));
+    fn id(&self, body: &Map<String, Value>) -> Option<String> {
+        let ids = body.get("data")?.get("messageIds")?;
         // One recipient, so that the first is the only one.
-        let id = ids.and_then(|ids| ids.get(0)).and_then(Value::as_str);
-        Ok(id.map(str::to_owned))
+        ids.get(0)?.as_str().map(str::to_owned)
+    }
+
+    /// The answer repeats nothing of the call.
+    fn is_about(&self, _: &Map<String, Value>, _: &Message) -> bool {
+        true
     }
 
     fn balance(&self, base: &BaseUrl) -> Request {
@@ -175,17 +196,11 @@ impl crate::Api for Api {
             return None;
         }
         let errors = errors.unwrap_or_default();
-        let words: String = errors
-            .iter()
-            .flat_map(|error| [text(error, "errorCode"), text(error, "errorMessage")])
-            .flatten()
-            .map(|words| plain(&words) + " ")
-            .collect();
-        let by_words = match answer.status() {
-            400 => refusal_by_words(NAMED, &words),
+        let by_error = match answer.status() {
+            400 => errors.iter().find_map(refusal_by_error),
             _ => None,
         };
-        let mut refusal = by_words.unwrap_or_else(|| refusal_by_status(answer.status()));
+        let mut refusal = by_error.unwrap_or_else(|| refusal_by_status(answer.status()));
         if let Some(code) = errors.first().and_then(|error| text(error, "errorCode")) {
             let known = CODES.iter().find(|known| plain(known) == plain(&code));
             refusal = match known {
@@ -209,6 +224,9 @@ impl crate::Api for Api {
 pub(crate) fn reports(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError> {
     let body: Map<String, Value> = serde_json::from_slice(request.body())
         .map_err(|_| ReportError::malformed("the report is no JSON object"))?;
+    if body.is_empty() {
+        return Err(ReportError::malformed("the report says nothing"));
+    }
     let Some((_, messages)) = body
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("messages"))
@@ -221,24 +239,27 @@ pub(crate) fn reports(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>
     if messages.len() > REPORT_LIMIT {
         return Err(ReportError::malformed("too many reports in one request"));
     }
-    let reports: Result<Vec<_>, _> = messages
+    // One that cannot be read costs none of the others.
+    let readable: Vec<_> = messages
         .iter()
-        .map(|message| {
-            let message = message
-                .as_object()
-                .ok_or(ReportError::malformed("a report is no object"))?;
-            Ok(report(message))
-        })
+        .filter_map(Value::as_object)
+        .filter_map(report)
         .collect();
-    Ok(reports?.into_iter().flatten().collect())
+    if readable.is_empty() {
+        return Err(ReportError::malformed("no message has a status"));
+    }
+    Ok(readable.into_iter().flatten().collect())
 }
 
-/// None where the message is not one that we sent.
-fn report(message: &Map<String, Value>) -> Option<DeliveryReport> {
+/// None where the message cannot be read, and inside of it none where it is not one that we sent.
+fn report(message: &Map<String, Value>) -> Option<Option<DeliveryReport>> {
     let status = text(message, "status").map(|status| plain(&status));
     let reason = text(message, "reason").map(|reason| plain(&reason));
-    if status.as_deref() == Some("received") || reason.as_deref() == Some("inbound") {
+    if status.is_none() && reason.is_none() {
         return None;
+    }
+    if status.as_deref() == Some("received") || reason.as_deref() == Some("inbound") {
+        return Some(None);
     }
     let status = REPORT_STATUSES
         .iter()
@@ -258,10 +279,10 @@ fn report(message: &Map<String, Value>) -> Option<DeliveryReport> {
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("metadata"))
         .and_then(|(_, metadata)| metadata.as_object());
-    report.reference = metadata
-        .and_then(|metadata| text(metadata, "reference"))
-        .and_then(|reference| reference.parse().ok());
-    report.id = text(message, "messageid").filter(|id| id.len() <= LONGEST_ID);
+    if let Some(reference) = metadata.and_then(|metadata| text(metadata, "reference")) {
+        report = report.with_reference_text(&reference);
+    }
+    report.id = text(message, "messageid").as_deref().and_then(report_id);
     report.recipient =
         text(message, "msisdn").and_then(|number| PhoneNumber::from_msisdn(&number).ok());
     report.code = reason
@@ -270,7 +291,7 @@ fn report(message: &Map<String, Value>) -> Option<DeliveryReport> {
     report.at = text(message, "occurredattime")
         .and_then(|time| DateTime::parse_from_rfc3339(&time).ok())
         .map(|time| time.to_utc());
-    Some(report)
+    Some(Some(report))
 }
 
 /// What status and reason say together. A sample of the portal has `Sent` with `Delivered`: the reason is the

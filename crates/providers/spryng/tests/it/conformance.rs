@@ -22,14 +22,30 @@ fn body(request: &HttpRequest) -> Value {
     serde_json::from_slice(&request.body).unwrap()
 }
 
+const KEY: &str = "hunter2-of-spryng";
+
 #[derive(Clone)]
 struct PretendV2;
 
 impl PretendVendor for PretendV2 {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         let host = base.strip_prefix("http://").unwrap();
-        let url = format!("spryng://key@{host}?account=SPNL0000000&sender=Contoso");
+        let url = format!("spryng://{KEY}@{host}?account=SPNL0000000&sender=Contoso");
         Arc::new(Spryng::from_url_with(&url, &client()).unwrap())
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        vec![KEY.to_owned(), "SPNL0000000".to_owned()]
+    }
+
+    fn refuse_credentials(&self, _: &HttpRequest) -> Option<Reply> {
+        let error = json!({"errorCode": "unauthenticatedError", "errorMessage": "no"});
+        Some(Reply::json(401, json!({"errors": [error]}).to_string()))
+    }
+
+    fn accept_with_id(&self, _: &HttpRequest, id: &str) -> Option<Reply> {
+        let data = json!({"requestId": "8a2f", "messageIds": [id]});
+        Some(Reply::json(202, json!({"data": data}).to_string()))
     }
 
     fn aside(&self, request: &HttpRequest) -> Option<Reply> {
@@ -43,7 +59,7 @@ impl PretendVendor for PretendV2 {
 
     fn received(&self, request: &HttpRequest) -> Vec<Received> {
         assert_eq!(request.path(), "/v2/messages");
-        assert_eq!(request.header("x-api-key"), Some("key"));
+        assert_eq!(request.header("x-api-key"), Some(KEY));
         let body = body(request);
         assert_eq!(body["accountReference"], "SPNL0000000");
         assert_eq!(
@@ -110,8 +126,34 @@ struct PretendV1;
 impl PretendVendor for PretendV1 {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         let host = base.strip_prefix("http://").unwrap();
-        let url = format!("spryng://key@{host}?api=v1&sender=Contoso");
+        let url = format!("spryng://{KEY}@{host}?api=v1&sender=Contoso");
         Arc::new(Spryng::from_url_with(&url, &client()).unwrap())
+    }
+
+    fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        let host = base.strip_prefix("http://").unwrap();
+        let url = format!("spryng://{KEY}@{host}?api=v1");
+        Some(Arc::new(Spryng::from_url_with(&url, &client()).unwrap()))
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        vec![KEY.to_owned()]
+    }
+
+    fn refuse_credentials(&self, _: &HttpRequest) -> Option<Reply> {
+        let challenge = Reply::json(401, r#"{"message":"Unauthenticated."}"#);
+        Some(challenge.with_header("www-authenticate", "Bearer"))
+    }
+
+    fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {
+        let mut answer = body(request);
+        answer["id"] = id.into();
+        answer.as_object_mut().unwrap().remove("recipients");
+        Some(Reply::json(200, answer.to_string()))
+    }
+
+    fn answers_name_the_message(&self) -> bool {
+        true
     }
 
     fn aside(&self, request: &HttpRequest) -> Option<Reply> {
@@ -123,7 +165,10 @@ impl PretendVendor for PretendV1 {
             (request.method.as_str(), request.path()),
             ("POST", "/v1/messages")
         );
-        assert_eq!(request.header("authorization"), Some("Bearer key"));
+        assert_eq!(
+            request.header("authorization"),
+            Some(format!("Bearer {KEY}").as_str())
+        );
         assert_eq!(request.header("accept"), Some("application/json"));
         let body = body(request);
         assert_eq!(
@@ -160,7 +205,7 @@ impl PretendVendor for PretendV1 {
     }
 
     fn refusal(&self) -> ErrorKind {
-        ErrorKind::Other
+        ErrorKind::InvalidText
     }
 
     fn refuse_with_code(&self, _: &HttpRequest, _: &str) -> Option<Reply> {

@@ -58,8 +58,8 @@ async fn v2_refusals_are_read_by_their_status_in_its_shape() {
         (403, ErrorKind::Unauthorized),
         (404, ErrorKind::Misconfigured),
         (405, ErrorKind::Misconfigured),
-        (409, ErrorKind::Other),
         (411, ErrorKind::Misconfigured),
+        (412, ErrorKind::Other),
         (413, ErrorKind::Misconfigured),
         (414, ErrorKind::Misconfigured),
         (415, ErrorKind::Misconfigured),
@@ -108,8 +108,30 @@ async fn a_v2_400_is_read_by_what_it_names() {
         ),
         (
             error("senderInvalid", "from is not valid"),
+            ErrorKind::InvalidSender,
+        ),
+        (
+            error("x", "The 'from' field is not valid"),
+            ErrorKind::InvalidSender,
+        ),
+        (error("x", "body.text is too long"), ErrorKind::InvalidText),
+        // Mentioned, and not what is wrong.
+        (
+            error(
+                "x",
+                "The sender is not allowed in the country of the msisdn",
+            ),
             ErrorKind::Other,
         ),
+        (
+            error("x", "Text messages from abroad, the recipient's msisdn"),
+            ErrorKind::Other,
+        ),
+        (
+            error("x", "recipients[0].metaData is not valid"),
+            ErrorKind::Other,
+        ),
+        (error("x", "Credited elsewhere"), ErrorKind::Other),
         (
             json!({"errors": [{"errorCode": "x", "errorMessage": ["msisdn"]}]}),
             ErrorKind::Other,
@@ -120,7 +142,7 @@ async fn a_v2_400_is_read_by_what_it_names() {
     // Only there.
     let body = error("x", "msisdn and balance");
     assert_eq!(
-        vendor.told(409, &body).await,
+        vendor.told(412, &body).await,
         (ErrorKind::Other, NotAccepted)
     );
     assert_eq!(
@@ -187,19 +209,38 @@ async fn what_looks_like_v2_and_is_not_proves_nothing() {
 }
 
 #[tokio::test]
+async fn where_somebody_gave_up_only_a_listed_code_is_a_refusal() {
+    for (api, shape) in [
+        (V2, error("someError", "no")),
+        (
+            V1,
+            json!({"message": "no", "errors": {"recipients": ["no"]}}),
+        ),
+    ] {
+        let vendor = Vendor::start(api).await;
+        for status in [408, 409, 425, 499] {
+            let told = vendor.told(status, &shape).await;
+            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{api} {status}");
+        }
+    }
+    let vendor = Vendor::start(V2).await;
+    let told = vendor.told(409, &error("msisdn_invalid", "no")).await;
+    assert_eq!(told.1, NotAccepted);
+}
+
+#[tokio::test]
 async fn v1_refusals_are_read_by_their_status_in_its_shape() {
     let vendor = Vendor::start(V1).await;
-    let lone = json!({"message": "no"});
-    let both = json!({"message": "no", "errors": {"body": ["no"]}});
-    let fields = json!({"errors": {"body": ["no"]}});
-    let list = json!({"errors": ["no"]});
+    let body = json!({"message": "no", "errors": {"x": ["no", "no"], "y": ["no"]}});
     for (status, kind) in [
         (400, ErrorKind::Other),
+        (401, ErrorKind::Unauthorized),
         (402, ErrorKind::InsufficientBalance),
+        (403, ErrorKind::Unauthorized),
         (404, ErrorKind::Misconfigured),
         (405, ErrorKind::Misconfigured),
-        (409, ErrorKind::Other),
         (411, ErrorKind::Misconfigured),
+        (412, ErrorKind::Other),
         (413, ErrorKind::Misconfigured),
         (414, ErrorKind::Misconfigured),
         (415, ErrorKind::Misconfigured),
@@ -207,43 +248,11 @@ async fn v1_refusals_are_read_by_their_status_in_its_shape() {
         (429, ErrorKind::Throttled),
         (431, ErrorKind::Misconfigured),
     ] {
-        for body in [&lone, &both, &fields, &list] {
-            assert_eq!(
-                vendor.told(status, body).await,
-                (kind, NotAccepted),
-                "{status} {body}"
-            );
-        }
-    }
-    for status in [401, 403] {
-        for body in [&both, &fields, &list] {
-            assert_eq!(
-                vendor.told(status, body).await,
-                (ErrorKind::Unauthorized, NotAccepted),
-                "{status} {body}"
-            );
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_lone_message_proves_nothing_where_gateways_write_it_too() {
-    let vendor = Vendor::start(V1).await;
-    for status in [401, 403, 408, 421, 425] {
-        for body in [
-            json!({"message": "Unauthenticated."}),
-            json!({"message": "Forbidden", "status": status}),
-            json!({"message": "no", "errors": []}),
-            json!({"message": "no", "errors": {}}),
-            json!({"message": "no", "errors": null}),
-            json!({"message": "no", "errors": "no"}),
-        ] {
-            assert_eq!(
-                vendor.told(status, &body).await,
-                (ErrorKind::Protocol, Unknown),
-                "{status} {body}"
-            );
-        }
+        assert_eq!(
+            vendor.told(status, &body).await,
+            (kind, NotAccepted),
+            "{status}"
+        );
     }
     let challenge = ResponseTemplate::new(401)
         .insert_header("www-authenticate", "Bearer")
@@ -256,34 +265,62 @@ async fn a_lone_message_proves_nothing_where_gateways_write_it_too() {
 }
 
 #[tokio::test]
-async fn a_v1_422_is_read_by_what_it_names() {
+async fn a_lone_message_of_v1_counts_at_422_alone_and_where_it_names_credit_or_recipient() {
     let vendor = Vendor::start(V1).await;
-    for (body, kind) in [
+    for (words, kind) in [
         (
-            json!({"message": "The given data was invalid.", "errors": {"recipients.0": ["no"]}}),
-            ErrorKind::InvalidRecipient,
+            "The Recipients field is required.",
+            Some(ErrorKind::InvalidRecipient),
         ),
         (
-            json!({"message": "The Recipients field is required."}),
-            ErrorKind::InvalidRecipient,
+            "This recipient is not valid",
+            Some(ErrorKind::InvalidRecipient),
         ),
+        ("Not enough credits.", Some(ErrorKind::InsufficientBalance)),
+        ("Insufficient credit", Some(ErrorKind::InsufficientBalance)),
+        // The sender's fault, which another vendor may not have.
         (
-            json!({"errors": {"x": ["A recipient is not valid."]}}),
-            ErrorKind::InvalidRecipient,
+            "The originator is not allowed in the recipient's country",
+            Some(ErrorKind::InvalidSender),
         ),
-        (
-            json!({"message": "Not enough credits."}),
-            ErrorKind::InsufficientBalance,
-        ),
-        (
-            json!({"errors": {"credits": ["too few"]}}),
-            ErrorKind::InsufficientBalance,
-        ),
-        (
-            json!({"message": "no", "errors": {"originator": ["no"]}}),
-            ErrorKind::Other,
-        ),
+        ("The originator is not valid", None),
+        ("Conflict", None),
+        ("Unprocessable Entity", None),
+        ("Accredited parties only", None),
+        (" ", None),
     ] {
+        for errors in [json!({}), json!({"errors": null})] {
+            let mut body = errors;
+            body["message"] = json!(words);
+            let expected = kind.map_or((ErrorKind::Protocol, Unknown), |kind| (kind, NotAccepted));
+            assert_eq!(vendor.told(422, &body).await, expected, "{body}");
+            for status in [400, 401, 402, 403, 408, 409, 412, 421, 425, 451, 499] {
+                assert_eq!(
+                    vendor.told(status, &body).await,
+                    (ErrorKind::Protocol, Unknown),
+                    "{status} {body}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_v1_422_is_read_by_the_field_it_names() {
+    let vendor = Vendor::start(V1).await;
+    let words = "The originator, the recipient, the body and the credit of 123456";
+    for (field, kind) in [
+        ("recipients", ErrorKind::InvalidRecipient),
+        ("recipients.0", ErrorKind::InvalidRecipient),
+        ("recipients[0].number", ErrorKind::InvalidRecipient),
+        ("originator", ErrorKind::InvalidSender),
+        ("body", ErrorKind::InvalidText),
+        ("credits", ErrorKind::InsufficientBalance),
+        ("route", ErrorKind::Misconfigured),
+        ("reference", ErrorKind::Other),
+        ("bodyguard", ErrorKind::Other),
+    ] {
+        let body = json!({"message": words, "errors": {field: [words]}});
         let answer = ResponseTemplate::new(422).set_body_json(&body);
         let error = vendor.error(answer).await;
         assert_eq!(
@@ -291,13 +328,13 @@ async fn a_v1_422_is_read_by_what_it_names() {
             (kind, NotAccepted, None),
             "{body}"
         );
+        assert!(!format!("{error} {error:?}").contains("123456"));
     }
-    // Only there.
+    // Of several, what another vendor cannot mend.
+    let both = json!({"message": "no", "errors": {"originator": ["no"], "recipients": ["no"]}});
     assert_eq!(
-        vendor
-            .told(400, &json!({"message": "recipients, credits"}))
-            .await,
-        (ErrorKind::Other, NotAccepted)
+        vendor.told(422, &both).await,
+        (ErrorKind::InvalidRecipient, NotAccepted)
     );
 }
 

@@ -10,4 +10,5 @@ mod errors;
 mod look_up;
 mod reports;
 mod settings;
+mod strangers;
 mod wire;

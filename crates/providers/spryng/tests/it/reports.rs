@@ -7,14 +7,14 @@ use postduif_core::{
 use postduif_spryng::SpryngReports;
 use serde_json::{Value, json};
 
-const URL: &str = "https://sms.example.test/reports/spryng/n3w-s3cret";
+const URL: &str = "https://sms.example.test/reports/spryng/n3w-s3cret-of-ours";
 
 fn v2() -> SpryngReports {
-    SpryngReports::new(vec!["0ld".into(), "n3w-s3cret".into()]).unwrap()
+    SpryngReports::new(vec!["0ld-of-16-letter".into(), "n3w-s3cret-of-ours".into()]).unwrap()
 }
 
 fn v1() -> SpryngReports {
-    SpryngReports::new_v1(vec!["0ld".into(), "n3w-s3cret".into()]).unwrap()
+    SpryngReports::new_v1(vec!["0ld-of-16-letter".into(), "n3w-s3cret-of-ours".into()]).unwrap()
 }
 
 fn parse_as(
@@ -98,15 +98,25 @@ fn every_status_of_v2_is_read_in_any_spelling_and_an_unknown_one_is_no_failure()
             }
         }
     }
+    let report = one(&json!({"Status": 1, "Reason": null}));
+    assert_eq!(report.status, DeliveryStatus::Unknown);
+}
+
+#[test]
+fn a_message_of_v2_without_a_status_is_malformed_and_takes_no_other_with_it() {
+    let good = event(&json!({}))["Messages"][0].clone();
     for status in [
         json!(null),
         json!(""),
-        json!(1),
+        json!(" "),
         json!({}),
         json!(["Failed"]),
     ] {
-        let report = one(&json!({"Status": status, "Reason": null}));
-        assert_eq!(report.status, DeliveryStatus::Unknown, "{status}");
+        let bad = event(&json!({"Status": status, "Reason": null}))["Messages"][0].clone();
+        let alone = parse(&json!({"Messages": [bad]}).to_string()).unwrap_err();
+        assert_eq!(alone.kind(), ReportErrorKind::Malformed, "{status}");
+        let reports = parse(&json!({"Messages": [bad, good, 7, good, null]}).to_string()).unwrap();
+        assert_eq!(reports.len(), 2, "{status}");
     }
 }
 
@@ -188,6 +198,10 @@ fn metadata_of_v2_may_be_anything_or_nothing() {
         let report = one(&json!({"Metadata": metadata}));
         let read = report.reference.map(|reference| reference.to_string());
         assert_eq!(read.as_deref(), reference, "{metadata}");
+        let foreign = metadata["reference"]
+            .as_str()
+            .filter(|_| reference.is_none());
+        assert_eq!(report.vendor_reference.as_deref(), foreign, "{metadata}");
     }
     let mut body = event(&json!({}));
     body["Messages"][0]
@@ -200,7 +214,7 @@ fn metadata_of_v2_may_be_anything_or_nothing() {
 #[test]
 fn a_member_of_v2_that_cannot_be_read_is_left_out() {
     let report = one(&json!({
-        "MessageId": "x".repeat(129), "Msisdn": "0612345678", "OccurredAtTime": "2026-02-18 15:18:08"
+        "MessageId": "abc\u{1b}[31m", "Msisdn": "0612345678", "OccurredAtTime": "2026-02-18 15:18:08"
     }));
     assert_eq!((report.id, report.recipient, report.at), (None, None, None));
     let report =
@@ -218,7 +232,6 @@ fn several_reports_of_v2_are_read_and_what_is_none_is_left_out() {
     for (body, count) in [
         (json!({"Messages": [report, report]}), 2),
         (json!({"messages": [report]}), 1),
-        (json!({"Messages": []}), 0),
         (json!({"Messages": [inbound]}), 0),
         (json!({"Messages": [inbound_by_reason, report]}), 1),
         (
@@ -226,7 +239,6 @@ fn several_reports_of_v2_are_read_and_what_is_none_is_left_out() {
             0,
         ),
         (json!({"ScheduleId": "x", "Status": "Sent"}), 0),
-        (json!({}), 0),
     ] {
         assert_eq!(parse(&body.to_string()).unwrap().len(), count, "{body}");
     }
@@ -246,6 +258,9 @@ fn rubbish_for_v2_is_malformed_and_never_a_panic() {
         r#"{"Messages": {}}"#,
         r#"{"Messages": [7]}"#,
         r#"{"Messages": [[]]}"#,
+        r#"{"Messages": []}"#,
+        r#"{"Messages": [{}]}"#,
+        "{}",
         "Status=Delivered",
         &"[".repeat(10_000),
         &many,
@@ -254,8 +269,6 @@ fn rubbish_for_v2_is_malformed_and_never_a_panic() {
         let shown = &body[..body.len().min(40)];
         assert_eq!(error.kind(), ReportErrorKind::Malformed, "{shown}");
     }
-    let report = &parse(r#"{"Messages": [{}]}"#).unwrap()[0];
-    assert_eq!(report.status, DeliveryStatus::Unknown);
 }
 
 fn get(query: &str) -> Result<Vec<DeliveryReport>, ReportError> {
@@ -281,6 +294,12 @@ fn the_report_of_v1_in_use_is_read() {
         (report.status, report.reference),
         (DeliveryStatus::Delivered, None)
     );
+    assert_eq!(
+        report.vendor_reference.as_deref(),
+        Some("f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32")
+    );
+    let report = &get("STATUS=10&REFERENCE=%20&ID=abc%1B%5B31m").unwrap()[0];
+    assert_eq!((&report.vendor_reference, &report.id), (&None, &None));
 }
 
 #[test]
@@ -411,24 +430,45 @@ fn only_what_comes_with_our_secret_is_believed() {
     let body = event(&json!({})).to_string();
     for (url, error) in [
         (URL, None),
-        ("https://h.test/reports/spryng/0ld", None),
-        ("https://h.test/reports/spryng/0ld?x=y/z", None),
-        ("https://h.test/reports/spryng/0ld#x", None),
-        ("https://h.test/0ld", None),
+        ("https://h.test/reports/spryng/0ld-of-16-letter", None),
+        ("https://h.test/reports/spryng/0ld-of-16-letter?x=y/z", None),
+        ("https://h.test/reports/spryng/0ld-of-16-letter#x", None),
+        ("https://h.test/0ld-of-16-letter", None),
         ("https://h.test/reports/spryng", Some(Unsigned)),
         ("https://h.test/reports/spryng/", Some(Unsigned)),
-        ("https://h.test/reports/spryng/?secret=0ld", Some(Unsigned)),
-        ("https://h.test/reports/spryng?/0ld", Some(Unsigned)),
+        (
+            "https://h.test/reports/spryng/?secret=0ld-of-16-letter",
+            Some(Unsigned),
+        ),
+        (
+            "https://h.test/reports/spryng?/0ld-of-16-letter",
+            Some(Unsigned),
+        ),
         ("https://h.test", Some(Unsigned)),
         ("https://h.test/", Some(Unsigned)),
-        ("https://0ld", Some(Unsigned)),
+        ("https://0ld-of-16-letter", Some(Unsigned)),
         ("", Some(Unsigned)),
-        ("https://h.test/reports/spryng/0ld/", Some(Unsigned)),
-        ("https://h.test/reports/spryng/0LD", Some(Forged)),
-        ("https://h.test/reports/spryng/0l", Some(Forged)),
-        ("https://h.test/reports/spryng/0ldx", Some(Forged)),
-        ("https://h.test/reports/spryng/%30ld", Some(Forged)),
-        ("https://h.test/0ld/spryng/x", Some(Forged)),
+        (
+            "https://h.test/reports/spryng/0ld-of-16-letter/",
+            Some(Unsigned),
+        ),
+        (
+            "https://h.test/reports/spryng/0LD-OF-16-LETTER",
+            Some(Forged),
+        ),
+        (
+            "https://h.test/reports/spryng/0ld-of-16-lette",
+            Some(Forged),
+        ),
+        (
+            "https://h.test/reports/spryng/0ld-of-16-letterx",
+            Some(Forged),
+        ),
+        (
+            "https://h.test/reports/spryng/%30ld-of-16-letter",
+            Some(Forged),
+        ),
+        ("https://h.test/0ld-of-16-letter/spryng/x", Some(Forged)),
     ] {
         let kind = |parser: SpryngReports, method, url: &str, body: &str| {
             let result = parse_as(&parser, method, url, &[], body);
@@ -450,25 +490,29 @@ fn the_secret_may_be_the_password_of_a_basic_pair() {
     let basic = |pair: &str| format!("Basic {}", BASE64_STANDARD.encode(pair));
     let bare = "https://h.test/reports/spryng";
     for (url, authorization, error) in [
-        (bare, basic("spryng:0ld"), None),
-        (bare, basic(":n3w-s3cret"), None),
-        (bare, basic("spryng:0ld").replace("Basic", "bASIC"), None),
+        (bare, basic("spryng:0ld-of-16-letter"), None),
+        (bare, basic(":n3w-s3cret-of-ours"), None),
+        (
+            bare,
+            basic("spryng:0ld-of-16-letter").replace("Basic", "bASIC"),
+            None,
+        ),
         // Either place is enough: the pair is the whole account's.
         (URL, basic("spryng:another"), None),
         (URL, "Bearer x".into(), None),
         (bare, basic("spryng:another"), Some(Forged)),
-        (bare, basic("0ld:spryng"), Some(Forged)),
-        (bare, basic("0ld"), Some(Forged)),
-        (bare, basic("spryng:0ld:"), Some(Forged)),
+        (bare, basic("0ld-of-16-letter:spryng"), Some(Forged)),
+        (bare, basic("0ld-of-16-letter"), Some(Forged)),
+        (bare, basic("spryng:0ld-of-16-letter:"), Some(Forged)),
         (bare, basic(""), Some(Forged)),
         (bare, "Basic".into(), Some(Forged)),
         (bare, "Basic ***".into(), Some(Forged)),
         (
             bare,
-            format!("Basic {}", BASE64_STANDARD.encode(b"\xff:0ld")),
+            format!("Basic {}", BASE64_STANDARD.encode(b"\xff:0ld-of-16-letter")),
             Some(Forged),
         ),
-        (bare, "Bearer 0ld".into(), Some(Forged)),
+        (bare, "Bearer 0ld-of-16-letter".into(), Some(Forged)),
         (bare, String::new(), Some(Forged)),
     ] {
         let headers = [("Authorization", authorization.as_str())];
@@ -477,7 +521,7 @@ fn the_secret_may_be_the_password_of_a_basic_pair() {
             .map(ReportError::kind);
         assert_eq!(kind, error, "{url} {authorization}");
     }
-    let good = basic("spryng:0ld");
+    let good = basic("spryng:0ld-of-16-letter");
     let headers = [("authorization", good.as_str()), ("Authorization", &good)];
     let error = parse_as(&v2(), "POST", bare, &headers, &body).unwrap_err();
     assert_eq!(error.kind(), Malformed);
@@ -499,9 +543,18 @@ fn there_is_no_parser_without_a_secret_that_can_stand_in_a_path() {
     for new in [SpryngReports::new, SpryngReports::new_v1] {
         assert!(new(Vec::new()).is_err());
         for secret in [
-            "", "spryng", "a/b", "a?b", "a#b", "a%20", "a b", "a\nb", "é",
+            "",
+            "spryng",
+            "fifteen-letters",
+            "a/b-a/b-a/b-a/b-",
+            "a?b-a?b-a?b-a?b-",
+            "a#b-a#b-a#b-a#b-",
+            "a%20-a%20-a%20-a%20-",
+            "a b-a b-a b-a b-",
+            "a\nb-a\nb-a\nb-a\nb-",
+            "é-é-é-é-é-é-é-é-",
         ] {
-            let error = new(vec!["good".into(), secret.into()]).unwrap_err();
+            let error = new(vec!["good-good-good-good".into(), secret.into()]).unwrap_err();
             assert!(
                 secret == "spryng" || secret.len() < 3 || !format!("{error:?}").contains(secret)
             );

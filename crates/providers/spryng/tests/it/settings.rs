@@ -275,6 +275,8 @@ async fn a_batch_is_single_calls_with_an_outcome_for_each() {
                     true => {
                         ResponseTemplate::new(422).set_body_json(json!({"message": "recipients"}))
                     }
+                    false if api == V1 => ResponseTemplate::new(200)
+                        .set_body_json(json!({"id": "9d3e7c1a", "reference": body["reference"]})),
                     false => accepted(api),
                 }
             })

@@ -252,7 +252,7 @@ async fn any_success_with_an_id_is_one() {
 
 #[tokio::test]
 async fn a_success_without_its_id_is_in_doubt() {
-    let long = "x".repeat(129);
+    let long = "x".repeat(257);
     let v2 = [
         json!({}),
         json!({"messageIds": ["a"]}),

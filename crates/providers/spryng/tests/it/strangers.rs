@@ -1,0 +1,164 @@
+//! What somebody else wrote, or what contradicts itself, in Spryng's place: it proves nothing.
+
+use postduif_core::{Acceptance, ErrorKind, SmsProvider as _};
+use postduif_spryng::Spryng;
+use serde_json::{Value, json};
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
+
+use super::wire::{V1, V2, calls, message, mount, spryng};
+
+/// Error bodies of common frameworks, filters and gateways.
+fn strangers() -> [Value; 17] {
+    [
+        json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
+        json!({"detail": "Not authenticated"}),
+        json!({"errors": [{"title": "x"}]}),
+        json!({"errors": [{"code": 1020}]}),
+        json!({"errors": [{"message": "x"}]}),
+        json!({"errors": ["timeout"]}),
+        json!({"success": false, "errors": [{"code": 1020, "message": "x"}]}),
+        json!({"message": "Conflict"}),
+        json!({"message": "Bad Request", "errors": ["recipient"]}),
+        json!({"message": "x", "errors": {"recipients": "x"}}),
+        json!({"message": "x", "errors": {"recipients": []}}),
+        json!({"error": "Bad Request", "statusCode": 400}),
+        json!({"error": 1020}),
+        json!({"code": "WAF_BLOCKED", "message": "x"}),
+        json!({"transactionId": "1", "message": "x"}),
+        json!({"error": {"type": "x_error", "code": "y"}}),
+        json!({"errors": {"recipients": ["x"]}}),
+    ]
+}
+
+const STATUSES: [u16; 12] = [400, 401, 402, 403, 408, 409, 412, 421, 422, 425, 451, 499];
+
+struct World {
+    server: MockServer,
+    spryng: Spryng,
+    api: &'static str,
+}
+
+impl World {
+    async fn of(api: &'static str) -> Self {
+        let server = MockServer::start().await;
+        let spryng = spryng(&server, api);
+        Self {
+            server,
+            spryng,
+            api,
+        }
+    }
+
+    async fn told(&self, status: u16, body: &Value) -> Result<String, (ErrorKind, Acceptance)> {
+        self.server.reset().await;
+        let answer = ResponseTemplate::new(status).set_body_json(body);
+        mount(&self.server, self.api, answer).await;
+        let outcome = self.spryng.send(&message()).await;
+        assert_eq!(calls(&self.server).await.len(), 1, "{status} {body}");
+        outcome
+            .map(|receipt| receipt.id().unwrap_or_default().to_owned())
+            .map_err(|error| (error.kind(), error.acceptance()))
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_json_is_no_refusal() {
+    for api in [V2, V1] {
+        let world = World::of(api).await;
+        for body in strangers() {
+            for status in STATUSES {
+                assert_eq!(
+                    world.told(status, &body).await,
+                    Err((ErrorKind::Protocol, Acceptance::Unknown)),
+                    "{api} {status} {body}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
+    for (api, body, id) in [
+        (
+            V2,
+            json!({"errors": [{"errorCode": "msisdn_invalid"}]}),
+            ("data", json!({"messageIds": ["0c914d2b"]})),
+        ),
+        (
+            V1,
+            json!({"message": "no", "errors": {"recipients": ["no"]}}),
+            ("id", json!("9d3e7c1a")),
+        ),
+    ] {
+        let world = World::of(api).await;
+        for status in [200, 202, 400, 404, 409, 422, 429] {
+            let mut both = body.clone();
+            both[id.0] = id.1.clone();
+            let told = world.told(status, &both).await.unwrap_err();
+            assert_eq!(told.1, Acceptance::Unknown, "{api} {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_can_use_is_no_acceptance() {
+    for api in [V2, V1] {
+        let world = World::of(api).await;
+        for id in [" ", "\t", "abc\u{1b}[31m", "\u{0}", &"x".repeat(257)] {
+            let body = json!({"id": id, "data": {"messageIds": [id]}});
+            assert_eq!(
+                world.told(202, &body).await,
+                Err((ErrorKind::Protocol, Acceptance::Unknown)),
+                "{api} {id:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_v1_about_another_message_is_in_doubt() {
+    let world = World::of(V1).await;
+    for body in [
+        json!({"id": "a", "reference": "other"}),
+        json!({"id": "a", "reference": "01J9Z8", "recipients": [{"number": "31687654321"}]}),
+        json!({"id": "a", "recipients": ["31687654321"]}),
+        json!({"id": "a", "recipients": [{"number": "31612345678"}, {"number": 31_687_654_321_u64}]}),
+    ] {
+        assert_eq!(
+            world.told(200, &body).await,
+            Err((ErrorKind::Protocol, Acceptance::Unknown)),
+            "{body}"
+        );
+    }
+    for body in [
+        json!({"id": "a"}),
+        json!({"id": "a", "reference": null, "recipients": null}),
+        json!({"id": "a", "reference": "", "recipients": []}),
+        json!({"id": "a", "reference": "01J9Z8", "recipients": [{"number": "31612345678", "status": "pending"}]}),
+        json!({"id": "a", "recipients": ["+31612345678"]}),
+    ] {
+        assert_eq!(world.told(200, &body).await, Ok("a".into()), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_speaks_of_no_message() {
+    for api in [V2, V1] {
+        let world = World::of(api).await;
+        for status in [200, 302, 400, 409, 503] {
+            world.server.reset().await;
+            Mock::given(method("GET"))
+                .respond_with(ResponseTemplate::new(status))
+                .mount(&world.server)
+                .await;
+            let error = world.spryng.check().await.unwrap_err();
+            assert_eq!(
+                error.acceptance(),
+                Acceptance::NotAccepted,
+                "{api} {status}"
+            );
+            assert!(!error.to_string().contains("message"), "{api} {error}");
+        }
+    }
+}
