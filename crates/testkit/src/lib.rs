@@ -13,8 +13,9 @@ mod recording;
 mod server;
 #[cfg(feature = "tls")]
 mod tls;
+mod watch;
 
-pub use conformance::{block_on, promises};
+pub use conformance::{Verdict, block_on, promises};
 pub use null::Null;
 pub use pretend::{DEADLINE, PretendVendor, Received};
 pub use recording::{Call, Recording, Scripted};

@@ -33,6 +33,71 @@ pub trait PretendVendor: Clone + Send + Sync + 'static {
 
     /// The same refusal with `code` where the vendor's code stands. None where the shape has no code.
     fn refuse_with_code(&self, request: &HttpRequest, code: &str) -> Option<Reply>;
+
+    /// An answer in the vendor's own error shape that no page of the vendor lists. `None` where the shape alone
+    /// cannot be told from a listed refusal.
+    ///
+    /// Defaults to [`refuse_with_code`](Self::refuse_with_code) with a code that nobody lists.
+    fn refuse_unlisted(&self, request: &HttpRequest) -> Option<Reply> {
+        self.refuse_with_code(request, "7391")
+    }
+
+    /// The credentials that [`provider`](Self::provider) is built with, and every URL of it that may hold a
+    /// secret, each at least 8 characters long and found nowhere else. None of them may show anywhere.
+    ///
+    /// Defaults to none, and then nothing looks for them.
+    fn credentials(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The answer to a request of any kind, for a token too, that says that the credentials are wrong. `None`
+    /// where the vendor does not check them there.
+    ///
+    /// Defaults to `None`, and then refused credentials are not tried.
+    fn refuse_credentials(&self, request: &HttpRequest) -> Option<Reply> {
+        let _ = request;
+        None
+    }
+
+    /// Whether a request asks for a token.
+    ///
+    /// Defaults to no, and then a token that does not come is not tried.
+    fn is_token(&self, request: &HttpRequest) -> bool {
+        let _ = request;
+        false
+    }
+
+    /// The answer that accepts a request of one message under this id. `None` where the vendor gives none, or
+    /// where no receipt keeps it.
+    ///
+    /// Defaults to `None`, and then ids that nobody can use are not tried.
+    fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {
+        let _ = (request, id);
+        None
+    }
+
+    /// Whether an acceptance repeats our reference or the recipient, so that one can be told from another's.
+    ///
+    /// Defaults to no, and then an acceptance of another message is not tried.
+    fn answers_name_the_message(&self) -> bool {
+        false
+    }
+
+    /// Whether the vendor itself documents this very answer as its refusal, although anybody could give it.
+    ///
+    /// Defaults to no, which is what nearly every vendor can say.
+    fn documents(&self, status: u16, body: &str) -> bool {
+        let _ = (status, body);
+        false
+    }
+
+    /// The provider, as [`provider`](Self::provider) builds it, without a sender of its own.
+    ///
+    /// Defaults to `None`, and then a message without a sender is not tried.
+    fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        let _ = base;
+        None
+    }
 }
 
 /// The deadline in all that a provider under test is built with: short, so that a stall is over soon, and

@@ -281,6 +281,15 @@ impl Reply {
         self
     }
 
+    /// The same answer with another status. Changes nothing where there is no answer.
+    #[must_use]
+    pub const fn with_status(mut self, code: u16) -> Self {
+        if let Self::Answer { status, .. } = &mut self {
+            *status = code;
+        }
+        self
+    }
+
     /// The bytes of an answer, for replies that break off in the middle of one. Empty where there is none.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

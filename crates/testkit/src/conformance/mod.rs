@@ -1,0 +1,347 @@
+//! The promises that every provider keeps, one function each.
+//!
+//! [`conformance!`](crate::conformance) makes each of them a named test.
+
+pub mod promises;
+
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use postduif_core::{Acceptance, ErrorKind, Message, Receipt, SendError, SmsProvider, Text};
+
+use crate::{HttpRequest, PretendVendor, Received, Reply, Server};
+
+/// Makes a named test of every promise, for a [`PretendVendor`]:
+///
+/// ```no_run
+/// # struct Example;
+/// # impl Example { const fn new() -> Self { Self } }
+/// mod conformance {
+///     // postduif_testkit::conformance!(Example::new());
+/// }
+/// ```
+///
+/// A failure then reads `conformance::a_lost_answer_is_unknown`. A promise that does not apply to the vendor,
+/// or that the [`PretendVendor`] does not describe, passes and says so on standard error:
+/// `skipped: PROMISE: why`.
+#[macro_export]
+macro_rules! conformance {
+    ($vendor:expr) => {
+        $crate::conformance!(@each $vendor;
+            a_message_arrives_as_it_is
+            a_refusal_by_the_vendor_was_not_sent
+            refused_credentials_are_told_as_such
+            a_refused_connection_was_not_sent
+            a_lost_answer_is_unknown
+            a_stall_is_unknown_and_ends_in_time
+            a_strangers_answer_is_unknown
+            a_strangers_json_is_unknown
+            whoever_gave_up_waiting_refused_nothing
+            a_status_that_nobody_gives_after_reading_was_not_sent
+            a_failing_server_is_unknown
+            a_redirect_is_not_followed
+            rubbish_in_a_success_is_unknown
+            a_broken_body_is_unknown
+            an_acceptance_without_a_usable_id_is_unknown
+            an_acceptance_of_another_message_is_unknown
+            a_wrong_content_type_changes_nothing
+            nothing_of_the_message_is_in_an_error
+            a_code_that_echoes_the_text_is_not_kept
+            no_secret_is_shown_anywhere
+            a_wish_is_granted_or_refused
+            a_sender_that_is_required_is_asked_for
+            a_text_too_long_is_refused_before_any_call
+            a_declared_report_finds_its_message
+            a_repeat_inside_the_window_is_the_same_request
+            a_check_sends_no_text
+            a_check_is_never_in_doubt
+            a_token_that_stalls_was_not_sent
+            a_dropped_send_is_made_at_most_once
+            a_batch_has_one_outcome_for_each_message_in_order
+            a_batch_sends_each_message_once
+            a_call_holds_one_text_where_the_vendor_takes_one
+            a_refused_batch_was_not_sent
+            a_lost_answer_to_a_batch_is_unknown
+            entries_shuffled_or_doubled_find_their_message
+            an_entry_left_out_is_unknown
+        );
+    };
+    (@each $vendor:expr; $($promise:ident)+) => {
+        $(
+            #[test]
+            fn $promise() {
+                $crate::block_on($crate::promises::$promise(&$vendor)).tell(stringify!($promise));
+            }
+        )+
+    };
+}
+
+/// Runs a future to its end, so that a test crate needs no runtime of its own.
+///
+/// # Panics
+///
+/// Where no runtime can be started, and where the future panics.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime starts")
+        .block_on(future)
+}
+
+/// How a promise came out that was not broken: a broken one panics.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[must_use]
+pub struct Verdict {
+    skipped: Vec<String>,
+}
+
+impl Verdict {
+    /// It was kept, as far as the suite can see.
+    pub(crate) const fn kept() -> Self {
+        Self {
+            skipped: Vec::new(),
+        }
+    }
+
+    /// It does not apply, or the description says too little to try it.
+    pub(crate) fn skipped(why: impl Into<String>) -> Self {
+        Self {
+            skipped: vec![why.into()],
+        }
+    }
+
+    pub(crate) fn skip(&mut self, why: impl Into<String>) {
+        self.skipped.push(why.into());
+    }
+
+    /// What was not tried, and why; empty where all was.
+    #[must_use]
+    pub fn why_skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
+    /// Writes a line on standard error for whatever was skipped, past the test runner's capture: a promise
+    /// that was not tried must not look like one that was kept.
+    pub fn tell(self, promise: &str) {
+        for why in self.skipped {
+            // A test does not fail for a closed standard error.
+            let _ = writeln!(std::io::stderr(), "skipped: {promise}: {why}");
+        }
+    }
+}
+
+/// A vendor on loopback, and the provider that talks to it.
+struct World<'v, V> {
+    vendor: &'v V,
+    server: Server,
+    provider: Arc<dyn SmsProvider>,
+    /// How many requests for sending there were before the one that is looked at.
+    before: AtomicUsize,
+}
+
+impl<'v, V: PretendVendor> World<'v, V> {
+    /// A vendor that answers each request for sending as `reply` says.
+    async fn new(
+        vendor: &'v V,
+        reply: impl Fn(&V, &HttpRequest) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::whole(vendor, move |vendor, request| {
+            vendor
+                .aside(request)
+                .unwrap_or_else(|| reply(vendor, request))
+        })
+        .await
+    }
+
+    /// A vendor that answers each request as `reply` says, those that are not for sending too.
+    async fn whole(
+        vendor: &'v V,
+        reply: impl Fn(&V, &HttpRequest) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let pretend = vendor.clone();
+        let server = Server::start(move |request| reply(&pretend, request)).await;
+        let provider = vendor.provider(&server.url());
+        Self {
+            vendor,
+            server,
+            provider,
+            before: AtomicUsize::new(0),
+        }
+    }
+
+    /// A vendor whose answer to the next request for sending is whatever lies in `next`.
+    async fn changing(vendor: &'v V) -> (Self, Arc<Mutex<Reply>>) {
+        let next = Arc::new(Mutex::new(Reply::Close));
+        let reply = Arc::clone(&next);
+        let world = Self::new(vendor, move |_, _| {
+            let reply = reply.lock().unwrap_or_else(PoisonError::into_inner);
+            reply.clone()
+        })
+        .await;
+        (world, next)
+    }
+
+    /// Sends one message, which is answered so.
+    async fn answered(&self, next: &Mutex<Reply>, reply: Reply) -> Result<Receipt, SendError> {
+        self.before.store(self.sends().len(), Ordering::SeqCst);
+        *next.lock().unwrap_or_else(PoisonError::into_inner) = reply;
+        self.provider.send(&message()).await
+    }
+
+    /// The requests for sending that the vendor read to the end.
+    fn sends(&self) -> Vec<HttpRequest> {
+        let mut requests = self.server.requests();
+        requests.retain(|request| self.vendor.aside(request).is_none());
+        requests
+    }
+
+    /// The messages in them.
+    fn received(&self) -> Vec<Received> {
+        self.sends()
+            .iter()
+            .flat_map(|request| self.vendor.received(request))
+            .collect()
+    }
+
+    /// Sends one message, which must fail so, after so many requests for sending.
+    #[track_caller]
+    fn assert_failed(&self, result: Result<Receipt, SendError>, expected: Failed, what: &str) {
+        let error = match result {
+            Ok(receipt) => panic!("{what}: accepted as {receipt:?}"),
+            Err(error) => error,
+        };
+        assert_eq!(error.acceptance(), expected.acceptance, "{what}: {error:?}");
+        if let Some(kind) = expected.kind {
+            assert_eq!(error.kind(), kind, "{what}: {error:?}");
+        }
+        assert_eq!(
+            error.provider(),
+            Some(self.provider.profile().name()),
+            "{what}: {error:?}"
+        );
+        assert_eq!(
+            self.sends().len() - self.before.load(Ordering::SeqCst),
+            expected.sends,
+            "{what}: requests for sending"
+        );
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Failed {
+    acceptance: Acceptance,
+    kind: Option<ErrorKind>,
+    sends: usize,
+}
+
+impl Failed {
+    const fn unknown(kind: ErrorKind) -> Self {
+        Self {
+            acceptance: Acceptance::Unknown,
+            kind: Some(kind),
+            sends: 1,
+        }
+    }
+
+    const fn not_accepted(kind: ErrorKind, sends: usize) -> Self {
+        Self {
+            acceptance: Acceptance::NotAccepted,
+            kind: Some(kind),
+            sends,
+        }
+    }
+}
+
+/// Distinct in everything, and ending in the message's place, so that a mix-up shows.
+fn messages(count: usize) -> Vec<Message> {
+    (0..count)
+        .map(|place| {
+            let to = format!("+316123450{:02}", place % 97)
+                .parse()
+                .expect("a number");
+            Message::new(
+                to,
+                Text::new(format!("Your code is 48291{place}, keep it")).expect("a text"),
+            )
+        })
+        .collect()
+}
+
+fn message() -> Message {
+    messages(1).remove(0)
+}
+
+fn accept_all<V: PretendVendor>(vendor: &V, request: &HttpRequest) -> Reply {
+    let entries: Vec<_> = (0..vendor.received(request).len()).collect();
+    vendor.accept(request, &entries)
+}
+
+#[track_caller]
+fn assert_unsupported(result: Result<Receipt, SendError>, sends: usize, what: &str) {
+    let error = result.expect_err("an undeclared wish is refused");
+    let told = (error.kind(), error.acceptance());
+    assert_eq!(
+        told,
+        (ErrorKind::Unsupported, Acceptance::NotAccepted),
+        "{what}: {error:?}"
+    );
+    assert_eq!(sends, 0, "{what}: refused before any call");
+}
+
+/// Everything that an error can be shown as.
+fn shown(error: &SendError) -> String {
+    let mut shown = format!("{error} {error:?} {error:#?} {:?}", error.code());
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        write!(shown, " {error} {error:?}").expect("a String takes all");
+        cause = error.source();
+    }
+    shown
+}
+
+/// Words of the test's messages, and whole numbers, none of which anything may show.
+const PRIVATE: [&str; 5] = ["4829", "Your code", "keep it", "31612345000", "612345000"];
+
+/// No word of the test's messages and no whole number, in any form that an error can be shown in.
+#[track_caller]
+fn assert_clean(error: &SendError) {
+    let shown = shown(error);
+    for secret in PRIVATE {
+        assert!(!shown.contains(secret), "{secret} is in {shown}");
+    }
+}
+
+/// 64 MiB of zeros, deflated: one block of fixed codes that repeats itself. Written by hand, so that the
+/// testkit needs no compressor.
+fn gzip_bomb() -> Vec<u8> {
+    let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    let (mut held, mut count) = (0_u64, 0);
+    let mut put = |value: u64, bits: u32, bytes: &mut Vec<u8>| {
+        held |= value << count;
+        count += bits;
+        while count >= 8 {
+            bytes.push(held as u8);
+            held >>= 8;
+            count -= 8;
+        }
+    };
+    // RFC 1951: final block, fixed codes; a literal zero (00110000); then length 258 (11000101) at
+    // distance 1 (00000), codes from their highest bit.
+    put(0b011, 3, &mut bytes);
+    put(0b0000_1100, 8, &mut bytes);
+    for _ in 0..64 * 1024 * 1024 / 258 {
+        put(0b1010_0011, 8, &mut bytes);
+        put(0, 5, &mut bytes);
+    }
+    put(0, 7 + 8, &mut bytes);
+    // The sums at the end are missing: whoever unpacks has done the work by then.
+    bytes
+}

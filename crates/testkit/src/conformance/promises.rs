@@ -1,0 +1,1032 @@
+//! One function for each promise. Each panics where it is broken.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    Acceptance, Departure, ErrorKind, Message, Sender, SenderKind, SmsProvider, Text, TextLimit,
+};
+
+use super::{
+    Failed, Verdict, World, accept_all, assert_clean, assert_unsupported, gzip_bomb, message,
+    messages, shown,
+};
+use crate::{
+    DEADLINE, End, HttpRequest, PretendVendor, Reply, Server, refusing_address,
+    watch::{Watch, forms},
+};
+
+/// What is accepted arrives whole, and the receipt is the message's. What the vendor cannot carry is refused
+/// before any call, never changed.
+pub async fn a_message_arrives_as_it_is(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, accept_all).await;
+    let refused = world.provider.profile().refused_characters().to_owned();
+    let mut sends = 0;
+    for text in [
+        "Hallo, je code is 482913",
+        "€ 5 (ok) ~ {x}",
+        "[ok] |^|",
+        "Zoë 👋 \"quoted\" \\ back\nline",
+        "é&=+%20?#<b>",
+    ] {
+        let message = Message::new(
+            "+31612345678".parse().expect("a number"),
+            Text::new(text).expect("a text"),
+        );
+        let outcome = world.provider.send(&message).await;
+        if text.contains(|char| refused.contains(char)) {
+            assert_unsupported(
+                outcome,
+                world.sends().len() - sends,
+                "a text it cannot carry",
+            );
+            continue;
+        }
+        let receipt = outcome.expect("accepted");
+        sends += 1;
+        assert_eq!(receipt.reference(), message.reference());
+        assert_eq!(receipt.provider(), world.provider.profile().name());
+        let received = world.received().pop().expect("one message arrived");
+        assert_eq!((received.to, received.text.as_str()), (message.to(), text));
+        if let Some(reference) = received.reference {
+            assert_eq!(reference, message.reference().as_str());
+        }
+    }
+    assert_eq!(world.sends().len(), sends, "one request for each message");
+    Verdict::kept()
+}
+
+/// The vendor's own refusal proves that the message was not sent.
+pub async fn a_refusal_by_the_vendor_was_not_sent(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, |vendor, request| vendor.refuse(request, "no")).await;
+    let result = world.provider.send(&message()).await;
+    world.assert_failed(
+        result,
+        Failed::not_accepted(vendor.refusal(), 1),
+        "a refusal",
+    );
+    Verdict::kept()
+}
+
+/// A vendor that says so itself is believed, by whatever call it says it.
+pub async fn refused_credentials_are_told_as_such(vendor: &impl PretendVendor) -> Verdict {
+    let refused = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&refused);
+    let world = World::whole(vendor, move |vendor, request| {
+        let refusal = vendor.refuse_credentials(request);
+        seen.fetch_or(refusal.is_some(), Ordering::SeqCst);
+        refusal
+            .or_else(|| vendor.aside(request))
+            .unwrap_or_else(|| accept_all(vendor, request))
+    })
+    .await;
+    let sent = world.provider.send(&message()).await;
+    if !refused.swap(false, Ordering::SeqCst) {
+        return Verdict::skipped("the description has no answer to wrong credentials");
+    }
+    let error = sent.expect_err("the credentials are wrong");
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (ErrorKind::Unauthorized, Acceptance::NotAccepted),
+        "{error:?}"
+    );
+    match world.provider.check().await {
+        Ok(health) => {
+            assert!(!health.is_verified(), "a check says that they are good");
+            Verdict::skipped("the vendor has no call that tells whether the credentials are good")
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+            assert_of_a_check(&error, "wrong credentials");
+            Verdict::kept()
+        }
+    }
+}
+
+/// Nobody there: nothing left.
+pub async fn a_refused_connection_was_not_sent(vendor: &impl PretendVendor) -> Verdict {
+    let provider = vendor.provider(&format!("http://{}", refusing_address().await));
+    let error = provider.send(&message()).await.expect_err("nobody listens");
+    assert_eq!(
+        (error.kind(), error.acceptance()),
+        (ErrorKind::Unavailable, Acceptance::NotAccepted)
+    );
+    assert!(error.may_resend() && error.may_reroute());
+    Verdict::kept()
+}
+
+/// The request was read and no answer came: in doubt, and made once.
+pub async fn a_lost_answer_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+    for reply in [
+        Reply::Reset,
+        Reply::Close,
+        Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-".to_vec(), End::Reset),
+    ] {
+        let what = format!("{reply:?}");
+        let world = World::new(vendor, move |_, _| reply.clone()).await;
+        let result = world.provider.send(&message()).await;
+        world.assert_failed(result, Failed::unknown(ErrorKind::Unavailable), &what);
+    }
+    Verdict::kept()
+}
+
+/// No answer ever: in doubt within the deadline.
+pub async fn a_stall_is_unknown_and_ends_in_time(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, |_, _| Reply::Stall).await;
+    let started = Instant::now();
+    let result = world.provider.send(&message()).await;
+    assert!(
+        started.elapsed() < DEADLINE * 2,
+        "it took {:?}",
+        started.elapsed()
+    );
+    world.assert_failed(result, Failed::unknown(ErrorKind::Timeout), "a stall");
+    Verdict::kept()
+}
+
+/// A proxy or filter answered in the vendor's place, perhaps after the vendor took the text.
+pub async fn a_strangers_answer_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+    let json = |status, body: &str| Reply::json(status, body.as_bytes());
+    for status in [
+        400, 401, 402, 403, 406, 408, 409, 410, 418, 421, 422, 425, 451,
+    ] {
+        for (what, reply) in [
+            ("html", Reply::html(status)),
+            ("empty", Reply::status(status)),
+            ("a lone message", json(status, r#"{"message":"Forbidden"}"#)),
+            ("an object", json(status, r#"{"blocked":true}"#)),
+            ("null", json(status, "null")),
+            ("an array", json(status, "[]")),
+            ("an array of texts", json(status, r#"["x","y"]"#)),
+            ("text", json(status, r#""no""#)),
+            ("cut short", json(status, r#"{"error":"#)),
+        ] {
+            // On other statuses than these two a lone message may be the vendor's shape.
+            if what == "a lone message" && !matches!(status, 401 | 403) {
+                continue;
+            }
+            let world = World::new(vendor, move |_, _| reply.clone()).await;
+            let result = world.provider.send(&message()).await;
+            world.assert_failed(
+                result,
+                Failed::unknown(ErrorKind::Protocol),
+                &format!("{status} {what}"),
+            );
+        }
+    }
+    Verdict::kept()
+}
+
+/// What gateways, filters and frameworks answer in JSON. None of it is a vendor's own.
+const STRANGERS: [&str; 12] = [
+    r#"{"type":"about:blank","title":"Forbidden","status":403}"#,
+    r#"{"detail":"Not authenticated"}"#,
+    r#"{"errors":[{"title":"x"}]}"#,
+    r#"{"errors":[{"code":1020}]}"#,
+    r#"{"message":"Conflict"}"#,
+    r#"{"error":"Bad Request","statusCode":400}"#,
+    r#"{"error":1020}"#,
+    r#"{"code":"WAF_BLOCKED","message":"x"}"#,
+    r#"{"transactionId":"1","message":"x"}"#,
+    r#"{"error":{"type":"x_error","code":"y"}}"#,
+    r#"{"success":false,"errors":[{"code":1020,"message":"x"}]}"#,
+    r#"{"code":7,"message":"x","details":[]}"#,
+];
+
+/// Somebody else's JSON is nobody's refusal, and never a reason to ask again.
+pub async fn a_strangers_json_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+    let mut verdict = Verdict::kept();
+    let (world, next) = World::changing(vendor).await;
+    for status in [400, 401, 402, 403, 408, 409, 421, 422, 425, 451, 499] {
+        for body in STRANGERS {
+            let what = format!("{status} {body}");
+            if vendor.documents(status, body) {
+                verdict.skip(format!("the vendor documents {what}"));
+                continue;
+            }
+            let result = world.answered(&next, Reply::json(status, body)).await;
+            world.assert_failed(result, Failed::unknown(ErrorKind::Protocol), &what);
+        }
+    }
+    verdict
+}
+
+/// These statuses say that somebody on the way stopped waiting. The vendor's shape does not change that, where
+/// no list has its code.
+pub async fn whoever_gave_up_waiting_refused_nothing(vendor: &impl PretendVendor) -> Verdict {
+    for status in [408, 409, 425, 499] {
+        let described = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&described);
+        let world = World::new(vendor, move |vendor, request| {
+            let refusal = vendor.refuse_unlisted(request);
+            seen.store(refusal.is_some(), Ordering::SeqCst);
+            refusal.unwrap_or(Reply::Close).with_status(status)
+        })
+        .await;
+        let result = world.provider.send(&message()).await;
+        if !described.load(Ordering::SeqCst) {
+            return Verdict::skipped(
+                "the description has no refusal that the vendor does not list",
+            );
+        }
+        let expected = Failed {
+            kind: None,
+            ..Failed::unknown(ErrorKind::Protocol)
+        };
+        world.assert_failed(result, expected, &status.to_string());
+    }
+    Verdict::kept()
+}
+
+/// These statuses come from whoever did not read the message.
+pub async fn a_status_that_nobody_gives_after_reading_was_not_sent(
+    vendor: &impl PretendVendor,
+) -> Verdict {
+    for status in [404, 405, 411, 413, 414, 415, 431, 429] {
+        let world = World::new(vendor, move |_, _| Reply::html(status)).await;
+        let result = world.provider.send(&message()).await;
+        let expected = Failed {
+            kind: None,
+            ..Failed::not_accepted(ErrorKind::Other, 1)
+        };
+        world.assert_failed(result, expected, &status.to_string());
+    }
+    let world = World::new(vendor, |_, _| {
+        Reply::html(429).with_header("retry-after", "7")
+    })
+    .await;
+    let error = world
+        .provider
+        .send(&message())
+        .await
+        .expect_err("throttled");
+    assert_eq!(
+        (error.kind(), error.retry_after()),
+        (ErrorKind::Throttled, Some(Duration::from_secs(7)))
+    );
+    Verdict::kept()
+}
+
+/// From 500 up nothing is proven.
+pub async fn a_failing_server_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+    for status in [500, 502, 503, 504, 507, 520] {
+        for reply in [
+            Reply::html(status),
+            Reply::status(status),
+            Reply::json(status, "{}"),
+        ] {
+            let world = World::new(vendor, move |_, _| reply.clone()).await;
+            let result = world.provider.send(&message()).await;
+            world.assert_failed(
+                result,
+                Failed::unknown(ErrorKind::Unavailable),
+                &status.to_string(),
+            );
+        }
+    }
+    Verdict::kept()
+}
+
+/// The host that a redirect names sees nothing, and the doubt stays.
+pub async fn a_redirect_is_not_followed(vendor: &impl PretendVendor) -> Verdict {
+    let elsewhere = Server::start(|_| Reply::json(200, "{}")).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = elsewhere.url();
+        let reply =
+            move |_: &_, _: &HttpRequest| Reply::status(status).with_header("location", &location);
+        let world = World::new(vendor, reply).await;
+        let result = world.provider.send(&message()).await;
+        world.assert_failed(
+            result,
+            Failed::unknown(ErrorKind::Protocol),
+            &status.to_string(),
+        );
+    }
+    assert_eq!(elsewhere.connections(), 0);
+    Verdict::kept()
+}
+
+/// A success that does not read as the vendor's.
+pub async fn rubbish_in_a_success_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+    let nested = "[".repeat(10_000) + &"]".repeat(10_000);
+    let deep = r#"{"a":"#.repeat(10_000) + "1" + &"}".repeat(10_000);
+    for (what, body) in [
+        ("nothing", Vec::new()),
+        (
+            "html",
+            b"<html>Sign in to the guest network</html>".to_vec(),
+        ),
+        ("null", b"null".to_vec()),
+        ("an array", b"[]".to_vec()),
+        ("an array of texts", br#"["x","y"]"#.to_vec()),
+        ("a number", b"7".to_vec()),
+        ("an empty object", b"{}".to_vec()),
+        (
+            "another shape",
+            br#"{"ok":true,"result":{"id":7}}"#.to_vec(),
+        ),
+        ("cut short", br#"{"id":"#.to_vec()),
+        ("invalid UTF-8", b"{\"id\":\"\xff\xfe\"}".to_vec()),
+        ("UTF-16", b"\xff\xfe{\0}\0".to_vec()),
+        ("NUL bytes", vec![0; 64]),
+        ("nested arrays", nested.into_bytes()),
+        ("nested objects", deep.into_bytes()),
+    ] {
+        let world = World::new(vendor, move |_, _| Reply::json(200, body.clone())).await;
+        let result = world.provider.send(&message()).await;
+        world.assert_failed(result, Failed::unknown(ErrorKind::Protocol), what);
+    }
+    Verdict::kept()
+}
+
+/// A body that does not come whole, in time, or within any bound.
+pub async fn a_broken_body_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+    let head =
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900000\r\n\r\n{"
+            .to_vec();
+    let endless = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec();
+    let zipped = Reply::json(200, gzip_bomb()).with_header("content-encoding", "gzip");
+    for (what, reply, kind) in [
+        (
+            "cut",
+            Reply::Raw(head.clone(), End::Close),
+            Some(ErrorKind::Unavailable),
+        ),
+        (
+            "reset",
+            Reply::Raw(head.clone(), End::Reset),
+            Some(ErrorKind::Unavailable),
+        ),
+        (
+            "stalled",
+            Reply::Raw(head.clone(), End::Stall),
+            Some(ErrorKind::Timeout),
+        ),
+        (
+            "slow",
+            Reply::Slow([head, vec![b' '; 4096]].concat(), Duration::from_millis(5)),
+            Some(ErrorKind::Timeout),
+        ),
+        (
+            "endless",
+            Reply::Endless(endless),
+            Some(ErrorKind::Protocol),
+        ),
+        ("a gzip bomb", zipped, Some(ErrorKind::Protocol)),
+    ] {
+        let world = World::new(vendor, move |_, _| reply.clone()).await;
+        let result = world.provider.send(&message()).await;
+        world.assert_failed(
+            result,
+            Failed {
+                kind,
+                ..Failed::unknown(ErrorKind::Protocol)
+            },
+            what,
+        );
+    }
+    Verdict::kept()
+}
+
+/// An acceptance whose id is blank or cannot be kept is not the vendor's.
+pub async fn an_acceptance_without_a_usable_id_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+    let long = "x".repeat(10_000);
+    for id in ["", "   ", "\u{1b}[31m", "a\nb", &long] {
+        let given = Arc::new(AtomicBool::new(false));
+        let (seen, id) = (Arc::clone(&given), id.to_owned());
+        let world = World::new(vendor, move |vendor, request| {
+            let reply = vendor.accept_with_id(request, &id);
+            seen.fetch_or(reply.is_some(), Ordering::SeqCst);
+            reply.unwrap_or(Reply::Close)
+        })
+        .await;
+        let result = world.provider.send(&message()).await;
+        if !given.load(Ordering::SeqCst) {
+            return Verdict::skipped("the vendor's acceptance has no id that a receipt keeps");
+        }
+        world.assert_failed(
+            result,
+            Failed::unknown(ErrorKind::Protocol),
+            "an unusable id",
+        );
+    }
+    Verdict::kept()
+}
+
+/// Where the answer says which message it is about, it is believed for that message alone.
+pub async fn an_acceptance_of_another_message_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+    if !vendor.answers_name_the_message() {
+        return Verdict::skipped("the vendor's answer does not say which message it is about");
+    }
+    let first = std::sync::Mutex::new(None);
+    let world = World::new(vendor, move |vendor, request| {
+        let mut first = first
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        vendor.accept(first.get_or_insert_with(|| request.clone()), &[0])
+    })
+    .await;
+    let messages = messages(2);
+    let result = world.provider.send(&messages[0]).await;
+    result.expect("its own answer is believed");
+    let error = world.provider.send(&messages[1]).await;
+    let error = error.expect_err("it was another's answer");
+    assert_eq!(error.acceptance(), Acceptance::Unknown, "{error:?}");
+    assert_eq!(world.sends().len(), 2);
+    Verdict::kept()
+}
+
+/// Vendors get it wrong, and what they say is the same.
+pub async fn a_wrong_content_type_changes_nothing(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, |vendor, request| {
+        let mut reply = accept_all(vendor, request);
+        if let Reply::Answer { headers, .. } = &mut reply {
+            headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+        }
+        reply.with_header("content-type", "text/html; charset=iso-8859-1")
+    })
+    .await;
+    let result = world.provider.send(&message()).await;
+    result.expect("an acceptance is one under any content type");
+    Verdict::kept()
+}
+
+/// Vendors repeat text and number in their words; no error of ours does.
+pub async fn nothing_of_the_message_is_in_an_error(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, |vendor, request| {
+        let received = &vendor.received(request)[0];
+        vendor.refuse(
+            request,
+            &format!("cannot send \"{}\" to {}", received.text, received.to),
+        )
+    })
+    .await;
+    let error = world.provider.send(&message()).await.expect_err("refused");
+    assert_clean(&error);
+    assert_clean(&world.provider.send(&message()).await.expect_err("refused"));
+    Verdict::kept()
+}
+
+/// Not even where a code should stand.
+pub async fn a_code_that_echoes_the_text_is_not_kept(vendor: &impl PretendVendor) -> Verdict {
+    let mut verdict = Verdict::kept();
+    for code in [
+        "482910",
+        "E482910",
+        "4829",
+        "code-482910",
+        "31612345000",
+        "keep it",
+    ] {
+        let has_code = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&has_code);
+        let world = World::new(vendor, move |vendor, request| {
+            let coded = vendor.refuse_with_code(request, code);
+            seen.store(coded.is_some(), Ordering::SeqCst);
+            coded.unwrap_or_else(|| vendor.refuse(request, code))
+        })
+        .await;
+        let error = world.provider.send(&message()).await.expect_err("refused");
+        assert_clean(&error);
+        if !has_code.load(Ordering::SeqCst) {
+            verdict = Verdict::skipped("the vendor's refusals have no code");
+        }
+    }
+    verdict
+}
+
+/// How the vendor ends a request, in the search for secrets.
+type Ending<V> = fn(&V, &HttpRequest) -> Reply;
+
+/// Neither credentials nor text nor a whole number, the sender's included, in any event or span at any level,
+/// any error, any receipt or the `Debug` of the provider, whatever the vendor answers.
+pub async fn no_secret_is_shown_anywhere(vendor: &impl PretendVendor) -> Verdict {
+    let credentials = vendor.credentials();
+    for credential in &credentials {
+        assert!(
+            credential.len() >= 8,
+            "a credential of fewer than 8 characters is found everywhere"
+        );
+    }
+    let (shown, told) = Watch::over(|| show_all(vendor));
+    // The code whole: four digits of it are found in any port.
+    let private = ["482910", "Your code", "keep it", "612345000", "687654321"];
+    let private = private.into_iter().map(str::to_owned);
+    for secret in private.chain(credentials.iter().cloned()) {
+        for form in forms(&secret) {
+            assert!(
+                !shown.contains(&form),
+                "{form} is in an error, a receipt or the provider's Debug: {shown}"
+            );
+            assert!(
+                !told.contains(&form),
+                "{form} is in an event or span: {told}"
+            );
+        }
+    }
+    match credentials.is_empty() {
+        true => Verdict::skipped("the description names no credentials, which were not looked for"),
+        false => Verdict::kept(),
+    }
+}
+
+/// All that the provider shows while the vendor answers in every way.
+async fn show_all<V: PretendVendor>(vendor: &V) -> String {
+    let all: [Ending<V>; 7] = [
+        |_, _| Reply::Reset,
+        |_, _| Reply::html(401).with_header("www-authenticate", "Bearer"),
+        |_, _| Reply::html(403),
+        |_, _| Reply::status(500),
+        |_, _| Reply::json(200, r#"{"access_token":7,"id":"482910"}"#),
+        |_, _| Reply::status(307).with_header("location", "http://127.0.0.1:1/482910"),
+        |vendor, request| {
+            let refusal = vendor.refuse_credentials(request);
+            refusal.unwrap_or_else(|| Reply::html(401))
+        },
+    ];
+    let sends: [Ending<V>; 4] = [
+        accept_all,
+        |_, _| Reply::Reset,
+        |vendor, request| {
+            let received = &vendor.received(request)[0];
+            let repeated = format!(
+                "{} to {} by {:?}, {}",
+                received.text,
+                received.to,
+                received.sender,
+                vendor.credentials().join(" ")
+            );
+            vendor.refuse(request, &repeated)
+        },
+        |vendor, request| {
+            let code = vendor.credentials().pop().unwrap_or_default();
+            vendor
+                .refuse_with_code(request, &code)
+                .unwrap_or_else(|| vendor.refuse(request, &code))
+        },
+    ];
+    let mut shown = String::new();
+    for ending in all {
+        let world = World::whole(vendor, ending).await;
+        show(&world, &mut shown).await;
+    }
+    for ending in sends {
+        let world = World::new(vendor, ending).await;
+        show(&world, &mut shown).await;
+    }
+    shown
+}
+
+async fn show<V: PretendVendor>(world: &World<'_, V>, all: &mut String) {
+    let provider = &world.provider;
+    *all += &format!("{provider:?} {provider:#?} ");
+    let mut message = message();
+    if provider.profile().senders().contains(&SenderKind::Number) {
+        message = message.with_sender("+31687654321".parse().expect("a sender"));
+    }
+    *all += &match provider.send(&message).await {
+        Ok(receipt) => format!("{receipt:?} {receipt:#?} "),
+        Err(error) => shown(&error),
+    };
+    for outcome in provider.send_batch(&[message]).await {
+        *all += &match outcome {
+            Ok(receipt) => format!("{receipt:?} "),
+            Err(error) => shown(&error),
+        };
+    }
+    *all += &match provider.check().await {
+        Ok(health) => format!("{health:?} "),
+        Err(error) => shown(&error),
+    };
+}
+
+/// Declared works: it arrives on the wire. Undeclared is refused before any call, never dropped.
+pub async fn a_wish_is_granted_or_refused(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, accept_all).await;
+    let profile = world.provider.profile().clone();
+    let sent = |before: usize| world.sends().len() - before;
+
+    let validity = profile
+        .validity()
+        .map_or(Duration::from_secs(600), |range| *range.end());
+    let before = world.sends().len();
+    let result = world
+        .provider
+        .send(&message().with_validity(validity))
+        .await;
+    if profile.validity().is_some() {
+        result.expect("a declared validity period is taken");
+        assert_eq!(
+            world
+                .received()
+                .pop()
+                .and_then(|received| received.validity),
+            Some(validity)
+        );
+    } else {
+        assert_unsupported(result, sent(before), "validity");
+    }
+
+    let now = DateTime::<Utc>::from(std::time::SystemTime::now());
+    let ahead = profile
+        .furthest_send_at()
+        .unwrap_or(Duration::from_secs(7200));
+    let send_at = DateTime::from_timestamp(now.timestamp() + ahead.as_secs().min(7200) as i64, 0)
+        .expect("a time");
+    let before = world.sends().len();
+    let result = world.provider.send(&message().with_send_at(send_at)).await;
+    if profile.furthest_send_at().is_some() {
+        result.expect("a declared schedule is taken");
+        assert_eq!(
+            world.received().pop().and_then(|received| received.send_at),
+            Some(send_at)
+        );
+    } else {
+        assert_unsupported(result, sent(before), "scheduling");
+    }
+
+    for (kind, sender) in [
+        (SenderKind::Alphanumeric, "Contoso"),
+        (SenderKind::Number, "+31687654321"),
+        (SenderKind::ShortCode, "1008"),
+    ] {
+        let sender: Sender = sender.parse().expect("a sender");
+        let before = world.sends().len();
+        let result = world
+            .provider
+            .send(&message().with_sender(sender.clone()))
+            .await;
+        if profile.senders().contains(&kind) {
+            result.expect("a declared kind of sender is taken");
+            let arrived = world
+                .received()
+                .pop()
+                .and_then(|received| received.sender)
+                .expect("a sender arrived");
+            let digits = |text: &str| text.trim_start_matches(['+', '0']).to_owned();
+            assert_eq!(digits(&arrived), digits(&sender.to_string()));
+        } else {
+            assert_unsupported(result, sent(before), "sender");
+        }
+    }
+    Verdict::kept()
+}
+
+/// A vendor that needs a sender gets no message without one; one that needs none gets it.
+pub async fn a_sender_that_is_required_is_asked_for(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, accept_all).await;
+    let Some(provider) = vendor.without_sender(&world.server.url()) else {
+        return Verdict::skipped("the description has no provider without a sender");
+    };
+    let result = provider.send(&message()).await;
+    if provider.profile().sender_required() {
+        let error = result.expect_err("there is no sender");
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            (ErrorKind::InvalidSender, Acceptance::NotAccepted),
+            "{error:?}"
+        );
+        assert_eq!(world.sends().len(), 0, "refused before any call");
+    } else {
+        result.expect("the profile requires no sender");
+        assert_eq!(world.sends().len(), 1);
+    }
+    let senders = provider.profile().senders();
+    if senders.contains(&SenderKind::Alphanumeric) {
+        let named = message().with_sender("Contoso".parse().expect("a sender"));
+        provider.send(&named).await.expect("it has a sender now");
+    }
+    Verdict::kept()
+}
+
+/// The declared limit holds, to the character.
+pub async fn a_text_too_long_is_refused_before_any_call(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, accept_all).await;
+    let (fits, too_long) = match world.provider.profile().longest_text() {
+        Some(TextLimit::Characters(limit)) => ("x".repeat(limit), "x".repeat(limit + 1)),
+        Some(TextLimit::Parts(1)) => ("x".repeat(160), "x".repeat(161)),
+        Some(TextLimit::Parts(limit)) => ("x".repeat(153 * limit), "x".repeat(153 * limit + 1)),
+        _ => return Verdict::skipped("the profile declares no longest text"),
+    };
+    let to = "+31612345678".parse().expect("a number");
+    world
+        .provider
+        .send(&Message::new(to, Text::new(fits).expect("a text")))
+        .await
+        .expect("it fits");
+    let result = world
+        .provider
+        .send(&Message::new(to, Text::new(too_long).expect("a text")))
+        .await;
+    world.assert_failed(
+        result,
+        Failed::not_accepted(ErrorKind::InvalidText, 1),
+        "a text too long",
+    );
+    Verdict::kept()
+}
+
+/// A report says which message it is about by our reference or by the vendor's id, so one of them is known.
+pub async fn a_declared_report_finds_its_message(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, accept_all).await;
+    if !world.provider.profile().reports() {
+        return Verdict::skipped("the profile declares no reports");
+    }
+    let message = message();
+    let receipt = world.provider.send(&message).await.expect("accepted");
+    let received = world.received().pop().expect("one message arrived");
+    let ours = received.reference.as_deref() == Some(message.reference().as_str());
+    assert!(
+        ours || receipt.id().is_some(),
+        "the vendor has no reference of ours, and the receipt no id"
+    );
+    Verdict::kept()
+}
+
+/// The vendor can only tell a repeat by what it is given: the same message is the same request, and another
+/// message with the same words is another.
+pub async fn a_repeat_inside_the_window_is_the_same_request(
+    vendor: &impl PretendVendor,
+) -> Verdict {
+    let world = World::new(vendor, accept_all).await;
+    if world.provider.profile().repeat_window().is_none() {
+        return Verdict::skipped("the profile declares no repeat window");
+    }
+    let first = message();
+    let other = Message::new(first.to(), first.text().clone());
+    for message in [&first, &first, &other] {
+        world.provider.send(message).await.expect("accepted");
+    }
+    let as_told_apart = |request: &HttpRequest| {
+        let mut headers = request.headers.clone();
+        headers.retain(|(name, _)| name != "authorization");
+        (request.target.clone(), headers, request.body.clone())
+    };
+    let sends: Vec<_> = world.sends().iter().map(as_told_apart).collect();
+    assert_eq!(sends.len(), 3);
+    assert!(sends[0] == sends[1], "a repeat reads as another message");
+    assert!(sends[0] != sends[2], "another message reads as a repeat");
+    Verdict::kept()
+}
+
+/// Not ever.
+pub async fn a_check_sends_no_text(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, accept_all).await;
+    world
+        .provider
+        .check()
+        .await
+        .expect("good credentials are good, or the vendor cannot tell");
+    assert_eq!(world.sends().len(), 0);
+    Verdict::kept()
+}
+
+/// No text left, whatever befalls a check; and its words do not speak of one.
+pub async fn a_check_is_never_in_doubt(vendor: &impl PretendVendor) -> Verdict {
+    for reply in [
+        Reply::Reset,
+        Reply::Close,
+        Reply::Stall,
+        Reply::html(200),
+        Reply::status(302).with_header("location", "/elsewhere"),
+        Reply::html(401),
+        Reply::html(403),
+        Reply::status(429),
+        Reply::status(500),
+        Reply::html(502),
+    ] {
+        for tokens_are_given in [false, true] {
+            let answer = reply.clone();
+            let world = World::whole(vendor, move |vendor, request| {
+                let token = (tokens_are_given && vendor.is_token(request))
+                    .then(|| vendor.aside(request))
+                    .flatten();
+                token.unwrap_or_else(|| answer.clone())
+            })
+            .await;
+            match world.provider.check().await {
+                Err(error) => assert_of_a_check(&error, &format!("{reply:?}")),
+                // A vendor whose token is all that a check asks for.
+                Ok(_) if tokens_are_given => {}
+                Ok(health) => assert!(!health.is_verified(), "{reply:?}: good credentials"),
+            }
+        }
+    }
+    Verdict::kept()
+}
+
+#[track_caller]
+fn assert_of_a_check(error: &postduif_core::SendError, what: &str) {
+    assert_eq!(
+        error.acceptance(),
+        Acceptance::NotAccepted,
+        "{what}: {error:?}"
+    );
+    let words = error.to_string();
+    assert!(
+        !words.contains("the message"),
+        "{what}: a check sends no message: {words}"
+    );
+}
+
+/// While the token is waited for nothing has left, whoever cuts the wait off.
+pub async fn a_token_that_stalls_was_not_sent(vendor: &impl PretendVendor) -> Verdict {
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&asked);
+    let world = World::whole(vendor, move |vendor, request| {
+        if vendor.is_token(request) {
+            seen.store(true, Ordering::SeqCst);
+            return Reply::Stall;
+        }
+        let aside = vendor.aside(request);
+        aside.unwrap_or_else(|| accept_all(vendor, request))
+    })
+    .await;
+    let deadline = tokio::time::sleep(DEADLINE / 4);
+    let message = message();
+    let call = world.provider.send(&message);
+    let ended = Departure::new().run_until(deadline, call).await;
+    if !asked.load(Ordering::SeqCst) {
+        return Verdict::skipped("the description knows no request for a token");
+    }
+    let acceptance = match &ended {
+        Ok(Ok(receipt)) => panic!("accepted without a token as {receipt:?}"),
+        Ok(Err(error)) => error.acceptance(),
+        Err(acceptance) => *acceptance,
+    };
+    assert_eq!(acceptance, Acceptance::NotAccepted, "{ended:?}");
+    assert_eq!(world.sends().len(), 0);
+    Verdict::kept()
+}
+
+/// Whoever gives up on a send has not sent it twice.
+pub async fn a_dropped_send_is_made_at_most_once(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, |_, _| Reply::Stall).await;
+    let message = message();
+    let given_up = tokio::time::timeout(DEADLINE / 4, world.provider.send(&message)).await;
+    assert!(given_up.is_err(), "the vendor never answers");
+    assert!(world.sends().len() <= 1);
+    Verdict::kept()
+}
+
+/// Whatever the length, none included.
+pub async fn a_batch_has_one_outcome_for_each_message_in_order(
+    vendor: &impl PretendVendor,
+) -> Verdict {
+    let world = World::new(vendor, accept_all).await;
+    let size = world.provider.profile().batch_size().get();
+    for count in [0, 1, 2, size, size + 1] {
+        let messages = messages(count);
+        let outcomes = world.provider.send_batch(&messages).await;
+        assert_eq!(outcomes.len(), count);
+        for (message, outcome) in messages.iter().zip(&outcomes) {
+            assert_eq!(
+                outcome.as_ref().expect("accepted").reference(),
+                message.reference()
+            );
+        }
+    }
+    Verdict::kept()
+}
+
+/// Different texts, the same number twice: each arrives once, in no more calls than needed.
+pub async fn a_batch_sends_each_message_once(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, accept_all).await;
+    let size = world.provider.profile().batch_size().get();
+    let mut messages = messages(7);
+    messages[6] = Message::new(messages[0].to(), messages[6].text().clone());
+    let outcomes = world.provider.send_batch(&messages).await;
+    assert_eq!(outcomes.accepted(), 7);
+    let mut arrived: Vec<_> = world
+        .received()
+        .into_iter()
+        .map(|received| (received.to, received.text))
+        .collect();
+    let mut expected: Vec<_> = messages
+        .iter()
+        .map(|message| (message.to(), message.text().as_str().to_owned()))
+        .collect();
+    arrived.sort();
+    expected.sort();
+    assert_eq!(arrived, expected);
+    // Seven different texts.
+    let calls = match world.provider.profile().different_texts() {
+        true => 7_usize.div_ceil(size),
+        false => 7,
+    };
+    assert_eq!(world.sends().len(), calls, "calls");
+    Verdict::kept()
+}
+
+/// Where one call takes one text only, no call mixes them; where it takes several, none is wasted.
+pub async fn a_call_holds_one_text_where_the_vendor_takes_one(
+    vendor: &impl PretendVendor,
+) -> Verdict {
+    let world = World::new(vendor, accept_all).await;
+    let profile = world.provider.profile();
+    let size = profile.batch_size().get();
+    if size < 2 {
+        return Verdict::skipped("a call takes one message");
+    }
+    let mut messages = messages(4);
+    messages[2] = Message::new(messages[2].to(), messages[0].text().clone());
+    messages[3] = Message::new(messages[3].to(), messages[1].text().clone());
+    let outcomes = world.provider.send_batch(&messages).await;
+    assert_eq!(outcomes.accepted(), 4);
+    if profile.different_texts() {
+        assert_eq!(world.sends().len(), 4_usize.div_ceil(size), "calls");
+        return Verdict::kept();
+    }
+    for request in world.sends() {
+        let received = world.vendor.received(&request);
+        let mut texts: Vec<_> = received.into_iter().map(|message| message.text).collect();
+        texts.dedup();
+        assert_eq!(texts.len(), 1, "one text in a call");
+    }
+    assert_eq!(world.sends().len(), 2, "a call for each text");
+    Verdict::kept()
+}
+
+/// A call refused as a whole is refused for each of its messages.
+pub async fn a_refused_batch_was_not_sent(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, |vendor, request| vendor.refuse(request, "no")).await;
+    let outcomes = world.provider.send_batch(&messages(3)).await;
+    assert_eq!(outcomes.len(), 3);
+    for outcome in &outcomes {
+        assert_eq!(
+            outcome.as_ref().expect_err("refused").acceptance(),
+            Acceptance::NotAccepted
+        );
+    }
+    Verdict::kept()
+}
+
+/// A call whose answer is lost leaves each of its messages in doubt, and none is sent again.
+pub async fn a_lost_answer_to_a_batch_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, |_, _| Reply::Reset).await;
+    let outcomes = world.provider.send_batch(&messages(3)).await;
+    for outcome in &outcomes {
+        assert_eq!(
+            outcome.as_ref().expect_err("in doubt").acceptance(),
+            Acceptance::Unknown
+        );
+    }
+    assert_eq!(world.received().len(), 3, "each message was in one request");
+    Verdict::kept()
+}
+
+/// The answer's order means nothing, and saying a thing twice does not change it.
+pub async fn entries_shuffled_or_doubled_find_their_message(
+    vendor: &impl PretendVendor,
+) -> Verdict {
+    let world = World::new(vendor, |vendor, request| {
+        let count = vendor.received(request).len();
+        let shuffled: Vec<_> = if count > 1 {
+            (0..count).rev().chain([0]).collect()
+        } else {
+            vec![0]
+        };
+        vendor.accept(request, &shuffled)
+    })
+    .await;
+    if world.provider.profile().batch_size().get() < 2 {
+        return Verdict::skipped("a call takes one message");
+    }
+    let messages = messages(3);
+    let outcomes = world.provider.send_batch(&messages).await;
+    for (message, outcome) in messages.iter().zip(&outcomes) {
+        assert_eq!(
+            outcome.as_ref().expect("accepted").reference(),
+            message.reference()
+        );
+    }
+    Verdict::kept()
+}
+
+/// An answer that does not mention a message says nothing of it.
+pub async fn an_entry_left_out_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+    let world = World::new(vendor, |vendor, request| {
+        let count = vendor.received(request).len();
+        if count > 1 {
+            vendor.accept(request, &[0, 2])
+        } else {
+            accept_all(vendor, request)
+        }
+    })
+    .await;
+    if world.provider.profile().batch_size().get() < 3 {
+        return Verdict::skipped("a call takes fewer than three messages");
+    }
+    let outcomes = world.provider.send_batch(&messages(3)).await;
+    assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
+    let error = outcomes[1].as_ref().expect_err("nobody spoke of it");
+    assert_eq!(error.acceptance(), Acceptance::Unknown, "{error:?}");
+    assert_eq!(world.sends().len(), 1);
+    Verdict::kept()
+}

@@ -1,0 +1,586 @@
+//! A vendor that can do everything, a provider for it, and the mistakes that one could make.
+
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use chrono::DateTime;
+use postduif_core::{
+    Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, Reference, SendError,
+    Sender, SenderKind, SmsProvider, TextLimit, async_trait,
+};
+use postduif_http::{Answer, BaseUrl, Client, ClientCredentials, Refusal, Request, TokenCache};
+use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// One mistake of a provider, each of which breaks a promise.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Flaw {
+    AcceptsAnyLength,
+    AnyBodyRefuses,
+    AnyJsonRefuses,
+    AnySuccessAccepts,
+    BelievesAnyAnswer,
+    BrokenBodyAccepts,
+    ChangesText,
+    CheckInDoubt,
+    CheckSends,
+    ConnectionInDoubt,
+    CredentialsAreOther,
+    DoubtWhileWaitingForToken,
+    DropsValidity,
+    FollowsRedirects,
+    ForgetsReference,
+    GivingUpRefuses,
+    InsistsOnContentType,
+    KeepsAnyCode,
+    KeepsAnyId,
+    LeftOutIsAccepted,
+    LogsKey,
+    LogsText,
+    LosesOutcomes,
+    LostAnswerRefuses,
+    MatchesByPosition,
+    MixesTexts,
+    NeedsNoSender,
+    NewKeyForEachTry,
+    RefusalInDoubt,
+    RefusesBatchesInDoubt,
+    RepeatsBatchSingly,
+    RepeatsFirstOfBatch,
+    RepeatsWords,
+    SendsTwice,
+    ServerFailureRefuses,
+    ShowsKey,
+    ShowsKeyInError,
+    ShowsSender,
+    SlowerThanDeadline,
+    StatusInDoubt,
+    TakesScheduleUndeclared,
+    WastesCalls,
+}
+
+const KEY: &str = "acme-k3y-9c1f";
+const SECRET: &str = "acme-s3cret-77b2";
+const HOUR: Duration = Duration::from_secs(3600);
+
+const PROFILE: Profile = Profile::new("acme")
+    .with_batch(NonZeroUsize::new(5).unwrap(), true)
+    .with_senders(&[
+        SenderKind::Alphanumeric,
+        SenderKind::Number,
+        SenderKind::ShortCode,
+    ])
+    .with_validity(Duration::from_secs(60), HOUR)
+    .with_scheduling(Duration::from_secs(86_400))
+    .with_longest_text(TextLimit::Characters(1000))
+    .with_repeat_window(Some(HOUR))
+    .with_reports(true);
+
+pub(crate) struct Provider {
+    flaw: Option<Flaw>,
+    profile: Profile,
+    client: Client,
+    base: BaseUrl,
+    sender: Option<Sender>,
+    tokens: Arc<TokenCache<ClientCredentials>>,
+}
+
+impl std::fmt::Debug for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Acme");
+        if self.has(Flaw::ShowsKey) {
+            shown.field("key", &KEY);
+        }
+        shown.finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    accepted: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    id: String,
+    reference: String,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    acme_code: String,
+    explanation: String,
+}
+
+impl Provider {
+    fn new(base: &str, flaw: Option<Flaw>, sender: Option<Sender>) -> Self {
+        let deadline = match flaw {
+            Some(Flaw::SlowerThanDeadline) => DEADLINE * 3,
+            _ => DEADLINE,
+        };
+        let client = Client::builder()
+            .with_connect_timeout(DEADLINE / 2)
+            .with_timeout(deadline)
+            .build()
+            .unwrap();
+        let base = BaseUrl::parse(base).unwrap();
+        let credentials = ClientCredentials::new(
+            client.clone(),
+            base.clone(),
+            "/token",
+            KEY.into(),
+            SECRET.into(),
+        );
+        let mut profile = PROFILE.with_sender_required(sender.is_none());
+        match flaw {
+            Some(Flaw::MixesTexts) => {
+                profile = profile.with_batch(PROFILE.batch_size(), false);
+            }
+            Some(Flaw::TakesScheduleUndeclared) => {
+                profile = Profile::new("acme").with_senders(PROFILE.senders());
+            }
+            _ => {}
+        }
+        Self {
+            flaw,
+            profile,
+            client,
+            base,
+            sender,
+            tokens: Arc::new(TokenCache::new(credentials, Duration::from_secs(60))),
+        }
+    }
+
+    fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    fn admit(&self, message: &Message) -> Result<(), SendError> {
+        let problem = self.profile.admit(message);
+        let lets_through = match problem.as_ref().map_err(SendError::kind) {
+            Err(ErrorKind::InvalidText) => self.has(Flaw::AcceptsAnyLength),
+            Err(ErrorKind::InvalidSender) => self.has(Flaw::NeedsNoSender),
+            Err(_) => self.has(Flaw::TakesScheduleUndeclared),
+            Ok(()) => true,
+        };
+        if lets_through { Ok(()) } else { problem }
+    }
+
+    fn entry(&self, message: &Message) -> Value {
+        let mut text = message.text().as_str().to_owned();
+        if self.has(Flaw::ChangesText) {
+            text = text.replace('\n', " ");
+        }
+        let sender = message.sender().or(self.sender.as_ref());
+        let validity = message.validity().map(|validity| validity.as_secs());
+        let mut entry = json!({
+            "to": message.to(), "text": text, "sender": sender.map(ToString::to_string),
+            "reference": message.reference(), "validity": validity,
+            "send_at": message.send_at().map(|at| at.timestamp())
+        });
+        if self.has(Flaw::DropsValidity) {
+            entry["validity"] = Value::Null;
+        }
+        if self.has(Flaw::ForgetsReference) {
+            entry["reference"] = "".into();
+        }
+        entry
+    }
+
+    async fn token(&self) -> Result<Arc<postduif_http::Token>, SendError> {
+        let tokens = Arc::clone(&self.tokens);
+        if self.has(Flaw::DoubtWhileWaitingForToken) {
+            // In a task of its own, so that nobody hears that nothing has left.
+            let fetched = tokio::spawn(async move { tokens.token().await });
+            return fetched.await.unwrap();
+        }
+        tokens.token().await
+    }
+
+    async fn request(&self, messages: &[Message], to: &BaseUrl) -> Result<Request, SendError> {
+        let token = self.token().await?;
+        let mut entries: Vec<_> = messages.iter().map(|message| self.entry(message)).collect();
+        if self.has(Flaw::RepeatsFirstOfBatch) && entries.len() > 1 {
+            entries.push(entries[0].clone());
+        }
+        let key = match self.has(Flaw::NewKeyForEachTry) {
+            true => Reference::random().to_string(),
+            false => messages[0].reference().to_string(),
+        };
+        Ok(Request::post(to, "/messages")
+            .with_bearer(&token)
+            .with_header("x-key", &key)
+            .with_json(&json!({"messages": entries}))
+            .with_messages(messages.len()))
+    }
+
+    async fn post(&self, messages: &[Message]) -> Result<Answer, SendError> {
+        if self.has(Flaw::LogsText) {
+            tracing::trace!(text = messages[0].text().as_str(), "a call");
+        }
+        let _span = self
+            .has(Flaw::LogsKey)
+            .then(|| tracing::trace_span!("a call", key = KEY));
+        let request = self.request(messages, &self.base).await?;
+        let mut answer = if self.has(Flaw::SendsTwice) {
+            let other = self.request(messages, &self.base).await?;
+            let (first, _) = tokio::join!(self.client.send(request), self.client.send(other));
+            first
+        } else {
+            self.client.send(request).await
+        };
+        if self.has(Flaw::FollowsRedirects)
+            && let Ok(redirect) = &answer
+            && let Some(location) = redirect.header("location")
+        {
+            let elsewhere = BaseUrl::parse(location).unwrap();
+            let request = self.request(messages, &elsewhere).await?;
+            answer = self.client.send(request).await;
+        }
+        answer
+    }
+
+    fn refusal(&self, answer: &Answer, messages: &[Message]) -> Option<Refusal> {
+        if self.has(Flaw::AnyBodyRefuses) && answer.status() == 403 {
+            return Some(Refusal::new(ErrorKind::Blocked, "it was refused"));
+        }
+        let Ok(Refused {
+            acme_code,
+            explanation,
+        }) = answer.json()
+        else {
+            let is_json = answer.json::<Value>().is_ok();
+            return (is_json && self.has(Flaw::AnyJsonRefuses))
+                .then(|| Refusal::new(ErrorKind::Other, "it was refused"));
+        };
+        let kind = match acme_code.as_str() {
+            "key" if self.has(Flaw::CredentialsAreOther) => ErrorKind::Other,
+            "key" => ErrorKind::Unauthorized,
+            "number" => ErrorKind::InvalidRecipient,
+            _ => ErrorKind::Other,
+        };
+        let words = match self.flaw {
+            Some(Flaw::RepeatsWords) => format!("it was refused: {explanation}"),
+            Some(Flaw::ShowsKeyInError) => format!("it was refused for {KEY}"),
+            Some(Flaw::ShowsSender) => format!(
+                "it was refused for {:?}",
+                messages[0].sender().map(ToString::to_string)
+            ),
+            _ => "it was refused".to_owned(),
+        };
+        let refusal = Refusal::new(kind, words);
+        Some(match acme_code.as_str() {
+            "key" | "number" => refusal.with_code(acme_code),
+            _ if self.has(Flaw::KeepsAnyCode) || self.has(Flaw::GivingUpRefuses) => {
+                refusal.with_code(acme_code)
+            }
+            _ => refusal.with_unlisted_code(&acme_code, messages),
+        })
+    }
+
+    fn id(&self, entry: &Entry) -> Result<String, SendError> {
+        match self.has(Flaw::KeepsAnyId) {
+            true => Ok(entry.id.clone()),
+            false => Answer::message_id(&entry.id).map(str::to_owned),
+        }
+    }
+
+    /// What became of one call.
+    async fn call(&self, messages: &[Message]) -> Result<Outcomes, SendError> {
+        let answer = match self.post(messages).await {
+            Err(error) if self.has(Flaw::ConnectionInDoubt) => return Err(error.in_doubt()),
+            Err(error)
+                if self.has(Flaw::LostAnswerRefuses)
+                    && error.acceptance() == Acceptance::Unknown =>
+            {
+                return Err(SendError::not_accepted(error.kind(), "no answer"));
+            }
+            answer => answer?,
+        };
+        if !answer.is_success() {
+            let error = answer.refused(self.refusal(&answer, messages));
+            let in_doubt = match self.flaw {
+                Some(Flaw::RefusalInDoubt) => error.kind() == ErrorKind::InvalidRecipient,
+                Some(Flaw::RefusesBatchesInDoubt) => messages.len() > 1,
+                Some(Flaw::StatusInDoubt) => answer.status() == 404,
+                _ => false,
+            };
+            if self.has(Flaw::ServerFailureRefuses) && answer.status() >= 500 {
+                return Err(SendError::not_accepted(error.kind(), "the server failed"));
+            }
+            return Err(if in_doubt { error.in_doubt() } else { error });
+        }
+        let all_accepted = || {
+            Outcomes::from_fn(messages, |message| {
+                Ok(Receipt::new("acme", *message.reference()).with_id("acme-1"))
+            })
+        };
+        if self.has(Flaw::AnySuccessAccepts)
+            || self.has(Flaw::BrokenBodyAccepts) && answer.body().is_err()
+        {
+            return Ok(all_accepted());
+        }
+        if self.has(Flaw::InsistsOnContentType)
+            && answer.header("content-type") != Some("application/json")
+        {
+            return Err(SendError::unknown(ErrorKind::Protocol, "no JSON"));
+        }
+        let Accepted { accepted } = answer.json()?;
+        if self.has(Flaw::ForgetsReference) {
+            return Ok(Outcomes::from_fn(messages, |message| {
+                Ok(Receipt::new("acme", *message.reference()))
+            }));
+        }
+        let believes = self.has(Flaw::BelievesAnyAnswer) && messages.len() == 1;
+        if self.has(Flaw::MatchesByPosition) || believes {
+            let mut outcomes = Outcomes::in_doubt(messages);
+            for (place, entry) in accepted.iter().enumerate().take(messages.len()) {
+                let reference = match believes {
+                    true => *messages[0].reference(),
+                    false => entry.reference.parse().unwrap(),
+                };
+                outcomes.set(
+                    place,
+                    Ok(Receipt::new("acme", reference).with_id(self.id(entry)?)),
+                );
+            }
+            return Ok(outcomes);
+        }
+        let by_reference: HashMap<_, _> = accepted
+            .iter()
+            .map(|entry| (entry.reference.as_str(), entry))
+            .collect();
+        Ok(Outcomes::from_fn(messages, |message| {
+            match by_reference.get(message.reference().as_str()) {
+                Some(entry) => {
+                    let id = self.id(entry)?;
+                    Ok(Receipt::new("acme", *message.reference()).with_id(id))
+                }
+                None if self.has(Flaw::LeftOutIsAccepted) => {
+                    Ok(Receipt::new("acme", *message.reference()))
+                }
+                None => Err(SendError::unknown(
+                    ErrorKind::Protocol,
+                    "the answer does not name the message",
+                )),
+            }
+        }))
+    }
+
+    fn named(outcome: Result<Receipt, SendError>) -> Result<Receipt, SendError> {
+        outcome.map_err(|error| error.with_provider("acme"))
+    }
+
+    async fn look_up(&self) -> Result<Health, SendError> {
+        if self.has(Flaw::CheckSends) {
+            let to = "+31600000000".parse().unwrap();
+            let text = postduif_core::Text::new("Are you there?").unwrap();
+            self.send(&Message::new(to, text)).await?;
+        }
+        let token = self.token().await?;
+        let request = Request::get(&self.base, "/account").with_bearer(&token);
+        let answer = match self.has(Flaw::CheckInDoubt) {
+            true => self.client.send(request).await?,
+            false => self.client.ask(request).await?,
+        };
+        if !answer.is_success() {
+            return Err(answer.refused(self.refusal(&answer, &[])));
+        }
+        answer
+            .json::<HashMap<String, u32>>()
+            .map(|_| Health::good())
+    }
+}
+
+#[async_trait]
+impl SmsProvider for Provider {
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.admit(message)?;
+        let outcome = match self.call(std::slice::from_ref(message)).await {
+            Ok(outcomes) => outcomes.into_single(),
+            Err(error) => Err(error),
+        };
+        Self::named(outcome)
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        let mut all = Vec::new();
+        let size = match self.has(Flaw::WastesCalls) {
+            true => 1,
+            false => self.profile.batch_size().get(),
+        };
+        for piece in messages.chunks(size) {
+            let outcomes = match self.call(piece).await {
+                Err(error) if self.has(Flaw::RepeatsBatchSingly) && piece.len() > 1 => {
+                    assert_eq!(error.acceptance(), Acceptance::Unknown);
+                    for message in piece {
+                        all.push(self.send(message).await);
+                    }
+                    continue;
+                }
+                outcomes => outcomes.unwrap_or_else(|error| Outcomes::failed(piece, &error)),
+            };
+            all.extend(outcomes.into_iter().map(Self::named));
+        }
+        if self.has(Flaw::LosesOutcomes) {
+            all.reverse();
+        }
+        let mut outcomes = Outcomes::in_doubt(messages);
+        for (place, outcome) in all.into_iter().enumerate() {
+            outcomes.set(place, outcome);
+        }
+        outcomes
+    }
+
+    async fn check(&self) -> Result<Health, SendError> {
+        let health = self.look_up().await;
+        health.map_err(|error| {
+            let error = error.with_provider("acme");
+            match self.has(Flaw::CheckInDoubt) {
+                true => error,
+                false => error.of_check(),
+            }
+        })
+    }
+}
+
+/// The vendor, as its page would describe it, and its provider with a mistake or none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acme(pub(crate) Option<Flaw>);
+
+impl Acme {
+    fn refused(code: &str, words: &str) -> Reply {
+        let body = json!({"acme_code": code, "explanation": words});
+        Reply::json(422, body.to_string())
+    }
+
+    fn entries(request: &HttpRequest) -> Vec<Value> {
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        body["messages"].as_array().unwrap().clone()
+    }
+
+    fn accepted(request: &HttpRequest, entries: &[usize], id: &str) -> Reply {
+        let asked = Self::entries(request);
+        let accepted: Vec<_> = entries
+            .iter()
+            .map(|place| json!({"id": id, "reference": asked[*place]["reference"]}))
+            .collect();
+        Reply::json(202, json!({"accepted": accepted}).to_string())
+    }
+}
+
+impl PretendVendor for Acme {
+    fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+        let sender = "Contoso".parse().unwrap();
+        Arc::new(Provider::new(base, self.0, Some(sender)))
+    }
+
+    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+        match request.path() {
+            "/token" => Some(Reply::json(
+                200,
+                r#"{"access_token":"acme-t0ken-51aa","expires_in":3600}"#,
+            )),
+            "/account" => Some(Reply::json(200, r#"{"credit":12}"#)),
+            _ => None,
+        }
+    }
+
+    fn received(&self, request: &HttpRequest) -> Vec<Received> {
+        let read = |entry: &Value| {
+            let to = entry["to"].as_str().unwrap().parse().unwrap();
+            let mut received = Received::new(to, entry["text"].as_str().unwrap());
+            received.sender = entry["sender"].as_str().map(str::to_owned);
+            received.reference = entry["reference"]
+                .as_str()
+                .filter(|reference| !reference.is_empty())
+                .map(str::to_owned);
+            received.validity = entry["validity"].as_u64().map(Duration::from_secs);
+            received.send_at = entry["send_at"]
+                .as_i64()
+                .map(|at| DateTime::from_timestamp(at, 0).unwrap());
+            received
+        };
+        Self::entries(request).iter().map(read).collect()
+    }
+
+    fn accept(&self, request: &HttpRequest, entries: &[usize]) -> Reply {
+        Self::accepted(request, entries, "acme-1")
+    }
+
+    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+        Self::refused("number", words)
+    }
+
+    fn refusal(&self) -> ErrorKind {
+        ErrorKind::InvalidRecipient
+    }
+
+    fn refuse_with_code(&self, _: &HttpRequest, code: &str) -> Option<Reply> {
+        Some(Self::refused(code, "no"))
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        [KEY, SECRET, "acme-t0ken-51aa"].map(str::to_owned).into()
+    }
+
+    fn refuse_credentials(&self, request: &HttpRequest) -> Option<Reply> {
+        (request.path() != "/token").then(|| Self::refused("key", "no").with_status(401))
+    }
+
+    fn is_token(&self, request: &HttpRequest) -> bool {
+        request.path() == "/token"
+    }
+
+    fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {
+        Some(Self::accepted(request, &[0], id))
+    }
+
+    fn answers_name_the_message(&self) -> bool {
+        true
+    }
+
+    fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(Arc::new(Provider::new(base, self.0, None)))
+    }
+}
+
+/// The same vendor, described by what must be described, and a provider that declares nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Modest;
+
+impl PretendVendor for Modest {
+    fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+        let mut provider = Provider::new(base, None, None);
+        provider.profile = Profile::new("acme");
+        Arc::new(provider)
+    }
+
+    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+        Acme(None).aside(request)
+    }
+
+    fn received(&self, request: &HttpRequest) -> Vec<Received> {
+        Acme(None).received(request)
+    }
+
+    fn accept(&self, request: &HttpRequest, entries: &[usize]) -> Reply {
+        Acme(None).accept(request, entries)
+    }
+
+    fn refuse(&self, request: &HttpRequest, words: &str) -> Reply {
+        Acme(None).refuse(request, words)
+    }
+
+    fn refusal(&self) -> ErrorKind {
+        Acme(None).refusal()
+    }
+
+    fn refuse_with_code(&self, _: &HttpRequest, _: &str) -> Option<Reply> {
+        None
+    }
+}

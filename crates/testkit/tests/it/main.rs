@@ -1,0 +1,11 @@
+//! The suites are tested: a right implementation keeps every promise, and for each promise there is a wrong one
+//! that breaks it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by failing"
+)]
+
+mod acme;
+mod server;
+mod wrong;

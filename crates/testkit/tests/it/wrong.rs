@@ -1,0 +1,135 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use postduif_testkit::{PretendVendor, Verdict, block_on, promises};
+
+use crate::acme::{Acme, Flaw, Modest};
+
+mod a_right_provider_keeps {
+    postduif_testkit::conformance!(crate::acme::Acme(None));
+}
+
+mod a_modest_provider_keeps {
+    postduif_testkit::conformance!(crate::acme::Modest);
+}
+
+#[track_caller]
+fn assert_broken(flaw: Flaw, promise: impl FnOnce(Acme) -> Verdict) {
+    let verdict = catch_unwind(AssertUnwindSafe(|| promise(Acme(Some(flaw)))));
+    assert!(verdict.is_err(), "{flaw:?} was not found: {verdict:?}");
+}
+
+/// A test for each promise: whoever makes one of these mistakes breaks it.
+macro_rules! mistakes {
+    ($($promise:ident: $($flaw:ident)+;)+) => {
+        mod a_wrong_provider_breaks {
+            use super::*;
+
+            $(
+                #[test]
+                fn $promise() {
+                    for flaw in [$(Flaw::$flaw),+] {
+                        assert_broken(flaw, |vendor| block_on(promises::$promise(&vendor)));
+                    }
+                }
+            )+
+        }
+
+        const PROMISES: &[&str] = &[$(stringify!($promise)),+];
+
+        /// What is left out for a vendor, promise by promise.
+        fn skipped(vendor: impl PretendVendor) -> Vec<(&'static str, Vec<String>)> {
+            vec![$(
+                (stringify!($promise), block_on(promises::$promise(&vendor)).why_skipped().to_vec())
+            ),+]
+        }
+    };
+}
+
+mistakes! {
+    a_message_arrives_as_it_is: ChangesText;
+    a_refusal_by_the_vendor_was_not_sent: RefusalInDoubt;
+    refused_credentials_are_told_as_such: CredentialsAreOther;
+    a_refused_connection_was_not_sent: ConnectionInDoubt;
+    a_lost_answer_is_unknown: LostAnswerRefuses;
+    a_stall_is_unknown_and_ends_in_time: SlowerThanDeadline;
+    a_strangers_answer_is_unknown: AnyBodyRefuses;
+    a_strangers_json_is_unknown: AnyJsonRefuses;
+    whoever_gave_up_waiting_refused_nothing: GivingUpRefuses;
+    a_status_that_nobody_gives_after_reading_was_not_sent: StatusInDoubt;
+    a_failing_server_is_unknown: ServerFailureRefuses;
+    a_redirect_is_not_followed: FollowsRedirects;
+    rubbish_in_a_success_is_unknown: AnySuccessAccepts;
+    a_broken_body_is_unknown: BrokenBodyAccepts;
+    an_acceptance_without_a_usable_id_is_unknown: KeepsAnyId;
+    an_acceptance_of_another_message_is_unknown: BelievesAnyAnswer;
+    a_wrong_content_type_changes_nothing: InsistsOnContentType;
+    nothing_of_the_message_is_in_an_error: RepeatsWords;
+    a_code_that_echoes_the_text_is_not_kept: KeepsAnyCode;
+    no_secret_is_shown_anywhere: ShowsKey ShowsKeyInError ShowsSender LogsKey LogsText;
+    a_wish_is_granted_or_refused: DropsValidity TakesScheduleUndeclared;
+    a_sender_that_is_required_is_asked_for: NeedsNoSender;
+    a_text_too_long_is_refused_before_any_call: AcceptsAnyLength;
+    a_declared_report_finds_its_message: ForgetsReference;
+    a_repeat_inside_the_window_is_the_same_request: NewKeyForEachTry;
+    a_check_sends_no_text: CheckSends;
+    a_check_is_never_in_doubt: CheckInDoubt;
+    a_token_that_stalls_was_not_sent: DoubtWhileWaitingForToken;
+    a_dropped_send_is_made_at_most_once: SendsTwice;
+    a_batch_has_one_outcome_for_each_message_in_order: LosesOutcomes;
+    a_batch_sends_each_message_once: RepeatsFirstOfBatch;
+    a_call_holds_one_text_where_the_vendor_takes_one: MixesTexts WastesCalls;
+    a_refused_batch_was_not_sent: RefusesBatchesInDoubt;
+    a_lost_answer_to_a_batch_is_unknown: RepeatsBatchSingly;
+    entries_shuffled_or_doubled_find_their_message: MatchesByPosition;
+    an_entry_left_out_is_unknown: LeftOutIsAccepted;
+}
+
+#[test]
+fn every_promise_of_the_suite_is_broken_by_somebody() {
+    let source = include_str!("../../src/conformance/promises.rs");
+    let promises: Vec<_> = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub async fn "))
+        .filter_map(|rest| rest.split('(').next())
+        .collect();
+    assert_eq!(promises, PROMISES);
+    // And the macro makes a test of each.
+    let list = include_str!("../../src/conformance/mod.rs");
+    for promise in promises {
+        let line = format!("            {promise}\n");
+        assert_eq!(list.matches(&line).count(), 1, "{promise}");
+    }
+}
+
+#[test]
+fn nothing_is_skipped_for_a_vendor_that_can_do_everything() {
+    for (promise, why) in skipped(Acme(None)) {
+        assert_eq!(why, [""; 0], "{promise}");
+    }
+}
+
+#[test]
+fn what_does_not_apply_is_skipped_by_name() {
+    let skipped = skipped(Modest).into_iter();
+    let skipped: Vec<_> = skipped
+        .filter(|(_, why)| !why.is_empty())
+        .map(|(promise, _)| promise)
+        .collect();
+    let expected = [
+        "refused_credentials_are_told_as_such",
+        "whoever_gave_up_waiting_refused_nothing",
+        "an_acceptance_without_a_usable_id_is_unknown",
+        "an_acceptance_of_another_message_is_unknown",
+        "a_code_that_echoes_the_text_is_not_kept",
+        "no_secret_is_shown_anywhere",
+        "a_sender_that_is_required_is_asked_for",
+        "a_text_too_long_is_refused_before_any_call",
+        "a_declared_report_finds_its_message",
+        "a_repeat_inside_the_window_is_the_same_request",
+        "a_token_that_stalls_was_not_sent",
+        "a_call_holds_one_text_where_the_vendor_takes_one",
+        "entries_shuffled_or_doubled_find_their_message",
+        "an_entry_left_out_is_unknown",
+    ];
+    assert_eq!(skipped, expected);
+}
