@@ -21,7 +21,7 @@
 //! |---|---|
 //! | `api` | `messages` (default) or `sms` |
 //! | `sender` | a name of at most 11 of `A-Z a-z 0-9`, a number, or a short code, for messages that name none; Vonage has no default |
-//! | `webhook_url` | where Vonage posts the delivery reports of these messages, in place of what the account or application says; with `api=sms` at most 100 characters |
+//! | `webhook_url` | where Vonage posts the delivery reports of these messages, in place of what the account or application says; https, with `api=sms` at most 100 characters |
 //! | `key`, `secret` | of the account, where they do not stand before the `@` |
 //! | `private_key` | of an application, in PEM, best as `file:PATH`; the user of the URL is then the application's id |
 //! | `application_id` | the application's id, where it does not stand before the `@` |
@@ -39,16 +39,19 @@
 mod messages;
 mod sms;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
 
 use postduif_core::{
     ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, ReportParser,
     SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
 };
-use postduif_http::{BaseUrl, Client, Refusal, Request, TokenCache, VendorUrl};
+use postduif_http::{Answer, BaseUrl, Client, Refusal, ReportUrl, Request, TokenCache, VendorUrl};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use url::Url;
 
 pub use messages::VonageReports;
 pub use sms::{SignatureMethod, VonageSmsReports};
@@ -67,7 +70,8 @@ pub const PROFILE: Profile = Profile::new("vonage")
     .with_sender_required(true)
     .with_validity(Duration::from_secs(20), Duration::from_secs(604_800))
     .with_longest_text(TextLimit::Characters(3200))
-    .with_reports(true);
+    .with_reports(true)
+    .with_rate(NonZeroU32::new(30).unwrap());
 
 const API_HOST: &str = "https://api.nexmo.com";
 const REST_HOST: &str = "https://rest.nexmo.com";
@@ -87,9 +91,9 @@ pub struct Vonage {
     account: Option<Account>,
     rest: BaseUrl,
     is_vendors_host: bool,
-    /// The sender of messages that name none, as the wire has it.
-    from: Option<String>,
-    webhook_url: Option<String>,
+    /// The sender of messages that name none.
+    sender: Option<Sender>,
+    webhook_url: Option<ReportUrl>,
 }
 
 /// Which of Vonage's two APIs sends.
@@ -181,7 +185,8 @@ pub struct VonageBuilder {
     base: Option<BaseUrl>,
     client: Option<Client>,
     sender: Option<Sender>,
-    webhook_url: Option<String>,
+    /// Its path may hold a secret of ours.
+    webhook_url: Option<SecretString>,
 }
 
 #[derive(Debug)]
@@ -251,7 +256,7 @@ impl VonageBuilder {
             // The host `default` is two hosts; one that is written stands for both.
             base: (api == rest).then_some(api),
             sender: url.parsed_option("sender")?,
-            webhook_url: url.option("webhook_url").map(str::to_owned),
+            webhook_url: url.option("webhook_url").map(SecretString::from),
             ..builder
         })
     }
@@ -281,8 +286,8 @@ impl VonageBuilder {
     }
 
     /// Where Vonage posts the delivery reports of these messages, in place of what the account or the
-    /// application says.
-    pub fn with_webhook_url(mut self, url: impl Into<String>) -> Self {
+    /// application says. https, or loopback.
+    pub fn with_webhook_url(mut self, url: impl Into<SecretString>) -> Self {
         self.webhook_url = Some(url.into());
         self
     }
@@ -295,14 +300,19 @@ impl VonageBuilder {
     /// Where the sender is a name that Vonage would change, the webhook URL is none, the private key is none,
     /// an application is to use the SMS API, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Vonage, ConfigError> {
-        let from = self.sender.as_ref().map(|sender| {
-            from(sender).ok_or(ConfigError::new(
+        if self
+            .sender
+            .as_ref()
+            .is_some_and(|sender| from(sender).is_none())
+        {
+            return Err(ConfigError::new(
                 "option sender: Vonage takes a name of letters A to Z and digits, a number, or a short code",
-            ))
-        });
-        if let Some(url) = &self.webhook_url {
-            check_webhook_url(url, self.api)?;
+            ));
         }
+        let webhook_url = self
+            .webhook_url
+            .map(|url| webhook_url(url.expose_secret(), self.api))
+            .transpose()?;
         let is_vendors_host = self.base.is_none();
         let base = |host| self.base.clone().map_or_else(|| BaseUrl::parse(host), Ok);
         let (api, rest) = (base(API_HOST)?, base(REST_HOST)?);
@@ -326,35 +336,27 @@ impl VonageBuilder {
                 ));
             }
         };
-        let from = from.transpose()?;
         Ok(Vonage {
-            profile: PROFILE.with_sender_required(from.is_none()),
+            profile: PROFILE.with_sender_required(self.sender.is_none()),
             client: self.client.map_or_else(Client::new, Ok)?,
             wire,
             account,
             rest,
             is_vendors_host,
-            from,
-            webhook_url: self.webhook_url,
+            sender: self.sender,
+            webhook_url,
         })
     }
 }
 
-fn check_webhook_url(url: &str, api: Api) -> Result<(), ConfigError> {
-    // The cause is left out: a webhook URL may hold a secret of ours.
-    let is_url =
-        Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
-    if !is_url || url.contains(char::is_whitespace) {
-        return Err(ConfigError::new(
-            "option webhook_url: a URL such as https://hooks.example.com/vonage",
-        ));
-    }
+fn webhook_url(url: &str, api: Api) -> Result<ReportUrl, ConfigError> {
+    let read = ReportUrl::parse("webhook_url", url)?;
     if api == Api::Sms && url.chars().count() > LONGEST_CALLBACK {
         return Err(ConfigError::new(
             "option webhook_url: the SMS API takes at most 100 characters",
         ));
     }
-    Ok(())
+    Ok(read)
 }
 
 /// A sender as Vonage takes it: digits without a plus, or letters and digits. None where Vonage would drop
@@ -372,7 +374,8 @@ impl Vonage {
     async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
         let from = message
             .sender()
-            .map_or_else(|| self.from.clone(), from)
+            .or(self.sender.as_ref())
+            .and_then(from)
             .ok_or(SendError::not_accepted(
                 ErrorKind::InvalidSender,
                 "Vonage takes a name of letters A to Z and digits, a number, or a short code as sender",
@@ -380,7 +383,7 @@ impl Vonage {
         let call = Call {
             message,
             from: &from,
-            webhook_url: self.webhook_url.as_deref(),
+            webhook_url: self.webhook_url.as_ref().map(ReportUrl::expose),
         };
         let receipt = || Receipt::new(self.profile.owned_name(), *message.reference());
         match &self.wire {
@@ -389,10 +392,10 @@ impl Vonage {
         }
     }
 
-    async fn balance(&self, account: &Account) -> Result<Health, SendError> {
+    async fn probe(&self, account: &Account) -> Result<Health, SendError> {
         let request =
             Request::get(&self.rest, BALANCE_PATH).with_header("accept", "application/json");
-        let answer = self.client.send(account.authorize(request)).await?;
+        let answer = self.client.ask(account.authorize(request)).await?;
         match (answer.status(), &self.wire) {
             (200, _) => {
                 let body: Value = answer.json()?;
@@ -432,7 +435,12 @@ impl Vonage {
 }
 
 fn refusal(status: u16, kind: ErrorKind, words: &'static str) -> Refusal {
-    Refusal::new(kind, words).with_code(status.to_string())
+    Refusal::new(kind, words).with_unlisted_code(&status.to_string(), &[])
+}
+
+/// A report's id, where it can be one.
+fn report_id(id: &str) -> Option<String> {
+    Answer::message_id(id).ok().map(str::to_owned)
 }
 
 /// An amount as a plain decimal number, whether JSON has it as number or as text.
@@ -510,9 +518,9 @@ impl SmsProvider for Vonage {
     async fn check(&self) -> Result<Health, SendError> {
         match &self.account {
             Some(account) => self
-                .balance(account)
+                .probe(account)
                 .await
-                .map_err(|error| error.with_provider(self.profile.owned_name())),
+                .map_err(|error| error.of_check().with_provider(self.profile.owned_name())),
             None => Ok(Health::cannot_tell()),
         }
     }

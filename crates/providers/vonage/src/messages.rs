@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use postduif_core::{
     Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Guid,
     Message, PhoneNumber, Price, Receipt, ReportError, ReportParser, ReportRequest, SendError,
-    async_trait,
+    async_trait, attempt,
 };
 use postduif_http::{
     Answer, BaseUrl, Client, Refusal, Request, Token, TokenCache, TokenSource, check_window,
@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{Account, Call, REPORT_WINDOW, SECRET_MISSING, report_code, text};
+use crate::{Account, Call, REPORT_WINDOW, SECRET_MISSING, report_code, report_id, text};
 
 const SEND_PATH: &str = "/v1/messages";
 /// What a token without `exp` lives too; the most that Vonage allows are 24 hours.
@@ -144,37 +144,55 @@ impl Messages {
         call: Call<'_>,
         receipt: Receipt,
     ) -> Result<Receipt, SendError> {
-        let answer = match &self.auth {
-            Auth::Account(account) => client.send(account.authorize(self.request(call))).await?,
-            Auth::Application(tokens) => {
-                let token = tokens.token().await?;
-                let with = |token: &Token| self.request(call).with_bearer(token);
-                let answer = client.send(with(&token)).await?;
-                // Proven to be refused, so once more is safe.
-                if answer.status() == 401 && is_token_refusal(&refused(&answer, call.message)) {
-                    tokens.forget(&token);
-                    let token = tokens.token().await?;
-                    client.send(with(&token)).await?
-                } else {
-                    answer
-                }
+        let tokens = match &self.auth {
+            Auth::Account(account) => {
+                let request = account.authorize(self.request(call));
+                return post(client, request, call.message, receipt).await;
             }
+            Auth::Application(tokens) => tokens,
         };
-        if answer.status() != 202 {
-            return Err(refused(&answer, call.message));
+        let with = |token: &Token| self.request(call).with_bearer(token);
+        let token = tokens.token().await?;
+        let first = attempt(post(client, with(&token), call.message, receipt.clone())).await;
+        match &first {
+            // Provenly refused, so once more is safe.
+            Err(error) if is_expired(error) && tokens.forget(&token) => {}
+            _ => return first,
         }
-        match answer.json::<Accepted>()?.message_uuid {
-            id if (1..=128).contains(&id.len()) => Ok(receipt.with_id(id)),
-            _ => Err(SendError::unknown(
-                ErrorKind::Protocol,
-                "a success without its message_uuid",
-            )),
-        }
+        let token = tokens.token().await?;
+        attempt(post(client, with(&token), call.message, receipt)).await
     }
 }
 
-fn is_token_refusal(error: &SendError) -> bool {
-    error.acceptance() == Acceptance::NotAccepted && error.kind() == ErrorKind::Unauthorized
+/// Makes the call, and tells it by the `receipt`.
+async fn post(
+    client: &Client,
+    request: Request,
+    message: &Message,
+    receipt: Receipt,
+) -> Result<Receipt, SendError> {
+    let answer = client.send(request).await?;
+    let accepted = answer.json::<Accepted>();
+    let is_refused = answer.status() != 202 || Problem::of(&answer).is_some();
+    match accepted {
+        Ok(accepted) if is_refused && !accepted.message_uuid.trim().is_empty() => {
+            Err(SendError::unknown(
+                ErrorKind::Protocol,
+                "the answer gives an id and is no acceptance",
+            ))
+        }
+        _ if answer.status() != 202 => Err(refused(&answer, message)),
+        accepted => Ok(receipt.with_id(Answer::message_id(&accepted?.message_uuid)?)),
+    }
+}
+
+/// What Vonage calls a token that has ended. No other refusal goes away with a new token.
+const EXPIRED: &str = "jwt-expired";
+
+fn is_expired(error: &SendError) -> bool {
+    error.acceptance() == Acceptance::NotAccepted
+        && error.kind() == ErrorKind::Unauthorized
+        && error.code() == Some(EXPIRED)
 }
 
 /// Vonage's one error shape (RFC 7807): an object whose `type` is a page of Vonage's, with the code behind
@@ -289,7 +307,7 @@ static WORDS: &[&str] = &[
     "invalid-ip",
     "invalid-json",
     "invalid-signature",
-    "jwt-expired",
+    EXPIRED,
     "jwt-revoked",
     "low-balance",
     "multiple-auth-methods",
@@ -519,7 +537,7 @@ impl VonageReports {
     ///
     /// # Errors
     ///
-    /// Where there is none, or one is empty.
+    /// Where there is none, or one is blank.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         Ok(Self {
             secrets: signing_secrets(secrets, SECRET_MISSING)?,
@@ -585,6 +603,9 @@ impl ReportParser for VonageReports {
         if !body.is_object() {
             return Err(ReportError::malformed("the report is no object"));
         }
+        if text(&body["status"]).is_none_or(|status| status.trim().is_empty()) {
+            return Err(ReportError::malformed("the report tells no status"));
+        }
         Ok(vec![report(&body)])
     }
 }
@@ -598,8 +619,10 @@ fn report(body: &Value) -> DeliveryReport {
     });
     let status = field("status");
     let mut report = DeliveryReport::new("vonage", status_of(status.as_deref(), code.as_deref()));
-    report.reference = field("client_ref").and_then(|text| text.parse().ok());
-    report.id = field("message_uuid");
+    if let Some(reference) = field("client_ref") {
+        report = report.with_reference_text(&reference);
+    }
+    report.id = field("message_uuid").as_deref().and_then(report_id);
     report.recipient = field("to").and_then(|to| PhoneNumber::from_msisdn(&to).ok());
     report.code = code;
     report.at = field("timestamp").and_then(|time| {

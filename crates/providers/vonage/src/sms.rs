@@ -24,7 +24,7 @@ use serde::{
 use serde_json::Value;
 use url::form_urlencoded;
 
-use crate::{Account, Call, REPORT_WINDOW, SECRET_MISSING, report_code, text};
+use crate::{Account, Call, REPORT_WINDOW, SECRET_MISSING, report_code, report_id, text};
 
 const SEND_PATH: &str = "/sms/json";
 /// Vonage counts its prices in euros.
@@ -81,7 +81,7 @@ impl Sms {
         let answer = client.send(self.request(call)).await?;
         match entries(&answer) {
             Some(body) => Entries::new(&body).outcome(&answer, call.message, receipt),
-            None => Err(refused(&answer)),
+            None => Err(refused(&answer, call.message)),
         }
     }
 }
@@ -201,8 +201,8 @@ static PARAMETERS: &[(&str, ErrorKind)] = &[
     ("to", ErrorKind::InvalidRecipient),
 ];
 
-/// The kind by the parameter that the vendor's words name: "Missing to param". Two of the names are common
-/// words, so that one counts only beside a word that belongs to it.
+/// The kind by the parameter that the vendor's words name: "Missing to param", or "to address is not numeric"
+/// at their start. Two of the names are common words, so that one counts only beside a word that belongs to it.
 fn kind_by_name(words: &str) -> Option<ErrorKind> {
     let words: Vec<_> = words
         .split(|char: char| !char.is_ascii_alphanumeric() && char != '_')
@@ -215,8 +215,9 @@ fn kind_by_name(words: &str) -> Option<ErrorKind> {
         let is_named = before.is_some_and(|before| {
             ["missing", "invalid"].contains(&before) || before.starts_with("param")
         });
-        let after = words.get(place + 1);
-        (is_named || after.is_some_and(|after| after.starts_with("param"))).then_some(*kind)
+        let after = words.get(place + 1).map_or("", String::as_str);
+        let begins = before.is_none() && ["address", "is", "must"].contains(&after);
+        (is_named || begins || after.starts_with("param")).then_some(*kind)
     })
 }
 
@@ -266,7 +267,7 @@ fn is_proven_by_status(answer: &Answer) -> bool {
 }
 
 /// What an answer that speaks of no part proves.
-fn refused(answer: &Answer) -> SendError {
+fn refused(answer: &Answer, message: &Message) -> SendError {
     let refusal = match answer.status() {
         _ if is_proven_by_status(answer) || !is_error(answer) => None,
         401..=403 => Some(Refusal::new(
@@ -276,7 +277,10 @@ fn refused(answer: &Answer) -> SendError {
         400..=499 => Some(Refusal::new(ErrorKind::Protocol, "Vonage refused the call")),
         _ => None,
     };
-    answer.refused(refusal.map(|refusal| refusal.with_code(answer.status().to_string())))
+    // The status is no code of Vonage's list.
+    let code = answer.status().to_string();
+    answer
+        .refused(refusal.map(|refusal| refusal.with_unlisted_code(&code, slice::from_ref(message))))
 }
 
 /// What an answer says of each part.
@@ -306,10 +310,16 @@ impl<'a> Entries<'a> {
     ) -> Result<Receipt, SendError> {
         let is_taken = |entry: &&Value| text(&entry["status"]).as_deref() == Some("0");
         let taken = self.all.iter().filter(is_taken).count();
-        let is_foreign = self.all.iter().any(|entry| {
-            text(&entry["client-ref"]).is_some_and(|given| given != message.reference().as_str())
-        });
-        let is_whole = !self.is_short && !is_foreign;
+        let is_foreign = self
+            .all
+            .iter()
+            .any(|entry| is_about_another(entry, message));
+        let is_contradiction = is_error(answer)
+            || self.all.iter().any(|entry| {
+                !is_taken(&entry)
+                    && text(&entry["message-id"]).is_some_and(|id| !id.trim().is_empty())
+            });
+        let is_whole = !self.is_short && !is_foreign && !is_contradiction;
         let failures: Vec<_> = self
             .all
             .iter()
@@ -326,7 +336,7 @@ impl<'a> Entries<'a> {
                 )),
             };
         };
-        if taken == 0 && is_proven_by_status(answer) {
+        if taken == 0 && !is_contradiction && is_proven_by_status(answer) {
             return Err(answer.refused(None));
         }
         let error = answer.refused(Some(refusal.clone()));
@@ -345,9 +355,10 @@ impl<'a> Entries<'a> {
         let ids: Option<Vec<_>> = self
             .all
             .iter()
-            .map(|entry| text(&entry["message-id"]).filter(|id| id.len() <= 128))
+            .map(|entry| report_id(&text(&entry["message-id"])?))
             .collect();
-        let receipt = receipt.with_id(ids?.swap_remove(0));
+        let ids = ids?;
+        let receipt = receipt.with_id(ids.first()?.as_str()).with_part_ids(ids);
         let receipt = match u16::try_from(self.all.len()) {
             Ok(parts) => receipt.with_parts(parts),
             Err(_) => receipt,
@@ -368,6 +379,13 @@ impl<'a> Entries<'a> {
         let unit = 1_000_000_000;
         Price::new(&format!("{}.{:09}", sum / unit, sum % unit), CURRENCY).ok()
     }
+}
+
+/// Whether an entry repeats another reference or number than the message's.
+fn is_about_another(entry: &Value, message: &Message) -> bool {
+    let to = text(&entry["to"]).and_then(|to| PhoneNumber::from_msisdn(&to).ok());
+    text(&entry["client-ref"]).is_some_and(|given| given != message.reference().as_str())
+        || to.is_some_and(|to| to != message.to())
 }
 
 /// Why a part was not taken, and whether that is proven.
@@ -478,8 +496,8 @@ fn hex(bytes: &[u8]) -> String {
 /// Vonage's support has switched signing on for the account.
 ///
 /// The signature does not cover the URL: within the time window a receipt can be replayed, which changes
-/// nothing, since it says the same again. A text of several parts is delivered where all of its receipts say
-/// so. GET, POST as a form and POST as JSON are read, by the account's setting. A GET without any parameter is
+/// nothing, since it says the same again. A receipt is of one [part](DeliveryReport::part) of the text, by an id
+/// of its own; [`Delivery`](postduif_core::Delivery) joins them. GET, POST as a form and POST as JSON are read, by the account's setting. A GET without any parameter is
 /// how Vonage tries a URL, and no report.
 pub struct VonageSmsReports {
     secrets: Vec<SecretString>,
@@ -493,7 +511,7 @@ impl VonageSmsReports {
     ///
     /// # Errors
     ///
-    /// Where there is none, or one is empty.
+    /// Where there is none, or one is blank.
     pub fn new(secrets: Vec<SecretString>, method: SignatureMethod) -> Result<Self, ConfigError> {
         Ok(Self {
             secrets: signing_secrets(secrets, SECRET_MISSING)?,
@@ -560,7 +578,12 @@ impl ReportParser for VonageSmsReports {
             return Ok(Vec::new());
         }
         self.verify(&fields, now)?;
-        Ok(vec![fields.report()])
+        match fields.text("status") {
+            Some(status) if !status.trim().is_empty() => Ok(vec![fields.report()]),
+            // A text that came in.
+            _ if fields.text("text").is_some() => Ok(Vec::new()),
+            _ => Err(ReportError::malformed("the report tells no status")),
+        }
     }
 }
 
@@ -642,8 +665,11 @@ impl Fields {
             "vonage",
             known.map_or(DeliveryStatus::Unknown, |(_, status)| *status),
         );
-        report.reference = self.text("client-ref").and_then(|text| text.parse().ok());
-        report.id = self.text("messageId").map(str::to_owned);
+        if let Some(reference) = self.text("client-ref") {
+            report = report.with_reference_text(reference);
+        }
+        report.id = self.text("messageId").and_then(report_id);
+        report.part.clone_from(&report.id);
         // `to` is the sender here.
         report.recipient = self
             .text("msisdn")

@@ -19,7 +19,26 @@ enum PretendVonage {
     Sms,
 }
 
-const BASIC: &str = "Basic a2V5OnNlY3JldA==";
+const KEY: &str = "hunter2-of-vonage";
+const SECRET: &str = "s3cret-of-vonage";
+/// Of `KEY:SECRET`.
+const BASIC: &str = "Basic aHVudGVyMi1vZi12b25hZ2U6czNjcmV0LW9mLXZvbmFnZQ==";
+const WEBHOOK: &str = "https://hooks.example.com/vonage/0ur-s3cret";
+
+/// The answer of the SMS API that takes a request under this id.
+fn entry_of(request: &HttpRequest, id: &str) -> Value {
+    let fields = form(&request.body);
+    let field = |name: &str| {
+        let field = fields.iter().find(|(known, _)| known == name);
+        field.map(|(_, value)| value)
+    };
+    let entry = json!({
+        "to": field("to"), "message-id": id, "status": "0",
+        "remaining-balance": "3.14159265", "message-price": "0.03330000", "network": "12345",
+        "client-ref": field("client-ref")
+    });
+    json!({"message-count": "1", "messages": [entry]})
+}
 
 impl PretendVonage {
     fn problem(status: u16, code: &str, words: &str) -> Reply {
@@ -40,8 +59,8 @@ impl PretendVonage {
     }
 }
 
-impl PretendVendor for PretendVonage {
-    fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+impl PretendVonage {
+    fn build(self, base: &str, sender: &str) -> Arc<dyn SmsProvider> {
         let client = Client::builder()
             .with_connect_timeout(DEADLINE / 2)
             .with_timeout(DEADLINE)
@@ -49,14 +68,62 @@ impl PretendVendor for PretendVonage {
             .unwrap();
         let host = base.strip_prefix("http://").unwrap();
         let url = match self {
-            Self::Basic => format!("vonage://key:secret@{host}?sender=Contoso"),
-            Self::Sms => format!("vonage://key:secret@{host}?sender=Contoso&api=sms"),
+            Self::Basic => format!("vonage://{KEY}:{SECRET}@{host}?"),
+            Self::Sms => format!("vonage://{KEY}:{SECRET}@{host}?api=sms&"),
             Self::Jwt => format!(
-                "vonage://{APPLICATION}@{host}?sender=Contoso&private_key=file:{}",
+                "vonage://{APPLICATION}@{host}?private_key=file:{}&",
                 private_key()
             ),
         };
+        let url = format!("{url}webhook_url={WEBHOOK}{sender}");
         Arc::new(Vonage::from_url_with(&url, &client).unwrap())
+    }
+}
+
+impl PretendVendor for PretendVonage {
+    fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+        self.build(base, "&sender=Contoso")
+    }
+
+    fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(self.build(base, ""))
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        let mut credentials = vec![WEBHOOK.to_owned()];
+        credentials.extend(match self {
+            Self::Jwt => {
+                let pem = std::fs::read_to_string(private_key()).unwrap();
+                [APPLICATION.to_owned(), pem[40..80].to_owned()]
+            }
+            Self::Basic | Self::Sms => [KEY.to_owned(), SECRET.to_owned()],
+        });
+        credentials
+    }
+
+    fn refuse_credentials(&self, _: &HttpRequest) -> Option<Reply> {
+        Some(match self {
+            Self::Sms => Reply::json(
+                401,
+                r#"{"error-code":"401","error-code-label":"authentication failed"}"#,
+            ),
+            Self::Basic | Self::Jwt => Self::problem(401, "unauthorized", "no"),
+        })
+    }
+
+    fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {
+        let body = match self {
+            Self::Sms => entry_of(request, id),
+            Self::Basic | Self::Jwt => json!({"message_uuid": id}),
+        };
+        Some(Reply::json(
+            if matches!(self, Self::Sms) { 200 } else { 202 },
+            body.to_string(),
+        ))
+    }
+
+    fn answers_name_the_message(&self) -> bool {
+        matches!(self, Self::Sms)
     }
 
     fn aside(&self, request: &HttpRequest) -> Option<Reply> {
@@ -115,22 +182,7 @@ impl PretendVendor for PretendVonage {
 
     fn accept(&self, request: &HttpRequest, _: &[usize]) -> Reply {
         if let Self::Sms = self {
-            let fields = form(&request.body);
-            let field = |name: &str| {
-                fields
-                    .iter()
-                    .find(|(known, _)| known == name)
-                    .map(|(_, value)| value)
-            };
-            let entry = json!({
-                "to": field("to"), "message-id": "0A0000000123ABCD1", "status": "0",
-                "remaining-balance": "3.14159265", "message-price": "0.03330000", "network": "12345",
-                "client-ref": field("client-ref")
-            });
-            return Reply::json(
-                200,
-                json!({"message-count": "1", "messages": [entry]}).to_string(),
-            );
+            return Reply::json(200, entry_of(request, "0A0000000123ABCD1").to_string());
         }
         Reply::json(
             202,

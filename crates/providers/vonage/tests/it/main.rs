@@ -13,5 +13,6 @@ mod receipts;
 mod reports;
 mod settings;
 mod sms;
+mod strangers;
 mod token;
 mod wire;

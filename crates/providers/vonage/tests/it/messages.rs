@@ -76,7 +76,7 @@ async fn only_a_202_with_its_id_is_an_acceptance() {
         answer(202, &json!({})),
         answer(202, &json!({"message_uuid": ""})),
         answer(202, &json!({"message_uuid": null})),
-        answer(202, &json!({"message_uuid": "x".repeat(129)})),
+        answer(202, &json!({"message_uuid": "x".repeat(257)})),
         answer(200, &json!({"message_uuid": UUID})),
         answer(201, &json!({"message_uuid": UUID})),
         answer(202, &problem("throttled")),

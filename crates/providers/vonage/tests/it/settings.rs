@@ -159,6 +159,14 @@ fn what_cannot_work_is_refused_when_it_is_built() {
             "option webhook_url",
         ),
         (
+            "vonage://me:hunter2@default?webhook_url=http://x.test/hunter2",
+            "option webhook_url: an https:// URL",
+        ),
+        (
+            "vonage://me:hunter2@default?webhook_url=https://u:hunter2@x.test/",
+            "option webhook_url: a URL with neither user",
+        ),
+        (
             "vonage://me:hunter2@default?webhook_url=https://x.test/hunter2%20b",
             "option webhook_url",
         ),
@@ -214,6 +222,7 @@ fn the_profile_says_what_vonage_can_do() {
         (None, None)
     );
     assert!(PROFILE.sender_required() && PROFILE.reports());
+    assert_eq!(PROFILE.rate().map(std::num::NonZeroU32::get), Some(30));
     let required = |url: &str| Vonage::from_url(url).unwrap().profile().sender_required();
     assert!(required("vonage://k:s@default"));
     assert!(!required("vonage://k:s@default?sender=Acme"));
@@ -294,10 +303,16 @@ async fn a_wish_beyond_vonages_means_is_refused_before_any_call() {
 }
 
 #[test]
-fn debug_shows_no_credential() {
+fn debug_shows_no_credential_no_webhook_url_and_no_whole_number() {
     let pem = std::fs::read_to_string(private_key()).unwrap();
-    let application = Vonage::application("hunter2", pem.as_str());
-    let account = Vonage::builder("hunter2", "hunter2");
+    let sender: Sender = "+31687654321".parse().unwrap();
+    let url = "https://x.test/vonage/hunter2?token=hunter2";
+    let application = Vonage::application("hunter2", pem.as_str())
+        .with_webhook_url(url)
+        .with_sender(sender.clone());
+    let account = Vonage::builder("hunter2", "hunter2")
+        .with_webhook_url(url)
+        .with_sender(sender);
     let mut shown = format!("{application:?} {account:?}");
     shown += &format!(
         "{:?} {:?}",
@@ -311,7 +326,9 @@ fn debug_shows_no_credential() {
         shown += &format!("{:?}", Vonage::from_url(url).unwrap());
     }
     assert!(
-        !shown.contains("hunter2") && !shown.contains(&pem[40..60]),
+        !shown.contains("hunter2")
+            && !shown.contains(&pem[40..60])
+            && !shown.contains("31687654321"),
         "{shown}"
     );
 }

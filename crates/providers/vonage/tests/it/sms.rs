@@ -78,6 +78,10 @@ async fn every_part_has_its_entry_and_the_receipt_sums_them() {
         (receipt.provider(), receipt.id(), receipt.parts()),
         ("vonage", Some("0C0000002C4D0001"), Some(2))
     );
+    assert_eq!(
+        receipt.part_ids().collect::<Vec<_>>(),
+        ["0C0000002C4D0001", "0C0000002C4D0002"]
+    );
     assert_eq!(receipt.price().unwrap().to_string(), "0.1454 EUR");
     assert_eq!(receipt.reference(), message().reference());
 }
@@ -210,7 +214,11 @@ async fn a_missing_or_invalid_parameter_is_read_by_its_name() {
         ("Missing: to", Some(InvalidRecipient)),
         ("Invalid value for param: from", Some(InvalidSender)),
         ("Invalid `text` parameter", Some(InvalidText)),
+        ("to address is not numeric", Some(InvalidRecipient)),
+        ("From address is not valid", Some(InvalidSender)),
+        ("text is too long", Some(InvalidText)),
         ("Missing ttl param", None),
+        ("To many of them", None),
         // Words of a sentence, not names.
         ("not allowed to send text from here", None),
         ("", None),
@@ -341,8 +349,8 @@ async fn vonages_other_error_shape_proves_a_refusal_and_a_strangers_does_not() {
         (403, Unauthorized),
         (404, Misconfigured),
         (405, Misconfigured),
-        (409, Protocol),
         (411, Misconfigured),
+        (412, Protocol),
         (413, Misconfigured),
         (414, Misconfigured),
         (415, Misconfigured),
@@ -356,6 +364,21 @@ async fn vonages_other_error_shape_proves_a_refusal_and_a_strangers_does_not() {
                 .assert_fails(answer, (kind, NotAccepted), &status)
                 .await;
         }
+    }
+    // Its code is none of the list's, so that it proves nothing where somebody gave up.
+    for status in [408, 409, 425, 499] {
+        let answer = ResponseTemplate::new(status).set_body_json(body(json!("420")));
+        world
+            .assert_fails(answer, (Protocol, Unknown), &status)
+            .await;
+        let listed = ResponseTemplate::new(status).set_body_json(entries_body(&[failed("9", "x")]));
+        world
+            .assert_fails(listed, (InsufficientBalance, NotAccepted), &status)
+            .await;
+        let unlisted =
+            ResponseTemplate::new(status).set_body_json(entries_body(&[failed("77", "x")]));
+        let error = world.error(unlisted).await;
+        assert_eq!(error.acceptance(), Unknown, "{status}");
     }
     let challenge = ResponseTemplate::new(401).insert_header("www-authenticate", "Basic");
     world

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use postduif_core::{Acceptance, ErrorKind, SmsProvider as _};
@@ -74,25 +76,30 @@ async fn one_token_serves_many_sends() {
     assert_eq!(tokens.len(), 1);
 }
 
+/// An application whose token is in use already, and no longer young.
+async fn with_a_token_in_use() -> World {
+    let world = World::application().await;
+    world.send(accepted()).await.unwrap();
+    world.server.reset().await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    tokio::time::resume();
+    world
+}
+
 #[tokio::test]
-async fn a_token_provenly_refused_is_signed_anew_once_and_the_send_repeated_once() {
-    for refusal in [
-        answer(401, &problem("jwt-expired")),
-        answer(401, &problem("unauthorized")),
-        ResponseTemplate::new(401).insert_header("www-authenticate", "Bearer"),
-    ] {
-        let world = World::application().await;
-        refuse_once(&world, refusal).await;
-        world.vonage.send(&message()).await.unwrap();
-        let tokens = tokens(&world).await;
-        assert_eq!(tokens.len(), 2);
-        assert_ne!(claims(&tokens[0])["jti"], claims(&tokens[1])["jti"]);
-    }
+async fn an_expired_token_is_signed_anew_once_and_the_send_repeated_once() {
+    let world = with_a_token_in_use().await;
+    refuse_once(&world, answer(401, &problem("jwt-expired"))).await;
+    world.vonage.send(&message()).await.unwrap();
+    let tokens = tokens(&world).await;
+    assert_eq!(tokens.len(), 2);
+    assert_ne!(claims(&tokens[0])["jti"], claims(&tokens[1])["jti"]);
 }
 
 #[tokio::test]
 async fn a_second_refusal_is_told() {
-    let world = World::application().await;
+    let world = with_a_token_in_use().await;
     let error = world
         .send(answer(401, &problem("jwt-expired")))
         .await
@@ -109,9 +116,25 @@ async fn a_second_refusal_is_told() {
 }
 
 #[tokio::test]
-async fn nothing_is_repeated_that_a_new_token_does_not_prove_harmless() {
+async fn a_token_refused_while_young_is_not_replaced() {
     let world = World::application().await;
+    for _ in 0..20 {
+        world.error(answer(401, &problem("jwt-expired"))).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_repeated_that_a_new_token_does_not_prove_harmless() {
+    let world = with_a_token_in_use().await;
     for refusal in [
+        answer(401, &problem("unauthorized")),
+        answer(401, &problem("invalid-signature")),
+        answer(401, &problem("unprovisioned")),
+        answer(401, &problem("jwt-revoked")),
+        answer(401, &problem("application-suspended")),
+        answer(401, &problem("something-else")),
+        answer(408, &problem("jwt-expired")),
+        ResponseTemplate::new(401).insert_header("www-authenticate", "Bearer"),
         ResponseTemplate::new(401),
         ResponseTemplate::new(401).set_body_raw("<html>", "text/html"),
         answer(401, &json!({"message": "Unauthorized"})),
@@ -132,7 +155,7 @@ async fn nothing_is_repeated_that_a_new_token_does_not_prove_harmless() {
 
 #[tokio::test]
 async fn a_repeat_whose_answer_is_lost_is_in_doubt() {
-    let world = World::application().await;
+    let world = with_a_token_in_use().await;
     let expired = Mock::given(any()).respond_with(answer(401, &problem("jwt-expired")));
     expired.up_to_n_times(1).mount(&world.server).await;
     let failing = Mock::given(any()).respond_with(ResponseTemplate::new(502));
