@@ -5,26 +5,22 @@
 
 #![expect(clippy::print_stdout, reason = "what became of it goes to stdout")]
 
+mod file_journal;
+
 use std::{
-    env, fs,
-    fs::{File, OpenOptions},
-    future,
-    io::Write as _,
-    process,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    env, fs, future,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use file_journal::{Death, FileJournal};
 use postduif::{
-    FlowId, Message, SmsProvider as _, TapId, Text, async_trait,
+    Message, SmsProvider as _, Text,
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client},
-    onboarding::{Entry, Journal, JournalError, Onboarding},
+    onboarding::Onboarding,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -71,7 +67,7 @@ async fn flow(sandbox: &str, callout: &str, journal: &str, death: &str) -> Outco
         .graph(Arc::clone(&entra) as _)
         .issuer(entra)
         .provider(postduif::from_url_with(&text("sms_url"), &client)?)
-        .journal(Arc::new(FileJournal::open(journal, death)?))
+        .journal(Arc::new(FileJournal::open(journal, parse(death)?)?))
         .pauses([Duration::from_millis(10); 6])
         .build()?;
     let Parsed::Callout(callout) =
@@ -84,6 +80,14 @@ async fn flow(sandbox: &str, callout: &str, journal: &str, death: &str) -> Outco
     Ok(())
 }
 
+fn parse(death: &str) -> Result<Death, std::num::ParseIntError> {
+    Ok(match death.split_once(':') {
+        Some(("before", place)) => Death::Before(place.parse()?),
+        Some(("after", place)) => Death::After(place.parse()?),
+        _ => Death::Never,
+    })
+}
+
 async fn send(url: &str, number: &str, text: &str) -> Outcome {
     let provider = postduif::from_url(url)?;
     let message = Message::new(number.parse()?, Text::new(text)?);
@@ -92,93 +96,4 @@ async fn send(url: &str, number: &str, text: &str) -> Outcome {
         provider.send(&message).await
     );
     Ok(())
-}
-
-/// A journal of one JSON line an entry, synced before `record` returns.
-#[derive(Debug)]
-struct FileJournal {
-    path: String,
-    file: Mutex<File>,
-    written: AtomicUsize,
-    death: Option<(Moment, usize)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Moment {
-    After,
-    Before,
-}
-
-impl FileJournal {
-    fn open(path: &str, death: &str) -> Result<Self, Box<dyn std::error::Error>> {
-        let death = match death.split_once(':') {
-            Some(("before", place)) => Some((Moment::Before, place.parse()?)),
-            Some(("after", place)) => Some((Moment::After, place.parse()?)),
-            _ => None,
-        };
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            file: Mutex::new(file),
-            written: AtomicUsize::new(0),
-            death,
-        })
-    }
-
-    fn lines(&self) -> Result<Vec<Value>, JournalError> {
-        let text = fs::read_to_string(&self.path)
-            .map_err(|error| JournalError::new("read").with_source(error))?;
-        let lines = text
-            .lines()
-            .map(serde_json::from_str)
-            .collect::<Result<_, _>>();
-        lines.map_err(|error| JournalError::new("a line is no entry").with_source(error))
-    }
-
-    fn die(&self, moment: Moment, place: usize) {
-        if self.death == Some((moment, place)) {
-            // No destructor, no flush: as by `kill -9`.
-            process::abort();
-        }
-    }
-}
-
-#[async_trait]
-impl Journal for FileJournal {
-    async fn entries(&self, flow: &FlowId) -> Result<Vec<Entry>, JournalError> {
-        let lines = self
-            .lines()?
-            .into_iter()
-            .filter(|line| line["flow"] == json!(flow));
-        let entries = lines
-            .map(|line| serde_json::from_value(line["entry"].clone()))
-            .collect::<Result<_, _>>();
-        entries.map_err(|error| JournalError::new("a line is no entry").with_source(error))
-    }
-
-    async fn record(&self, flow: &FlowId, entry: &Entry) -> Result<(), JournalError> {
-        let place = self.written.fetch_add(1, Ordering::SeqCst);
-        self.die(Moment::Before, place);
-        let line = json!({"flow": flow, "entry": entry}).to_string() + "\n";
-        let written = self
-            .file
-            .lock()
-            .map_err(|_| JournalError::new("a writer died"))
-            .and_then(|mut file| {
-                let written = file
-                    .write_all(line.as_bytes())
-                    .and_then(|()| file.sync_data());
-                written.map_err(|error| JournalError::new("write").with_source(error))
-            });
-        written?;
-        self.die(Moment::After, place);
-        Ok(())
-    }
-
-    async fn issued(&self, tap: &TapId) -> Result<bool, JournalError> {
-        Ok(self
-            .lines()?
-            .iter()
-            .any(|line| line["entry"]["issued"]["tap"] == json!(tap)))
-    }
 }

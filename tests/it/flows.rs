@@ -1,6 +1,9 @@
 use std::{future, sync::Arc};
 
-use postduif::{Reason, Verdict, onboarding::OnDoubt};
+use postduif::{
+    Reason, Verdict,
+    onboarding::{ExistingPass, OnDoubt},
+};
 use postduif_sandbox::{CalloutKind, Cast, Fault, Sandbox};
 
 use crate::world::{assert_settled, onboard, onboarding, parse, told};
@@ -193,24 +196,29 @@ async fn told_to_fail_in_doubt_it_revokes_and_fails() {
 
 #[tokio::test]
 async fn two_flows_for_one_user_at_once_leave_one_usable_pass_in_the_last_text() {
-    let sandbox = Sandbox::start().await;
-    let onboarding = Arc::new(onboarding(&sandbox).build().unwrap());
-    let run = || {
-        let callout = parse(
-            &sandbox
-                .callout(Cast::JOINER, CalloutKind::Lifecycle)
-                .unwrap()
-                .body,
-        );
-        let onboarding = Arc::clone(&onboarding);
-        tokio::spawn(async move { onboarding.run(callout, future::pending()).await.unwrap() })
-    };
-    let (one, two) = (run(), run());
-    assert_eq!(one.await.unwrap().verdict, Verdict::Completed);
-    assert_eq!(two.await.unwrap().verdict, Verdict::Completed);
-    let usable = sandbox.usable_passes(Cast::JOINER);
-    assert_eq!((usable.len(), sandbox.messages().len()), (1, 2));
-    assert!(sandbox.messages()[1].text.contains(&usable[0].secret));
+    for (existing_pass, texts) in [(ExistingPass::KeepOurs, 1), (ExistingPass::ReplaceOurs, 2)] {
+        let sandbox = Sandbox::start().await;
+        let onboarding = onboarding(&sandbox).existing_pass(existing_pass);
+        let onboarding = Arc::new(onboarding.build().unwrap());
+        let run = || {
+            let callout = parse(
+                &sandbox
+                    .callout(Cast::JOINER, CalloutKind::Lifecycle)
+                    .unwrap()
+                    .body,
+            );
+            let onboarding = Arc::clone(&onboarding);
+            tokio::spawn(async move { onboarding.run(callout, future::pending()).await.unwrap() })
+        };
+        let (one, two) = (run(), run());
+        assert_eq!(one.await.unwrap().verdict, Verdict::Completed);
+        assert_eq!(two.await.unwrap().verdict, Verdict::Completed);
+        let usable = sandbox.usable_passes(Cast::JOINER);
+        let messages = sandbox.messages();
+        assert_eq!((usable.len(), messages.len()), (1, texts));
+        let last = messages.last().unwrap();
+        assert!(last.text.contains(&usable[0].secret), "{existing_pass:?}");
+    }
 }
 
 #[tokio::test]

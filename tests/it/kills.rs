@@ -59,7 +59,11 @@ impl Flow {
 
     fn entries(&self) -> usize {
         fs::read_to_string(&self.journal)
-            .map(|text| text.lines().count())
+            .map(|text| {
+                text.lines()
+                    .filter(|line| line.starts_with(r#"{"entry""#))
+                    .count()
+            })
             .unwrap_or_default()
     }
 }

@@ -4,7 +4,7 @@ use postduif_core::{ConfigError, Graph, Message, Sender, SmsProvider, TapIssuer,
 
 use crate::{
     Clock, CompleteOn, ExistingPass, Guard, Journal, MemoryJournal, Numbers, OnDoubt, Onboarding,
-    guard, lock::Locks, template::Templates, zones::Zones,
+    flow::times::LEAST_MARGIN, guard, template::Templates, zones::Zones,
 };
 
 /// Sets up an [`Onboarding`]. Nothing is checked before [`build`](Self::build).
@@ -83,7 +83,8 @@ impl Builder {
         self
     }
 
-    /// Where flows are written down. Without it in memory: a [`MemoryJournal`].
+    /// Where [`Onboarding::run`] claims its flows and [`Onboarding::report`] keeps reports; a
+    /// [`MemoryJournal`] unless given. A run that was [started](Onboarding::start) with a claim goes by that.
     pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
         self.journal = Some(journal);
         self
@@ -108,7 +109,7 @@ impl Builder {
         self
     }
 
-    /// What becomes of a pass that the user has already; [`ExistingPass::ReplaceOurs`] unless given.
+    /// What becomes of a pass that the user has already; [`ExistingPass::KeepOurs`] unless given.
     pub const fn existing_pass(mut self, existing_pass: ExistingPass) -> Self {
         self.existing_pass = existing_pass;
         self
@@ -133,8 +134,8 @@ impl Builder {
         self
     }
 
-    /// How long before the end of the window the deadline lies; a minute unless given. In that time a pass
-    /// is still taken away and Entra told.
+    /// How long before the end of the window the deadline lies; a minute unless given, and never more than a
+    /// quarter of a call-out's own window. In that time a pass is still taken away and Entra told.
     pub const fn margin(mut self, margin: Duration) -> Self {
         self.margin = margin;
         self
@@ -178,13 +179,17 @@ impl Builder {
     ///
     /// A user whom the directory does not know is read so many times more and no more. Other faults that
     /// pass by themselves are waited out until the deadline, with pauses that go on growing.
+    ///
+    /// They also say what a flow expects of Graph: a list of passes lags by no more than four times all of them
+    /// together (five minutes), and an effect that nobody waits for any more comes to pass within a quarter of
+    /// that sum (nineteen seconds). Shorter ones than Graph's own delays give up what these waits are for.
     pub fn pauses(mut self, pauses: impl Into<Vec<Duration>>) -> Self {
         self.pauses = pauses.into();
         self
     }
 
     /// Where the time comes from; the system's clock unless given.
-    pub const fn clock(mut self, clock: Clock) -> Self {
+    pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
@@ -211,10 +216,11 @@ impl Builder {
                 provider.profile().name()
             )));
         }
-        if self.margin.is_zero() || self.margin >= self.window {
-            return Err(ConfigError::new(
-                "the margin must be longer than nothing and shorter than the window",
-            ));
+        if self.margin < LEAST_MARGIN || self.margin >= self.window {
+            return Err(ConfigError::new(format!(
+                "the margin must be {} seconds at the least, and shorter than the window",
+                LEAST_MARGIN.as_secs()
+            )));
         }
         if self.pauses.is_empty() || self.pauses.iter().any(Duration::is_zero) {
             return Err(ConfigError::new("there must be pauses, none of them empty"));
@@ -252,8 +258,6 @@ impl Builder {
             zones,
             pauses: self.pauses,
             clock: self.clock,
-            flows: Locks::new(),
-            users: Locks::new(),
         })
     }
 }

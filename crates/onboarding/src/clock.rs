@@ -1,9 +1,18 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-/// Where a flow takes the time from: the wall clock, since its deadlines are Entra's.
+/// Where a flow takes the time of day from: the wall clock, since its deadlines are Entra's.
+///
+/// Pauses and the time that is left are measured with the monotonic clock as well, so that a wall clock that
+/// is set makes no pause longer and no deadline later.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
@@ -14,6 +23,7 @@ enum Source {
     Tokio {
         start: DateTime<Utc>,
         at: Instant,
+        set_by: Arc<AtomicI64>,
     },
 }
 
@@ -27,16 +37,31 @@ impl Clock {
     /// A clock that shows `start` now and runs as tokio's does: paused where that is paused. For tests.
     #[must_use]
     pub fn starting_at(start: DateTime<Utc>) -> Self {
-        let at = Instant::now();
-        Self(Source::Tokio { start, at })
+        Self(Source::Tokio {
+            start,
+            at: Instant::now(),
+            set_by: Arc::default(),
+        })
+    }
+
+    /// Sets a clock of [`starting_at`](Self::starting_at), and its clones, forward by so many milliseconds, or
+    /// back where negative, as an administrator does. The system's clock stays as it is.
+    pub fn set_by(&self, milliseconds: i64) {
+        if let Source::Tokio { set_by, .. } = &self.0 {
+            set_by.fetch_add(milliseconds, Ordering::SeqCst);
+        }
     }
 
     /// What it shows.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
-        match self.0 {
+        match &self.0 {
             Source::System => SystemTime::now().into(),
-            Source::Tokio { start, at } => after(start, at.elapsed()),
+            Source::Tokio { start, at, set_by } => {
+                let shown = after(*start, at.elapsed());
+                let by = TimeDelta::milliseconds(set_by.load(Ordering::SeqCst));
+                shown.checked_add_signed(by).unwrap_or(shown)
+            }
         }
     }
 }
@@ -60,4 +85,11 @@ pub(crate) fn before(at: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
 /// How long it is from one moment to another; nothing where the other came first.
 pub(crate) fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
     (to - from).to_std().unwrap_or_default()
+}
+
+/// The instant so long from now. What is longer than a century is a century.
+pub(crate) fn instant_in(wait: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    let now = Instant::now();
+    now.checked_add(wait.min(CENTURY)).unwrap_or(now)
 }

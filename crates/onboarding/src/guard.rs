@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use postduif_core::{FlowId, PhoneNumber, Reason, Roles, User, async_trait};
+use postduif_core::{FlowId, PhoneNumber, PhoneNumberError, Reason, Roles, User, async_trait};
 
 use crate::Numbers;
 
@@ -50,6 +50,7 @@ pub struct Candidate<'a> {
     flow: FlowId,
     user: &'a User,
     number: Result<PhoneNumber, Reason>,
+    number_error: Option<PhoneNumberError>,
 }
 
 impl<'a> Candidate<'a> {
@@ -61,13 +62,25 @@ impl<'a> Candidate<'a> {
     }
 
     pub(crate) fn read_by(flow: FlowId, user: &'a User, numbers: &Numbers) -> Self {
+        let mut number_error = None;
         let number = match user.mobile.as_deref().map(str::trim) {
             None | Some("") => Err(Reason::NoNumber),
-            Some(mobile) => numbers
-                .read(mobile, user)
-                .map_err(|_| Reason::InvalidNumber),
+            Some(mobile) => numbers.read(mobile, user).map_err(|error| {
+                number_error = Some(error);
+                Reason::InvalidNumber
+            }),
         };
-        Self { flow, user, number }
+        Self {
+            flow,
+            user,
+            number,
+            number_error,
+        }
+    }
+
+    /// What is wrong with the number that the directory has.
+    pub(crate) const fn number_error(&self) -> Option<PhoneNumberError> {
+        self.number_error
     }
 
     /// The flow that asks.

@@ -14,8 +14,8 @@
 //! # use chrono::{DateTime, Utc};
 //! # use postduif_core::*;
 //! #
-//! # #[derive(Debug)]
-//! # struct Directory;
+//! # #[derive(Debug, Default)]
+//! # struct Directory(std::sync::Mutex<Option<TapInfo>>);
 //! #
 //! # #[async_trait]
 //! # impl Graph for Directory {
@@ -36,10 +36,11 @@
 //! #     async fn issue(&self, _: &UserId, _: &TapRequest) -> Result<TemporaryAccessPass, GraphError> {
 //! #         let hour = std::time::Duration::from_secs(3600);
 //! #         let info = TapInfo::new("c6a1f0d2".parse().unwrap(), Utc::now_(), hour);
+//! #         *self.0.lock().unwrap() = Some(info.clone());
 //! #         Ok(TemporaryAccessPass::new(info, "X7k+q2Rm".into()))
 //! #     }
 //! #     async fn list(&self, _: &UserId) -> Result<Vec<TapInfo>, GraphError> {
-//! #         Ok(Vec::new())
+//! #         Ok(self.0.lock().unwrap().iter().cloned().collect())
 //! #     }
 //! #     async fn revoke(&self, _: &UserId, _: &TapId) -> Result<(), GraphError> {
 //! #         Ok(())
@@ -70,7 +71,7 @@
 //! #
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let (directory, vendor) = (Arc::new(Directory), Arc::new(Vendor(Profile::new("example"))));
+//! # let (directory, vendor) = (Arc::new(Directory::default()), Arc::new(Vendor(Profile::new("example"))));
 //! # let (workflow, task, result, user) = (Guid::random(), Guid::random(), Guid::random(), Guid::random());
 //! # let now = Utc::now_();
 //!
@@ -91,44 +92,40 @@
 //! # }
 //! ```
 //!
-//! [`Onboarding::run`] does a whole flow. Who has a durable journal takes [`Onboarding::step`] instead, as
-//! often as it needs and in whichever process; the table there is the whole of the machine.
+//! [`Onboarding::run`] does a whole flow. Who has a durable journal claims a flow there, [starts](Onboarding::start)
+//! it and takes [`Onboarding::step`] instead, as often as it needs and in whichever process; the table there is the
+//! whole of the machine. [`Onboarding::report`] takes delivery reports.
 //!
 //! [`Graph`]: postduif_core::Graph
 //! [`TapIssuer`]: postduif_core::TapIssuer
 //! [`SmsProvider`]: postduif_core::SmsProvider
 //! [`Callout`]: postduif_core::Callout
 
-mod admit;
 mod builder;
-mod call;
 mod clock;
-mod close;
-mod ending;
-mod entry;
+mod flow;
 mod guard;
-mod history;
-mod issue;
 mod journal;
-mod lock;
-mod machine;
-mod memory;
 mod numbers;
 mod onboarding;
-mod run;
 mod settings;
 pub mod template;
 mod zones;
 
 pub use builder::Builder;
 pub use clock::Clock;
-pub use ending::{Ending, PassEnding, StepName, StepTaken};
-pub use entry::{Entry, Then};
+pub use flow::{
+    outcome::{Ending, PassEnding, StepName, StepTaken},
+    run::{Memo, Run},
+    step::Step,
+};
 pub use guard::{Candidate, Guard};
-pub use journal::{Journal, JournalError};
-pub use machine::Step;
-pub use memory::MemoryJournal;
+pub use journal::{
+    Claim, Journal, JournalError, JournalErrorKind,
+    entry::{Entry, GraphCause, SendCause, Then},
+    memory::MemoryJournal,
+    record::{Entries, Record, Report},
+};
 pub use numbers::Numbers;
 pub use onboarding::Onboarding;
-pub use run::Run;
 pub use settings::{CompleteOn, ExistingPass, OnDoubt};

@@ -5,18 +5,23 @@ use std::{
     time::Duration,
 };
 
-use postduif_core::{Callout, FlowId, Graph, Sender, SmsProvider, TapIssuer, TapRequest, UserId};
+use postduif_core::{
+    Callout, DeliveryReport, FlowId, Graph, Sender, SmsProvider, TapIssuer, TapRequest,
+};
 
 use crate::{
-    Builder, Clock, CompleteOn, Ending, ExistingPass, Guard, Journal, JournalError, Numbers,
-    OnDoubt, Run, Step,
+    Builder, Claim, Clock, CompleteOn, Ending, ExistingPass, Guard, Journal, JournalError, Numbers,
+    OnDoubt, Report, Run, Step,
     clock::{after, before, between},
-    lock::Locks,
+    flow::{
+        effects::{journal_silent, within},
+        times::{ASK_AGAIN, LONGEST_CALL, LOOK_AROUND, MARGIN_SHARE},
+    },
     template::Templates,
     zones::Zones,
 };
 
-/// The onboarding flow, set up: one for all flows of a process, since it knows which users are busy.
+/// The onboarding flow, set up.
 #[derive(Debug)]
 pub struct Onboarding {
     pub(crate) graph: Arc<dyn Graph>,
@@ -36,8 +41,6 @@ pub struct Onboarding {
     pub(crate) zones: Zones,
     pub(crate) pauses: Vec<Duration>,
     pub(crate) clock: Clock,
-    pub(crate) flows: Arc<Locks<FlowId>>,
-    pub(crate) users: Arc<Locks<UserId>>,
 }
 
 impl Onboarding {
@@ -46,19 +49,25 @@ impl Onboarding {
         Builder::new()
     }
 
-    /// Does a whole flow: [`step`](Self::step) after step, waits included.
+    /// Does a whole flow: claims it in the [journal](Builder::journal), and takes [`step`](Self::step) after
+    /// step, waits included.
     ///
     /// When `shutdown` completes, the step under way ends, and then it is as if the deadline had come:
     /// nothing is issued or sent any more, a pass whose text was not accepted is taken away, and Entra is
     /// told within the margin. Who has a durable journal stops between two steps instead, and undoes
     /// nothing. Dropping the future is as a crash.
     ///
+    /// A pass that could not be taken away when Entra was told is tried again until it has ended by itself, so
+    /// that this may return as late as that; on shutdown it returns with the margin, and
+    /// [`Ending::may_be_usable_until`] says what is left.
+    ///
     /// A flow that ended before has the ending that the journal knows, and nothing is done again; one that is
-    /// under way in this process is waited for.
+    /// under way elsewhere is waited for.
     ///
     /// # Errors
     ///
-    /// As for [`step`](Self::step): Entra has not been told then.
+    /// As for [`step`](Self::step): Entra has not been told then, or not by this run. Also where another run
+    /// still holds the flow when its window has closed.
     pub async fn run(
         &self,
         callout: Callout,
@@ -66,16 +75,38 @@ impl Onboarding {
     ) -> Result<Ending, JournalError> {
         let mut shutdown = pin!(shutdown);
         let mut stopping = false;
-        let mut run = self.start(callout);
+        let window = callout.window().unwrap_or(self.window);
+        let closes = after(callout.window_start(), window);
+        let claim = loop {
+            let claim = within(LONGEST_CALL, self.journal.claim(&callout)).await;
+            if let Some(claim) = claim.unwrap_or_else(journal_silent)? {
+                break claim;
+            }
+            if stopping || self.clock.now() >= closes {
+                return Err(JournalError::lost());
+            }
+            tokio::select! {
+                () = &mut shutdown => stopping = true,
+                () = tokio::time::sleep(ASK_AGAIN) => {}
+            }
+        };
+        let mut run = self.start(claim);
+        if stopping {
+            run.stop(self.clock.now());
+        }
         loop {
             let wait = match self.step(&mut run).await? {
                 Step::Done(ending) => return Ok(ending),
                 Step::Next => Duration::ZERO,
                 // Not longer at a time: somebody else may record a report or free the user, and the wall
                 // clock may be set.
-                Step::WaitUntil(until) => between(self.clock.now(), until).min(LOOK),
+                Step::WaitUntil(until) => between(self.clock.now(), until).min(LOOK_AROUND),
             };
             if stopping {
+                if run.is_told() && run.left_to_tell(self.clock.now()).is_zero() {
+                    let history = self.history(&mut run).await?;
+                    return Ok(Ending::of_run(&history, &run));
+                }
                 tokio::time::sleep(wait).await;
                 continue;
             }
@@ -89,22 +120,55 @@ impl Onboarding {
                 biased;
                 () = &mut shutdown => {
                     stopping = true;
-                    run.stop(self.clock.now(), self.margin);
+                    run.stop(self.clock.now());
                 }
                 () = waited => {}
             }
         }
     }
 
-    /// A run of the flow that a call-out asks for, at its first step or wherever the journal has it.
+    /// A run of the flow that a claim holds, at its first step or wherever its entries have it.
     #[must_use]
-    pub fn start(&self, callout: Callout) -> Run {
+    pub fn start(&self, claim: Box<dyn Claim>) -> Run {
+        let callout = claim.callout();
         let window = callout.window().unwrap_or(self.window);
         let closes = after(callout.window_start(), window);
-        let deadline = before(closes, self.margin);
-        Run::new(callout, deadline, closes)
+        // A margin that suits the setting may be longer than what a call-out says of itself.
+        let margin = self.margin.min(window / MARGIN_SHARE);
+        let deadline = before(closes, margin);
+        Run::new(claim, self.clock.now(), deadline, closes)
+    }
+
+    /// Keeps a delivery report with the flow whose text it is about, and returns that flow, so that whoever waits
+    /// for it can be woken. `None` where no flow of the journal sent such a text, or the report says of none.
+    ///
+    /// Give it what a [`ReportParser`](postduif_core::ReportParser) has proven, in any order and as often as it
+    /// comes.
+    ///
+    /// # Errors
+    ///
+    /// Where the journal did not keep it: let the vendor deliver it again.
+    pub async fn report(&self, report: &DeliveryReport) -> Result<Option<FlowId>, JournalError> {
+        let Some(flow) = self.flow_of(report).await? else {
+            return Ok(None);
+        };
+        let kept = Report::new(report, self.clock.now());
+        let kept = within(LONGEST_CALL, self.journal.report(&flow, &kept)).await;
+        kept.unwrap_or_else(journal_silent)?;
+        Ok(Some(flow))
+    }
+
+    async fn flow_of(&self, report: &DeliveryReport) -> Result<Option<FlowId>, JournalError> {
+        if let Some(reference) = &report.reference {
+            let flow = within(LONGEST_CALL, self.journal.flow_of(reference)).await;
+            return flow.unwrap_or_else(journal_silent);
+        }
+        for id in report.id.iter().chain(&report.part) {
+            let flow = within(LONGEST_CALL, self.journal.flow_by_id(&report.provider, id)).await;
+            if let Some(flow) = flow.unwrap_or_else(journal_silent)? {
+                return Ok(Some(flow));
+            }
+        }
+        Ok(None)
     }
 }
-
-/// How often a run that waits looks around.
-const LOOK: Duration = Duration::from_secs(1);

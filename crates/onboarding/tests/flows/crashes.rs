@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postduif_core::{Callout, DeliveryStatus, ErrorKind, GraphErrorKind, Verdict};
-use postduif_onboarding::{Builder, CompleteOn, Entry, Journal, OnDoubt};
+use postduif_onboarding::{Builder, CompleteOn, OnDoubt};
 
 use crate::world::{Break, IssueFault, SendFault, World};
 
@@ -176,7 +176,14 @@ async fn after_an_error_of_the_journal_there_is_no_further_effect() {
                 world.state().broken = Some((at, how));
                 let ended = world.live(&scenario.onboarding(&world), &callout).await;
                 assert!(ended.unwrap().is_err(), "{context}");
-                assert_eq!(world.log().last().unwrap(), "-- failed --", "{context}");
+                let log = world.log();
+                let failed = log.iter().position(|line| line == "-- failed --").unwrap();
+                // But for the one that takes away a pass that nobody else may ever look for.
+                let after: Vec<_> = log[failed + 1..].iter().map(String::as_str).collect();
+                assert!(
+                    after.is_empty() || after[0].starts_with("revoke ") && after.len() == 1,
+                    "{context}: {log:#?}"
+                );
                 // Whoever reads the journal next ends the flow.
                 let ending = world.ending(&scenario.onboarding(&world), &callout).await;
                 world.assert_settled(&ending, &context);
@@ -193,13 +200,9 @@ async fn a_text_that_was_delivered_while_the_process_was_dead_is_not_sent_again(
     world.state().broken = Some((3, Break::DieBefore));
     assert!(world.live(&world.onboarding(), &callout).await.is_none());
     let reference = world.state().texts[0].reference;
-    let status = DeliveryStatus::Delivered;
-    let report = Entry::Reported { reference, status };
     world
-        .journal
-        .record(&callout.flow(), &report)
-        .await
-        .unwrap();
+        .reported(callout.flow(), reference, DeliveryStatus::Delivered)
+        .await;
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert_eq!(ending.verdict, Verdict::Completed);
     assert_eq!(world.state().sends, 1);

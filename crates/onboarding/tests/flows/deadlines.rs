@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postduif_core::{Callback, Callout, GraphError, GraphErrorKind, Guid, Reason, Verdict};
-use postduif_onboarding::{CompleteOn, Entry, Then};
+use postduif_onboarding::{CompleteOn, Ending, Entry, Journal, Step, Then};
 
 use crate::world::{IssueFault, SendFault, World, graph_error, minutes, start, tap};
 
@@ -34,7 +34,7 @@ async fn the_window_of_the_callout_counts_before_the_setting() {
     let user = world.state().user.id;
     let callout =
         Callout::new(flow.into(), user, callback, start()).with_window(Duration::from_secs(300));
-    let run = onboarding.start(callout);
+    let run = world.start(&onboarding, &callout).await;
     assert_eq!(run.closes(), start() + minutes(5));
     assert_eq!(run.deadline(), start() + Duration::from_secs(270));
 }
@@ -76,7 +76,7 @@ async fn a_text_that_is_never_answered_is_in_doubt_in_time_to_tell() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_cannot_be_taken_away_is_said_to_be_usable_and_no_other_follows() {
+async fn a_pass_that_cannot_be_taken_away_is_tried_until_it_ends_and_no_other_follows() {
     for fault in [
         SendFault::Lost,
         SendFault::Refused(postduif_core::ErrorKind::Other),
@@ -84,13 +84,33 @@ async fn a_pass_that_cannot_be_taken_away_is_said_to_be_usable_and_no_other_foll
         let world = World::new();
         world.state().send_faults = [fault].into();
         world.state().revoke_faults = [GraphErrorKind::Unavailable; 500].into();
-        let ending = world.ending(&world.onboarding(), &world.callout()).await;
+        let onboarding = world.onboarding();
+        let mut run = world.start(&onboarding, &world.callout()).await;
+        let mut before_its_end = None;
+        let ending = loop {
+            match onboarding.step(&mut run).await.unwrap() {
+                Step::Done(ending) => break ending,
+                Step::Next => {}
+                Step::WaitUntil(until) => {
+                    let wait = (until - world.clock.now()).to_std().unwrap_or_default();
+                    tokio::time::advance(wait).await;
+                    if run.is_told() && before_its_end.is_none() {
+                        let entries = world.journal.entries(&run.flow()).await.unwrap();
+                        before_its_end = Ending::of(&entries);
+                    }
+                }
+            }
+        };
         assert!(matches!(ending.verdict, Verdict::Failed(_)));
+        let until = before_its_end.unwrap().may_be_usable_until();
+        assert_eq!(until, Some(start() + minutes(60)));
         let pass = ending.pass.as_ref().unwrap();
-        assert!(!pass.revoked());
-        assert_eq!(pass.may_be_usable_until(), Some(start() + minutes(60)));
+        assert!(!pass.revoked() && pass.expired());
+        assert_eq!(ending.may_be_usable_until(), None);
+        assert_eq!(world.clock.now(), start() + minutes(60));
         let state = world.state();
         assert_eq!((state.sends, state.passes.len()), (1, 1));
+        assert_eq!(state.told.len(), 1);
         assert_eq!(state.told[0].0, start() + minutes(29));
         let tries = state
             .log
@@ -111,20 +131,28 @@ async fn after_the_deadline_a_pass_is_taken_away_all_the_same() {
         tap: pass,
         valid_until: start() + minutes(60),
     };
-    world.given(callout.flow(), &[issued]).await;
+    world.given(&callout, &[issued]).await;
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
     world.assert_settled(&ending, "");
 
-    // And of one that cannot be, no second try keeps Entra waiting.
+    // One that cannot be at first keeps Entra from hearing no longer, and is taken away after.
     let callout = world.callout().with_created_at(start() - minutes(600));
     let (tap, then) = (tap("ours"), Then::Issue);
     world.state().revoke_faults = [GraphErrorKind::Unavailable].into();
-    let revoking = Entry::Revoking { tap, then };
-    world.given(callout.flow(), &[revoking]).await;
+    let valid_until = Some(start() + minutes(60));
+    let revoking = Entry::Revoking {
+        tap,
+        valid_until,
+        then,
+    };
+    world.given(&callout, &[revoking]).await;
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
-    assert!(ending.pass.unwrap().may_be_usable_until().is_some());
+    assert!(ending.pass.unwrap().revoked());
+    let log = world.log();
+    let at = |what: &str| log.iter().rposition(|line| line == what);
+    assert!(at("resume") < at("revoke ours"), "{log:#?}");
 }
 
 #[tokio::test(start_paused = true)]

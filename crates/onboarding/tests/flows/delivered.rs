@@ -3,7 +3,7 @@
 use std::{future, sync::Arc, time::Duration};
 
 use postduif_core::{DeliveryStatus, Reason, Verdict};
-use postduif_onboarding::{CompleteOn, Ending, Entry, Journal, Step, StepName};
+use postduif_onboarding::{CompleteOn, Ending, Step, StepName};
 
 use crate::world::{SendFault, World, minutes, start, step_until_idle};
 
@@ -17,8 +17,7 @@ async fn reported(world: &Arc<World>, statuses: &[DeliveryStatus]) -> Ending {
         for &status in statuses {
             tokio::time::sleep(Duration::from_secs(60)).await;
             let reference = world.state().texts[0].reference;
-            let report = Entry::Reported { reference, status };
-            world.journal.record(&flow, &report).await.unwrap();
+            world.reported(flow, reference, status).await;
         }
         future::pending().await
     };
@@ -76,7 +75,7 @@ async fn a_step_that_waits_for_a_report_waits_until_the_deadline_and_holds_no_us
     let world = World::new();
     let onboarding = world.builder().complete_on(CompleteOn::Delivered);
     let onboarding = onboarding.build().unwrap();
-    let mut run = onboarding.start(world.callout());
+    let mut run = world.start(&onboarding, &world.callout()).await;
     let step = step_until_idle(&onboarding, &mut run).await;
     assert!(matches!(step, Step::WaitUntil(until) if until == run.deadline()));
     assert!(!run.holds_user());
@@ -89,19 +88,15 @@ async fn a_report_ends_the_doubt_about_a_text() {
     let onboarding = world.builder().complete_on(CompleteOn::Delivered);
     let onboarding = onboarding.build().unwrap();
     let callout = world.callout();
-    let mut run = onboarding.start(callout.clone());
+    let mut run = world.start(&onboarding, &callout).await;
     while world.state().sends == 0 {
         onboarding.step(&mut run).await.unwrap();
     }
     assert!(run.holds_user());
     let reference = world.state().texts[0].reference;
-    let status = DeliveryStatus::Sent;
-    let report = Entry::Reported { reference, status };
     world
-        .journal
-        .record(&callout.flow(), &report)
-        .await
-        .unwrap();
+        .reported(callout.flow(), reference, DeliveryStatus::Sent)
+        .await;
     // The vendor has it: it is waited for, and the user is free.
     let step = step_until_idle(&onboarding, &mut run).await;
     assert!(matches!(step, Step::WaitUntil(until) if until == run.deadline()));

@@ -3,13 +3,12 @@
 use crate::world::World;
 use chrono::DateTime;
 use postduif_core::{Profile, TextLimit, User, Verdict};
-use postduif_onboarding::{Clock, template::Templates};
+use postduif_onboarding::template::Templates;
 
 /// The text that this user gets from a flow that starts at this time.
 async fn text(start: &str, templates: Option<Templates>, change: fn(&mut User)) -> String {
-    let mut world = World::new();
     let start = DateTime::parse_from_rfc3339(start).unwrap().to_utc();
-    std::sync::Arc::get_mut(&mut world).unwrap().clock = Clock::starting_at(start);
+    let world = World::at(start, Profile::new("kpn").with_reports(true));
     change(&mut world.state().user);
     let mut builder = world.builder().time_zone_in("PT", "Europe/Lisbon");
     if let Some(templates) = templates {

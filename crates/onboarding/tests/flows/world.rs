@@ -4,18 +4,20 @@
 use std::{
     collections::VecDeque,
     future,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{
-    Callback, Callout, ErrorKind, FlowId, Graph, GraphError, GraphErrorKind, Guid, Health, Message,
-    Outcomes, PhoneNumber, Profile, Receipt, Reference, Roles, SendError, SmsProvider, TapId,
-    TapInfo, TapIssuer, TapRequest, TemporaryAccessPass, User, UserId, Verdict, async_trait,
+    Callback, Callout, DeliveryReport, DeliveryStatus, ErrorKind, FlowId, Graph, GraphError,
+    GraphErrorKind, Guid, Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference,
+    Roles, SendError, SmsProvider, TapId, TapInfo, TapIssuer, TapRequest, TemporaryAccessPass,
+    User, UserId, Verdict, async_trait,
 };
 use postduif_onboarding::{
-    Builder, Clock, Ending, Entry, Journal, JournalError, MemoryJournal, Onboarding, Run, Step,
+    Builder, Claim, Clock, Ending, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo,
+    MemoryJournal, Onboarding, Record, Report, Run, Step,
 };
 use tokio::sync::Notify;
 
@@ -55,9 +57,14 @@ pub(crate) enum Break {
     /// The process dies before or after the entry is durable.
     DieBefore,
     DieAfter,
-    /// The journal fails before or after the entry is durable.
+    /// Another run takes the flow before or after the entry is durable.
     FailBefore,
     FailAfter,
+    /// The store does not answer, before or after the entry is durable, and is back at the next try.
+    AwayBefore,
+    AwayAfter,
+    /// The store takes so many seconds.
+    Slow(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +81,7 @@ pub(crate) struct Sms {
     pub(crate) to: PhoneNumber,
     pub(crate) text: String,
     pub(crate) reference: Reference,
+    pub(crate) validity: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -97,13 +105,20 @@ pub(crate) struct State {
     pub(crate) log: Vec<String>,
     pub(crate) records: usize,
     pub(crate) broken: Option<(usize, Break)>,
+    /// What the journal does when a named entry is written, each time.
+    pub(crate) slow: Option<(&'static str, Duration)>,
     /// A list shows passes that are gone.
     pub(crate) stale: bool,
+    /// Graph refuses a pass where there is one.
+    pub(crate) refuses_existing: Option<GraphErrorKind>,
+    /// What the run that steps next knows.
+    pub(crate) memo: Option<Memo>,
     issued: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct World {
+    me: Weak<Self>,
     state: Mutex<State>,
     pub(crate) clock: Clock,
     pub(crate) journal: MemoryJournal,
@@ -123,12 +138,17 @@ impl World {
     }
 
     pub(crate) fn with_profile(profile: Profile) -> Arc<Self> {
+        Self::at(start(), profile)
+    }
+
+    pub(crate) fn at(start: DateTime<Utc>, profile: Profile) -> Arc<Self> {
         let mut user = User::new(Guid::random().into());
         user.display_name = Some("Anna de Vries".into());
         user.mobile = Some("+31612345678".into());
         user.enabled = Some(true);
         user.roles = Roles::Held(Vec::new());
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             state: Mutex::new(State {
                 user,
                 user_faults: VecDeque::new(),
@@ -145,10 +165,13 @@ impl World {
                 log: Vec::new(),
                 records: 0,
                 broken: None,
+                slow: None,
                 stale: false,
+                refuses_existing: None,
+                memo: None,
                 issued: 0,
             }),
-            clock: Clock::starting_at(start()),
+            clock: Clock::starting_at(start),
             journal: MemoryJournal::new(),
             profile,
             died: Notify::new(),
@@ -202,10 +225,32 @@ impl World {
         self.live(onboarding, callout).await.unwrap().unwrap()
     }
 
-    pub(crate) async fn given(&self, flow: FlowId, entries: &[Entry]) {
+    /// Writes these entries of the flow, as made now.
+    pub(crate) async fn given(&self, callout: &Callout, entries: &[Entry]) {
+        let claim = self.journal.claim(callout).await.unwrap().unwrap();
         for entry in entries {
-            self.journal.record(&flow, entry).await.unwrap();
+            let at = claim.entries().await.unwrap().records.len();
+            let record = Record::new(self.clock.now(), entry.clone());
+            claim.append(at, &record).await.unwrap();
         }
+    }
+
+    /// The vendor says this of a text.
+    pub(crate) async fn reported(
+        &self,
+        flow: FlowId,
+        reference: Reference,
+        status: DeliveryStatus,
+    ) {
+        let mut report = DeliveryReport::new("kpn", status);
+        report.reference = Some(reference);
+        let report = Report::new(&report, self.clock.now());
+        self.journal.report(&flow, &report).await.unwrap();
+    }
+
+    /// A run of the flow, with the memo that was kept.
+    pub(crate) async fn start(&self, onboarding: &Onboarding, callout: &Callout) -> Run {
+        onboarding.start(self.claim(callout).await.unwrap().unwrap())
     }
 
     /// A pass that the user has, by this name and secret.
@@ -223,7 +268,7 @@ impl World {
         tap(id)
     }
 
-    fn make(
+    pub(crate) fn make(
         &self,
         user: &UserId,
         request: &TapRequest,
@@ -269,7 +314,12 @@ impl World {
     }
 
     pub(crate) async fn entries(&self, flow: FlowId) -> Vec<Entry> {
-        self.journal.entries(&flow).await.unwrap()
+        let entries = self.journal.entries(&flow).await.unwrap();
+        entries
+            .records
+            .into_iter()
+            .map(|record| record.entry)
+            .collect()
     }
 
     /// What every flow must leave behind: one usable pass, in the last text, or none; and Entra told once,
@@ -361,6 +411,14 @@ impl TapIssuer for World {
         let fault = {
             let mut state = self.state();
             state.log.push("issue".into());
+            if let Some(kind) = state.refuses_existing
+                && state
+                    .passes
+                    .iter()
+                    .any(|pass| pass.usable && pass.user == *user)
+            {
+                return Err(graph_error(kind));
+            }
             state.issue_faults.pop_front()
         };
         let unknown = || GraphError::unknown(GraphErrorKind::Unavailable, "told to");
@@ -428,6 +486,7 @@ impl SmsProvider for World {
             to: message.to(),
             text: message.text().as_str().to_owned(),
             reference: *message.reference(),
+            validity: message.validity(),
         });
         match fault {
             Some(SendFault::Lost) => Err(unknown()),
@@ -448,41 +507,116 @@ impl SmsProvider for World {
 
 #[async_trait]
 impl Journal for World {
-    async fn entries(&self, flow: &FlowId) -> Result<Vec<Entry>, JournalError> {
+    async fn claim(&self, callout: &Callout) -> Result<Option<Box<dyn Claim>>, JournalError> {
+        let claim = self.journal.claim(callout).await?;
+        let world = self.me.upgrade().unwrap();
+        Ok(claim.map(|claim| Box::new(WorldClaim { world, claim }) as _))
+    }
+
+    async fn entries(&self, flow: &FlowId) -> Result<Entries, JournalError> {
         self.journal.entries(flow).await
     }
 
-    async fn record(&self, flow: &FlowId, entry: &Entry) -> Result<(), JournalError> {
-        let broken = {
-            let mut state = self.state();
-            let at = state.records;
+    async fn flow_of(&self, reference: &Reference) -> Result<Option<FlowId>, JournalError> {
+        self.journal.flow_of(reference).await
+    }
+
+    async fn flow_by_id(&self, provider: &str, id: &str) -> Result<Option<FlowId>, JournalError> {
+        self.journal.flow_by_id(provider, id).await
+    }
+
+    async fn report(&self, flow: &FlowId, report: &Report) -> Result<(), JournalError> {
+        self.journal.report(flow, report).await
+    }
+
+    async fn stop(&self, flow: &FlowId, at: DateTime<Utc>) -> Result<(), JournalError> {
+        self.journal.stop(flow, at).await
+    }
+}
+
+/// A claim whose records break as the world says.
+pub(crate) struct WorldClaim {
+    world: Arc<World>,
+    claim: Box<dyn Claim>,
+}
+
+impl std::fmt::Debug for WorldClaim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.claim.fmt(f)
+    }
+}
+
+pub(crate) fn name_of(entry: &Entry) -> String {
+    let json = serde_json::to_value(entry).unwrap();
+    json.as_object().unwrap().keys().next().unwrap().clone()
+}
+
+#[async_trait]
+impl Claim for WorldClaim {
+    fn callout(&self) -> &Callout {
+        self.claim.callout()
+    }
+
+    fn memo(&self) -> Option<Memo> {
+        self.world.state().memo.take()
+    }
+
+    fn holds(&self) -> bool {
+        self.claim.holds()
+    }
+
+    async fn entries(&self) -> Result<Entries, JournalError> {
+        self.claim.entries().await
+    }
+
+    async fn append(&self, at: usize, record: &Record) -> Result<(), JournalError> {
+        let name = name_of(&record.entry);
+        let (broken, slow) = {
+            let mut state = self.world.state();
+            let place = state.records;
             state.records += 1;
-            state
-                .broken
-                .filter(|(broken, _)| *broken == at)
-                .map(|(_, how)| how)
+            let broken = state.broken.filter(|(broken, _)| *broken == place);
+            let slow = state.slow.filter(|(slow, _)| *slow == name);
+            (broken.map(|(_, how)| how), slow)
         };
-        let json = serde_json::to_value(entry).unwrap();
-        let name = json.as_object().unwrap().keys().next().unwrap().clone();
-        if !matches!(broken, Some(Break::DieBefore | Break::FailBefore)) {
-            self.journal.record(flow, entry).await?;
-            self.state().log.push(name);
+        if let Some((_, wait)) = slow {
+            tokio::time::sleep(wait).await;
+        }
+        if let Some(Break::Slow(seconds)) = broken {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
+        let before = [Break::DieBefore, Break::FailBefore, Break::AwayBefore];
+        if broken.is_none_or(|how| !before.contains(&how)) {
+            self.claim.append(at, record).await?;
+            self.world.state().log.push(name);
         }
         match broken {
-            None => Ok(()),
+            None | Some(Break::Slow(_)) => Ok(()),
             Some(Break::DieBefore | Break::DieAfter) => {
-                self.state().log.push("-- died --".into());
-                self.died.notify_one();
+                self.world.state().log.push("-- died --".into());
+                self.world.died.notify_one();
                 future::pending().await
             }
             Some(Break::FailBefore | Break::FailAfter) => {
-                self.state().log.push("-- failed --".into());
-                Err(JournalError::new("told to"))
+                self.world.state().log.push("-- failed --".into());
+                Err(JournalError::lost())
+            }
+            Some(Break::AwayBefore | Break::AwayAfter) => {
+                let kind = JournalErrorKind::Unavailable;
+                Err(JournalError::new(kind, "told to"))
             }
         }
     }
 
-    async fn issued(&self, tap: &TapId) -> Result<bool, JournalError> {
-        self.journal.issued(tap).await
+    async fn of_user(&self) -> Result<Vec<Entries>, JournalError> {
+        self.claim.of_user().await
+    }
+
+    async fn lock_user(&self, at_most: Duration) -> Result<bool, JournalError> {
+        self.claim.lock_user(at_most).await
+    }
+
+    async fn free_user(&self) -> Result<(), JournalError> {
+        self.claim.free_user().await
     }
 }

@@ -1,19 +1,28 @@
-use postduif_core::{GraphError, GraphErrorKind, Reason, Verdict};
+use postduif_core::{GraphError, GraphErrorKind, Reason, UserId, Verdict};
 use tokio::time::Instant;
 
 use crate::{
-    Candidate, JournalError, Onboarding, Run, Step, StepName,
-    call::{CALL, OFTEN, no_answer, within},
-    run::Person,
+    Candidate, GraphCause, JournalError, Onboarding, Run, Step, StepName,
+    flow::{
+        effects::{no_answer, passes_by_itself, within},
+        finish::Why,
+        history::History,
+        run::Person,
+        times::{LONGEST_CALL, LONGEST_PAUSE},
+    },
     template::Reader,
 };
 
 impl Onboarding {
     /// Reads the person, or asks the guards about the person just read.
-    pub(crate) async fn admit(&self, run: &mut Run) -> Result<Step, JournalError> {
+    pub(crate) async fn admit(
+        &self,
+        run: &mut Run,
+        history: &History,
+        id: UserId,
+    ) -> Result<Step, JournalError> {
         let began = Instant::now();
         let Some(user) = run.user.take() else {
-            let id = run.whom();
             let read = within(self.limit(run), self.graph.user(&id)).await;
             run.took(StepName::ReadUser, began);
             return match read.unwrap_or_else(|| Err(no_answer())) {
@@ -22,13 +31,13 @@ impl Onboarding {
                     run.user = Some(user);
                     Ok(Step::Next)
                 }
-                Err(error) => self.met(run, &error).await,
+                Err(error) => self.unread(run, history, &error).await,
             };
         };
         let candidate = Candidate::read_by(run.flow(), &user, &self.numbers);
         let mut verdict = Ok(());
         for guard in &self.guards {
-            let spoken = within(CALL, guard.check(&candidate)).await;
+            let spoken = within(LONGEST_CALL, guard.check(&candidate)).await;
             verdict = spoken.unwrap_or(Err(Reason::GuardRefused));
             if verdict.is_err() {
                 break;
@@ -40,42 +49,50 @@ impl Onboarding {
                 run.person = Some(Person {
                     reader: Reader::of(&user),
                     number,
-                    admitted_at: self.clock.now(),
+                    admitted_at: Instant::now(),
                 });
                 Ok(Step::Next)
             }
             Err(reason) => {
-                tracing::warn!(flow = %run.flow(), step = %StepName::Guard, %reason, "refused");
-                self.end(run, Verdict::Failed(reason)).await
+                let detail = match reason {
+                    Reason::InvalidNumber => candidate.number_error(),
+                    _ => None,
+                };
+                let detail = detail.map(|error| error.kind().as_str());
+                tracing::warn!(
+                    flow = %run.flow(), step = %StepName::Guard, %reason, detail, "refused"
+                );
+                let why = detail.map_or_else(Why::default, Why::of);
+                self.end(run, history, Verdict::Failed(reason), why).await
             }
         }
     }
 
     /// A read failed: it is tried again where the cause may pass, and else the flow ends.
-    pub(crate) async fn met(
+    pub(crate) async fn unread(
         &self,
         run: &mut Run,
+        history: &History,
         error: &GraphError,
     ) -> Result<Step, JournalError> {
         let kind = error.kind();
-        tracing::warn!(flow = %run.flow(), %kind, "Graph could not be read");
+        tracing::warn!(flow = %run.flow(), %kind, %error, "Graph could not be read");
+        let cause = GraphCause::from(error);
         let reason = match kind {
             GraphErrorKind::NotFound => Reason::UserNotFound,
             _ => Reason::GraphUnavailable,
         };
         let again = match kind {
             GraphErrorKind::NotFound => (run.failures() as usize) < self.pauses.len(),
-            GraphErrorKind::Protocol
-            | GraphErrorKind::Throttled
-            | GraphErrorKind::Timeout
-            | GraphErrorKind::Unavailable => true,
-            _ => false,
+            kind => passes_by_itself(kind),
         };
         if !again {
-            return self.end(run, Verdict::Failed(reason)).await;
+            let why = Why::graph(cause);
+            return self.end(run, history, Verdict::Failed(reason), why).await;
         }
-        run.obstacle = Some(reason);
-        let wait = self.wait(run.failures(), OFTEN, error.retry_after());
-        Ok(self.pause(run, wait, run.deadline))
+        run.obstacle = Some((reason, Some(cause)));
+        let pause = self.pause_after(run.failures(), LONGEST_PAUSE, error.retry_after());
+        let left = run.left(self.clock.now());
+        Ok(self.pause(run, pause, left))
     }
 }

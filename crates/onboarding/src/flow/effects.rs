@@ -1,0 +1,274 @@
+//! What every step is made of: calls that end, the user's lock, entries, pauses.
+
+use std::{future::Future, time::Duration};
+
+use postduif_core::{
+    GraphError, GraphErrorKind, TapId, TapInfo, TemporaryAccessPass, UserId, Verdict,
+};
+use tokio::time::Instant;
+
+use crate::{
+    Entry, JournalError, JournalErrorKind, Onboarding, Record, Run, Step, StepName, Then,
+    clock::after,
+    flow::{
+        history::History,
+        times::{
+            FIRST_RECORD_PAUSE, LIST_LAG_IN_PAUSES, LONGEST_CALL, LONGEST_RECORD_PAUSE,
+            SHORTEST_CALL,
+        },
+    },
+};
+
+impl Onboarding {
+    /// Takes the user, or takes them anew, for longer than any effect that follows can take.
+    pub(crate) async fn lock(&self, run: &mut Run) -> Result<bool, JournalError> {
+        let left = run.left_to_tell(self.clock.now());
+        let at_most = left.max(LONGEST_CALL + SHORTEST_CALL);
+        let locked = within(LONGEST_CALL, run.claim.lock_user(at_most)).await;
+        run.holds_user = locked.unwrap_or_else(journal_silent)?;
+        Ok(run.holds_user)
+    }
+
+    /// Lets others have the user.
+    pub(crate) async fn free(&self, run: &mut Run) {
+        if !run.holds_user {
+            return;
+        }
+        run.holds_user = false;
+        let freed = within(LONGEST_CALL, run.claim.free_user()).await;
+        if let Err(error) = freed.unwrap_or_else(journal_silent) {
+            // It ends by itself.
+            tracing::warn!(flow = %run.flow(), %error, "the user's lock was not freed");
+        }
+    }
+
+    /// Whether the run may have an effect at this moment. Asked between an intent's entry and its effect.
+    pub(crate) fn may_act(run: &Run) -> Result<(), JournalError> {
+        match run.claim.holds() {
+            true => Ok(()),
+            false => Err(JournalError::lost()),
+        }
+    }
+
+    pub(crate) async fn list(
+        &self,
+        run: &mut Run,
+        user: UserId,
+        step: StepName,
+    ) -> Result<Vec<TapInfo>, GraphError> {
+        let began = Instant::now();
+        let passes = within(self.limit(run), self.issuer.list(&user)).await;
+        run.took(step, began);
+        passes.unwrap_or_else(|| Err(no_answer()))
+    }
+
+    pub(crate) async fn ask_for_pass(
+        &self,
+        run: &mut Run,
+        user: UserId,
+    ) -> Result<TemporaryAccessPass, GraphError> {
+        let began = Instant::now();
+        let issued = within(self.limit(run), self.issuer.issue(&user, &self.pass)).await;
+        run.took(StepName::IssuePass, began);
+        issued.unwrap_or_else(|| Err(no_answer()))
+    }
+
+    pub(crate) async fn take_away(
+        &self,
+        run: &mut Run,
+        user: UserId,
+        tap: &TapId,
+    ) -> Result<(), GraphError> {
+        let began = Instant::now();
+        let revoked = within(self.limit(run), self.issuer.revoke(&user, tap)).await;
+        run.took(StepName::RevokePass, began);
+        revoked.unwrap_or_else(|| Err(no_answer()))
+    }
+
+    pub(crate) async fn history(&self, run: &mut Run) -> Result<History, JournalError> {
+        let entries = within(LONGEST_CALL, run.claim.entries()).await;
+        let history = History::new(entries.unwrap_or_else(journal_silent)?);
+        run.known = history.len();
+        Ok(history)
+    }
+
+    /// What is written of every flow about the same user.
+    pub(crate) async fn of_user(&self, run: &Run) -> Result<Vec<History>, JournalError> {
+        let flows = within(LONGEST_CALL, run.claim.of_user()).await;
+        let flows = flows.unwrap_or_else(journal_silent)?;
+        Ok(flows.into_iter().map(History::new).collect())
+    }
+
+    /// Appends an entry. An intent is given to the journal once; an outcome until the deadline, for nobody else
+    /// knows it.
+    pub(crate) async fn record(&self, run: &mut Run, entry: Entry) -> Result<(), JournalError> {
+        let record = Record::new(self.clock.now(), entry);
+        match record.entry.is_intent() {
+            true => append(run, &record).await?,
+            false => self.append_outcome(run, &record).await?,
+        }
+        run.known += 1;
+        run.went_on();
+        let settled = match record.entry {
+            Entry::Resuming { .. } => true,
+            Entry::Revoked { then, .. } => matches!(then, Then::End(_)),
+            _ => false,
+        };
+        if settled {
+            self.free(run).await;
+        }
+        Ok(())
+    }
+
+    async fn append_outcome(&self, run: &Run, record: &Record) -> Result<(), JournalError> {
+        let until = run.deadline_at().max(Instant::now() + SHORTEST_CALL);
+        let mut pause = FIRST_RECORD_PAUSE;
+        let mut again = false;
+        loop {
+            let error = match append(run, record).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            match error.kind() {
+                // What an earlier try wrote, and did not tell.
+                JournalErrorKind::Lost if again && is_written(run, record).await => return Ok(()),
+                JournalErrorKind::Unavailable if Instant::now() + pause < until => {
+                    tracing::warn!(flow = %run.flow(), %error, "an outcome is not written yet");
+                    again = true;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_RECORD_PAUSE);
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Nothing is to be done for so long.
+    pub(crate) fn wait(&self, length: Duration) -> Step {
+        Step::WaitUntil(after(self.clock.now(), length))
+    }
+
+    /// Counts a failure and pauses, for so long at the most.
+    pub(crate) fn pause(&self, run: &mut Run, length: Duration, at_most: Duration) -> Step {
+        let length = length.min(at_most);
+        run.pause(self.clock.now(), length);
+        self.wait(length)
+    }
+
+    /// How long to pause after so many failures: as configured, then twice as long each time.
+    pub(crate) fn pause_after(
+        &self,
+        failures: u32,
+        longest: Duration,
+        asked: Option<Duration>,
+    ) -> Duration {
+        let configured = self.pauses.get(failures as usize).copied();
+        let pause = configured.unwrap_or_else(|| {
+            let last = self.pauses.last().copied().unwrap_or(longest);
+            let doublings = (failures as usize).saturating_sub(self.pauses.len()) + 1;
+            let factor = u32::try_from(doublings)
+                .ok()
+                .and_then(|n| 2_u32.checked_pow(n));
+            let grown = last.saturating_mul(factor.unwrap_or(u32::MAX));
+            grown.min(longest.max(last))
+        });
+        pause.max(asked.unwrap_or_default())
+    }
+
+    /// All pauses together.
+    pub(crate) fn all_pauses(&self) -> Duration {
+        let sum = |sum: Duration, pause: &Duration| sum.saturating_add(*pause);
+        self.pauses.iter().fold(Duration::ZERO, sum)
+    }
+
+    /// How long a list may lag behind what Graph has done.
+    pub(crate) fn list_lag(&self) -> Duration {
+        self.all_pauses().saturating_mul(LIST_LAG_IN_PAUSES)
+    }
+
+    /// How long an effect may take that began before the deadline: half of the margin is left for what
+    /// must follow it.
+    pub(crate) fn grace(&self, run: &Run) -> Duration {
+        let left = run.left_to_tell(self.clock.now());
+        left.saturating_sub(run.margin() / 2).max(SHORTEST_CALL)
+    }
+
+    /// How long a call to Graph may take.
+    pub(crate) fn limit(&self, run: &Run) -> Duration {
+        self.grace(run).min(LONGEST_CALL)
+    }
+
+    pub(crate) async fn revoking(
+        &self,
+        run: &mut Run,
+        pass: &TapInfo,
+        then: Then,
+    ) -> Result<Step, JournalError> {
+        run.keep(pass.clone());
+        let entry = Entry::Revoking {
+            tap: pass.id.clone(),
+            valid_until: Some(pass.valid_until()),
+            then,
+        };
+        self.record(run, entry).await?;
+        Ok(Step::Next)
+    }
+
+    /// A next round: while there are rounds and time; else the flow failed, of this where it is the rounds.
+    pub(crate) fn next(&self, run: &Run, next_round: u8, reason: postduif_core::Reason) -> Then {
+        if run.is_over(self.clock.now()) {
+            failed(run.over())
+        } else if next_round <= crate::flow::times::ROUNDS {
+            Then::Issue
+        } else {
+            failed(reason)
+        }
+    }
+}
+
+pub(crate) const fn failed(reason: postduif_core::Reason) -> Then {
+    Then::End(Verdict::Failed(reason))
+}
+
+async fn append(run: &Run, record: &Record) -> Result<(), JournalError> {
+    let appended = within(LONGEST_CALL, run.claim.append(run.known, record)).await;
+    appended.unwrap_or_else(journal_silent)
+}
+
+/// Whether the flow's last entry is this one.
+async fn is_written(run: &Run, record: &Record) -> bool {
+    let entries = within(LONGEST_CALL, run.claim.entries()).await;
+    match entries {
+        Some(Ok(entries)) => {
+            entries.records.len() == run.known + 1 && entries.records.last() == Some(record)
+        }
+        _ => false,
+    }
+}
+
+pub(crate) async fn within<T>(limit: Duration, call: impl Future<Output = T> + Send) -> Option<T> {
+    tokio::time::timeout(limit, call).await.ok()
+}
+
+pub(crate) fn no_answer() -> GraphError {
+    GraphError::unknown(GraphErrorKind::Timeout, "Graph gave no answer in time")
+}
+
+pub(crate) fn journal_silent<T>() -> Result<T, JournalError> {
+    Err(JournalError::new(
+        JournalErrorKind::Unavailable,
+        "the journal gave no answer in time",
+    ))
+}
+
+/// Whether what Graph would not do now it may do later.
+pub(crate) const fn passes_by_itself(kind: GraphErrorKind) -> bool {
+    matches!(
+        kind,
+        GraphErrorKind::NotFound
+            | GraphErrorKind::Protocol
+            | GraphErrorKind::Throttled
+            | GraphErrorKind::Timeout
+            | GraphErrorKind::Unavailable
+    )
+}

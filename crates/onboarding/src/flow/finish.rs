@@ -1,0 +1,384 @@
+//! How a flow ends: what is looked after before Entra is told, telling it, and what is looked after then.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    Acceptance, Callback, GraphError, GraphErrorKind, Reason, TapId, UserId, Verdict,
+};
+use tokio::time::Instant;
+
+use crate::{
+    Ending, Entry, GraphCause, JournalError, Onboarding, Run, Step, StepName, Then,
+    clock::{after, between},
+    flow::{
+        effects::{failed, no_answer, passes_by_itself, within},
+        history::{History, Pass},
+        times::{ASK_AGAIN, LONGEST_CALL, LONGEST_PASS, LONGEST_PAUSE, SHORTEST_CALL},
+    },
+};
+
+/// Why a flow ends, beside its reason.
+#[derive(Debug, Default)]
+pub(crate) struct Why {
+    detail: Option<String>,
+    cause: Option<GraphCause>,
+}
+
+impl Why {
+    /// In our own words, without any personal data.
+    pub(crate) fn of(detail: &str) -> Self {
+        Self {
+            detail: Some(detail.to_owned()),
+            cause: None,
+        }
+    }
+
+    pub(crate) const fn graph(cause: GraphCause) -> Self {
+        Self {
+            detail: None,
+            cause: Some(cause),
+        }
+    }
+}
+
+impl Onboarding {
+    /// Ends the flow so. Before it fails, a pass in doubt is looked for, while time remains.
+    pub(crate) async fn end(
+        &self,
+        run: &mut Run,
+        history: &History,
+        verdict: Verdict,
+        why: Why,
+    ) -> Result<Step, JournalError> {
+        let fails = matches!(verdict, Verdict::Failed(_));
+        if fails
+            && !run.is_over(self.clock.now())
+            && let (Some(since), Some(user)) = (history.open_doubt(), run.callout.user())
+        {
+            return self.look(run, history, user, since, Then::Issue).await;
+        }
+        let entry = Entry::Resuming {
+            verdict,
+            detail: why.detail,
+            cause: why.cause,
+        };
+        self.record(run, entry).await?;
+        Ok(Step::Next)
+    }
+
+    /// Ends the flow because its time is over.
+    pub(crate) async fn end_over(
+        &self,
+        run: &mut Run,
+        history: &History,
+    ) -> Result<Step, JournalError> {
+        let why = match run.obstacle.take() {
+            Some((reason, cause)) => {
+                run.obstacle = Some((reason, None));
+                cause.map_or_else(Why::default, Why::graph)
+            }
+            None => Why::default(),
+        };
+        let verdict = Verdict::Failed(run.over());
+        self.end(run, history, verdict, why).await
+    }
+
+    /// Looks whether a pass in doubt has come up. It is found and taken away, or a list that is newer than any
+    /// lag shows that there is none, or nobody could look for twice as long: then the flow says so.
+    async fn look(
+        &self,
+        run: &mut Run,
+        history: &History,
+        user: UserId,
+        since: DateTime<Utc>,
+        then: Then,
+    ) -> Result<Step, JournalError> {
+        let certain_at = after(since, self.list_lag());
+        let give_up_at = after(certain_at, self.list_lag());
+        let passes = match self.lock(run).await? {
+            // Under the lock, for another flow's new pass is not in its journal at once.
+            true => self.list(run, user, StepName::IssuePass).await,
+            false if self.clock.now() < give_up_at => return Ok(self.wait(ASK_AGAIN)),
+            false => Err(no_answer()),
+        };
+        let now = self.clock.now();
+        match passes {
+            Ok(passes) => {
+                if let Some(pass) = self.lost_pass(run, history, passes).await? {
+                    return self.revoking(run, &pass, then).await;
+                }
+                if now >= certain_at {
+                    self.record(run, Entry::NothingSeen {}).await?;
+                    self.leave_user(run, then).await;
+                    return Ok(Step::Next);
+                }
+            }
+            Err(error) if now < give_up_at => {
+                tracing::warn!(
+                    flow = %run.flow(), step = %StepName::IssuePass, %error,
+                    "a pass in doubt could not be looked for"
+                );
+            }
+            Err(error) => {
+                let life = self.pass.lifetime.unwrap_or(LONGEST_PASS);
+                let until = after(since, life.saturating_add(LONGEST_CALL));
+                tracing::error!(
+                    flow = %run.flow(), step = %StepName::IssuePass, %error, %until,
+                    "a pass that nobody has seen may be usable"
+                );
+                self.record(run, Entry::Unseen { until }).await?;
+                self.leave_user(run, then).await;
+                return Ok(Step::Next);
+            }
+        }
+        let pause = self.pause_after(run.failures(), LONGEST_PAUSE, None);
+        // The last look is the one that makes certain.
+        let next = match between(now, certain_at) {
+            Duration::ZERO => pause,
+            left => pause.min(left),
+        };
+        let at_most = match then {
+            Then::Issue => run.left(now),
+            Then::End(_) => next,
+        };
+        self.leave_user(run, then).await;
+        Ok(self.pause(run, next, at_most))
+    }
+
+    /// When Entra was told, others need not wait while the flow looks after what is left.
+    async fn leave_user(&self, run: &mut Run, then: Then) {
+        if matches!(then, Then::End(_)) {
+            self.free(run).await;
+        }
+    }
+
+    /// Takes away the pass that was issued last.
+    pub(crate) async fn undo(
+        &self,
+        run: &mut Run,
+        history: &History,
+        then: Then,
+    ) -> Result<Step, JournalError> {
+        match (history.pass(), then) {
+            (
+                Some(Pass {
+                    tap, valid_until, ..
+                }),
+                then,
+            ) => {
+                let valid_until = Some(valid_until);
+                let entry = Entry::Revoking {
+                    tap,
+                    valid_until,
+                    then,
+                };
+                self.record(run, entry).await?;
+                Ok(Step::Next)
+            }
+            // Only a journal that lost an entry says of a text and not of its pass.
+            (None, Then::End(verdict)) => self.end(run, history, verdict, Why::default()).await,
+            (None, Then::Issue) => {
+                let verdict = Verdict::Failed(Reason::InDoubt);
+                self.end(run, history, verdict, Why::default()).await
+            }
+        }
+    }
+
+    /// Repeated until the deadline. Then Entra is told, and it goes on until the pass has ended.
+    pub(crate) async fn revoke(
+        &self,
+        run: &mut Run,
+        history: &History,
+        user: UserId,
+        (tap, until): (&TapId, DateTime<Utc>),
+        then: Then,
+    ) -> Result<Step, JournalError> {
+        let verdict = match then {
+            Then::End(verdict) => verdict,
+            Then::Issue => Verdict::Failed(run.over()),
+        };
+        if !self.lock(run).await? {
+            return match run.is_over(self.clock.now()) && !run.told {
+                true => self.end(run, history, verdict, Why::default()).await,
+                false => Ok(self.wait(ASK_AGAIN)),
+            };
+        }
+        Self::may_act(run)?;
+        let Err(error) = self.take_away(run, user, tap).await else {
+            tracing::info!(flow = %run.flow(), step = %StepName::RevokePass, "took a pass away");
+            let tap = tap.clone();
+            self.record(run, Entry::Revoked { tap, then }).await?;
+            return Ok(Step::Next);
+        };
+        let now = self.clock.now();
+        tracing::warn!(
+            flow = %run.flow(), step = %StepName::RevokePass, %error, %until,
+            "a pass could not be taken away yet"
+        );
+        if run.is_over(now) && !run.told {
+            let why = Why::graph(GraphCause::from(&error));
+            return self.end(run, history, verdict, why).await;
+        }
+        let pause = self.pause_after(run.failures(), LONGEST_PAUSE, error.retry_after());
+        let at_most = match run.told {
+            true => {
+                self.free(run).await;
+                between(now, until)
+            }
+            false => run.left(now),
+        };
+        Ok(self.pause(run, pause, at_most))
+    }
+
+    /// Before a flow is completed its pass must still be there: another flow, or an administrator, may have
+    /// replaced it since, and so may a request of ours that was in doubt.
+    pub(crate) async fn confirm(
+        &self,
+        run: &mut Run,
+        history: &History,
+        pass: &Pass,
+    ) -> Result<Step, JournalError> {
+        let completed = Verdict::Completed;
+        let Some(user) = run.callout.user() else {
+            return self.end(run, history, completed, Why::default()).await;
+        };
+        if !self.lock(run).await? && !run.is_over(self.clock.now()) {
+            return Ok(self.wait(ASK_AGAIN));
+        }
+        let listed = self.list(run, user, StepName::Resume).await;
+        let now = self.clock.now();
+        let left = run.left(now);
+        let passes = match listed {
+            Ok(passes) => passes,
+            Err(error) if passes_by_itself(error.kind()) && !left.is_zero() => {
+                let pause = self.pause_after(run.failures(), LONGEST_PAUSE, error.retry_after());
+                return Ok(self.pause(run, pause, left));
+            }
+            // Nothing speaks against it.
+            Err(error) => {
+                tracing::warn!(flow = %run.flow(), %error, "whether the pass is there is not known");
+                return self.end(run, history, completed, Why::default()).await;
+            }
+        };
+        if passes.iter().any(|listed| listed.id == pass.tap) {
+            return self.end(run, history, completed, Why::default()).await;
+        }
+        // A new pass may show late.
+        let to_tell = run.left_to_tell(now).saturating_sub(run.margin() / 2);
+        let lag = between(now, after(pass.issued_at, self.list_lag()));
+        let patience = lag.min(to_tell);
+        if !patience.is_zero() {
+            let pause = self.pause_after(run.failures(), LONGEST_PAUSE, None);
+            return Ok(self.pause(run, pause, patience));
+        }
+        tracing::warn!(flow = %run.flow(), "the pass that was sent is not there any more");
+        if !matches!(
+            history.last().map(|record| &record.entry),
+            Some(Entry::Kept { .. })
+        ) {
+            let then = self.next(run, history.next_round(), Reason::InDoubt);
+            return self.undo(run, history, then).await;
+        }
+        // It was another flow's: this one makes its own.
+        self.issue(run, history, user).await
+    }
+
+    /// Repeated until the window closes; past that tried once, for Entra may wait longer than we were told.
+    pub(crate) async fn resume(
+        &self,
+        run: &mut Run,
+        verdict: Verdict,
+    ) -> Result<Step, JournalError> {
+        let mut cause = None;
+        let heard = match run.callout.callback() {
+            Callback::None => false,
+            callback => {
+                Self::may_act(run)?;
+                let began = Instant::now();
+                let left = run.left_to_tell(self.clock.now());
+                let limit = left.clamp(SHORTEST_CALL, LONGEST_CALL);
+                let told = within(limit, self.graph.resume(callback, &verdict)).await;
+                run.took(StepName::Resume, began);
+                match told.unwrap_or_else(|| Err(no_answer())) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        let heard = is_past(&error);
+                        // The last try lies before the end, whatever pause is asked for.
+                        let last = SHORTEST_CALL.min(run.margin() / 2);
+                        let left = run.left_to_tell(self.clock.now()).saturating_sub(last);
+                        tracing::warn!(
+                            flow = %run.flow(), step = %StepName::Resume, kind = %error.kind(),
+                            %error, heard, "Entra did not take the verdict"
+                        );
+                        if !heard && !left.is_zero() {
+                            let asked = error.retry_after();
+                            let pause = self.pause_after(run.failures(), LONGEST_PAUSE, asked);
+                            return Ok(self.pause(run, pause, left));
+                        }
+                        cause = Some(GraphCause::from(&error));
+                        heard
+                    }
+                }
+            }
+        };
+        tracing::info!(flow = %run.flow(), step = %StepName::Resume, ?verdict, heard, "told");
+        let entry = Entry::Resumed {
+            verdict,
+            heard,
+            cause,
+        };
+        self.record(run, entry).await?;
+        Ok(Step::Next)
+    }
+
+    /// What is left when Entra was told: a pass that could not be taken away yet, or one in doubt that the list
+    /// may show still.
+    pub(crate) async fn look_after(
+        &self,
+        run: &mut Run,
+        history: &History,
+        verdict: Verdict,
+    ) -> Result<Step, JournalError> {
+        run.told = true;
+        let then = Then::End(verdict);
+        if let Some(user) = run.callout.user() {
+            if let Some((tap, until)) = history.to_revoke() {
+                if self.clock.now() >= until {
+                    tracing::warn!(
+                        flow = %run.flow(), %until,
+                        "a pass that could not be taken away has ended by itself"
+                    );
+                    self.record(run, Entry::Expired { tap }).await?;
+                    return Ok(Step::Next);
+                }
+                return self.revoke(run, history, user, (&tap, until), then).await;
+            }
+            if matches!(verdict, Verdict::Failed(_))
+                && let Some(since) = history.open_doubt()
+            {
+                return self.look(run, history, user, since, then).await;
+            }
+        }
+        Ok(Step::Done(Ending::of_run(history, run)))
+    }
+
+    /// Waits for the delivery of a text that was accepted, or ends the flow by it.
+    pub(crate) async fn undelivered(
+        &self,
+        run: &mut Run,
+        history: &History,
+    ) -> Result<Step, JournalError> {
+        self.undo(run, history, failed(Reason::NotDelivered)).await
+    }
+}
+
+/// Whether Graph itself says that nobody waits any more: 400, 404 and 409 in its own shape. In another shape
+/// they prove nothing, and are told as `Protocol` or in doubt.
+fn is_past(error: &GraphError) -> bool {
+    error.acceptance() == Acceptance::NotAccepted
+        && matches!(
+            error.kind(),
+            GraphErrorKind::Conflict | GraphErrorKind::NotFound | GraphErrorKind::Other
+        )
+}

@@ -1,0 +1,399 @@
+//! What a flow's entries say together.
+
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    Delivery, DeliveryStatus, GraphErrorKind, Reason, Reference, TapId, TapInfo, Verdict,
+};
+
+use crate::{
+    Entries, Entry, Record, Report,
+    clock::{after, before},
+    flow::times::{CLOCKS_APART, LONGEST_PASS},
+};
+
+/// What a flow's entries say together.
+#[derive(Clone, Debug)]
+pub(crate) struct History(Entries);
+
+/// A text, as far as it is known who has it.
+struct Text<'a> {
+    reference: &'a Reference,
+    /// Whom it was given to, by the profile's name: several are joined by commas.
+    given_to: &'a str,
+    accepted: Option<Accepted<'a>>,
+}
+
+struct Accepted<'a> {
+    provider: &'a str,
+    id: Option<&'a str>,
+    part_ids: &'a [String],
+    parts: Option<u16>,
+}
+
+/// A pass of the flow's, by its entries.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Pass {
+    pub(crate) tap: TapId,
+    pub(crate) issued_at: DateTime<Utc>,
+    pub(crate) valid_until: DateTime<Utc>,
+}
+
+/// What a vendor's reports make of a pass that another flow may keep.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Sent {
+    Accepted,
+    Delivered,
+    /// The flow is told completed, whatever that took.
+    Completed,
+}
+
+impl History {
+    pub(crate) const fn new(entries: Entries) -> Self {
+        Self(entries)
+    }
+
+    pub(crate) const fn entries(&self) -> &Entries {
+        &self.0
+    }
+
+    fn own(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.0.records.iter().map(|record| &record.entry)
+    }
+
+    /// How many entries the flow has itself.
+    pub(crate) const fn len(&self) -> usize {
+        self.0.records.len()
+    }
+
+    /// When somebody ordered it to stop.
+    pub(crate) const fn stop(&self) -> Option<DateTime<Utc>> {
+        self.0.stop
+    }
+
+    /// The entry that decides what comes next.
+    pub(crate) fn last(&self) -> Option<&Record> {
+        let mut own = self.0.records.iter();
+        own.rfind(|record| !record.entry.is_remark())
+    }
+
+    /// What Entra was told.
+    pub(crate) fn told(&self) -> Option<Verdict> {
+        self.own().find_map(|entry| match entry {
+            Entry::Resumed { verdict, .. } => Some(*verdict),
+            _ => None,
+        })
+    }
+
+    /// The text of the flow's last word.
+    fn text(&self) -> Option<Text<'_>> {
+        let own = self.own();
+        let (at, reference, given_to) = own
+            .enumerate()
+            .filter_map(|(at, entry)| match entry {
+                Entry::Sending {
+                    reference,
+                    provider,
+                    ..
+                } => Some((at, reference, provider.as_str())),
+                // A journal that lost its intent.
+                Entry::Accepted {
+                    reference,
+                    provider,
+                    ..
+                } => Some((at, reference, provider.as_str())),
+                _ => None,
+            })
+            .last()?;
+        let accepted = self.own().skip(at).find_map(|entry| match entry {
+            Entry::Accepted {
+                reference: of,
+                provider,
+                id,
+                part_ids,
+                parts,
+                ..
+            } if of == reference => Some(Accepted {
+                provider,
+                id: id.as_deref(),
+                part_ids,
+                parts: *parts,
+            }),
+            _ => None,
+        });
+        let given_to = self
+            .own()
+            .find_map(|entry| match entry {
+                Entry::Sending {
+                    reference: of,
+                    provider,
+                    ..
+                } if of == reference => Some(provider.as_str()),
+                _ => None,
+            })
+            .unwrap_or(given_to);
+        Some(Text {
+            reference,
+            given_to,
+            accepted,
+        })
+    }
+
+    /// How far the text of the flow's last word has come, by the vendor that has it, over all its segments.
+    /// `None` where that vendor has said nothing that counts.
+    ///
+    /// Reports come at any time, so that their place says nothing. One counts while the text that it is about
+    /// is the flow's last word, and not any more once that text's pass is being revoked.
+    pub(crate) fn delivery(&self) -> Option<DeliveryStatus> {
+        let last = &self.last()?.entry;
+        let text = self.text()?;
+        let counts = |report: &&Report| text.is_about(report);
+        match last {
+            Entry::Accepted { .. } => text.joined(self.0.reports.iter().filter(counts)),
+            Entry::Sending { .. } | Entry::InDoubt { .. } => {
+                // Where one of several vendors may have it, a refusal is only its own.
+                let alone = !text.given_to.contains(',');
+                let reports = self.0.reports.iter().filter(counts);
+                let joined = text.joined(reports)?;
+                let failed = joined.is_final() && joined != DeliveryStatus::Delivered;
+                (alone || !failed).then_some(joined)
+            }
+            // A refusal is proof. Only a text on the phone is a better one.
+            Entry::NotAccepted { .. } => {
+                let joined = text.joined(self.0.reports.iter().filter(counts))?;
+                (joined == DeliveryStatus::Delivered).then_some(joined)
+            }
+            _ => None,
+        }
+    }
+
+    /// The round of the next pass: another one only where a pass came of the last.
+    pub(crate) fn next_round(&self) -> u8 {
+        let mut current = 0;
+        let mut produced = true;
+        for entry in self.own() {
+            match entry {
+                Entry::Issuing { round, .. } if *round > current => {
+                    current = *round;
+                    produced = false;
+                }
+                Entry::Issued { round, .. } => {
+                    current = current.max(*round);
+                    produced = true;
+                }
+                Entry::Revoking { tap, .. } if self.was_found(tap) => produced = true,
+                _ => {}
+            }
+        }
+        current.saturating_add(u8::from(produced))
+    }
+
+    /// The round that the flow is in; 0 before the first.
+    pub(crate) fn round(&self) -> u8 {
+        let rounds = self.own().map(|entry| match entry {
+            Entry::Issuing { round, .. } | Entry::Issued { round, .. } => *round,
+            _ => 0,
+        });
+        rounds.max().unwrap_or_default()
+    }
+
+    /// How often a round was asked for in vain so far.
+    pub(crate) fn vain_tries(&self, of: u8) -> u32 {
+        let vain = |entry: &&Entry| match entry {
+            Entry::NotIssued { round, .. } | Entry::IssueInDoubt { round, .. } => *round == of,
+            _ => false,
+        };
+        u32::try_from(self.own().filter(vain).count()).unwrap_or(u32::MAX)
+    }
+
+    /// When Graph first refused for this reason, since the last pass.
+    pub(crate) fn refused_since(&self, of: GraphErrorKind) -> Option<DateTime<Utc>> {
+        let mut since = None;
+        for record in &self.0.records {
+            match &record.entry {
+                Entry::NotIssued { cause, .. } if cause.kind == of => {
+                    since = since.or(Some(record.at));
+                }
+                Entry::Issued { .. } => since = None,
+                _ => {}
+            }
+        }
+        since
+    }
+
+    /// Why there is no further round: what became of the pass of the last.
+    pub(crate) fn why_no_more_rounds(&self) -> Reason {
+        let why = self.own().rev().find_map(|entry| match entry {
+            Entry::Sending { .. } | Entry::InDoubt { .. } | Entry::Accepted { .. } => {
+                Some(Reason::InDoubt)
+            }
+            // Its secret was lost with a process.
+            Entry::Issued { .. } => Some(Reason::Shutdown),
+            Entry::Issuing { .. } | Entry::IssueInDoubt { .. } => Some(Reason::GraphUnavailable),
+            _ => None,
+        });
+        why.unwrap_or(Reason::PassRefused)
+    }
+
+    /// The pass that was issued last.
+    pub(crate) fn pass(&self) -> Option<Pass> {
+        self.0
+            .records
+            .iter()
+            .rev()
+            .find_map(|record| match &record.entry {
+                Entry::Issued {
+                    tap, valid_until, ..
+                } => Some(Pass {
+                    tap: tap.clone(),
+                    issued_at: record.at,
+                    valid_until: *valid_until,
+                }),
+                _ => None,
+            })
+    }
+
+    /// Whether this flow issued the pass.
+    pub(crate) fn issued(&self, pass: &TapId) -> bool {
+        self.own()
+            .any(|entry| matches!(entry, Entry::Issued { tap, .. } if tap == pass))
+    }
+
+    /// Whether this flow took the pass away. A list may show it a while longer.
+    pub(crate) fn revoked(&self, pass: &TapId) -> bool {
+        self.own()
+            .any(|entry| matches!(entry, Entry::Revoked { tap, .. } if tap == pass))
+    }
+
+    /// Whether the flow revoked a pass that it did not issue for certain, and that nobody had before: one of a
+    /// request in doubt.
+    fn was_found(&self, pass: &TapId) -> bool {
+        let seen =
+            |entry: &Entry| matches!(entry, Entry::Issuing { seen, .. } if seen.contains(pass));
+        !self.issued(pass) && !self.own().any(seen)
+    }
+
+    /// Whether the pass may come of one of those times when the flow asked for one and never heard how that
+    /// ended. Not only of the last: a pass may show in a list late.
+    pub(crate) fn may_have_issued(&self, pass: &TapInfo) -> bool {
+        let records = &self.0.records;
+        records.iter().enumerate().any(|(place, record)| {
+            let Entry::Issuing { seen, .. } = &record.entry else {
+                return false;
+            };
+            let outcome = records[place + 1..]
+                .iter()
+                .map(|record| &record.entry)
+                .take_while(|entry| !matches!(entry, Entry::Issuing { .. }))
+                .find(|entry| {
+                    matches!(
+                        entry,
+                        Entry::Issued { .. } | Entry::NotIssued { .. } | Entry::NotAsked { .. }
+                    )
+                });
+            let about_then = before(record.at, CLOCKS_APART)..=after(record.at, CLOCKS_APART);
+            outcome.is_none() && !seen.contains(&pass.id) && about_then.contains(&pass.start)
+        })
+    }
+
+    /// Since when a request for a pass is in doubt: nobody has looked for so long that it is certain what came
+    /// of it. No doubt outlives the next pass that was issued, for that replaced it.
+    pub(crate) fn open_doubt(&self) -> Option<DateTime<Utc>> {
+        let (mut open, mut unheard) = (None, None);
+        for record in &self.0.records {
+            match &record.entry {
+                Entry::Issuing { .. } => {
+                    open = unheard.or(open);
+                    unheard = Some(record.at);
+                }
+                Entry::IssueInDoubt { .. } => (open, unheard) = (Some(record.at), None),
+                Entry::NotIssued { .. } | Entry::NotAsked { .. } => unheard = None,
+                Entry::Issued { .. } | Entry::NothingSeen {} | Entry::Unseen { .. } => {
+                    (open, unheard) = (None, None);
+                }
+                Entry::Revoking { tap, .. } if self.was_found(tap) => {
+                    (open, unheard) = (None, None);
+                }
+                _ => {}
+            }
+        }
+        unheard.or(open)
+    }
+
+    /// The passes that the flow meant to take away, and that neither it nor their time has taken.
+    pub(crate) fn to_revoke(&self) -> Option<(TapId, DateTime<Utc>)> {
+        self.0.records.iter().find_map(|record| {
+            let Entry::Revoking {
+                tap, valid_until, ..
+            } = &record.entry
+            else {
+                return None;
+            };
+            let gone = self.own().any(|entry| {
+                matches!(
+                    entry,
+                    Entry::Revoked { tap: of, .. } | Entry::Expired { tap: of } if of == tap
+                )
+            });
+            let until = valid_until.unwrap_or_else(|| after(record.at, LONGEST_PASS));
+            (!gone).then(|| (tap.clone(), until))
+        })
+    }
+
+    /// What became of this pass, where this flow sent it in a text that was accepted and has not taken it away
+    /// since.
+    pub(crate) fn sent(&self, pass: &TapId) -> Option<Sent> {
+        let mut current = None;
+        let mut accepted = false;
+        for entry in self.own() {
+            match entry {
+                Entry::Issued { tap, .. } => (current, accepted) = (Some(tap), false),
+                Entry::Accepted { .. } => accepted = true,
+                Entry::Revoking { tap, .. } if tap == pass => return None,
+                _ => {}
+            }
+        }
+        if current != Some(pass) || !accepted {
+            return None;
+        }
+        match (self.told(), self.delivery()) {
+            (Some(Verdict::Completed), _) => Some(Sent::Completed),
+            (Some(Verdict::Failed(_)), _) => None,
+            (None, Some(DeliveryStatus::Delivered)) => Some(Sent::Delivered),
+            (None, Some(status)) if status.is_final() => None,
+            (None, _) => Some(Sent::Accepted),
+        }
+    }
+}
+
+impl<'a> Text<'a> {
+    /// Whether a report is of this text, and by a vendor that has it or may have it.
+    fn is_about(&self, report: &Report) -> bool {
+        let by = match &self.accepted {
+            Some(accepted) => accepted.provider == report.provider,
+            None => self.given_to.split(',').any(|name| name == report.provider),
+        };
+        by && match (&report.reference, &self.accepted) {
+            (Some(reference), _) => reference == self.reference,
+            (None, Some(accepted)) => report.id.as_deref().is_some_and(|id| {
+                accepted.id == Some(id) || accepted.part_ids.iter().any(|part| part == id)
+            }),
+            (None, None) => false,
+        }
+    }
+
+    /// The status of the whole text.
+    fn joined(&self, reports: impl Iterator<Item = &'a Report> + Clone) -> Option<DeliveryStatus> {
+        // A vendor that names segments reports each of them; another reports the text.
+        let by_part = reports.clone().any(|report| report.part.is_some());
+        let parts = self.accepted.as_ref().and_then(|accepted| accepted.parts);
+        let mut delivery = Delivery::new().with_parts(match parts {
+            Some(parts) if by_part => parts,
+            _ => 0,
+        });
+        let mut joined = None;
+        for report in reports {
+            joined = Some(delivery.add(&report.to_delivery_report()));
+        }
+        joined
+    }
+}

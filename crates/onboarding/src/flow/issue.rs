@@ -1,0 +1,460 @@
+//! A pass, and the text that carries it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    Acceptance, ErrorKind, GraphError, GraphErrorKind, Message, PhoneNumber, Reason, Reference,
+    SendError, TapInfo, TemporaryAccessPass, TextError, User, UserId, Verdict,
+};
+use tokio::time::Instant;
+
+use crate::{
+    CompleteOn, Entry, ExistingPass, GraphCause, JournalError, Onboarding, Run, SendCause, Step,
+    StepName, Then,
+    clock::{after, between},
+    flow::{
+        effects::{failed, passes_by_itself, within},
+        finish::Why,
+        history::{History, Sent},
+        times::{
+            ASK_AGAIN, LEAST_TIME_TO_REPLACE, LONG_ENOUGH_TO_KEEP, LONGEST_PAUSE,
+            LONGEST_PAUSE_WITH_ENTRIES, POLICY_SPREADS_WITHIN,
+        },
+    },
+    template::Reader,
+};
+
+impl Onboarding {
+    /// Issues a pass and sends it, where the user's lock can be had and no other pass is in the way.
+    pub(crate) async fn issue_to(
+        &self,
+        run: &mut Run,
+        history: &History,
+        user: UserId,
+        number: PhoneNumber,
+        round: u8,
+    ) -> Result<Step, JournalError> {
+        if !self.lock(run).await? {
+            return Ok(self.wait(ASK_AGAIN.min(run.left(self.clock.now()))));
+        }
+        let passes = match self.list(run, user, StepName::IssuePass).await {
+            Ok(passes) => passes,
+            Err(error) => return self.unread(run, history, &error).await,
+        };
+        let flows = self.of_user(run).await?;
+        let now = self.clock.now();
+        let mut works = false;
+        let mut kept = None;
+        for pass in &passes {
+            match self.judge(history, &flows, pass, now) {
+                Existing::InNobodysWay => {}
+                Existing::Refused => {
+                    let verdict = Verdict::Failed(Reason::PassExists);
+                    return self.end(run, history, verdict, Why::default()).await;
+                }
+                Existing::Kept => kept = Some(pass),
+                Existing::Awaited => {
+                    // Its flow decides soon whether it was delivered.
+                    self.free(run).await;
+                    let pause = self.pause_after(run.failures(), ASK_AGAIN * 10, None);
+                    return Ok(self.pause(run, pause, run.left(now)));
+                }
+                Existing::Replaced { works: does } => works |= does,
+            }
+        }
+        if let Some(pass) = kept {
+            tracing::info!(
+                flow = %run.flow(), step = %StepName::IssuePass,
+                "a pass that another flow has sent is kept"
+            );
+            run.keep(pass.clone());
+            let entry = Entry::Kept {
+                tap: pass.id.clone(),
+                valid_until: pass.valid_until(),
+            };
+            self.record(run, entry).await?;
+            return Ok(Step::Next);
+        }
+        let left = run.left(now);
+        if left.is_zero() || works && left < LEAST_TIME_TO_REPLACE {
+            let verdict = Verdict::Failed(run.over());
+            return self.end(run, history, verdict, Why::default()).await;
+        }
+        let seen = passes.into_iter().map(|pass| pass.id).collect();
+        self.record(run, Entry::Issuing { round, seen }).await?;
+        if run.is_over(self.clock.now()) {
+            self.record(run, Entry::NotAsked { round }).await?;
+            return Ok(Step::Next);
+        }
+        Self::may_act(run)?;
+        let pass = match self.ask_for_pass(run, user).await {
+            Ok(pass) => pass,
+            Err(error) => return self.not_issued(run, history, round, &error).await,
+        };
+        self.issued(run, user, number, round, pass).await
+    }
+
+    async fn issued(
+        &self,
+        run: &mut Run,
+        user: UserId,
+        number: PhoneNumber,
+        round: u8,
+        pass: TemporaryAccessPass,
+    ) -> Result<Step, JournalError> {
+        let info = pass.info().clone();
+        tracing::info!(flow = %run.flow(), step = %StepName::IssuePass, round, "issued a pass");
+        run.keep(info.clone());
+        let entry = Entry::Issued {
+            round,
+            tap: info.id.clone(),
+            valid_until: info.valid_until(),
+        };
+        if let Err(error) = self.record(run, entry).await {
+            // Nobody may ever look for it, and its secret ends here. Taking it away harms nobody.
+            drop(pass);
+            let revoked = self.take_away(run, user, &info.id).await;
+            tracing::error!(
+                flow = %run.flow(), step = %StepName::RevokePass, %error, until = %info.valid_until(),
+                revoked = revoked.is_ok(), "the journal did not take a pass that was issued"
+            );
+            return Err(error);
+        }
+        if !info.opens() {
+            return self.revoking(run, &info, failed(Reason::PassRefused)).await;
+        }
+        if run.is_over(self.clock.now()) {
+            return self.revoking(run, &info, failed(run.over())).await;
+        }
+        let Ok(message) = self.message(run, user, number, &pass) else {
+            tracing::error!(flow = %run.flow(), step = %StepName::Send, "no text could be made");
+            return self.revoking(run, &info, failed(Reason::TextFailed)).await;
+        };
+        // From here on the text holds the pass, and only until it is sent.
+        drop(pass);
+        self.send(run, round, &message).await
+    }
+
+    /// What is to be done about a pass that the user has before another is issued.
+    fn judge(
+        &self,
+        history: &History,
+        flows: &[History],
+        pass: &TapInfo,
+        now: DateTime<Utc>,
+    ) -> Existing {
+        if history.revoked(&pass.id) || !pass.opens() {
+            return Existing::InNobodysWay;
+        }
+        let issued = flows.iter().any(|flow| flow.issued(&pass.id));
+        if !issued && flows.iter().any(|flow| flow.may_have_issued(pass)) {
+            // Nobody has its secret.
+            return Existing::Replaced { works: false };
+        }
+        let sent = flows.iter().find_map(|flow| flow.sent(&pass.id));
+        let replaced = Existing::Replaced {
+            works: sent.is_some() || !issued,
+        };
+        match self.existing_pass {
+            ExistingPass::Replace => replaced,
+            ExistingPass::Refuse => Existing::Refused,
+            _ if !issued => Existing::Refused,
+            ExistingPass::ReplaceOurs => replaced,
+            ExistingPass::KeepOurs => {
+                let left = between(now, pass.valid_until());
+                let long_enough = left >= LONG_ENOUGH_TO_KEEP.min(pass.lifetime / 2);
+                match (sent, self.complete_on) {
+                    (None, _) => replaced,
+                    (Some(_), _) if !long_enough => replaced,
+                    (Some(Sent::Accepted), CompleteOn::Delivered) => Existing::Awaited,
+                    (Some(_), _) => Existing::Kept,
+                }
+            }
+        }
+    }
+
+    /// One attempt, whatever comes of it.
+    async fn send(
+        &self,
+        run: &mut Run,
+        round: u8,
+        message: &Message,
+    ) -> Result<Step, JournalError> {
+        let began = Instant::now();
+        let reference = *message.reference();
+        let provider = self.provider.profile().name().to_owned();
+        let entry = Entry::Sending {
+            round,
+            reference,
+            provider,
+        };
+        self.record(run, entry).await?;
+        if run.is_over(self.clock.now()) {
+            self.record(run, Entry::NotSent { round, reference })
+                .await?;
+            return Ok(Step::Next);
+        }
+        Self::may_act(run)?;
+        let sent = within(self.grace(run), self.provider.send(message)).await;
+        run.took(StepName::Send, began);
+        let sent = sent.unwrap_or_else(|| {
+            let late = "the provider gave no answer in time";
+            Err(SendError::unknown(ErrorKind::Timeout, late))
+        });
+        let entry = sent_entry(run, round, reference, message, sent);
+        self.record(run, entry).await?;
+        Ok(Step::Next)
+    }
+
+    fn message(
+        &self,
+        run: &Run,
+        user: UserId,
+        to: PhoneNumber,
+        pass: &TemporaryAccessPass,
+    ) -> Result<Message, TextError> {
+        let unknown = Reader::of(&User::new(user));
+        let reader = run
+            .person
+            .as_ref()
+            .map_or(&unknown, |person| &person.reader);
+        let zone = self.zones.of(reader.region());
+        let (from, until) = (pass.info().start, pass.info().valid_until());
+        let text = self.templates.compose(
+            reader,
+            pass.secret(),
+            &from.with_timezone(&zone),
+            &until.with_timezone(&zone),
+        )?;
+        let message = Message::new(to, text);
+        let message = match &self.sender {
+            Some(sender) => message.with_sender(sender.clone()),
+            None => message,
+        };
+        // A text that arrives when its pass has ended is of no use: where the vendor can, it stops trying then.
+        let rest = between(self.clock.now(), until);
+        let bounded = message
+            .clone()
+            .with_validity(Duration::from_secs(rest.as_secs()));
+        let profile = self.provider.profile();
+        let takes_it = profile.validity().is_some() && profile.problems(&bounded).is_empty();
+        Ok(if takes_it { bounded } else { message })
+    }
+
+    /// Graph certainly issued nothing, or may have. Either is pausing for.
+    async fn not_issued(
+        &self,
+        run: &mut Run,
+        history: &History,
+        round: u8,
+        error: &GraphError,
+    ) -> Result<Step, JournalError> {
+        let kind = error.kind();
+        tracing::warn!(
+            flow = %run.flow(), step = %StepName::IssuePass, %kind, %error,
+            acceptance = %error.acceptance(), "Graph issued no pass that we know of"
+        );
+        let cause = GraphCause::from(error);
+        let pauses = match error.acceptance() {
+            Acceptance::NotAccepted => {
+                self.record(run, Entry::NotIssued { round, cause }).await?;
+                passes_by_itself(kind) || kind == GraphErrorKind::PolicyRefused
+            }
+            Acceptance::Unknown => {
+                let entry = Entry::IssueInDoubt { round, cause };
+                self.record(run, entry).await?;
+                true
+            }
+        };
+        if !pauses {
+            return Ok(Step::Next);
+        }
+        let tries = history.vain_tries(round);
+        let pause = self.pause_after(tries, LONGEST_PAUSE_WITH_ENTRIES, error.retry_after());
+        let now = self.clock.now();
+        let spreads_until = match history.refused_since(kind) {
+            Some(since) if kind == GraphErrorKind::PolicyRefused => {
+                between(now, after(since, POLICY_SPREADS_WITHIN))
+            }
+            _ => Duration::MAX,
+        };
+        Ok(self.pause(run, pause, run.left(now).min(spreads_until)))
+    }
+
+    /// Graph has refused to issue a pass.
+    pub(crate) async fn refused(
+        &self,
+        run: &mut Run,
+        history: &History,
+        user: UserId,
+        cause: &GraphCause,
+    ) -> Result<Step, JournalError> {
+        let kind = cause.kind;
+        let reason = refusal(kind);
+        let spreads = match history.refused_since(kind) {
+            _ if kind != GraphErrorKind::PolicyRefused => false,
+            Some(since) => between(since, self.clock.now()) < POLICY_SPREADS_WITHIN,
+            None => true,
+        };
+        if passes_by_itself(kind) || spreads {
+            run.obstacle = Some((reason, Some(cause.clone())));
+            return self.issue(run, history, user).await;
+        }
+        let why = Why::graph(cause.clone());
+        // Documented is that a new pass replaces the one before. Where Graph refuses in place of that, it has to be
+        // taken away first: in what words it would say so nobody knows.
+        let may_exist = matches!(kind, GraphErrorKind::Conflict | GraphErrorKind::Other);
+        if may_exist && !run.is_over(self.clock.now()) {
+            if !self.lock(run).await? {
+                return Ok(self.wait(ASK_AGAIN.min(run.left(self.clock.now()))));
+            }
+            let passes = match self.list(run, user, StepName::IssuePass).await {
+                Ok(passes) => passes,
+                Err(error) if passes_by_itself(error.kind()) => {
+                    return self.unread(run, history, &error).await;
+                }
+                Err(_) => Vec::new(),
+            };
+            let flows = self.of_user(run).await?;
+            let now = self.clock.now();
+            for pass in &passes {
+                if let Existing::Replaced { .. } = self.judge(history, &flows, pass, now) {
+                    return self.revoking(run, pass, Then::Issue).await;
+                }
+            }
+        }
+        self.end(run, history, Verdict::Failed(reason), why).await
+    }
+
+    /// Nobody knows whether a pass was issued: whichever is new and nobody's is taken away. Where there is none,
+    /// another is asked for: if the first comes up all the same, the second replaces it.
+    pub(crate) async fn settle(
+        &self,
+        run: &mut Run,
+        history: &History,
+        user: UserId,
+    ) -> Result<Step, JournalError> {
+        run.obstacle = Some((Reason::GraphUnavailable, None));
+        let now = self.clock.now();
+        if run.is_over(now) {
+            return self.end_over(run, history).await;
+        }
+        // Under the lock, for another flow's new pass is not in its journal at once.
+        if !self.lock(run).await? {
+            return Ok(self.wait(ASK_AGAIN.min(run.left(now))));
+        }
+        let passes = match self.list(run, user, StepName::IssuePass).await {
+            Ok(passes) => passes,
+            Err(error) => {
+                tracing::warn!(
+                    flow = %run.flow(), step = %StepName::IssuePass, %error,
+                    "a pass in doubt could not be looked for"
+                );
+                run.obstacle = Some((Reason::GraphUnavailable, Some(GraphCause::from(&error))));
+                let pause = self.pause_after(run.failures(), LONGEST_PAUSE, error.retry_after());
+                let left = run.left(self.clock.now());
+                return Ok(self.pause(run, pause, left));
+            }
+        };
+        if let Some(pass) = self.lost_pass(run, history, passes).await? {
+            let after_it = history.round().saturating_add(1);
+            let then = self.next(run, after_it, Reason::GraphUnavailable);
+            return self.revoking(run, &pass, then).await;
+        }
+        self.issue(run, history, user).await
+    }
+
+    /// The pass that came of a request in doubt, where the list shows one: new, and issued by nobody.
+    pub(crate) async fn lost_pass(
+        &self,
+        run: &Run,
+        history: &History,
+        passes: Vec<TapInfo>,
+    ) -> Result<Option<TapInfo>, JournalError> {
+        let new = |pass: &TapInfo| history.may_have_issued(pass) && !history.revoked(&pass.id);
+        let mut new: Vec<_> = passes.into_iter().filter(new).collect();
+        if new.is_empty() {
+            return Ok(None);
+        }
+        let flows = self.of_user(run).await?;
+        new.retain(|pass| !flows.iter().any(|flow| flow.issued(&pass.id)));
+        Ok(new.pop())
+    }
+}
+
+/// What is to be done about a pass that the user has already.
+enum Existing {
+    /// Nothing: it opens nothing, and goes by itself when another is issued.
+    InNobodysWay,
+    /// It stays, and the flow ends.
+    Refused,
+    /// It stays, and completes the flow.
+    Kept,
+    /// It may be kept when its text was delivered.
+    Awaited,
+    /// It goes by itself when another is issued. It may be one that works for somebody.
+    Replaced { works: bool },
+}
+
+/// What came of a text, as an entry and as an event.
+fn sent_entry(
+    run: &mut Run,
+    round: u8,
+    reference: Reference,
+    message: &Message,
+    sent: Result<postduif_core::Receipt, SendError>,
+) -> Entry {
+    let to = message.to().masked();
+    match sent {
+        Ok(receipt) => {
+            tracing::info!(
+                flow = %run.flow(), step = %StepName::Send, %to,
+                provider = receipt.provider(), "the vendor has the text"
+            );
+            let entry = Entry::Accepted {
+                round,
+                reference,
+                provider: receipt.provider().to_owned(),
+                id: receipt.id().map(str::to_owned),
+                part_ids: receipt.part_ids().map(str::to_owned).collect(),
+                parts: receipt.parts(),
+                price: receipt.price(),
+            };
+            run.receipt = Some(receipt);
+            entry
+        }
+        Err(error) => {
+            tracing::warn!(
+                flow = %run.flow(), step = %StepName::Send, %to, kind = %error.kind(),
+                code = error.code(), provider = error.provider(),
+                acceptance = %error.acceptance(), "the text was not accepted"
+            );
+            let cause = SendCause::from(&error);
+            match error.acceptance() {
+                Acceptance::NotAccepted => Entry::NotAccepted {
+                    round,
+                    reference,
+                    cause,
+                },
+                Acceptance::Unknown => Entry::InDoubt {
+                    round,
+                    reference,
+                    cause,
+                },
+            }
+        }
+    }
+}
+
+/// What a flow fails with when Graph would not issue a pass.
+const fn refusal(kind: GraphErrorKind) -> Reason {
+    match kind {
+        GraphErrorKind::NotFound => Reason::UserNotFound,
+        GraphErrorKind::Protocol
+        | GraphErrorKind::Throttled
+        | GraphErrorKind::Timeout
+        | GraphErrorKind::Unavailable => Reason::GraphUnavailable,
+        _ => Reason::PassRefused,
+    }
+}

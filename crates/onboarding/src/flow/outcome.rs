@@ -1,0 +1,373 @@
+use std::{fmt, time::Duration};
+
+use chrono::{DateTime, Utc};
+use postduif_core::{ErrorKind, FlowId, PhoneNumber, Reason, Receipt, TapId, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::{Entries, Entry, GraphCause, flow::history::History, flow::run::Run};
+
+/// How a flow ended. There is no secret in it, and `Debug` masks the number.
+///
+/// It is made from the flow's entries, so that it is the same whenever it is asked for. What no journal holds is
+/// left out of one that is made without a run, and is not stored with one: the number, whether the pass works
+/// once, the providers that were tried before, and the steps that were taken.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct Ending {
+    /// The flow.
+    pub flow: FlowId,
+    /// What Entra is told.
+    pub verdict: Verdict,
+    /// Who was given the last text, by the profile's name; of an accepted one, who took it.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// The vendor's receipt for the last text, where it took it.
+    #[serde(default, with = "stored_receipt")]
+    pub receipt: Option<Receipt>,
+    /// What went wrong with the last text, where the vendor did not take it for certain.
+    #[serde(default)]
+    pub error: Option<ErrorKind>,
+    /// The vendor's own code for that.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// What Graph said last where it refused something or broke.
+    #[serde(default)]
+    pub graph: Option<GraphCause>,
+    /// Why it failed, where the reason alone does not say it. In our own words, with no personal data.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// Where the text went.
+    #[serde(skip)]
+    pub to: Option<PhoneNumber>,
+    /// The pass that this flow issued last, kept, or took away last.
+    #[serde(default)]
+    pub pass: Option<PassEnding>,
+    /// Until when a pass may be usable that was asked for and that nobody has seen: no list could be read after
+    /// it was in doubt. Somebody should look. `None` where there is no such doubt.
+    #[serde(default)]
+    pub unseen_until: Option<DateTime<Utc>>,
+    /// Whether Entra heard: it took the verdict, or said that it waits no more. False where nobody waits.
+    #[serde(default)]
+    pub heard: bool,
+    /// How many passes were issued.
+    #[serde(default)]
+    pub attempts: u32,
+    /// What this run did, in order.
+    #[serde(default)]
+    pub steps: Vec<StepTaken>,
+}
+
+impl Ending {
+    /// The ending that a flow's entries say. `None` where Entra was not told yet.
+    #[must_use]
+    pub fn of(entries: &Entries) -> Option<Self> {
+        let mut own = entries.records.iter();
+        let (verdict, heard) = own.find_map(|record| match &record.entry {
+            Entry::Resumed { verdict, heard, .. } => Some((*verdict, *heard)),
+            _ => None,
+        })?;
+        Some(Self::new(entries, verdict, heard))
+    }
+
+    fn new(entries: &Entries, verdict: Verdict, heard: bool) -> Self {
+        let mut ending = Self {
+            flow: entries.flow,
+            verdict,
+            provider: None,
+            receipt: None,
+            error: None,
+            code: None,
+            graph: None,
+            detail: None,
+            to: None,
+            pass: None,
+            unseen_until: None,
+            heard,
+            attempts: 0,
+            steps: Vec::new(),
+        };
+        for record in &entries.records {
+            ending.add(&record.entry);
+        }
+        ending
+    }
+
+    /// Why it failed; none where it did not.
+    #[must_use]
+    pub const fn reason(&self) -> Option<Reason> {
+        self.verdict.reason()
+    }
+
+    /// Until when a pass of this flow may be usable that should not be: one that could not be taken away, or one
+    /// that nobody has seen. `None` where there is nothing to look after.
+    #[must_use]
+    pub fn may_be_usable_until(&self) -> Option<DateTime<Utc>> {
+        let known = self.pass.as_ref().and_then(PassEnding::may_be_usable_until);
+        known.max(self.unseen_until)
+    }
+
+    /// With what the run knows beside the entries.
+    pub(crate) fn of_run(history: &History, run: &Run) -> Self {
+        let entries = history.entries();
+        let mut ending = Self::of(entries)
+            .unwrap_or_else(|| Self::new(entries, Verdict::Failed(Reason::Shutdown), false));
+        ending.to = run.person.as_ref().map(|person| person.number);
+        ending.steps.clone_from(&run.steps);
+        // The journal's is the same receipt, without those who were tried before.
+        if let (Some(told), Some(kept)) = (&run.receipt, &mut ending.receipt)
+            && told.reference() == kept.reference()
+        {
+            kept.clone_from(told);
+        }
+        if let Some(pass) = &mut ending.pass
+            && let Some(info) = run.infos.iter().rfind(|info| info.id == pass.id)
+        {
+            pass.one_time = Some(info.one_time);
+            pass.valid_until = pass.valid_until.or(Some(info.valid_until()));
+        }
+        ending
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Issued {
+                tap, valid_until, ..
+            } => {
+                self.attempts += 1;
+                self.pass = Some(PassEnding::new(tap, Some(*valid_until)));
+                (self.provider, self.receipt, self.error) = (None, None, None);
+                (self.code, self.graph, self.unseen_until) = (None, None, None);
+            }
+            Entry::Kept { tap, valid_until } => {
+                self.pass = Some(PassEnding::new(tap, Some(*valid_until)));
+            }
+            Entry::NotIssued { cause, .. } | Entry::IssueInDoubt { cause, .. } => {
+                self.graph = Some(cause.clone());
+            }
+            Entry::Sending { provider, .. } => self.provider = Some(provider.clone()),
+            Entry::Accepted {
+                reference,
+                provider,
+                id,
+                part_ids,
+                parts,
+                price,
+                ..
+            } => {
+                let mut receipt = Receipt::new(provider.clone(), *reference);
+                if let Some(id) = id {
+                    receipt = receipt.with_id(id.as_str());
+                }
+                if !part_ids.is_empty() {
+                    receipt = receipt.with_part_ids(part_ids.iter().map(String::as_str));
+                }
+                if let Some(parts) = parts {
+                    receipt = receipt.with_parts(*parts);
+                }
+                if let Some(price) = price {
+                    receipt = receipt.with_price(*price);
+                }
+                self.provider = Some(provider.clone());
+                self.receipt = Some(receipt);
+            }
+            Entry::NotAccepted { cause, .. } | Entry::InDoubt { cause, .. } => {
+                self.error = Some(cause.kind);
+                self.code.clone_from(&cause.code);
+            }
+            Entry::Revoking {
+                tap, valid_until, ..
+            } => {
+                let pass = self.pass.take().filter(|pass| pass.id == *tap);
+                let mut pass = pass.unwrap_or_else(|| PassEnding::new(tap, *valid_until));
+                pass.revocation = Revocation::Tried;
+                self.pass = Some(pass);
+            }
+            Entry::Revoked { tap, .. } => self.gone(tap, Revocation::Done),
+            Entry::Expired { tap } => self.gone(tap, Revocation::Expired),
+            Entry::Unseen { until } => self.unseen_until = Some(*until),
+            Entry::Resuming { detail, cause, .. } => {
+                self.detail.clone_from(detail);
+                self.graph = cause.clone().or(self.graph.take());
+            }
+            Entry::Resumed { cause, .. } => self.graph = cause.clone().or(self.graph.take()),
+            _ => {}
+        }
+    }
+
+    fn gone(&mut self, tap: &TapId, revocation: Revocation) {
+        if let Some(pass) = self.pass.as_mut().filter(|pass| pass.id == *tap) {
+            pass.revocation = revocation;
+        }
+    }
+}
+
+/// A receipt as it is stored: what the vendor said, without who was tried before.
+mod stored_receipt {
+    use postduif_core::{Price, Receipt, Reference};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize, Serialize)]
+    struct Stored {
+        provider: String,
+        reference: Reference,
+        #[serde(default)]
+        id: Option<String>,
+        #[serde(default)]
+        part_ids: Vec<String>,
+        #[serde(default)]
+        parts: Option<u16>,
+        #[serde(default)]
+        price: Option<Price>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        receipt: &Option<Receipt>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let stored = receipt.as_ref().map(|receipt| Stored {
+            provider: receipt.provider().to_owned(),
+            reference: *receipt.reference(),
+            id: receipt.id().map(str::to_owned),
+            part_ids: receipt.part_ids().map(str::to_owned).collect(),
+            parts: receipt.parts(),
+            price: receipt.price(),
+        });
+        stored.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Receipt>, D::Error> {
+        let stored = Option::<Stored>::deserialize(deserializer)?;
+        Ok(stored.map(|stored| {
+            let mut receipt = Receipt::new(stored.provider, stored.reference);
+            if let Some(id) = stored.id {
+                receipt = receipt.with_id(id);
+            }
+            if !stored.part_ids.is_empty() {
+                receipt = receipt.with_part_ids(stored.part_ids);
+            }
+            if let Some(parts) = stored.parts {
+                receipt = receipt.with_parts(parts);
+            }
+            if let Some(price) = stored.price {
+                receipt = receipt.with_price(price);
+            }
+            receipt
+        }))
+    }
+}
+
+/// What became of a pass.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct PassEnding {
+    /// Graph's id of it.
+    pub id: TapId,
+    /// Until when it works, or would have worked.
+    #[serde(default)]
+    pub valid_until: Option<DateTime<Utc>>,
+    /// Whether it works once only.
+    #[serde(default)]
+    pub one_time: Option<bool>,
+    revocation: Revocation,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Revocation {
+    Done,
+    Expired,
+    NotNeeded,
+    Tried,
+}
+
+impl PassEnding {
+    fn new(id: &TapId, valid_until: Option<DateTime<Utc>>) -> Self {
+        Self {
+            id: id.clone(),
+            valid_until,
+            one_time: None,
+            revocation: Revocation::NotNeeded,
+        }
+    }
+
+    /// Whether it was taken away.
+    #[must_use]
+    pub fn revoked(&self) -> bool {
+        self.revocation == Revocation::Done
+    }
+
+    /// Whether it could not be taken away, and has ended by itself.
+    #[must_use]
+    pub fn expired(&self) -> bool {
+        self.revocation == Revocation::Expired
+    }
+
+    /// Until when it may be usable although it should have been taken away: that was tried and has not succeeded
+    /// yet. Somebody should look. The end of time where nobody knows; none where there is nothing to look after.
+    #[must_use]
+    pub fn may_be_usable_until(&self) -> Option<DateTime<Utc>> {
+        let end = self.valid_until.unwrap_or(DateTime::<Utc>::MAX_UTC);
+        (self.revocation == Revocation::Tried).then_some(end)
+    }
+}
+
+/// A step that a run took, and how long that was.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StepTaken {
+    /// Which.
+    pub step: StepName,
+    /// From its beginning to its end; repeats and the pauses between them included.
+    pub took: Duration,
+}
+
+impl StepTaken {
+    pub(crate) const fn new(step: StepName, took: Duration) -> Self {
+        Self { step, took }
+    }
+}
+
+/// The steps of a flow.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StepName {
+    /// A delivery report is waited for.
+    AwaitReport,
+    /// The guards are asked.
+    Guard,
+    /// The passes are listed, and one is issued.
+    IssuePass,
+    /// The person is read from the directory.
+    ReadUser,
+    /// Entra is told.
+    Resume,
+    /// A pass is taken away.
+    RevokePass,
+    /// The text is given to the vendor.
+    Send,
+}
+
+impl StepName {
+    /// The written form, in snake_case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AwaitReport => "await_report",
+            Self::Guard => "guard",
+            Self::IssuePass => "issue_pass",
+            Self::ReadUser => "read_user",
+            Self::Resume => "resume",
+            Self::RevokePass => "revoke_pass",
+            Self::Send => "send",
+        }
+    }
+}
+
+impl fmt::Display for StepName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

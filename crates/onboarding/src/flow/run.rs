@@ -1,0 +1,301 @@
+use std::{fmt, time::Duration};
+
+use chrono::{DateTime, Utc};
+use postduif_core::{Callout, FlowId, PhoneNumber, Reason, Receipt, TapInfo, User};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::{
+    Claim, GraphCause, StepName, StepTaken,
+    clock::{after, between, instant_in},
+    flow::times::MOST_STEPS,
+    template::Reader,
+};
+
+/// A flow under way: what [`Onboarding::step`](crate::Onboarding::step) keeps between two steps.
+///
+/// Dropped at any moment, the flow goes on safely from its journal. What it would lose is how often a read has
+/// failed and how long it was to wait: keep its [`memo`](Self::memo) where it is given back at
+/// [`Step::WaitUntil`](crate::Step::WaitUntil). It holds no pass.
+#[derive(Debug)]
+pub struct Run {
+    pub(crate) claim: Box<dyn Claim>,
+    pub(crate) callout: Callout,
+    time: Time,
+    /// Whether the flow has its user, as far as this run knows.
+    pub(crate) holds_user: bool,
+    /// The user as read, before the guards were asked.
+    pub(crate) user: Option<User>,
+    pub(crate) person: Option<Person>,
+    pub(crate) receipt: Option<Receipt>,
+    /// What Graph said about passes that this run issued or takes away.
+    pub(crate) infos: Vec<TapInfo>,
+    pub(crate) steps: Vec<StepTaken>,
+    /// How many entries of its own the flow has, as far as this run knows.
+    pub(crate) known: usize,
+    /// Whether Entra was told.
+    pub(crate) told: bool,
+    /// How often in a row the same effect has failed.
+    failures: u32,
+    pause: Option<Pause>,
+    /// What the flow fails with when it gets no further before the deadline, and what Graph said.
+    pub(crate) obstacle: Option<(Reason, Option<GraphCause>)>,
+    /// Whether the flow is to stop, and whether that is why its deadline has come.
+    stopping: bool,
+    stopped: bool,
+    /// When the step that was taken last began.
+    began: Option<Instant>,
+}
+
+/// The two ends of a flow, each by the wall clock and by the monotonic one: the earlier counts.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    /// From here on nothing is issued or sent.
+    deadline: DateTime<Utc>,
+    /// When Entra stops waiting.
+    closes: DateTime<Utc>,
+    deadline_at: Instant,
+    closes_at: Instant,
+    /// How long before the end of the window the deadline lies.
+    margin: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: Instant,
+    /// When it ends by the wall clock, and how long it is in all: what outlives the process.
+    wakes_at: DateTime<Utc>,
+    length: Duration,
+}
+
+/// What a run knows and its journal does not: how often a read has failed, and until when it pauses.
+///
+/// Whoever gives a flow back at [`Step::WaitUntil`](crate::Step::WaitUntil) keeps it, and hands it to the next
+/// run in [`Claim::memo`]. Without it a flow is as safe, and asks more often than it should.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Memo {
+    #[serde(default)]
+    failures: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wakes_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pause_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    obstacle: Option<Reason>,
+}
+
+/// Somebody whom all guards let pass, and what the text needs of them. `Debug` tells no name.
+pub(crate) struct Person {
+    pub(crate) reader: Reader,
+    pub(crate) number: PhoneNumber,
+    pub(crate) admitted_at: Instant,
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Person")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Run {
+    pub(crate) fn new(
+        claim: Box<dyn Claim>,
+        now: DateTime<Utc>,
+        deadline: DateTime<Utc>,
+        closes: DateTime<Utc>,
+    ) -> Self {
+        let time = Time {
+            deadline,
+            closes,
+            deadline_at: instant_in(between(now, deadline)),
+            closes_at: instant_in(between(now, closes)),
+            margin: between(deadline, closes),
+        };
+        let memo = claim.memo().unwrap_or_default();
+        let pause = memo.wakes_at.map(|wakes_at| {
+            // A clock that was set back meanwhile makes no pause longer than it was.
+            let length = Duration::from_millis(memo.pause_ms);
+            let left = between(now, wakes_at).min(length);
+            Pause {
+                until: instant_in(left),
+                wakes_at,
+                length,
+            }
+        });
+        Self {
+            callout: claim.callout().clone(),
+            claim,
+            time,
+            holds_user: false,
+            user: None,
+            person: None,
+            receipt: None,
+            infos: Vec::new(),
+            steps: Vec::new(),
+            known: 0,
+            told: false,
+            failures: memo.failures,
+            pause,
+            obstacle: memo.obstacle.map(|reason| (reason, None)),
+            stopping: false,
+            stopped: false,
+            began: None,
+        }
+    }
+
+    /// The flow.
+    #[must_use]
+    pub const fn flow(&self) -> FlowId {
+        self.callout.flow()
+    }
+
+    /// When the flow must have its text accepted: from then on nothing is issued or sent.
+    #[must_use]
+    pub const fn deadline(&self) -> DateTime<Utc> {
+        self.time.deadline
+    }
+
+    /// When Entra stops waiting: the deadline and the margin, in which a pass is still taken away and Entra
+    /// still told.
+    #[must_use]
+    pub const fn closes(&self) -> DateTime<Utc> {
+        self.time.closes
+    }
+
+    /// Whether the flow has its user's lock: a pass of its may be on its way.
+    #[must_use]
+    pub const fn holds_user(&self) -> bool {
+        self.holds_user
+    }
+
+    /// Whether Entra was told. What is left then is a pass that should be taken away and could not be yet.
+    #[must_use]
+    pub const fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// What the next run should know, where this one is given back now.
+    #[must_use]
+    pub fn memo(&self) -> Memo {
+        Memo {
+            failures: self.failures,
+            wakes_at: self.pause.map(|pause| pause.wakes_at),
+            pause_ms: self.pause.map_or(0, |pause| {
+                u64::try_from(pause.length.as_millis()).unwrap_or(u64::MAX)
+            }),
+            obstacle: self.obstacle.as_ref().map(|(reason, _)| *reason),
+        }
+    }
+
+    pub(crate) const fn deadline_at(&self) -> Instant {
+        self.time.deadline_at
+    }
+
+    pub(crate) const fn margin(&self) -> Duration {
+        self.time.margin
+    }
+
+    /// How long it is to the deadline; nothing when it is over.
+    pub(crate) fn left(&self, now: DateTime<Utc>) -> Duration {
+        let real = self
+            .time
+            .deadline_at
+            .saturating_duration_since(Instant::now());
+        between(now, self.time.deadline).min(real)
+    }
+
+    /// How long it is until Entra stops waiting; nothing when it has.
+    pub(crate) fn left_to_tell(&self, now: DateTime<Utc>) -> Duration {
+        let real = self
+            .time
+            .closes_at
+            .saturating_duration_since(Instant::now());
+        between(now, self.time.closes).min(real)
+    }
+
+    pub(crate) fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.left(now).is_zero()
+    }
+
+    /// Why it is over.
+    pub(crate) fn over(&self) -> Reason {
+        match &self.obstacle {
+            _ if self.stopped => Reason::Shutdown,
+            Some((reason, _)) => *reason,
+            None => Reason::DeadlinePassed,
+        }
+    }
+
+    /// The deadline is now, because the process or the flow is to stop; Entra is told within the margin.
+    pub(crate) fn stop(&mut self, now: DateTime<Utc>) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        if !self.is_over(now) {
+            self.stopped = true;
+            self.time.deadline = now;
+            self.time.deadline_at = Instant::now();
+        }
+        let margin = self.time.margin;
+        self.time.closes = self.time.closes.min(after(now, margin));
+        self.time.closes_at = self.time.closes_at.min(instant_in(margin));
+        self.pause = None;
+    }
+
+    /// How long the flow pauses still, if it does.
+    pub(crate) fn paused(&self) -> Option<Duration> {
+        let left = self.pause?.until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    pub(crate) const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Counts a failure, and pauses.
+    pub(crate) fn pause(&mut self, now: DateTime<Utc>, length: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        self.pause = Some(Pause {
+            until: instant_in(length),
+            wakes_at: after(now, length),
+            length,
+        });
+    }
+
+    /// An effect was had: what failed before it counts no more.
+    pub(crate) fn went_on(&mut self) {
+        self.failures = 0;
+        self.pause = None;
+        self.obstacle = None;
+    }
+
+    /// Keeps how long a step took. One step that is repeated is one step.
+    pub(crate) fn took(&mut self, step: StepName, began: Instant) {
+        let room = self.steps.len() < MOST_STEPS;
+        match self.steps.last_mut() {
+            Some(last) if last.step == step => last.took = self.began.unwrap_or(began).elapsed(),
+            _ if room => {
+                self.steps.push(StepTaken::new(step, began.elapsed()));
+                self.began = Some(began);
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps what Graph said about a pass.
+    pub(crate) fn keep(&mut self, info: TapInfo) {
+        self.infos.retain(|kept| kept.id != info.id);
+        self.infos.push(info);
+    }
+
+    /// The number of the person, if the guards let them pass not longer ago than this.
+    pub(crate) fn admitted(&self, within: Duration) -> Option<PhoneNumber> {
+        let person = self.person.as_ref();
+        let person = person.filter(|person| person.admitted_at.elapsed() < within);
+        person.map(|person| person.number)
+    }
+}

@@ -1,0 +1,468 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use postduif_core::{Callout, FlowId, Reference, UserId, async_trait};
+
+use crate::{
+    Claim, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo, Record, Report,
+    flow::lock::Locks,
+};
+
+/// A journal in memory: it survives a lost connection, a dropped future and a repeated call-out, and ends
+/// with the process. Its clones are the same journal.
+///
+/// It keeps so many flows and no more. When it is full, the flow that was told longest ago makes room, and
+/// where none was told a new flow is refused with a [`JournalError`], before it had any effect. A flow that
+/// made room is forgotten: called out again it would start anew, and its pass counts as a stranger's, which
+/// is refused rather than replaced. So give it room for more flows than a call-out can be late. A flow that
+/// nobody brings to its end keeps its place.
+///
+/// Of one flow it keeps 4,096 entries of its own, which a fortnight of refusals does not fill, and 256 reports.
+#[derive(Clone)]
+pub struct MemoryJournal(Arc<Inner>);
+
+struct Inner {
+    capacity: NonZeroUsize,
+    state: Mutex<State>,
+    users: Locks<UserId, FlowId>,
+}
+
+#[derive(Default)]
+struct State {
+    flows: HashMap<FlowId, Flow>,
+    /// In the order in which they were told.
+    told: VecDeque<FlowId>,
+    by_user: HashMap<UserId, Vec<FlowId>>,
+    by_reference: HashMap<Reference, FlowId>,
+    by_id: HashMap<(String, String), FlowId>,
+}
+
+struct Flow {
+    user: Option<UserId>,
+    entries: Entries,
+    claimed: bool,
+}
+
+impl MemoryJournal {
+    /// A journal with room for 10,000 flows, a few MiB when full.
+    #[must_use]
+    pub fn new() -> Self {
+        const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not zero");
+        Self::with_capacity(CAPACITY)
+    }
+
+    /// A journal with room for so many flows.
+    #[must_use]
+    pub fn with_capacity(capacity: NonZeroUsize) -> Self {
+        Self(Arc::new(Inner {
+            capacity,
+            state: Mutex::default(),
+            users: Locks::new(),
+        }))
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock can panic between two changes that belong together.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryJournal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryJournal")
+            .field("capacity", &self.0.capacity)
+            .field("flows", &self.0.state().flows.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Journal for MemoryJournal {
+    async fn claim(&self, callout: &Callout) -> Result<Option<Box<dyn Claim>>, JournalError> {
+        let flow = callout.flow();
+        let mut state = self.0.state();
+        if !state.flows.contains_key(&flow) {
+            if state.flows.len() >= self.0.capacity.get() {
+                state.make_room()?;
+            }
+            state.add(callout);
+        }
+        let Some(known) = state.flows.get_mut(&flow).filter(|known| !known.claimed) else {
+            return Ok(None);
+        };
+        known.claimed = true;
+        Ok(Some(Box::new(MemoryClaim {
+            journal: Arc::clone(&self.0),
+            callout: callout.clone(),
+        })))
+    }
+
+    async fn entries(&self, flow: &FlowId) -> Result<Entries, JournalError> {
+        let state = self.0.state();
+        let known = state.flows.get(flow).map(|known| known.entries.clone());
+        Ok(known.unwrap_or_else(|| Entries::new(*flow)))
+    }
+
+    async fn flow_of(&self, reference: &Reference) -> Result<Option<FlowId>, JournalError> {
+        Ok(self.0.state().by_reference.get(reference).copied())
+    }
+
+    async fn flow_by_id(&self, provider: &str, id: &str) -> Result<Option<FlowId>, JournalError> {
+        let key = (provider.to_owned(), id.to_owned());
+        Ok(self.0.state().by_id.get(&key).copied())
+    }
+
+    async fn report(&self, flow: &FlowId, report: &Report) -> Result<(), JournalError> {
+        let mut state = self.0.state();
+        // Of a flow that made room, or of nobody's: it would keep its place for good.
+        if let Some(known) = state.flows.get_mut(flow) {
+            let reports = &mut known.entries.reports;
+            let again = reports.iter().any(|known| known.says_the_same_as(report));
+            if !again && reports.len() < MOST_REPORTS {
+                reports.push(report.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop(&self, flow: &FlowId, at: DateTime<Utc>) -> Result<(), JournalError> {
+        if let Some(known) = self.0.state().flows.get_mut(flow) {
+            known.entries.stop.get_or_insert(at);
+        }
+        Ok(())
+    }
+}
+
+/// A flow of a [`MemoryJournal`], held by one run.
+struct MemoryClaim {
+    journal: Arc<Inner>,
+    callout: Callout,
+}
+
+impl fmt::Debug for MemoryClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryClaim")
+            .field("flow", &self.callout.flow())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Claim for MemoryClaim {
+    fn callout(&self) -> &Callout {
+        &self.callout
+    }
+
+    fn memo(&self) -> Option<Memo> {
+        None
+    }
+
+    fn holds(&self) -> bool {
+        // It has no lease: nobody else gets the flow while this lives.
+        true
+    }
+
+    async fn entries(&self) -> Result<Entries, JournalError> {
+        let state = self.journal.state();
+        let known = state.flows.get(&self.callout.flow());
+        known
+            .map(|known| known.entries.clone())
+            .ok_or_else(JournalError::lost)
+    }
+
+    async fn append(&self, at: usize, record: &Record) -> Result<(), JournalError> {
+        let flow = self.callout.flow();
+        let mut state = self.journal.state();
+        let known = state.flows.get_mut(&flow).ok_or_else(JournalError::lost)?;
+        if known.entries.records.len() != at {
+            return Err(JournalError::lost());
+        }
+        if at >= MOST_ENTRIES {
+            return Err(JournalError::new(
+                JournalErrorKind::Full,
+                "the flow has too many entries",
+            ));
+        }
+        known.entries.records.push(record.clone());
+        match &record.entry {
+            Entry::Sending { reference, .. } => {
+                state.by_reference.insert(*reference, flow);
+            }
+            Entry::Accepted {
+                provider,
+                id,
+                part_ids,
+                ..
+            } => {
+                for id in id.iter().chain(part_ids) {
+                    state.by_id.insert((provider.clone(), id.clone()), flow);
+                }
+            }
+            Entry::Resumed { .. } => state.told.push_back(flow),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn of_user(&self) -> Result<Vec<Entries>, JournalError> {
+        let state = self.journal.state();
+        let Some(user) = self.callout.user() else {
+            return Ok(Vec::new());
+        };
+        let flows = state.by_user.get(&user).into_iter().flatten();
+        let known = flows.filter_map(|flow| state.flows.get(flow));
+        Ok(known.map(|known| known.entries.clone()).collect())
+    }
+
+    async fn lock_user(&self, at_most: Duration) -> Result<bool, JournalError> {
+        Ok(match self.callout.user() {
+            Some(user) => self.journal.users.take(user, self.callout.flow(), at_most),
+            None => true,
+        })
+    }
+
+    async fn free_user(&self) -> Result<(), JournalError> {
+        if let Some(user) = self.callout.user() {
+            self.journal.users.free(user, self.callout.flow());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for MemoryClaim {
+    fn drop(&mut self) {
+        let flow = self.callout.flow();
+        let mut state = self.journal.state();
+        let Some(known) = state.flows.get_mut(&flow) else {
+            return;
+        };
+        known.claimed = false;
+        // Where an effect may be open the flow keeps its user until it goes on or its window closes.
+        if let Some(user) = known.user.filter(|_| !known.entries.holds_user()) {
+            self.journal.users.free(user, flow);
+        }
+        if known.entries.records.is_empty() && known.entries.stop.is_none() {
+            // It had no effect, and nobody may ever ask for it again.
+            state.remove(flow);
+        }
+    }
+}
+
+impl State {
+    fn add(&mut self, callout: &Callout) {
+        let (flow, user) = (callout.flow(), callout.user());
+        if let Some(user) = user {
+            self.by_user.entry(user).or_default().push(flow);
+        }
+        let known = Flow {
+            user,
+            entries: Entries::new(flow),
+            claimed: false,
+        };
+        self.flows.insert(flow, known);
+    }
+
+    fn make_room(&mut self) -> Result<(), JournalError> {
+        let free = |flow: &FlowId| self.flows.get(flow).is_none_or(|known| !known.claimed);
+        let Some(oldest) = self.told.iter().position(free) else {
+            return Err(JournalError::new(
+                JournalErrorKind::Full,
+                "the journal in memory is full of flows that are not done",
+            ));
+        };
+        if let Some(flow) = self.told.remove(oldest) {
+            self.remove(flow);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, flow: FlowId) {
+        let Some(known) = self.flows.remove(&flow) else {
+            return;
+        };
+        if let Some(user) = known.user
+            && let Some(flows) = self.by_user.get_mut(&user)
+        {
+            flows.retain(|other| *other != flow);
+            if flows.is_empty() {
+                self.by_user.remove(&user);
+            }
+        }
+        for record in known.entries.records {
+            match record.entry {
+                Entry::Sending { reference, .. } => {
+                    self.by_reference.remove(&reference);
+                }
+                Entry::Accepted {
+                    provider,
+                    id,
+                    part_ids,
+                    ..
+                } => {
+                    for id in id.into_iter().chain(part_ids) {
+                        self.by_id.remove(&(provider.clone(), id));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The most entries of one flow: a fortnight of requests for a pass that fail takes 2,700.
+const MOST_ENTRIES: usize = 4096;
+
+/// The most reports of one flow: no text has more segments, and a vendor that repeats itself says nothing new.
+const MOST_REPORTS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use postduif_core::{Callback, DeliveryReport, DeliveryStatus, Guid, Verdict};
+
+    use super::*;
+
+    fn callout() -> Callout {
+        let [flow, user] = [Guid::random(), Guid::random()];
+        Callout::new(
+            flow.into(),
+            user.into(),
+            Callback::None,
+            DateTime::UNIX_EPOCH,
+        )
+    }
+
+    async fn claim(journal: &MemoryJournal, callout: &Callout) -> Box<dyn Claim> {
+        journal.claim(callout).await.unwrap().unwrap()
+    }
+
+    fn record(entry: Entry) -> Record {
+        Record::new(DateTime::UNIX_EPOCH, entry)
+    }
+
+    fn told() -> Record {
+        record(Entry::Resumed {
+            verdict: Verdict::Completed,
+            heard: true,
+            cause: None,
+        })
+    }
+
+    fn asked() -> Record {
+        let (round, seen) = (1, Vec::new());
+        record(Entry::Issuing { round, seen })
+    }
+
+    #[tokio::test]
+    async fn when_full_only_flows_that_were_told_make_room() {
+        let journal = MemoryJournal::with_capacity(NonZeroUsize::new(2).unwrap());
+        let [one, two, three] = std::array::from_fn(|_| callout());
+        claim(&journal, &one)
+            .await
+            .append(0, &asked())
+            .await
+            .unwrap();
+        claim(&journal, &two)
+            .await
+            .append(0, &asked())
+            .await
+            .unwrap();
+        let full = journal.claim(&three).await.unwrap_err();
+        assert_eq!(full.kind(), JournalErrorKind::Full);
+        // A flow that is known goes on, full or not.
+        let two_again = claim(&journal, &two).await;
+        two_again.append(1, &told()).await.unwrap();
+        assert!(journal.claim(&three).await.is_err(), "somebody is at it");
+        drop(two_again);
+        claim(&journal, &three)
+            .await
+            .append(0, &asked())
+            .await
+            .unwrap();
+        let forgotten = journal.entries(&two.flow()).await.unwrap();
+        assert!(forgotten.records.is_empty());
+        let kept = journal.entries(&one.flow()).await.unwrap();
+        assert_eq!(kept.records, [asked()]);
+    }
+
+    #[tokio::test]
+    async fn a_flow_without_an_entry_keeps_no_place() {
+        let journal = MemoryJournal::with_capacity(NonZeroUsize::MIN);
+        drop(claim(&journal, &callout()).await);
+        assert!(journal.claim(&callout()).await.unwrap().is_some());
+        assert!(journal.0.state().by_user.is_empty());
+    }
+
+    #[tokio::test]
+    async fn reports_take_no_room_of_the_flows_own_and_none_without_a_flow() {
+        let journal = MemoryJournal::new();
+        let callout = callout();
+        let claim = claim(&journal, &callout).await;
+        let mut report = DeliveryReport::new("kpn", DeliveryStatus::Sent);
+        for part in 0..10_000 {
+            report.part = Some(part.to_string());
+            let report = Report::new(&report, DateTime::UNIX_EPOCH);
+            journal.report(&callout.flow(), &report).await.unwrap();
+            journal
+                .report(&Guid::random().into(), &report)
+                .await
+                .unwrap();
+        }
+        for at in 0..MOST_ENTRIES {
+            claim.append(at, &asked()).await.unwrap();
+        }
+        let full = claim.append(MOST_ENTRIES, &asked()).await.unwrap_err();
+        assert_eq!(full.kind(), JournalErrorKind::Full);
+        let entries = claim.entries().await.unwrap();
+        assert_eq!(entries.reports.len(), MOST_REPORTS);
+        assert_eq!(journal.0.state().flows.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_made_room_leaves_nothing_behind() {
+        let journal = MemoryJournal::with_capacity(NonZeroUsize::MIN);
+        let one = callout();
+        let claimed = claim(&journal, &one).await;
+        let reference: Reference = "text".parse().unwrap();
+        let (round, provider) = (1, "kpn".to_owned());
+        let sending = record(Entry::Sending {
+            round,
+            reference,
+            provider: provider.clone(),
+        });
+        let accepted = record(Entry::Accepted {
+            round,
+            reference,
+            provider,
+            id: Some("1".into()),
+            part_ids: vec!["2".into()],
+            parts: None,
+            price: None,
+        });
+        for (at, record) in [sending, accepted, told()].iter().enumerate() {
+            claimed.append(at, record).await.unwrap();
+        }
+        let found = journal.flow_by_id("kpn", "2").await.unwrap();
+        assert_eq!(found, Some(one.flow()));
+        drop(claimed);
+        claim(&journal, &callout()).await;
+        assert_eq!(journal.flow_of(&reference).await.unwrap(), None);
+        assert_eq!(journal.flow_by_id("kpn", "1").await.unwrap(), None);
+        let state = journal.0.state();
+        assert!(state.by_id.is_empty() && state.by_reference.is_empty());
+        assert!(state.told.is_empty());
+    }
+}

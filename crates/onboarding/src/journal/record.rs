@@ -1,0 +1,167 @@
+//! What a store keeps of a flow.
+
+use chrono::{DateTime, Utc};
+use postduif_core::{DeliveryReport, DeliveryStatus, FlowId, Reference};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use crate::{Entry, Then};
+
+/// An entry with its time, as a store keeps it.
+///
+/// ```
+/// use postduif_onboarding::{Entry, Record, Then};
+///
+/// let entry = Entry::Revoked { tap: "c6a1f0d2".parse()?, then: Then::Issue };
+/// let record = Record::new("2026-11-23T08:00:00Z".parse()?, entry);
+/// let json = serde_json::to_string(&record)?;
+/// assert_eq!(
+///     json,
+///     r#"{"v":1,"at":"2026-11-23T08:00:00Z","entry":{"revoked":{"tap":"c6a1f0d2","then":"issue"}}}"#
+/// );
+/// assert_eq!(serde_json::from_str::<Record>(&json)?, record);
+///
+/// // What a newer version wrote is not misread.
+/// assert!(serde_json::from_str::<Record>(&json.replace(r#""v":1"#, r#""v":2"#)).is_err());
+/// assert!(serde_json::from_str::<Record>(&json.replace("revoked", "recalled")).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Record {
+    #[serde(rename = "v", deserialize_with = "known_version")]
+    version: u16,
+    /// When it was written, by the clock of the process that wrote it.
+    pub at: DateTime<Utc>,
+    /// What was written.
+    pub entry: Entry,
+}
+
+impl Record {
+    /// The version that this release writes. It reads no newer one.
+    pub const VERSION: u16 = 1;
+
+    /// An entry that was made at this time.
+    #[must_use]
+    pub const fn new(at: DateTime<Utc>, entry: Entry) -> Self {
+        Self {
+            version: Self::VERSION,
+            at,
+            entry,
+        }
+    }
+}
+
+fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    match u16::deserialize(deserializer)? {
+        version if version <= Record::VERSION => Ok(version),
+        _ => Err(D::Error::custom("a newer version wrote it")),
+    }
+}
+
+/// What a vendor says of a text, as a store keeps it: a [`DeliveryReport`] without the recipient.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// When it was taken.
+    pub at: DateTime<Utc>,
+    /// Who says it, by its profile's name.
+    pub provider: String,
+    /// The text's key, where the vendor names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// The vendor's id of the text, where it names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Which segment it is about, where the vendor reports each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// How far it has come.
+    pub status: DeliveryStatus,
+    /// The vendor's own code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+impl Report {
+    /// A report that was taken at this time.
+    #[must_use]
+    pub fn new(report: &DeliveryReport, at: DateTime<Utc>) -> Self {
+        Self {
+            at,
+            provider: report.provider.clone().into_owned(),
+            reference: report.reference,
+            id: report.id.clone(),
+            part: report.part.clone(),
+            status: report.status,
+            code: report.code.clone(),
+        }
+    }
+
+    /// Returns whether it says what another report says, whenever the two were taken.
+    #[must_use]
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let said = |report: &Self| Self {
+            at: DateTime::UNIX_EPOCH,
+            ..report.clone()
+        };
+        said(self) == said(other)
+    }
+
+    /// As [`Delivery`](postduif_core::Delivery) joins it.
+    pub(crate) fn to_delivery_report(&self) -> DeliveryReport {
+        let mut report = DeliveryReport::new(self.provider.clone(), self.status);
+        report.part.clone_from(&self.part);
+        report
+    }
+}
+
+/// All that is written of a flow.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Entries {
+    /// The flow.
+    pub flow: FlowId,
+    /// The flow's own entries, in the order in which they were appended.
+    #[serde(default)]
+    pub records: Vec<Record>,
+    /// What vendors said of its texts, in the order in which it was taken.
+    #[serde(default)]
+    pub reports: Vec<Report>,
+    /// When somebody ordered it to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<DateTime<Utc>>,
+}
+
+impl Entries {
+    /// A flow of which nothing is written.
+    #[must_use]
+    pub const fn new(flow: FlowId) -> Self {
+        Self {
+            flow,
+            records: Vec::new(),
+            reports: Vec::new(),
+            stop: None,
+        }
+    }
+
+    /// Returns whether an effect of the flow on its user's pass may be open: whoever restarts without a record of
+    /// the locks gives the flow its user back.
+    #[must_use]
+    pub fn holds_user(&self) -> bool {
+        let own = self.records.iter().map(|record| &record.entry);
+        let last = own.rev().find(|entry| !entry.is_remark());
+        last.is_some_and(|last| match last {
+            Entry::Issuing { .. }
+            | Entry::IssueInDoubt { .. }
+            | Entry::Issued { .. }
+            | Entry::Sending { .. }
+            | Entry::NotSent { .. }
+            | Entry::NotAccepted { .. }
+            | Entry::InDoubt { .. }
+            | Entry::Kept { .. }
+            | Entry::Revoking { .. } => true,
+            Entry::Revoked { then, .. } => *then == Then::Issue,
+            _ => false,
+        })
+    }
+}
