@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 
 use super::wire::{CHANNEL, WORKSPACE};
 
+const PLATFORM_KEY: &str = "bk_eu1_hunter2-of-bird";
+const KEY: &str = "hunter2-of-bird";
+const ACCESS: &str = "AccessKey hunter2-of-bird";
+const REPORT_URL: &str = "https://hooks.example.com/bird/0ur-s3cret";
+
 fn provider(base: &str, key: &str, options: &str) -> Arc<dyn SmsProvider> {
     let client = Client::builder()
         .with_connect_timeout(DEADLINE / 2)
@@ -45,7 +50,30 @@ impl PretendPlatform {
 
 impl PretendVendor for PretendPlatform {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
-        provider(base, "bk_eu1_key", "sender=Contoso")
+        provider(base, PLATFORM_KEY, "sender=Contoso")
+    }
+
+    fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(provider(base, PLATFORM_KEY, ""))
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        vec![PLATFORM_KEY.to_owned()]
+    }
+
+    fn refuse_credentials(&self, _: &HttpRequest) -> Option<Reply> {
+        let body = json!({"error": {"type": "auth_error", "code": "E01010", "message": "no"}});
+        Some(Reply::json(401, body.to_string()))
+    }
+
+    fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {
+        let asked = &Self::entries(request)[0];
+        let body = json!({"id": id, "status": "accepted", "to": asked["to"], "metadata": asked["metadata"]});
+        Some(Reply::json(202, body.to_string()))
+    }
+
+    fn answers_name_the_message(&self) -> bool {
+        true
     }
 
     fn aside(&self, request: &HttpRequest) -> Option<Reply> {
@@ -56,7 +84,8 @@ impl PretendVendor for PretendPlatform {
     }
 
     fn received(&self, request: &HttpRequest) -> Vec<Received> {
-        assert_eq!(request.header("authorization"), Some("Bearer bk_eu1_key"));
+        let key = format!("Bearer {PLATFORM_KEY}");
+        assert_eq!(request.header("authorization"), Some(key.as_str()));
         let key = request.header("idempotency-key").unwrap();
         assert!((1..=255).contains(&key.len()));
         let entries = Self::entries(request);
@@ -119,7 +148,38 @@ struct PretendClassic;
 
 impl PretendVendor for PretendClassic {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
-        provider(base, "live_key", "sender=Contoso")
+        provider(
+            base,
+            KEY,
+            &format!("sender=Contoso&report_url={REPORT_URL}"),
+        )
+    }
+
+    fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(provider(base, KEY, ""))
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        vec![KEY.to_owned(), REPORT_URL.to_owned()]
+    }
+
+    fn refuse_credentials(&self, _: &HttpRequest) -> Option<Reply> {
+        let fault = json!({"code": 2, "description": "no", "parameter": "access_key"});
+        Some(Reply::json(401, json!({"errors": [fault]}).to_string()))
+    }
+
+    fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {
+        let body = body(request);
+        let items = json!([{"recipient": body["recipients"][0], "status": "sent"}]);
+        let answer = json!({
+            "id": id, "reference": body["reference"],
+            "recipients": {"totalCount": 1, "totalSentCount": 1, "items": items}
+        });
+        Some(Reply::json(201, answer.to_string()))
+    }
+
+    fn answers_name_the_message(&self) -> bool {
+        true
     }
 
     fn aside(&self, request: &HttpRequest) -> Option<Reply> {
@@ -134,7 +194,7 @@ impl PretendVendor for PretendClassic {
 
     fn received(&self, request: &HttpRequest) -> Vec<Received> {
         assert_eq!(request.path(), "/messages");
-        assert_eq!(request.header("authorization"), Some("AccessKey live_key"));
+        assert_eq!(request.header("authorization"), Some(ACCESS));
         let body = body(request);
         let gsm = body["body"]
             .as_str()
@@ -207,7 +267,25 @@ struct PretendChannels;
 impl PretendVendor for PretendChannels {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         let options = format!("workspace={WORKSPACE}&channel={CHANNEL}");
-        provider(base, "key", &options)
+        provider(base, KEY, &options)
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        vec![KEY.to_owned()]
+    }
+
+    fn refuse_credentials(&self, _: &HttpRequest) -> Option<Reply> {
+        let body = json!({"code": "Unauthorized", "message": "no"});
+        Some(Reply::json(401, body.to_string()))
+    }
+
+    fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {
+        let body = json!({"id": id, "status": "accepted", "reference": body(request)["reference"]});
+        Some(Reply::json(202, body.to_string()))
+    }
+
+    fn answers_name_the_message(&self) -> bool {
+        true
     }
 
     fn aside(&self, request: &HttpRequest) -> Option<Reply> {
@@ -220,7 +298,7 @@ impl PretendVendor for PretendChannels {
     fn received(&self, request: &HttpRequest) -> Vec<Received> {
         let path = format!("/workspaces/{WORKSPACE}/channels/{CHANNEL}/messages");
         assert_eq!(request.path(), path);
-        assert_eq!(request.header("authorization"), Some("AccessKey key"));
+        assert_eq!(request.header("authorization"), Some(ACCESS));
         let body = body(request);
         assert_eq!(body["body"]["type"], "text");
         let contacts = body["receiver"]["contacts"].as_array().unwrap();
