@@ -1,5 +1,6 @@
 //! What SMS providers are tested with: a [`Server`] that breaks off at every phase of a request, and a suite
-//! of promises that every provider has to keep, ours or yours.
+//! of promises that every provider has to keep, ours or yours: [`conformance!`]. Parsers of delivery reports
+//! have one of their own: [`report_conformance!`].
 //!
 //! And what programs are tested with that send texts: [`Recording`], which answers as scripted, and [`Null`],
 //! which sends nothing.
@@ -10,6 +11,7 @@ mod conformance;
 mod null;
 mod pretend;
 mod recording;
+mod report;
 mod server;
 #[cfg(feature = "tls")]
 mod tls;
@@ -19,6 +21,9 @@ pub use conformance::{Verdict, block_on, promises};
 pub use null::Null;
 pub use pretend::{DEADLINE, PretendVendor, Received};
 pub use recording::{Call, Recording, Scripted};
+pub use report::{
+    Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall, promises as report_promises,
+};
 pub use server::{End, Greeting, HttpRequest, Reply, Server, refusing_address};
 #[cfg(feature = "tls")]
 pub use tls::Certificate;

@@ -7,5 +7,6 @@
 )]
 
 mod acme;
+mod reports;
 mod server;
 mod wrong;

@@ -1,0 +1,447 @@
+//! One function for each promise. Each panics where it is broken.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use postduif_core::{Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind};
+
+use super::{Key, OUR_REFERENCE, PretendReports, Proof, RECIPIENT, ReportCall};
+use crate::{
+    Verdict,
+    watch::{Watch, forms},
+};
+
+/// Any moment: parsers are told what time it is.
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_767_225_600, 0).expect("a time")
+}
+
+/// The first status that the vendor documents, about a message of ours.
+fn genuine(reports: &impl PretendReports) -> ReportCall {
+    let (status, _) = reports.statuses().swap_remove(0);
+    reports.report(&status, OUR_REFERENCE)
+}
+
+fn parse(
+    reports: &impl PretendReports,
+    call: &ReportCall,
+) -> Result<Vec<DeliveryReport>, ReportError> {
+    call.parse(&*reports.parser(), now())
+}
+
+fn proven(reports: &impl PretendReports, call: ReportCall) -> ReportCall {
+    reports.prove(call, now(), Key::Right)
+}
+
+/// The only report of a request that is rightly proven.
+#[track_caller]
+fn one(reports: &impl PretendReports, call: ReportCall, what: &str) -> DeliveryReport {
+    let mut read = match parse(reports, &proven(reports, call)) {
+        Ok(read) => read,
+        Err(error) => panic!("{what}: refused: {error}"),
+    };
+    assert_eq!(read.len(), 1, "{what}: reports");
+    read.remove(0)
+}
+
+#[track_caller]
+fn assert_refused(reports: &impl PretendReports, call: &ReportCall, what: &str) -> ReportErrorKind {
+    match parse(reports, call) {
+        Ok(read) => panic!("{what}: believed, as {read:?}"),
+        Err(error) => error.kind(),
+    }
+}
+
+/// What the vendor itself says, with everything by which the message is found.
+pub fn a_genuine_report_is_believed_and_finds_its_message(
+    reports: &impl PretendReports,
+) -> Verdict {
+    let report = one(reports, genuine(reports), "a genuine report");
+    let reference = report.reference.map(|reference| reference.to_string());
+    assert_eq!(reference.as_deref(), Some(OUR_REFERENCE));
+    assert_eq!(report.vendor_reference, None);
+    assert!(!report.provider.is_empty());
+    match report.recipient {
+        Some(recipient) => {
+            assert_eq!(recipient.to_string(), RECIPIENT);
+            Verdict::kept()
+        }
+        None => Verdict::skipped("the vendor's report names no recipient"),
+    }
+}
+
+/// The vendor's whole table.
+pub fn every_documented_status_is_read(reports: &impl PretendReports) -> Verdict {
+    for (status, expected) in reports.statuses() {
+        let report = one(reports, reports.report(&status, OUR_REFERENCE), &status);
+        assert_eq!(report.status, expected, "{status}");
+    }
+    Verdict::kept()
+}
+
+/// Tomorrow's status is a report, and neither a failure nor an error.
+pub fn an_unknown_status_is_no_failure(reports: &impl PretendReports) -> Verdict {
+    let status = reports.unknown_status();
+    let report = one(reports, reports.report(&status, OUR_REFERENCE), &status);
+    assert_eq!(report.status, DeliveryStatus::Unknown, "{status}");
+    Verdict::kept()
+}
+
+/// What another system sent through the same account.
+pub fn a_reference_of_somebody_else_is_kept(reports: &impl PretendReports) -> Verdict {
+    let (status, _) = reports.statuses().swap_remove(0);
+    for theirs in ["their-ref-42", "f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32"] {
+        let report = one(reports, reports.report(&status, theirs), theirs);
+        assert_eq!(report.vendor_reference.as_deref(), Some(theirs));
+        assert_eq!(report.reference, None);
+    }
+    Verdict::kept()
+}
+
+/// Without its proof a report is nobody's.
+pub fn an_unsigned_report_is_refused(reports: &impl PretendReports) -> Verdict {
+    let kind = assert_refused(reports, &genuine(reports), "without a proof");
+    assert_eq!(kind, ReportErrorKind::Unsigned);
+    Verdict::kept()
+}
+
+/// Whoever does not have the secret is not the vendor.
+pub fn a_forged_report_is_refused(reports: &impl PretendReports) -> Verdict {
+    let forged = reports.prove(genuine(reports), now(), Key::Wrong);
+    let kind = assert_refused(reports, &forged, "with another secret");
+    assert_eq!(kind, ReportErrorKind::Forged);
+    Verdict::kept()
+}
+
+/// A proof is good for its time only, before it and after.
+pub fn a_stale_report_is_refused(reports: &impl PretendReports) -> Verdict {
+    let Some(window) = reports.window() else {
+        return Verdict::skipped("the proof says nothing of its time");
+    };
+    let outside = window + Duration::from_secs(120);
+    for (at, what) in [(now() - outside, "too old"), (now() + outside, "too new")] {
+        let call = reports.prove(genuine(reports), at, Key::Right);
+        let kind = assert_refused(reports, &call, what);
+        assert_eq!(kind, ReportErrorKind::Stale, "{what}");
+    }
+    let recent = reports.prove(genuine(reports), now() - window / 2, Key::Right);
+    assert!(parse(reports, &recent).is_ok(), "a recent one is believed");
+    Verdict::kept()
+}
+
+/// Changes one byte of a text that stays text.
+fn flipped(text: &str, place: usize) -> Option<String> {
+    let mut bytes = text.as_bytes().to_vec();
+    bytes[place] ^= 1;
+    String::from_utf8(bytes).ok()
+}
+
+/// Where the proof's own value lies in a URL, or none.
+fn span(url: &str, proof: Proof) -> Option<std::ops::Range<usize>> {
+    match proof {
+        Proof::Header(_) => None,
+        Proof::Parameter(name) => {
+            let start = ['?', '&']
+                .iter()
+                .find_map(|before| {
+                    let name = format!("{before}{name}=");
+                    url.find(&name).map(|at| at + name.len())
+                })
+                .expect("the proof is in the query");
+            let end = url[start..]
+                .find(['&', '#'])
+                .map_or(url.len(), |at| start + at);
+            Some(start..end)
+        }
+        Proof::Path => {
+            let end = url.find(['?', '#']).unwrap_or(url.len());
+            let start = url[..end].rfind('/').expect("a path") + 1;
+            Some(start..end)
+        }
+    }
+}
+
+/// A signature that is right but for one byte is a wrong one, and so is a secret.
+pub fn every_byte_of_the_proof_counts(reports: &impl PretendReports) -> Verdict {
+    let call = proven(reports, genuine(reports));
+    if let Some(span) = span(&call.url, reports.proof()) {
+        assert!(!span.is_empty(), "a proof");
+        for place in span.clone() {
+            let mut forged = call.clone();
+            if let Some(url) = flipped(&call.url, place) {
+                forged.url = url;
+                assert_refused(reports, &forged, &format!("byte {place} of the URL"));
+            }
+        }
+        for end in span.start..span.end {
+            let mut forged = call.clone();
+            forged.url.replace_range(end..span.end, "");
+            assert_refused(reports, &forged, "a proof that is cut short");
+        }
+        return Verdict::kept();
+    }
+    let Proof::Header(name) = reports.proof() else {
+        unreachable!("every other proof is in the URL");
+    };
+    let header = |call: &ReportCall| {
+        let headers = &mut call.headers.iter();
+        headers.position(|(known, _)| known.eq_ignore_ascii_case(name))
+    };
+    let place = header(&call).expect("the proof is in its header");
+    for byte in 0..call.headers[place].1.len() {
+        let mut forged = call.clone();
+        forged.headers[place].1[byte] ^= 1;
+        assert_refused(reports, &forged, &format!("byte {byte} of {name}"));
+        let mut forged = call.clone();
+        forged.headers[place].1.truncate(byte);
+        assert_refused(reports, &forged, &format!("{name} cut at {byte}"));
+    }
+    Verdict::kept()
+}
+
+/// What the signature covers is read as it was signed, byte by byte, and in no other spelling.
+pub fn every_byte_of_what_was_signed_counts(reports: &impl PretendReports) -> Verdict {
+    if reports.parser().authenticity() == Authenticity::Unsigned {
+        return Verdict::skipped("the vendor does not sign");
+    }
+    let call = proven(reports, genuine(reports));
+    for place in 0..call.body.len() {
+        let mut forged = call.clone();
+        forged.body[place] ^= 1;
+        assert_refused(reports, &forged, &format!("byte {place} of the body"));
+    }
+    if !call.body.is_empty() {
+        for (what, body) in [
+            ("a blank before", [b" ".as_slice(), &call.body].concat()),
+            ("a blank after", [&call.body, b" ".as_slice()].concat()),
+            ("no last byte", call.body[..call.body.len() - 1].to_vec()),
+            ("nothing", Vec::new()),
+        ] {
+            let mut forged = call.clone();
+            forged.body = body;
+            assert_refused(reports, &forged, what);
+        }
+    }
+    if reports.signs_query() {
+        let query = call.url.find('?').expect("what is signed has a query") + 1;
+        for place in query..call.url.len() {
+            let mut forged = call.clone();
+            if let Some(url) = flipped(&call.url, place) {
+                forged.url = url;
+                assert_refused(reports, &forged, &format!("byte {place} of the URL"));
+            }
+        }
+        let mut forged = call.clone();
+        forged.url += "&status=delivered";
+        assert_refused(reports, &forged, "a parameter more");
+    }
+    Verdict::kept()
+}
+
+/// Nobody may choose which of two signatures is meant.
+pub fn a_doubled_proof_is_refused(reports: &impl PretendReports) -> Verdict {
+    let call = proven(reports, genuine(reports));
+    let mut doubled = call.clone();
+    match reports.proof() {
+        Proof::Header(name) => {
+            let proof = call
+                .headers
+                .iter()
+                .find(|(known, _)| known.eq_ignore_ascii_case(name));
+            let (_, value) = proof.expect("the proof is in its header");
+            doubled
+                .headers
+                .push((name.to_ascii_uppercase(), value.clone()));
+        }
+        Proof::Parameter(name) => {
+            let span = span(&call.url, reports.proof()).expect("the proof is in the query");
+            let value = &call.url[span];
+            doubled.url = format!("{}&{name}={value}", call.url);
+        }
+        Proof::Path => {
+            return Verdict::skipped("the proof is a part of the path, which is there once");
+        }
+    }
+    assert_refused(reports, &doubled, "the same proof twice");
+    Verdict::kept()
+}
+
+/// A believable request that holds no report must not look like one that was dealt with.
+pub fn what_is_malformed_is_never_an_empty_success(reports: &impl PretendReports) -> Verdict {
+    let contents: [&[u8]; 16] = [
+        b"",
+        b" ",
+        b"null",
+        b"7",
+        b"true",
+        br#""delivered""#,
+        b"[]",
+        b"[[]]",
+        b"[null]",
+        b"[7]",
+        b"{",
+        b"{}]",
+        br#"{"status":"#,
+        b"<html>Sign in</html>",
+        b"\xff\xfe{\0}\0",
+        b"{\"status\":\"\xff\"}",
+    ];
+    for content in contents {
+        let Some(call) = reports.with_content(content) else {
+            return Verdict::skipped("the report is in the URL");
+        };
+        let shown = String::from_utf8_lossy(content);
+        if let Ok(read) = parse(reports, &proven(reports, call)) {
+            assert!(!read.is_empty(), "{shown}: an empty success");
+        }
+    }
+    Verdict::kept()
+}
+
+/// Deep, long and many: an end without a panic, believed or not.
+pub fn a_huge_report_does_no_harm(reports: &impl PretendReports) -> Verdict {
+    let many = |entry: &str| format!("[{entry}{}]", format!(",{entry}").repeat(50_000));
+    for (what, content) in [
+        ("arrays in arrays", "[".repeat(100_000)),
+        ("objects in objects", r#"{"a":"#.repeat(100_000)),
+        ("closed arrays", "[".repeat(100_000) + &"]".repeat(100_000)),
+        ("one long word", "x".repeat(4 * 1024 * 1024)),
+        (
+            "one long text",
+            format!("{{\"status\":\"{}\"}}", "x".repeat(1024 * 1024)),
+        ),
+        ("many empty entries", many("{}")),
+        ("many numbers", many("7")),
+        ("many parameters", "status=1&".repeat(50_000)),
+    ] {
+        let Some(call) = reports.with_content(content.as_bytes()) else {
+            return Verdict::skipped("the report is in the URL");
+        };
+        let unproven = parse(reports, &call);
+        assert!(unproven.is_err(), "{what}: believed without a proof");
+        if let Ok(read) = parse(reports, &proven(reports, call)) {
+            assert!(!read.is_empty(), "{what}: an empty success");
+        }
+    }
+    Verdict::kept()
+}
+
+/// Numbers that look random and are the same in every run: xorshift.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end.max(1) as u64).unwrap_or_default()
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        (0..self.below(200)).map(|_| self.next() as u8).collect()
+    }
+}
+
+/// Bytes of any kind where the report, its headers or its URL should be: an end without a panic.
+pub fn random_bytes_do_no_harm(reports: &impl PretendReports) -> Verdict {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let call = genuine(reports);
+    for _ in 0..300 {
+        if let Some(call) = reports.with_content(&random.bytes()) {
+            assert!(parse(reports, &call).is_err(), "believed without a proof");
+            if let Ok(read) = parse(reports, &proven(reports, call)) {
+                assert!(!read.is_empty(), "an empty success");
+            }
+        }
+        // The report with a few bytes changed, and then signed.
+        if !call.body.is_empty() {
+            let mut changed = call.body.clone();
+            for _ in 0..=random.below(4) {
+                let place = random.below(changed.len());
+                changed[place] = random.next() as u8;
+            }
+            if let Some(call) = reports.with_content(&changed) {
+                let _ = parse(reports, &proven(reports, call));
+            }
+        }
+        let mut strange = proven(reports, call.clone());
+        for (_, value) in &mut strange.headers {
+            *value = random.bytes();
+        }
+        let bytes = random.bytes();
+        strange.url += &String::from_utf8_lossy(&bytes);
+        let _ = parse(reports, &strange);
+        strange.url = String::from_utf8_lossy(&bytes).into_owned();
+        let _ = parse(reports, &strange);
+    }
+    Verdict::kept()
+}
+
+/// Neither secrets nor text nor whole numbers nor somebody else's reference, in any error, any report's or
+/// the parser's `Debug`, or any event.
+pub fn no_secret_of_a_report_is_shown(reports: &impl PretendReports) -> Verdict {
+    let secrets = reports.secrets();
+    for secret in &secrets {
+        assert!(
+            secret.len() >= 8,
+            "a secret of fewer than 8 characters is found everywhere"
+        );
+    }
+    let (shown, told) = Watch::over(|| async {
+        let parser = reports.parser();
+        let mut shown = format!("{parser:?} {parser:#?} ");
+        let (status, _) = reports.statuses().swap_remove(0);
+        let mut calls = vec![
+            genuine(reports),
+            reports.prove(genuine(reports), now(), Key::Wrong),
+            reports.prove(
+                genuine(reports),
+                now() - Duration::from_secs(86_400),
+                Key::Right,
+            ),
+            proven(reports, genuine(reports)),
+            proven(reports, reports.report(&status, "their-ref-42")),
+            proven(
+                reports,
+                reports.report(&reports.unknown_status(), OUR_REFERENCE),
+            ),
+        ];
+        let told = format!("{{\"x\":\"{}\"", secrets.join(" "));
+        calls.extend(
+            reports
+                .with_content(told.as_bytes())
+                .map(|call| proven(reports, call)),
+        );
+        for call in calls {
+            shown += &match parse(reports, &call) {
+                Ok(read) => format!("{read:?} {read:#?} "),
+                Err(error) => format!("{error} {error:?} "),
+            };
+        }
+        shown
+    });
+    let private = ["482910", "Your code", "612345678", "their-ref-42"];
+    for secret in private
+        .into_iter()
+        .chain(secrets.iter().map(String::as_str))
+    {
+        for form in forms(secret) {
+            assert!(
+                !shown.contains(&form),
+                "{form} is in what is shown: {shown}"
+            );
+            assert!(
+                !told.contains(&form),
+                "{form} is in an event or span: {told}"
+            );
+        }
+    }
+    match secrets.is_empty() {
+        true => Verdict::skipped("the description names no secrets, which were not looked for"),
+        false => Verdict::kept(),
+    }
+}
