@@ -543,7 +543,7 @@ async fn show_all<V: PretendVendor>(vendor: &V) -> String {
         |_, _| Reply::html(401).with_header("www-authenticate", "Bearer"),
         |_, _| Reply::html(403),
         |_, _| Reply::status(500),
-        |_, _| Reply::json(200, r#"{"access_token":7,"id":"482910"}"#),
+        |_, _| Reply::json(200, r#"{"access_token":7,"note":"482910"}"#),
         |_, _| Reply::status(307).with_header("location", "http://127.0.0.1:1/482910"),
         |vendor, request| {
             let refusal = vendor.refuse_credentials(request);
