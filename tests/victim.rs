@@ -95,5 +95,6 @@ async fn send(url: &str, number: &str, text: &str) -> Outcome {
         "{provider:?} {message:?} {:?}",
         provider.send(&message).await
     );
+    println!("{:?}", provider.check().await);
     Ok(())
 }

@@ -159,6 +159,95 @@ async fn a_send_tells_no_credential_no_token_and_no_text_at_any_level() {
     }
 }
 
+/// A route for reports that only the vendor is told, as it is written into an option of a connection URL.
+const ROUTE: &str =
+    "https%3A%2F%2Fhooks.example.com%2Fr0ute-s3cret-1%3Freference%3D%7Breference%7D";
+
+/// Every API of every vendor that the sandbox plays: its name there, and a connection URL with a number as
+/// sender and a route for reports, where the API has them.
+fn every_api(sandbox: &Sandbox) -> Vec<(String, String)> {
+    let key = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("leak-vonage.pem");
+    std::fs::write(&key, sandbox.vonage_private_key()).unwrap();
+    let host = sandbox.url().replace("http://", "");
+    let sender = "sender=%2B31687654321";
+    let others = [
+        format!("messagebird://sandbox@{host}/messagebird?{sender}&report_url={ROUTE}"),
+        format!("messagebird://sandbox@{host}/messagebird?workspace=sandbox&channel=sandbox"),
+        format!("spryng://sandbox@{host}/spryng?api=v1&{sender}"),
+        format!("vonage://sandbox:sandbox@{host}/vonage?api=sms&{sender}&webhook_url={ROUTE}"),
+        format!(
+            "vonage://sandbox@{host}/vonage?private_key=file:{}&{sender}&webhook_url={ROUTE}",
+            key.display()
+        ),
+    ];
+    let own = Sandbox::vendors().map(|vendor| match (vendor, sandbox.sms_url(vendor)) {
+        // It takes names alone.
+        ("kpn", url) => format!("{url}&webhook_url={ROUTE}"),
+        ("vonage", url) => {
+            url.replace("sender=Postduif", sender) + &format!("&webhook_url={ROUTE}")
+        }
+        (_, url) => url.replace("sender=Postduif", sender),
+    });
+    own.chain(others)
+        .map(|url| (url.split("://").next().unwrap().to_owned(), url))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_vendor_tells_a_credential_a_text_or_a_whole_number_at_any_level() {
+    let sandbox = Sandbox::start().await;
+    let apis = every_api(&sandbox);
+    assert!(apis.len() >= 11, "{} APIs", apis.len());
+    let key = sandbox.vonage_private_key();
+    let key = key.lines().nth(3).unwrap().to_owned();
+    for (vendor, url) in &apis {
+        for fault in [
+            None,
+            Some(Fault::EchoText),
+            Some(Fault::LostAnswer),
+            Some(Fault::NotJson),
+            Some(Fault::Redirect),
+            Some(Fault::Unauthorized),
+        ] {
+            sandbox.clear_faults();
+            if let Some(fault) = fault {
+                sandbox.fault(&format!("{vendor}.send"), fault);
+            }
+            let arguments = ["send", url, "+31612345678", "canary-text 482913"];
+            let shown = tokio::task::block_in_place(|| trace(&arguments, "{}"));
+            // Without what tells the fault: the API of a vendor is only known by its whole URL.
+            let what = format!("{vendor}, {fault:?}");
+            assert!(
+                shown.contains("Text(18 units of gsm7, 1 part)"),
+                "{what}: {shown}"
+            );
+            assert_eq!(
+                shown.contains("Ok(Receipt"),
+                fault.is_none(),
+                "{what}: {shown}"
+            );
+            // A workspace and a channel are names, in the sandbox the same as the key.
+            let shown = ["workspace", "channel"].iter().fold(shown, |shown, name| {
+                shown.replace(&format!("{name}: \"sandbox\""), name)
+            });
+            let secrets = [
+                "sandbox",
+                "sandbox:sandbox",
+                "bk_eu1_sandbox",
+                "r0ute-s3cret-1",
+                "canary-text",
+                "482913",
+                "612345678",
+                "687654321",
+                key.as_str(),
+                url,
+            ];
+            assert_absent(&shown, &secrets, &what);
+        }
+    }
+    assert_eq!(sandbox.foreign_requests().len(), 0);
+}
+
 #[tokio::test]
 async fn a_planted_leak_is_found() {
     let shown = format!("log line with {}", BASE64_STANDARD.encode("canary-secret"));
