@@ -51,7 +51,6 @@ impl<'a> Transliteration<'a> {
     /// Rewrites a text. One that fits already is borrowed, and nothing is allocated.
     #[must_use]
     pub fn of(text: &'a str) -> Self {
-        let (mut said, mut copied) = (String::new(), 0);
         let (mut changes, mut left) = (Vec::new(), Vec::new());
         let mut at = 0;
         while let Some(char) = text[at..].chars().next() {
@@ -73,20 +72,12 @@ impl<'a> Transliteration<'a> {
                 at = after;
                 continue;
             };
-            said.push_str(&text[copied..at]);
-            said.push_str(to);
             let from = &text[at..end];
             changes.push(Change { at, from, to });
-            (at, copied) = (end, end);
+            at = end;
         }
-        let text = if changes.is_empty() {
-            Cow::Borrowed(text)
-        } else {
-            said.push_str(&text[copied..]);
-            Cow::Owned(said)
-        };
         Self {
-            text,
+            text: rewrite(text, &changes),
             changes,
             left,
         }
@@ -164,6 +155,24 @@ impl<'a> Change<'a> {
     }
 }
 
+fn rewrite<'a>(text: &'a str, changes: &[Change<'a>]) -> Cow<'a, str> {
+    if changes.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let removed: usize = changes.iter().map(|change| change.from.len()).sum();
+    let added: usize = changes.iter().map(|change| change.to.len()).sum();
+    // Of the right size from the start: growing would leave copies of the text behind in memory.
+    let mut said = String::with_capacity(text.len() - removed + added);
+    let mut copied = 0;
+    for change in changes {
+        said.push_str(&text[copied..change.at]);
+        said.push_str(change.to);
+        copied = change.at + change.from.len();
+    }
+    said.push_str(&text[copied..]);
+    Cow::Owned(said)
+}
+
 /// The length in bytes of the combining marks that a text begins with: U+0300 to U+036F, the block that
 /// composes with Latin.
 fn marks(text: &str) -> usize {
@@ -202,9 +211,25 @@ fn say(char: char) -> Option<&'static str> {
         // Spaces of every width, none of which may break or must not: a phone breaks where it likes.
         '\t' | '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => " ",
         '\u{85}' | '\u{2028}' | '\u{2029}' => "\n",
-        // Invisible by themselves: soft hyphen, zero-width space, left-to-right mark, word joiner, byte
-        // order mark. The joiners U+200C and U+200D are left: they hold emoji and other scripts together.
-        '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{2060}' | '\u{feff}' => "",
+        // Invisible by themselves: soft hyphen, zero-width space, the marks that direct, embed, override and
+        // isolate a direction, word joiner and invisible operators, deprecated format characters, byte order
+        // mark, fillers. The joiners U+200C and U+200D and the variation selectors are left: they hold emoji
+        // and other scripts together.
+        '\u{ad}'
+        | '\u{34f}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' => "",
+        'º' => "o",
+        'ª' => "a",
+        'µ' => "u",
+        '\u{2126}' => "Ω",
         'Œ' => "OE",
         'œ' => "oe",
         'Ĳ' => "IJ",

@@ -189,6 +189,31 @@ fn spaces_and_invisible_characters_cost_nothing_more() {
 }
 
 #[test]
+fn the_marks_that_fluent_puts_around_every_variable_cost_nothing() {
+    let text = "Hi \u{2068}Zoé\u{2069}, \u{2066}1\u{2069} \u{2067}2\u{2069} \u{202a}3\u{202b}4\u{202c}\u{202d}5\u{202e}";
+    assert_eq!(say(text), "Hi Zoé, 1 2 345");
+    assert!(Transliteration::of(text).is_gsm());
+    assert_eq!(
+        say("a\u{200f}b\u{61c}c\u{180e}d\u{2061}e\u{34f}f\u{fffb}g"),
+        "abcdefg"
+    );
+}
+
+#[test]
+fn signs_that_look_like_what_gsm_has_are_said_with_it() {
+    assert_eq!(say("5 µg, 3 k\u{2126}, nº 1, 1ª"), "5 ug, 3 kΩ, no 1, 1a");
+}
+
+#[test]
+fn a_rewritten_text_takes_no_more_memory_than_it_needs() {
+    let text = "“Crème brûlée” – ﬁn… ™©®№ \u{2068}x\u{2069}".repeat(20);
+    let std::borrow::Cow::Owned(said) = Transliteration::of(&text).into_text() else {
+        panic!("it is rewritten");
+    };
+    assert_eq!(said.capacity(), said.len());
+}
+
+#[test]
 fn debug_shows_no_words() {
     let debug = format!("{:?}", Transliteration::of("Pass “K7-secret”"));
     assert!(!debug.contains("secret"), "{debug}");
