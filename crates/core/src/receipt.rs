@@ -29,6 +29,13 @@ impl Receipt {
         }
     }
 
+    /// Names another provider: a member under which a vendor's account is known.
+    #[must_use]
+    pub fn with_provider(mut self, provider: impl Into<Cow<'static, str>>) -> Self {
+        self.provider = provider.into();
+        self
+    }
+
     /// The vendor's own id of the message.
     #[must_use]
     pub fn with_id(mut self, id: impl Into<Box<str>>) -> Self {
