@@ -5,21 +5,35 @@
 //!
 //! **Belongs** outside of [`Failover`](crate::Failover), beside [`Budget`](crate::Budget). It judges the recipient that the message has where it stands.
 
-use std::slice;
+use std::borrow::Cow;
 
 use postduif_core::{
     ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
 };
 
 use crate::{
-    Prefix,
-    way::{Way, refusal},
+    Country, Prefix,
+    way::{refusal, send_passed},
 };
 
 /// Countries and ranges that may get a text.
 ///
 /// Everything else is refused as `Blocked`, not accepted, before any call; so it travels to no other vendor.
 /// What is blocked stays blocked, however narrow a prefix allows it. An empty list allows nothing.
+///
+/// # What a country code covers
+///
+/// Most country codes are one country's, and `+31` is the Netherlands. A few are shared, so that a prefix lets
+/// more through than its best-known country:
+///
+/// | code | covers |
+/// |---|---|
+/// | `+1` | the United States, Canada, and 23 islands and territories from Jamaica (`+1876`) to Guam (`+1671`), some of which are known for toll fraud; premium numbers (`+1900`) |
+/// | `+7` | Russia, and Kazakhstan (`+76`, `+77`) |
+/// | `+44` | the United Kingdom, Jersey, Guernsey, the Isle of Man; personal numbers (`+4470`), which cost as much as premium ones, and pagers (`+4476`) |
+/// | `+39`, `+47`, `+61`, `+212`, `+262`, `+358`, `+590`, `+599` | Italy and the Vatican, Norway and Svalbard, Australia and its islands, Morocco and Western Sahara, Réunion and Mayotte, Finland and Åland, Guadeloupe and its neighbours, Curaçao and Bonaire |
+///
+/// For the first three, name a [`Country`] instead: [`with_countries`](Self::with_countries).
 ///
 /// ```
 /// # use postduif_core::*;
@@ -35,6 +49,7 @@ use crate::{
 pub struct AllowDestinations<P> {
     inner: P,
     allowed: Vec<Prefix>,
+    countries: Vec<Country>,
     blocked: Vec<Prefix>,
 }
 
@@ -45,8 +60,26 @@ impl<P: SmsProvider> AllowDestinations<P> {
         Self {
             inner,
             allowed: allowed.into_iter().collect(),
+            countries: Vec::new(),
             blocked: Vec::new(),
         }
+    }
+
+    /// Lets through what is for these countries, beside the prefixes.
+    ///
+    /// ```
+    /// # use postduif_core::*;
+    /// use postduif_layers::{AllowDestinations, Country};
+    ///
+    /// # fn example(vendor: impl SmsProvider) {
+    /// let provider = AllowDestinations::new(vendor, [])
+    ///     .with_countries([Country::UNITED_STATES, Country::CANADA]);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_countries(mut self, countries: impl IntoIterator<Item = Country>) -> Self {
+        self.countries.extend(countries);
+        self
     }
 
     /// Blocks numbers with these prefixes, beside those blocked already.
@@ -56,19 +89,18 @@ impl<P: SmsProvider> AllowDestinations<P> {
         self
     }
 
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        let judged = |message: &Message| {
-            let any = |prefixes: &[Prefix]| prefixes.iter().any(|p| p.matches(message.to()));
-            match any(&self.allowed) && !any(&self.blocked) {
-                true => Ok(message.clone()),
-                false => Err(refusal(
-                    &self.inner,
-                    ErrorKind::Blocked,
-                    "no text may go to this destination",
-                )),
-            }
-        };
-        way.send_passed(&self.inner, messages, judged).await
+    fn judge(&self, message: &Message) -> Result<(), SendError> {
+        let to = message.to();
+        let any = |prefixes: &[Prefix]| prefixes.iter().any(|prefix| prefix.matches(to));
+        let allowed = any(&self.allowed) || self.countries.iter().any(|c| c.contains(to));
+        match allowed && !any(&self.blocked) {
+            true => Ok(()),
+            false => Err(refusal(
+                &self.inner,
+                ErrorKind::Blocked,
+                "no text may go to this destination",
+            )),
+        }
     }
 }
 
@@ -79,13 +111,13 @@ impl<P: SmsProvider> SmsProvider for AllowDestinations<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        self.judge(message)?;
+        self.inner.send(message).await
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        let judged = |message| self.judge(message).map(|()| Cow::Borrowed(message));
+        send_passed(&self.inner, messages, judged).await
     }
 
     async fn check(&self) -> Result<Health, SendError> {

@@ -6,49 +6,66 @@
 //! then is not sent, one on its way goes on. Never sends a message before an earlier one to the same recipient
 //! has its outcome.
 //!
-//! **Belongs** around the stack of one vendor ([`Retry`](crate::Retry) and what is in it), inside of
-//! [`Failover`](crate::Failover). A vendor that takes one message a call gains nothing by it but the order
-//! and the bounds.
+//! **Belongs** around the limits of one vendor ([`RateLimit`](crate::RateLimit), [`Timeout`](crate::Timeout)) and
+//! inside of [`Retry`](crate::Retry), so that a message that is to be repeated holds up nobody else. A vendor
+//! that takes one message a call gains nothing by it but the order and the bounds.
 
 use std::{
     collections::{HashSet, VecDeque},
+    fmt,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use postduif_core::{
-    ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt, SendError, SmsProvider,
-    async_trait,
+    DepartureHandle, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt,
+    SendError, SmsProvider, async_trait, hold,
 };
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
-use crate::way::{Way, alike, refusal};
+use crate::{
+    scope::{PATIENCE, Scope},
+    shared::{Outcome, Work},
+    way::{alike, later, not_cut_off, refusal, send_batch},
+};
 
 /// Few vendor calls for many tasks.
 ///
-/// The calls are made by tasks of their own on the runtime of the one who sends, so that nobody's giving up
-/// ends somebody else's call. A `send_batch` goes straight through: it is a batch already, and keeps no order
-/// with the single sends.
+/// A call belongs to all whose messages it carries: one of them begins it, on its own runtime, and each drives
+/// it. So nobody's giving up ends somebody else's call, and no call depends on a runtime that none of its callers
+/// waits on. A `send_batch` goes straight through: it is a batch already, and keeps no order with the single
+/// sends.
+///
+/// Put [`Retry`](crate::Retry) around it: `Retry::new(Batch::new(RateLimit::new(..)))`. A `Retry` inside of it
+/// repeats only calls that failed as a whole, and only for about a second: the others wait for their call.
 ///
 /// Its profile has no repeat window: the vendor may get the message in a batch.
 ///
 /// ```
 /// # use postduif_core::*;
 /// use std::{num::NonZeroUsize, sync::Arc};
-/// use postduif_layers::Batch;
+/// use postduif_layers::{Batch, Retry};
 ///
 /// # async fn example(vendor: impl SmsProvider, messages: Vec<Message>) {
-/// let provider = Arc::new(Batch::new(vendor).with_queue(NonZeroUsize::new(500).unwrap()));
+/// let batch = Batch::new(vendor).with_queue(NonZeroUsize::new(500).unwrap());
+/// let provider = Arc::new(Retry::new(batch));
 /// for message in messages {
 ///     let provider = Arc::clone(&provider);
 ///     tokio::spawn(async move { provider.send(&message).await });
 /// }
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Batch<P> {
     profile: Profile,
-    calls: Calls<P>,
+    calls: Arc<Calls<P>>,
 }
 
 impl<P: SmsProvider> Batch<P> {
@@ -56,35 +73,50 @@ impl<P: SmsProvider> Batch<P> {
     #[must_use]
     pub fn new(inner: P) -> Self {
         let profile = inner.profile().clone().with_repeat_window(None);
-        let one_a_call = profile.batch_size() == NonZeroUsize::MIN;
+        let in_flight = match profile.batch_size() == NonZeroUsize::MIN {
+            true => 16,
+            false => 1,
+        };
         Self {
-            calls: Calls {
+            calls: Arc::new(Calls {
                 inner: Arc::new(inner),
                 size: profile.batch_size(),
                 different_texts: profile.different_texts(),
-                in_flight: match one_a_call {
-                    true => NonZeroUsize::MIN.saturating_add(15),
-                    false => NonZeroUsize::MIN,
-                },
-                queue: NonZeroUsize::MIN.saturating_add(9_999),
-                state: Arc::default(),
-            },
+                state: Mutex::new(State {
+                    in_flight,
+                    capacity: 10_000,
+                    longest_wait: Duration::from_secs(300),
+                    queue: VecDeque::new(),
+                    waits: 0,
+                    under_way: Vec::new(),
+                    recipients: HashSet::new(),
+                    calls: 0,
+                }),
+            }),
             profile,
         }
     }
 
-    /// How many messages may wait for a call; 10,000 unless given. Those beyond are refused as `Throttled`.
+    /// Sets how many messages may wait for a call. Defaults to 10,000. Those beyond are refused as `Throttled`.
     #[must_use]
-    pub const fn with_queue(mut self, messages: NonZeroUsize) -> Self {
-        self.calls.queue = messages;
+    pub fn with_queue(self, messages: NonZeroUsize) -> Self {
+        self.calls.state().capacity = messages.get();
         self
     }
 
-    /// How many calls may be under way at a time. Unless given it is one, which gathers most; and 16 where
-    /// the vendor takes one message a call, since there is nothing to gather.
+    /// Sets how many calls may be under way at a time. Defaults to one, which gathers most; and to 16 where the
+    /// vendor takes one message a call, since there is nothing to gather.
     #[must_use]
-    pub const fn with_in_flight(mut self, calls: NonZeroUsize) -> Self {
-        self.calls.in_flight = calls;
+    pub fn with_in_flight(self, calls: NonZeroUsize) -> Self {
+        self.calls.state().in_flight = calls.get();
+        self
+    }
+
+    /// Sets the longest that a message waits for a call, and a call for its answer. Defaults to five minutes. It
+    /// is for a call that nobody drives any more; the calls inside have deadlines of their own.
+    #[must_use]
+    pub fn with_longest_wait(self, wait: Duration) -> Self {
+        self.calls.state().longest_wait = wait;
         self
     }
 }
@@ -96,30 +128,36 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        let Ok(runtime) = Handle::try_current() else {
+        not_cut_off(&*self.calls.inner)?;
+        if Handle::try_current().is_err() {
             return Err(refusal(
                 &*self.calls.inner,
                 ErrorKind::Misconfigured,
-                "batches are sent by tasks of tokio, and there is no runtime here",
+                "a batch needs the clock of a tokio runtime, and there is no runtime here",
             ));
+        }
+        let place = self.calls.enter(message)?;
+        let longest = self.calls.state().longest_wait;
+        let deadline = later(Instant::now(), longest);
+        let call = match hold(place.call(deadline)).await {
+            Some(call) => call,
+            None => return Err(place.leave()),
         };
-        let (answer, outcome) = oneshot::channel();
-        self.calls.enter(Waiting {
-            message: message.clone(),
-            answer,
-        })?;
-        self.calls.start(&runtime);
-        outcome.await.unwrap_or_else(|_| {
-            Err(SendError::unknown(
-                ErrorKind::Unavailable,
-                "the task that made the call was ended before the answer",
+        let first = !call.begun.swap(true, Ordering::Relaxed);
+        if first {
+            call.work.spawn();
+        }
+        let outcome = call.work.outcome(call.place, longest, first).await;
+        outcome.unwrap_or_else(|| {
+            Err(
+                SendError::unknown(ErrorKind::Timeout, "no answer to the batch in time")
+                    .with_provider(self.profile.owned_name()),
             )
-            .with_provider(self.profile.owned_name()))
         })
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        Way::Batch.send(&self.calls.inner, messages).await
+        send_batch(&*self.calls.inner, messages).await
     }
 
     async fn check(&self) -> Result<Health, SendError> {
@@ -127,120 +165,198 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
     }
 }
 
-#[derive(Debug)]
+impl<P: fmt::Debug> fmt::Debug for Batch<P> {
+    /// Shows how many wait, and none of them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = lock(&self.calls.state);
+        f.debug_struct("Batch")
+            .field("inner", &self.calls.inner)
+            .field("in_flight", &state.in_flight)
+            .field("queue", &state.capacity)
+            .field("longest_wait", &state.longest_wait)
+            .field("waiting", &state.waits)
+            .field("under_way", &state.under_way.len())
+            .finish_non_exhaustive()
+    }
+}
+
 struct Calls<P> {
     inner: Arc<P>,
     size: NonZeroUsize,
     different_texts: bool,
-    in_flight: NonZeroUsize,
-    queue: NonZeroUsize,
-    state: Arc<Mutex<State>>,
+    state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Waiting>,
-    under_way: usize,
+    in_flight: usize,
+    capacity: usize,
+    longest_wait: Duration,
+    /// Who gave up stays until it is looked at, or until the others are fewer.
+    queue: VecDeque<Arc<Waiting>>,
+    waits: usize,
+    under_way: Vec<UnderWay>,
     /// Whom the calls under way are for.
     recipients: HashSet<PhoneNumber>,
+    /// How many calls there were: the next one's number.
+    calls: u64,
 }
 
-#[derive(Debug)]
+struct UnderWay {
+    number: u64,
+    since: Instant,
+    recipients: Vec<PhoneNumber>,
+}
+
+/// A message in the queue.
 struct Waiting {
     message: Message,
-    answer: oneshot::Sender<Result<Receipt, SendError>>,
+    /// Of the call that its caller made, where somebody watches that.
+    departure: Option<DepartureHandle>,
+    gone: AtomicBool,
+    call: OnceLock<Call>,
+    taken_up: Notify,
 }
 
-impl<P> Clone for Calls<P> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-            state: Arc::clone(&self.state),
-            ..*self
-        }
-    }
+/// A call, and where in it the message is.
+#[derive(Clone)]
+struct Call {
+    work: Work,
+    place: usize,
+    /// Whether one of its callers has begun it.
+    begun: Arc<AtomicBool>,
 }
 
 impl<P: SmsProvider> Calls<P> {
-    fn enter(&self, waiting: Waiting) -> Result<(), SendError> {
-        let mut state = lock(&self.state);
-        if state.queue.len() >= self.queue.get() {
-            state.queue.retain(|waiting| !waiting.answer.is_closed());
-        }
-        if state.queue.len() >= self.queue.get() {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn enter(self: &Arc<Self>, message: &Message) -> Result<Place<P>, SendError> {
+        let mut state = self.state();
+        if state.waits >= state.capacity {
             let message = "too many messages wait for a call already";
             return Err(refusal(&*self.inner, ErrorKind::Throttled, message));
         }
-        state.queue.push_back(waiting);
-        Ok(())
+        if state.queue.len() > 2 * state.waits + 16 {
+            state
+                .queue
+                .retain(|waiting| !waiting.gone.load(Ordering::Relaxed));
+        }
+        let waiting = Arc::new(Waiting {
+            message: message.clone(),
+            departure: DepartureHandle::current(),
+            gone: AtomicBool::new(false),
+            call: OnceLock::new(),
+            taken_up: Notify::new(),
+        });
+        state.queue.push_back(Arc::clone(&waiting));
+        state.waits += 1;
+        Ok(Place {
+            calls: Arc::clone(self),
+            waiting,
+        })
     }
 
-    /// Begins as many calls as may be under way and have something to carry.
-    fn start(&self, runtime: &Handle) {
-        while let Some((gathered, under_way)) = self.next() {
-            runtime.spawn(self.clone().call(gathered, under_way));
+    /// Gathers as many calls as may be under way and have something to carry. They begin when one of their
+    /// callers is polled.
+    fn gather(self: &Arc<Self>) {
+        let mut state = self.state();
+        state.forget();
+        while state.under_way.len() < state.in_flight {
+            let gathered = state.take(self.size.get(), self.different_texts);
+            if gathered.is_empty() {
+                return;
+            }
+            let number = state.begin(&gathered);
+            let messages: Vec<_> = gathered.iter().map(|w| w.message.clone()).collect();
+            let single = messages.len() == 1;
+            let scope = Scope {
+                patience: Some(PATIENCE),
+                gathered: true,
+                ..Scope::default()
+            };
+            let calls = Arc::clone(self);
+            let ended = move |_: &[Outcome]| {
+                calls.state().end(number);
+                calls.gather();
+            };
+            let work = Work::new(Arc::clone(&self.inner), messages, single, scope, ended);
+            let begun = Arc::new(AtomicBool::new(false));
+            for (place, waiting) in gathered.iter().enumerate() {
+                // Set here only, and under the lock.
+                let _ = waiting.call.set(Call {
+                    work: work.clone(),
+                    place,
+                    begun: Arc::clone(&begun),
+                });
+                waiting.taken_up.notify_one();
+            }
         }
-    }
-
-    fn next(&self) -> Option<(Vec<Waiting>, UnderWay)> {
-        let mut state = lock(&self.state);
-        if state.under_way >= self.in_flight.get() {
-            return None;
-        }
-        let gathered = state.gather(self.size.get(), self.different_texts);
-        if gathered.is_empty() {
-            return None;
-        }
-        let recipients: Vec<_> = gathered.iter().map(|w| w.message.to()).collect();
-        state.under_way += 1;
-        state.recipients.extend(&recipients);
-        let under_way = UnderWay {
-            state: Arc::clone(&self.state),
-            recipients,
-            answered: false,
-        };
-        Some((gathered, under_way))
-    }
-
-    async fn call(self, gathered: Vec<Waiting>, mut under_way: UnderWay) {
-        let (messages, answers): (Vec<_>, Vec<_>) = gathered
-            .into_iter()
-            .map(|waiting| (waiting.message, waiting.answer))
-            .unzip();
-        let way = match messages.len() {
-            1 => Way::Single,
-            _ => Way::Batch,
-        };
-        let outcomes = way.send(&self.inner, &messages).await;
-        for (answer, outcome) in answers.into_iter().zip(outcomes) {
-            // Whoever gave up does not want it.
-            let _ = answer.send(outcome);
-        }
-        under_way.answered = true;
-        drop(under_way);
-        self.start(&Handle::current());
     }
 }
 
 impl State {
+    /// Calls that take longer than anybody waits have no callers left: they make room for others.
+    fn forget(&mut self) {
+        let now = Instant::now();
+        let longest = self.longest_wait;
+        let forgotten = |call: &UnderWay| later(call.since, longest) < now;
+        while let Some(call) = self.under_way.iter().find(|call| forgotten(call)) {
+            let number = call.number;
+            self.end(number);
+        }
+    }
+
+    fn begin(&mut self, gathered: &[Arc<Waiting>]) -> u64 {
+        let number = self.calls;
+        self.calls += 1;
+        let recipients: Vec<_> = gathered.iter().map(|w| w.message.to()).collect();
+        self.recipients.extend(&recipients);
+        self.under_way.push(UnderWay {
+            number,
+            since: Instant::now(),
+            recipients,
+        });
+        number
+    }
+
+    fn end(&mut self, number: u64) {
+        let Some(place) = self.under_way.iter().position(|call| call.number == number) else {
+            return;
+        };
+        for recipient in self.under_way.swap_remove(place).recipients {
+            self.recipients.remove(&recipient);
+        }
+    }
+
     /// Takes the first that waits, and what may go in one call with it; nobody whose recipient has an earlier
-    /// message on its way or waiting.
-    fn gather(&mut self, size: usize, different_texts: bool) -> Vec<Waiting> {
-        let mut taken: Vec<Waiting> = Vec::new();
+    /// message on its way or waiting. It looks only so far: with a queue full of messages that cannot go
+    /// together, each call would look at all of them.
+    fn take(&mut self, size: usize, different_texts: bool) -> Vec<Arc<Waiting>> {
+        let mut taken: Vec<Arc<Waiting>> = Vec::new();
         let mut left = Vec::new();
-        let mut busy = self.recipients.clone();
-        while taken.len() < size {
+        let mut busy = HashSet::new();
+        let most = size.saturating_mul(4).max(256);
+        while taken.len() < size && left.len() < most {
             let Some(waiting) = self.queue.pop_front() else {
                 break;
             };
-            if waiting.answer.is_closed() {
+            if waiting.gone.load(Ordering::Relaxed) {
                 continue;
             }
-            let first = taken.first().map_or(&waiting, |first| first);
+            let to = waiting.message.to();
+            let first = taken.first().unwrap_or(&waiting);
             let fits = different_texts || alike(&first.message, &waiting.message);
-            match busy.insert(waiting.message.to()) && fits {
+            if !busy.insert(to) || self.recipients.contains(&to) || !fits {
+                left.push(waiting);
+                continue;
+            }
+            self.waits -= 1;
+            // From here on it may leave, unless its caller was cut off.
+            let departure = waiting.departure.as_ref();
+            match departure.is_none_or(|departure| departure.begin().is_ok()) {
                 true => taken.push(waiting),
-                false => left.push(waiting),
+                false => waiting.gone.store(true, Ordering::Relaxed),
             }
         }
         for waiting in left.into_iter().rev() {
@@ -250,32 +366,42 @@ impl State {
     }
 }
 
-/// A call under way. When it ends, however it does, its place and its recipients are free.
-struct UnderWay {
-    state: Arc<Mutex<State>>,
-    recipients: Vec<PhoneNumber>,
-    answered: bool,
+/// The place of a message in the queue. Dropped before a call took it up, it is empty.
+struct Place<P: SmsProvider> {
+    calls: Arc<Calls<P>>,
+    waiting: Arc<Waiting>,
 }
 
-impl Drop for UnderWay {
+impl<P: SmsProvider> Place<P> {
+    /// Waits for the call that takes the message up. `None` where none did in time.
+    async fn call(&self, deadline: Instant) -> Option<Call> {
+        loop {
+            self.calls.gather();
+            if let Some(call) = self.waiting.call.get() {
+                return Some(call.clone());
+            }
+            let now = Instant::now();
+            if now >= deadline || self.waiting.gone.load(Ordering::Relaxed) {
+                return None;
+            }
+            // Whoever ends a call gathers the next. If nobody does, those who wait see to it.
+            let look = later(now, Duration::from_secs(10)).min(deadline);
+            let _ = timeout_at(look, self.waiting.taken_up.notified()).await;
+        }
+    }
+
+    fn leave(&self) -> SendError {
+        let message = "no call took the message up in time";
+        refusal(&*self.calls.inner, ErrorKind::Throttled, message)
+    }
+}
+
+impl<P: SmsProvider> Drop for Place<P> {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        state.under_way -= 1;
-        for recipient in &self.recipients {
-            state.recipients.remove(recipient);
-        }
-        if self.answered {
-            return;
-        }
-        // The runtime shuts down, or the inner provider panicked: nobody would begin the next call, and
-        // nothing may be spawned here.
-        let queue = std::mem::take(&mut state.queue);
-        drop(state);
-        for waiting in queue {
-            let _ = waiting.answer.send(Err(SendError::not_accepted(
-                ErrorKind::Unavailable,
-                "the task that makes the calls was ended before this message's turn",
-            )));
+        let mut state = self.calls.state();
+        let waits = self.waiting.call.get().is_none();
+        if waits && !self.waiting.gone.swap(true, Ordering::Relaxed) {
+            state.waits -= 1;
         }
     }
 }

@@ -9,9 +9,9 @@
 //! [`Failover`](crate::Failover), so that it sees each message once. What it knows dies with the process.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
+    fmt,
     num::{NonZeroU32, NonZeroUsize},
-    slice,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,7 +22,7 @@ use postduif_core::{
 };
 use tokio::time::Instant;
 
-use crate::way::{Way, refusal};
+use crate::way::{put, refusal, send_some};
 
 /// Limits by message, by recipient and by money.
 ///
@@ -45,7 +45,6 @@ use crate::way::{Way, refusal};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Budget<P> {
     inner: P,
     longest: Option<usize>,
@@ -67,7 +66,7 @@ impl<P: SmsProvider> Budget<P> {
             most_recipients: NonZeroUsize::MIN.saturating_add(99_999),
             state: Mutex::new(State {
                 recipients: HashMap::new(),
-                swept: Instant::now(),
+                by_age: BTreeSet::new(),
                 ledgers: Vec::new(),
             }),
         }
@@ -130,28 +129,8 @@ impl<P: SmsProvider> Budget<P> {
         self
     }
 
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        let mut outcomes = Outcomes::in_doubt(messages);
-        let (mut places, mut counted) = (Vec::new(), Vec::new());
-        for (place, message) in messages.iter().enumerate() {
-            match self.count(message) {
-                Ok(entry) => {
-                    places.push(place);
-                    counted.push(entry);
-                }
-                Err(reason) => {
-                    outcomes.set(place, Err(refusal(&self.inner, ErrorKind::Blocked, reason)));
-                }
-            }
-        }
-        way.send_some(&self.inner, messages, &places, &mut outcomes)
-            .await;
-        for (place, entry) in places.into_iter().zip(counted) {
-            if let Some(outcome) = outcomes.get(place) {
-                self.settle(&entry, outcome);
-            }
-        }
-        outcomes
+    fn blocked(&self, reason: &'static str) -> SendError {
+        refusal(&self.inner, ErrorKind::Blocked, reason)
     }
 
     /// Counts a message against every limit, or against none.
@@ -168,12 +147,17 @@ impl<P: SmsProvider> Budget<P> {
             }
         }
         if let Some(longest) = self.by_recipient.iter().map(|&(_, window)| window).max() {
-            state.sweep(now, longest, self.most_recipients.get());
-            let full = state.recipients.len() >= self.most_recipients.get();
-            if full && !state.recipients.contains_key(&message.to()) {
-                return Err("too many recipients had a text within the window");
+            if !state.recipients.contains_key(&message.to()) {
+                state.make_room(now, longest, self.most_recipients.get());
+                if state.recipients.len() >= self.most_recipients.get() {
+                    return Err("too many recipients had a text within the window");
+                }
             }
-            let times = state.recipients.entry(message.to()).or_default();
+            let State {
+                recipients, by_age, ..
+            } = &mut *state;
+            let times = recipients.entry(message.to()).or_default();
+            let last = times.back().copied();
             while times.front().is_some_and(|&time| now - time >= longest) {
                 times.pop_front();
             }
@@ -184,6 +168,10 @@ impl<P: SmsProvider> Budget<P> {
                 }
             }
             times.push_back(now);
+            if let Some(last) = last {
+                by_age.remove(&(last, message.to()));
+            }
+            by_age.insert((now, message.to()));
         }
         for (rule, ledger) in self.spending.iter().zip(&mut state.ledgers) {
             ledger.add(rule.slot_at(now), rule.estimate(parts));
@@ -209,21 +197,14 @@ impl<P: SmsProvider> Budget<P> {
                 for (rule, ledger) in self.spending.iter().zip(&mut state.ledgers) {
                     ledger.correct(rule.slot_at(counted.at), -rule.estimate(counted.parts));
                 }
-                if let Some(times) = state.recipients.get_mut(&counted.to) {
-                    if let Some(place) = times.iter().rposition(|&time| time == counted.at) {
-                        times.remove(place);
-                    }
-                    if times.is_empty() {
-                        state.recipients.remove(&counted.to);
-                    }
-                }
+                state.take_off(counted);
             }
             Err(_) => {}
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -234,17 +215,48 @@ impl<P: SmsProvider> SmsProvider for Budget<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        let counted = self.count(message).map_err(|reason| self.blocked(reason))?;
+        let outcome = self.inner.send(message).await;
+        self.settle(&counted, &outcome);
+        outcome
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        let mut outcomes = Outcomes::in_doubt(messages);
+        let (mut places, mut counted) = (Vec::new(), Vec::new());
+        for (place, message) in messages.iter().enumerate() {
+            match self.count(message) {
+                Ok(entry) => {
+                    places.push(place);
+                    counted.push(entry);
+                }
+                Err(reason) => outcomes.set(place, Err(self.blocked(reason))),
+            }
+        }
+        let answered = send_some(&self.inner, messages, &places).await;
+        for (entry, outcome) in counted.iter().zip(&answered) {
+            self.settle(entry, outcome);
+        }
+        put(&places, answered, &mut outcomes);
+        outcomes
     }
 
     async fn check(&self) -> Result<Health, SendError> {
         self.inner.check().await
+    }
+}
+
+impl<P: fmt::Debug> fmt::Debug for Budget<P> {
+    /// Shows how many recipients are counted, and none of them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget")
+            .field("inner", &self.inner)
+            .field("longest", &self.longest)
+            .field("by_recipient", &self.by_recipient)
+            .field("spending", &self.spending)
+            .field("most_recipients", &self.most_recipients)
+            .field("counted", &lock(&self.state).recipients.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -255,24 +267,47 @@ struct Counted {
     at: Instant,
 }
 
-#[derive(Debug)]
 struct State {
     /// When each recipient had a text within the longest window.
     recipients: HashMap<PhoneNumber, VecDeque<Instant>>,
-    swept: Instant,
+    /// When each of them had the last one, oldest first.
+    by_age: BTreeSet<(Instant, PhoneNumber)>,
     ledgers: Vec<Ledger>,
 }
 
 impl State {
-    /// Forgets recipients whose texts lie outside of the longest window, when there is no room for another;
-    /// not at each message, since it looks at all of them.
-    fn sweep(&mut self, now: Instant, longest: Duration, most: usize) {
-        if self.recipients.len() < most || now - self.swept < longest / 60 {
-            return;
+    /// Forgets recipients whose texts lie outside of the longest window, where there is no room for another.
+    fn make_room(&mut self, now: Instant, longest: Duration, most: usize) {
+        while self.recipients.len() >= most {
+            match self.by_age.first() {
+                Some(&(last, recipient)) if now - last >= longest => {
+                    self.by_age.pop_first();
+                    self.recipients.remove(&recipient);
+                }
+                _ => return,
+            }
         }
-        self.swept = now;
-        self.recipients
-            .retain(|_, times| times.back().is_some_and(|&time| now - time < longest));
+    }
+
+    fn take_off(&mut self, counted: &Counted) {
+        let Some(times) = self.recipients.get_mut(&counted.to) else {
+            return;
+        };
+        let last = times.back().copied();
+        if let Some(place) = times.iter().rposition(|&time| time == counted.at) {
+            times.remove(place);
+        }
+        if let Some(last) = last {
+            self.by_age.remove(&(last, counted.to));
+        }
+        match times.back() {
+            Some(&last) => {
+                self.by_age.insert((last, counted.to));
+            }
+            None => {
+                self.recipients.remove(&counted.to);
+            }
+        }
     }
 }
 
@@ -330,4 +365,8 @@ impl Ledger {
             *sum += difference;
         }
     }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

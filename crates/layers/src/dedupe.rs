@@ -1,13 +1,13 @@
 //! **Does:** sends one text for one reference. A reference that was accepted gives its first receipt again;
-//! who comes while it is under way waits and gets the same outcome; one that was certainly not accepted may
-//! be sent again.
+//! who comes while it is under way waits and gets the same outcome, whoever else gives up; one that was certainly
+//! not accepted may be sent again.
 //!
-//! **Never:** sends a reference again that is in doubt, and never forgets that it is; never answers for
+//! **Never:** sends a reference again that is in doubt, and never forgets that it is unless it is told better; never answers for
 //! another message: the same reference with another text or recipient is refused. Keeps no text and no
 //! number, only a keyed digest of both.
 //!
 //! **Belongs** outside of everything that sends ([`Failover`](crate::Failover), [`Retry`](crate::Retry)),
-//! inside of [`Traced`](crate::Traced): it must see a message's whole fate. What it knows dies with the
+//! and of every deadline, inside of [`Traced`](crate::Traced): it must see a message's whole fate. What it knows dies with the
 //! process.
 
 use std::{
@@ -15,8 +15,7 @@ use std::{
     fmt,
     hash::Hasher as _,
     num::NonZeroUsize,
-    slice,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -25,16 +24,25 @@ use postduif_core::{
     SmsProvider, async_trait,
 };
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
-use crate::way::{Way, refusal};
+use crate::{
+    scope::Scope,
+    shared::{Outcome, Work},
+    way::{not_cut_off, refusal},
+};
 
 /// One text for one reference.
 ///
 /// Acceptances are remembered for a time and make room, the oldest first, when the memory is full. Doubts are
-/// remembered as long as it lives and make no room: with nothing but doubts and sends under way in its
-/// memory, it refuses new references as `Throttled`, not accepted. A send that is given up before its outcome
-/// (a dropped future) leaves its reference in doubt; who waited for it hears so.
+/// remembered as long as it lives, or until you [settle](Self::settle) them, and make no room: with nothing but
+/// doubts in its memory it refuses new references as `Misconfigured`, not accepted. Watch
+/// [`doubts`](Self::doubts).
+///
+/// A send is work of its own: every caller, the first one included, only waits for it. Whoever gives up (a dropped
+/// future) leaves it running, the others hear the true outcome, and so does who asks again later. That is why a
+/// deadline belongs inside of it: one around it cannot take the message back. It runs on the runtime of the first
+/// caller, and on those of all who wait.
 ///
 /// The same reference with another text or recipient is refused as `Blocked`, not accepted. Told apart are
 /// they by SipHash-2-4 of 128 bits under a random key of its own: collisions cannot be sought without the
@@ -59,12 +67,13 @@ use crate::way::{Way, refusal};
 /// # }
 /// ```
 pub struct Dedupe<P> {
-    inner: P,
+    inner: Arc<P>,
     profile: Profile,
     memory: Duration,
     capacity: NonZeroUsize,
+    longest_wait: Duration,
     key: [u8; 16],
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 impl<P: SmsProvider> Dedupe<P> {
@@ -79,68 +88,102 @@ impl<P: SmsProvider> Dedupe<P> {
         getrandom::fill(&mut key).expect("the operating system gives random bytes");
         Self {
             profile: inner.profile().clone().with_repeat_window(None),
-            inner,
+            inner: Arc::new(inner),
             memory: Duration::from_secs(86_400),
             capacity: NonZeroUsize::MIN.saturating_add(99_999),
+            longest_wait: Duration::from_secs(300),
             key,
-            state: Mutex::default(),
+            state: Arc::default(),
         }
     }
 
-    /// For how long an acceptance is remembered; a day unless given.
+    /// Sets for how long an acceptance is remembered. Defaults to a day.
     #[must_use]
     pub const fn with_memory(mut self, memory: Duration) -> Self {
         self.memory = memory;
         self
     }
 
-    /// How many references are remembered at a time, those under way included; 100,000 unless given.
+    /// Sets how many references are remembered at a time, those under way included. Defaults to 100,000.
     #[must_use]
     pub const fn with_capacity(mut self, references: NonZeroUsize) -> Self {
         self.capacity = references;
         self
     }
 
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        let mut outcomes = Outcomes::in_doubt(messages);
-        let (mut places, mut waits) = (Vec::new(), Vec::new());
-        let mut claims = Claims {
-            state: &self.state,
-            list: VecDeque::new(),
-        };
-        for (place, message) in messages.iter().enumerate() {
-            match self.claim(message) {
-                Claim::Answered(outcome) => outcomes.set(place, outcome),
-                Claim::Ours(answer) => {
-                    claims.list.push_back((*message.reference(), answer));
-                    places.push(place);
-                }
-                Claim::UnderWay(answer) => waits.push((place, answer)),
-            }
-        }
-        way.send_some(&self.inner, messages, &places, &mut outcomes)
-            .await;
-        for &place in &places {
-            if let Some(outcome) = outcomes.get(place) {
-                claims.settle_next(outcome);
-            }
-        }
-        drop(claims);
-        // After our own: two batches that wait for each other's messages both get on.
-        for (place, mut answer) in waits {
-            let told = answer.wait_for(Option::is_some).await;
-            if let Some(outcome) = told.ok().and_then(|told| told.clone()) {
-                outcomes.set(place, outcome);
-            }
-        }
-        outcomes
+    /// Sets the longest that a caller waits for an outcome. Defaults to five minutes. It is for work that nobody
+    /// drives any more; the calls inside have deadlines of their own. The caller then hears a `Timeout`,
+    /// acceptance unknown, and may ask again with the same message for the true outcome.
+    #[must_use]
+    pub const fn with_longest_wait(mut self, wait: Duration) -> Self {
+        self.longest_wait = wait;
+        self
     }
 
-    fn claim(&self, message: &Message) -> Claim {
-        let digest = self.digest(message);
+    /// Returns how many references are in doubt.
+    #[must_use]
+    pub fn doubts(&self) -> usize {
+        lock(&self.state).doubts
+    }
+
+    /// Ends a doubt by what is known better now: an acceptance, such as a delivery report proves it, or a
+    /// failure that is certainly not accepted, after which the reference may be sent again.
+    ///
+    /// Returns whether it did. It does not where the reference is not in doubt, or `outcome` is one itself.
+    ///
+    /// ```
+    /// # use postduif_core::*;
+    /// # use postduif_layers::Dedupe;
+    /// # fn example(provider: &Dedupe<impl SmsProvider>, report: &DeliveryReport) {
+    /// if let (Some(reference), DeliveryStatus::Delivered) = (report.reference(), report.status()) {
+    ///     provider.settle(reference, Ok(Receipt::new("kpn", *reference)));
+    /// }
+    /// # }
+    /// ```
+    pub fn settle(&self, reference: &Reference, outcome: Result<Receipt, SendError>) -> bool {
+        let mut state = lock(&self.state);
+        let known = state.known.get(reference).map(|known| &known.fate);
+        let in_doubt = matches!(known, Some(Fate::Ended(Err(_))));
+        if !in_doubt || is_doubt(&outcome) {
+            return false;
+        }
+        state.doubts -= 1;
+        state.settle(*reference, &outcome);
+        true
+    }
+
+    /// Makes the messages' work its own where nobody has it yet, and returns who waits for what.
+    fn claim(&self, messages: &[Message], single: bool) -> (Vec<Claim>, Option<Work>) {
         let now = Instant::now();
         let mut state = lock(&self.state);
         state.forget(now, self.memory);
+        let mut own: Vec<Message> = Vec::new();
+        let mut claims: Vec<_> = messages
+            .iter()
+            .map(|message| self.look_up(&mut state, message, &mut own))
+            .collect();
+        if own.is_empty() {
+            return (claims, None);
+        }
+        let references: Vec<_> = own.iter().map(|message| *message.reference()).collect();
+        let settled = (Arc::downgrade(&self.state), references.clone());
+        let then = move |outcomes: &[Outcome]| settle_all(&settled.0, &settled.1, outcomes);
+        let work = Work::new(Arc::clone(&self.inner), own, single, Scope::default(), then);
+        for (place, reference) in references.iter().enumerate() {
+            if let Some(known) = state.known.get_mut(reference) {
+                known.fate = Fate::UnderWay(work.clone(), place);
+            }
+        }
+        for claim in &mut claims {
+            if let Claim::Ours(place) = *claim {
+                *claim = Claim::UnderWay(work.clone(), place);
+            }
+        }
+        (claims, Some(work))
+    }
+
+    fn look_up(&self, state: &mut State, message: &Message, own: &mut Vec<Message>) -> Claim {
+        let digest = self.digest(message);
         if let Some(known) = state.known.get(message.reference()) {
             return match &known.fate {
                 _ if known.digest != digest => Claim::Answered(Err(refusal(
@@ -149,22 +192,49 @@ impl<P: SmsProvider> Dedupe<P> {
                     "another message has this reference already",
                 ))),
                 Fate::Ended(outcome) => Claim::Answered(outcome.clone()),
-                Fate::UnderWay(answer) => Claim::UnderWay(answer.clone()),
+                Fate::UnderWay(work, place) => Claim::UnderWay(work.clone(), *place),
+                Fate::Claimed(place) => Claim::Ours(*place),
             };
         }
-        if state.known.len() >= self.capacity.get() && !state.make_room() {
-            return Claim::Answered(Err(refusal(
-                &self.inner,
-                ErrorKind::Throttled,
-                "the memory is full of messages in doubt or under way",
-            )));
+        if let Err(error) = not_cut_off(&self.inner) {
+            return Claim::Answered(Err(error));
         }
-        let (answer, told) = watch::channel(None);
-        let fate = Fate::UnderWay(told);
+        if state.known.len() >= self.capacity.get() && !state.make_room() {
+            let (kind, message) = match state.doubts >= self.capacity.get() {
+                true => (
+                    ErrorKind::Misconfigured,
+                    "the memory is full of references in doubt, which stay until they are settled: \
+                     settle them, or give it a larger capacity",
+                ),
+                false => (
+                    ErrorKind::Throttled,
+                    "the memory is full of references in doubt or under way",
+                ),
+            };
+            return Claim::Answered(Err(refusal(&self.inner, kind, message)));
+        }
+        let place = own.len();
+        own.push(message.clone());
+        let fate = Fate::Claimed(place);
         state
             .known
             .insert(*message.reference(), Known { digest, fate });
-        Claim::Ours(answer)
+        Claim::Ours(place)
+    }
+
+    async fn hear(&self, claim: Claim, first: bool) -> Outcome {
+        let outcome = match claim {
+            Claim::Answered(outcome) => return outcome,
+            Claim::UnderWay(work, place) => work.outcome(place, self.longest_wait, first).await,
+            Claim::Ours(_) => None,
+        };
+        outcome.unwrap_or_else(|| {
+            Err(SendError::unknown(
+                ErrorKind::Timeout,
+                "the send has no outcome yet: ask again with the same message",
+            )
+            .with_provider(self.profile.owned_name()))
+        })
     }
 
     fn digest(&self, message: &Message) -> u128 {
@@ -182,13 +252,26 @@ impl<P: SmsProvider> SmsProvider for Dedupe<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        let (mut claims, work) = self.claim(std::slice::from_ref(message), true);
+        if let Some(work) = &work {
+            work.spawn();
+        }
+        match claims.pop() {
+            Some(claim) => self.hear(claim, work.is_some()).await,
+            None => Outcomes::in_doubt(std::slice::from_ref(message)).into_single(),
+        }
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        let (claims, work) = self.claim(messages, false);
+        if let Some(work) = &work {
+            work.spawn();
+        }
+        let mut outcomes = Outcomes::in_doubt(messages);
+        for (place, claim) in claims.into_iter().enumerate() {
+            outcomes.set(place, self.hear(claim, work.is_some()).await);
+        }
+        outcomes
     }
 
     async fn check(&self) -> Result<Health, SendError> {
@@ -199,22 +282,23 @@ impl<P: SmsProvider> SmsProvider for Dedupe<P> {
 impl<P: fmt::Debug> fmt::Debug for Dedupe<P> {
     /// Leaves the key out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = lock(&self.state);
         f.debug_struct("Dedupe")
             .field("inner", &self.inner)
             .field("memory", &self.memory)
             .field("capacity", &self.capacity)
-            .field("known", &lock(&self.state).known.len())
+            .field("known", &state.known.len())
+            .field("doubts", &state.doubts)
             .finish_non_exhaustive()
     }
 }
 
-type Outcome = Result<Receipt, SendError>;
-
 /// Whose business a message is.
 enum Claim {
     Answered(Outcome),
-    Ours(watch::Sender<Option<Outcome>>),
-    UnderWay(watch::Receiver<Option<Outcome>>),
+    /// In the work that is about to be made.
+    Ours(usize),
+    UnderWay(Work, usize),
 }
 
 #[derive(Default)]
@@ -222,6 +306,7 @@ struct State {
     known: HashMap<Reference, Known>,
     /// What was accepted, oldest first.
     accepted: VecDeque<(Instant, Reference)>,
+    doubts: usize,
 }
 
 struct Known {
@@ -232,7 +317,9 @@ struct Known {
 enum Fate {
     /// Accepted, or in doubt.
     Ended(Outcome),
-    UnderWay(watch::Receiver<Option<Outcome>>),
+    UnderWay(Work, usize),
+    /// In the work that is about to be made, under the same lock.
+    Claimed(usize),
 }
 
 impl State {
@@ -264,39 +351,25 @@ impl State {
             }
             outcome => {
                 known.get_mut().fate = Fate::Ended(outcome.clone());
-                if outcome.is_ok() {
-                    self.accepted.push_back((Instant::now(), reference));
+                match outcome {
+                    Ok(_) => self.accepted.push_back((Instant::now(), reference)),
+                    Err(_) => self.doubts += 1,
                 }
             }
         }
     }
 }
 
-/// The messages that a call of ours is to send. Those without an outcome when it is dropped are in doubt.
-struct Claims<'a> {
-    state: &'a Mutex<State>,
-    list: VecDeque<(Reference, watch::Sender<Option<Outcome>>)>,
-}
-
-impl Claims<'_> {
-    fn settle_next(&mut self, outcome: &Outcome) {
-        if let Some((reference, answer)) = self.list.pop_front() {
-            lock(self.state).settle(reference, outcome);
-            answer.send_replace(Some(outcome.clone()));
-        }
+fn settle_all(state: &Weak<Mutex<State>>, references: &[Reference], outcomes: &[Outcome]) {
+    let Some(state) = state.upgrade() else { return };
+    let mut state = lock(&state);
+    for (reference, outcome) in references.iter().zip(outcomes) {
+        state.settle(*reference, outcome);
     }
 }
 
-impl Drop for Claims<'_> {
-    fn drop(&mut self) {
-        let outcome = Err(SendError::unknown(
-            ErrorKind::Other,
-            "the send was given up before its outcome",
-        ));
-        while !self.list.is_empty() {
-            self.settle_next(&outcome);
-        }
-    }
+fn is_doubt(outcome: &Outcome) -> bool {
+    matches!(outcome, Err(error) if error.acceptance() == Acceptance::Unknown)
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

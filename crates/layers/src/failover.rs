@@ -10,7 +10,7 @@
 //! **Belongs** around the stack of each vendor, inside of [`Dedupe`](crate::Dedupe), the brakes and
 //! [`Traced`](crate::Traced).
 
-use std::{num::NonZeroUsize, slice, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
 use postduif_core::{
     ConfigError, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
@@ -19,7 +19,7 @@ use postduif_core::{
 
 use crate::{
     members::{Member, Members},
-    way::{IN_FLIGHT, Way},
+    way::IN_FLIGHT,
 };
 
 /// The next vendor for what the one before certainly did not send.
@@ -30,8 +30,12 @@ use crate::{
 /// member that answered, and their `attempts` those that were tried before.
 ///
 /// What sets a member aside: any failure, doubts included, that speaks of the vendor and not of the message
-/// (so not the kinds above, `InvalidSender`, `Unsupported` or `Other`). A batch of
-/// which it accepted one message does not. Any acceptance brings it back.
+/// (so not the kinds above, `InvalidSender`, `Unsupported` or `Other`), and that the vendor caused: a refusal of
+/// our own limits does not. A batch of which it accepted one message does not. Any acceptance brings it back.
+///
+/// A message that still waits inside of a member (for a turn, a token, a connection) while another message's
+/// failure sets that member aside is withdrawn, and goes to the next one at once. While another member is open,
+/// a [`Retry`](crate::Retry) inside of a member is patient for about a second only.
 ///
 /// A batch is first cut into calls of the first member that is not set aside: when that one turns out to be
 /// dead, the calls that are not yet under way go straight to the next, instead of the whole batch waiting for
@@ -75,27 +79,18 @@ impl Failover {
         })
     }
 
-    /// For how long a member that failed is set aside, unless the vendor asks for less; 30 s unless given.
+    /// Sets for how long a member that failed is set aside, unless the vendor asks for less. Defaults to 30 s.
     #[must_use]
     pub const fn with_pause(mut self, pause: Duration) -> Self {
         self.members.set_pause(pause);
         self
     }
 
-    /// How many calls of one batch are under way at a time; 8 unless given.
+    /// Sets how many calls of one batch are under way at a time. Defaults to 8.
     #[must_use]
     pub const fn with_in_flight(mut self, calls: NonZeroUsize) -> Self {
         self.in_flight = calls;
         self
-    }
-
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        let size = self.members.call_size(messages);
-        split(messages, size, self.in_flight, async |piece| {
-            let ranking = 0..self.members.weights().count();
-            self.members.run(ranking, piece, way).await
-        })
-        .await
     }
 }
 
@@ -106,13 +101,15 @@ impl SmsProvider for Failover {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        self.members.send(0..self.members.len(), message).await
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        let size = self.members.call_size(messages);
+        split(messages, size, self.in_flight, async |piece| {
+            self.members.send_batch(0..self.members.len(), piece).await
+        })
+        .await
     }
 
     async fn check(&self) -> Result<Health, SendError> {

@@ -1,10 +1,16 @@
 //! What wraps any SMS provider: deadlines, retries, fail-over, rate limits, batching, brakes and traces.
 //!
 //! Each layer is a plain wrapper over an [`SmsProvider`](postduif_core::SmsProvider) and one itself, so that
-//! they stand in any order; there is no trait for layers. None of them repeats a message that may have gone
-//! out, and each says at the top of its file what it does, what it never does and where it belongs.
+//! they stack in any order; there is no trait for layers. Each says at the top of its file what it does, what it
+//! never does and where it belongs.
 //!
-//! Limits stand innermost, tracing outermost:
+//! None of them repeats a message that may have gone out, with one exception: inside a vendor's
+//! [repeat window](postduif_core::Profile::repeat_window) the vendor knows our key, and [`Retry`] may repeat the
+//! same single send there. A message that nothing has left of is told apart from that: a layer that waits (for a
+//! turn, a pause, a call to join) says so through a [`Departure`](postduif_core::Departure), and a layer that cuts
+//! a call off asks it.
+//!
+//! Limits go innermost, tracing outermost:
 //!
 //! ```
 //! use std::{num::NonZeroU32, time::Duration};
@@ -22,13 +28,14 @@
 //! }
 //! ```
 //!
-//! | layer | what it is for | where it stands |
+//! | layer | what it is for | where it belongs |
 //! |---|---|---|
 //! | [`Timeout`] | a deadline for each vendor call | next to the vendor |
 //! | [`RateLimit`] | what the vendor allows: messages a second, calls under way | around `Timeout` |
-//! | [`Retry`] | what passes by itself | around `RateLimit` |
-//! | [`Batch`] | few vendor calls for many tasks | around `Retry`, of one vendor |
+//! | [`Batch`] | few vendor calls for many tasks | around `RateLimit`, of one vendor |
+//! | [`Retry`] | what passes by itself | around `RateLimit` or `Batch` |
 //! | [`Failover`], [`RoundRobin`] | more than one vendor | around the stack of each |
+//! | [`StartWithin`] | a deadline for the whole, after which nothing begins | around `Failover`, inside of `Dedupe` |
 //! | [`Senders`] | who the text is from, by destination | around the above, or a vendor's stack |
 //! | [`TextPolicy`] | the encoding and the parts that a text may take | outside of `Dedupe` |
 //! | [`Dedupe`] | one text for one reference | around everything that sends |
@@ -36,12 +43,19 @@
 //! | [`AllowDestinations`], [`Budget`] | the brakes against toll fraud | inside of `Dedupe`, outside of `Failover` |
 //! | [`Traced`] | spans, events, metrics | outermost |
 //!
+//! # Two deadlines
+//!
+//! [`Timeout`] drops a call when its time is up: it is for one vendor call, and a call whose request had left is in
+//! doubt then. [`StartWithin`] drops nothing that may have left: after its time nothing begins any more, what had
+//! not begun is not accepted, and what is under way ends as it ends. A whole stack gets `StartWithin`.
+//!
 //! Time is tokio's clock everywhere, so that a test may pause it; a layer that waits needs a tokio runtime
 //! with its timer on.
 
 mod allow_destinations;
 mod batch;
 mod budget;
+mod country;
 mod dedupe;
 mod failover;
 mod members;
@@ -51,7 +65,10 @@ mod rate_limit;
 mod redirect_to;
 mod retry;
 mod round_robin;
+mod scope;
 mod senders;
+mod shared;
+mod start_within;
 mod text_policy;
 mod timeout;
 mod traced;
@@ -60,6 +77,7 @@ mod way;
 pub use allow_destinations::AllowDestinations;
 pub use batch::Batch;
 pub use budget::Budget;
+pub use country::Country;
 pub use dedupe::Dedupe;
 pub use failover::Failover;
 pub use members::Member;
@@ -70,6 +88,7 @@ pub use redirect_to::RedirectTo;
 pub use retry::Retry;
 pub use round_robin::RoundRobin;
 pub use senders::Senders;
+pub use start_within::StartWithin;
 pub use text_policy::TextPolicy;
 pub use timeout::Timeout;
 pub use traced::Traced;

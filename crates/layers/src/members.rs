@@ -3,18 +3,24 @@
 
 use std::{
     borrow::Cow,
+    future::{Future, poll_fn},
     num::{NonZeroU32, NonZeroUsize},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
 use postduif_core::{
-    ConfigError, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SenderKind,
-    SmsProvider, TextLimit,
+    Attempt, ConfigError, Departure, ErrorKind, Health, Message, Outcomes, Profile, Proof, Receipt,
+    SendError, SenderKind, SmsProvider, TextLimit,
 };
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
-use crate::way::{Trail, Way, call_size};
+use crate::{
+    scope::{PATIENCE, Scope},
+    way::{Trail, call_size, is_cut_off, later, put, refusal, send_some},
+};
 
 /// A provider and its name among others.
 ///
@@ -54,27 +60,44 @@ impl Member {
 
     /// Says who answered: the member, where its provider named itself; a member's member keeps its name.
     fn sign(&self, outcome: Result<Receipt, SendError>) -> Result<Receipt, SendError> {
-        let own = |name: &str| name == self.provider.profile().name() && name != self.name;
         match outcome {
-            Ok(receipt) if own(receipt.provider()) => {
-                let mut signed = Receipt::new(self.name.clone(), *receipt.reference())
-                    .with_attempts(receipt.attempts().to_vec());
-                if let Some(id) = receipt.id() {
-                    signed = signed.with_id(id);
+            Ok(mut receipt) => {
+                if self.renames(receipt.provider()) {
+                    receipt = receipt.with_provider(self.name.clone());
                 }
-                if let Some(parts) = receipt.parts() {
-                    signed = signed.with_parts(parts);
-                }
-                if let Some(price) = receipt.price() {
-                    signed = signed.with_price(price);
-                }
-                Ok(signed)
+                Ok(match self.signed(receipt.attempts()) {
+                    Some(attempts) => receipt.with_attempts(attempts),
+                    None => receipt,
+                })
             }
-            Err(error) if error.provider().is_none_or(own) => {
-                Err(error.with_provider(self.name.clone()))
-            }
-            outcome => outcome,
+            Err(error) => Err(self.signed_error(error)),
         }
+    }
+
+    fn signed_error(&self, mut error: SendError) -> SendError {
+        if error.provider().is_none_or(|name| self.renames(name)) {
+            error = error.with_provider(self.name.clone());
+        }
+        match self.signed(error.attempts()) {
+            Some(attempts) => error.with_attempts(attempts),
+            None => error,
+        }
+    }
+
+    /// Its own earlier tries, under its own name too; `None` where nothing changes.
+    fn signed(&self, attempts: &[Attempt]) -> Option<Vec<Attempt>> {
+        if !attempts.iter().any(|tried| self.renames(tried.provider())) {
+            return None;
+        }
+        let signed = |tried: &Attempt| match self.renames(tried.provider()) {
+            true => Attempt::new(self.name.clone(), self.signed_error(tried.error().clone())),
+            false => tried.clone(),
+        };
+        Some(attempts.iter().map(signed).collect())
+    }
+
+    fn renames(&self, name: &str) -> bool {
+        name == self.provider.profile().name() && name != self.name
     }
 }
 
@@ -142,6 +165,10 @@ impl Members {
         &self.profile
     }
 
+    pub(crate) const fn len(&self) -> usize {
+        self.seats.len()
+    }
+
     /// Each member's weight, and whether its turn may come now.
     pub(crate) fn weights(&self) -> impl Iterator<Item = (NonZeroU32, bool)> {
         let weight = |seat: &Seat| (seat.member.weight, seat.is_open());
@@ -156,32 +183,85 @@ impl Members {
         call_size(profile, messages)
     }
 
+    /// Sends one message to the members in this order, and to those that are set aside last.
+    pub(crate) async fn send(
+        &self,
+        mut ranking: impl Iterator<Item = usize> + Clone + Send + Sync,
+        message: &Message,
+    ) -> Result<Receipt, SendError> {
+        self.profile.admit(message)?;
+        let mut trail = Trail::default();
+        let mut aside = Vec::new();
+        // Put into the trail only when another member gets its turn.
+        let mut refused: Option<(&Seat, SendError)> = None;
+        let mut last_resort = false;
+        loop {
+            let seat = match ranking.next() {
+                Some(index) => self.seats.get(index).map(|seat| (index, seat)),
+                None if aside.is_empty() => break,
+                None => {
+                    last_resort = true;
+                    let index = aside.remove(0);
+                    self.seats.get(index).map(|seat| (index, seat))
+                }
+            };
+            let Some((index, seat)) = seat else { continue };
+            let Some(turn) = seat.turn(last_resort) else {
+                aside.push(index);
+                continue;
+            };
+            if is_cut_off() {
+                break;
+            }
+            if let Some((seat, error)) = refused.take() {
+                trail.push(seat.member.name.clone(), &error);
+            }
+            let others = || ranking.clone().any(|other| self.is_open(other));
+            let call = seat.member.provider.send(message);
+            let outcome = match seat.call(call, others).await {
+                Some(outcome) => outcome,
+                None => Err(seat.withdrawn()),
+            };
+            turn.ends_in([&outcome], self.pause);
+            match seat.member.sign(outcome) {
+                Err(error) if error.may_reroute() => refused = Some((seat, error)),
+                outcome => return trail.ends_in(outcome),
+            }
+        }
+        trail.ends_in(Err(match refused {
+            Some((_, error)) => error,
+            None => self.cut_off(),
+        }))
+    }
+
     /// Sends to the members in this order, and to those that are set aside last; on to the next travels only
     /// what may be rerouted.
-    pub(crate) async fn run(
+    pub(crate) async fn send_batch(
         &self,
         ranking: impl IntoIterator<Item = usize> + Send,
         messages: &[Message],
-        way: Way,
     ) -> Outcomes {
         let mut outcomes = Outcomes::in_doubt(messages);
         let mut pending = Vec::new();
+        let cut_off = is_cut_off().then(|| self.cut_off());
         for (place, message) in messages.iter().enumerate() {
-            match self.profile.admit(message) {
-                Ok(()) => pending.push(place),
-                Err(error) => outcomes.set(place, Err(error)),
+            match (self.profile.admit(message), &cut_off) {
+                (Ok(()), None) => pending.push(place),
+                (Ok(()), Some(error)) => outcomes.set(place, Err(error.clone())),
+                (Err(error), _) => outcomes.set(place, Err(error)),
             }
         }
         let mut trails = vec![Trail::default(); messages.len()];
         let mut ranking: Vec<_> = ranking.into_iter().collect();
         let mut aside = Vec::new();
         let mut last_resort = false;
+        let mut before: Option<Cow<'static, str>> = None;
         loop {
             if ranking.is_empty() {
                 last_resort = true;
                 ranking.append(&mut aside);
             }
-            if pending.is_empty() || ranking.is_empty() {
+            if pending.is_empty() || ranking.is_empty() || is_cut_off() {
                 break;
             }
             let index = ranking.remove(0);
@@ -192,24 +272,35 @@ impl Members {
                 aside.push(index);
                 continue;
             };
-            way.send_some(&seat.member.provider, messages, &pending, &mut outcomes)
-                .await;
-            turn.ends_in(
-                pending.iter().filter_map(|&place| outcomes.get(place)),
-                self.pause,
-            );
+            // Who refused before goes on the trail now that another has the turn.
+            if let Some(before) = &before {
+                for &place in &pending {
+                    if let (Some(Err(error)), Some(trail)) =
+                        (outcomes.get(place), trails.get_mut(place))
+                    {
+                        trail.push(before.clone(), error);
+                    }
+                }
+            }
+            let others = || ranking.iter().any(|&other| self.is_open(other));
+            let call = send_some(&seat.member.provider, messages, &pending);
+            match seat.call(call, others).await {
+                Some(answered) => put(&pending, answered, &mut outcomes),
+                None => {
+                    for &place in &pending {
+                        outcomes.set(place, Err(seat.withdrawn()));
+                    }
+                }
+            }
+            let answered = pending.iter().filter_map(|&place| outcomes.get(place));
+            turn.ends_in(answered, self.pause);
+            before = Some(seat.member.name.clone());
             pending.retain(|&place| {
-                let (Some(outcome), Some(trail)) = (outcomes.get(place), trails.get_mut(place))
-                else {
+                let Some(outcome) = outcomes.get(place).cloned() else {
                     return false;
                 };
-                let signed = seat.member.sign(outcome.clone());
+                let signed = seat.member.sign(outcome);
                 let on = matches!(&signed, Err(error) if error.may_reroute());
-                let more = !(ranking.is_empty() && aside.is_empty());
-                match &signed {
-                    Err(error) if on && more => trail.push(seat.member.name.clone(), error),
-                    _ => {}
-                }
                 outcomes.set(place, signed);
                 on
             });
@@ -222,6 +313,16 @@ impl Members {
         outcomes
     }
 
+    fn is_open(&self, index: usize) -> bool {
+        self.seats.get(index).is_some_and(Seat::is_open)
+    }
+
+    fn cut_off(&self) -> SendError {
+        SendError::not_accepted(ErrorKind::Timeout, "the call was cut off before it began")
+            .with_provider(self.profile.owned_name())
+            .local()
+    }
+
     /// Asks every member. One that refuses speaks for all: it would refuse when its turn comes.
     pub(crate) async fn check(&self) -> Result<Health, SendError> {
         let (mut verified, mut fault) = (true, None);
@@ -229,6 +330,7 @@ impl Members {
             match seat.member.provider.check().await {
                 Ok(health) => verified &= health.is_verified(),
                 Err(error) => {
+                    let error = error.of_check();
                     let refused = error.kind() == ErrorKind::Unauthorized;
                     let Err(error) = seat.member.sign(Err(error)) else {
                         continue;
@@ -253,6 +355,8 @@ impl Members {
 struct Seat {
     member: Member,
     standing: Mutex<Standing>,
+    /// Tells those who wait inside of it that it was set aside.
+    set_aside: Notify,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -270,6 +374,7 @@ impl Seat {
         Self {
             member,
             standing: Mutex::new(Standing::Open),
+            set_aside: Notify::const_new(),
         }
     }
 
@@ -282,6 +387,52 @@ impl Seat {
             Standing::Open => true,
             Standing::Aside { until, probed } => !probed && Instant::now() >= until,
         }
+    }
+
+    /// Makes a call to the member. `None` where it was withdrawn: the member was set aside while nothing of the
+    /// call had left, and another one is open.
+    async fn call<T: Proof>(
+        &self,
+        call: impl Future<Output = T> + Send,
+        others: impl Fn() -> bool + Send + Sync,
+    ) -> Option<T> {
+        if !others() {
+            return Some(call.await);
+        }
+        let scope = Scope {
+            patience: Some(PATIENCE),
+            ..Scope::current()
+        };
+        let departure = Departure::new();
+        let outcome = {
+            // Made before the call: it hears of everything from now on.
+            let mut set_aside = pin!(self.set_aside.notified());
+            let mut call = pin!(departure.scope(scope.around(call)));
+            let mut is_aside = false;
+            poll_fn(|context| {
+                if let Poll::Ready(outcome) = call.as_mut().poll(context) {
+                    return Poll::Ready(Some(outcome));
+                }
+                is_aside = is_aside || set_aside.as_mut().poll(context).is_ready();
+                // Closed only where that takes nothing from a call that has left.
+                if is_aside && !departure.has_left() && others() && departure.close() {
+                    return Poll::Ready(None);
+                }
+                Poll::Pending
+            })
+            .await
+        };
+        match &outcome {
+            Some(outcome) => departure.end(outcome),
+            None => departure.end(&Err::<Receipt, _>(self.withdrawn())),
+        }
+        outcome
+    }
+
+    fn withdrawn(&self) -> SendError {
+        let message = "set aside while the message still waited its turn";
+        refusal(&self.member.provider, ErrorKind::Unavailable, message)
+            .with_provider(self.member.name.clone())
     }
 
     /// A turn, unless the member is set aside and this is not the last resort.
@@ -309,22 +460,23 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn ends_in<'a>(
         mut self,
-        outcomes: impl Iterator<Item = &'a Result<Receipt, SendError>>,
+        outcomes: impl IntoIterator<Item = &'a Result<Receipt, SendError>>,
         pause: Duration,
     ) {
         let (mut works, mut failure) = (false, None);
         for outcome in outcomes {
             match outcome {
                 Ok(_) => works = true,
-                Err(error) if counts_against_the_vendor(error) => failure = Some(error),
-                // Of a message's own fault the vendor may not even have heard.
-                Err(_) => {}
+                Err(error) => failure = vendors_failure(error).or(failure),
             }
         }
         let mut standing = self.seat.standing();
         match (failure, *standing) {
             _ if works => *standing = Standing::Open,
-            (Some(error), Standing::Open) => *standing = aside(error, pause),
+            (Some(error), Standing::Open) => {
+                *standing = aside(error, pause);
+                self.seat.set_aside.notify_waiters();
+            }
             (Some(error), Standing::Aside { .. }) if self.probe => *standing = aside(error, pause),
             _ => return,
         }
@@ -345,11 +497,23 @@ impl Drop for Turn<'_> {
 
 fn aside(error: &SendError, pause: Duration) -> Standing {
     let pause = error.retry_after().map_or(pause, |hint| hint.min(pause));
-    let now = Instant::now();
     Standing::Aside {
-        until: now.checked_add(pause).unwrap_or(now),
+        until: later(Instant::now(), pause),
         probed: false,
     }
+}
+
+/// The last failure that says something about the vendor: of what was refused on this side, or of a message's
+/// own fault, it may not even have heard.
+fn vendors_failure(error: &SendError) -> Option<&SendError> {
+    let last = match error.is_local() {
+        true => {
+            let tried = error.attempts().iter().rev().map(Attempt::error);
+            tried.filter(|error| !error.is_local()).next()?
+        }
+        false => error,
+    };
+    counts_against_the_vendor(last).then_some(last)
 }
 
 /// Whether a failure says something about the vendor rather than about the message. A doubt does: a vendor

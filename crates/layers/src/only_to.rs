@@ -7,7 +7,7 @@
 //! really go to (`RedirectTo::new(OnlyTo::new(..), ..)`), and otherwise anywhere: no other layer changes a
 //! recipient.
 
-use std::slice;
+use std::borrow::Cow;
 
 use postduif_core::{
     ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
@@ -15,13 +15,13 @@ use postduif_core::{
 
 use crate::{
     Prefix,
-    way::{Way, refusal},
+    way::{refusal, send_passed},
 };
 
 /// Only these numbers get a text.
 ///
-/// Everything else is refused as `Blocked`, not accepted, before any call. A whole number is a prefix too,
-/// of itself alone. An empty list lets nothing through.
+/// Everything else is refused as `Blocked`, not accepted, before any call. A whole number lets itself through
+/// and no longer one, see [`Prefix`]. An empty list lets nothing through.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -51,17 +51,15 @@ impl<P: SmsProvider> OnlyTo<P> {
         }
     }
 
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        let judged = |message: &Message| match self.prefixes.iter().any(|p| p.matches(message.to()))
-        {
-            true => Ok(message.clone()),
+    fn judge(&self, message: &Message) -> Result<(), SendError> {
+        match self.prefixes.iter().any(|p| p.matches(message.to())) {
+            true => Ok(()),
             false => Err(refusal(
                 &self.inner,
                 ErrorKind::Blocked,
                 "this system sends to a few numbers only, and this is none of them",
             )),
-        };
-        way.send_passed(&self.inner, messages, judged).await
+        }
     }
 }
 
@@ -72,13 +70,13 @@ impl<P: SmsProvider> SmsProvider for OnlyTo<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        self.judge(message)?;
+        self.inner.send(message).await
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        let judged = |message| self.judge(message).map(|()| Cow::Borrowed(message));
+        send_passed(&self.inner, messages, judged).await
     }
 
     async fn check(&self) -> Result<Health, SendError> {

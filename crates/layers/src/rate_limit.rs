@@ -1,42 +1,47 @@
 //! **Does:** keeps to so many messages a second, with a burst, and to so many calls under way. Whoever comes
-//! too early waits its turn, first come, first served, for a bounded time and in a bounded crowd.
+//! too early waits its turn, first come, first served, for a bounded time and in a bounded queue.
 //!
 //! **Never:** counts a message that it refuses; never makes a doubt: what it refuses is `Throttled` and
-//! certainly not accepted.
+//! certainly not accepted, and a call that is cut off while it waits has not left.
 //!
 //! **Belongs** around [`Timeout`](crate::Timeout), so that the wait lies outside of the call's deadline, and
 //! inside of [`Retry`](crate::Retry), so that each try is counted: limits are the vendor's, one for each
 //! account.
 
 use std::{
+    collections::VecDeque,
+    fmt,
     num::{NonZeroU32, NonZeroUsize},
-    slice,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
-use governor::{
-    Quota, RateLimiter,
-    clock::Clock,
-    middleware::NoOpMiddleware,
-    nanos::Nanos,
-    state::{InMemoryState, NotKeyed},
-};
 use postduif_core::{
     ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
-    split,
+    hold, split,
 };
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::{Instant, sleep, timeout_at},
+    sync::{Notify, Semaphore},
+    time::{Instant, timeout_at},
 };
 
-use crate::way::{Way, call_size, refusal};
+use crate::{
+    scope::Scope,
+    way::{call_size, later, not_cut_off, refusal},
+};
 
 /// Messages a second, and calls under way.
 ///
 /// A batch is split into vendor calls first, each no larger than the burst; each call waits, one after the
-/// other, for as many turns as it has messages. A repeat may wait here before it reaches the vendor, so the profile's repeat
-/// window is shorter by the longest wait.
+/// other, for as many turns as it has messages. A repeat may wait here before it reaches the vendor, so the
+/// profile's repeat window is shorter by the longest wait.
+///
+/// The rate and those who wait already tell when a turn comes: a call whose turn would come too late is refused
+/// at once, with that time as its `retry_after`. A send that is neither polled nor dropped does not make the
+/// others wait for it; its turn, once given, is one of the calls under way.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -50,63 +55,64 @@ use crate::way::{Way, call_size, refusal};
 ///     .with_longest_wait(Duration::from_secs(5));
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct RateLimit<P> {
     inner: P,
     profile: Profile,
-    per_second: NonZeroU32,
     burst: NonZeroU32,
     longest_wait: Duration,
-    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
     in_flight: NonZeroUsize,
-    /// One permit for each call under way.
-    calls: Semaphore,
-    /// Whose turn it is to wait for the limiter: the semaphore is fair, the limiter is not.
-    turn: Semaphore,
-    /// How many may wait.
-    crowd: Semaphore,
+    queue: NonZeroUsize,
+    turns: Mutex<Turns>,
 }
 
 impl<P: SmsProvider> RateLimit<P> {
-    /// Lets so many messages a second through, at most a million. The burst is as many, unless given.
+    /// Lets so many messages a second through, at most a million. The burst defaults to as many.
     #[must_use]
     pub fn new(inner: P, per_second: NonZeroU32) -> Self {
         // Beyond it the interval between two messages would round to nothing.
         let per_second = per_second.min(NonZeroU32::new(1_000_000).unwrap_or(per_second));
         let in_flight = NonZeroUsize::MIN.saturating_add(31);
+        let turns = Turns {
+            // Rounded up: a little slower keeps to the limit, a little faster does not.
+            interval: Duration::from_nanos(1_000_000_000_u64.div_ceil(per_second.get().into())),
+            burst: per_second.get(),
+            free_at: Instant::now(),
+            in_flight: in_flight.get(),
+            under_way: 0,
+            queue: VecDeque::new(),
+            waits: 0,
+            messages: 0,
+        };
         Self {
             profile: inner.profile().clone(),
             inner,
-            per_second,
             burst: per_second,
             longest_wait: Duration::ZERO,
-            limiter: limiter(per_second, per_second),
             in_flight,
-            calls: semaphore(in_flight),
-            turn: Semaphore::new(1),
-            crowd: Semaphore::new(10_000),
+            queue: NonZeroUsize::MIN.saturating_add(9_999),
+            turns: Mutex::new(turns),
         }
         .with_longest_wait(Duration::from_secs(30))
     }
 
-    /// How many messages may go at once after a pause.
+    /// Sets how many messages may go at once after a pause. Defaults to the messages of a second.
     #[must_use]
     pub fn with_burst(mut self, messages: NonZeroU32) -> Self {
         self.burst = messages;
-        self.limiter = limiter(self.per_second, messages);
+        self.turns().burst = messages.get();
         self
     }
 
-    /// How many calls may be under way at a time; 32 unless given.
+    /// Sets how many calls may be under way at a time. Defaults to 32.
     #[must_use]
     pub fn with_in_flight(mut self, calls: NonZeroUsize) -> Self {
         self.in_flight = calls;
-        self.calls = semaphore(calls);
+        self.turns().in_flight = calls.get();
         self
     }
 
-    /// The longest that a call waits for its turn, both limits together; 30 s unless given. One that would
-    /// have to wait longer is refused at once.
+    /// Sets the longest that a call waits for its turn, both limits together. Defaults to 30 s. One whose turn
+    /// by the rate would come later is refused at once.
     #[must_use]
     pub fn with_longest_wait(mut self, wait: Duration) -> Self {
         let left = |window: Duration| window.checked_sub(wait).filter(|left| !left.is_zero());
@@ -116,63 +122,53 @@ impl<P: SmsProvider> RateLimit<P> {
         self
     }
 
-    /// How many calls may wait at a time; 10,000 unless given. Those beyond are refused at once.
+    /// Sets how many calls may wait at a time. Defaults to 10,000. Those beyond are refused at once.
     #[must_use]
-    pub fn with_crowd(mut self, calls: NonZeroUsize) -> Self {
-        self.crowd = semaphore(calls);
+    pub const fn with_crowd(mut self, calls: NonZeroUsize) -> Self {
+        self.queue = calls;
         self
     }
 
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        let burst = NonZeroUsize::try_from(self.burst).unwrap_or(NonZeroUsize::MAX);
-        let size = call_size(self.inner.profile(), messages).min(burst);
-        // The pieces of a batch queue here, where their time does not run: only the first of them waits
-        // among the callers.
-        let order = Semaphore::new(1);
-        split(messages, size, self.in_flight, async |piece| {
-            let first = order.acquire().await;
-            let permit = self.permit(piece.len()).await;
-            drop(first);
-            match permit {
-                Ok(_permit) => way.send(&self.inner, piece).await,
-                Err(error) => Outcomes::failed(piece, &error),
-            }
-        })
-        .await
-    }
-
-    /// Waits for the turn of a call with so many messages. The permit is for as long as the call lasts.
-    async fn permit(&self, messages: usize) -> Result<SemaphorePermit<'_>, SendError> {
-        let Some(messages) = u32::try_from(messages).ok().and_then(NonZeroU32::new) else {
-            return Err(self.throttled("no call has so many messages"));
+    /// Waits for the turn of a call with so many messages. It is for as long as the call lasts.
+    async fn turn(&self, messages: usize) -> Result<Turn<'_, P>, SendError> {
+        not_cut_off(&self.inner)?;
+        let messages = match u32::try_from(messages) {
+            Ok(messages) if messages <= self.burst.get() => messages,
+            _ => return Err(self.throttled("the call has more messages than the burst")),
         };
-        let Ok(_waiting) = self.crowd.try_acquire() else {
-            return Err(self.throttled("too many wait for their turn already"));
+        let scope = Scope::current();
+        let longest = match scope.patience {
+            Some(patience) if scope.repeat => self.longest_wait.min(patience),
+            _ => self.longest_wait,
         };
         let now = Instant::now();
-        let deadline = now.checked_add(self.longest_wait).unwrap_or(now);
-        let turn = async {
-            let call = self.calls.acquire().await.ok()?;
-            let turn = self.turn.acquire().await.ok()?;
-            Some((call, turn))
-        };
-        let Ok(Some((call, _turn))) = timeout_at(deadline, turn).await else {
-            return Err(self.throttled("no turn came in time"));
-        };
-        loop {
-            let Ok(checked) = self.limiter.check_n(messages) else {
-                return Err(self.throttled("the call has more messages than the burst"));
-            };
-            let Err(not_yet) = checked else {
-                return Ok(call);
-            };
-            let wait = not_yet.wait_time_from(self.limiter.clock().now());
-            if wait > deadline.saturating_duration_since(Instant::now()) {
+        let mut queued = {
+            let mut turns = self.turns();
+            turns.give(now);
+            if turns.waits == 0 && turns.give_one(messages, now) {
+                return Ok(Turn(self));
+            }
+            if turns.waits >= self.queue.get() {
+                return Err(self.throttled("too many wait for their turn already"));
+            }
+            let wait = turns.wait(turns.messages + u64::from(messages), now);
+            if wait > longest {
                 let error = self.throttled("the messages of a second are used up");
                 return Err(error.with_retry_after(wait));
             }
-            sleep(wait).await;
-        }
+            let place = turns.enter(messages, later(now, wait), later(now, longest));
+            Queued {
+                limit: self,
+                place: Some(place),
+            }
+        };
+        let turn = hold(queued.turn()).await?;
+        not_cut_off(&self.inner)?;
+        Ok(turn)
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn throttled(&self, message: &'static str) -> SendError {
@@ -187,13 +183,26 @@ impl<P: SmsProvider> SmsProvider for RateLimit<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        let _turn = self.turn(1).await?;
+        self.inner.send(message).await
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        let burst = NonZeroUsize::try_from(self.burst).unwrap_or(NonZeroUsize::MAX);
+        let size = call_size(self.inner.profile(), messages).min(burst);
+        // The pieces of a batch queue here, where their time does not run: only the first of them waits
+        // among the callers.
+        let order = Semaphore::new(1);
+        split(messages, size, self.in_flight, async |piece| {
+            let first = hold(order.acquire()).await;
+            let turn = self.turn(piece.len()).await;
+            drop(first);
+            match turn {
+                Ok(_turn) => self.inner.send_batch(piece).await,
+                Err(error) => Outcomes::failed(piece, &error),
+            }
+        })
+        .await
     }
 
     /// Not counted: it is no message.
@@ -202,26 +211,200 @@ impl<P: SmsProvider> SmsProvider for RateLimit<P> {
     }
 }
 
-fn semaphore(permits: NonZeroUsize) -> Semaphore {
-    Semaphore::new(permits.get().min(Semaphore::MAX_PERMITS))
+impl<P: fmt::Debug> fmt::Debug for RateLimit<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("RateLimit")
+            .field("inner", &self.inner)
+            .field("interval", &turns.interval)
+            .field("burst", &self.burst)
+            .field("in_flight", &self.in_flight)
+            .field("longest_wait", &self.longest_wait)
+            .field("waiting", &turns.waits)
+            .field("under_way", &turns.under_way)
+            .finish_non_exhaustive()
+    }
 }
 
-fn limiter(
-    per_second: NonZeroU32,
-    burst: NonZeroU32,
-) -> RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>> {
-    let quota = Quota::per_second(per_second).allow_burst(burst);
-    RateLimiter::direct_with_clock(quota, TokioClock(Instant::now()))
+/// Who may go when. The rate is kept as by GCRA: `free_at` is when all that was given so far would have gone,
+/// one message an interval.
+struct Turns {
+    interval: Duration,
+    burst: u32,
+    free_at: Instant,
+    in_flight: usize,
+    under_way: usize,
+    /// First come, first served. Who gave up stays until its turn, or until the others are fewer.
+    queue: VecDeque<Arc<Place>>,
+    /// How many of the queue wait, and with how many messages.
+    waits: usize,
+    messages: u64,
 }
 
-/// Tokio's time for governor, which would read the system's: a paused test would wait for ever.
-#[derive(Clone, Debug)]
-struct TokioClock(Instant);
+/// A place in the queue. Its state changes under the lock only.
+struct Place {
+    messages: u32,
+    /// When its turn comes by the rate, if nobody before it gives up.
+    expected: Instant,
+    deadline: Instant,
+    state: AtomicU8,
+    changed: Notify,
+}
 
-impl Clock for TokioClock {
-    type Instant = Nanos;
+const WAITS: u8 = 0;
+const HAS_ITS_TURN: u8 = 1;
+const GONE: u8 = 2;
 
-    fn now(&self) -> Nanos {
-        self.0.elapsed().into()
+impl Turns {
+    /// How long it takes until so many messages have gone.
+    fn wait(&self, messages: u64, now: Instant) -> Duration {
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        let ahead = self.free_at.saturating_duration_since(now);
+        ahead
+            .saturating_add(self.interval.saturating_mul(messages))
+            .saturating_sub(self.interval.saturating_mul(self.burst))
+    }
+
+    fn give_one(&mut self, messages: u32, now: Instant) -> bool {
+        if self.under_way >= self.in_flight || !self.wait(messages.into(), now).is_zero() {
+            return false;
+        }
+        self.free_at = self.free_at.max(now) + self.interval.saturating_mul(messages);
+        self.under_way += 1;
+        true
+    }
+
+    /// Gives a turn to everybody whose turn it is, whoever asks: the first in the queue may not be polled.
+    fn give(&mut self, now: Instant) {
+        let mut changed = false;
+        while let Some(first) = self.queue.front() {
+            let waits = first.state.load(Ordering::Relaxed) == WAITS;
+            if waits {
+                // It would have left by itself, if anybody polled it.
+                let forgotten = later(first.deadline, FORGOTTEN) < now;
+                let first = Arc::clone(first);
+                if !forgotten && !self.give_one(first.messages, now) {
+                    break;
+                }
+                self.waits -= 1;
+                self.messages -= u64::from(first.messages);
+                let state = if forgotten { GONE } else { HAS_ITS_TURN };
+                first.state.store(state, Ordering::Relaxed);
+                first.changed.notify_one();
+            }
+            self.queue.pop_front();
+            changed = true;
+        }
+        if let (true, Some(first)) = (changed, self.queue.front()) {
+            // It knows now exactly when its turn comes.
+            first.changed.notify_one();
+        }
+    }
+
+    /// When somebody in the queue looks again, if nothing changes before.
+    fn next_look(&self, place: &Arc<Place>, now: Instant) -> Instant {
+        let first = self
+            .queue
+            .front()
+            .is_some_and(|first| Arc::ptr_eq(first, place));
+        let wait = self.wait(place.messages.into(), now);
+        let look = match first {
+            true if wait.is_zero() => place.deadline,
+            true => later(now, wait),
+            // Somebody before it may be forgotten.
+            false if place.expected > now => place.expected,
+            false => later(now, FORGOTTEN),
+        };
+        look.min(place.deadline)
+    }
+
+    fn enter(&mut self, messages: u32, expected: Instant, deadline: Instant) -> Arc<Place> {
+        if self.queue.len() > 2 * self.waits + 16 {
+            self.queue
+                .retain(|place| place.state.load(Ordering::Relaxed) == WAITS);
+        }
+        let place = Arc::new(Place {
+            messages,
+            expected,
+            deadline,
+            state: AtomicU8::new(WAITS),
+            changed: Notify::new(),
+        });
+        self.queue.push_back(Arc::clone(&place));
+        self.waits += 1;
+        self.messages += u64::from(messages);
+        place
+    }
+
+    fn leave(&mut self, place: &Arc<Place>, now: Instant) {
+        match place.state.swap(GONE, Ordering::Relaxed) {
+            WAITS => {
+                self.waits -= 1;
+                self.messages -= u64::from(place.messages);
+            }
+            HAS_ITS_TURN => {
+                self.under_way -= 1;
+                let unused = self.interval.saturating_mul(place.messages);
+                self.free_at = self.free_at.checked_sub(unused).unwrap_or(self.free_at);
+            }
+            _ => {}
+        }
+        self.give(now);
+    }
+}
+
+/// How long after its deadline somebody in the queue counts as forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(1);
+
+/// Somebody in the queue. Dropped, it leaves.
+struct Queued<'a, P> {
+    limit: &'a RateLimit<P>,
+    place: Option<Arc<Place>>,
+}
+
+impl<'a, P: SmsProvider> Queued<'a, P> {
+    async fn turn(&mut self) -> Result<Turn<'a, P>, SendError> {
+        while let Some(place) = &self.place {
+            let wake = {
+                let now = Instant::now();
+                let mut turns = self.limit.turns();
+                turns.give(now);
+                match place.state.load(Ordering::Relaxed) {
+                    WAITS if now < place.deadline => turns.next_look(place, now),
+                    HAS_ITS_TURN => {
+                        self.place = None;
+                        return Ok(Turn(self.limit));
+                    }
+                    _ => break,
+                }
+            };
+            let _ = timeout_at(wake, place.changed.notified()).await;
+        }
+        Err(self.limit.throttled("no turn came in time"))
+    }
+}
+
+impl<P> Drop for Queued<'_, P> {
+    fn drop(&mut self) {
+        if let Some(place) = &self.place {
+            let turns = self.limit.turns.lock();
+            turns
+                .unwrap_or_else(PoisonError::into_inner)
+                .leave(place, Instant::now());
+        }
+    }
+}
+
+/// The turn of a call under way.
+struct Turn<'a, P>(&'a RateLimit<P>);
+
+impl<P> Drop for Turn<'_, P> {
+    fn drop(&mut self) {
+        let turns = self.0.turns.lock();
+        let mut turns = turns.unwrap_or_else(PoisonError::into_inner);
+        turns.under_way -= 1;
+        if turns.waits > 0 {
+            turns.give(Instant::now());
+        }
     }
 }

@@ -7,20 +7,20 @@
 //! number that the text really goes to. What stands outside of it (limits by recipient, delivery reports'
 //! numbers) still sees the original.
 
-use std::slice;
+use std::borrow::Cow;
 
 use postduif_core::{
     ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt, SendError, SmsProvider,
     Text, async_trait,
 };
 
-use crate::way::{Way, refusal};
+use crate::way::{refusal, send_passed};
 
 /// Everything goes to this number.
 ///
-/// A text for +31612345678 begins with `[+316•••••678] `. The dots are outside of GSM 03.38, so that it
-/// travels as UCS-2 and takes more parts than it will in production; a text that is too long then is refused
-/// as `InvalidText`, not accepted.
+/// A text for +31612345678 begins with `(+316*****678) `: characters that every vendor carries, and that leave the
+/// text's encoding as it is. It is that much longer than it will be in production; a text that is too long then is
+/// refused as `InvalidText`, not accepted.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -45,13 +45,8 @@ impl<P: SmsProvider> RedirectTo<P> {
         Self { inner, number }
     }
 
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        let redirected = |message: &Message| self.redirected(message);
-        way.send_passed(&self.inner, messages, redirected).await
-    }
-
     fn redirected(&self, message: &Message) -> Result<Message, SendError> {
-        let front = format!("[{}] ", message.to().masked());
+        let front = format!("({}) ", message.to().masked()).replace('•', "*");
         // Of the right size from the start: growing would leave copies of the text behind in memory.
         let mut text = String::with_capacity(front.len() + message.text().as_str().len());
         text.push_str(&front);
@@ -84,13 +79,12 @@ impl<P: SmsProvider> SmsProvider for RedirectTo<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        self.inner.send(&self.redirected(message)?).await
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        let redirected = |message| self.redirected(message).map(Cow::Owned);
+        send_passed(&self.inner, messages, redirected).await
     }
 
     async fn check(&self) -> Result<Health, SendError> {

@@ -4,28 +4,39 @@
 //! vendor from being hammered.
 //!
 //! **Never:** repeats a doubt through a batch, outside of the window, or at a vendor without one; never lets a
-//! doubt end in anything but an acceptance, whatever else the repeats meet.
+//! doubt end in anything but an acceptance, whatever else the repeats meet. Never comes back earlier than the
+//! vendor asks, and never repeats what was refused on this side.
 //!
 //! **Belongs** around [`RateLimit`](crate::RateLimit) and [`Timeout`](crate::Timeout), so that each try has
-//! its own permit and its own deadline, and inside of [`Failover`](crate::Failover).
+//! its own permit and its own deadline, around [`Batch`](crate::Batch), so that nobody waits for another's
+//! repeat, and inside of [`Failover`](crate::Failover).
 
 use std::{
     num::NonZeroU32,
-    slice,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
 
 use postduif_core::{
-    Acceptance, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
+    Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
+    async_trait, attempt, hold,
 };
 use tokio::time::{Instant, sleep};
 
-use crate::way::{Trail, Way};
+use crate::{
+    scope::Scope,
+    way::{Trail, is_cut_off, put, send_batch, send_some},
+};
 
 /// Sends again what may be sent again.
 ///
 /// Who was tried before is in the receipt's and the error's `attempts`.
+///
+/// It gives up at once where it would have to come back earlier than the vendor asks (`retry_after`), or later
+/// than its own limits let it. In a [`Failover`](crate::Failover) that has another member open it is patient for
+/// about a second only: a longer `retry_after`, or a try that ended in `Timeout`, leaves the message to the next
+/// member. A batch that a [`Batch`](crate::Batch) around it gathered is repeated only as a whole, within about a
+/// second: those that have their outcome do not wait for the others.
 ///
 /// Its repeats may begin up to [`with_deadline`](Self::with_deadline) after the first try, so its own profile
 /// has a repeat window that much shorter: who repeats a send of this layer never leads it out of the vendor's
@@ -54,7 +65,7 @@ pub struct Retry<P> {
     longest: Duration,
     longest_hint: Duration,
     deadline: Duration,
-    budget: Repeats,
+    budget: Budget,
 }
 
 impl<P: SmsProvider> Retry<P> {
@@ -70,20 +81,20 @@ impl<P: SmsProvider> Retry<P> {
             longest: Duration::from_secs(10),
             longest_hint: Duration::from_secs(30),
             deadline: Duration::ZERO,
-            budget: Repeats::new(50),
+            budget: Budget::new(50),
         }
         .with_deadline(Duration::from_secs(60))
     }
 
-    /// How often a message is tried in all, the first try included; 3 unless given.
+    /// Sets how often a message is tried in all, the first try included. Defaults to 3.
     #[must_use]
     pub const fn with_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// Between tries it waits a random time of at most `shortest`, doubled with each try up to `longest`;
-    /// 200 ms and 10 s unless given. Neither is more than a day.
+    /// Sets the pause between tries: a random time of at most `shortest`, doubled with each try up to `longest`.
+    /// Defaults to 200 ms and 10 s. Neither is more than a day.
     #[must_use]
     pub fn with_backoff(mut self, shortest: Duration, longest: Duration) -> Self {
         let day = Duration::from_secs(86_400);
@@ -92,15 +103,15 @@ impl<P: SmsProvider> Retry<P> {
         self
     }
 
-    /// The most that is waited because the vendor asks for it (`retry_after`), before the back-off is added;
-    /// 30 s unless given.
+    /// Sets the longest that it waits because the vendor asks for it (`retry_after`), before the back-off is
+    /// added. Defaults to 30 s. Where the vendor asks for more, the message is not repeated.
     #[must_use]
     pub const fn with_longest_hint(mut self, longest: Duration) -> Self {
         self.longest_hint = longest;
         self
     }
 
-    /// How long after its first try a message's last repeat may begin; 60 s unless given. A wait that would
+    /// Sets how long after its first try a message's last repeat may begin. Defaults to 60 s. A wait that would
     /// end later is not begun.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
@@ -111,55 +122,120 @@ impl<P: SmsProvider> Retry<P> {
         self
     }
 
-    /// How many repeated calls are in the budget when it is full, as it is at the start; 50 unless given. A
+    /// Sets how many repeated calls are in the budget when it is full, as it is at the start. Defaults to 50. A
     /// repeat takes one, an accepted message gives a tenth back, and one accepted at a repeat gives the
-    /// repeat back too. Where the budget is empty nothing is repeated.
+    /// repeat back too. An empty budget is full again after five minutes. While it is empty nothing is repeated.
     #[must_use]
-    pub const fn with_budget(mut self, repeats: u32) -> Self {
-        self.budget = Repeats::new(repeats);
+    pub fn with_budget(mut self, repeats: u32) -> Self {
+        self.budget = Budget::new(repeats);
         self
     }
 
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        let begun = Instant::now();
+    /// Returns how long to wait before the message is sent again. `None` where it is not.
+    fn pause(&self, error: &SendError, doubt: bool, tried: u32, scope: Scope) -> Option<Duration> {
+        let again = error.may_resend() && !error.is_local()
+            || error.acceptance() == Acceptance::Unknown && doubt;
+        let hint = error.retry_after().unwrap_or_default();
+        if !again || hint > self.longest_hint {
+            return None;
+        }
+        // A doubt goes nowhere else, so there is nothing to be impatient for.
+        if let (Some(patience), false) = (scope.patience, doubt) {
+            if hint > patience || error.kind() == ErrorKind::Timeout {
+                return None;
+            }
+        }
+        let pause = hint.saturating_add(self.back_off(tried));
+        Some(match scope.patience {
+            Some(patience) if !doubt => pause.min(hint.max(patience)),
+            _ => pause,
+        })
+    }
+
+    async fn repeat(
+        &self,
+        message: &Message,
+        begun: Instant,
+        first: SendError,
+    ) -> Result<Receipt, SendError> {
+        let scope = Scope::current();
+        let window = self.inner.profile().repeat_window();
+        let mut history = History::default();
+        let mut outcome = Err(first);
+        for tried in 1..self.attempts.get() {
+            let Err(error) = &outcome else { break };
+            history.doubt |= error.acceptance() == Acceptance::Unknown;
+            let repeatable = history.doubt && window.is_some();
+            if history.doubt && !repeatable {
+                break;
+            }
+            let limit = match window {
+                Some(window) if history.doubt => self.deadline.min(window),
+                _ => self.deadline,
+            };
+            let in_time = |wait: Duration| begun.elapsed().saturating_add(wait) < limit;
+            let Some(pause) = self.pause(error, repeatable, tried, scope) else {
+                break;
+            };
+            if !in_time(pause) || self.budget.is_empty() || is_cut_off() {
+                break;
+            }
+            hold(sleep(pause)).await;
+            // Asked again: a timer may be late.
+            if !in_time(Duration::ZERO) || is_cut_off() || self.budget.take(1) == 0 {
+                break;
+            }
+            history.push(error, self.inner.profile());
+            let repeat = Scope {
+                repeat: !history.doubt,
+                ..scope
+            };
+            outcome = repeat.around(attempt(self.inner.send(message))).await;
+            self.book(1, usize::from(outcome.is_ok()), is_local(&outcome));
+        }
+        history.ends_in(outcome)
+    }
+
+    /// Books what a repeat of so many calls ended in. One that was refused on this side costs nothing.
+    fn book(&self, calls: usize, accepted: usize, local: bool) {
+        if accepted > 0 || local {
+            self.budget.give_back(calls);
+        }
+        self.budget.refill(accepted);
+    }
+
+    async fn repeat_batch(
+        &self,
+        messages: &[Message],
+        begun: Instant,
+        mut outcomes: Outcomes,
+    ) -> Outcomes {
+        let scope = Scope::current();
         let size = self.inner.profile().batch_size();
-        let window = match way {
-            Way::Single => self.inner.profile().repeat_window(),
-            Way::Batch => None,
-        };
-        let mut outcomes = way.send(&self.inner, messages).await;
-        self.budget.refill(&outcomes);
         let mut histories = vec![History::default(); messages.len()];
         let mut pending: Vec<usize> = (0..messages.len()).collect();
         for tried in 1..self.attempts.get() {
-            let (mut hint, mut limit) = (Duration::ZERO, self.deadline);
+            let mut pause = Duration::ZERO;
             pending.retain(|&place| {
-                let (Some(Err(error)), Some(history)) =
-                    (outcomes.get(place), histories.get_mut(place))
-                else {
+                let Some(Err(error)) = outcomes.get(place) else {
                     return false;
                 };
-                let unknown = error.acceptance() == Acceptance::Unknown;
-                history.doubt |= unknown;
-                let again = error.may_resend() || unknown && window.is_some();
-                if again {
-                    hint = hint.max(error.retry_after().unwrap_or_default());
-                }
-                if let (true, true, Some(window)) = (again, history.doubt, window) {
-                    limit = limit.min(window);
-                }
-                again
+                let wait = self.pause(error, false, tried, scope);
+                pause = pause.max(wait.unwrap_or_default());
+                wait.is_some()
             });
-            let wait = hint
-                .min(self.longest_hint)
-                .saturating_add(self.back_off(tried));
-            let in_time = |wait: Duration| begun.elapsed().saturating_add(wait) < limit;
-            if pending.is_empty() || !in_time(wait) || self.budget.is_empty() {
+            let in_time = |wait: Duration| begun.elapsed().saturating_add(wait) < self.deadline;
+            let settled = pending.len() < messages.len();
+            if pending.is_empty()
+                || scope.gathered && settled
+                || !in_time(pause)
+                || self.budget.is_empty()
+                || is_cut_off()
+            {
                 break;
             }
-            sleep(wait).await;
-            // Asked again: a timer may be late.
-            if !in_time(Duration::ZERO) {
+            hold(sleep(pause)).await;
+            if !in_time(Duration::ZERO) || is_cut_off() {
                 break;
             }
             let calls = self.budget.take(pending.len().div_ceil(size.get()));
@@ -168,18 +244,17 @@ impl<P: SmsProvider> Retry<P> {
                 if let (Some(Err(error)), Some(history)) =
                     (outcomes.get(place), histories.get_mut(place))
                 {
-                    let name = self.inner.profile().name();
-                    let name = error.provider().unwrap_or(name).to_owned();
-                    history.trail.push(name, error);
+                    history.push(error, self.inner.profile());
                 }
             }
-            way.send_some(&self.inner, messages, &pending, &mut outcomes)
-                .await;
-            let repeated: Vec<_> = pending.iter().filter_map(|&p| outcomes.get(p)).collect();
-            if repeated.iter().any(|outcome| outcome.is_ok()) {
-                self.budget.give_back(calls);
-            }
-            self.budget.refill(repeated);
+            let repeat = Scope {
+                repeat: true,
+                ..scope
+            };
+            let again = attempt(send_some(&self.inner, messages, &pending));
+            let repeated = repeat.around(again).await;
+            self.book(calls, repeated.accepted(), repeated.iter().all(is_local));
+            put(&pending, repeated, &mut outcomes);
         }
         for (place, history) in histories.into_iter().enumerate() {
             if let Some(outcome) = outcomes.get(place).cloned() {
@@ -209,13 +284,25 @@ impl<P: SmsProvider> SmsProvider for Retry<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        let begun = Instant::now();
+        match attempt(self.inner.send(message)).await {
+            Ok(receipt) => {
+                self.budget.refill(1);
+                Ok(receipt)
+            }
+            Err(error) => Box::pin(self.repeat(message, begun, error)).await,
+        }
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        let begun = Instant::now();
+        let outcomes = attempt(send_batch(&self.inner, messages)).await;
+        let accepted = outcomes.accepted();
+        self.budget.refill(accepted);
+        if accepted == messages.len() {
+            return outcomes;
+        }
+        Box::pin(self.repeat_batch(messages, begun, outcomes)).await
     }
 
     /// Asks once: whoever checks can ask again.
@@ -224,7 +311,11 @@ impl<P: SmsProvider> SmsProvider for Retry<P> {
     }
 }
 
-/// What befell a message so far.
+fn is_local(outcome: &Result<Receipt, SendError>) -> bool {
+    matches!(outcome, Err(error) if error.is_local())
+}
+
+/// What happened to a message so far.
 #[derive(Clone, Debug, Default)]
 struct History {
     /// It may have gone out at one of the tries; only an acceptance ends that.
@@ -233,6 +324,11 @@ struct History {
 }
 
 impl History {
+    fn push(&mut self, error: &SendError, inner: &Profile) {
+        let name = error.provider().unwrap_or(inner.name()).to_owned();
+        self.trail.push(name, error);
+    }
+
     fn ends_in(self, outcome: Result<Receipt, SendError>) -> Result<Receipt, SendError> {
         self.trail
             .ends_in(outcome.map_err(|error| match self.doubt {
@@ -244,24 +340,58 @@ impl History {
 
 /// The budget of repeats that all messages share, counted in tenths.
 #[derive(Debug)]
-struct Repeats {
+struct Budget {
     left: AtomicU32,
     most: u32,
+    /// Up to when, in milliseconds after `start`, time has given back what it gives.
+    given_until: AtomicU64,
+    start: Instant,
 }
 
-impl Repeats {
+impl Budget {
     const ONE: u32 = 10;
+    /// An empty budget is full again after so many milliseconds.
+    const FILLS_IN: u64 = 300_000;
 
-    const fn new(repeats: u32) -> Self {
+    fn new(repeats: u32) -> Self {
         let most = repeats.saturating_mul(Self::ONE);
         Self {
             left: AtomicU32::new(most),
             most,
+            given_until: AtomicU64::new(0),
+            start: Instant::now(),
         }
     }
 
     fn is_empty(&self) -> bool {
+        self.give_for_time();
         self.left.load(Ordering::Relaxed) < Self::ONE
+    }
+
+    /// Gives back what is due for the time that has passed.
+    fn give_for_time(&self) {
+        let most = u64::from(self.most);
+        if most == 0 {
+            return;
+        }
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let until = self.given_until.load(Ordering::Relaxed);
+        let passed = now.saturating_sub(until).min(Self::FILLS_IN);
+        let due = passed * most / Self::FILLS_IN;
+        if due == 0 {
+            return;
+        }
+        // What is left of a tenth stays for the next time.
+        let next = match passed {
+            Self::FILLS_IN => now,
+            _ => until + (due * Self::FILLS_IN).div_ceil(most),
+        };
+        let ours =
+            self.given_until
+                .compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed);
+        if ours.is_ok() {
+            self.add(u32::try_from(due).unwrap_or(u32::MAX));
+        }
     }
 
     /// Takes as many repeats as are there, at most `calls`.
@@ -280,16 +410,16 @@ impl Repeats {
         self.add(u32::try_from(calls).map_or(u32::MAX, |calls| calls.saturating_mul(Self::ONE)));
     }
 
-    fn refill<'a>(&self, outcomes: impl IntoIterator<Item = &'a Result<Receipt, SendError>>) {
-        let accepted = outcomes.into_iter().filter(|outcome| outcome.is_ok());
-        self.add(u32::try_from(accepted.count()).unwrap_or(u32::MAX));
+    fn refill(&self, accepted: usize) {
+        self.add(u32::try_from(accepted).unwrap_or(u32::MAX));
     }
 
     fn add(&self, tenths: u32) {
         let _ = self
             .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                Some(left.saturating_add(tenths).min(self.most))
+                // A full budget, as it nearly always is, is not written to.
+                (left < self.most).then(|| left.saturating_add(tenths).min(self.most))
             });
     }
 }

@@ -9,7 +9,6 @@
 use std::{
     cmp::Reverse,
     num::NonZeroUsize,
-    slice,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -21,7 +20,7 @@ use postduif_core::{
 
 use crate::{
     members::{Member, Members},
-    way::{IN_FLIGHT, Way, call_size},
+    way::{IN_FLIGHT, call_size},
 };
 
 /// Several vendors in turn, by weight.
@@ -66,26 +65,18 @@ impl RoundRobin {
         })
     }
 
-    /// For how long a member that failed is set aside, unless the vendor asks for less; 30 s unless given.
+    /// Sets for how long a member that failed is set aside, unless the vendor asks for less. Defaults to 30 s.
     #[must_use]
     pub const fn with_pause(mut self, pause: Duration) -> Self {
         self.members.set_pause(pause);
         self
     }
 
-    /// How many calls of one batch are under way at a time; 8 unless given.
+    /// Sets how many calls of one batch are under way at a time. Defaults to 8.
     #[must_use]
     pub const fn with_in_flight(mut self, calls: NonZeroUsize) -> Self {
         self.in_flight = calls;
         self
-    }
-
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        let size = call_size(self.members.profile(), messages);
-        split(messages, size, self.in_flight, async |piece| {
-            self.members.run(self.ranking(), piece, way).await
-        })
-        .await
     }
 
     /// Whose turn it is, and who comes after: nginx's smooth weighted round robin among those that are not
@@ -120,13 +111,16 @@ impl SmsProvider for RoundRobin {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        let ranking = self.ranking();
+        self.members.send(ranking.iter().copied(), message).await
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        let size = call_size(self.members.profile(), messages);
+        split(messages, size, self.in_flight, async |piece| {
+            self.members.send_batch(self.ranking(), piece).await
+        })
+        .await
     }
 
     async fn check(&self) -> Result<Health, SendError> {

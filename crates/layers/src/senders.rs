@@ -7,13 +7,13 @@
 //! **Belongs** around the stack of a vendor where vendors have different senders, else around
 //! [`Failover`](crate::Failover).
 
-use std::slice;
+use std::borrow::Cow;
 
 use postduif_core::{
     Health, Message, Outcomes, Profile, Receipt, SendError, Sender, SmsProvider, async_trait,
 };
 
-use crate::{Prefix, way::Way};
+use crate::{Prefix, way::send_passed};
 
 /// The sender by destination.
 ///
@@ -79,15 +79,11 @@ impl<P: SmsProvider> Senders<P> {
         self
     }
 
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        let named = |message: &Message| {
-            let message = message.clone();
-            Ok(match (message.sender(), self.sender(&message)) {
-                (None, Some(sender)) => message.with_sender(sender.clone()),
-                _ => message,
-            })
-        };
-        way.send_passed(&self.inner, messages, named).await
+    fn named<'a>(&self, message: &'a Message) -> Cow<'a, Message> {
+        match (message.sender(), self.sender(message)) {
+            (None, Some(sender)) => Cow::Owned(message.clone().with_sender(sender.clone())),
+            _ => Cow::Borrowed(message),
+        }
     }
 
     fn sender(&self, message: &Message) -> Option<&Sender> {
@@ -106,13 +102,11 @@ impl<P: SmsProvider> SmsProvider for Senders<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        self.inner.send(&self.named(message)).await
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        send_passed(&self.inner, messages, |message| Ok(self.named(message))).await
     }
 
     async fn check(&self) -> Result<Health, SendError> {

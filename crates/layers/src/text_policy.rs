@@ -6,14 +6,14 @@
 //!
 //! **Belongs** anywhere outside of [`Dedupe`](crate::Dedupe), which tells texts apart by their words.
 
-use std::{num::NonZeroUsize, slice};
+use std::{borrow::Cow, num::NonZeroUsize};
 
 use postduif_core::{
     Encoding, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
     async_trait,
 };
 
-use crate::way::Way;
+use crate::way::{refusal, send_passed};
 
 /// Which encoding a text may have, and how many parts.
 ///
@@ -78,14 +78,9 @@ impl<P: SmsProvider> TextPolicy<P> {
         self
     }
 
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        way.send_passed(&self.inner, messages, |message| self.admit(message))
-            .await
-    }
-
-    fn admit(&self, message: &Message) -> Result<Message, SendError> {
+    fn admit<'a>(&self, message: &'a Message) -> Result<Cow<'a, Message>, SendError> {
         let message = match self.characters {
-            Characters::Auto => message.clone(),
+            Characters::Auto => Cow::Borrowed(message),
             Characters::ForceGsm => {
                 if message.text().encoding() != Encoding::Gsm7 {
                     let outside = postduif_core::not_gsm(message.text().as_str()).count();
@@ -93,14 +88,20 @@ impl<P: SmsProvider> TextPolicy<P> {
                         "the text has {outside} character(s) outside GSM 03.38"
                     )));
                 }
-                message.clone()
+                Cow::Borrowed(message)
             }
             #[cfg(feature = "transliteration")]
-            Characters::Transliterate => transliterated(message)?,
+            Characters::Transliterate => match transliterated(message.text().as_str()) {
+                Some(Ok(text)) => Cow::Owned(message.clone().with_text(text)),
+                Some(Err(error)) => return Err(self.refusal(error.to_string())),
+                None => Cow::Borrowed(message),
+            },
         };
-        let parts = message.text().count().parts();
-        match self.max_parts {
-            Some(most) if parts > most.get() => Err(self.refusal(format!(
+        let Some(most) = self.max_parts else {
+            return Ok(message);
+        };
+        match message.text().count().parts() {
+            parts if parts > most.get() => Err(self.refusal(format!(
                 "the text takes {parts} parts, and at most {most} are allowed"
             ))),
             _ => Ok(message),
@@ -108,22 +109,23 @@ impl<P: SmsProvider> TextPolicy<P> {
     }
 
     fn refusal(&self, message: String) -> SendError {
-        SendError::not_accepted(ErrorKind::InvalidText, message)
-            .with_provider(self.inner.profile().owned_name())
+        refusal(&self.inner, ErrorKind::InvalidText, message)
     }
 }
 
+/// The text as GSM 03.38 can say it; `None` where it stays as it is.
 #[cfg(feature = "transliteration")]
-fn transliterated(message: &Message) -> Result<Message, SendError> {
+fn transliterated(text: &str) -> Option<Result<postduif_core::Text, postduif_core::TextError>> {
     use postduif_core::{Text, Transliteration};
 
-    let said = Transliteration::of(message.text().as_str());
-    if said.changes().is_empty() || !said.is_gsm() {
-        return Ok(message.clone());
+    let said = Transliteration::of(text);
+    if said.changes().is_empty() {
+        return None;
     }
-    let text = Text::new(said.into_text())
-        .map_err(|error| SendError::not_accepted(ErrorKind::InvalidText, error.to_string()))?;
-    Ok(message.clone().with_text(text))
+    let fits = said.is_gsm();
+    // Also where it is not used: a `Text` leaves no copy of the words behind in memory.
+    let text = Text::new(said.into_text());
+    fits.then_some(text)
 }
 
 #[async_trait]
@@ -133,13 +135,11 @@ impl<P: SmsProvider> SmsProvider for TextPolicy<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        self.inner.send(&*self.admit(message)?).await
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        send_passed(&self.inner, messages, |message| self.admit(message)).await
     }
 
     async fn check(&self) -> Result<Health, SendError> {

@@ -1,27 +1,27 @@
 //! **Does:** gives each vendor call a deadline. A batch is first split by the inner profile, so that each
 //! deadline belongs to one call and none turns messages that were accepted in time into doubts.
 //!
-//! **Never:** says of a call that it dropped that nothing was sent; never cuts a wait that another layer makes
-//! outside of it.
+//! **Never:** says of a call that it dropped that nothing was sent, unless nothing of it had left: a call that
+//! still waits for a turn, a token or a connection says so by its [`Departure`].
 //!
-//! **Belongs** next to the vendor, inside of [`RateLimit`](crate::RateLimit) and [`Retry`](crate::Retry):
-//! around them it would turn their waits into doubts.
+//! **Belongs** next to the vendor, inside of [`RateLimit`](crate::RateLimit) and [`Retry`](crate::Retry). For a
+//! deadline over a whole stack there is [`StartWithin`](crate::StartWithin).
 
-use std::{future::Future, num::NonZeroUsize, slice, time::Duration};
+use std::{future::Future, num::NonZeroUsize, time::Duration};
 
 use postduif_core::{
-    ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
-    split,
+    Acceptance, Departure, ErrorKind, Health, Message, Outcomes, Profile, Proof, Receipt,
+    SendError, SmsProvider, async_trait, split,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::way::{IN_FLIGHT, Way, call_size};
+use crate::way::{IN_FLIGHT, call_size, not_cut_off};
 
 /// A deadline for each vendor call.
 ///
-/// When it passes, the call is dropped where it stands and its messages end as `Timeout`, acceptance unknown:
-/// the request may have been written. A [`check`](SmsProvider::check) has the same deadline; it sends nothing,
-/// so that its `Timeout` is not accepted.
+/// When it passes, the call is dropped where it is, and its messages end as `Timeout`: acceptance unknown, since
+/// the request may have been written, or not accepted where nothing of the call had left yet. A
+/// [`check`](SmsProvider::check) has the same deadline; it sends nothing, so that its `Timeout` is not accepted.
 ///
 /// A provider whose profile sends different texts in different calls gets a mixed batch message by message.
 ///
@@ -33,7 +33,9 @@ use crate::way::{IN_FLIGHT, Way, call_size};
 /// # async fn example(vendor: impl SmsProvider, message: Message) {
 /// let provider = Timeout::new(vendor, Duration::from_secs(10));
 /// if let Err(error) = provider.send(&message).await {
-///     assert!(error.kind() != ErrorKind::Timeout || !error.may_resend());
+///     if error.kind() == ErrorKind::Timeout && error.acceptance() == Acceptance::Unknown {
+///         println!("the vendor did not answer within 10 seconds");
+///     }
 /// }
 /// # }
 /// ```
@@ -55,31 +57,41 @@ impl<P: SmsProvider> Timeout<P> {
         }
     }
 
-    /// How many calls of one batch are under way at a time; 8 unless given.
+    /// Sets how many calls of one batch are under way at a time. Defaults to 8.
     #[must_use]
     pub const fn with_in_flight(mut self, calls: NonZeroUsize) -> Self {
         self.in_flight = calls;
         self
     }
 
-    async fn run(&self, messages: &[Message], way: Way) -> Outcomes {
-        let size = call_size(self.inner.profile(), messages);
-        split(messages, size, self.in_flight, async |piece| {
-            match self.within(way.send(&self.inner, piece)).await {
-                Some(outcomes) => outcomes,
-                None => Outcomes::failed(piece, &self.late(SendError::unknown)),
+    async fn within<T: Proof>(&self, call: impl Future<Output = T> + Send) -> Result<T, SendError> {
+        not_cut_off(&self.inner)?;
+        let departure = Departure::new();
+        let answer = departure.run_until(sleep(self.deadline), call).await;
+        match answer {
+            Ok(outcome) => {
+                departure.end(&outcome);
+                Ok(outcome)
             }
-        })
-        .await
+            Err(acceptance) => {
+                let late = self.late(acceptance);
+                departure.end(&Err(late.clone()));
+                Err(late)
+            }
+        }
     }
 
-    async fn within<T>(&self, call: impl Future<Output = T> + Send) -> Option<T> {
-        timeout(self.deadline, call).await.ok()
-    }
-
-    fn late(&self, error: fn(ErrorKind, &'static str) -> SendError) -> SendError {
-        error(ErrorKind::Timeout, "no answer before the deadline")
-            .with_provider(self.inner.profile().owned_name())
+    fn late(&self, acceptance: Acceptance) -> SendError {
+        match acceptance {
+            Acceptance::NotAccepted => SendError::not_accepted(
+                ErrorKind::Timeout,
+                "the deadline passed before anything was sent",
+            ),
+            Acceptance::Unknown => {
+                SendError::unknown(ErrorKind::Timeout, "no answer before the deadline")
+            }
+        }
+        .with_provider(self.inner.profile().owned_name())
     }
 }
 
@@ -90,19 +102,24 @@ impl<P: SmsProvider> SmsProvider for Timeout<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.run(slice::from_ref(message), Way::Single)
-            .await
-            .into_single()
+        self.within(self.inner.send(message)).await?
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.run(messages, Way::Batch).await
+        let size = call_size(self.inner.profile(), messages);
+        split(messages, size, self.in_flight, async |piece| {
+            match self.within(self.inner.send_batch(piece)).await {
+                Ok(outcomes) => outcomes,
+                Err(error) => Outcomes::failed(piece, &error),
+            }
+        })
+        .await
     }
 
     async fn check(&self) -> Result<Health, SendError> {
-        match self.within(self.inner.check()).await {
-            Some(answer) => answer,
-            None => Err(self.late(SendError::not_accepted)),
+        match timeout(self.deadline, self.inner.check()).await {
+            Ok(answer) => answer.map_err(SendError::of_check),
+            Err(_) => Err(self.late(Acceptance::Unknown).of_check()),
         }
     }
 }

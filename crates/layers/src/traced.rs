@@ -13,7 +13,7 @@ use postduif_core::{
 };
 use tracing::{Instrument as _, Span, field, info_span};
 
-use crate::way::Way;
+use crate::way::send_batch;
 
 /// Spans and events (`tracing`), and metrics behind the feature `metrics`.
 ///
@@ -52,21 +52,6 @@ impl<P: SmsProvider> Traced<P> {
     pub const fn new(inner: P) -> Self {
         Self { inner }
     }
-
-    async fn run(&self, messages: &[Message], way: Way, span: Span) -> Outcomes {
-        let call = Call::begin(&self.inner, messages, way);
-        let told = span.clone();
-        async {
-            let outcomes = way.send(&self.inner, messages).await;
-            call.ends_in(&outcomes);
-            if let (Way::Single, Some(Err(error))) = (way, outcomes.get(0)) {
-                fail(&told, error);
-            }
-            outcomes
-        }
-        .instrument(span)
-        .await
-    }
 }
 
 #[async_trait]
@@ -85,9 +70,14 @@ impl<P: SmsProvider> SmsProvider for Traced<P> {
             "error.type" = field::Empty,
             otel.status_code = field::Empty,
         );
-        self.run(slice::from_ref(message), Way::Single, span)
-            .await
-            .into_single()
+        let call = Call::begin(&self.inner, slice::from_ref(message), "send");
+        let outcome = self.inner.send(message).instrument(span.clone()).await;
+        let _entered = span.enter();
+        call.ends_in([&outcome]);
+        if let Err(error) = &outcome {
+            fail(&span, error);
+        }
+        outcome
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
@@ -99,7 +89,12 @@ impl<P: SmsProvider> SmsProvider for Traced<P> {
             "messaging.operation.type" = "send",
             messaging.batch.message_count = messages.len(),
         );
-        self.run(messages, Way::Batch, span).await
+        let call = Call::begin(&self.inner, messages, "send_batch");
+        let sent = send_batch(&self.inner, messages);
+        let outcomes = sent.instrument(span.clone()).await;
+        let _entered = span.enter();
+        call.ends_in(&outcomes);
+        outcomes
     }
 
     async fn check(&self) -> Result<Health, SendError> {
@@ -141,20 +136,24 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn begin(inner: &'a impl SmsProvider, messages: &'a [Message], way: Way) -> Self {
+    fn begin(
+        inner: &'a impl SmsProvider,
+        messages: &'a [Message],
+        operation: &'static str,
+    ) -> Self {
         let system = inner.profile().name();
         #[cfg(not(feature = "metrics"))]
-        let _ = way;
+        let _ = operation;
         Self {
             system,
             messages,
             ended: false,
             #[cfg(feature = "metrics")]
-            _meter: metered::Meter::begin(system, way),
+            _meter: metered::Meter::begin(system, operation),
         }
     }
 
-    fn ends_in(mut self, outcomes: &Outcomes) {
+    fn ends_in<'o>(mut self, outcomes: impl IntoIterator<Item = &'o Result<Receipt, SendError>>) {
         self.ended = true;
         for (message, outcome) in self.messages.iter().zip(outcomes) {
             match outcome {
@@ -228,8 +227,6 @@ mod metered {
     use metrics::{Gauge, counter, gauge, histogram};
     use tokio::time::Instant;
 
-    use crate::way::Way;
-
     /// One message that ended so. The labels are names of members and words of closed lists, so that their
     /// number is bounded.
     pub(super) fn count(system: &str, kind: &'static str, acceptance: &'static str) {
@@ -251,11 +248,7 @@ mod metered {
     }
 
     impl<'a> Meter<'a> {
-        pub(super) fn begin(system: &'a str, way: Way) -> Self {
-            let operation = match way {
-                Way::Batch => "send_batch",
-                Way::Single => "send",
-            };
+        pub(super) fn begin(system: &'a str, operation: &'static str) -> Self {
             let active = gauge!(
                 "messaging.client.operation.active",
                 "messaging.system" => system.to_owned(),

@@ -1,82 +1,93 @@
-//! What the layers share: how messages reach the inner provider, and the trail of those who were tried.
+//! What the layers share: refusals, moments, verdicts on a batch, and the trail of those who were tried.
 
-use std::{borrow::Cow, num::NonZeroUsize};
+use std::{borrow::Cow, num::NonZeroUsize, time::Duration};
 
 use postduif_core::{
-    Attempt, ErrorKind, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
+    Attempt, DepartureHandle, ErrorKind, Message, Outcomes, Profile, Receipt, SendError,
+    SmsProvider,
 };
+use tokio::time::Instant;
 
 /// Calls of one batch under way at a time, unless a layer is told otherwise.
 pub(crate) const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// By which method messages reach the inner provider. A single send stays one all the way down: the repeat
-/// window covers nothing else.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Way {
-    Batch,
-    Single,
+/// The moment so long after `start`. What lies beyond the clock is far enough away: 30 years.
+pub(crate) fn later(start: Instant, wait: Duration) -> Instant {
+    let far = Duration::from_secs(30 * 365 * 86_400);
+    start + wait.min(far)
 }
 
-impl Way {
-    pub(crate) async fn send<P: SmsProvider>(self, inner: &P, messages: &[Message]) -> Outcomes {
-        match (self, messages) {
-            (_, []) => Outcomes::in_doubt(messages),
-            (Self::Single, [message]) => {
-                let outcome = inner.send(message).await;
-                let mut outcomes = Outcomes::in_doubt(messages);
-                outcomes.set(0, outcome);
-                outcomes
-            }
-            _ => inner.send_batch(messages).await,
-        }
+/// Sends a batch. A message that the provider gave no outcome for is in doubt.
+pub(crate) async fn send_batch<P: SmsProvider>(inner: &P, messages: &[Message]) -> Outcomes {
+    let outcomes = inner.send_batch(messages).await;
+    if outcomes.len() == messages.len() {
+        return outcomes;
     }
+    let mut outcomes = outcomes.into_iter();
+    Outcomes::from_fn(messages, |_| {
+        outcomes.next().unwrap_or_else(|| Err(left_out()))
+    })
+}
 
-    /// Sends the messages at these places, and puts their outcomes there.
-    pub(crate) async fn send_some<P: SmsProvider>(
-        self,
-        inner: &P,
-        messages: &[Message],
-        places: &[usize],
-        outcomes: &mut Outcomes,
-    ) {
-        let answered = if places.len() == messages.len() {
-            self.send(inner, messages).await
-        } else {
-            let some: Vec<_> = places
-                .iter()
-                .filter_map(|&place| messages.get(place).cloned())
-                .collect();
-            self.send(inner, &some).await
-        };
-        for (&place, outcome) in places.iter().zip(answered) {
-            outcomes.set(place, outcome);
-        }
+/// Sends the messages at these places, and returns their outcomes.
+pub(crate) async fn send_some<P: SmsProvider>(
+    inner: &P,
+    messages: &[Message],
+    places: &[usize],
+) -> Outcomes {
+    if places.len() == messages.len() {
+        return send_batch(inner, messages).await;
     }
+    let some: Vec<_> = places
+        .iter()
+        .filter_map(|&place| messages.get(place).cloned())
+        .collect();
+    match some.as_slice() {
+        [] => Outcomes::in_doubt(&[]),
+        some => send_batch(inner, some).await,
+    }
+}
 
-    /// Sends what `pass` makes of the messages; what it refuses has its refusal for an outcome.
-    pub(crate) async fn send_passed<P: SmsProvider>(
-        self,
-        inner: &P,
-        messages: &[Message],
-        pass: impl FnMut(&Message) -> Result<Message, SendError>,
-    ) -> Outcomes {
-        let verdicts: Vec<_> = messages.iter().map(pass).collect();
-        let mut outcomes = Outcomes::in_doubt(messages);
-        let (mut places, mut passed) = (Vec::new(), Vec::new());
-        for (place, verdict) in verdicts.into_iter().enumerate() {
-            match verdict {
-                Ok(message) => {
-                    places.push(place);
-                    passed.push(message);
-                }
-                Err(error) => outcomes.set(place, Err(error)),
-            }
-        }
-        for (place, outcome) in places.into_iter().zip(self.send(inner, &passed).await) {
-            outcomes.set(place, outcome);
-        }
-        outcomes
+/// Puts these outcomes at these places.
+pub(crate) fn put(places: &[usize], answered: Outcomes, outcomes: &mut Outcomes) {
+    for (&place, outcome) in places.iter().zip(answered) {
+        outcomes.set(place, outcome);
     }
+}
+
+fn left_out() -> SendError {
+    SendError::unknown(
+        ErrorKind::Protocol,
+        "the provider gave no outcome for this message",
+    )
+}
+
+/// Sends what `pass` makes of the messages; what it refuses has its refusal for an outcome.
+pub(crate) async fn send_passed<'a, P: SmsProvider>(
+    inner: &P,
+    messages: &'a [Message],
+    pass: impl FnMut(&'a Message) -> Result<Cow<'a, Message>, SendError>,
+) -> Outcomes {
+    let verdicts: Vec<_> = messages.iter().map(pass).collect();
+    let untouched = |verdict: &Result<Cow<'_, Message>, _>| matches!(verdict, Ok(Cow::Borrowed(_)));
+    if verdicts.iter().all(untouched) {
+        return send_batch(inner, messages).await;
+    }
+    let mut outcomes = Outcomes::in_doubt(messages);
+    let (mut places, mut passed) = (Vec::new(), Vec::new());
+    for (place, verdict) in verdicts.into_iter().enumerate() {
+        match verdict {
+            Ok(message) => {
+                places.push(place);
+                passed.push(message.into_owned());
+            }
+            Err(error) => outcomes.set(place, Err(error)),
+        }
+    }
+    if !passed.is_empty() {
+        put(&places, send_batch(inner, &passed).await, &mut outcomes);
+    }
+    outcomes
 }
 
 /// How many of these messages one vendor call carries. Where all of a call have the same text, a list of
@@ -105,9 +116,28 @@ pub(crate) fn alike(one: &Message, other: &Message) -> bool {
 pub(crate) fn refusal(
     inner: &impl SmsProvider,
     kind: ErrorKind,
-    message: &'static str,
+    message: impl Into<Cow<'static, str>>,
 ) -> SendError {
-    SendError::not_accepted(kind, message).with_provider(inner.profile().owned_name())
+    SendError::not_accepted(kind, message)
+        .with_provider(inner.profile().owned_name())
+        .local()
+}
+
+/// Whether the call that is being polled was cut off, so that nothing of it may begin any more.
+pub(crate) fn is_cut_off() -> bool {
+    DepartureHandle::current().is_some_and(|departure| departure.is_closed())
+}
+
+/// Refuses what was cut off before it began.
+pub(crate) fn not_cut_off(inner: &impl SmsProvider) -> Result<(), SendError> {
+    match is_cut_off() {
+        true => Err(refusal(
+            inner,
+            ErrorKind::Timeout,
+            "the call was cut off before it began",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Who was tried for one message, oldest first.

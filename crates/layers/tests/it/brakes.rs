@@ -165,3 +165,31 @@ async fn memory_is_bounded_and_full_means_refused() {
     advance(HOUR).await;
     provider.send(&messages[11]).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn there_is_room_as_soon_as_the_oldest_is_out_of_the_window() {
+    let provider = Budget::new(vendor("a", 1))
+        .with_recipient_limit(count(5), HOUR)
+        .with_recipients(size(2));
+    let messages = messages(5);
+    provider.send(&messages[0]).await.unwrap();
+    advance(SECOND).await;
+    provider.send(&messages[1]).await.unwrap();
+    advance(HOUR - SECOND).await;
+    provider.send(&messages[2]).await.unwrap();
+    provider.send(&messages[3]).await.unwrap_err();
+    advance(SECOND).await;
+    provider.send(&messages[3]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn debug_shows_how_many_are_counted_and_none_of_them() {
+    let provider = Budget::new(vendor("a", 1)).with_recipient_limit(count(5), HOUR);
+    provider.send(&message("x")).await.unwrap();
+    let shown = format!("{provider:?}");
+    let own = shown.rsplit("by_recipient").next().unwrap();
+    assert!(
+        own.contains("counted: 1") && !own.contains("+31"),
+        "{shown}"
+    );
+}

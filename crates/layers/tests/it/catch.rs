@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use postduif_core::{ErrorKind, SmsProvider as _};
-use postduif_layers::{OnlyTo, Prefix, RedirectTo};
+use postduif_core::{ErrorKind, PhoneNumber, SmsProvider as _};
+use postduif_layers::{OnlyTo, Prefix, RedirectTo, TextPolicy};
 
 use crate::help::*;
 
@@ -47,7 +47,7 @@ async fn everything_goes_to_this_number_with_the_masked_original_in_front() {
     for call in vendor.log() {
         assert!(call.messages.iter().all(|message| message.to() == target));
         let sent = &call.messages[0];
-        assert_eq!(sent.text().as_str(), "[+316•••••678] Your code is 482913");
+        assert_eq!(sent.text().as_str(), "(+316*****678) Your code is 482913");
         assert_eq!(sent.reference(), asked.reference());
         assert_eq!(sent.sender(), asked.sender());
         assert_eq!(sent.validity(), asked.validity());
@@ -78,4 +78,45 @@ async fn a_text_that_is_too_long_with_the_original_is_refused() {
     let outcome = provider.send(&message(&"x".repeat(153 * 255))).await;
     assert_eq!(kind_of(&outcome), refused(ErrorKind::InvalidText));
     assert!(vendor.log().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_number_lets_no_longer_one_through() {
+    let vendor = vendor("a", 1);
+    let tester = "+43664123456";
+    for prefix in [
+        tester.parse().unwrap(),
+        Prefix::from(tester.parse::<PhoneNumber>().unwrap()),
+    ] {
+        let provider = OnlyTo::new(vendor.clone(), [prefix]);
+        provider.send(&message_to(tester, "x")).await.unwrap();
+        let longer = message_to("+4366412345612", "x");
+        assert_eq!(
+            kind_of(&provider.send(&longer).await),
+            refused(ErrorKind::Blocked)
+        );
+    }
+}
+
+#[test]
+fn a_prefix_has_a_country() {
+    for text in ["+3", "+2", "+9", "+35", "+42"] {
+        assert!(text.parse::<Prefix>().is_err(), "{text}");
+    }
+    for text in ["+1", "+7", "+31", "+352", "+1876"] {
+        assert!(text.parse::<Prefix>().is_ok(), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redirected_text_stays_in_gsm_without_brackets() {
+    let vendor = vendor("a", 1);
+    let target = "+31687654321".parse().unwrap();
+    let policy = TextPolicy::new(vendor.clone())
+        .force_gsm()
+        .with_max_parts(size(1));
+    let provider = RedirectTo::new(policy, target);
+    provider.send(&message(&"x".repeat(145))).await.unwrap();
+    let sent = vendor.log()[0].messages[0].text().as_str().to_owned();
+    assert!(!sent.contains(['[', ']']), "{sent}");
 }

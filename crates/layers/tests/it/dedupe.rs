@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use postduif_core::{ErrorKind, Message, SmsProvider as _};
-use postduif_layers::Dedupe;
+use postduif_layers::{Dedupe, RateLimit};
 use tokio::{
     task::yield_now,
     time::{advance, timeout},
@@ -37,9 +37,9 @@ async fn two_at_once_send_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_survives_the_first_ones_giving_up_and_hears_of_the_doubt() {
+async fn who_waits_survives_the_first_ones_giving_up_and_hears_the_outcome() {
     let vendor = vendor("a", 1);
-    vendor.script([Scripted::stall()]);
+    vendor.script([Scripted::accept().after(2 * SECOND)]);
     let provider = Arc::new(Dedupe::new(vendor.clone()));
     let message = message("x");
     let send = || {
@@ -51,8 +51,72 @@ async fn who_waits_survives_the_first_ones_giving_up_and_hears_of_the_doubt() {
     let second = send();
     yield_now().await;
     first.abort();
-    assert_eq!(kind_of(&second.await.unwrap()), in_doubt(ErrorKind::Other));
-    assert_eq!(kind_of(&send().await.unwrap()), in_doubt(ErrorKind::Other));
+    second.await.unwrap().unwrap();
+    send().await.unwrap().unwrap();
+    assert_eq!(vendor.log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gave_up_hears_the_outcome_when_asking_again() {
+    let vendor = vendor("a", 1);
+    let provider = Dedupe::new(RateLimit::new(vendor.clone(), count(1)));
+    provider.send(&message("x")).await.unwrap();
+    let message = message("y");
+    timeout(SECOND / 10, provider.send(&message))
+        .await
+        .unwrap_err();
+    tokio::time::sleep(5 * SECOND).await;
+    provider.send(&message).await.unwrap();
+    assert_eq!(vendor.log().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_caller_that_is_not_polled_keeps_nobody_waiting() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::accept().after(2 * SECOND)]);
+    let provider = Dedupe::new(vendor.clone());
+    let message = message("x");
+    let mut first = std::pin::pin!(provider.send(&message));
+    timeout(SECOND, first.as_mut()).await.unwrap_err();
+    timeout(HOUR, provider.send(&message))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(vendor.log().len(), 1);
+}
+
+#[test]
+fn the_end_of_the_first_callers_runtime_ends_in_an_answer() {
+    let run = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    };
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::accept().after(2 * SECOND)]);
+    let provider = Arc::new(Dedupe::new(vendor.clone()));
+    let message = message("x");
+    let runtime = run();
+    runtime.block_on(async {
+        timeout(SECOND, provider.send(&message)).await.unwrap_err();
+    });
+    drop(runtime);
+    let outcome = run().block_on(async { timeout(HOUR, provider.send(&message)).await });
+    assert_eq!(kind_of(&outcome.unwrap()), in_doubt(ErrorKind::Unavailable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_panics_leaves_a_doubt() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::panic()]);
+    let provider = Dedupe::new(vendor.clone());
+    let message = message("x");
+    for _ in 0..2 {
+        let outcome = provider.send(&message).await;
+        assert_eq!(kind_of(&outcome), in_doubt(ErrorKind::Unavailable));
+    }
     assert_eq!(vendor.log().len(), 1);
 }
 
@@ -154,7 +218,7 @@ async fn acceptances_are_forgotten_in_time_and_for_room_doubts_are_not() {
         provider.send(message).await.unwrap_err();
     }
     let outcome = provider.send(&messages[3]).await;
-    assert_eq!(kind_of(&outcome), refused(ErrorKind::Throttled));
+    assert_eq!(kind_of(&outcome), refused(ErrorKind::Misconfigured));
     for message in &messages[1..3] {
         let outcome = provider.send(message).await;
         assert_eq!(kind_of(&outcome), in_doubt(ErrorKind::Timeout));

@@ -4,7 +4,7 @@ use postduif_core::{
     Acceptance, ErrorKind, Health, Price, Profile, Receipt, SendError, SenderKind, SmsProvider,
     TextLimit,
 };
-use postduif_layers::{Failover, Member, Timeout};
+use postduif_layers::{Failover, Member, RateLimit, Retry, Timeout};
 
 use crate::help::*;
 
@@ -309,5 +309,155 @@ async fn check_asks_every_member() {
             .as_ref()
             .map_err(|e| (e.provider().unwrap(), e.kind()));
         assert_eq!(health.cloned(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_own_limits_do_not_set_a_member_aside() {
+    let (a, b) = (vendor("a", 1), vendor("b", 1));
+    let limit = RateLimit::new(a.clone(), count(1)).with_longest_wait(SECOND / 2);
+    let members = [Member::new("a", limit), Member::new("b", b.clone())];
+    let provider = Failover::new(members).unwrap();
+    for _ in 0..2 {
+        provider.send(&message("x")).await.unwrap();
+    }
+    assert_eq!((a.log().len(), b.log().len()), (1, 1));
+    tokio::time::advance(2 * SECOND).await;
+    assert_eq!(provider.send(&message("x")).await.unwrap().provider(), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn earlier_tries_at_a_member_carry_its_name() {
+    let (one, two) = (vendor("kpn", 1), vendor("kpn", 1));
+    one.script([Scripted::refuse(Unauthorized)]);
+    two.script([Scripted::refuse(Unavailable)]);
+    let provider = Failover::new([
+        Member::new("shop", Retry::new(one)),
+        Member::new("staff", Retry::new(two)),
+    ])
+    .unwrap();
+    let receipt = provider.send(&message("x")).await.unwrap();
+    assert_eq!(
+        told(&receipt),
+        ("staff".into(), vec!["shop".into(), "staff".into()])
+    );
+    assert_eq!(receipt.attempts()[1].error().provider(), Some("staff"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_without_end_sets_a_member_aside_for_good() {
+    let (a, _, provider) = two();
+    let provider = provider.with_pause(Duration::MAX);
+    a.script([Scripted::refuse(Unavailable)]);
+    for _ in 0..2 {
+        provider.send(&message("x")).await.unwrap();
+        tokio::time::advance(100 * HOUR).await;
+    }
+    assert_eq!(a.log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_without_an_outcome_travels_no_further() {
+    let (a, b, c) = (vendor("a", 10), vendor("b", 10), vendor("c", 10));
+    a.script(vec![Scripted::refuse(Unavailable); 3]);
+    let provider = Failover::new([
+        Member::new("a", a),
+        Member::new("b", Short(b)),
+        Member::new("c", c.clone()),
+    ])
+    .unwrap();
+    let outcomes = provider.send_batch(&messages(3)).await;
+    assert_eq!(
+        outcomes[2].as_ref().unwrap_err().acceptance(),
+        Acceptance::Unknown
+    );
+    assert!(c.log().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_a_member_that_is_set_aside_goes_to_the_next_at_once() {
+    for batch in [false, true] {
+        let (a, b) = (vendor("a", 1), vendor("b", 1));
+        let members = [
+            Member::new("a", Slow::by_text(&a)),
+            Member::new("b", b.clone()),
+        ];
+        let provider = Arc::new(Failover::new(members).unwrap());
+        a.script([Scripted::refuse(Unavailable)]);
+        let begun = tokio::time::Instant::now();
+        let waiting = {
+            let provider = Arc::clone(&provider);
+            tokio::spawn(async move {
+                let waiting = message("waits");
+                match batch {
+                    true => provider.send_batch(&[waiting]).await.into_single(),
+                    false => provider.send(&waiting).await,
+                }
+            })
+        };
+        tokio::task::yield_now().await;
+        provider.send(&message("goes")).await.unwrap();
+        assert_eq!(waiting.await.unwrap().unwrap().provider(), "b");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        tokio::time::sleep(2 * HOUR).await;
+        assert_eq!(a.log().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_long_for_a_vendor_while_another_is_open() {
+    let busy = SendError::not_accepted(ErrorKind::Throttled, "slower").with_retry_after(5 * SECOND);
+    for scripted in [Scripted::fail(busy), Scripted::refuse(ErrorKind::Timeout)] {
+        let (a, b) = (vendor("a", 1), vendor("b", 1));
+        a.script([scripted]);
+        let provider = Failover::new([
+            Member::new("a", Retry::new(a.clone())),
+            Member::new("b", Retry::new(b)),
+        ])
+        .unwrap();
+        let begun = tokio::time::Instant::now();
+        assert_eq!(provider.send(&message("x")).await.unwrap().provider(), "b");
+        assert_eq!((begun.elapsed(), a.log().len()), (Duration::ZERO, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_member_is_waited_for() {
+    let (a, b) = (vendor("a", 1), vendor("b", 1));
+    a.script([Scripted::refuse(Unauthorized)]);
+    let busy = SendError::not_accepted(ErrorKind::Throttled, "slower").with_retry_after(5 * SECOND);
+    b.script([Scripted::fail(busy)]);
+    let provider = Failover::new([
+        Member::new("a", Retry::new(a)),
+        Member::new("b", Retry::new(b.clone())),
+    ])
+    .unwrap();
+    assert_eq!(provider.send(&message("x")).await.unwrap().provider(), "b");
+    assert_eq!(b.log().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_does_not_queue_while_another_member_is_open() {
+    let (a, b) = (vendor("a", 1), vendor("b", 1));
+    let limit = RateLimit::new(a.clone(), count(1)).with_burst(count(1));
+    let provider = Arc::new(
+        Failover::new([
+            Member::new("a", Retry::new(limit)),
+            Member::new("b", b.clone()),
+        ])
+        .unwrap(),
+    );
+    a.script([Scripted::refuse(Unavailable).after(SECOND / 2)]);
+    let send = || {
+        let provider = Arc::clone(&provider);
+        tokio::spawn(async move { provider.send(&message("x")).await })
+    };
+    let begun = tokio::time::Instant::now();
+    let first = send();
+    let rest: Vec<_> = (0..20).map(|_| send()).collect();
+    assert_eq!(first.await.unwrap().unwrap().provider(), "b");
+    assert!(begun.elapsed() < 3 * SECOND, "{:?}", begun.elapsed());
+    for send in rest {
+        send.await.unwrap().unwrap();
     }
 }

@@ -1,9 +1,16 @@
 //! What the tests have in common.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    num::NonZeroU32,
+    pin::Pin,
+    task::Poll,
+    time::Duration,
+};
 
 use postduif_core::{
-    Acceptance, ErrorKind, Message, Outcomes, Profile, Receipt, SendError, SenderKind, Text,
+    Acceptance, DepartureHandle, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError,
+    SenderKind, SmsProvider, Text, async_trait, hold,
 };
 
 pub(crate) use std::num::NonZeroUsize;
@@ -66,4 +73,95 @@ pub(crate) fn in_doubt(kind: ErrorKind) -> Option<(ErrorKind, Acceptance)> {
 
 pub(crate) fn kinds(outcomes: &Outcomes) -> Vec<Option<(ErrorKind, Acceptance)>> {
     outcomes.iter().map(kind_of).collect()
+}
+
+/// Polls once, and says whether there was no outcome yet.
+pub(crate) async fn waits(mut future: Pin<&mut impl Future>) -> bool {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending())).await
+}
+
+/// A provider that waits for a while before its request leaves, as for a token or a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Slow {
+    wait: Duration,
+    inner: Recording,
+}
+
+pub(crate) fn slow(inner: &Recording, wait: Duration) -> Slow {
+    Slow {
+        wait,
+        inner: inner.clone(),
+    }
+}
+
+impl Slow {
+    /// Only texts that say so wait, an hour.
+    pub(crate) fn by_text(inner: &Recording) -> Self {
+        Self {
+            wait: Duration::ZERO,
+            inner: inner.clone(),
+        }
+    }
+
+    async fn begin(&self, messages: &[Message]) -> Result<(), SendError> {
+        let waits = messages
+            .iter()
+            .any(|message| message.text().as_str() == "waits");
+        hold(tokio::time::sleep(if waits { HOUR } else { self.wait })).await;
+        match DepartureHandle::current() {
+            Some(departure) => departure
+                .begin()
+                .map_err(|closed| SendError::not_accepted(ErrorKind::Timeout, closed.to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl SmsProvider for Slow {
+    fn profile(&self) -> &Profile {
+        self.inner.profile()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.begin(std::slice::from_ref(message)).await?;
+        self.inner.send(message).await
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        match self.begin(messages).await {
+            Ok(()) => self.inner.send_batch(messages).await,
+            Err(error) => Outcomes::failed(messages, &error),
+        }
+    }
+
+    async fn check(&self) -> Result<Health, SendError> {
+        self.begin(&[]).await?;
+        self.inner.check().await
+    }
+}
+
+/// A provider that gives one outcome too few for a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Short(pub(crate) Recording);
+
+#[async_trait]
+impl SmsProvider for Short {
+    fn profile(&self) -> &Profile {
+        self.0.profile()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.0.send(message).await
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        let mut outcomes = self.0.send_batch(messages).await.into_iter();
+        let all_but_one = messages.split_last().map_or(messages, |(_, rest)| rest);
+        Outcomes::from_fn(all_but_one, |_| outcomes.next().unwrap())
+    }
+
+    async fn check(&self) -> Result<Health, SendError> {
+        self.0.check().await
+    }
 }

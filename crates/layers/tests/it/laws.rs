@@ -263,9 +263,11 @@ impl Layer {
         let dutch = || ["+31".parse().unwrap()];
         match *self {
             Self::Allow => Arc::new(AllowDestinations::new(inner, dutch())),
-            Self::Batch { in_flight } => {
-                Arc::new(Batch::new(inner).with_in_flight(size(in_flight)))
-            }
+            Self::Batch { in_flight } => Arc::new(
+                Batch::new(inner)
+                    .with_in_flight(size(in_flight))
+                    .with_longest_wait(DAY),
+            ),
             Self::Budget {
                 messages,
                 parts,
@@ -280,7 +282,7 @@ impl Layer {
                         .unwrap(),
                 )
             }
-            Self::Dedupe => Arc::new(Dedupe::new(inner)),
+            Self::Dedupe => Arc::new(Dedupe::new(inner).with_longest_wait(DAY)),
             Self::OnlyTo => Arc::new(OnlyTo::new(inner, dutch())),
             Self::RateLimit {
                 rate,
@@ -816,7 +818,8 @@ proptest! {
             let Some(outcome) = outcome else { continue };
             let sent = |call: &Call| call.messages.contains(&message);
             let told_no_more_than_blocked = kind_of(&outcome) == refused(ErrorKind::Blocked)
-                || kind_of(&outcome) == refused(ErrorKind::Throttled);
+                || kind_of(&outcome) == refused(ErrorKind::Throttled)
+                || kind_of(&outcome) == refused(ErrorKind::Misconfigured);
             let seen = world.vendors[0].log().iter().any(sent);
             prop_assert!(seen || told_no_more_than_blocked, "answered for another message");
         }

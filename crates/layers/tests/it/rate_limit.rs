@@ -110,3 +110,81 @@ async fn its_window_is_shorter_by_its_wait() {
     let provider = RateLimit::new(vendor, count(1)).with_longest_wait(SECOND);
     assert_eq!(provider.profile().repeat_window(), Some(HOUR - SECOND));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_would_come_too_late_is_refused_when_it_is_asked_for() {
+    let vendor = vendor("a", 1);
+    let provider = Arc::new(RateLimit::new(vendor.clone(), count(1)));
+    let begun = Instant::now();
+    let sends: Vec<_> = (0..200)
+        .map(|_| {
+            let provider = Arc::clone(&provider);
+            tokio::spawn(async move { (provider.send(&message("x")).await, begun.elapsed()) })
+        })
+        .collect();
+    let mut accepted = 0;
+    for send in sends {
+        match send.await.unwrap() {
+            (Ok(_), _) => accepted += 1,
+            (Err(error), at) => {
+                assert_eq!(at, Duration::ZERO);
+                assert!(error.retry_after().unwrap() > 30 * SECOND);
+            }
+        }
+    }
+    assert_eq!(accepted, 31);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_gave_up_do_not_count_for_those_who_come() {
+    let vendor = vendor("a", 1);
+    let provider = Arc::new(RateLimit::new(vendor.clone(), count(1)));
+    let send = || {
+        let provider = Arc::clone(&provider);
+        tokio::spawn(async move { provider.send(&message("x")).await })
+    };
+    let waiting: Vec<_> = (0..31).map(|_| send()).collect();
+    tokio::task::yield_now().await;
+    for send in waiting {
+        send.abort();
+    }
+    tokio::task::yield_now().await;
+    let begun = Instant::now();
+    send().await.unwrap().unwrap();
+    assert!(
+        begun.elapsed() <= SECOND + SECOND / 10,
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_bound_it_waits_as_long_as_it_takes() {
+    let provider = RateLimit::new(vendor("a", 1), count(1)).with_longest_wait(Duration::MAX);
+    provider.send(&message("x")).await.unwrap();
+    provider.send(&message("x")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_nobody_polls_does_not_stop_the_others() {
+    let vendor = vendor("a", 1);
+    let provider = RateLimit::new(vendor.clone(), count(1));
+    provider.send(&message("x")).await.unwrap();
+    let (one, other) = (message("x"), message("y"));
+    let mut forgotten = std::pin::pin!(provider.send(&one));
+    assert!(waits(forgotten.as_mut()).await);
+    let begun = Instant::now();
+    provider.send(&other).await.unwrap();
+    assert!(begun.elapsed() < 4 * SECOND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_own_refusals_are_told_apart_from_the_vendors() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::accept(), Scripted::refuse(ErrorKind::Throttled)]);
+    let provider = RateLimit::new(vendor, count(1)).with_longest_wait(SECOND / 2);
+    provider.send(&message("x")).await.unwrap();
+    assert!(provider.send(&message("x")).await.unwrap_err().is_local());
+    tokio::time::advance(SECOND).await;
+    assert!(!provider.send(&message("x")).await.unwrap_err().is_local());
+}

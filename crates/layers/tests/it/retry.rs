@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use postduif_core::{Acceptance, ErrorKind, SendError, SmsProvider as _};
-use postduif_layers::{RateLimit, Retry};
+use postduif_layers::{RateLimit, Retry, Timeout};
 use tokio::time::Instant;
 
 use crate::help::*;
 
-use ErrorKind::{InvalidText, Throttled, Timeout, Unauthorized, Unavailable};
+use ErrorKind::{InvalidText, Throttled, Unauthorized, Unavailable};
 
 fn with_window(window: Duration) -> Recording {
     Recording::new(profile("a", 3).with_repeat_window(Some(window)))
@@ -39,7 +39,7 @@ async fn nothing_else_is_sent_again() {
     for scripted in [
         Scripted::refuse(InvalidText),
         Scripted::refuse(Unauthorized),
-        Scripted::doubt(Timeout),
+        Scripted::doubt(ErrorKind::Timeout),
         Scripted::doubt(Unavailable),
     ] {
         let vendor = vendor("a", 1);
@@ -53,10 +53,10 @@ async fn nothing_else_is_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn tries_are_bounded_and_the_last_failure_is_told() {
     let vendor = vendor("a", 1);
-    vendor.script([Throttled, Unavailable, Throttled, Timeout].map(Scripted::refuse));
+    vendor.script([Throttled, Unavailable, Throttled, ErrorKind::Timeout].map(Scripted::refuse));
     let provider = Retry::new(vendor.clone()).with_attempts(count(4));
     let outcome = provider.send(&message("x")).await;
-    assert_eq!(kind_of(&outcome), refused(Timeout));
+    assert_eq!(kind_of(&outcome), refused(ErrorKind::Timeout));
     assert_eq!(outcome.unwrap_err().attempts().len(), 3);
     assert_eq!(vendor.log().len(), 4);
     let once = Retry::new(vendor.clone()).with_attempts(count(1));
@@ -80,21 +80,21 @@ async fn a_doubt_is_repeated_inside_the_window_only() {
 async fn a_doubt_stays_whatever_the_repeats_meet() {
     for after in [Throttled, Unauthorized, InvalidText, Unavailable] {
         let vendor = with_window(HOUR);
-        vendor.script([Scripted::doubt(Timeout)]);
+        vendor.script([Scripted::doubt(ErrorKind::Timeout)]);
         vendor.script(vec![Scripted::refuse(after); 5]);
         let error = Retry::new(vendor).send(&message("x")).await.unwrap_err();
         assert_eq!(
             (error.kind(), error.acceptance()),
             (after, Acceptance::Unknown)
         );
-        assert_eq!(error.attempts()[0].error().kind(), Timeout);
+        assert_eq!(error.attempts()[0].error().kind(), ErrorKind::Timeout);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_by_our_own_limit_does_not_end_a_doubt() {
     let vendor = with_window(HOUR);
-    vendor.script([Scripted::doubt(Timeout)]);
+    vendor.script([Scripted::doubt(ErrorKind::Timeout)]);
     let limit = RateLimit::new(vendor.clone(), count(1)).with_longest_wait(Duration::ZERO);
     let provider = Retry::new(limit).with_attempts(count(2));
     let error = provider.send(&message("x")).await.unwrap_err();
@@ -107,29 +107,111 @@ async fn a_batch_never_repeats_a_doubt() {
     let vendor = with_window(HOUR);
     let messages = messages(3);
     vendor.script([
-        Scripted::doubt(Timeout),
+        Scripted::doubt(ErrorKind::Timeout),
         Scripted::refuse(Throttled),
         Scripted::accept(),
     ]);
     let outcomes = Retry::new(vendor.clone()).send_batch(&messages).await;
-    assert_eq!(kinds(&outcomes), [in_doubt(Timeout), None, None]);
+    assert_eq!(kinds(&outcomes), [in_doubt(ErrorKind::Timeout), None, None]);
     let log = vendor.log();
     assert_eq!(log.len(), 2);
     assert_eq!(log[1].messages, messages[1..2]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_vendors_wish_to_wait_is_honoured_up_to_a_bound() {
-    for (asked, least, most) in [(5, 5, 6), (1_000_000, 30, 31)] {
+async fn the_vendors_wish_to_wait_is_honoured_whole_or_not_at_all() {
+    for (asked, most) in [(5, 6), (30, 31)] {
         let vendor = vendor("a", 1);
-        let hint = Duration::from_secs(asked);
-        let error = SendError::not_accepted(Throttled, "slower").with_retry_after(hint);
-        vendor.script([Scripted::fail(error)]);
+        vendor.script([throttled_for(asked)]);
         let begun = Instant::now();
         Retry::new(vendor).send(&message("x")).await.unwrap();
         let waited = begun.elapsed().as_secs();
-        assert!((least..most).contains(&waited), "{waited}");
+        assert!((asked..most).contains(&waited), "{waited}");
     }
+    let vendor = vendor("a", 1);
+    vendor.script([throttled_for(31)]);
+    let begun = Instant::now();
+    let error = Retry::new(vendor.clone()).send(&message("x")).await;
+    assert_eq!(error.unwrap_err().retry_after(), Some(31 * SECOND));
+    assert_eq!((begun.elapsed(), vendor.log().len()), (Duration::ZERO, 1));
+}
+
+fn throttled_for(seconds: u64) -> Scripted {
+    let hint = Duration::from_secs(seconds);
+    Scripted::fail(SendError::not_accepted(Throttled, "slower").with_retry_after(hint))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_on_this_side_neither_costs_nor_is_repeated() {
+    let vendor = vendor("a", 1);
+    let limit = RateLimit::new(vendor.clone(), count(1)).with_longest_wait(SECOND / 10);
+    let provider = Retry::new(limit).with_budget(1);
+    provider.send(&message("x")).await.unwrap();
+    let begun = Instant::now();
+    for _ in 0..60 {
+        provider.send(&message("x")).await.unwrap_err();
+    }
+    assert_eq!((begun.elapsed(), vendor.log().len()), (Duration::ZERO, 1));
+    tokio::time::advance(2 * SECOND).await;
+    vendor.script([Scripted::refuse(Unavailable)]);
+    let provider = provider.with_backoff(2 * SECOND, 2 * SECOND);
+    let _ = provider.send(&message("x")).await;
+    assert!(vendor.log().len() > 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_fills_the_budget_again() {
+    let vendor = vendor("a", 1);
+    let provider = Retry::new(vendor.clone())
+        .with_attempts(count(2))
+        .with_budget(2);
+    vendor.script(vec![Scripted::refuse(Unavailable); 6]);
+    for _ in 0..3 {
+        provider.send(&message("x")).await.unwrap_err();
+    }
+    assert_eq!(vendor.log().len(), 5);
+    tokio::time::advance(300 * SECOND).await;
+    provider.send(&message("x")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_before_a_repeat_is_no_doubt() {
+    let vendor = vendor("a", 1);
+    vendor.script([throttled_for(20)]);
+    let provider = Timeout::new(Retry::new(vendor.clone()), SECOND);
+    assert_eq!(
+        kind_of(&provider.send(&message("x")).await),
+        refused(ErrorKind::Timeout)
+    );
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(vendor.log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_stays_one_for_who_cuts_its_repeat_off() {
+    let vendor = with_window(HOUR);
+    vendor.script([Scripted::doubt(Unavailable), throttled_for(20)]);
+    let provider = Timeout::new(Retry::new(vendor.clone()), 10 * SECOND);
+    let outcome = provider.send(&message("x")).await;
+    assert_eq!(kind_of(&outcome), in_doubt(ErrorKind::Timeout));
+    assert_eq!(vendor.log().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_without_an_outcome_is_not_repeated() {
+    let vendor = vendor("a", 10);
+    vendor.script(vec![Scripted::refuse(Throttled); 3]);
+    let messages = messages(3);
+    let outcomes = Retry::new(Short(vendor.clone()))
+        .send_batch(&messages)
+        .await;
+    assert_eq!(
+        outcomes[2].as_ref().unwrap_err().acceptance(),
+        Acceptance::Unknown
+    );
+    let times = vendor.references();
+    let last = times.iter().filter(|r| *r == messages[2].reference());
+    assert_eq!(last.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

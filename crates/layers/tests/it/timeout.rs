@@ -1,5 +1,5 @@
 use postduif_core::{ErrorKind, Profile, SmsProvider as _, Text};
-use postduif_layers::Timeout;
+use postduif_layers::{RateLimit, Timeout};
 use tokio::time::Instant;
 
 use crate::help::*;
@@ -64,4 +64,45 @@ async fn a_single_send_stays_one_and_no_message_makes_no_call() {
     let _ = provider.send_batch(&messages(1)).await;
     let log = vendor.log();
     assert_eq!((log.len(), log[0].batch, log[1].batch), (2, false, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_had_not_left_at_the_deadline_is_not_accepted() {
+    let vendor = vendor("a", 2);
+    let provider = Timeout::new(slow(&vendor, HOUR), SECOND);
+    let timed_out = refused(ErrorKind::Timeout);
+    assert_eq!(kind_of(&provider.send(&message("x")).await), timed_out);
+    let outcomes = provider.send_batch(&messages(3)).await;
+    assert_eq!(kinds(&outcomes), [timed_out; 3]);
+    tokio::time::sleep(2 * HOUR).await;
+    assert!(vendor.log().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_left_before_the_deadline_is_in_doubt() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::stall()]);
+    let provider = Timeout::new(slow(&vendor, SECOND), 2 * SECOND);
+    let outcome = provider.send(&message("x")).await;
+    assert_eq!(kind_of(&outcome), in_doubt(ErrorKind::Timeout));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_around_a_queue_makes_no_doubt() {
+    let vendor = vendor("a", 1);
+    let limit = RateLimit::new(vendor.clone(), count(1));
+    let provider = Timeout::new(limit, SECOND / 2);
+    provider.send(&message("x")).await.unwrap();
+    let outcome = provider.send(&message("x")).await;
+    assert_eq!(kind_of(&outcome), refused(ErrorKind::Timeout));
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(vendor.log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_takes_too_long_speaks_of_no_message() {
+    let provider = Timeout::new(slow(&vendor("a", 1), HOUR), SECOND);
+    let error = provider.check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(!error.to_string().contains("message"), "{error}");
 }

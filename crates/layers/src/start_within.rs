@@ -1,0 +1,131 @@
+//! **Does:** begins nothing once a message has waited so long: what has not left by then is not accepted, and
+//! what is under way is waited for.
+//!
+//! **Never:** drops a call that may have left, so it makes no doubt; never lets a repeat or the next member's
+//! turn begin after the deadline.
+//!
+//! **Belongs** around [`Failover`](crate::Failover), or whatever it is that one message may spend, and inside of
+//! [`Dedupe`](crate::Dedupe), whose sends are no part of the call that began them. The calls inside need
+//! deadlines of their own ([`Timeout`](crate::Timeout)): this one waits for them.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use postduif_core::{
+    Departure, ErrorKind, Health, Message, Outcomes, Profile, Proof, Receipt, SendError,
+    SmsProvider, async_trait,
+};
+use tokio::time::{sleep, timeout};
+
+use crate::way::refusal;
+
+/// A deadline after which nothing begins.
+///
+/// For whoever needs to know soon, without making doubts: a person who waits, or a system that has to be
+/// answered within a window. At the deadline
+///
+/// - a message that still waits for a turn, a token, a connection or a repeat is not accepted, as `Timeout`;
+/// - a call that may have left goes on to its outcome, and no repeat and no other member follows it.
+///
+/// A [`Timeout`](crate::Timeout) around a stack drops that call instead, and leaves its message in doubt.
+///
+/// So the outcome comes at the latest when the calls under way have ended: the deadline plus the deadline of one
+/// vendor call. A batch is one whole: of its calls, those that wait for a turn at the deadline end when that
+/// wait does. A provider that does not speak through a [`Departure`] counts as having left from its start.
+///
+/// ```
+/// # use postduif_core::*;
+/// use postduif_layers::StartWithin;
+/// use std::time::Duration;
+///
+/// # async fn example(stack: impl SmsProvider, message: Message) {
+/// let provider = StartWithin::new(stack, Duration::from_secs(10));
+/// match provider.send(&message).await {
+///     Err(error) if error.kind() == ErrorKind::Timeout && error.acceptance() == Acceptance::NotAccepted => {
+///         println!("no vendor could take it within 10 seconds");
+///     }
+///     _ => {}
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct StartWithin<P> {
+    inner: P,
+    deadline: Duration,
+}
+
+impl<P: SmsProvider> StartWithin<P> {
+    /// Lets `inner` begin calls for so long.
+    #[must_use]
+    pub const fn new(inner: P, deadline: Duration) -> Self {
+        Self { inner, deadline }
+    }
+
+    /// Runs a call. `None` where nothing of it had left at the deadline.
+    async fn started<T: Proof>(&self, call: impl Future<Output = T> + Send) -> Option<T> {
+        let departure = Departure::new();
+        let outcome = {
+            let mut call = pin!(departure.scope(call));
+            let mut deadline = pin!(sleep(self.deadline));
+            let mut passed = false;
+            poll_fn(|context| {
+                if let Poll::Ready(outcome) = call.as_mut().poll(context) {
+                    return Poll::Ready(Some(outcome));
+                }
+                passed = passed || deadline.as_mut().poll(context).is_ready();
+                // Asked each time: a call that comes back refused after the deadline has not left any more.
+                if passed && departure.close() {
+                    return Poll::Ready(None);
+                }
+                Poll::Pending
+            })
+            .await
+        };
+        match &outcome {
+            Some(outcome) => departure.end(outcome),
+            None => departure.end(&Err::<Receipt, _>(self.too_late())),
+        }
+        outcome
+    }
+
+    fn too_late(&self) -> SendError {
+        refusal(
+            &self.inner,
+            ErrorKind::Timeout,
+            "the deadline passed before anything was sent",
+        )
+    }
+}
+
+#[async_trait]
+impl<P: SmsProvider> SmsProvider for StartWithin<P> {
+    fn profile(&self) -> &Profile {
+        self.inner.profile()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        match self.started(self.inner.send(message)).await {
+            Some(outcome) => outcome,
+            None => Err(self.too_late()),
+        }
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        match self.started(self.inner.send_batch(messages)).await {
+            Some(outcomes) => outcomes,
+            None => Outcomes::failed(messages, &self.too_late()),
+        }
+    }
+
+    /// Has the same deadline: it sends nothing, so it is dropped.
+    async fn check(&self) -> Result<Health, SendError> {
+        match timeout(self.deadline, self.inner.check()).await {
+            Ok(answer) => answer.map_err(SendError::of_check),
+            Err(_) => Err(self.too_late().of_check()),
+        }
+    }
+}
