@@ -220,18 +220,22 @@ impl crate::Api for Api {
     }
 }
 
+/// What tells an event of the account from something that is none of Spryng's.
+static EVENTS: [&str; 3] = ["accountreference", "address", "scheduleid"];
+
 /// The reports of a webhook call. What has no list of messages (an opt-out, a schedule) is none.
 pub(crate) fn reports(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError> {
     let body: Map<String, Value> = serde_json::from_slice(request.body())
         .map_err(|_| ReportError::malformed("the report is no JSON object"))?;
-    if body.is_empty() {
-        return Err(ReportError::malformed("the report says nothing"));
-    }
     let Some((_, messages)) = body
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("messages"))
     else {
-        return Ok(Vec::new());
+        let is_event = |name: &String| EVENTS.iter().any(|known| known.eq_ignore_ascii_case(name));
+        return match body.keys().any(is_event) {
+            true => Ok(Vec::new()),
+            false => Err(ReportError::malformed("the report has no messages")),
+        };
     };
     let messages = messages
         .as_array()

@@ -13,6 +13,7 @@ mod classic_reports;
 mod conformance;
 mod platform;
 mod platform_reports;
+mod report_conformance;
 mod settings;
 mod strangers;
 mod wire;

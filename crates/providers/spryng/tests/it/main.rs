@@ -8,6 +8,7 @@
 mod conformance;
 mod errors;
 mod look_up;
+mod report_conformance;
 mod reports;
 mod settings;
 mod strangers;

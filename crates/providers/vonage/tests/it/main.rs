@@ -10,6 +10,7 @@ mod conformance;
 mod messages;
 mod openapi;
 mod receipts;
+mod report_conformance;
 mod reports;
 mod settings;
 mod sms;

@@ -1,0 +1,133 @@
+//! The suite of promises of a parser of delivery reports, for both versions.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    DeliveryStatus::{self, Buffered, Delivered, Failed, Sent},
+    ReportParser,
+};
+use postduif_spryng::report_parser;
+use postduif_testkit::{Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
+use serde_json::json;
+
+const RIGHT: &str = "hunter2-of-16-letters";
+const WRONG: &str = "hunter3-of-16-letters";
+const URL: &str = "https://hooks.example.test/reports/spryng";
+
+/// The secret as the last segment of the path.
+fn prove(mut call: ReportCall, key: Key) -> ReportCall {
+    let secret = match key {
+        Key::Right => RIGHT,
+        _ => WRONG,
+    };
+    call.url = call.url.replacen(URL, &format!("{URL}/{secret}"), 1);
+    call
+}
+
+fn table(statuses: &[(&str, DeliveryStatus)]) -> Vec<(String, DeliveryStatus)> {
+    let owned = statuses
+        .iter()
+        .map(|(word, status)| ((*word).to_owned(), *status));
+    owned.collect()
+}
+
+#[derive(Clone)]
+struct V2;
+
+impl PretendReports for V2 {
+    fn parser(&self) -> Arc<dyn ReportParser> {
+        report_parser(Some("v2"), vec![RIGHT.into()]).unwrap()
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![RIGHT.to_owned()]
+    }
+
+    fn statuses(&self) -> Vec<(String, DeliveryStatus)> {
+        table(&[
+            ("Delivered", Delivered),
+            ("Failed", Failed),
+            ("In Progress", Sent),
+            ("Sent", Sent),
+        ])
+    }
+
+    fn unknown_status(&self) -> String {
+        "Rejected".to_owned()
+    }
+
+    fn report(&self, status: &str, reference: &str) -> ReportCall {
+        let message = json!({
+            "MessageId": "0c914d2b", "Status": status, "Reason": REPORTED_TEXT, "Body": REPORTED_TEXT,
+            "OccurredAtTime": "2026-02-18T15:18:08.8212423Z", "Msisdn": RECIPIENT.trim_start_matches('+'),
+            "Originator": "Acme", "Metadata": {"reference": reference}
+        });
+        let body =
+            json!({"RequestId": "8a2f", "Channel": "SMS", "Status": status, "Messages": [message]});
+        ReportCall::post(URL, body.to_string())
+    }
+
+    fn prove(&self, call: ReportCall, _: DateTime<Utc>, key: Key) -> ReportCall {
+        prove(call, key)
+    }
+
+    fn proof(&self) -> Proof {
+        Proof::Path
+    }
+}
+
+#[derive(Clone)]
+struct V1;
+
+impl PretendReports for V1 {
+    fn parser(&self) -> Arc<dyn ReportParser> {
+        report_parser(Some("v1"), vec![RIGHT.into()]).unwrap()
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![RIGHT.to_owned()]
+    }
+
+    fn statuses(&self) -> Vec<(String, DeliveryStatus)> {
+        table(&[
+            ("10", Delivered),
+            ("20", Failed),
+            ("Delivered", Delivered),
+            ("Not+Delivered", Failed),
+            ("Buffered", Buffered),
+        ])
+    }
+
+    fn unknown_status(&self) -> String {
+        "15".to_owned()
+    }
+
+    fn report(&self, status: &str, reference: &str) -> ReportCall {
+        let words = REPORTED_TEXT.replace(' ', "+");
+        let to = RECIPIENT.trim_start_matches('+');
+        ReportCall::get(format!(
+            "{URL}?STATUS={status}&REASONCODE={words}&REFERENCE={reference}&RECIPIENT={to}"
+        ))
+    }
+
+    fn with_content(&self, content: &[u8]) -> Option<ReportCall> {
+        Some(ReportCall::post(URL, content))
+    }
+
+    fn prove(&self, call: ReportCall, _: DateTime<Utc>, key: Key) -> ReportCall {
+        prove(call, key)
+    }
+
+    fn proof(&self) -> Proof {
+        Proof::Path
+    }
+}
+
+mod v2 {
+    postduif_testkit::report_conformance!(super::V2);
+}
+
+mod v1 {
+    postduif_testkit::report_conformance!(super::V1);
+}
