@@ -9,24 +9,39 @@ use serde_json::{Value, json};
 #[derive(Clone)]
 struct PretendKpn;
 
+const ID: &str = "hunter2-is-the-id";
+const SECRET: &str = "hunter2-is-the-secret";
+const TOKEN: &str = "hunter2-is-the-token";
+const ROUTE: &str = "hunter2-is-the-route";
+
+fn provider(base: &str, options: &str) -> Arc<dyn SmsProvider> {
+    let client = Client::builder()
+        .with_connect_timeout(DEADLINE / 2)
+        .with_timeout(DEADLINE)
+        .build()
+        .unwrap();
+    let host = base.strip_prefix("http://").unwrap();
+    let url = format!(
+        "kpn://{ID}:{SECRET}@{host}?{options}webhook_url=https%3A%2F%2Fhooks.example.test%2F{ROUTE}\
+         %3Freference%3D%7Breference%7D"
+    );
+    Arc::new(Kpn::from_url_with(&url, &client).unwrap())
+}
+
+fn accepted(id: &str) -> Reply {
+    let body = json!({"document_id": id, "status": "OK"});
+    Reply::json(200, body.to_string())
+}
+
 impl PretendVendor for PretendKpn {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
-        let client = Client::builder()
-            .with_connect_timeout(DEADLINE / 2)
-            .with_timeout(DEADLINE)
-            .build()
-            .unwrap();
-        let host = base.strip_prefix("http://").unwrap();
-        let url = format!(
-            "kpn://me:secret@{host}?sender=Contoso\
-             &webhook_url=https%3A%2F%2Fhooks.example.test%2Fkpn%3Freference%3D%7Breference%7D"
-        );
-        Arc::new(Kpn::from_url_with(&url, &client).unwrap())
+        provider(base, "sender=Contoso&")
     }
 
     fn aside(&self, request: &HttpRequest) -> Option<Reply> {
-        (request.path() == "/oauth/client_credential/accesstoken")
-            .then(|| Reply::json(200, r#"{"access_token":"t0ken","expires_in":"3599"}"#))
+        self.is_token(request)
+            .then(|| json!({"access_token": TOKEN, "expires_in": "3599"}).to_string())
+            .map(|body| Reply::json(200, body))
     }
 
     fn received(&self, request: &HttpRequest) -> Vec<Received> {
@@ -51,10 +66,7 @@ impl PretendVendor for PretendKpn {
     }
 
     fn accept(&self, _: &HttpRequest, _: &[usize]) -> Reply {
-        Reply::json(
-            200,
-            r#"{"document_id":"5f0c7f1e-2c6d-4a8e-9b1f-0d5a7c3e9b42","status":"OK"}"#,
-        )
+        accepted("5f0c7f1e-2c6d-4a8e-9b1f-0d5a7c3e9b42")
     }
 
     fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
@@ -69,6 +81,29 @@ impl PretendVendor for PretendKpn {
     fn refuse_with_code(&self, _: &HttpRequest, code: &str) -> Option<Reply> {
         let body = json!({"fault": {"faultstring": code, "detail": {"errorcode": code}}});
         Some(Reply::json(400, body.to_string()))
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        let basic = format!("{ID}:{SECRET}");
+        [ID, SECRET, TOKEN, ROUTE, &basic].map(str::to_owned).into()
+    }
+
+    fn refuse_credentials(&self, request: &HttpRequest) -> Option<Reply> {
+        let body = json!({"ErrorCode": "invalid_client", "Error": "ClientId is Invalid"});
+        self.is_token(request)
+            .then(|| Reply::json(401, body.to_string()))
+    }
+
+    fn is_token(&self, request: &HttpRequest) -> bool {
+        request.path() == "/oauth/client_credential/accesstoken"
+    }
+
+    fn accept_with_id(&self, _: &HttpRequest, id: &str) -> Option<Reply> {
+        Some(accepted(id))
+    }
+
+    fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(provider(base, ""))
     }
 }
 
