@@ -9,6 +9,19 @@ use serde_json::{Value, json};
 #[derive(Clone)]
 struct PretendCm;
 
+const TOKEN: &str = "4b0e7c1a-93d5-4f6e-8a27-d15c0b9e6f38";
+
+fn provider(base: &str, options: &str) -> Arc<dyn SmsProvider> {
+    let client = Client::builder()
+        .with_connect_timeout(DEADLINE / 2)
+        .with_timeout(DEADLINE)
+        .build()
+        .unwrap();
+    let host = base.strip_prefix("http://").unwrap();
+    let url = format!("cm://{TOKEN}@{host}?{options}");
+    Arc::new(Cm::from_url_with(&url, &client).unwrap())
+}
+
 fn messages(request: &HttpRequest) -> Vec<Value> {
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     body["messages"]["msg"].as_array().unwrap().clone()
@@ -42,14 +55,7 @@ fn rejected(request: &HttpRequest, words: &str, code: &Value) -> Reply {
 
 impl PretendVendor for PretendCm {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
-        let client = Client::builder()
-            .with_connect_timeout(DEADLINE / 2)
-            .with_timeout(DEADLINE)
-            .build()
-            .unwrap();
-        let host = base.strip_prefix("http://").unwrap();
-        let url = format!("cm://00000000-0000-0000-0000-000000000000@{host}?sender=Contoso");
-        Arc::new(Cm::from_url_with(&url, &client).unwrap())
+        provider(base, "sender=Contoso")
     }
 
     fn aside(&self, _: &HttpRequest) -> Option<Reply> {
@@ -106,6 +112,23 @@ impl PretendVendor for PretendCm {
             .parse::<u64>()
             .map_or_else(|_| json!(code), |number| json!(number));
         Some(rejected(request, "no", &code))
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        vec![TOKEN.to_owned()]
+    }
+
+    fn refuse_credentials(&self, _: &HttpRequest) -> Option<Reply> {
+        let body = json!({"details": "Invalid product token.", "errorCode": 101, "messages": []});
+        Some(Reply::json(401, body.to_string()))
+    }
+
+    fn answers_name_the_message(&self) -> bool {
+        true
+    }
+
+    fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(provider(base, ""))
     }
 }
 

@@ -8,6 +8,7 @@
 mod batch;
 mod conformance;
 mod errors;
+mod report_conformance;
 mod reports;
 mod settings;
 mod wire;

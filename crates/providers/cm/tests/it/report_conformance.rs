@@ -1,0 +1,90 @@
+//! The suite of promises of a parser of status reports, for the JSON that is posted and for the older GET.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use postduif_cm::report_parser;
+use postduif_core::{DeliveryStatus, ReportParser};
+use postduif_testkit::{Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
+use serde_json::json;
+
+const RIGHT: &str = "hunter2-of-the-route";
+const WRONG: &str = "hunter3-of-the-route";
+const URL: &str = "https://hooks.example.test/reports/cm";
+
+#[derive(Clone, Copy)]
+enum PretendCm {
+    Get,
+    Post,
+}
+
+impl PretendReports for PretendCm {
+    fn parser(&self) -> Arc<dyn ReportParser> {
+        report_parser(None, vec![RIGHT.into()]).unwrap()
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![RIGHT.to_owned()]
+    }
+
+    fn statuses(&self) -> Vec<(String, DeliveryStatus)> {
+        [
+            ("0", DeliveryStatus::Sent),
+            ("1", DeliveryStatus::Rejected),
+            ("2", DeliveryStatus::Delivered),
+            ("3", DeliveryStatus::Failed),
+            ("4", DeliveryStatus::Delivered),
+        ]
+        .map(|(code, status)| (code.to_owned(), status))
+        .into()
+    }
+
+    fn unknown_status(&self) -> String {
+        "5".to_owned()
+    }
+
+    fn report(&self, status: &str, reference: &str) -> ReportCall {
+        let to = format!("00{}", RECIPIENT.trim_start_matches('+'));
+        if let Self::Get = self {
+            let words = REPORTED_TEXT.replace(' ', "+");
+            return ReportCall::get(format!(
+                "{URL}?received=2026-02-01T14%3A00%3A09&to={to}&reference={reference}\
+                 &statuscode={status}&errorcode=&errordescription={words}"
+            ));
+        }
+        let body = json!({"messages": {"msg": {
+            "received": "2026-02-01T14:00:09", "to": to, "reference": reference,
+            "status": {"code": status, "errorCode": "", "errorDescription": REPORTED_TEXT},
+            "operator": "20404"
+        }}});
+        ReportCall::post(URL, body.to_string())
+    }
+
+    fn with_content(&self, content: &[u8]) -> Option<ReportCall> {
+        match self {
+            Self::Get => None,
+            Self::Post => Some(ReportCall::post(URL, content)),
+        }
+    }
+
+    fn prove(&self, mut call: ReportCall, _: DateTime<Utc>, key: Key) -> ReportCall {
+        let secret = match key {
+            Key::Right => RIGHT,
+            _ => WRONG,
+        };
+        call.url = call.url.replacen(URL, &format!("{URL}/{secret}"), 1);
+        call
+    }
+
+    fn proof(&self) -> Proof {
+        Proof::Path
+    }
+}
+
+mod posted {
+    postduif_testkit::report_conformance!(super::PretendCm::Post);
+}
+
+mod by_get {
+    postduif_testkit::report_conformance!(super::PretendCm::Get);
+}
