@@ -9,16 +9,27 @@ use serde_json::{Value, json};
 #[derive(Clone)]
 struct PretendSmstools;
 
+const ID: &str = "hunter2-is-the-id";
+const SECRET: &str = "hunter2-is-the-secret";
+
+fn provider(base: &str, options: &str) -> Arc<dyn SmsProvider> {
+    let client = Client::builder()
+        .with_connect_timeout(DEADLINE / 2)
+        .with_timeout(DEADLINE)
+        .build()
+        .unwrap();
+    let host = base.strip_prefix("http://").unwrap();
+    let url = format!("smstools://{ID}:{SECRET}@{host}?{options}");
+    Arc::new(Smstools::from_url_with(&url, &client).unwrap())
+}
+
+fn accepted(id: &str) -> Reply {
+    Reply::json(200, json!({"messageid": id}).to_string())
+}
+
 impl PretendVendor for PretendSmstools {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
-        let client = Client::builder()
-            .with_connect_timeout(DEADLINE / 2)
-            .with_timeout(DEADLINE)
-            .build()
-            .unwrap();
-        let host = base.strip_prefix("http://").unwrap();
-        let url = format!("smstools://me:secret@{host}?sender=Contoso");
-        Arc::new(Smstools::from_url_with(&url, &client).unwrap())
+        provider(base, "sender=Contoso")
     }
 
     fn aside(&self, request: &HttpRequest) -> Option<Reply> {
@@ -48,7 +59,7 @@ impl PretendVendor for PretendSmstools {
         if sender.bytes().all(|byte| byte.is_ascii_digit()) {
             return Reply::json(400, r#"{"error": "110", "errorMsg": "+ required"}"#);
         }
-        Reply::json(200, r#"{"messageid": "e0ncuxht345hjmbjvv2feky0azflcw"}"#)
+        accepted("e0ncuxht345hjmbjvv2feky0azflcw")
     }
 
     fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
@@ -64,6 +75,23 @@ impl PretendVendor for PretendSmstools {
             400,
             json!({"error": code, "errorMsg": "no"}).to_string(),
         ))
+    }
+
+    fn credentials(&self) -> Vec<String> {
+        [ID, SECRET].map(str::to_owned).into()
+    }
+
+    fn refuse_credentials(&self, _: &HttpRequest) -> Option<Reply> {
+        let body = json!({"error": "104", "errorMsg": "Invalid API credentials"});
+        Some(Reply::json(401, body.to_string()))
+    }
+
+    fn accept_with_id(&self, _: &HttpRequest, id: &str) -> Option<Reply> {
+        Some(accepted(id))
+    }
+
+    fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(provider(base, ""))
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod conformance;
 mod errors;
+mod report_conformance;
 mod reports;
 mod settings;
 mod wire;
