@@ -13,7 +13,7 @@ use std::{
 
 use postduif_core::{
     Attempt, ConfigError, Departure, ErrorKind, Health, Message, Outcomes, Profile, Proof, Receipt,
-    SendError, SenderKind, SmsProvider, TextLimit,
+    SendError, SenderKind, SmsProvider, TextLimit, attempt,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -397,7 +397,7 @@ impl Seat {
         others: impl Fn() -> bool + Send + Sync,
     ) -> Option<T> {
         if !others() {
-            return Some(call.await);
+            return Some(attempt(call).await);
         }
         let scope = Scope {
             patience: Some(PATIENCE),

@@ -3,14 +3,22 @@
 //! Random trees of layers stand over scripted vendors; the vendors' own logs are the truth that outcomes are
 //! held against. A vendor that hangs is one that takes an hour.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use postduif_core::{
-    Acceptance, ErrorKind, Health, Message, Outcomes, Receipt, Reference, SendError, SmsProvider,
+    Acceptance, Departure, DepartureHandle, ErrorKind, Health, Message, Outcomes, Profile, Receipt,
+    Reference, SendError, SmsProvider, async_trait, hold, split,
 };
 use postduif_layers::{
     AllowDestinations, Batch, Budget, Dedupe, Failover, Member, OnlyTo, RateLimit, RedirectTo,
-    Retry, RoundRobin, Senders, Timeout, Traced,
+    Retry, RoundRobin, Senders, StartWithin, Timeout, Traced,
 };
 use proptest::{collection::vec, prelude::*};
 use tokio::time::{Instant, sleep, timeout};
@@ -100,6 +108,9 @@ enum Layer {
         deadline: u64,
     },
     Senders,
+    StartWithin {
+        deadline: u64,
+    },
     Timeout {
         deadline: u64,
         in_flight: usize,
@@ -116,6 +127,8 @@ enum Tree {
         batch: usize,
         window: Option<u64>,
         timeout: Option<u64>,
+        /// What its calls wait for before they leave, in milliseconds; none where it says nothing of it.
+        waits: Vec<(u64, u64)>,
     },
 }
 
@@ -134,8 +147,16 @@ fn layer() -> impl Strategy<Value = Layer> {
         Just(Layer::RedirectTo),
         retry(),
         Just(Layer::Senders),
+        (1..20_u64).prop_map(|deadline| Layer::StartWithin { deadline }),
         Just(Layer::Traced),
     ]
+}
+
+/// Layers whose calls are a part of their caller's. Those of `Batch` and `Dedupe` belong to several.
+fn watched_layer() -> impl Strategy<Value = Layer> {
+    layer().prop_filter("shared work", |layer| {
+        !matches!(layer, Layer::Batch { .. } | Layer::Dedupe)
+    })
 }
 
 fn rate_limit() -> impl Strategy<Value = Layer> {
@@ -167,13 +188,40 @@ fn leaf() -> impl Strategy<Value = Tree> {
         batch,
         window,
         timeout,
+        waits: Vec::new(),
+    })
+}
+
+/// A vendor whose calls wait for a token and a connection, now and then without end, and say so.
+fn speaking_leaf() -> impl Strategy<Value = Tree> {
+    let wait = || prop_oneof![4 => Just(0), 3 => 1_u64..5_000, 1 => Just(3_600_000)];
+    (leaf(), vec((wait(), wait()), 1..6)).prop_map(|(leaf, spoken)| match leaf {
+        Tree::Vendor {
+            batch,
+            window,
+            timeout,
+            ..
+        } => Tree::Vendor {
+            batch,
+            window,
+            timeout,
+            waits: spoken,
+        },
+        leaf => leaf,
     })
 }
 
 /// Any stack. Deadlines stand at the vendors only, unless `layer` has some.
 fn tree(layer: impl Strategy<Value = Layer> + 'static) -> impl Strategy<Value = Tree> {
+    tree_over(leaf(), layer)
+}
+
+fn tree_over(
+    leaf: impl Strategy<Value = Tree> + 'static,
+    layer: impl Strategy<Value = Layer> + 'static,
+) -> impl Strategy<Value = Tree> {
     let layer = layer.boxed();
-    leaf().prop_recursive(5, 12, 3, move |inner| {
+    leaf.prop_recursive(5, 12, 3, move |inner| {
         prop_oneof![
             5 => (layer.clone(), inner.clone()).prop_map(|(layer, inner)| Tree::Layer(layer, Box::new(inner))),
             1 => vec(inner.clone(), 1..4).prop_map(Tree::Failover),
@@ -202,6 +250,7 @@ fn repeating_tree() -> impl Strategy<Value = Tree> {
         batch,
         window: Some(window),
         timeout,
+        waits: Vec::new(),
     });
     let stack = |(layers, inner): (Vec<Layer>, Tree)| {
         layers
@@ -243,18 +292,75 @@ impl Tree {
                 batch,
                 window,
                 timeout,
+                waits,
             } => {
                 let window = window.map(Duration::from_secs);
-                let vendor = Recording::new(profile("v", *batch).with_repeat_window(window));
-                vendors.push(vendor.clone());
+                let recording = Recording::new(profile("v", *batch).with_repeat_window(window));
+                vendors.push(recording.clone());
+                let vendor: Arc<dyn SmsProvider> = match waits.as_slice() {
+                    [] => Arc::new(recording),
+                    waits => Arc::new(Speaking {
+                        waits: waits.to_vec(),
+                        calls: AtomicUsize::new(0),
+                        inner: recording,
+                    }),
+                };
                 match timeout {
                     Some(deadline) => {
                         Arc::new(Timeout::new(vendor, Duration::from_secs(*deadline)))
                     }
-                    None => Arc::new(vendor),
+                    None => vendor,
                 }
             }
         }
+    }
+}
+
+/// A provider whose calls say what they wait for and when they leave, as those over HTTP do.
+#[derive(Debug)]
+struct Speaking {
+    waits: Vec<(u64, u64)>,
+    calls: AtomicUsize,
+    inner: Recording,
+}
+
+impl Speaking {
+    async fn leave(&self) -> Result<(), SendError> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let (token, connection) = self.waits[call % self.waits.len()];
+        hold(sleep(Duration::from_millis(token))).await;
+        hold(sleep(Duration::from_millis(connection))).await;
+        DepartureHandle::current().map_or(Ok(()), |departure| {
+            let closed = |_| SendError::not_accepted(ErrorKind::Timeout, "closed").local();
+            departure.begin().map_err(closed)
+        })
+    }
+}
+
+#[async_trait]
+impl SmsProvider for Speaking {
+    fn profile(&self) -> &Profile {
+        self.inner.profile()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.leave().await?;
+        self.inner.send(message).await
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        let size = self.profile().batch_size();
+        split(messages, size, size, async |piece| {
+            match self.leave().await {
+                Ok(()) => self.inner.send_batch(piece).await,
+                Err(error) => Outcomes::failed(piece, &error),
+            }
+        })
+        .await
+    }
+
+    async fn check(&self) -> Result<Health, SendError> {
+        self.inner.check().await
     }
 }
 
@@ -305,6 +411,9 @@ impl Layer {
                 Senders::new(inner)
                     .with_default("Contoso".parse::<postduif_core::Sender>().unwrap()),
             ),
+            Self::StartWithin { deadline } => {
+                Arc::new(StartWithin::new(inner, Duration::from_secs(deadline)))
+            }
             Self::Timeout {
                 deadline,
                 in_flight,
@@ -322,6 +431,8 @@ struct Errand {
     at: u64,
     batch: Option<usize>,
     gives_up: Option<u64>,
+    /// Somebody around the whole stack cuts the call off then, and says what that means.
+    cut_off: Option<u64>,
 }
 
 fn errands(gives_up: bool) -> impl Strategy<Value = Vec<Errand>> {
@@ -335,9 +446,20 @@ fn errands(gives_up: bool) -> impl Strategy<Value = Vec<Errand>> {
             at,
             batch,
             gives_up,
+            cut_off: None,
         }),
         1..8,
     )
+}
+
+fn cut_errands() -> impl Strategy<Value = Vec<Errand>> {
+    let cut_off = proptest::option::of(prop_oneof![Just(0), 1..12_000_u64]);
+    (errands(true), vec(cut_off, 8)).prop_map(|(mut errands, cuts)| {
+        for (errand, cut_off) in errands.iter_mut().zip(cuts) {
+            errand.cut_off = cut_off;
+        }
+        errands
+    })
 }
 
 /// What somebody sent and heard; nothing where he gave up.
@@ -384,6 +506,26 @@ async fn live(tree: &Tree, errands: &[Errand], fates: &[Fate]) -> World {
                         outcomes.set(0, outcome);
                         outcomes
                     }
+                }
+            };
+            let cut_off = async {
+                match errand.cut_off {
+                    Some(after) => sleep(Duration::from_millis(after)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let send = async {
+                let departure = Departure::new();
+                match departure.run_until(cut_off, send).await {
+                    Ok(outcomes) => outcomes,
+                    Err(Acceptance::NotAccepted) => Outcomes::failed(
+                        &messages,
+                        &SendError::not_accepted(ErrorKind::Timeout, "cut off"),
+                    ),
+                    Err(Acceptance::Unknown) => Outcomes::failed(
+                        &messages,
+                        &SendError::unknown(ErrorKind::Timeout, "cut off"),
+                    ),
                 }
             };
             let patience = errand.gives_up.map_or(DAY, Duration::from_millis);
@@ -547,6 +689,47 @@ proptest! {
     }
 
     #[test]
+    fn who_is_cut_off_is_told_the_truth(
+        tree in tree_over(prop_oneof![4 => speaking_leaf(), 1 => leaf()], any_layer()),
+        errands in cut_errands(),
+        fates in vec(fate(), 1..40),
+    ) {
+        let world = run(live(&tree, &errands, &fates));
+        for (message, outcome) in world.heard() {
+            let sights = world.sights(message.reference());
+            match outcome {
+                Ok(_) => prop_assert!(sights.iter().any(Sight::accepted)),
+                Err(error) if error.acceptance() == Acceptance::NotAccepted => {
+                    prop_assert!(sights.iter().all(Sight::refused), "{}", error);
+                }
+                Err(_) => {}
+            }
+        }
+        never_twice(&world)?;
+    }
+
+    #[test]
+    fn what_only_waited_is_never_in_doubt(
+        tree in tree_over(speaking_leaf(), prop_oneof![3 => watched_layer(), 1 => timeout_layer()]),
+        errands in cut_errands(),
+        fates in vec(fate_with(2, 5, 1), 1..40),
+    ) {
+        let world = run(live(&tree, &errands, &fates));
+        for told in &world.told {
+            let seen = |message: &Message| {
+                world.sights(message.reference()).iter().any(|sight| !sight.refused())
+            };
+            let left = told.messages.iter().any(seen);
+            for outcome in told.outcomes.iter().flatten() {
+                if let Err(error) = outcome {
+                    prop_assert!(left || error.acceptance() == Acceptance::NotAccepted, "{}", error);
+                }
+            }
+        }
+        never_twice(&world)?;
+    }
+
+    #[test]
     fn repeats_stay_inside_the_window_of_the_vendor_through_any_stack(
         tree in repeating_tree(),
         starts in vec((0..1_500_u64, prop_oneof![4 => Just(None), 1 => (1..4_usize).prop_map(Some)]), 1..12),
@@ -554,7 +737,7 @@ proptest! {
     ) {
         let errands: Vec<_> = starts
             .into_iter()
-            .map(|(at, batch)| Errand { at, batch, gives_up: None })
+            .map(|(at, batch)| Errand { at, batch, gives_up: None, cut_off: None })
             .collect();
         never_twice(&run(live(&tree, &errands, &fates)))?;
     }
@@ -678,7 +861,7 @@ proptest! {
         fates in vec(fate(), 1..40),
     ) {
         let limit = Layer::RateLimit { rate, burst, in_flight, wait: 20 };
-        let vendor = Tree::Vendor { batch, window: None, timeout: Some(5) };
+        let vendor = Tree::Vendor { batch, window: None, timeout: Some(5), waits: Vec::new() };
         let world = run(live(&Tree::Layer(limit, Box::new(vendor)), &errands, &fates));
         let log = world.vendors[0].log();
         prop_assert!(world.vendors[0].in_flight().1 <= in_flight);
@@ -708,7 +891,7 @@ proptest! {
         fates in vec(fate(), 1..40),
     ) {
         let budget = Layer::Budget { messages: most, parts, window };
-        let vendor = Tree::Vendor { batch: 3, window: None, timeout: Some(2) };
+        let vendor = Tree::Vendor { batch: 3, window: None, timeout: Some(2), waits: Vec::new() };
         let world = run(live(&Tree::Layer(budget, Box::new(vendor)), &errands, &fates));
         let window = Duration::from_secs(window);
         // All texts have one part. What was refused counts for nothing, but only from then on.
@@ -742,9 +925,9 @@ proptest! {
     ) {
         let errands: Vec<_> = patience
             .into_iter()
-            .map(|gives_up| Errand { at: 0, batch: None, gives_up })
+            .map(|gives_up| Errand { at: 0, batch: None, gives_up, cut_off: None })
             .collect();
-        let vendor = Tree::Vendor { batch, window: None, timeout: Some(3) };
+        let vendor = Tree::Vendor { batch, window: None, timeout: Some(3), waits: Vec::new() };
         let tree = Tree::Layer(Layer::Batch { in_flight }, Box::new(vendor));
         let world = run(live(&tree, &errands, &fates));
         let vendor = &world.vendors[0];
@@ -850,6 +1033,7 @@ async fn every_layer_asks_the_one_inside_when_it_is_checked() {
             deadline: 60,
         },
         Layer::Senders,
+        Layer::StartWithin { deadline: 1 },
         Layer::Timeout {
             deadline: 1,
             in_flight: 1,

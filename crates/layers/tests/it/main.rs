@@ -18,6 +18,7 @@ mod rate_limit;
 mod retry;
 mod round_robin;
 mod senders;
+mod start_within;
 mod text_policy;
 mod timeout;
 mod traced;
