@@ -19,7 +19,7 @@ use crate::{
         history::{History, Sent},
         times::{
             ASK_AGAIN, LEAST_TIME_TO_REPLACE, LONG_ENOUGH_TO_KEEP, LONGEST_PAUSE,
-            LONGEST_PAUSE_WITH_ENTRIES, POLICY_SPREADS_WITHIN,
+            LONGEST_PAUSE_WITH_ENTRIES, PAUSE_SHARE, POLICY_SPREADS_WITHIN,
         },
     },
     template::Reader,
@@ -271,8 +271,10 @@ impl Onboarding {
             return Ok(Step::Next);
         }
         let tries = history.vain_tries(round);
-        let pause = self.pause_after(tries, LONGEST_PAUSE_WITH_ENTRIES, error.retry_after());
         let now = self.clock.now();
+        let longest = run.left(now) / PAUSE_SHARE;
+        let longest = longest.clamp(LONGEST_PAUSE, LONGEST_PAUSE_WITH_ENTRIES);
+        let pause = self.pause_after(tries, longest, error.retry_after());
         let spreads_until = match history.refused_since(kind) {
             Some(since) if kind == GraphErrorKind::PolicyRefused => {
                 between(now, after(since, POLICY_SPREADS_WITHIN))

@@ -20,8 +20,10 @@ pub(crate) const SHORTEST_CALL: Duration = Duration::from_secs(5);
 /// The longest pause between repeats.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The longest pause between repeats that leave entries in the journal.
+/// The longest pause between repeats that leave entries in the journal: a part of the time that is left, so that
+/// something can still follow it, and no more than this.
 pub(crate) const LONGEST_PAUSE_WITH_ENTRIES: Duration = Duration::from_secs(15 * 60);
+pub(crate) const PAUSE_SHARE: u32 = 16;
 
 /// The first pause, and the longest, before an outcome is given to the journal again.
 pub(crate) const FIRST_RECORD_PAUSE: Duration = Duration::from_millis(200);

@@ -7,9 +7,18 @@
 
 mod world;
 
+mod after;
+mod clocks;
 mod crashes;
 mod deadlines;
 mod delivered;
+mod doubts;
+mod keep;
+mod lock;
+mod outages;
+mod reasons;
+mod reports;
+mod stops;
 mod table;
 mod two;
 mod whole;

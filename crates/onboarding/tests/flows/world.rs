@@ -29,6 +29,8 @@ pub(crate) enum IssueFault {
     Lost,
     /// As `Lost`, but the list shows it only so much later.
     LostAndLate(Duration),
+    /// A pass is made and told, and the list shows it only so much later.
+    ShownLate(Duration),
     /// No pass is made, and nobody is told either.
     Vanished,
     /// A pass is made that the policy does not let anybody use.
@@ -63,8 +65,6 @@ pub(crate) enum Break {
     /// The store does not answer, before or after the entry is durable, and is back at the next try.
     AwayBefore,
     AwayAfter,
-    /// The store takes so many seconds.
-    Slow(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +113,8 @@ pub(crate) struct State {
     pub(crate) refuses_existing: Option<GraphErrorKind>,
     /// What the run that steps next knows.
     pub(crate) memo: Option<Memo>,
+    /// The claim that several workers of a test share.
+    pub(crate) shared: Option<Arc<dyn Claim>>,
     issued: usize,
 }
 
@@ -169,6 +171,7 @@ impl World {
                 stale: false,
                 refuses_existing: None,
                 memo: None,
+                shared: None,
                 issued: 0,
             }),
             clock: Clock::starting_at(start),
@@ -286,7 +289,9 @@ impl World {
         let others = state.passes.iter_mut().filter(|pass| pass.user == *user);
         others.for_each(|pass| pass.usable = false);
         let late = match fault {
-            Some(IssueFault::LostAndLate(wait)) => TimeDelta::from_std(wait).unwrap(),
+            Some(IssueFault::LostAndLate(wait) | IssueFault::ShownLate(wait)) => {
+                TimeDelta::from_std(wait).unwrap()
+            }
             _ => TimeDelta::zero(),
         };
         state.passes.push(Pass {
@@ -357,6 +362,9 @@ pub(crate) fn reference(text: &str) -> Reference {
 
 pub(crate) fn graph_error(kind: GraphErrorKind) -> GraphError {
     GraphError::not_accepted(kind, "told to")
+        .with_code("badRequest")
+        .with_request_id("0f1e2d3c")
+        .with_date(start())
 }
 
 /// Steps until the flow waits or is done.
@@ -477,7 +485,9 @@ impl SmsProvider for World {
         };
         let unknown = || SendError::unknown(ErrorKind::Unavailable, "told to");
         match fault {
-            Some(SendFault::Refused(kind)) => return Err(SendError::not_accepted(kind, "told to")),
+            Some(SendFault::Refused(kind)) => {
+                return Err(SendError::not_accepted(kind, "told to").with_code("303"));
+            }
             Some(SendFault::Vanished) => return Err(unknown()),
             Some(SendFault::Slow(wait)) => tokio::time::sleep(wait).await,
             Some(SendFault::Lost) | None => {}
@@ -582,16 +592,13 @@ impl Claim for WorldClaim {
         if let Some((_, wait)) = slow {
             tokio::time::sleep(wait).await;
         }
-        if let Some(Break::Slow(seconds)) = broken {
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-        }
         let before = [Break::DieBefore, Break::FailBefore, Break::AwayBefore];
         if broken.is_none_or(|how| !before.contains(&how)) {
             self.claim.append(at, record).await?;
             self.world.state().log.push(name);
         }
         match broken {
-            None | Some(Break::Slow(_)) => Ok(()),
+            None => Ok(()),
             Some(Break::DieBefore | Break::DieAfter) => {
                 self.world.state().log.push("-- died --".into());
                 self.world.died.notify_one();

@@ -1,0 +1,131 @@
+//! Clocks that are set, flows that are given back, and windows that are short.
+
+use std::{future, time::Duration};
+
+use postduif_core::{GraphErrorKind, Reason, Verdict};
+use postduif_onboarding::{CompleteOn, Memo, Step};
+
+use crate::world::{World, minutes, start, step_until_idle};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_makes_no_pause_longer() {
+    let world = World::new();
+    world.state().user_faults = [GraphErrorKind::Unavailable].into();
+    let began = tokio::time::Instant::now();
+    let onboarding = world.onboarding();
+    let (ending, ()) = tokio::join!(onboarding.run(world.callout(), future::pending()), async {
+        tokio::time::sleep(seconds(1)).await;
+        world.clock.set_by(-HOUR_MS);
+    });
+    assert_eq!(ending.unwrap().verdict, Verdict::Completed);
+    assert!(began.elapsed() < seconds(10), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_makes_no_deadline_later() {
+    let world = World::new();
+    world.state().user_faults = vec![GraphErrorKind::Unavailable; 500].into();
+    let began = tokio::time::Instant::now();
+    let onboarding = world.onboarding();
+    let (ending, ()) = tokio::join!(onboarding.run(world.callout(), future::pending()), async {
+        tokio::time::sleep(seconds(100)).await;
+        world.clock.set_by(-HOUR_MS);
+    });
+    assert_eq!(
+        ending.unwrap().verdict,
+        Verdict::Failed(Reason::GraphUnavailable)
+    );
+    assert_eq!(began.elapsed().as_secs(), 29 * 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_forward_ends_the_flow_in_time_by_either() {
+    let world = World::new();
+    let onboarding = world.builder().complete_on(CompleteOn::Delivered);
+    let onboarding = onboarding.build().unwrap();
+    let (ending, ()) = tokio::join!(onboarding.run(world.callout(), future::pending()), async {
+        tokio::time::sleep(seconds(60)).await;
+        world.clock.set_by(HOUR_MS);
+    });
+    let ending = ending.unwrap();
+    assert!(matches!(ending.verdict, Verdict::Failed(_)));
+    world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_that_is_given_back_at_each_wait_goes_on_with_its_limits() {
+    let world = World::new();
+    world.state().user_faults = vec![GraphErrorKind::NotFound; 100_000].into();
+    let onboarding = world.onboarding();
+    let callout = world.callout();
+    let ending = loop {
+        let mut run = world.start(&onboarding, &callout).await;
+        match step_until_idle(&onboarding, &mut run).await {
+            Step::Done(ending) => break ending,
+            Step::WaitUntil(until) => {
+                // As a store keeps it.
+                let stored = serde_json::to_string(&run.memo()).unwrap();
+                drop(run);
+                world.state().memo = serde_json::from_str(&stored).unwrap();
+                let wait = (until - world.clock.now()).to_std().unwrap_or_default();
+                // And once too early: it waits on.
+                tokio::time::advance(wait / 2).await;
+                let mut early = world.start(&onboarding, &callout).await;
+                let step = onboarding.step(&mut early).await.unwrap();
+                assert!(matches!(step, Step::WaitUntil(still) if still == until));
+                world.state().memo = Some(early.memo());
+                drop(early);
+                tokio::time::advance(wait - wait / 2 + Duration::from_millis(1)).await;
+            }
+            Step::Next => unreachable!(),
+        }
+    };
+    let reads = world.log().iter().filter(|line| *line == "user").count();
+    assert_eq!(reads, 6);
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::UserNotFound));
+    let told = world.state().told[0].0 - start();
+    assert_eq!(told.num_seconds(), 77);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memo_of_another_release_is_read() {
+    let memo: Memo = serde_json::from_str(r#"{"failures":3,"mood":"good"}"#).unwrap();
+    assert_ne!(memo, Memo::default());
+    assert_eq!(serde_json::from_str::<Memo>("{}").unwrap(), Memo::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_window_of_the_callout_leaves_time_to_do_something() {
+    let world = World::new();
+    let onboarding = world.builder().margin(seconds(360)).build().unwrap();
+    let callout = world.callout().with_window(seconds(300));
+    let run = world.start(&onboarding, &callout).await;
+    assert_eq!(run.deadline(), start() + seconds(225));
+    drop(run);
+    let ending = world.ending(&onboarding, &callout).await;
+    assert_eq!(ending.verdict, Verdict::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_margin_in_which_nothing_can_be_done_is_refused() {
+    let world = World::new();
+    for margin in [0, 1, 19] {
+        let error = world.builder().margin(seconds(margin)).build().unwrap_err();
+        assert!(error.to_string().contains("20 seconds"), "{error}");
+    }
+    assert!(world.builder().margin(seconds(20)).build().is_ok());
+    // And it is time enough for Entra to hear.
+    let onboarding = world.builder().margin(seconds(20)).build().unwrap();
+    world.state().issue_faults = [crate::world::IssueFault::Slow(seconds(15))].into();
+    let callout = world
+        .callout()
+        .with_created_at(start() - minutes(30) + seconds(22));
+    world.ending(&onboarding, &callout).await;
+    assert!(world.state().told[0].0 <= start() + seconds(22));
+}

@@ -1,0 +1,196 @@
+//! Passes that a user has already: what is kept, what is replaced and when, what is refused.
+
+use std::{future, time::Duration};
+
+use postduif_core::{DeliveryStatus, ErrorKind, GraphErrorKind, Reason, Verdict};
+use postduif_onboarding::{CompleteOn, Entry, ExistingPass};
+
+use crate::world::{IssueFault, SendFault, World, minutes, start, tap};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_was_sent_completes_a_second_flow_without_a_second_text() {
+    let faults: [fn(&World); 4] = [
+        |_| {},
+        |world| {
+            let refused = SendFault::Refused(ErrorKind::InsufficientBalance);
+            world.state().send_faults = [refused].into();
+        },
+        |world| {
+            let refused = IssueFault::Refused(GraphErrorKind::Forbidden);
+            world.state().issue_faults = [refused].into();
+        },
+        |world| world.state().issue_faults = [IssueFault::Vanished; 3].into(),
+    ];
+    for fault in faults {
+        let world = World::new();
+        let onboarding = world.onboarding();
+        world.ending(&onboarding, &world.callout()).await;
+        fault(&world);
+        world.clear_log();
+        world.state().heard.clear();
+        let callout = world.callout();
+        let ending = world.ending(&onboarding, &callout).await;
+        assert_eq!(
+            world.log(),
+            [
+                "user", "list", "kept", "list", "resuming", "resume", "resumed"
+            ]
+        );
+        assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 0));
+        assert_eq!(ending.pass.unwrap().id, tap("tap-1"));
+        assert_eq!(world.usable(), ["S1+cret!"]);
+        assert_eq!(world.state().texts.len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_soon_ends_is_replaced_and_not_before_its_successor_is_there() {
+    let world = World::new();
+    let onboarding = world.onboarding();
+    world.ending(&onboarding, &world.callout()).await;
+    tokio::time::advance(seconds(31 * 60)).await;
+    world.clear_log();
+    world.state().heard.clear();
+    world.state().issue_faults = [IssueFault::Refused(GraphErrorKind::Forbidden)].into();
+    let ending = world.ending(&onboarding, &world.callout()).await;
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::PassRefused));
+    assert_eq!(world.usable(), ["S1+cret!"], "it had a pass, and has it");
+
+    world.state().heard.clear();
+    let ending = world.ending(&onboarding, &world.callout()).await;
+    assert_eq!(ending.verdict, Verdict::Completed);
+    assert_eq!(world.usable(), ["S2+cret!"]);
+    assert!(!world.log().iter().any(|line| line.starts_with("revoke")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_pass_that_works_is_replaced_when_too_little_time_is_left_for_another() {
+    let world = World::new();
+    let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
+    let onboarding = replace.build().unwrap();
+    world.ending(&onboarding, &world.callout()).await;
+    let late = world
+        .callout()
+        .with_created_at(start() - minutes(29) + seconds(20));
+    let ending = world.ending(&onboarding, &late).await;
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert_eq!(world.usable(), ["S1+cret!"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_is_revoked_first_only_where_graph_refuses_because_one_exists() {
+    for kind in [GraphErrorKind::Conflict, GraphErrorKind::Other] {
+        let world = World::new();
+        world.state().refuses_existing = Some(kind);
+        let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
+        let onboarding = replace.build().unwrap();
+        world.ending(&onboarding, &world.callout()).await;
+        world.clear_log();
+        world.state().heard.clear();
+        let ending = world.ending(&onboarding, &world.callout()).await;
+        assert_eq!(ending.verdict, Verdict::Completed, "{:#?}", world.log());
+        let log = world.log();
+        let at = |what: &str| log.iter().position(|line| line == what);
+        assert!(at("issue") < at("revoke tap-1"), "{log:#?}");
+        assert_eq!(ending.attempts, 1);
+        world.assert_settled(&ending, "");
+        // A stranger's stays.
+        let world = World::new();
+        world.state().refuses_existing = Some(kind);
+        world.has_pass("strange");
+        let ending = world.ending(&world.onboarding(), &world.callout()).await;
+        assert_eq!(ending.verdict, Verdict::Failed(Reason::PassExists));
+        assert_eq!(world.usable(), ["strange+secret"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_flow_waits_for_the_delivery_that_the_first_waits_for() {
+    for (status, expected) in [
+        (DeliveryStatus::Delivered, ["S1+cret!"]),
+        (DeliveryStatus::Failed, ["S2+cret!"]),
+    ] {
+        let world = World::new();
+        let onboarding = world.builder().complete_on(CompleteOn::Delivered);
+        let onboarding = onboarding.build().unwrap();
+        let [first, second] = [world.callout(), world.callout()];
+        let (one_flow, two_flow) = (first.flow(), second.flow());
+        let reports = async {
+            tokio::time::sleep(seconds(120)).await;
+            let reference = world.state().texts[0].reference;
+            world.reported(one_flow, reference, status).await;
+            tokio::time::sleep(seconds(120)).await;
+            if let Some(text) = { world.state().texts.get(1).cloned() } {
+                let delivered = DeliveryStatus::Delivered;
+                world.reported(two_flow, text.reference, delivered).await;
+            }
+            future::pending::<()>().await
+        };
+        let both = async {
+            tokio::join!(onboarding.run(first, future::pending()), async {
+                tokio::time::sleep(seconds(60)).await;
+                onboarding.run(second, future::pending()).await
+            })
+        };
+        let (one, two) = tokio::select! { both = both => both, () = reports => unreachable!() };
+        let completed = one.unwrap().verdict == Verdict::Completed;
+        assert_eq!(completed, status == DeliveryStatus::Delivered);
+        assert_eq!(two.unwrap().verdict, Verdict::Completed);
+        assert_eq!(world.usable(), expected, "{:#?}", world.log());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_is_not_completed_by_a_pass_that_is_not_there_any_more() {
+    // Somebody at the help desk took it while the report was awaited.
+    let world = World::new();
+    let onboarding = world.builder().complete_on(CompleteOn::Delivered);
+    let onboarding = onboarding.build().unwrap();
+    let callout = world.callout();
+    let flow = callout.flow();
+    let reports = async {
+        tokio::time::sleep(seconds(600)).await;
+        let first = world.state().texts[0].reference;
+        world.state().passes[0].usable = false;
+        world.reported(flow, first, DeliveryStatus::Delivered).await;
+        tokio::time::sleep(seconds(60)).await;
+        let second = world.state().texts[1].reference;
+        world
+            .reported(flow, second, DeliveryStatus::Delivered)
+            .await;
+        future::pending::<()>().await
+    };
+    let ending = tokio::select! {
+        ending = onboarding.run(callout, future::pending()) => ending.unwrap(),
+        () = reports => unreachable!(),
+    };
+    assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 2));
+    world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_the_list_shows_late_is_not_taken_for_one_that_is_gone() {
+    let world = World::new();
+    world.state().issue_faults = [IssueFault::ShownLate(seconds(100))].into();
+    let ending = world.ending(&world.onboarding(), &world.callout()).await;
+    assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 1));
+    world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_pass_that_goes_before_the_end_is_followed_by_an_own_one() {
+    let world = World::new();
+    let callout = world.callout();
+    let kept = Entry::Kept {
+        tap: tap("gone"),
+        valid_until: start() + minutes(60),
+    };
+    world.given(&callout, &[kept]).await;
+    let ending = world.ending(&world.onboarding(), &callout).await;
+    assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 1));
+    world.assert_settled(&ending, "");
+}

@@ -1,0 +1,81 @@
+//! The user's lock: held for as long as an effect of its flow may be open.
+
+use std::{future, time::Duration};
+
+use postduif_core::Verdict;
+use postduif_onboarding::{Entry, ExistingPass};
+
+use crate::world::{IssueFault, SendFault, World, minutes, start};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Two flows of one user: the first begins when a minute is left of its time, the second right after.
+async fn first_near_its_end(world: &std::sync::Arc<World>) -> [Verdict; 2] {
+    let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
+    let onboarding = replace.build().unwrap();
+    let first = world.callout().with_created_at(start() - minutes(28));
+    let second = world.callout();
+    let (one, two) = tokio::join!(
+        async {
+            tokio::time::sleep(seconds(30)).await;
+            onboarding.run(first, future::pending()).await
+        },
+        async {
+            tokio::time::sleep(seconds(31)).await;
+            onboarding.run(second, future::pending()).await
+        },
+    );
+    [one.unwrap().verdict, two.unwrap().verdict]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_is_made_late_kills_no_pass_of_a_flow_that_was_told_completed() {
+    let world = World::new();
+    world.state().issue_faults = [IssueFault::Slow(seconds(40))].into();
+    let [_, two] = first_near_its_end(&world).await;
+    assert_eq!(two, Verdict::Completed);
+    let last = world.state().texts.last().unwrap().text.clone();
+    assert!(
+        matches!(&world.usable()[..], [pass] if last.contains(pass)),
+        "{:#?}",
+        world.log()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_that_is_taken_late_is_not_newer_than_the_one_with_the_usable_pass() {
+    let world = World::new();
+    world.state().send_faults = [SendFault::Slow(seconds(50))].into();
+    first_near_its_end(&world).await;
+    let last = world.state().texts.last().unwrap().text.clone();
+    assert!(
+        matches!(&world.usable()[..], [pass] if last.contains(pass)),
+        "{:#?}",
+        world.log()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_past_its_deadline_takes_no_other_flows_new_pass_for_its_lost_one() {
+    let world = World::new();
+    world.state().issue_faults = [IssueFault::SlowAnswer(seconds(9))].into();
+    let onboarding = world.onboarding();
+    let crashed = world.callout().with_created_at(start() - minutes(40));
+    let (round, seen) = (1, Vec::new());
+    world
+        .given(&crashed, &[Entry::Issuing { round, seen }])
+        .await;
+    let (one, two) = tokio::join!(onboarding.run(world.callout(), future::pending()), async {
+        // When the other's pass is there, and not yet in its journal.
+        tokio::time::sleep(seconds(3)).await;
+        onboarding.run(crashed, future::pending()).await
+    });
+    assert_eq!(one.unwrap().verdict, Verdict::Completed);
+    assert!(matches!(two.unwrap().verdict, Verdict::Failed(_)));
+    assert_eq!(world.usable(), ["S1+cret!"], "{:#?}", world.log());
+    // It was told in time, and looked after its lost pass when the user was free.
+    let told = world.state().told.clone();
+    assert_eq!(told[0].0, start() + seconds(3));
+}

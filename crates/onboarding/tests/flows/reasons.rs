@@ -1,0 +1,98 @@
+//! What an operator learns: the true reason, and what Graph and the vendor said.
+
+use postduif_core::{
+    ErrorKind, GraphErrorKind, PhoneNumberError, PhoneNumberErrorKind, Reason, Verdict,
+};
+use postduif_onboarding::{Entry, Numbers, Then};
+
+use crate::world::{IssueFault, SendFault, World, minutes, start, tap};
+
+#[tokio::test(start_paused = true)]
+async fn no_more_rounds_is_told_as_what_used_them_up() {
+    let issued = |world: &World| {
+        world.has_pass("ours");
+        [
+            Entry::Issuing {
+                round: 3,
+                seen: Vec::new(),
+            },
+            Entry::Issued {
+                round: 3,
+                tap: tap("ours"),
+                valid_until: start() + minutes(60),
+            },
+        ]
+    };
+    for (tail, reason) in [
+        (vec![], Reason::Shutdown),
+        (
+            vec![Entry::Sending {
+                round: 3,
+                reference: "text".parse().unwrap(),
+                provider: "kpn".into(),
+            }],
+            Reason::InDoubt,
+        ),
+    ] {
+        let world = World::new();
+        let callout = world.callout();
+        let revoked = Entry::Revoked {
+            tap: tap("ours"),
+            then: Then::Issue,
+        };
+        let entries = [issued(&world).to_vec(), tail, vec![revoked]].concat();
+        world.state().passes.clear();
+        world.given(&callout, &entries).await;
+        let ending = world.ending(&world.onboarding(), &callout).await;
+        assert_eq!(ending.verdict, Verdict::Failed(reason));
+        assert_eq!(world.state().told[0].0, start());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_graph_said_is_in_the_entries_and_the_ending() {
+    for fault in [
+        IssueFault::Refused(GraphErrorKind::Forbidden),
+        IssueFault::Refused(GraphErrorKind::LifetimeRefused),
+    ] {
+        let world = World::new();
+        world.state().issue_faults = [fault].into();
+        let callout = world.callout();
+        let ending = world.ending(&world.onboarding(), &callout).await;
+        let graph = ending.graph.unwrap();
+        assert_eq!(graph.code.as_deref(), Some("badRequest"));
+        assert_eq!(graph.request_id.as_deref(), Some("0f1e2d3c"));
+        assert_eq!(graph.date, Some(start()));
+        let entries = world.entries(callout.flow()).await;
+        let kept =
+            |entry: &Entry| matches!(entry, Entry::NotIssued { cause, .. } if *cause == graph);
+        assert!(entries.iter().any(kept), "{entries:#?}");
+    }
+    let world = World::new();
+    world.state().user_faults = [GraphErrorKind::Forbidden].into();
+    let ending = world.ending(&world.onboarding(), &world.callout()).await;
+    assert_eq!(ending.graph.unwrap().kind, GraphErrorKind::Forbidden);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_vendor_said_is_in_the_ending() {
+    let world = World::new();
+    world.state().send_faults = [SendFault::Refused(ErrorKind::Blocked)].into();
+    let ending = world.ending(&world.onboarding(), &world.callout()).await;
+    assert_eq!(ending.error, Some(ErrorKind::Blocked));
+    assert_eq!(ending.code.as_deref(), Some("303"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_a_number_was_refused_is_in_the_ending() {
+    for &kind in PhoneNumberErrorKind::ALL {
+        let world = World::new();
+        let numbers = Numbers::reading("NL", move |_: &str, _: &str| {
+            Err(PhoneNumberError::from(kind))
+        });
+        let onboarding = world.builder().numbers(numbers).build().unwrap();
+        let ending = world.ending(&onboarding, &world.callout()).await;
+        assert_eq!(ending.verdict, Verdict::Failed(Reason::InvalidNumber));
+        assert_eq!(ending.detail.as_deref(), Some(kind.as_str()));
+    }
+}

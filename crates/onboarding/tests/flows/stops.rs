@@ -1,0 +1,293 @@
+//! A process that is stopped, a store that is slow, and a claim that another has by now.
+
+use std::{
+    future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use postduif_core::{Callout, FlowId, Reason, Reference, Verdict, async_trait};
+use postduif_onboarding::{
+    Claim, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo, Record, Report,
+};
+use tokio::sync::Notify;
+
+use crate::world::{Break, IssueFault, World, minutes, name_of, start};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A journal whose claims have a lease, as a store for several processes has. Its worker is stopped (SIGSTOP)
+/// when a named entry is durable, and loses the lease meanwhile.
+#[derive(Clone, Debug)]
+struct Leased(Arc<Lease>);
+
+#[derive(Debug)]
+struct Lease {
+    world: Arc<World>,
+    stop_after: Option<&'static str>,
+    stopped: Notify,
+    go: Notify,
+    lost: AtomicBool,
+    /// Whether the claim notices by itself. A stop right after the last look is one that it cannot notice.
+    notices: bool,
+}
+
+impl Leased {
+    fn new(world: &Arc<World>, stop_after: Option<&'static str>, notices: bool) -> Self {
+        Self(Arc::new(Lease {
+            world: Arc::clone(world),
+            stop_after,
+            stopped: Notify::new(),
+            go: Notify::new(),
+            lost: AtomicBool::new(false),
+            notices,
+        }))
+    }
+}
+
+/// Reads and appends as any claim on the flow, whoever else has one.
+#[derive(Debug)]
+struct LeasedClaim {
+    lease: Arc<Lease>,
+    callout: Callout,
+    /// Of another flow of nobody's: the memory journal gives a flow to one holder only.
+    claim: Arc<dyn Claim>,
+}
+
+#[async_trait]
+impl Journal for Leased {
+    async fn claim(&self, callout: &Callout) -> Result<Option<Box<dyn Claim>>, JournalError> {
+        let claim = shared(&self.0.world, callout).await?;
+        Ok(Some(Box::new(LeasedClaim {
+            lease: Arc::clone(&self.0),
+            callout: callout.clone(),
+            claim,
+        })))
+    }
+
+    async fn entries(&self, flow: &FlowId) -> Result<Entries, JournalError> {
+        self.0.world.journal.entries(flow).await
+    }
+
+    async fn flow_of(&self, reference: &Reference) -> Result<Option<FlowId>, JournalError> {
+        self.0.world.journal.flow_of(reference).await
+    }
+
+    async fn flow_by_id(&self, provider: &str, id: &str) -> Result<Option<FlowId>, JournalError> {
+        self.0.world.journal.flow_by_id(provider, id).await
+    }
+
+    async fn report(&self, flow: &FlowId, report: &Report) -> Result<(), JournalError> {
+        self.0.world.journal.report(flow, report).await
+    }
+
+    async fn stop(
+        &self,
+        flow: &FlowId,
+        at: chrono::DateTime<chrono::Utc>,
+    ) -> Result<(), JournalError> {
+        self.0.world.journal.stop(flow, at).await
+    }
+}
+
+/// The one claim that the memory journal gives on a flow, shared by all workers of a test.
+async fn shared(world: &Arc<World>, callout: &Callout) -> Result<Arc<dyn Claim>, JournalError> {
+    if let Some(claim) = { world.state().shared.clone() } {
+        return Ok(claim);
+    }
+    let claim: Arc<dyn Claim> = world.journal.claim(callout).await?.unwrap().into();
+    world.state().shared = Some(Arc::clone(&claim));
+    Ok(claim)
+}
+
+#[async_trait]
+impl Claim for LeasedClaim {
+    fn callout(&self) -> &Callout {
+        &self.callout
+    }
+
+    fn memo(&self) -> Option<Memo> {
+        None
+    }
+
+    fn holds(&self) -> bool {
+        !(self.lease.notices && self.lease.lost.load(Ordering::SeqCst))
+    }
+
+    async fn entries(&self) -> Result<Entries, JournalError> {
+        match self.lease.lost.load(Ordering::SeqCst) {
+            true => Err(JournalError::lost()),
+            false => self.claim.entries().await,
+        }
+    }
+
+    async fn append(&self, at: usize, record: &Record) -> Result<(), JournalError> {
+        if self.lease.lost.load(Ordering::SeqCst) {
+            return Err(JournalError::lost());
+        }
+        self.claim.append(at, record).await?;
+        let name = name_of(&record.entry);
+        self.lease.world.state().log.push(name.clone());
+        if self.lease.stop_after == Some(name.as_str()) {
+            self.lease.stopped.notify_one();
+            self.lease.go.notified().await;
+        }
+        Ok(())
+    }
+
+    async fn of_user(&self) -> Result<Vec<Entries>, JournalError> {
+        self.claim.of_user().await
+    }
+
+    async fn lock_user(&self, at_most: Duration) -> Result<bool, JournalError> {
+        self.claim.lock_user(at_most).await
+    }
+
+    async fn free_user(&self) -> Result<(), JournalError> {
+        self.claim.free_user().await
+    }
+}
+
+/// Stops a worker when this entry is durable, lets another run the flow, and continues the first: after the
+/// other's end, or at its first wait where `midway`.
+async fn stopped_after(world: &Arc<World>, entry: &'static str, notices: bool) {
+    let callout = world.callout();
+    let old = Leased::new(world, Some(entry), notices);
+    let new = Leased::new(world, None, true);
+    let first = world.builder().journal(Arc::new(old.clone()));
+    let first = first.build().unwrap();
+    let second = world.builder().journal(Arc::new(new)).build().unwrap();
+    let (one, two) = tokio::join!(first.run(callout.clone(), future::pending()), async {
+        old.0.stopped.notified().await;
+        world.state().log.push("-- stopped --".into());
+        old.0.lost.store(true, Ordering::SeqCst);
+        let ending = second.run(callout.clone(), future::pending()).await;
+        world.state().log.push("-- continued --".into());
+        old.0.go.notify_one();
+        ending
+    });
+    let error = one.unwrap_err();
+    assert_eq!(error.kind(), JournalErrorKind::Lost);
+    assert_eq!(two.unwrap().verdict, Verdict::Completed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_wakes_up_after_its_lease_does_nothing() {
+    for entry in ["issuing", "sending", "revoking", "resuming"] {
+        let world = World::new();
+        if entry == "revoking" {
+            world.state().send_faults = [crate::world::SendFault::Lost].into();
+        }
+        stopped_after(&world, entry, true).await;
+        let log = world.log();
+        assert_eq!(log.last().unwrap(), "-- continued --", "{entry}: {log:#?}");
+        let last = world.state().texts.last().unwrap().text.clone();
+        assert!(
+            matches!(&world.usable()[..], [pass] if last.contains(pass)),
+            "{entry}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_whose_entry_is_refused_is_taken_away_at_once() {
+    let world = World::new();
+    stopped_after(&world, "issuing", false).await;
+    let log = world.log();
+    let continued = log.iter().position(|line| line == "-- continued --");
+    assert_eq!(
+        log[continued.unwrap() + 1..],
+        ["issue", "revoke tap-2"],
+        "{log:#?}"
+    );
+    // What the docs say that nothing can help: the text's pass was replaced. But nobody is left with another.
+    assert!(world.usable().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_after_the_deadline_though_the_store_is_slow() {
+    let world = World::new();
+    world.state().slow = Some(("sending", seconds(59)));
+    let onboarding = world.builder().margin(seconds(30)).build().unwrap();
+    let callout = world
+        .callout()
+        .with_created_at(start() - minutes(30) + seconds(40));
+    let ending = world.ending(&onboarding, &callout).await;
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert_eq!(world.state().sends, 0);
+    assert!(world.log().contains(&"not_sent".to_owned()));
+    assert!(world.usable().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_issued_after_the_deadline_though_the_store_is_slow() {
+    let world = World::new();
+    world.state().slow = Some(("issuing", seconds(59)));
+    let onboarding = world.builder().margin(seconds(30)).build().unwrap();
+    let callout = world
+        .callout()
+        .with_created_at(start() - minutes(30) + seconds(40));
+    let ending = world.ending(&onboarding, &callout).await;
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert!(!world.log().contains(&"issue".to_owned()));
+    assert!(world.log().contains(&"not_asked".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_is_given_to_the_store_until_it_is_back() {
+    // Where the entries of a plain flow stand: each outcome, and each intent.
+    for (place, name, is_intent) in [
+        (0, "issuing", true),
+        (1, "issued", false),
+        (2, "sending", true),
+        (3, "accepted", false),
+        (4, "resuming", true),
+        (5, "resumed", false),
+    ] {
+        for how in [Break::AwayBefore, Break::AwayAfter] {
+            let world = World::new();
+            world.state().broken = Some((place, how));
+            let callout = world.callout();
+            let ended = world.live(&world.onboarding(), &callout).await.unwrap();
+            assert_eq!(ended.is_err(), is_intent, "{name} {how:?}");
+            let ending = world.ending(&world.onboarding(), &callout).await;
+            world.assert_settled(&ending, name);
+            // An intent that may be written is as good as its effect: nobody sends it again.
+            let passes = world.state().passes.len();
+            let again = name == "sending";
+            assert_eq!(
+                (world.state().sends, passes),
+                (1, 1 + usize::from(again)),
+                "{name} {how:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_that_another_has_written_in_is_left_alone() {
+    let world = World::new();
+    let callout = world.callout();
+    let journal = Leased::new(&world, None, true);
+    let onboarding = world.builder().journal(Arc::new(journal)).build().unwrap();
+    world.state().issue_faults = [IssueFault::SlowAnswer(seconds(10))].into();
+    let flow = onboarding.run(callout.clone(), future::pending());
+    let other = async {
+        tokio::time::sleep(seconds(5)).await;
+        // Another process, which has the lease by now.
+        let claim = shared(&world, &callout).await.unwrap();
+        let at = claim.entries().await.unwrap().records.len();
+        let entry = Entry::NotAsked { round: 1 };
+        let record = Record::new(world.clock.now(), entry);
+        claim.append(at, &record).await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(flow, other);
+    assert_eq!(ended.unwrap_err().kind(), JournalErrorKind::Lost);
+    assert_eq!(world.state().sends, 0);
+    assert!(world.usable().is_empty(), "its pass went with it");
+}
