@@ -60,7 +60,7 @@ impl Acme {
     async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
         self.profile.admit(message)?;
         let request = Request::post(&self.base, "/messages")
-            .with_secret_header("x-acme-key", &"key".into())
+            .with_secret_header("x-acme-key", &"hunter2-at-acme".into())
             .with_json(&serde_json::json!({
                 "to": message.to(), "text": message.text().as_str(), "ref": message.reference(),
             }));
@@ -69,7 +69,7 @@ impl Acme {
             return Err(answer.refused(refusal(&answer)));
         }
         let Accepted { id } = answer.json()?;
-        Ok(Receipt::new("acme", *message.reference()).with_id(id))
+        Ok(Receipt::new("acme", *message.reference()).with_id(Answer::message_id(&id)?))
     }
 }
 
@@ -185,6 +185,14 @@ mod pretend {
             Reply::json(201, r#"{"id":"acme-1"}"#)
         }
 
+        fn accept_with_id(&self, _: &HttpRequest, id: &str) -> Option<Reply> {
+            Some(Reply::json(201, json!({"id": id}).to_string()))
+        }
+
+        fn credentials(&self) -> Vec<String> {
+            vec!["hunter2-at-acme".to_owned()]
+        }
+
         fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
             Reply::json(
                 400,
@@ -198,6 +206,10 @@ mod pretend {
 
         fn refuse_with_code(&self, _: &HttpRequest, _: &str) -> Option<Reply> {
             None
+        }
+
+        fn refuse_unlisted(&self, _: &HttpRequest) -> Option<Reply> {
+            Some(Reply::json(400, r#"{"acme_error":7391}"#))
         }
     }
 }
