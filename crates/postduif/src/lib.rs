@@ -56,6 +56,7 @@ pub use postduif_vonage as vonage;
 /// Where the URL is none, or of a vendor that is not compiled in: the error names the feature to turn on.
 /// No error shows the URL.
 pub fn from_url(url: &str) -> Result<Arc<dyn SmsProvider>, ConfigError> {
+    has_no_limits(url)?;
     open(url, None)
 }
 
@@ -69,7 +70,33 @@ pub fn from_url_with(
     url: &str,
     client: &http::Client,
 ) -> Result<Arc<dyn SmsProvider>, ConfigError> {
+    has_no_limits(url)?;
     open(url, Some(client))
+}
+
+/// The options of a URL that are limits around a vendor, not the vendor's.
+const LIMITS: [&str; 6] = [
+    "rate",
+    "burst",
+    "in_flight",
+    "max_wait",
+    "timeout",
+    "attempts",
+];
+
+/// Refuses what `failover` takes and a single vendor does not know.
+fn has_no_limits(url: &str) -> Result<(), ConfigError> {
+    let options = url.split_once('?').map_or("", |(_, options)| options);
+    let mut names = options
+        .split('&')
+        .map(|option| option.split('=').next().unwrap_or_default());
+    match names.find(|name| LIMITS.contains(name)) {
+        Some(name) => Err(ConfigError::new(format!(
+            "the option {name} is a limit around a vendor: build it with postduif::failover, \
+             which takes one URL, too"
+        ))),
+        None => Ok(()),
+    }
 }
 
 #[cfg(not(feature = "_http"))]
@@ -78,10 +105,10 @@ mod http {
     pub(crate) enum Client {}
 }
 
-#[cfg(feature = "layers")]
-pub use stack::failover;
 #[cfg(all(feature = "layers", feature = "_http"))]
 pub use stack::failover_with;
+#[cfg(feature = "layers")]
+pub use stack::{Stack, failover};
 
 /// A parser of a vendor's delivery reports, chosen at run time.
 ///

@@ -1,32 +1,45 @@
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    num::{NonZeroU32, NonZeroUsize},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use postduif_core::{ConfigError, SmsProvider};
-use postduif_layers::{Failover, Member, RateLimit, Retry, Timeout, Traced};
+use postduif_layers::{Failover, Member, RateLimit, Retry, StartWithin, Timeout, Traced};
+use secrecy::{ExposeSecret as _, SecretString};
 
-/// How long one vendor call may take: after it the message is in doubt, so it is longer than any vendor needs.
-const DEADLINE: Duration = Duration::from_secs(20);
-/// Messages a second and vendor: below what any of them allows by its page.
-const PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
+use crate::LIMITS;
 
-/// The recommended stack over several vendors: their URLs in order, separated by white space.
+/// How long one vendor call may take, unless told otherwise: after it the message is in doubt, so it is longer
+/// than any vendor needs.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Messages a second where neither the vendor's page nor anybody else says: below what any of them allows.
+const RATE: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
+/// Builds the recommended stack over several vendors: their URLs in order, separated by white space.
 ///
 /// ```text
 /// Traced                       one span a call, one event an outcome
 ///  └ Failover                  the next vendor for what was certainly not sent
 ///     ├ Retry                  again, where that is certain and may pass
-///     │  └ RateLimit           10 messages a second
-///     │     └ Timeout          20 seconds a vendor call
+///     │  └ RateLimit           so many messages a second
+///     │     └ Timeout          a deadline for each vendor call
 ///     │        └ kpn
 ///     └ Retry …
 ///        └ cm
 /// ```
 ///
-/// One URL is a stack over one vendor. Two accounts of one vendor are told apart as `kpn` and `kpn-2`. For
-/// other limits, put the [layers](crate::layers) together yourself: it is five lines.
+/// One URL is a stack over one vendor. Two accounts of one vendor are told apart as `kpn` and `kpn-2`. The limits
+/// are options of each URL, see [`Stack`]; for a deadline over the whole, or providers of your own, build a
+/// [`Stack`].
 ///
 /// ```
 /// # #[cfg(all(feature = "kpn", feature = "cm"))] {
-/// let sms = postduif::failover("kpn://id:secret@default?sender=Contoso  cm://token@default?sender=Contoso")?;
+/// let sms = postduif::failover(
+///     "kpn://id:secret@default?sender=Contoso&rate=20  cm://token@default?sender=Contoso",
+/// )?;
 /// assert_eq!(sms.profile().name(), "kpn,cm");
 /// # }
 /// # Ok::<(), postduif::ConfigError>(())
@@ -34,12 +47,13 @@ const PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
 ///
 /// # Errors
 ///
-/// As [`from_url`](crate::from_url), for the first URL that is none; and where there is no URL.
+/// As [`from_url`](crate::from_url), for the first URL that is not one; where there is no URL, or a comma or a
+/// semicolon is between two; and where a limit is not a number, or given twice.
 pub fn failover(urls: &str) -> Result<Arc<dyn SmsProvider>, ConfigError> {
-    stack(urls, crate::from_url)
+    Stack::new().with_urls(urls)?.build()
 }
 
-/// As [`failover`], over an HTTP client that you configured.
+/// Builds as [`failover`] does, over an HTTP client that you configured.
 ///
 /// # Errors
 ///
@@ -49,27 +63,322 @@ pub fn failover_with(
     urls: &str,
     client: &crate::http::Client,
 ) -> Result<Arc<dyn SmsProvider>, ConfigError> {
-    stack(urls, |url| crate::from_url_with(url, client))
+    Stack::new().with_urls(urls)?.with_client(client).build()
 }
 
-fn stack(
-    urls: &str,
-    open: impl Fn(&str) -> Result<Arc<dyn SmsProvider>, ConfigError>,
-) -> Result<Arc<dyn SmsProvider>, ConfigError> {
-    let mut members: Vec<(String, Member)> = Vec::new();
-    for url in urls.split_whitespace() {
-        let vendor = open(url)?;
-        let name = vendor.profile().name().to_owned();
-        let same = members.iter().filter(|(known, _)| *known == name).count();
-        let member = match same {
-            0 => name.clone(),
-            earlier => format!("{name}-{}", earlier + 1),
-        };
-        let stack = Retry::new(RateLimit::new(Timeout::new(vendor, DEADLINE), PER_SECOND));
-        members.push((name, Member::new(member, stack)));
+/// Builds the stack of [`failover`] with limits of your own.
+///
+/// Each limit is set for one vendor by an option of its URL, or here for all whose URL does not say; the URL wins.
+///
+/// | option | method | what it limits | default |
+/// |---|---|---|---|
+/// | `rate=20` | [`with_rate`](Self::with_rate) | messages a second | what the vendor's page allows, else 10 |
+/// | `burst=40` | [`with_burst`](Self::with_burst) | messages at once after a pause | the messages of a second |
+/// | `in_flight=8` | [`with_in_flight`](Self::with_in_flight) | calls under way | 32 |
+/// | `max_wait=5` | [`with_max_wait`](Self::with_max_wait) | seconds that a message waits for its turn | 30 |
+/// | `timeout=20` | [`with_timeout`](Self::with_timeout) | seconds for one vendor call | 20 |
+/// | `attempts=3` | [`with_attempts`](Self::with_attempts) | tries at one vendor | 3 |
+/// | | [`with_deadline`](Self::with_deadline) | how long anything may begin, over all vendors | none |
+///
+/// A message whose turn would come later than `max_wait` is refused at once as `Throttled`, and goes to the next
+/// vendor. Seconds may have decimals, up to a day.
+///
+/// ```
+/// # #[cfg(all(feature = "kpn", feature = "cm"))] {
+/// use std::time::Duration;
+///
+/// let sms = postduif::Stack::new()
+///     .with_urls("kpn://id:secret@default?sender=Contoso&rate=20 cm://token@default?sender=Contoso")?
+///     .with_timeout(Duration::from_secs(10))
+///     .with_deadline(Duration::from_secs(15))
+///     .build()?;
+/// # }
+/// # Ok::<(), postduif::ConfigError>(())
+/// ```
+#[derive(Default)]
+pub struct Stack {
+    vendors: Vec<Vendor>,
+    limits: Limits,
+    deadline: Option<Duration>,
+    #[cfg(feature = "_http")]
+    client: Option<crate::http::Client>,
+}
+
+enum Vendor {
+    Url(SecretString, Limits),
+    Provider(String, Arc<dyn SmsProvider>),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Limits {
+    rate: Option<NonZeroU32>,
+    burst: Option<NonZeroU32>,
+    in_flight: Option<NonZeroUsize>,
+    max_wait: Option<Duration>,
+    timeout: Option<Duration>,
+    attempts: Option<NonZeroU32>,
+}
+
+impl Stack {
+    /// Creates a stack without a vendor.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
-    let members = members.into_iter().map(|(_, member)| member);
-    Ok(Arc::new(Traced::new(Failover::new(members)?)))
+
+    /// Adds vendors by their URLs, separated by white space. They are tried in the order in which they are added.
+    ///
+    /// # Errors
+    ///
+    /// Where a comma or a semicolon is between two URLs, and where a limit is not a number, or given twice. What
+    /// else may be wrong with a URL is told by [`build`](Self::build).
+    pub fn with_urls(mut self, urls: &str) -> Result<Self, ConfigError> {
+        for url in urls.split_whitespace() {
+            if holds_two(url) {
+                return Err(ConfigError::new(
+                    "separate URLs by white space, not by a comma or a semicolon; \
+                     one that belongs to a URL is written %2C or %3B",
+                ));
+            }
+            let (url, limits) = Limits::taken_from(url)?;
+            self.vendors.push(Vendor::Url(url, limits));
+        }
+        Ok(self)
+    }
+
+    /// Adds a provider of your own, under this name.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # fn example(mine: impl postduif::SmsProvider) -> Result<(), postduif::ConfigError> {
+    /// let sms = postduif::Stack::new()
+    ///     .with_provider("mine", Arc::new(mine))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_provider(
+        mut self,
+        name: impl Into<String>,
+        provider: Arc<dyn SmsProvider>,
+    ) -> Self {
+        self.vendors.push(Vendor::Provider(name.into(), provider));
+        self
+    }
+
+    /// Sets the HTTP client of all vendors: a proxy, roots, a resolver, deadlines. Each makes its own unless given.
+    #[cfg(feature = "_http")]
+    #[must_use]
+    pub fn with_client(mut self, client: &crate::http::Client) -> Self {
+        self.client = Some(client.clone());
+        self
+    }
+
+    /// Sets how many messages a second go to each vendor.
+    #[must_use]
+    pub const fn with_rate(mut self, per_second: NonZeroU32) -> Self {
+        self.limits.rate = Some(per_second);
+        self
+    }
+
+    /// Sets how many messages may go to a vendor at once after a pause.
+    #[must_use]
+    pub const fn with_burst(mut self, messages: NonZeroU32) -> Self {
+        self.limits.burst = Some(messages);
+        self
+    }
+
+    /// Sets how many calls to a vendor may be under way.
+    #[must_use]
+    pub const fn with_in_flight(mut self, calls: NonZeroUsize) -> Self {
+        self.limits.in_flight = Some(calls);
+        self
+    }
+
+    /// Sets the longest that a message waits for its turn at a vendor.
+    #[must_use]
+    pub const fn with_max_wait(mut self, wait: Duration) -> Self {
+        self.limits.max_wait = Some(wait);
+        self
+    }
+
+    /// Sets how long one vendor call may take. After it the message is in doubt, unless nothing had left.
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how often a message is tried at one vendor, the first try included.
+    #[must_use]
+    pub const fn with_attempts(mut self, attempts: NonZeroU32) -> Self {
+        self.limits.attempts = Some(attempts);
+        self
+    }
+
+    /// Sets how long after it was given a message may still be begun, at any vendor. What has not left by then is
+    /// not accepted, and a call under way goes on to its end: see [`StartWithin`].
+    #[must_use]
+    pub const fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Builds the stack.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_url`](crate::from_url), for the first URL that is not one; where there is no vendor, or two have
+    /// one name.
+    pub fn build(self) -> Result<Arc<dyn SmsProvider>, ConfigError> {
+        #[cfg(feature = "_http")]
+        let client = self.client.as_ref();
+        #[cfg(not(feature = "_http"))]
+        let client = None;
+        let mut names: Vec<String> = Vec::new();
+        let mut members = Vec::new();
+        for vendor in self.vendors {
+            let (name, provider, own) = match vendor {
+                Vendor::Url(url, limits) => {
+                    let provider = crate::open(url.expose_secret(), client)?;
+                    let name = provider.profile().name().to_owned();
+                    let same = names.iter().filter(|known| **known == name).count();
+                    names.push(name.clone());
+                    let member = match same {
+                        0 => name,
+                        earlier => format!("{name}-{}", earlier + 1),
+                    };
+                    (member, provider, limits)
+                }
+                Vendor::Provider(name, provider) => (name, provider, Limits::default()),
+            };
+            members.push(Member::new(name, own.or(self.limits).around(provider)));
+        }
+        let failover = Failover::new(members)?;
+        Ok(match self.deadline {
+            Some(deadline) => Arc::new(Traced::new(StartWithin::new(failover, deadline))),
+            None => Arc::new(Traced::new(failover)),
+        })
+    }
+}
+
+impl fmt::Debug for Stack {
+    /// Shows how many vendors there are, and no URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack")
+            .field("vendors", &self.vendors.len())
+            .field("limits", &self.limits)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Limits {
+    /// Takes the limits out of a URL's options: they are ours, and the vendor does not know them.
+    fn taken_from(url: &str) -> Result<(SecretString, Self), ConfigError> {
+        let mut limits = Self::default();
+        let Some((front, options)) = url.split_once('?') else {
+            return Ok((url.into(), limits));
+        };
+        let mut left = String::with_capacity(url.len());
+        left.push_str(front);
+        for option in options.split('&') {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            if LIMITS.contains(&name) {
+                limits.set(name, value)?;
+            } else {
+                left.push(if left.len() == front.len() { '?' } else { '&' });
+                left.push_str(option);
+            }
+        }
+        Ok((left.into(), limits))
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        match name {
+            "rate" => number(&mut self.rate, name, value),
+            "burst" => number(&mut self.burst, name, value),
+            "in_flight" => number(&mut self.in_flight, name, value),
+            "attempts" => number(&mut self.attempts, name, value),
+            "max_wait" => seconds(&mut self.max_wait, name, value),
+            _ => seconds(&mut self.timeout, name, value),
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            rate: self.rate.or(other.rate),
+            burst: self.burst.or(other.burst),
+            in_flight: self.in_flight.or(other.in_flight),
+            max_wait: self.max_wait.or(other.max_wait),
+            timeout: self.timeout.or(other.timeout),
+            attempts: self.attempts.or(other.attempts),
+        }
+    }
+
+    fn around(self, vendor: Arc<dyn SmsProvider>) -> impl SmsProvider {
+        let rate = self.rate.or(vendor.profile().rate()).unwrap_or(RATE);
+        let timeout = Timeout::new(vendor, self.timeout.unwrap_or(TIMEOUT));
+        let mut limit = RateLimit::new(timeout, rate);
+        if let Some(burst) = self.burst {
+            limit = limit.with_burst(burst);
+        }
+        if let Some(in_flight) = self.in_flight {
+            limit = limit.with_in_flight(in_flight);
+        }
+        if let Some(max_wait) = self.max_wait {
+            limit = limit.with_longest_wait(max_wait);
+        }
+        let retry = Retry::new(limit);
+        match self.attempts {
+            Some(attempts) => retry.with_attempts(attempts),
+            None => retry,
+        }
+    }
+}
+
+fn number<N: FromStr>(limit: &mut Option<N>, name: &str, value: &str) -> Result<(), ConfigError> {
+    let number = value
+        .parse()
+        .map_err(|_| ConfigError::new(format!("option {name}: write a whole number from 1 up")))?;
+    once(limit, name, number)
+}
+
+fn seconds(limit: &mut Option<Duration>, name: &str, value: &str) -> Result<(), ConfigError> {
+    const DAY: f64 = 86_400.0;
+    let seconds = value
+        .parse()
+        .ok()
+        .filter(|seconds| (0.0..=DAY).contains(seconds))
+        .ok_or_else(|| {
+            ConfigError::new(format!(
+                "option {name}: write a number of seconds up to 86400, such as 20 or 0.5"
+            ))
+        })?;
+    once(limit, name, Duration::from_secs_f64(seconds))
+}
+
+fn once<T>(limit: &mut Option<T>, name: &str, value: T) -> Result<(), ConfigError> {
+    match limit.replace(value) {
+        Some(_) => Err(ConfigError::new(format!(
+            "the option {name} is given twice"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Whether somebody separated two URLs by something else than white space.
+fn holds_two(url: &str) -> bool {
+    let separators = [',', ';'];
+    let another = |separator| {
+        let mut pieces = url.split(separator).skip(1);
+        pieces.any(|piece| {
+            let scheme = piece.split_once("://").map_or("", |(scheme, _)| scheme);
+            !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+    };
+    url.ends_with(separators) || url.starts_with(separators) || separators.into_iter().any(another)
 }
 
 #[cfg(all(test, feature = "kpn", feature = "cm"))]
@@ -79,7 +388,7 @@ mod tests {
     const TWO: &str = "kpn://id:hunter2@default\n  cm://hunter2@default?sender=Contoso";
 
     #[test]
-    fn the_recommended_stack_stands_in_the_order_of_the_readme() {
+    fn the_recommended_stack_is_in_the_order_of_the_readme() {
         let shown = format!("{:?}", failover(TWO).unwrap());
         let mut rest = shown.as_str();
         for layer in [
@@ -110,7 +419,104 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_urls_is_refused_without_showing_it() {
+    fn a_limit_of_the_url_goes_before_that_of_the_builder() {
+        let ten = NonZeroU32::new(10).unwrap();
+        let stack = Stack::new()
+            .with_urls(
+                "kpn://a:b@default?rate=4&sender=Contoso&timeout=2.5 cm://t@default?sender=Contoso",
+            )
+            .unwrap()
+            .with_rate(ten)
+            .with_timeout(Duration::from_secs(7))
+            .with_deadline(Duration::from_secs(15));
+        let shown = format!("{:?}", stack.build().unwrap());
+        for (words, times) in [
+            ("interval: 250ms", 1),
+            ("interval: 100ms", 1),
+            ("deadline: 2.5s", 1),
+            ("deadline: 7s", 1),
+            ("StartWithin", 1),
+        ] {
+            assert_eq!(shown.matches(words).count(), times, "{words}: {shown}");
+        }
+    }
+
+    #[test]
+    fn every_limit_is_an_option_of_a_url() {
+        let url = "cm://t@default?sender=Contoso&rate=7&burst=9&in_flight=3&max_wait=0.5&timeout=4&attempts=2";
+        let (rest, limits) = Limits::taken_from(url).unwrap();
+        assert_eq!(rest.expose_secret(), "cm://t@default?sender=Contoso");
+        assert_eq!(limits.rate, NonZeroU32::new(7));
+        assert_eq!(limits.burst, NonZeroU32::new(9));
+        assert_eq!(limits.in_flight, NonZeroUsize::new(3));
+        assert_eq!(limits.max_wait, Some(Duration::from_millis(500)));
+        assert_eq!(limits.timeout, Some(Duration::from_secs(4)));
+        assert_eq!(limits.attempts, NonZeroU32::new(2));
+        let (rest, _) = Limits::taken_from("cm://t@default?rate=7").unwrap();
+        assert_eq!(rest.expose_secret(), "cm://t@default");
+    }
+
+    #[test]
+    fn a_limit_that_is_not_a_number_or_twice_is_an_error() {
+        for options in [
+            "rate=0",
+            "rate=x",
+            "rate",
+            "timeout=-1",
+            "timeout=NaN",
+            "max_wait=1e9",
+            "rate=1&rate=2",
+        ] {
+            let error =
+                failover(&format!("cm://hunter2@default?sender=Contoso&{options}")).unwrap_err();
+            let name = options.split('=').next().unwrap();
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_limit_of_a_single_vendor_names_who_takes_it() {
+        let error = crate::from_url("cm://hunter2@default?sender=Contoso&rate=5").unwrap_err();
+        let shown = error.to_string();
+        assert!(
+            shown.contains("rate") && shown.contains("failover"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn urls_are_separated_by_white_space_only() {
+        for urls in [
+            "kpn://a:hunter2@default,cm://C@default?sender=Acme",
+            "kpn://a:hunter2@default;cm://C@default?sender=Acme",
+            "kpn://a:hunter2@default, cm://C@default?sender=Acme",
+            "kpn://a:hunter2@default?sender=Acme,cm://C@default?sender=Acme",
+            "kpn://a:hunter2@default ,cm://C@default?sender=Acme",
+        ] {
+            let error = failover(urls).unwrap_err();
+            assert!(error.to_string().contains("white space"), "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        assert!(!holds_two(
+            "kpn://a:b@default?webhook_url=https://x.test/a,b?c=d"
+        ));
+    }
+
+    #[test]
+    fn a_provider_of_ones_own_is_a_member() {
+        let own = crate::from_url("cm://t@default?sender=Contoso").unwrap();
+        let sms = Stack::new()
+            .with_provider("mine", own)
+            .with_urls(TWO)
+            .unwrap()
+            .build()
+            .unwrap();
+        assert_eq!(sms.profile().name(), "mine,kpn,cm");
+    }
+
+    #[test]
+    fn what_is_not_a_list_of_urls_is_refused_without_showing_it() {
         for urls in [
             "",
             "  ",
@@ -120,5 +526,7 @@ mod tests {
             let error = failover(urls).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
+        let stack = Stack::new().with_urls(TWO).unwrap();
+        assert!(!format!("{stack:?}").contains("hunter2"));
     }
 }
