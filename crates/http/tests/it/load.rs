@@ -1,4 +1,12 @@
-use std::{env, fs, num::NonZeroU32, num::NonZeroUsize, process::Command, sync::Arc};
+use std::{
+    env, fs,
+    num::{NonZeroU32, NonZeroUsize},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use postduif_core::{
     Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
@@ -12,6 +20,8 @@ use crate::phases::client;
 
 #[derive(Debug)]
 struct Vendor {
+    under_way: AtomicUsize,
+    most_under_way: AtomicUsize,
     client: Client,
     base: BaseUrl,
     profile: Profile,
@@ -25,8 +35,11 @@ impl SmsProvider for Vendor {
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         let request = Request::post(&self.base, "/send").with_json(&message.text().as_str());
-        let answer = self.client.send(request).await?;
-        Err(answer.refused(None))
+        let under_way = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_under_way.fetch_max(under_way, Ordering::SeqCst);
+        let answer = self.client.send(request).await;
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        Err(answer?.refused(None))
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
@@ -73,12 +86,14 @@ fn ten_thousand_sends_at_a_vendor_that_never_answers_are_bounded() {
         .unwrap();
     runtime.block_on(async {
         let server = Server::start(|_| Reply::Stall).await;
-        let vendor = Vendor {
+        let vendor = Arc::new(Vendor {
+            under_way: AtomicUsize::new(0),
+            most_under_way: AtomicUsize::new(0),
             client: client(),
             base: BaseUrl::parse(&server.url()).unwrap(),
             profile: Profile::new("vendor"),
-        };
-        let limited = RateLimit::new(vendor, NonZeroU32::new(1_000_000).unwrap())
+        });
+        let limited = RateLimit::new(Arc::clone(&vendor), NonZeroU32::new(1_000_000).unwrap())
             .with_in_flight(NonZeroUsize::new(32).unwrap())
             .with_crowd(NonZeroUsize::new(1_000).unwrap())
             .with_longest_wait(std::time::Duration::from_millis(300));
@@ -104,12 +119,12 @@ fn ten_thousand_sends_at_a_vendor_that_never_answers_are_bounded() {
             }
         }
         assert_eq!(refused + in_doubt, 10_000);
-        assert_eq!(
-            in_doubt,
-            server.requests().len(),
-            "only what was read is in doubt"
+        assert!(in_doubt >= 1, "some were made");
+        assert!(
+            server.requests().len() <= in_doubt,
+            "what was read is in doubt"
         );
-        assert!((1..=64).contains(&in_doubt), "{in_doubt} calls were made");
+        assert!(vendor.most_under_way.load(Ordering::SeqCst) <= 32);
         let grown = peak() - before;
         assert!(grown < 100 * 1024, "{grown} KiB more");
     });

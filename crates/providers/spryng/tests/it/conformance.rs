@@ -208,6 +208,10 @@ impl PretendVendor for PretendV1 {
         ErrorKind::InvalidText
     }
 
+    fn refuse_unlisted(&self, request: &HttpRequest) -> Option<Reply> {
+        Some(self.refuse(request, "no"))
+    }
+
     fn refuse_with_code(&self, _: &HttpRequest, _: &str) -> Option<Reply> {
         None
     }
