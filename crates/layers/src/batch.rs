@@ -139,9 +139,8 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
         let place = self.calls.enter(message)?;
         let longest = self.calls.state().longest_wait;
         let deadline = later(Instant::now(), longest);
-        let call = match hold(place.call(deadline)).await {
-            Some(call) => call,
-            None => return Err(place.leave()),
+        let Some(call) = hold(place.call(deadline)).await else {
+            return Err(place.leave());
         };
         let first = !call.begun.swap(true, Ordering::Relaxed);
         if first {

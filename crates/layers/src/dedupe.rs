@@ -148,7 +148,7 @@ impl<P: SmsProvider> Dedupe<P> {
             return false;
         }
         state.doubts -= 1;
-        state.settle(*reference, &outcome);
+        state.settle(*reference, outcome);
         true
     }
 
@@ -341,22 +341,19 @@ impl State {
             .is_some_and(|(_, reference)| self.known.remove(&reference).is_some())
     }
 
-    fn settle(&mut self, reference: Reference, outcome: &Outcome) {
+    fn settle(&mut self, reference: Reference, outcome: Outcome) {
         let hash_map::Entry::Occupied(mut known) = self.known.entry(reference) else {
             return;
         };
-        match outcome {
-            Err(error) if error.acceptance() == Acceptance::NotAccepted => {
+        match &outcome {
+            Ok(_) => self.accepted.push_back((Instant::now(), reference)),
+            Err(error) if error.acceptance() == Acceptance::Unknown => self.doubts += 1,
+            Err(_) => {
                 known.remove();
-            }
-            outcome => {
-                known.get_mut().fate = Fate::Ended(outcome.clone());
-                match outcome {
-                    Ok(_) => self.accepted.push_back((Instant::now(), reference)),
-                    Err(_) => self.doubts += 1,
-                }
+                return;
             }
         }
+        known.get_mut().fate = Fate::Ended(outcome);
     }
 }
 
@@ -364,7 +361,7 @@ fn settle_all(state: &Weak<Mutex<State>>, references: &[Reference], outcomes: &[
     let Some(state) = state.upgrade() else { return };
     let mut state = lock(&state);
     for (reference, outcome) in references.iter().zip(outcomes) {
-        state.settle(*reference, outcome);
+        state.settle(*reference, outcome.clone());
     }
 }
 

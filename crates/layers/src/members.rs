@@ -508,8 +508,8 @@ fn aside(error: &SendError, pause: Duration) -> Standing {
 fn vendors_failure(error: &SendError) -> Option<&SendError> {
     let last = match error.is_local() {
         true => {
-            let tried = error.attempts().iter().rev().map(Attempt::error);
-            tried.filter(|error| !error.is_local()).next()?
+            let mut tried = error.attempts().iter().rev().map(Attempt::error);
+            tried.find(|error| !error.is_local())?
         }
         false => error,
     };

@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     scope::Scope,
+    start_within::started,
     way::{Trail, is_cut_off, put, send_batch, send_some},
 };
 
@@ -140,10 +141,10 @@ impl<P: SmsProvider> Retry<P> {
             return None;
         }
         // A doubt goes nowhere else, so there is nothing to be impatient for.
-        if let (Some(patience), false) = (scope.patience, doubt) {
-            if hint > patience || error.kind() == ErrorKind::Timeout {
-                return None;
-            }
+        if let (Some(patience), false) = (scope.patience, doubt)
+            && (hint > patience || error.kind() == ErrorKind::Timeout)
+        {
+            return None;
         }
         let pause = hint.saturating_add(self.back_off(tried));
         Some(match scope.patience {
@@ -185,12 +186,21 @@ impl<P: SmsProvider> Retry<P> {
             if !in_time(Duration::ZERO) || is_cut_off() || self.budget.take(1) == 0 {
                 break;
             }
-            history.push(error, self.inner.profile());
             let repeat = Scope {
                 repeat: !history.doubt,
                 ..scope
             };
-            outcome = repeat.around(attempt(self.inner.send(message))).await;
+            let send = repeat.around(attempt(self.inner.send(message)));
+            let again = match window {
+                // It may wait inside, and must not leave after the window.
+                Some(window) if history.doubt => {
+                    started(window.saturating_sub(begun.elapsed()), send).await
+                }
+                _ => Some(send.await),
+            };
+            let Some(again) = again else { break };
+            history.push(error, self.inner.profile());
+            outcome = again;
             self.book(1, usize::from(outcome.is_ok()), is_local(&outcome));
         }
         history.ends_in(outcome)

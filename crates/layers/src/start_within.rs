@@ -65,33 +65,6 @@ impl<P: SmsProvider> StartWithin<P> {
         Self { inner, deadline }
     }
 
-    /// Runs a call. `None` where nothing of it had left at the deadline.
-    async fn started<T: Proof>(&self, call: impl Future<Output = T> + Send) -> Option<T> {
-        let departure = Departure::new();
-        let outcome = {
-            let mut call = pin!(departure.scope(call));
-            let mut deadline = pin!(sleep(self.deadline));
-            let mut passed = false;
-            poll_fn(|context| {
-                if let Poll::Ready(outcome) = call.as_mut().poll(context) {
-                    return Poll::Ready(Some(outcome));
-                }
-                passed = passed || deadline.as_mut().poll(context).is_ready();
-                // Asked each time: a call that comes back refused after the deadline has not left any more.
-                if passed && departure.close() {
-                    return Poll::Ready(None);
-                }
-                Poll::Pending
-            })
-            .await
-        };
-        match &outcome {
-            Some(outcome) => departure.end(outcome),
-            None => departure.end(&Err::<Receipt, _>(self.too_late())),
-        }
-        outcome
-    }
-
     fn too_late(&self) -> SendError {
         refusal(
             &self.inner,
@@ -108,14 +81,14 @@ impl<P: SmsProvider> SmsProvider for StartWithin<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        match self.started(self.inner.send(message)).await {
+        match started(self.deadline, self.inner.send(message)).await {
             Some(outcome) => outcome,
             None => Err(self.too_late()),
         }
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        match self.started(self.inner.send_batch(messages)).await {
+        match started(self.deadline, self.inner.send_batch(messages)).await {
             Some(outcomes) => outcomes,
             None => Outcomes::failed(messages, &self.too_late()),
         }
@@ -128,4 +101,37 @@ impl<P: SmsProvider> SmsProvider for StartWithin<P> {
             Err(_) => Err(self.too_late().of_check()),
         }
     }
+}
+
+/// Runs a call that may begin for so long. `None` where nothing of it had left by then.
+pub(crate) async fn started<T: Proof>(
+    deadline: Duration,
+    call: impl Future<Output = T> + Send,
+) -> Option<T> {
+    let departure = Departure::new();
+    let outcome = {
+        let mut call = pin!(departure.scope(call));
+        let mut deadline = pin!(sleep(deadline));
+        let mut passed = false;
+        poll_fn(|context| {
+            if let Poll::Ready(outcome) = call.as_mut().poll(context) {
+                return Poll::Ready(Some(outcome));
+            }
+            passed = passed || deadline.as_mut().poll(context).is_ready();
+            // Asked each time: a call that comes back refused after the deadline has not left any more.
+            if passed && departure.close() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await
+    };
+    match &outcome {
+        Some(outcome) => departure.end(outcome),
+        None => {
+            let error = SendError::not_accepted(ErrorKind::Timeout, "the deadline passed");
+            departure.end(&Err::<Receipt, _>(error));
+        }
+    }
+    outcome
 }

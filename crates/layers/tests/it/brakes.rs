@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use postduif_core::{ErrorKind, Price, SmsProvider as _};
-use postduif_layers::{AllowDestinations, Budget};
+use postduif_layers::{AllowDestinations, Budget, Country};
 use tokio::time::{advance, timeout};
 
 use crate::help::*;
@@ -191,5 +191,29 @@ async fn debug_shows_how_many_are_counted_and_none_of_them() {
     assert!(
         own.contains("counted: 1") && !own.contains("+31"),
         "{shown}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_country_is_told_apart_from_those_that_share_its_code() {
+    let vendor = vendor("a", 10);
+    let provider = AllowDestinations::new(vendor.clone(), ["+31".parse().unwrap()])
+        .with_countries([Country::UNITED_STATES, Country::UNITED_KINGDOM])
+        .with_blocked(["+1212".parse().unwrap()]);
+    let to = [
+        "+31612345678",
+        "+13055550100",
+        "+12125550100",
+        "+18765550100",
+        "+447400123456",
+        "+447012345678",
+        "+447781123456",
+    ];
+    let messages = to.map(|to| message_to(to, "x"));
+    let blocked = refused(BLOCKED);
+    let outcomes = provider.send_batch(&messages).await;
+    assert_eq!(
+        kinds(&outcomes),
+        [None, None, blocked, blocked, None, blocked, blocked]
     );
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use postduif_core::{ErrorKind, Message, SmsProvider as _};
+use futures_util::FutureExt as _;
+use postduif_core::{ErrorKind, Message, Receipt, SendError, SmsProvider as _};
 use postduif_layers::{Dedupe, RateLimit};
 use tokio::{
     task::yield_now,
@@ -238,4 +239,62 @@ async fn it_keeps_no_text_and_no_key_in_sight() {
         shown.contains("known: 1") && !shown.contains("key"),
         "{shown}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_is_ended_by_name() {
+    let vendor = vendor("a", 1);
+    vendor.script(vec![Scripted::doubt(ErrorKind::Timeout); 2]);
+    let provider = Dedupe::new(vendor.clone()).with_capacity(size(2));
+    let messages = messages(3);
+    for message in &messages[..2] {
+        provider.send(message).await.unwrap_err();
+    }
+    assert_eq!(provider.doubts(), 2);
+    let full = provider.send(&messages[2]).await.unwrap_err();
+    assert!(
+        !full.may_resend() && full.to_string().contains("settle"),
+        "{full}"
+    );
+
+    let (delivered, lost) = (*messages[0].reference(), *messages[1].reference());
+    let doubt = Err(SendError::unknown(ErrorKind::Timeout, "x"));
+    assert!(!provider.settle(&delivered, doubt));
+    assert!(provider.settle(&delivered, Ok(Receipt::new("a", delivered))));
+    let refusal = SendError::not_accepted(ErrorKind::Other, "the vendor says that it has none");
+    assert!(provider.settle(&lost, Err(refusal.clone())));
+    assert!(!provider.settle(&lost, Err(refusal)));
+    assert_eq!(provider.doubts(), 0);
+
+    assert_eq!(
+        provider.send(&messages[0]).await.unwrap().reference(),
+        &delivered
+    );
+    assert_eq!(vendor.log().len(), 2);
+    provider.send(&messages[1]).await.unwrap();
+    assert_eq!(vendor.log().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_without_end() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::accept().after(2 * HOUR)]);
+    let provider = Dedupe::new(vendor.clone()).with_longest_wait(HOUR);
+    let message = message("x");
+    let outcome = provider.send(&message).await;
+    assert_eq!(kind_of(&outcome), in_doubt(ErrorKind::Timeout));
+    tokio::time::sleep(HOUR).await;
+    provider.send(&message).await.unwrap();
+    assert_eq!(vendor.log().len(), 1);
+}
+
+#[test]
+fn without_a_runtime_whoever_waits_drives_the_send() {
+    let vendor = vendor("a", 1);
+    let provider = Dedupe::new(vendor.clone());
+    let message = message("x");
+    for _ in 0..2 {
+        provider.send(&message).now_or_never().unwrap().unwrap();
+    }
+    assert_eq!(vendor.log().len(), 1);
 }

@@ -302,3 +302,20 @@ async fn its_own_window_is_shorter_by_its_deadline() {
     );
     assert_eq!(window(&Retry::new(with_window(60 * SECOND))), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_that_waits_inside_leaves_within_the_window_or_not_at_all() {
+    for (window, calls) in [(10, 2), (4, 1)] {
+        let vendor = with_window(Duration::from_secs(window));
+        vendor.script([Scripted::doubt(Unavailable)]);
+        let provider = Retry::new(slow(&vendor, 3 * SECOND));
+        let outcome = provider.send(&message("x")).await;
+        assert_eq!(outcome.is_ok(), calls == 2);
+        if let Err(error) = outcome {
+            assert_eq!(error.acceptance(), Acceptance::Unknown);
+            assert!(error.attempts().is_empty());
+        }
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(vendor.log().len(), calls);
+    }
+}
