@@ -135,7 +135,7 @@ impl<P: SmsProvider> Dedupe<P> {
     /// # use postduif_core::*;
     /// # use postduif_layers::Dedupe;
     /// # fn example(provider: &Dedupe<impl SmsProvider>, report: &DeliveryReport) {
-    /// if let (Some(reference), DeliveryStatus::Delivered) = (report.reference(), report.status()) {
+    /// if let (Some(reference), DeliveryStatus::Delivered) = (&report.reference, report.status) {
     ///     provider.settle(reference, Ok(Receipt::new("kpn", *reference)));
     /// }
     /// # }
