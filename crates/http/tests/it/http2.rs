@@ -155,10 +155,19 @@ async fn a_request_that_ends_without_an_answer_is_in_doubt_and_was_made_once() {
 /// the server may have read it all the same.
 #[tokio::test]
 async fn a_refused_stream_is_in_doubt_and_not_made_again() {
-    let (url, seen) = server(Second::Reset(Reason::REFUSED_STREAM)).await;
-    let client = client();
-    post(&client, &url).await.unwrap();
-    let error = post(&client, &url).await.unwrap_err();
-    assert_eq!(error.acceptance(), Acceptance::Unknown, "{error:?}");
-    assert_eq!(seen.requests.load(Ordering::SeqCst), 2);
+    let refused = Second::Reset(Reason::REFUSED_STREAM);
+    for has_body in [true, false] {
+        let (url, seen) = server(refused).await;
+        let client = client();
+        post(&client, &url).await.unwrap();
+        let base = BaseUrl::parse(&url).unwrap();
+        // A text may be in the URL as well.
+        let request = match has_body {
+            true => Request::post(&base, "/send").with_json(&"text"),
+            false => Request::get(&base, "/send").with_query("text", "text"),
+        };
+        let error = client.send(request).await.unwrap_err();
+        assert_eq!(error.acceptance(), Acceptance::Unknown, "{error:?}");
+        assert_eq!(seen.requests.load(Ordering::SeqCst), 2, "body: {has_body}");
+    }
 }
