@@ -30,6 +30,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
+use tracing::Span;
 
 use crate::{
     scope::{PATIENCE, Scope},
@@ -211,6 +212,7 @@ struct Waiting {
     message: Message,
     /// Of the call that its caller made, where somebody watches that.
     departure: Option<DepartureHandle>,
+    span: Span,
     gone: AtomicBool,
     call: OnceLock<Call>,
     taken_up: Notify,
@@ -244,6 +246,7 @@ impl<P: SmsProvider> Calls<P> {
         let waiting = Arc::new(Waiting {
             message: message.clone(),
             departure: DepartureHandle::current(),
+            span: Span::current(),
             gone: AtomicBool::new(false),
             call: OnceLock::new(),
             taken_up: Notify::new(),
@@ -279,7 +282,10 @@ impl<P: SmsProvider> Calls<P> {
                 calls.state().end(number);
                 calls.gather();
             };
-            let work = Work::new(Arc::clone(&self.inner), messages, single, scope, ended);
+            // A span has one parent: the call's is that of the first message.
+            let span = gathered.first().map_or_else(Span::none, |w| w.span.clone());
+            let inner = Arc::clone(&self.inner);
+            let work = Work::new(inner, messages, single, scope, span, ended);
             let begun = Arc::new(AtomicBool::new(false));
             for (place, waiting) in gathered.iter().enumerate() {
                 // Set here only, and under the lock.

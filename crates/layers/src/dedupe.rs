@@ -25,6 +25,7 @@ use postduif_core::{
 };
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::{
     scope::Scope,
@@ -168,7 +169,14 @@ impl<P: SmsProvider> Dedupe<P> {
         let references: Vec<_> = own.iter().map(|message| *message.reference()).collect();
         let settled = (Arc::downgrade(&self.state), references.clone());
         let then = move |outcomes: &[Outcome]| settle_all(&settled.0, &settled.1, outcomes);
-        let work = Work::new(Arc::clone(&self.inner), own, single, Scope::default(), then);
+        let work = Work::new(
+            Arc::clone(&self.inner),
+            own,
+            single,
+            Scope::default(),
+            Span::current(),
+            then,
+        );
         for (place, reference) in references.iter().enumerate() {
             if let Some(known) = state.known.get_mut(reference) {
                 known.fate = Fate::UnderWay(work.clone(), place);

@@ -124,7 +124,7 @@ impl<P: SmsProvider> RateLimit<P> {
 
     /// Sets how many calls may wait at a time. Defaults to 10,000. Those beyond are refused at once.
     #[must_use]
-    pub const fn with_crowd(mut self, calls: NonZeroUsize) -> Self {
+    pub const fn with_queue(mut self, calls: NonZeroUsize) -> Self {
         self.queue = calls;
         self
     }

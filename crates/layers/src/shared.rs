@@ -20,7 +20,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout, timeout_at},
 };
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     scope::Scope,
@@ -48,6 +48,7 @@ impl Work {
         messages: Vec<Message>,
         single: bool,
         scope: Scope,
+        span: Span,
         then: impl FnOnce(&[Outcome]) + Send + 'static,
     ) -> Self {
         let ended = Arc::new(Notify::new());
@@ -75,8 +76,7 @@ impl Work {
             Arc::from(outcomes)
         };
         Self {
-            // The spans inside belong to the call that began it.
-            call: unwatched(work.in_current_span()).boxed().shared(),
+            call: unwatched(work.instrument(span)).boxed().shared(),
             ended,
         }
     }

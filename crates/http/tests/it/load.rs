@@ -95,7 +95,7 @@ fn ten_thousand_sends_at_a_vendor_that_never_answers_are_bounded() {
         });
         let limited = RateLimit::new(Arc::clone(&vendor), NonZeroU32::new(1_000_000).unwrap())
             .with_in_flight(NonZeroUsize::new(32).unwrap())
-            .with_crowd(NonZeroUsize::new(1_000).unwrap())
+            .with_queue(NonZeroUsize::new(1_000).unwrap())
             .with_longest_wait(std::time::Duration::from_millis(300));
         let limited = Arc::new(limited);
         let before = peak();

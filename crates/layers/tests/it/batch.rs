@@ -412,3 +412,39 @@ async fn debug_shows_how_many_wait_and_none_of_them() {
         "{shown}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_drives_stops_neither_its_callers_nor_those_who_wait() {
+    let vendor = vendor("a", 1);
+    vendor.script([Scripted::stall()]);
+    let batch = Batch::new(vendor.clone()).with_in_flight(size(1));
+    let provider = Arc::new(batch.with_longest_wait(60 * SECOND));
+    let messages = messages(2);
+    let stalled = send(&provider, &messages[0]);
+    tokio::time::sleep(30 * SECOND).await;
+    let waiting = send(&provider, &messages[1]);
+    assert_eq!(
+        kind_of(&stalled.await.unwrap()),
+        in_doubt(ErrorKind::Timeout)
+    );
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_no_call_takes_up_in_time_is_not_accepted() {
+    let vendor = vendor("a", 1);
+    vendor.script(vec![Scripted::accept().after(50 * SECOND); 2]);
+    let batch = Batch::new(vendor.clone()).with_in_flight(size(1));
+    let provider = Arc::new(batch.with_longest_wait(60 * SECOND));
+    let messages = messages(3);
+    let sends: Vec<_> = messages
+        .iter()
+        .map(|message| send(&provider, message))
+        .collect();
+    let mut outcomes = Vec::new();
+    for send in sends {
+        outcomes.push(kind_of(&send.await.unwrap()));
+    }
+    assert_eq!(outcomes, [None, None, refused(ErrorKind::Throttled)]);
+    assert_eq!(vendor.log().len(), 2);
+}

@@ -4,11 +4,12 @@
 //! held against. A vendor that hangs is one that takes an hour.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -432,7 +433,34 @@ struct Errand {
     batch: Option<usize>,
     gives_up: Option<u64>,
     /// Somebody around the whole stack cuts the call off then, and says what that means.
-    cut_off: Option<u64>,
+    cut_off: Option<Cut>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    /// After so many milliseconds.
+    Time(u64),
+    /// Where it waits for the so manieth time.
+    Wait(u32),
+}
+
+impl Cut {
+    async fn comes(self) {
+        match self {
+            Self::Time(after) => sleep(Duration::from_millis(after)).await,
+            Self::Wait(waits) => {
+                let mut left = waits;
+                poll_fn(|_| match left {
+                    0 => Poll::Ready(()),
+                    _ => {
+                        left -= 1;
+                        Poll::Pending
+                    }
+                })
+                .await;
+            }
+        }
+    }
 }
 
 fn errands(gives_up: bool) -> impl Strategy<Value = Vec<Errand>> {
@@ -453,7 +481,10 @@ fn errands(gives_up: bool) -> impl Strategy<Value = Vec<Errand>> {
 }
 
 fn cut_errands() -> impl Strategy<Value = Vec<Errand>> {
-    let cut_off = proptest::option::of(prop_oneof![Just(0), 1..12_000_u64]);
+    let cut_off = proptest::option::of(prop_oneof![
+        (0..12_000_u64).prop_map(Cut::Time),
+        (0..12_u32).prop_map(Cut::Wait),
+    ]);
     (errands(true), vec(cut_off, 8)).prop_map(|(mut errands, cuts)| {
         for (errand, cut_off) in errands.iter_mut().zip(cuts) {
             errand.cut_off = cut_off;
@@ -510,7 +541,7 @@ async fn live(tree: &Tree, errands: &[Errand], fates: &[Fate]) -> World {
             };
             let cut_off = async {
                 match errand.cut_off {
-                    Some(after) => sleep(Duration::from_millis(after)).await,
+                    Some(cut) => cut.comes().await,
                     None => std::future::pending().await,
                 }
             };

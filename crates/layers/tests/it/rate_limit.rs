@@ -79,9 +79,9 @@ async fn calls_in_flight_are_bounded_and_a_dropped_one_makes_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crowd_that_is_full_refuses_at_once() {
+async fn a_queue_that_is_full_refuses_at_once() {
     let vendor = vendor("a", 1);
-    let provider = Arc::new(RateLimit::new(vendor, count(1)).with_crowd(size(2)));
+    let provider = Arc::new(RateLimit::new(vendor, count(1)).with_queue(size(2)));
     let sends: Vec<_> = (0..6)
         .map(|_| {
             let provider = Arc::clone(&provider);
