@@ -182,7 +182,7 @@ impl Builder {
     ///
     /// They also say what a flow expects of Graph: a list of passes lags by no more than four times all of them
     /// together (five minutes), and an effect that nobody waits for any more comes to pass within a quarter of
-    /// that sum (nineteen seconds). Shorter ones than Graph's own delays give up what these waits are for.
+    /// that sum (nineteen seconds) after it began, which is ten seconds after its entry at the latest. Shorter ones than Graph's own delays give up what these waits are for.
     pub fn pauses(mut self, pauses: impl Into<Vec<Duration>>) -> Self {
         self.pauses = pauses.into();
         self

@@ -13,8 +13,8 @@ use crate::{
     flow::{
         history::History,
         times::{
-            FIRST_RECORD_PAUSE, LIST_LAG_IN_PAUSES, LONGEST_CALL, LONGEST_RECORD_PAUSE,
-            SHORTEST_CALL,
+            FIRST_RECORD_PAUSE, FRESH_INTENT, LIST_LAG_IN_PAUSES, LONGEST_CALL,
+            LONGEST_RECORD_PAUSE, SHORTEST_CALL,
         },
     },
 };
@@ -31,15 +31,20 @@ impl Onboarding {
 
     /// Lets others have the user.
     pub(crate) async fn free(&self, run: &mut Run) {
-        if !run.holds_user {
+        if !run.holds_user && !run.may_hold_user {
             return;
         }
-        run.holds_user = false;
+        (run.holds_user, run.may_hold_user) = (false, false);
         let freed = within(LONGEST_CALL, run.claim.free_user()).await;
         if let Err(error) = freed.unwrap_or_else(journal_silent) {
             // It ends by itself.
             tracing::warn!(flow = %run.flow(), %error, "the user's lock was not freed");
         }
+    }
+
+    /// Whether the time is over, or the intent that was written last is too old to be followed by its effect.
+    pub(crate) fn is_late(&self, run: &Run, intended_at: Instant) -> bool {
+        run.is_over(self.clock.now()) || intended_at.elapsed() > FRESH_INTENT
     }
 
     /// Whether the run may have an effect at this moment. Asked between an intent's entry and its effect.
@@ -88,6 +93,9 @@ impl Onboarding {
     pub(crate) async fn history(&self, run: &mut Run) -> Result<History, JournalError> {
         let entries = within(LONGEST_CALL, run.claim.entries()).await;
         let history = History::new(entries.unwrap_or_else(journal_silent)?);
+        if run.known != history.len() {
+            run.appended_at = None;
+        }
         run.known = history.len();
         Ok(history)
     }
@@ -108,6 +116,13 @@ impl Onboarding {
             false => self.append_outcome(run, &record).await?,
         }
         run.known += 1;
+        run.appended_at = Some(Instant::now());
+        let at = Some((record.at, Instant::now()));
+        match record.entry {
+            Entry::Issuing { .. } => run.asked_at = at,
+            Entry::IssueInDoubt { .. } => run.doubted_at = at,
+            _ => {}
+        }
         run.went_on();
         let settled = match record.entry {
             Entry::Resuming { .. } => true,

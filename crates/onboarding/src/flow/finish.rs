@@ -14,7 +14,9 @@ use crate::{
     flow::{
         effects::{failed, no_answer, passes_by_itself, within},
         history::{History, Pass},
-        times::{ASK_AGAIN, LONGEST_CALL, LONGEST_PASS, LONGEST_PAUSE, SHORTEST_CALL},
+        times::{
+            ASK_AGAIN, CLOCKS_APART, LONGEST_CALL, LONGEST_PASS, LONGEST_PAUSE, SHORTEST_CALL,
+        },
     },
 };
 
@@ -94,27 +96,30 @@ impl Onboarding {
         since: DateTime<Utc>,
         then: Then,
     ) -> Result<Step, JournalError> {
-        let certain_at = after(since, self.list_lag());
-        let give_up_at = after(certain_at, self.list_lag());
+        let certain = self.list_lag();
+        let patience = certain * 2;
         let passes = match self.lock(run).await? {
             // Under the lock, for another flow's new pass is not in its journal at once.
             true => self.list(run, user, StepName::IssuePass).await,
-            false if self.clock.now() < give_up_at => return Ok(self.wait(ASK_AGAIN)),
+            false if run.since(since, self.clock.now()) < patience => {
+                return Ok(self.wait(ASK_AGAIN));
+            }
             false => Err(no_answer()),
         };
         let now = self.clock.now();
+        let age = run.since(since, now);
         match passes {
             Ok(passes) => {
                 if let Some(pass) = self.lost_pass(run, history, passes).await? {
                     return self.revoking(run, &pass, then).await;
                 }
-                if now >= certain_at {
+                if age >= certain {
                     self.record(run, Entry::NothingSeen {}).await?;
                     self.leave_user(run, then).await;
                     return Ok(Step::Next);
                 }
             }
-            Err(error) if now < give_up_at => {
+            Err(error) if age < patience => {
                 tracing::warn!(
                     flow = %run.flow(), step = %StepName::IssuePass, %error,
                     "a pass in doubt could not be looked for"
@@ -134,7 +139,7 @@ impl Onboarding {
         }
         let pause = self.pause_after(run.failures(), LONGEST_PAUSE, None);
         // The last look is the one that makes certain.
-        let next = match between(now, certain_at) {
+        let next = match certain.saturating_sub(age) {
             Duration::ZERO => pause,
             left => pause.min(left),
         };
@@ -261,14 +266,19 @@ impl Onboarding {
                 return self.end(run, history, completed, Why::default()).await;
             }
         };
-        if passes.iter().any(|listed| listed.id == pass.tap) {
+        let flows = self.of_user(run).await?;
+        let issued_at = flows.iter().find_map(|flow| flow.issued_at(&pass.tap));
+        // What a list shows may be old. What our own flows did since is not.
+        let replaced =
+            issued_at.is_some_and(|at| flows.iter().any(|flow| flow.replaced(&pass.tap, at)));
+        if !replaced && passes.iter().any(|listed| listed.id == pass.tap) {
             return self.end(run, history, completed, Why::default()).await;
         }
         // A new pass may show late.
         let to_tell = run.left_to_tell(now).saturating_sub(run.margin() / 2);
         let lag = between(now, after(pass.issued_at, self.list_lag()));
         let patience = lag.min(to_tell);
-        if !patience.is_zero() {
+        if !replaced && !patience.is_zero() {
             let pause = self.pause_after(run.failures(), LONGEST_PAUSE, None);
             return Ok(self.pause(run, pause, patience));
         }
@@ -344,7 +354,9 @@ impl Onboarding {
         let then = Then::End(verdict);
         if let Some(user) = run.callout.user() {
             if let Some((tap, until)) = history.to_revoke() {
-                if self.clock.now() >= until {
+                // By Graph's clock, which may be behind ours.
+                let ended_at = after(until, CLOCKS_APART);
+                if self.clock.now() >= ended_at {
                     tracing::warn!(
                         flow = %run.flow(), %until,
                         "a pass that could not be taken away has ended by itself"
@@ -352,7 +364,9 @@ impl Onboarding {
                     self.record(run, Entry::Expired { tap }).await?;
                     return Ok(Step::Next);
                 }
-                return self.revoke(run, history, user, (&tap, until), then).await;
+                return self
+                    .revoke(run, history, user, (&tap, ended_at), then)
+                    .await;
             }
             if matches!(verdict, Verdict::Failed(_))
                 && let Some(since) = history.open_doubt()

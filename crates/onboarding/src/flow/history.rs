@@ -258,6 +258,25 @@ impl History {
             .any(|entry| matches!(entry, Entry::Issued { tap, .. } if tap == pass))
     }
 
+    /// When this flow issued the pass.
+    pub(crate) fn issued_at(&self, pass: &TapId) -> Option<DateTime<Utc>> {
+        self.0
+            .records
+            .iter()
+            .find_map(|record| match &record.entry {
+                Entry::Issued { tap, .. } if tap == pass => Some(record.at),
+                _ => None,
+            })
+    }
+
+    /// Whether this flow issued another pass later, and so replaced it.
+    pub(crate) fn replaced(&self, pass: &TapId, issued_at: DateTime<Utc>) -> bool {
+        self.0.records.iter().any(|record| match &record.entry {
+            Entry::Issued { tap, .. } => tap != pass && record.at > issued_at,
+            _ => false,
+        })
+    }
+
     /// Whether this flow took the pass away. A list may show it a while longer.
     pub(crate) fn revoked(&self, pass: &TapId) -> bool {
         self.own()

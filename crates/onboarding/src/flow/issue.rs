@@ -82,8 +82,9 @@ impl Onboarding {
             return self.end(run, history, verdict, Why::default()).await;
         }
         let seen = passes.into_iter().map(|pass| pass.id).collect();
+        let intended_at = Instant::now();
         self.record(run, Entry::Issuing { round, seen }).await?;
-        if run.is_over(self.clock.now()) {
+        if self.is_late(run, intended_at) {
             self.record(run, Entry::NotAsked { round }).await?;
             return Ok(Step::Next);
         }
@@ -190,7 +191,7 @@ impl Onboarding {
             provider,
         };
         self.record(run, entry).await?;
-        if run.is_over(self.clock.now()) {
+        if self.is_late(run, began) {
             self.record(run, Entry::NotSent { round, reference })
                 .await?;
             return Ok(Step::Next);

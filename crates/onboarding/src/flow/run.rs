@@ -22,8 +22,9 @@ pub struct Run {
     pub(crate) claim: Box<dyn Claim>,
     pub(crate) callout: Callout,
     time: Time,
-    /// Whether the flow has its user, as far as this run knows.
+    /// Whether the flow has its user, as far as this run knows, and whether it may have them from an earlier run.
     pub(crate) holds_user: bool,
+    pub(crate) may_hold_user: bool,
     /// The user as read, before the guards were asked.
     pub(crate) user: Option<User>,
     pub(crate) person: Option<Person>,
@@ -33,6 +34,12 @@ pub struct Run {
     pub(crate) steps: Vec<StepTaken>,
     /// How many entries of its own the flow has, as far as this run knows.
     pub(crate) known: usize,
+    /// When this run appended the last of them, by the monotonic clock.
+    pub(crate) appended_at: Option<Instant>,
+    /// The last request for a pass of this run, and the last that was in doubt, by the times of their entries and
+    /// by the monotonic clock.
+    pub(crate) asked_at: Option<(DateTime<Utc>, Instant)>,
+    pub(crate) doubted_at: Option<(DateTime<Utc>, Instant)>,
     /// Whether Entra was told.
     pub(crate) told: bool,
     /// How often in a row the same effect has failed.
@@ -130,12 +137,16 @@ impl Run {
             claim,
             time,
             holds_user: false,
+            may_hold_user: true,
             user: None,
             person: None,
             receipt: None,
             infos: Vec::new(),
             steps: Vec::new(),
             known: 0,
+            appended_at: None,
+            asked_at: None,
+            doubted_at: None,
             told: false,
             failures: memo.failures,
             pause,
@@ -283,6 +294,16 @@ impl Run {
                 self.began = Some(began);
             }
             _ => {}
+        }
+    }
+
+    /// How long ago this was, by a clock that cannot be set where this run was there.
+    pub(crate) fn since(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+        let known = [self.doubted_at, self.asked_at];
+        let mut known = known.into_iter().flatten();
+        match known.find(|(known, _)| *known == at) {
+            Some((_, instant)) => instant.elapsed(),
+            None => between(at, now),
         }
     }
 

@@ -9,7 +9,12 @@ use tokio::time::Instant;
 use crate::{
     CompleteOn, Ending, Entry, JournalError, OnDoubt, Onboarding, Record, Run, StepName, Then,
     clock::{after, between},
-    flow::{effects::failed, finish::Why, history::History, times::LATE_EFFECT_SHARE},
+    flow::{
+        effects::failed,
+        finish::Why,
+        history::{History, Pass},
+        times::{FRESH_INTENT, LATE_EFFECT_SHARE},
+    },
 };
 
 /// What came of a step.
@@ -42,15 +47,17 @@ impl Onboarding {
     /// | `Kept` | list; still there: completed; else issue |
     /// | `Sending` | pause, then as `InDoubt` |
     /// | `InDoubt` | as [`OnDoubt`] says: revoke, and next round or failed |
-    /// | `NotSent`, `NotAccepted` | revoke, failed |
+    /// | `NotSent` | revoke, next round while time remains |
+    /// | `NotAccepted` | revoke, failed |
     /// | `Accepted` | list; still there: completed; else revoke, next round. Under [`CompleteOn::Delivered`] a report comes first, by the deadline and the pass's end; without one revoke, failed |
     /// | `Revoking` | revoke again |
     /// | `Revoked` | the next round, or the end |
     /// | `Resuming` | tell Entra the same verdict again |
     /// | `Resumed` | revoke what could not be revoked, until it has ended by itself; look for a pass in doubt until a list is certain; done |
     ///
-    /// Between an intent's entry and its effect the clock and the claim are looked at once more: over, and
-    /// `NotAsked` or `NotSent` is written in place of the effect; lost, and the run stops. Beside the entries:
+    /// Between an intent's entry and its effect the clock and the claim are looked at once more: where the time is
+    /// over, or the store took more than ten seconds, `NotAsked` or `NotSent` is written in place of the effect;
+    /// where the claim is lost, the run stops. Beside the entries:
     ///
     /// - A delivery report of the text, by the vendor that has it: delivered counts as `Accepted` with its
     ///   report, failed for good as `NotAccepted`, and anything else as `Accepted`.
@@ -116,9 +123,9 @@ impl Onboarding {
                 self.undo(run, &history, then).await
             }
             Entry::Kept { tap, valid_until } => {
-                let kept = crate::flow::history::Pass {
+                // It was listed before it was kept, so that no list shows it late.
+                let kept = Pass {
                     tap: tap.clone(),
-                    // It was listed before it was kept.
                     issued_at: DateTime::<Utc>::MIN_UTC,
                     valid_until: *valid_until,
                 };
@@ -134,7 +141,10 @@ impl Onboarding {
                 };
                 self.undo(run, &history, then).await
             }
-            Entry::NotSent { .. } => self.undo(run, &history, failed(run.over())).await,
+            Entry::NotSent { .. } => {
+                let then = self.next(run, next_round, Reason::DeadlinePassed);
+                self.undo(run, &history, then).await
+            }
             Entry::NotAccepted { .. } if history.delivery().is_some() => {
                 self.accepted(run, &history).await
             }
@@ -167,17 +177,25 @@ impl Onboarding {
     /// process died, and the effect may come to pass yet: by the time of its entry. Each round makes the pause
     /// longer, so that a process that dies again and again does not use them up.
     fn late_effect(&self, run: &Run, history: &History, record: &Record) -> Option<Duration> {
-        let pauses = self.all_pauses() / LATE_EFFECT_SHARE;
+        let pause = self.all_pauses() / LATE_EFFECT_SHARE;
+        // By its entry, the effect may have begun so much later.
+        let pause = match run.appended_at {
+            Some(_) => pause,
+            None => pause + pause.min(FRESH_INTENT),
+        };
         let doublings = u32::from(history.round().saturating_sub(1));
         let length = match record.entry {
             Entry::Issuing { .. } | Entry::Issued { .. } | Entry::Sending { .. } => {
-                pauses.saturating_mul(2_u32.saturating_pow(doublings))
+                pause.saturating_mul(2_u32.saturating_pow(doublings))
             }
             Entry::IssueInDoubt { .. } => self.pauses.first().copied().unwrap_or_default(),
             _ => return None,
         };
         let now = self.clock.now();
-        let left = between(now, after(record.at, length)).min(length);
+        let left = match run.appended_at {
+            Some(at) => length.saturating_sub(at.elapsed()),
+            None => between(now, after(record.at, length)).min(length),
+        };
         let left = left.min(run.left(now));
         let heard = matches!(record.entry, Entry::Sending { .. }) && history.delivery().is_some();
         (!left.is_zero() && !heard).then_some(left)

@@ -60,6 +60,10 @@ pub(crate) const LEAST_MARGIN: Duration = Duration::from_secs(20);
 /// minutes.
 pub(crate) const LIST_LAG_IN_PAUSES: u32 = 4;
 
+/// How old the entry of an intent may be when its effect begins: a store that took longer is out of order, and
+/// whoever took the flow over meanwhile may have waited long enough already.
+pub(crate) const FRESH_INTENT: Duration = Duration::from_secs(10);
+
 /// The part of all pauses together in which an effect that nobody waits for any more comes to pass: with the
 /// default pauses, nineteen seconds.
 pub(crate) const LATE_EFFECT_SHARE: u32 = 4;

@@ -155,6 +155,7 @@ impl Entries {
             | Entry::IssueInDoubt { .. }
             | Entry::Issued { .. }
             | Entry::Sending { .. }
+            | Entry::Accepted { .. }
             | Entry::NotSent { .. }
             | Entry::NotAccepted { .. }
             | Entry::InDoubt { .. }

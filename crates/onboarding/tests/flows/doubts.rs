@@ -196,7 +196,7 @@ async fn a_dropped_step_is_settled_when_its_pass_can_be_there() {
 
 #[tokio::test(start_paused = true)]
 async fn a_takeover_waits_by_the_time_of_the_entry_and_longer_in_each_round() {
-    for (round, least) in [(1, 19), (2, 38), (3, 77)] {
+    for (round, least) in [(1, 29), (2, 58), (3, 117)] {
         let world = World::new();
         world.has_pass("ours");
         let callout = world.callout();

@@ -13,6 +13,7 @@ mod crashes;
 mod deadlines;
 mod delivered;
 mod doubts;
+mod fuzz;
 mod keep;
 mod lock;
 mod outages;

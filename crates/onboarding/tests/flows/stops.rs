@@ -33,7 +33,7 @@ struct Lease {
     stopped: Notify,
     go: Notify,
     lost: AtomicBool,
-    /// Whether the claim notices by itself. A stop right after the last look is one that it cannot notice.
+    /// Whether the claim notices by itself.
     notices: bool,
 }
 
@@ -153,8 +153,7 @@ impl Claim for LeasedClaim {
     }
 }
 
-/// Stops a worker when this entry is durable, lets another run the flow, and continues the first: after the
-/// other's end, or at its first wait where `midway`.
+/// Stops a worker when this entry is durable, lets another run the flow to its end, and continues the first.
 async fn stopped_after(world: &Arc<World>, entry: &'static str, notices: bool) {
     let callout = world.callout();
     let old = Leased::new(world, Some(entry), notices);
@@ -178,12 +177,20 @@ async fn stopped_after(world: &Arc<World>, entry: &'static str, notices: bool) {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_wakes_up_after_its_lease_does_nothing() {
-    for entry in ["issuing", "sending", "revoking", "resuming"] {
+    for (entry, notices) in [
+        ("issuing", true),
+        // By the age of its intent.
+        ("issuing", false),
+        ("sending", true),
+        ("sending", false),
+        ("revoking", true),
+        ("resuming", true),
+    ] {
         let world = World::new();
         if entry == "revoking" {
             world.state().send_faults = [crate::world::SendFault::Lost].into();
         }
-        stopped_after(&world, entry, true).await;
+        stopped_after(&world, entry, notices).await;
         let log = world.log();
         assert_eq!(log.last().unwrap(), "-- continued --", "{entry}: {log:#?}");
         let last = world.state().texts.last().unwrap().text.clone();
@@ -197,16 +204,48 @@ async fn a_worker_that_wakes_up_after_its_lease_does_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_pass_whose_entry_is_refused_is_taken_away_at_once() {
     let world = World::new();
-    stopped_after(&world, "issuing", false).await;
+    // The request is under way when its worker is stopped: nothing can hold it back.
+    world.state().issue_faults = [IssueFault::Slow(seconds(50))].into();
+    let callout = world.callout();
+    let old = Leased::new(&world, None, true);
+    let new = Leased::new(&world, None, true);
+    let first = world.builder().journal(Arc::new(old.clone()));
+    let first = first.build().unwrap();
+    let second = world.builder().journal(Arc::new(new)).build().unwrap();
+    let (one, two) = tokio::join!(first.run(callout.clone(), future::pending()), async {
+        tokio::time::sleep(seconds(1)).await;
+        old.0.lost.store(true, Ordering::SeqCst);
+        second.run(callout.clone(), future::pending()).await
+    });
+    assert_eq!(one.unwrap_err().kind(), JournalErrorKind::Lost);
+    assert_eq!(two.unwrap().verdict, Verdict::Completed);
     let log = world.log();
-    let continued = log.iter().position(|line| line == "-- continued --");
-    assert_eq!(
-        log[continued.unwrap() + 1..],
-        ["issue", "revoke tap-2"],
-        "{log:#?}"
-    );
+    assert_eq!(log.last().unwrap(), "revoke tap-2", "{log:#?}");
     // What the docs say that nothing can help: the text's pass was replaced. But nobody is left with another.
     assert!(world.usable().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_that_was_written_long_ago_is_followed_by_no_effect() {
+    // Whoever took the flow over meanwhile may have waited long enough already.
+    for (entry, instead) in [("issuing", "not_asked"), ("sending", "not_sent")] {
+        let world = World::new();
+        world.state().slow = Some((entry, seconds(11)));
+        let callout = world.callout();
+        let onboarding = world.onboarding();
+        let mut run = world.start(&onboarding, &callout).await;
+        while !world.log().contains(&instead.to_owned()) {
+            onboarding.step(&mut run).await.unwrap();
+        }
+        assert_eq!(world.state().sends, 0);
+        let made = world.state().passes.len();
+        assert_eq!(made, usize::from(entry == "sending"));
+        world.state().slow = None;
+        drop(run);
+        let ending = world.ending(&onboarding, &callout).await;
+        assert_eq!(ending.verdict, Verdict::Completed);
+        world.assert_settled(&ending, entry);
+    }
 }
 
 #[tokio::test(start_paused = true)]

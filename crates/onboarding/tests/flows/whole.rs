@@ -365,7 +365,7 @@ async fn a_pass_that_was_taken_away_and_still_shows_is_in_nobodys_way() {
     for setting in [ExistingPass::Refuse, ExistingPass::ReplaceOurs] {
         let world = World::new();
         world.state().send_faults = [SendFault::Lost].into();
-        world.state().stale = true;
+        world.state().stale = Duration::from_secs(3600);
         let onboarding = world.builder().existing_pass(setting).build().unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
         assert_eq!(ending.verdict, Verdict::Completed, "{setting:?}");

@@ -74,6 +74,15 @@ pub(crate) struct Pass {
     pub(crate) secret: String,
     pub(crate) usable: bool,
     pub(crate) shows_at: DateTime<Utc>,
+    gone_at: Option<DateTime<Utc>>,
+}
+
+impl Pass {
+    fn goes(&mut self, at: DateTime<Utc>) {
+        if self.usable {
+            (self.usable, self.gone_at) = (false, Some(at));
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -107,8 +116,8 @@ pub(crate) struct State {
     pub(crate) broken: Option<(usize, Break)>,
     /// What the journal does when a named entry is written, each time.
     pub(crate) slow: Option<(&'static str, Duration)>,
-    /// A list shows passes that are gone.
-    pub(crate) stale: bool,
+    /// For how long a list shows passes that are gone.
+    pub(crate) stale: Duration,
     /// Graph refuses a pass where there is one.
     pub(crate) refuses_existing: Option<GraphErrorKind>,
     /// What the run that steps next knows.
@@ -123,6 +132,8 @@ pub(crate) struct World {
     me: Weak<Self>,
     state: Mutex<State>,
     pub(crate) clock: Clock,
+    /// Graph's clock, which nobody sets.
+    pub(crate) graph_clock: Clock,
     pub(crate) journal: MemoryJournal,
     pub(crate) profile: Profile,
     pub(crate) died: Notify,
@@ -168,13 +179,14 @@ impl World {
                 records: 0,
                 broken: None,
                 slow: None,
-                stale: false,
+                stale: Duration::ZERO,
                 refuses_existing: None,
                 memo: None,
                 shared: None,
                 issued: 0,
             }),
             clock: Clock::starting_at(start),
+            graph_clock: Clock::starting_at(start),
             journal: MemoryJournal::new(),
             profile,
             died: Notify::new(),
@@ -266,6 +278,7 @@ impl World {
             secret: format!("{id}+secret"),
             usable: true,
             shows_at: self.clock.now(),
+            gone_at: None,
         };
         state.passes.push(pass);
         tap(id)
@@ -281,13 +294,14 @@ impl World {
         state.issued += 1;
         let number = state.issued;
         let id = tap(&format!("tap-{number}"));
-        let mut info = TapInfo::new(id, self.clock.now(), Duration::from_secs(3600));
+        let now = self.graph_clock.now();
+        let mut info = TapInfo::new(id, now, Duration::from_secs(3600));
         info.one_time = request.one_time.unwrap_or(false);
         info.usable = !matches!(fault, Some(IssueFault::Disabled));
         let secret = format!("S{number}+cret!");
         // A new pass replaces the one before.
         let others = state.passes.iter_mut().filter(|pass| pass.user == *user);
-        others.for_each(|pass| pass.usable = false);
+        others.for_each(|pass| pass.goes(now));
         let late = match fault {
             Some(IssueFault::LostAndLate(wait) | IssueFault::ShownLate(wait)) => {
                 TimeDelta::from_std(wait).unwrap()
@@ -299,7 +313,8 @@ impl World {
             info: info.clone(),
             user: *user,
             secret: secret.clone(),
-            shows_at: self.clock.now() + late,
+            shows_at: now + late,
+            gone_at: None,
         });
         TemporaryAccessPass::new(info, secret.into())
     }
@@ -452,9 +467,13 @@ impl TapIssuer for World {
         if let Some(kind) = state.list_faults.pop_front() {
             return Err(graph_error(kind));
         }
-        let now = self.clock.now();
+        let now = self.graph_clock.now();
         let own = state.passes.iter().filter(|pass| pass.user == *user);
-        let shown = own.filter(|pass| (pass.usable || state.stale) && pass.shows_at <= now);
+        let fresh = |pass: &Pass| {
+            let gone_at = pass.gone_at.unwrap_or(DateTime::<Utc>::MIN_UTC);
+            pass.usable || now - gone_at < TimeDelta::from_std(state.stale).unwrap()
+        };
+        let shown = own.filter(|pass| fresh(pass) && pass.shows_at <= now);
         Ok(shown.map(|pass| pass.info.clone()).collect())
     }
 
@@ -465,7 +484,7 @@ impl TapIssuer for World {
             return Err(graph_error(kind));
         }
         let named = state.passes.iter_mut().filter(|pass| pass.info.id == *tap);
-        named.for_each(|pass| pass.usable = false);
+        named.for_each(|pass| pass.goes(self.graph_clock.now()));
         Ok(())
     }
 }

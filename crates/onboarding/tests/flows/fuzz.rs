@@ -1,0 +1,475 @@
+//! Random flows, one at a time and two of one user, with random faults at random times. What must hold:
+//! whoever was told "completed" has one usable pass, in the newest text; whoever was told "failed" has none, or
+//! the ending names it; Entra hears one verdict, in time; no pass is in two texts.
+//!
+//! `FUZZ=20000 cargo test -p postduif-onboarding --test flows fuzz` tries so many seeds each; `SEED=n` one of them,
+//! with its log.
+
+use std::{
+    collections::BTreeMap,
+    env, future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use postduif_core::{
+    Callout, DeliveryReport, DeliveryStatus, ErrorKind, GraphError, GraphErrorKind, TapId, TapInfo,
+    TapIssuer, TapRequest, TemporaryAccessPass, UserId, Verdict, async_trait,
+};
+use postduif_onboarding::{CompleteOn, Ending, ExistingPass, OnDoubt, Onboarding};
+
+use crate::world::{Break, IssueFault, SendFault, World, graph_error, minutes, start};
+
+/// Seeds of each fuzz in an ordinary run, which is to take seconds.
+const SEEDS: u64 = 300;
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Xorshift: the same everywhere for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        for _ in 0..8 {
+            random.next();
+        }
+        random
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        (self.next() >> 11) % end
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
+
+    fn graph(&mut self) -> GraphErrorKind {
+        self.pick(&[
+            GraphErrorKind::NotFound,
+            GraphErrorKind::Throttled,
+            GraphErrorKind::Timeout,
+            GraphErrorKind::Unavailable,
+            GraphErrorKind::Protocol,
+            GraphErrorKind::PolicyRefused,
+            GraphErrorKind::Forbidden,
+            GraphErrorKind::Conflict,
+        ])
+    }
+
+    fn issue(&mut self) -> IssueFault {
+        match self.below(10) {
+            0 => IssueFault::Refused(self.graph()),
+            1 => IssueFault::Lost,
+            2 => IssueFault::Vanished,
+            3 => IssueFault::Slow(seconds(self.below(90))),
+            4 => IssueFault::SlowAnswer(seconds(self.below(90))),
+            5 => IssueFault::Disabled,
+            6 => IssueFault::ShownLate(seconds(self.below(60))),
+            7 => IssueFault::Refused(GraphErrorKind::Throttled),
+            _ => IssueFault::LostAndLate(seconds(self.below(60))),
+        }
+    }
+
+    fn send(&mut self) -> SendFault {
+        match self.below(6) {
+            0 => SendFault::Refused(ErrorKind::Blocked),
+            1 => SendFault::Vanished,
+            2 => SendFault::Slow(seconds(self.below(2000))),
+            3 => SendFault::Slow(seconds(self.below(60))),
+            _ => SendFault::Lost,
+        }
+    }
+
+    fn resume(&mut self) -> GraphError {
+        match self.below(3) {
+            0 => graph_error(GraphErrorKind::Throttled),
+            1 => GraphError::unknown(GraphErrorKind::Timeout, "told to"),
+            _ => graph_error(GraphErrorKind::Forbidden),
+        }
+    }
+
+    fn breaks(&mut self) -> Break {
+        self.pick(&[
+            Break::DieBefore,
+            Break::DieAfter,
+            Break::FailBefore,
+            Break::FailAfter,
+            Break::AwayBefore,
+            Break::AwayAfter,
+        ])
+    }
+
+    /// Fills the world with up to so many faults of each kind.
+    fn faults(&mut self, world: &World, most: u64) {
+        let mut state = world.state();
+        if self.chance(20) {
+            state.stale = seconds(self.below(60));
+        }
+        for _ in 0..self.below(most) {
+            let kind = self.pick(&[GraphErrorKind::NotFound, GraphErrorKind::Unavailable]);
+            state.user_faults.push_back(kind);
+        }
+        for _ in 0..self.below(most + 1) {
+            let fault = self.issue();
+            state.issue_faults.push_back(fault);
+        }
+        for _ in 0..self.below(most + 1) {
+            let kind = self.pick(&[GraphErrorKind::Throttled, GraphErrorKind::Unavailable]);
+            state.list_faults.push_back(kind);
+        }
+        for _ in 0..self.below(most + 1) {
+            let kind = self.graph();
+            state.revoke_faults.push_back(kind);
+        }
+        for _ in 0..self.below(most + 1) {
+            let fault = self.send();
+            state.send_faults.push_back(fault);
+        }
+        for _ in 0..self.below(most) {
+            let error = self.resume();
+            state.resume_faults.push_back(error);
+        }
+        if self.chance(25) {
+            let entry = self.pick(&[
+                "issuing", "issued", "sending", "accepted", "revoking", "resuming",
+            ]);
+            // Less than what a journal is given: one that is slower has not done it.
+            state.slow = Some((entry, seconds(self.below(59))));
+        }
+    }
+}
+
+/// Graph has an effect even when its caller has gone, so many seconds later.
+#[derive(Debug)]
+struct LateGraph {
+    world: Arc<World>,
+    late: AtomicUsize,
+    by: Duration,
+}
+
+#[async_trait]
+impl TapIssuer for LateGraph {
+    async fn issue(
+        &self,
+        user: &UserId,
+        request: &TapRequest,
+    ) -> Result<TemporaryAccessPass, GraphError> {
+        let late = self
+            .late
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |late| {
+                late.checked_sub(1)
+            });
+        if late.is_err() {
+            return self.world.issue(user, request).await;
+        }
+        let (world, user, request, by) = (Arc::clone(&self.world), *user, *request, self.by);
+        let made = tokio::spawn(async move {
+            tokio::time::sleep(by).await;
+            world.state().log.push("made late".into());
+            world.make(&user, &request, None)
+        });
+        made.await
+            .map_err(|_| GraphError::unknown(GraphErrorKind::Other, "the server died"))
+    }
+
+    async fn list(&self, user: &UserId) -> Result<Vec<TapInfo>, GraphError> {
+        self.world.list(user).await
+    }
+
+    async fn revoke(&self, user: &UserId, tap: &TapId) -> Result<(), GraphError> {
+        self.world.revoke(user, tap).await
+    }
+}
+
+/// Reports on whatever text was sent last, at random times, without an end.
+async fn reports(world: Arc<World>, onboarding: &Onboarding, mut random: Random) {
+    for _ in 0..4 {
+        tokio::time::sleep(seconds(random.below(700))).await;
+        let text = { world.state().texts.last().map(|text| text.reference) };
+        let status = random.pick(DeliveryStatus::ALL);
+        let provider = random.pick(&["kpn", "kpn", "kpn", "spryng"]);
+        if let Some(reference) = text {
+            let mut report = DeliveryReport::new(provider, status);
+            report.reference = Some(reference);
+            onboarding.report(&report).await.unwrap();
+        }
+    }
+    future::pending().await
+}
+
+type Violation = &'static str;
+
+/// What is wrong with the world, whatever was told.
+fn wrong_texts(world: &World) -> Option<Violation> {
+    let state = world.state();
+    let texts = &state.texts;
+    let twice = |(place, text): (usize, &crate::world::Sms)| {
+        texts[place + 1..]
+            .iter()
+            .any(|other| other.text == text.text)
+    };
+    let usable = state.passes.iter().filter(|pass| pass.usable).count();
+    match () {
+        () if texts.iter().enumerate().any(twice) => Some("one pass in two texts"),
+        () if usable > 1 => Some("two usable passes"),
+        () => None,
+    }
+}
+
+/// The newest text, where it holds the usable pass.
+fn last_text_works(world: &World) -> bool {
+    let usable = world.usable();
+    let state = world.state();
+    usable.len() == 1
+        && state
+            .texts
+            .last()
+            .is_some_and(|text| text.text.contains(&usable[0]))
+}
+
+async fn one(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
+    let mut random = Random::new(seed);
+    random.faults(world, 3);
+    let jumps = random.chance(15);
+    let kills = if jumps { 0 } else { random.below(4) };
+    let on_doubt = random.pick(&[OnDoubt::Reissue, OnDoubt::Reissue, OnDoubt::Fail]);
+    let complete_on = random.pick(&[
+        CompleteOn::Accepted,
+        CompleteOn::Accepted,
+        CompleteOn::Delivered,
+    ]);
+    let graph = Arc::new(LateGraph {
+        world: Arc::clone(world),
+        late: AtomicUsize::new(usize::from(random.chance(30))),
+        by: seconds(random.below(16)),
+    });
+    let build = || {
+        let builder = world.builder().issuer(Arc::clone(&graph) as _);
+        let builder = builder.on_doubt(on_doubt).complete_on(complete_on);
+        builder.build().unwrap()
+    };
+    let ago = if random.chance(60) {
+        0
+    } else {
+        random.below(29 * 60)
+    };
+    let callout = world
+        .callout()
+        .with_created_at(start() - TimeDelta::seconds(i64::try_from(ago).unwrap()));
+    let closes = callout.window_start() + minutes(30);
+    for _ in 0..kills {
+        let at = world.state().records + usize::try_from(random.below(12)).unwrap();
+        world.state().broken = Some((at, random.breaks()));
+        let onboarding = build();
+        if random.chance(40) {
+            // Dropped at any moment, as by a lease that is lost.
+            let wait = Duration::from_millis(random.below(120_000));
+            let _ = tokio::time::timeout(wait, world.live(&onboarding, &callout)).await;
+        } else {
+            let _ = world.live(&onboarding, &callout).await;
+        }
+        if random.chance(50) {
+            tokio::time::sleep(seconds(random.below(400))).await;
+        }
+    }
+    world.state().broken = None;
+    let begun = world.clock.now();
+    let onboarding = build();
+    let jump = async {
+        if jumps {
+            tokio::time::sleep(seconds(random.below(300))).await;
+            let by = i64::try_from(random.below(4_800_000)).unwrap() - 2_400_000;
+            world.clock.set_by(by);
+        }
+        future::pending::<()>().await
+    };
+    let ending = tokio::select! {
+        ending = onboarding.run(callout.clone(), future::pending()) => ending.map_err(|_| "an error")?,
+        () = reports(Arc::clone(world), &onboarding, Random::new(!seed)) => unreachable!(),
+        () = jump => unreachable!(),
+    };
+    tokio::time::sleep(seconds(200)).await;
+    if let Some(wrong) = wrong_texts(world) {
+        return Err(wrong);
+    }
+    judged(world, &ending)?;
+    let state = world.state();
+    if state.heard.len() > 1
+        || state
+            .heard
+            .first()
+            .is_some_and(|heard| *heard != ending.verdict)
+    {
+        return Err("told otherwise");
+    }
+    // By Graph's clock, which nobody sets. Who was dead when the window closed tells late.
+    let late = state.told.iter().any(|(at, _)| *at > closes);
+    // Nobody tells in time to whom the store answers after the window.
+    if late && !jumps && begun < closes && state.slow.is_none() {
+        return Err("told too late");
+    }
+    Ok(())
+}
+
+fn judged(world: &World, ending: &Ending) -> Result<(), Violation> {
+    match ending.verdict {
+        Verdict::Completed if world.usable().is_empty() => Err("completed without a usable pass"),
+        Verdict::Completed if !last_text_works(world) => Err("the newest text holds a dead pass"),
+        Verdict::Failed(_) if !world.usable().is_empty() => match ending.may_be_usable_until() {
+            Some(_) => Ok(()),
+            None => Err("an orphan that the ending does not name"),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Runs a flow that is dropped at random times, and at last is not.
+async fn dropped_and_run(
+    onboarding: &Onboarding,
+    callout: &Callout,
+    mut random: Random,
+) -> Result<Ending, Violation> {
+    tokio::time::sleep(seconds(random.below(100))).await;
+    for _ in 0..random.below(3) {
+        let wait = Duration::from_millis(random.below(90_000));
+        let run = onboarding.run(callout.clone(), future::pending());
+        if let Ok(ended) = tokio::time::timeout(wait, run).await {
+            return ended.map_err(|_| "an error");
+        }
+        tokio::time::sleep(seconds(random.below(30))).await;
+    }
+    let run = onboarding.run(callout.clone(), future::pending());
+    run.await.map_err(|_| "an error")
+}
+
+async fn two(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
+    let mut random = Random::new(seed);
+    random.faults(world, 3);
+    // Entra takes one answer of each flow, and the world knows of one.
+    world.state().resume_faults.clear();
+    let complete_on = random.pick(&[
+        CompleteOn::Accepted,
+        CompleteOn::Accepted,
+        CompleteOn::Delivered,
+    ]);
+    let existing_pass = random.pick(&[
+        ExistingPass::KeepOurs,
+        ExistingPass::KeepOurs,
+        ExistingPass::ReplaceOurs,
+    ]);
+    let graph = Arc::new(LateGraph {
+        world: Arc::clone(world),
+        late: AtomicUsize::new(usize::from(random.chance(30))),
+        by: seconds(random.below(16)),
+    });
+    let builder = world.builder().issuer(graph).existing_pass(existing_pass);
+    let onboarding = builder.complete_on(complete_on).build().unwrap();
+    let mut callout = || {
+        let near = random.chance(60);
+        let ago = if near { 27 * 60 + random.below(120) } else { 0 };
+        let ago = TimeDelta::seconds(i64::try_from(ago).unwrap());
+        world.callout().with_created_at(start() - ago)
+    };
+    let (a, b) = (callout(), callout());
+    let both = async {
+        tokio::join!(
+            dropped_and_run(&onboarding, &a, Random::new(seed ^ 0xa5a5)),
+            dropped_and_run(&onboarding, &b, Random::new(seed ^ 0x5a5a)),
+        )
+    };
+    let (one, two) = tokio::select! {
+        both = both => both,
+        () = reports(Arc::clone(world), &onboarding, Random::new(!seed)) => unreachable!(),
+    };
+    let (one, two) = (one?, two?);
+    tokio::time::sleep(seconds(200)).await;
+    if let Some(wrong) = wrong_texts(world) {
+        return Err(wrong);
+    }
+    let endings = [one, two];
+    let named = endings
+        .iter()
+        .any(|ending| ending.may_be_usable_until().is_some());
+    let completed = endings
+        .iter()
+        .any(|ending| ending.verdict == Verdict::Completed);
+    let usable = world.usable();
+    if !completed {
+        return match usable.is_empty() || named {
+            true => Ok(()),
+            false => Err("an orphan that no ending names"),
+        };
+    }
+    // A flow that was told to replace what is there, and then could not send, leaves nothing.
+    let last_told = { world.state().told.last().map(|(_, verdict)| *verdict) };
+    if existing_pass == ExistingPass::ReplaceOurs && last_told != Some(Verdict::Completed) {
+        return Ok(());
+    }
+    match last_text_works(world) {
+        true => Ok(()),
+        false if usable.is_empty() => Err("completed without a usable pass"),
+        false => Err("the newest text holds a dead pass"),
+    }
+}
+
+/// Runs every seed and counts what went wrong.
+async fn run(name: &str, fuzz: impl AsyncFn(u64, &Arc<World>) -> Result<(), Violation>) {
+    let number = |name: &str| env::var(name).ok().and_then(|number| number.parse().ok());
+    let seeds = match number("SEED") {
+        Some(seed) => seed..=seed,
+        None => 1..=number("FUZZ").unwrap_or(SEEDS),
+    };
+    let count = seeds.clone().count();
+    let mut violations: BTreeMap<Violation, Vec<u64>> = BTreeMap::new();
+    for seed in seeds {
+        let world = World::new();
+        let ended = fuzz(seed, &world).await;
+        if let Err(violation) = ended {
+            violations.entry(violation).or_default().push(seed);
+        }
+        if count == 1 {
+            let state = world.state();
+            panic!(
+                "{ended:?} told {:?} passes {:?}\n{:?}",
+                state.told, state.passes, state.log
+            );
+        }
+    }
+    let told: Vec<_> = violations
+        .iter()
+        .map(|(violation, seeds)| {
+            let first = &seeds[..seeds.len().min(8)];
+            format!("{violation}: {} of {count}, such as {first:?}", seeds.len())
+        })
+        .collect();
+    assert!(told.is_empty(), "{name}: {told:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fuzz_of_one_flow() {
+    run("one flow", one).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fuzz_of_two_flows_of_one_user() {
+    run("two flows", two).await;
+}
