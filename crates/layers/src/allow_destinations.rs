@@ -3,7 +3,8 @@
 //!
 //! **Never:** makes a call for what it refuses; never changes a message.
 //!
-//! **Belongs** outside of [`Failover`](crate::Failover), beside [`Budget`](crate::Budget). It judges the recipient that the message has where it stands.
+//! **Belongs** outside of [`Failover`](crate::Failover), beside [`Budget`](crate::Budget). It judges the recipient
+//! that the message has at that point of the stack.
 
 use std::borrow::Cow;
 

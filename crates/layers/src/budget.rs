@@ -72,21 +72,21 @@ impl<P: SmsProvider> Budget<P> {
         }
     }
 
-    /// The most parts that one message may take.
+    /// Sets the most parts that one message may take. Defaults to no limit.
     #[must_use]
     pub const fn with_longest(mut self, parts: usize) -> Self {
         self.longest = Some(parts);
         self
     }
 
-    /// So many messages to one recipient within any window of this length. Several limits hold together.
+    /// Limits the messages to one recipient within any window of this length. Several limits hold together.
     #[must_use]
     pub fn with_recipient_limit(mut self, messages: NonZeroU32, window: Duration) -> Self {
         self.by_recipient.push((messages, window));
         self
     }
 
-    /// So much money within any window of this length. Several limits hold together.
+    /// Limits the money spent within any window of this length. Several limits hold together.
     ///
     /// A message is counted with the price on its receipt, where that is in the limit's currency, else with
     /// its parts (the vendor's count where it tells) times `per_part`. While its call is under way, and after
@@ -121,7 +121,7 @@ impl<P: SmsProvider> Budget<P> {
         Ok(self)
     }
 
-    /// How many recipients are counted at a time; 100,000 unless given. While so many have had a text within
+    /// Sets how many recipients are counted at a time. Defaults to 100,000. While so many have had a text within
     /// the longest window, a text to another is refused.
     #[must_use]
     pub const fn with_recipients(mut self, most: NonZeroUsize) -> Self {

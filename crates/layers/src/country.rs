@@ -2,7 +2,7 @@ use std::fmt;
 
 use postduif_core::PhoneNumber;
 
-/// A country that shares its country code with others, told by the digits behind the code.
+/// A country that shares its country code with others; the digits behind the code tell them apart.
 ///
 /// For every other country its code is enough: `"+31".parse::<Prefix>()`. Numbers that belong to no place (toll-free,
 /// premium, personal numbers, pagers) are in none of them.

@@ -2,7 +2,7 @@
 //! who comes while it is under way waits and gets the same outcome, whoever else gives up; one that was certainly
 //! not accepted may be sent again.
 //!
-//! **Never:** sends a reference again that is in doubt, and never forgets that it is unless it is told better; never answers for
+//! **Never:** sends a reference again that is in doubt, and never forgets that, unless its doubt is settled by name; never answers for
 //! another message: the same reference with another text or recipient is refused. Keeps no text and no
 //! number, only a keyed digest of both.
 //!

@@ -70,7 +70,7 @@ impl Failover {
     ///
     /// # Errors
     ///
-    /// Where there is none, two have the same name, or a name is empty or has a comma in it.
+    /// Where there is no member, two have the same name, or a name is empty or has a comma in it.
     pub fn new<M: Into<Member>>(members: impl IntoIterator<Item = M>) -> Result<Self, ConfigError> {
         let members = Members::new(members)?;
         Ok(Self {

@@ -6,7 +6,7 @@
 //!
 //! None of them repeats a message that may have gone out, with one exception: inside a vendor's
 //! [repeat window](postduif_core::Profile::repeat_window) the vendor knows our key, and [`Retry`] may repeat the
-//! same single send there. A message that nothing has left of is told apart from that: a layer that waits (for a
+//! same single send there. A message of which nothing has left is another matter: a layer that waits (for a
 //! turn, a pause, a call to join) says so through a [`Departure`](postduif_core::Departure), and a layer that cuts
 //! a call off asks it.
 //!

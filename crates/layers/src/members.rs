@@ -44,14 +44,14 @@ pub struct Member {
 }
 
 impl Member {
-    /// A member of this name, which has to be another than the other members' and has no comma in it.
+    /// Creates a member of this name, which no other member has, without a comma in it.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>, provider: impl SmsProvider) -> Self {
         (name, Arc::new(provider) as Arc<dyn SmsProvider>).into()
     }
 
-    /// Its share in a [`RoundRobin`](crate::RoundRobin), against the other members'; 1 unless given.
-    /// [`Failover`](crate::Failover) does not look at it.
+    /// Sets its share in a [`RoundRobin`](crate::RoundRobin), against the other members'. Defaults to 1.
+    /// [`Failover`](crate::Failover) ignores it.
     #[must_use]
     pub const fn with_weight(mut self, weight: NonZeroU32) -> Self {
         self.weight = weight;

@@ -8,8 +8,8 @@ use postduif_core::{ConfigError, PhoneNumber};
 /// it; or a whole number of 10 to 15 digits, which only that number matches. In some countries a longer number
 /// begins with a whole shorter one. A [`PhoneNumber`] is a whole one, however short it is.
 ///
-/// It begins with a whole country code: `+3` would be some forty countries, and is an error. What a shared code such
-/// as `+1` covers is told at [`AllowDestinations`](crate::AllowDestinations).
+/// It begins with a whole country code: `+3` would be some forty countries, and is an error. [`AllowDestinations`](crate::AllowDestinations)
+/// lists what a shared code such as `+1` covers.
 ///
 /// `Debug` masks one of seven digits or more, which may be somebody's whole number.
 ///

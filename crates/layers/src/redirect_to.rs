@@ -4,7 +4,7 @@
 //! **Never:** lets a text through to another number; never changes sender, reference, validity or schedule.
 //!
 //! **Belongs** around everything that sends, and around [`OnlyTo`](crate::OnlyTo), which then judges the
-//! number that the text really goes to. What stands outside of it (limits by recipient, delivery reports'
+//! number that the text really goes to. What is outside of it (limits by recipient, delivery reports'
 //! numbers) still sees the original.
 
 use std::borrow::Cow;

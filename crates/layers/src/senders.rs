@@ -55,15 +55,15 @@ impl<P: SmsProvider> Senders<P> {
         }
     }
 
-    /// The sender where no prefix matches.
+    /// Sets the sender where no prefix matches.
     #[must_use]
     pub fn with_default(mut self, sender: impl Into<Option<Sender>>) -> Self {
         self.default = sender.into();
         self.declare()
     }
 
-    /// The sender of messages to numbers with this prefix, or none: the vendor's own default. Given twice,
-    /// the later one stands.
+    /// Sets the sender of messages to numbers with this prefix; `None` is the vendor's own default. Given twice,
+    /// the later one holds.
     #[must_use]
     pub fn with_sender(mut self, prefix: Prefix, sender: impl Into<Option<Sender>>) -> Self {
         self.by_prefix.retain(|&(known, _)| known != prefix);

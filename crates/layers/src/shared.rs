@@ -116,7 +116,7 @@ impl Work {
     }
 }
 
-/// The task that drives a call. When its runtime ends, those who wait are told to drive it themselves.
+/// The task that drives a call. When its runtime ends, it wakes those who wait, so that they drive the call.
 struct Driver {
     call: Shared<BoxFuture<'static, Arc<[Outcome]>>>,
     ended: Arc<Notify>,

@@ -1,7 +1,7 @@
 //! **Does:** holds texts to an encoding and to a number of parts, before any call: refuses what does not fit, or
 //! first rewrites what GSM 03.38 lacks, where you ask for that.
 //!
-//! **Never:** changes a text unless it is told to transliterate, and then only characters that GSM 03.38 lacks;
+//! **Never:** changes a text unless it was set to transliterate, and then only characters that GSM 03.38 lacks;
 //! never rewrites one that would stay UCS-2 all the same.
 //!
 //! **Belongs** anywhere outside of [`Dedupe`](crate::Dedupe), which tells texts apart by their words.

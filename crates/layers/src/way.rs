@@ -8,7 +8,7 @@ use postduif_core::{
 };
 use tokio::time::Instant;
 
-/// Calls of one batch under way at a time, unless a layer is told otherwise.
+/// Calls of one batch under way at a time, unless a layer was set otherwise.
 pub(crate) const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// The moment so long after `start`. What lies beyond the clock is far enough away: 30 years.
