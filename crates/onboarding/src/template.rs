@@ -60,9 +60,13 @@
 //! characters, each time between what a reader sees as two. The pass is never changed: the template only says
 //! where it goes.
 //!
-//! A name with a character outside GSM 03.38 (`Łukasz`) makes the whole text UCS-2, of which a part holds 70
-//! characters in place of 160. It is left out, unless the text fits into the allowed parts with it: two or
-//! three are enough for the built-in texts.
+//! A name with a character outside GSM 03.38 (`Zoë`) makes the whole text UCS-2, of which a part holds 70
+//! characters in place of 160. It is written as it is where the text fits into the allowed parts with it: two or
+//! three are enough for the built-in texts. Else it is written in GSM 03.38 (`Zoe`), or left out where that cannot
+//! be (`李小龙`). Marks that nobody sees, such as a soft hyphen, are left out of every name.
+//!
+//! In a text from right to left a phone would show `X7kq2R!` as `!X7kq2R`. There the pass is put between two
+//! left-to-right marks, with a space on each side that keeps them out of what is copied.
 //!
 //! # What is checked
 //!

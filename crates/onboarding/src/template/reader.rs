@@ -1,6 +1,6 @@
 //! Whom a text is for, as far as the text needs to know.
 
-use postduif_core::{Encoding, User};
+use postduif_core::{Encoding, Transliteration, User};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// What the directory says of a reader, fit for a text. No `Debug`: all of it is personal.
@@ -61,6 +61,14 @@ impl Names {
         is_foreign(&self.display) || is_foreign(&self.given)
     }
 
+    /// With the names that would make a text UCS-2 written in GSM 03.38: `Zoe` for `Zoë`.
+    pub(super) fn transliterated(mut self) -> Self {
+        for name in [&mut self.display, &mut self.given] {
+            *name = Transliteration::of(name).into_text().into_owned();
+        }
+        self
+    }
+
     /// Without the names that would make a text UCS-2.
     pub(super) fn without_foreign(mut self) -> Self {
         for name in [&mut self.display, &mut self.given] {
@@ -84,12 +92,14 @@ fn cut(name: &str, longest: usize) -> &str {
     }
 }
 
-/// The text in one line; none where it holds what no name is made of.
+/// The text in one line, without marks that nobody sees; none where it holds what no name is made of.
 ///
 /// Control characters, what turns the direction of what follows, and private use: the place of the pass is
 /// marked with one of those.
 pub(super) fn line(text: &str) -> Option<String> {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Pasted from a web page or another program: they say nothing, and would make a text UCS-2.
+    let seen: String = text.chars().filter(|char| !is_unseen(*char)).collect();
+    let words = seen.split_whitespace().collect::<Vec<_>>().join(" ");
     let odd = |char: char| {
         char.is_control()
             || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -98,6 +108,22 @@ pub(super) fn line(text: &str) -> Option<String> {
     // Graph has no longer names; what another directory has beyond that could only be cut off.
     let within = words.chars().count() <= LONGEST_NAME;
     (within && !words.contains(odd)).then_some(words)
+}
+
+/// A soft hyphen, a zero-width space, a direction mark, a joiner of words, a byte order mark. The joiners that
+/// shape letters and emoji are none of these.
+const fn is_unseen(char: char) -> bool {
+    matches!(
+        char,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{200b}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2060}'
+            | '\u{feff}'
+    )
 }
 
 /// The longest name that Graph has, in characters.
@@ -127,6 +153,37 @@ mod tests {
     #[test]
     fn a_name_in_several_lines_is_one_line() {
         assert_eq!(line("Anna\r\nde\tVries ").as_deref(), Some("Anna de Vries"));
+    }
+
+    #[test]
+    fn marks_that_nobody_sees_are_left_out() {
+        for name in [
+            "Anna\u{200e} de Vries",
+            "An\u{ad}na de Vries",
+            "\u{feff}Anna\u{200b} de Vries\u{2060}",
+        ] {
+            assert_eq!(line(name).as_deref(), Some("Anna de Vries"), "{name:?}");
+        }
+        // A family stays one.
+        assert_eq!(line("👩‍👩‍👧").as_deref(), Some("👩‍👩‍👧"));
+    }
+
+    #[test]
+    fn a_name_outside_gsm_is_written_in_it_where_that_can_be() {
+        for (name, expected) in [
+            ("Zoë", "Zoe"),
+            ("Daniël", "Daniel"),
+            ("François", "Francois"),
+            ("Zoe\u{308}", "Zoe"),
+            ("Rene\u{301}e", "Renée"),
+            ("Łukasz Żółć", "Lukasz Zolc"),
+        ] {
+            let names = Names {
+                display: name.into(),
+                ..Names::default()
+            };
+            assert_eq!(names.transliterated().display, expected);
+        }
     }
 
     #[test]

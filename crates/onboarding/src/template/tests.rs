@@ -114,16 +114,7 @@ fn an_end_in_the_hour_that_comes_twice_says_which() {
 
 #[test]
 fn it_reads_well_without_a_name() {
-    for name in [
-        "none",
-        "",
-        "  \n ",
-        "Zoë",
-        "Иван",
-        "Łukasz Żółć",
-        "Anna 🕊",
-        "A\u{7}b",
-    ] {
+    for name in ["none", "", "  \n ", "Иван", "李小龙", "Anna 🕊", "A\u{7}b"] {
         for (language, begins) in [
             ("nl", "Hallo, welkom! Je code X7k+q2Rm "),
             ("en", "Hi, welcome! Your code X7k+q2Rm "),
@@ -133,6 +124,50 @@ fn it_reads_well_without_a_name() {
             assert_eq!(text.count().parts(), 1);
         }
     }
+}
+
+#[test]
+fn a_name_is_greeted_in_the_letters_that_one_part_has() {
+    for (name, begins) in [
+        ("Zoë", "Hallo Zoe, welkom!"),
+        ("François", "Hallo Francois, welkom!"),
+        ("Daniël", "Hallo Daniel, welkom!"),
+        ("Zoe\u{308}", "Hallo Zoe, welkom!"),
+        ("Renée", "Hallo Renée, welkom!"),
+        ("Rene\u{301}e", "Hallo Renée, welkom!"),
+        (
+            "Anna\u{200e} de\u{ad} Vries",
+            "Hallo Anna de Vries, welkom!",
+        ),
+        ("Łukasz Żółć", "Hallo Lukasz Zolc, welkom!"),
+    ] {
+        let text = write(&built_in(), &user(name, "nl"), PASS);
+        assert!(
+            text.as_str().starts_with(begins),
+            "{name:?}: {}",
+            text.as_str()
+        );
+        assert_eq!((text.encoding(), text.count().parts()), (Encoding::Gsm7, 1));
+    }
+}
+
+#[test]
+fn a_pass_in_a_text_from_right_to_left_is_shown_from_left_to_right() {
+    for text in ["الرمز {{ pass }} صالح", "הקוד {{ pass }} תקף"] {
+        let templates = Templates::builder().max_parts(2).text("ar", text).build();
+        let text = write(&templates.unwrap(), &user("Anna", "ar"), "X7kq2R!");
+        let text = text.as_str();
+        assert!(text.contains("\u{200e} X7kq2R! \u{200e}"), "{text:?}");
+        assert!(!text.contains("  "), "{text:?}");
+    }
+    // At the end of a text nothing follows that could move it, but its own punctuation.
+    let templates = Templates::builder()
+        .max_parts(2)
+        .text("ar", "الرمز {{ pass }}");
+    let text = write(&templates.build().unwrap(), &user("Anna", "ar"), "X7kq2R!");
+    assert_eq!(text.as_str(), "الرمز\u{200e} X7kq2R! \u{200e}");
+    let text = write(&built_in(), &user("Anna", "nl"), "X7kq2R!");
+    assert!(!text.as_str().contains('\u{200e}'));
 }
 
 #[test]

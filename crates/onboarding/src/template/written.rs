@@ -99,7 +99,7 @@ impl Written {
                 if let Some(draft) = self.fit_whole(&names, facts)? {
                     return Ok(draft);
                 }
-                names = names.without_foreign();
+                names = names.transliterated().without_foreign();
             }
         }
         if let Some(draft) = self.fit_whole(&names, facts)? {
@@ -172,15 +172,46 @@ impl Written {
             _ => return Err(Fault::Passes(passes)),
         };
         let beside = [before.chars().next_back(), after.chars().next()];
-        match beside.into_iter().flatten().find(|&char| char != ' ') {
-            Some(char) => Err(Fault::Glued(char)),
-            None => Ok(Draft {
+        if let Some(char) = beside.into_iter().flatten().find(|&char| char != ' ') {
+            return Err(Fault::Glued(char));
+        }
+        Ok(match text.contains(is_right_to_left) {
+            false => Draft {
                 before: before.into(),
                 after: after.into(),
-            }),
-        }
+            },
+            true => Draft {
+                before: marked(before.trim_end(), false),
+                after: marked(after.trim_start(), true),
+            },
+        })
     }
 }
+
+/// What stands beside a pass in a text from right to left: a mark and a space, so that a phone shows the pass from
+/// left to right, with its own punctuation where it belongs. The space keeps the mark out of what is copied.
+fn marked(beside: &str, follows: bool) -> String {
+    match (beside.is_empty(), follows) {
+        // What stands first decides the direction of all.
+        (true, false) => String::new(),
+        (false, false) => format!("{beside}{LEFT_TO_RIGHT} "),
+        (_, true) => format!(" {LEFT_TO_RIGHT}{beside}"),
+    }
+}
+
+/// Whether a letter is written from right to left.
+const fn is_right_to_left(char: char) -> bool {
+    matches!(
+        char,
+        '\u{590}'..='\u{8ff}'
+            | '\u{fb1d}'..='\u{fdff}'
+            | '\u{fe70}'..='\u{fefe}'
+            | '\u{10800}'..='\u{10fff}'
+            | '\u{1e800}'..='\u{1efff}'
+    )
+}
+
+const LEFT_TO_RIGHT: char = '\u{200e}';
 
 /// A text, but for the pass.
 pub(super) struct Draft {
