@@ -8,6 +8,9 @@ use crate::{DeliveryReport, DeliveryStatus};
 /// known. A segment that failed for good makes the message failed, whatever the others say. The first final
 /// status of a segment stays; a later report of the same segment does not undo it.
 ///
+/// Reports that name no segment are counted, so each is added once: a request that the vendor repeats, because
+/// it had no success for an answer, brings the same report again.
+///
 /// ```
 /// use postduif_core::{Delivery, DeliveryReport, DeliveryStatus};
 ///
@@ -85,8 +88,15 @@ impl Delivery {
     /// every segment is; before that the least advanced one.
     #[must_use]
     pub fn status(&self) -> DeliveryStatus {
-        let seen = self.parts.values().map(|part| part.status);
-        let Some(joined) = seen.chain(self.beyond).reduce(worse) else {
+        let names_parts = self.parts.keys().any(Option::is_some);
+        // Where segments are named, a report of none is about the whole text, and its steps on the way are
+        // overtaken by theirs.
+        let counts = |(name, part): &(&Option<String>, &Part)| {
+            name.is_some() || !names_parts || part.status.is_final()
+        };
+        let seen = self.parts.iter().filter(counts);
+        let seen = seen.map(|(_, part)| part.status).chain(self.beyond);
+        let Some(joined) = seen.reduce(worse) else {
             return DeliveryStatus::Unknown;
         };
         if joined == DeliveryStatus::Delivered && !self.is_complete() {
@@ -175,6 +185,12 @@ mod tests {
             Failed
         );
         assert_eq!(join(1, &[(None, Delivered), (None, Unknown)]), Delivered);
+    }
+
+    #[test]
+    fn a_step_of_the_whole_text_is_overtaken_by_its_segments() {
+        assert_eq!(join(1, &[(None, Sent), (Some("a"), Delivered)]), Delivered);
+        assert_eq!(join(1, &[(None, Failed), (Some("a"), Delivered)]), Failed);
     }
 
     #[test]

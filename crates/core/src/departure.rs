@@ -6,7 +6,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::Poll,
 };
@@ -20,8 +20,8 @@ use crate::{Acceptance, Outcomes, Receipt, SendError};
 /// connection. Whoever waits for one of these says so with [`hold`]; the HTTP client says when the body of
 /// a request begins to leave. A layer that cuts calls off does it with [`run_until`](Self::run_until).
 ///
-/// A call that never says anything counts as having left from its start, so a provider that knows nothing
-/// of this is never called "not sent" by mistake.
+/// A call that waits for anything else counts as having left, so a provider that knows nothing of this is never
+/// called "not sent" by mistake. What a call does without ever waiting, such as a blocking request, is not seen.
 ///
 /// ```
 /// use std::{future::pending, time::Duration};
@@ -51,13 +51,12 @@ impl Departure {
     pub fn new() -> Self {
         let parent = DepartureHandle::current();
         let created = DepartureHandle(Arc::new(Unit {
-            state: AtomicU8::new(SILENT),
+            state: Mutex::default(),
             closed: AtomicBool::new(false),
-            parts: Mutex::default(),
             parent: parent.as_ref().map(|parent| Arc::downgrade(&parent.0)),
         }));
         if let Some(parent) = parent {
-            parent.0.parts().push(created.clone());
+            parent.0.state().parts.push(created.clone());
         }
         Self(created)
     }
@@ -92,7 +91,18 @@ impl Departure {
 
     /// Runs a call as this departure's own.
     pub async fn scope<F: Future>(&self, call: F) -> F::Output {
-        enter(Some(self.0.clone()), call).await
+        let mut call = pin!(call);
+        poll_fn(|context| {
+            let polled = {
+                let _entered = Entered::into(Some(self.0.clone()));
+                call.as_mut().poll(context)
+            };
+            if polled.is_pending() {
+                self.0.0.state().waits();
+            }
+            polled
+        })
+        .await
     }
 
     /// Returns the handle by which the call says what becomes of it.
@@ -107,6 +117,7 @@ impl Departure {
     /// that is gone cannot say what it was waiting for.
     #[must_use]
     pub fn close(&self) -> bool {
+        // Before the state is read: a call that begins after that finds the door closed.
         self.0.0.closed.store(true, Ordering::SeqCst);
         !self.has_left()
     }
@@ -118,11 +129,11 @@ impl Departure {
     }
 
     /// Ends it with what became of the call: where nothing was accepted for certain, it no longer counts as
-    /// having left.
+    /// having left; otherwise it does.
     pub fn end(self, outcome: &impl Proof) {
-        if outcome.proves_nothing_left() {
-            self.0.0.state.store(RETURNED, Ordering::SeqCst);
-        }
+        let mut state = self.0.0.state();
+        state.left = !outcome.proves_nothing_left();
+        state.parts.clear();
     }
 }
 
@@ -131,11 +142,9 @@ impl Drop for Departure {
         // Closed first: what has not begun by now never will, so that the answer stays true.
         let nothing_left = self.close();
         if let Some(parent) = self.0.0.parent.as_ref().and_then(Weak::upgrade) {
-            if !nothing_left {
-                parent.state.store(LEFT, Ordering::SeqCst);
-            }
-            let own = Arc::as_ptr(&self.0.0);
-            parent.parts().retain(|part| Arc::as_ptr(&part.0) != own);
+            let mut state = parent.state();
+            state.left |= !nothing_left;
+            state.parts.retain(|part| !Arc::ptr_eq(&part.0, &self.0.0));
         }
     }
 }
@@ -160,21 +169,29 @@ impl fmt::Debug for Departure {
 pub struct DepartureHandle(Arc<Unit>);
 
 struct Unit {
-    state: AtomicU8,
+    state: Mutex<State>,
     closed: AtomicBool,
-    /// Those that are under way.
-    parts: Mutex<Vec<DepartureHandle>>,
     parent: Option<Weak<Self>>,
 }
 
-/// It has said nothing, so it counts as having left, unless it has parts: then they speak for it.
-const SILENT: u8 = 0;
-/// It says that nothing has left.
-const HELD: u8 = 1;
-/// It has left.
-const LEFT: u8 = 2;
-/// Its outcome proves that the other side did not take it.
-const RETURNED: u8 = 3;
+#[derive(Default)]
+struct State {
+    /// Something of it may have left: it began, a part did, or it waited without saying for what.
+    left: bool,
+    /// How many waits say that nothing leaves while they last.
+    holds: usize,
+    /// Those that are under way.
+    parts: Vec<DepartureHandle>,
+}
+
+impl State {
+    /// It waits. Unless it, or a part of it, says for what, the other side may have it by now.
+    fn waits(&mut self) {
+        if self.holds == 0 && self.parts.is_empty() {
+            self.left = true;
+        }
+    }
+}
 
 thread_local! {
     static CURRENT: RefCell<Option<DepartureHandle>> = const { RefCell::new(None) };
@@ -193,10 +210,10 @@ impl DepartureHandle {
     ///
     /// Where it was [closed](Departure::close) before: it must not leave any more.
     pub fn begin(&self) -> Result<(), Closed> {
-        let before = self.0.state.swap(LEFT, Ordering::SeqCst);
+        let before = std::mem::replace(&mut self.0.state().left, true);
         // After the state is set: either this sees the closed door, or `close` sees the state.
         if self.is_closed() {
-            self.0.state.store(before, Ordering::SeqCst);
+            self.0.state().left = before;
             return Err(Closed);
         }
         Ok(())
@@ -207,23 +224,6 @@ impl DepartureHandle {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
-    }
-
-    /// Says that nothing has left, until [`release`](Self::release) or [`begin`](Self::begin).
-    fn hold(&self) {
-        self.change(SILENT, HELD);
-    }
-
-    fn release(&self) {
-        self.change(HELD, SILENT);
-    }
-
-    fn change(&self, from: u8, to: u8) {
-        // What has left or was taken back stays so.
-        let _ = self
-            .0
-            .state
-            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 
@@ -237,28 +237,21 @@ impl fmt::Debug for DepartureHandle {
 }
 
 impl Unit {
-    fn parts(&self) -> MutexGuard<'_, Vec<DepartureHandle>> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn has_left(&self) -> bool {
-        match self.state.load(Ordering::SeqCst) {
-            LEFT => true,
-            RETURNED => false,
-            state => {
-                let parts = self.parts();
-                state == SILENT && parts.is_empty() || parts.iter().any(|part| part.0.has_left())
-            }
-        }
+        let state = self.state();
+        state.left || state.parts.iter().any(|part| part.0.has_left())
     }
 
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
-            || self
-                .parent
-                .as_ref()
-                .and_then(Weak::upgrade)
-                .is_some_and(|parent| parent.is_closed())
+            || self.parent.as_ref().is_some_and(|parent| {
+                // One that is gone was closed when it was dropped.
+                parent.upgrade().is_none_or(|parent| parent.is_closed())
+            })
     }
 }
 
@@ -296,22 +289,34 @@ impl Proof for Result<Receipt, SendError> {
 
 impl Proof for Outcomes {
     fn proves_nothing_left(&self) -> bool {
-        self.iter().all(Proof::proves_nothing_left)
+        // An outcome that is missing proves nothing, and here that shows only where all are.
+        !self.is_empty() && self.iter().all(Proof::proves_nothing_left)
     }
 }
 
 /// Waits for something that comes before a request is made: a turn, a permit, a token, a pause.
 ///
-/// While it waits, nothing of the current call has left, as far as this wait knows. Outside of any
+/// While it waits, nothing of the current call has left, as far as this wait knows. So nothing that sends may
+/// run beside it in the same call, joined or selected: make that an [`attempt`] of its own. Outside of any
 /// [`Departure`] it only waits.
 pub async fn hold<F: Future>(wait: F) -> F::Output {
-    let Some(departure) = DepartureHandle::current() else {
-        return wait.await;
-    };
-    departure.hold();
-    let output = wait.await;
-    departure.release();
-    output
+    let _holding = DepartureHandle::current().map(Holding::new);
+    wait.await
+}
+
+struct Holding(DepartureHandle);
+
+impl Holding {
+    fn new(departure: DepartureHandle) -> Self {
+        departure.0.state().holds += 1;
+        Self(departure)
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.0.0.state().holds -= 1;
+    }
 }
 
 /// Makes one of several calls, as a part of the current one: a try, a piece of a batch, a member's turn.
@@ -332,20 +337,22 @@ where
 
 /// Runs work that several calls share, which is therefore no part of the one that happens to poll it.
 pub async fn unwatched<F: Future>(work: F) -> F::Output {
-    enter(None, work).await
-}
-
-async fn enter<F: Future>(departure: Option<DepartureHandle>, call: F) -> F::Output {
-    let mut call = pin!(call);
+    let mut work = pin!(work);
     poll_fn(|context| {
-        let _entered = Entered(CURRENT.replace(departure.clone()));
-        call.as_mut().poll(context)
+        let _entered = Entered::into(None);
+        work.as_mut().poll(context)
     })
     .await
 }
 
 /// Puts back what was current before, also where the call panics.
 struct Entered(Option<DepartureHandle>);
+
+impl Entered {
+    fn into(departure: Option<DepartureHandle>) -> Self {
+        Self(CURRENT.replace(departure))
+    }
+}
 
 impl Drop for Entered {
     fn drop(&mut self) {
@@ -355,7 +362,10 @@ impl Drop for Entered {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{pending, ready};
+    use std::{
+        future::{pending, ready},
+        task::{Context, Waker},
+    };
 
     use futures_executor::block_on;
 
@@ -402,6 +412,71 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_waited_without_a_hold_is_not_held_back_by_a_later_one() {
+        let departure = Departure::new();
+        let mut call = pin!(departure.scope(async {
+            poll_fn(yield_once()).await; // a request that nobody told of
+            hold(pending::<()>()).await;
+        }));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        assert!(!departure.close());
+    }
+
+    /// Pending at the first poll.
+    fn yield_once() -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        let mut polled = false;
+        move |_| {
+            if std::mem::replace(&mut polled, true) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }
+    }
+
+    #[test]
+    fn a_hold_that_was_dropped_holds_nothing() {
+        assert!(!cut_off(async {
+            {
+                let mut held = pin!(hold(pending::<()>()));
+                poll_fn(|context| {
+                    assert!(held.as_mut().poll(context).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
+            }
+            pending::<()>().await;
+        }));
+    }
+
+    #[test]
+    fn a_hold_inside_of_a_hold_ends_by_itself_only() {
+        assert!(cut_off(hold(async {
+            hold(ready(())).await;
+            pending::<()>().await;
+        })));
+        assert!(cut_off(async {
+            futures_util::future::join(hold(ready(())), hold(pending::<()>())).await;
+        }));
+    }
+
+    #[test]
+    fn a_part_begins_nothing_once_the_whole_is_gone() {
+        let departure = Departure::new();
+        let part = block_on(departure.scope(async { Departure::new() }));
+        assert!(departure.close());
+        drop(departure);
+        assert_eq!(part.handle().begin(), Err(Closed));
+    }
+
+    #[test]
+    fn no_outcome_at_all_proves_nothing() {
+        assert!(!Outcomes::in_doubt(&[]).proves_nothing_left());
+    }
+
+    #[test]
     fn a_request_that_began_is_not_held_back_by_a_later_hold() {
         assert!(!cut_off(async {
             DepartureHandle::current().unwrap().begin().unwrap();
@@ -413,7 +488,7 @@ mod tests {
     fn nothing_begins_once_it_was_closed() {
         let departure = Departure::new();
         let part = block_on(departure.scope(async { Departure::new() }));
-        part.handle().hold();
+        let _holding = Holding::new(part.handle());
         assert!(departure.close());
         assert_eq!(part.handle().begin(), Err(Closed));
         assert!(!departure.has_left());
@@ -437,7 +512,6 @@ mod tests {
         let departure = Departure::new();
         let part = block_on(departure.scope(async { Departure::new() }));
         let handle = part.handle();
-        handle.hold();
         drop(part);
         assert_eq!(handle.begin(), Err(Closed));
     }

@@ -45,6 +45,19 @@ impl Outcomes {
         Self(messages.iter().map(outcome).collect())
     }
 
+    /// Makes it one outcome for each of these messages: those that are missing are in doubt, and those beyond
+    /// are dropped. For outcomes of a provider that may have given too few.
+    pub fn covering(self, messages: &[Message]) -> Self {
+        if self.len() == messages.len() {
+            return self;
+        }
+        let mut covering = Self::in_doubt(messages);
+        for (index, outcome) in self.0.into_iter().enumerate() {
+            covering.set(index, outcome);
+        }
+        covering
+    }
+
     /// Replaces the outcome of the message at this index. An index beyond the batch changes nothing.
     pub fn set(&mut self, index: usize, outcome: Result<Receipt, SendError>) {
         if let Some(place) = self.0.get_mut(index) {
@@ -154,6 +167,18 @@ mod tests {
         let mut outcomes = Outcomes::in_doubt(&messages);
         outcomes.set(2, Ok(Receipt::new("kpn", *messages[0].reference())));
         assert_eq!((outcomes.len(), outcomes.accepted()), (2, 0));
+    }
+
+    #[test]
+    fn what_is_missing_is_in_doubt_and_what_is_too_much_is_dropped() {
+        let messages = messages(3);
+        let receipt = |message: &Message| Ok(Receipt::new("kpn", *message.reference()));
+        for told in 0..3 {
+            let outcomes = Outcomes::from_fn(&messages[..told], receipt).covering(&messages);
+            assert_eq!((outcomes.len(), outcomes.accepted()), (3, told));
+        }
+        let outcomes = Outcomes::from_fn(&messages, receipt).covering(&messages[..1]);
+        assert_eq!(outcomes.len(), 1);
     }
 
     #[test]

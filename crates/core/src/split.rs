@@ -42,7 +42,7 @@ where
     // lifetime, as `async_trait` asks.
     let calls: Vec<_> = messages
         .chunks(piece.get())
-        .map(|piece| attempt(call(piece)))
+        .map(|piece| attempt(whole(piece, call(piece))))
         .collect();
     let mut answers = stream::iter(calls).buffered(in_flight.get());
     let mut start = 0;
@@ -50,12 +50,17 @@ where
         let Some(answer) = answers.next().await else {
             break;
         };
-        for (place, outcome) in answer.into_iter().take(chunk.len()).enumerate() {
+        for (place, outcome) in answer.into_iter().enumerate() {
             outcomes.set(start + place, outcome);
         }
         start += chunk.len();
     }
     outcomes
+}
+
+/// A piece's outcomes, one for each message: too few would pass for a proof that nothing left.
+async fn whole(piece: &[Message], answer: impl Future<Output = Outcomes>) -> Outcomes {
+    answer.await.covering(piece)
 }
 
 /// Sends each message in a call of its own, at most `in_flight` at a time: what a vendor's batch is where one
