@@ -24,12 +24,19 @@ impl BaseUrl {
     /// fragment.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         // The cause and the text are left out: people paste secrets into addresses.
-        let url =
+        let mut url =
             Url::parse(text).map_err(|_| ConfigError::new("the base address is not a URL"))?;
+        // One spelling for one address: what is for this machine goes to no proxy, however it is written.
+        if let Some(Host::Ipv6(ip)) = url.host()
+            && let mapped @ IpAddr::V4(_) = IpAddr::from(ip).to_canonical()
+        {
+            url.set_ip_host(mapped)
+                .map_err(|()| ConfigError::new("the base address has no host"))?;
+        }
         let loopback = match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => IpAddr::from(ip).to_canonical().is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
             None => return Err(ConfigError::new("the base address has no host")),
         };
         match url.scheme() {
@@ -93,6 +100,8 @@ mod tests {
             ("https://a.test/", "https://a.test/x/y"),
             ("https://a.test/p", "https://a.test/p/x/y"),
             ("http://[::1]:80/p/", "http://[::1]/p/x/y"),
+            ("http://[::ffff:127.0.0.1]:9/p/", "http://127.0.0.1:9/p/x/y"),
+            ("http://[::ffff:7f00:1]/", "http://127.0.0.1/x/y"),
         ] {
             assert_eq!(
                 BaseUrl::parse(base).unwrap().join("/x/y").as_str(),

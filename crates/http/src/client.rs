@@ -89,7 +89,8 @@ impl Client {
         let has_body = request.has_body();
         let request = request.into_reqwest(departure.handle())?;
         if !has_body {
-            // A text may be in its URL, so it counts as having left from its start.
+            // A text may be in its URL, so it leaves with the call.
+            departure.handle().begin().map_err(|_| Failure::cut_off())?;
             let sent = departure.scope(self.0.execute(request));
             let response = sent.await.map_err(Failure::from_reqwest)?;
             return Ok(Answer::read(response, limit).await);
@@ -98,11 +99,12 @@ impl Client {
         let response = match departure.scope(hold(self.0.execute(request))).await {
             Ok(response) => response,
             Err(error) => {
-                let failure = Failure::from_reqwest(error);
                 return Err(if departure.has_left() {
-                    failure
+                    Failure::from_reqwest(error)
+                } else if departure.handle().is_closed() {
+                    Failure::cut_off()
                 } else {
-                    failure.before_it_left()
+                    Failure::from_reqwest(error).before_it_left()
                 });
             }
         };

@@ -210,6 +210,12 @@ impl fmt::Debug for VendorUrl {
 /// Refuses what would be read as one URL and was meant as two, or as another: its host would be wrong, and a
 /// credential might become part of a path.
 fn one_url(text: &str) -> Result<(), ConfigError> {
+    // Reading a URL drops tabs and line breaks without a word, and with them a part of a secret.
+    if text.trim().contains(['\t', '\n', '\r']) {
+        return Err(ConfigError::new(
+            "the connection URL holds a tab or a line break: write %09 or %0A, or put one URL on one line",
+        ));
+    }
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let end = rest.find(['?', '#']).unwrap_or(rest.len());
     let before_options = rest.get(..end).unwrap_or(rest);
@@ -455,6 +461,8 @@ mod tests {
             ("x://a:b@host/p@q", "percent-encoded"),
             ("x://a:b@host//q", "invalid host"),
             ("x://a:b@ho st", "invalid host"),
+            ("x://a:b\tc@default", "tab or a line break"),
+            ("x://default?id=a&secret=b\nc", "tab or a line break"),
         ] {
             let error = parse(url).unwrap_err().to_string();
             assert!(error.contains(advice), "{url}: {error}");
