@@ -93,12 +93,13 @@ impl Departure {
     pub async fn scope<F: Future>(&self, call: F) -> F::Output {
         let mut call = pin!(call);
         poll_fn(|context| {
+            let mut waiting = Waiting(Some(&self.0.0));
             let polled = {
                 let _entered = Entered::into(Some(self.0.clone()));
                 call.as_mut().poll(context)
             };
-            if polled.is_pending() {
-                self.0.0.state().waits();
+            if polled.is_ready() {
+                waiting.0 = None;
             }
             polled
         })
@@ -185,10 +186,22 @@ struct State {
 }
 
 impl State {
-    /// It waits. Unless it, or a part of it, says for what, the other side may have it by now.
+    /// It waits, or panicked. Unless it, or a part of it, says for what it waits, the other side may have it by
+    /// now.
     fn waits(&mut self) {
         if self.holds == 0 && self.parts.is_empty() {
             self.left = true;
+        }
+    }
+}
+
+/// A poll after which the call waits, or that panics.
+struct Waiting<'a>(Option<&'a Unit>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(unit) = self.0 {
+            unit.state().waits();
         }
     }
 }
