@@ -147,7 +147,8 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
         if first {
             call.work.spawn();
         }
-        let outcome = call.work.outcome(call.place, longest, first).await;
+        let deadline = later(Instant::now(), longest);
+        let outcome = call.work.outcome(call.place, deadline, first).await;
         outcome.unwrap_or_else(|| {
             Err(
                 SendError::unknown(ErrorKind::Timeout, "no answer to the batch in time")

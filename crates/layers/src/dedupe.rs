@@ -30,7 +30,7 @@ use tracing::Span;
 use crate::{
     scope::Scope,
     shared::{Outcome, Work},
-    way::{not_cut_off, refusal},
+    way::{later, not_cut_off, refusal},
 };
 
 /// One text for one reference.
@@ -230,10 +230,10 @@ impl<P: SmsProvider> Dedupe<P> {
         Claim::Ours(place)
     }
 
-    async fn hear(&self, claim: Claim, first: bool) -> Outcome {
+    async fn hear(&self, claim: Claim, deadline: Instant, first: bool) -> Outcome {
         let outcome = match claim {
             Claim::Answered(outcome) => return outcome,
-            Claim::UnderWay(work, place) => work.outcome(place, self.longest_wait, first).await,
+            Claim::UnderWay(work, place) => work.outcome(place, deadline, first).await,
             Claim::Ours(_) => None,
         };
         outcome.unwrap_or_else(|| {
@@ -264,8 +264,9 @@ impl<P: SmsProvider> SmsProvider for Dedupe<P> {
         if let Some(work) = &work {
             work.spawn();
         }
+        let deadline = later(Instant::now(), self.longest_wait);
         match claims.pop() {
-            Some(claim) => self.hear(claim, work.is_some()).await,
+            Some(claim) => self.hear(claim, deadline, work.is_some()).await,
             None => Outcomes::in_doubt(std::slice::from_ref(message)).into_single(),
         }
     }
@@ -275,9 +276,10 @@ impl<P: SmsProvider> SmsProvider for Dedupe<P> {
         if let Some(work) = &work {
             work.spawn();
         }
+        let deadline = later(Instant::now(), self.longest_wait);
         let mut outcomes = Outcomes::in_doubt(messages);
         for (place, claim) in claims.into_iter().enumerate() {
-            outcomes.set(place, self.hear(claim, work.is_some()).await);
+            outcomes.set(place, self.hear(claim, deadline, work.is_some()).await);
         }
         outcomes
     }

@@ -22,10 +22,7 @@ use tokio::{
 };
 use tracing::{Instrument as _, Span};
 
-use crate::{
-    scope::Scope,
-    way::{later, send_batch},
-};
+use crate::{scope::Scope, way::send_batch};
 
 pub(crate) type Outcome = Result<Receipt, SendError>;
 
@@ -70,7 +67,11 @@ impl Work {
             let call = departure.scope(scope.around(call));
             let outcomes = match AssertUnwindSafe(call).catch_unwind().await {
                 Ok(outcomes) => outcomes,
-                Err(_) => ending.cut_off("the provider panicked"),
+                // It may have sent before it did.
+                Err(_) => ending.failed(SendError::unknown(
+                    ErrorKind::Unavailable,
+                    "the provider panicked",
+                )),
             };
             ending.tell(&outcomes);
             Arc::from(outcomes)
@@ -97,7 +98,7 @@ impl Work {
     pub(crate) async fn outcome(
         &self,
         place: usize,
-        longest: Duration,
+        deadline: Instant,
         first: bool,
     ) -> Option<Outcome> {
         let outcomes = match Handle::try_current() {
@@ -106,7 +107,6 @@ impl Work {
                 if !first && self.call.peek().is_none() {
                     let _ = timeout(LEFT_TO_THE_FIRST, ended).await;
                 }
-                let deadline = later(Instant::now(), longest);
                 timeout_at(deadline, self.call.clone()).await.ok()?
             }
             // Without a runtime there is no clock, and whoever waits drives it to its end.
@@ -153,13 +153,7 @@ impl<F: FnOnce(&[Outcome])> Ending<F> {
         }
     }
 
-    /// The outcomes of a call that ended without any: in doubt, unless nothing had left.
-    fn cut_off(&self, message: &'static str) -> Vec<Outcome> {
-        let nothing_left = self.departure.as_ref().is_none_or(Departure::close);
-        let error = match nothing_left {
-            true => SendError::not_accepted(ErrorKind::Unavailable, message),
-            false => SendError::unknown(ErrorKind::Unavailable, message),
-        };
+    fn failed(&self, error: SendError) -> Vec<Outcome> {
         vec![Err(error.with_provider(self.provider.clone())); self.messages]
     }
 }
@@ -167,7 +161,12 @@ impl<F: FnOnce(&[Outcome])> Ending<F> {
 impl<F: FnOnce(&[Outcome])> Drop for Ending<F> {
     fn drop(&mut self) {
         if self.then.is_some() {
-            let outcomes = self.cut_off("the runtime that made the call ended before the answer");
+            let message = "the runtime that made the call ended before the answer";
+            let nothing_left = self.departure.as_ref().is_none_or(Departure::close);
+            let outcomes = self.failed(match nothing_left {
+                true => SendError::not_accepted(ErrorKind::Unavailable, message),
+                false => SendError::unknown(ErrorKind::Unavailable, message),
+            });
             self.tell(&outcomes);
         }
     }
