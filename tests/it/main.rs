@@ -9,6 +9,7 @@ mod failover;
 mod flows;
 mod kills;
 mod leaks;
+mod outage;
 mod packages;
 mod versions;
 mod world;
