@@ -8,8 +8,10 @@ const MOST_DIGITS: usize = 32;
 /// As many digits as make a number by themselves; fewer behind a separator are an extension, or an
 /// ending that replaces another.
 const NUMBER: usize = 7;
-/// The longest group of digits that may be an ending of its own although no sign says so.
+/// The longest group of digits that may be an ending of its own behind a mere space.
 const PAIR: usize = 2;
+/// The longest group of digits that may be an ending of its own behind any other sign.
+const LONGEST_ENDING: usize = 4;
 
 /// A text that holds one number, as far as its signs tell.
 pub(crate) struct Clean {
@@ -73,6 +75,9 @@ impl Clean {
         if !clean.digits.ends_with(|char: char| char.is_ascii_digit()) {
             return Err(Kind::NotANumber);
         }
+        if clean.digits.starts_with("+00") {
+            clean.drop_plus();
+        }
         if clean.digits.len() > MOST_DIGITS {
             return Err(Kind::TooLong);
         }
@@ -80,6 +85,15 @@ impl Clean {
             return Err(Kind::NotANumber);
         }
         Ok(clean)
+    }
+
+    /// Leaves out the plus in front, where `00` behind it means the same.
+    fn drop_plus(&mut self) {
+        self.digits.remove(0);
+        for gap in &mut self.gaps {
+            gap.at -= 1;
+        }
+        self.bracketed_zero = self.bracketed_zero.map(|at| at - 1);
     }
 
     /// Whether a spreadsheet took the number for a quantity: `1713920012.0`.
@@ -109,6 +123,13 @@ impl Clean {
         })
     }
 
+    /// Whether a zero stands apart in front of another: `0 0151 23456789`, `(0)0151 23456789`.
+    ///
+    /// It is dialled for nothing, and the two are no `00` in front of a country code.
+    pub(crate) fn has_zeros_apart(&self) -> bool {
+        self.digits.starts_with("00") && self.gaps.first().is_some_and(|gap| gap.at == 1)
+    }
+
     pub(crate) fn digits(&self) -> &str {
         &self.digits
     }
@@ -136,15 +157,21 @@ impl Clean {
         self.gaps.iter().map(|gap| self.digits.split_at(gap.at))
     }
 
-    /// An ending of one or two digits that may not belong to what is before: `-12`, ` 12`, `(12)`.
+    /// An ending that may not belong to what is before: one or two digits behind any sign (`-12`,
+    /// ` 12`, `(12)`), or three or four behind any but a mere space (`-123`, `(1234)`).
     ///
-    /// `None` where it only goes on as the text did before, in pairs: `0664 12 34 56 78`.
+    /// `None` where it only goes on as the text did before, in groups as long: `0664 12 34 56 78`. A
+    /// single digit is no such group.
     pub(crate) fn short_ending(&self) -> Option<Ending<'_>> {
         let (last, others) = self.gaps.split_last()?;
         let digits = self.digits.len() - last.at;
+        let longest = match last.signs.trim_matches(' ') {
+            "" => PAIR,
+            _ => LONGEST_ENDING,
+        };
         let alike = others.last().filter(|gap| gap.signs == last.signs);
-        let in_pairs = alike.is_some_and(|gap| last.at - gap.at <= PAIR);
-        (digits <= PAIR && !in_pairs).then(|| Ending {
+        let goes_on = digits >= PAIR && alike.is_some_and(|gap| last.at - gap.at == digits);
+        (digits <= longest && !goes_on).then(|| Ending {
             before: &self.digits[..last.at],
             digits,
             alike: alike.is_some(),
@@ -160,6 +187,14 @@ pub(crate) struct Ending<'a> {
     pub(crate) digits: usize,
     /// Whether the same signs stand before it as before the digits in front.
     pub(crate) alike: bool,
+}
+
+impl Ending<'_> {
+    /// Whether a landline has it as well: a switchboard's extensions have so many digits, and are part
+    /// of the number.
+    pub(crate) fn may_be_an_extension(&self) -> bool {
+        self.digits > PAIR
+    }
 }
 
 /// One sign for all that look or mean the same; nothing for what is invisible.

@@ -31,14 +31,16 @@
 //! | full-width and Arabic digits | digits |
 //! | invisible marks (left-to-right and the like, zero-width, soft hyphen) | nothing |
 //! | `tel:` in front | nothing |
-//! | `00` in front | a plus, or the region's own prefix (`0011`, `009`), whichever makes a number of it |
+//! | `00` in front, a plus before it or not | a plus, or the region's own prefix (`0011`, `009`), whichever makes a number of it |
 //! | `00` in front, where both do and the numbers differ | an error: `ambiguous` |
+//! | a zero in front, apart from the one that follows: `0 0151…`, `(0)0151…` | an error: `trunk_zero` |
 //! | `(0)` behind a country code | nothing, unless the plan keeps its zero (Italy) |
 //! | a trunk zero behind a country code, without brackets | nothing, where the plan has one |
 //! | a national number, with a region | that country's |
 //! | a national number, without one | an error: `no_region` |
 //! | two numbers, or what may be two | an error: `two_numbers` |
 //! | one or two digits behind a number that is whole without them: `-1`, ` 12`, `(12)` | an error: `two_numbers` |
+//! | three or four behind a whole mobile, and any sign but a space: `-123`, `(1234)` | an error: `two_numbers` |
 //! | a number that a spreadsheet took for a quantity: `1713920012.0` | an error: `not_a_number` |
 //! | an extension: `x12`, `ext. 12`, `#12`, `,12`, `toestel 12` | an error: `extension` |
 //! | any other letter, the `O` for a zero included | an error: `not_a_number` |
@@ -55,7 +57,8 @@
 //! mobile; a zero in front of a known number; on an island, a number that lacks the island's own digit
 //! and so is in another island's range. In a plan whose lengths vary, a digit more or less is not always
 //! to be seen: German 016 and 017 numbers have ten digits or eleven. For the same reason a short ending
-//! is read where the digits before it come in pairs too: `0664 12 34 56 78` is one Austrian number.
+//! is read where the digits before it come in groups as long behind the same sign: `0664 12 34 56 78` is
+//! one Austrian number. A single digit is no such group.
 //!
 //! Known means inside a range, never in use: only a delivery report tells that.
 //!
@@ -124,6 +127,8 @@ static ALSO_DIALLED: &[(Region, &str)] = &[
     (Region::ID, "007"),
     (Region::MN, "002"),
 ];
+/// As many digits as may be left over behind a known mobile.
+const LEFT_OVER: usize = 3;
 /// As many equal digits at the end of an unknown range as nobody's number has.
 const FILLER: usize = 7;
 
@@ -157,6 +162,9 @@ pub fn read(text: &str, region: Option<&str>) -> Result<Reading, PhoneNumberErro
                 .is_some()
         });
     let written = Clean::of(text)?;
+    if written.has_zeros_apart() {
+        return Err(Kind::TrunkZero.into());
+    }
     match (written.with_plus(2), region) {
         (Some(plus), Some(region)) => reconcile_all(&written, &plus, region),
         (plus, _) => read_clean(plus.as_ref().unwrap_or(&written), region),
@@ -222,8 +230,10 @@ fn read_clean(clean: &Clean, region: Option<Region>) -> Result<Reading, PhoneNum
     };
     let two = match reading {
         Ok(reading) => clean.short_ending().is_some_and(|ending| {
-            is_known(ending.before, region)
-                && !(ending.alike && ending.digits == last_group(reading.number))
+            let whole = read_digits(ending.before, region).is_ok_and(|before| {
+                before.known && !(ending.may_be_an_extension() && before.mobile == Mobile::Not)
+            });
+            whole && !(ending.alike && ending.digits == last_group(reading.number))
         }),
         Err(error) if error.kind() == Kind::TooLong => clean
             .gaps()
@@ -308,7 +318,11 @@ fn check_unknown(number: &Number) -> Result<(), Kind> {
     if is_short_of_a_mobile(&international) {
         return Err(Kind::TooShort);
     }
-    if is_mobile(&international[..international.len() - 1]) {
+    let left_over = |digits| {
+        let whole = international.len().checked_sub(digits);
+        whole.is_some_and(|whole| is_mobile(&international[..whole]))
+    };
+    if (1..=LEFT_OVER).any(left_over) {
         return Err(Kind::TooLong);
     }
     let national = get_national_significant_number_owned(number);

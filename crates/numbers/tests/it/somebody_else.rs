@@ -2,7 +2,10 @@
 
 use postduif_core::PhoneNumberErrorKind::{self as Kind, *};
 use postduif_numbers::{Mobile, read};
-use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat as Format, PhoneNumberType as Type};
+use rlibphonenumber::{
+    PHONE_NUMBER_UTIL, PhoneNumberFormat as Format, PhoneNumberType as Type,
+    get_national_significant_number_owned,
+};
 
 /// What is read: the number, and whether its range is known.
 fn reading(text: &str, region: &str) -> Result<(String, bool), Kind> {
@@ -228,7 +231,7 @@ fn pairs_of_digits_are_a_way_of_writing() {
     for (text, region, number) in [
         ("0664 12 34 56 78", "AT", "+4366412345678"),
         ("0664/12 34 56 78", "AT", "+4366412345678"),
-        ("0664 12 34 56 7", "AT", "+436641234567"),
+        ("0664 12 34 567", "AT", "+436641234567"),
         ("0664-12-34-56-78", "AT", "+4366412345678"),
         ("040 123 45 67", "FI", "+358401234567"),
         ("0171 39 20 01 2", "DE", "+491713920012"),
@@ -241,6 +244,161 @@ fn pairs_of_digits_are_a_way_of_writing() {
             Ok((number.to_owned(), true)),
             "{text}"
         );
+    }
+}
+
+#[test]
+fn two_zeros_apart_are_no_plus() {
+    let util = &*PHONE_NUMBER_UTIL;
+    for region in util.get_supported_regions() {
+        let code = region.as_region_str();
+        for kind in [Type::Mobile, Type::FixedLine] {
+            let Ok(number) = util.get_example_number_for_type_and_region(region, kind) else {
+                continue;
+            };
+            let bare = get_national_significant_number_owned(&number);
+            for zeros in ["0 0", "(0)0", "(0) 0", "0-0", "0/0", "0.0", "0 (0)", "+0 0"] {
+                let text = format!("{zeros}{bare}");
+                assert_eq!(reading(&text, code.as_str()), Err(TrunkZero), "{text}");
+            }
+        }
+    }
+    for (text, region) in [
+        ("(0)0151 23456789", "DE"),
+        ("(0) 0151 / 23456789", "DE"),
+        ("0 0151 23456789", "DE"),
+        ("0-0151-23456789", "DE"),
+        ("0/0151/23456789", "DE"),
+        ("0 0131 2345 6789", "CN"),
+        ("0 0612345678", "NL"),
+        ("0 0151 23456789", ""),
+    ] {
+        assert_eq!(reading(text, region), Err(TrunkZero), "{text} in {region}");
+    }
+}
+
+#[test]
+fn two_zeros_behind_a_plus_are_that_plus() {
+    let mobiles = mobiles();
+    for region in mobiles.iter().map(|mobile| &mobile.region) {
+        for mobile in mobiles.iter().step_by(40) {
+            let text = format!("+00{}", &mobile.e164[1..]);
+            assert_eq!(
+                reading(&text, region),
+                reading(&text[1..], region),
+                "{text} in {region}"
+            );
+        }
+    }
+    assert_eq!(reading("+00573211234567", "CO"), Err(Ambiguous));
+    assert_eq!(
+        reading("+00 31 (0)6 12345678", "NL"),
+        Ok(("+31612345678".into(), true))
+    );
+}
+
+#[test]
+fn a_single_digit_behind_pairs_is_no_pair() {
+    for mobile in mobiles() {
+        for sign in [" ", "-", ".", "/"] {
+            // From the front, and with a trunk zero.
+            for digits in [mobile.bare.clone(), format!("0{}", mobile.bare)] {
+                if !reading(&digits, &mobile.region).is_ok_and(|(_, known)| known) {
+                    continue;
+                }
+                let pairs: Vec<_> = digits
+                    .as_bytes()
+                    .chunks(2)
+                    .map(|pair| String::from_utf8_lossy(pair))
+                    .collect();
+                let text = format!("{}{sign}1", pairs.join(sign));
+                if let Ok((number, _)) = reading(&text, &mobile.region) {
+                    panic!("{text:?} in {}: {number}", mobile.region);
+                }
+            }
+        }
+    }
+    for (text, region) in [("06 03 12 34 1", "GA"), ("0664 12 34 56 1", "AT")] {
+        assert_eq!(reading(text, region), Err(TwoNumbers), "{text}");
+    }
+}
+
+#[test]
+fn an_ending_of_three_or_four_digits_behind_a_mobile_is_no_part_of_it() {
+    for mobile in mobiles() {
+        for whole in [
+            &mobile.national,
+            &mobile.international,
+            &mobile.bare,
+            &mobile.e164,
+        ] {
+            for tail in [
+                "-123", "-1234", "/123", "/1234", ".123", ".1234", "(123)", " (1234)", " - 123",
+            ] {
+                // Formats that end in as many digits behind the same sign go on with them.
+                let group = whole.rsplit(['-', ' ']).next().unwrap_or_default().len();
+                if whole.contains('-') && tail.starts_with('-') && group == tail.len() - 1 {
+                    continue;
+                }
+                let text = format!("{whole}{tail}");
+                if let Ok((number, _)) = reading(&text, &mobile.region) {
+                    panic!("{text:?} in {}: {number}", mobile.region);
+                }
+            }
+        }
+    }
+    for (text, region) in [
+        ("0664 123456-123", "AT"),
+        ("0664-123456-123", "AT"),
+        ("0664 123456.1234", "AT"),
+        ("0664 123456 (123)", "AT"),
+        ("+43 664 123456-123", "AT"),
+    ] {
+        assert_eq!(reading(text, region), Err(TwoNumbers), "{text}");
+    }
+}
+
+#[test]
+fn groups_of_three_and_four_digits_are_a_way_of_writing() {
+    for (text, region, number) in [
+        ("0664 123456 789", "AT", "+43664123456789"),
+        ("0664-123-4567", "AT", "+436641234567"),
+        ("0664.123.456.789", "AT", "+43664123456789"),
+        ("0664/123 4567", "AT", "+436641234567"),
+        ("040-123 4567", "FI", "+358401234567"),
+        ("040 1234 567", "FI", "+358401234567"),
+        ("0812-3456-7890", "ID", "+6281234567890"),
+        ("0812-345-678-901", "ID", "+62812345678901"),
+        ("0171-392-0012", "DE", "+491713920012"),
+        // A landline's extension is part of its number.
+        ("089 123456-123", "DE", "+4989123456123"),
+    ] {
+        assert_eq!(
+            reading(text, region),
+            Ok((number.to_owned(), true)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn digits_left_over_behind_a_known_mobile_are_too_many() {
+    for mobile in mobiles() {
+        for more in ["1", "12", "00", "99", "123", "000"] {
+            let text = format!("{}{more}", mobile.e164);
+            if let Ok((number, false)) = reading(&text, &mobile.region) {
+                panic!("{text} in {}: {number}", mobile.region);
+            }
+        }
+    }
+    for (text, region) in [
+        ("061234567812", "NL"),
+        ("+3161234567812", ""),
+        ("+220301234512", ""),
+        ("+959212345612", ""),
+        ("+354611123412", ""),
+    ] {
+        assert_eq!(reading(text, region), Err(TooLong), "{text}");
     }
 }
 
