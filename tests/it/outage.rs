@@ -13,6 +13,8 @@ use postduif::{
 use postduif_sandbox::Sandbox;
 
 const TEXTS: u64 = 200;
+/// That of a vendor call in the recommended stack.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Sends all texts at once, and tells how long the slowest took.
 async fn send_all(sms: &Arc<dyn SmsProvider>) -> (Vec<Result<Receipt, SendError>>, Duration) {
@@ -66,7 +68,7 @@ async fn a_token_endpoint_that_stalls_puts_no_text_in_doubt_and_the_next_vendor_
         "no text left for the first vendor: {asked:?}"
     );
     assert!(asked.len() <= 2, "one fetch for all: {}", asked.len());
-    println!("stalled token endpoint: the slowest of {TEXTS} took {slowest:.2?}");
+    assert!(slowest < DEADLINE, "{slowest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,5 +91,5 @@ async fn a_vendor_that_refuses_connections_costs_the_next_one_no_text() {
     drop(kpn);
     let (outcomes, slowest) = send_all(&sms).await;
     assert_all_through_cm(&outcomes, &sandbox);
-    println!("refused connections: the slowest of {TEXTS} took {slowest:.2?}");
+    assert!(slowest < DEADLINE, "{slowest:?}");
 }
