@@ -461,3 +461,31 @@ async fn a_repeat_does_not_queue_while_another_member_is_open() {
         send.await.unwrap().unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_vendor_that_stalls_before_anything_leaves_costs_no_message_and_its_deadline_once() {
+    let (a, b) = (vendor("a", 1), vendor("b", 1));
+    let stack = |inner| Retry::new(RateLimit::new(Timeout::new(inner, 8 * SECOND), count(10)));
+    let provider = Arc::new(
+        Failover::new([
+            Member::new("a", stack(slow(&a, HOUR))),
+            Member::new("b", stack(slow(&b, Duration::ZERO))),
+        ])
+        .unwrap(),
+    );
+    let begun = tokio::time::Instant::now();
+    let sends: Vec<_> = messages(200)
+        .into_iter()
+        .map(|message| {
+            let provider = Arc::clone(&provider);
+            tokio::spawn(async move { provider.send(&message).await })
+        })
+        .collect();
+    for send in sends {
+        assert_eq!(send.await.unwrap().unwrap().provider(), "b");
+    }
+    // The deadline once, and then what the rate of the second allows.
+    assert!(begun.elapsed() < 28 * SECOND, "{:?}", begun.elapsed());
+    tokio::time::sleep(2 * HOUR).await;
+    assert_eq!((a.log().len(), b.log().len()), (0, 200));
+}
