@@ -164,6 +164,16 @@ impl Answer {
         Ok(id)
     }
 
+    /// Returns the error of an answer that contradicts itself, as one does that refuses a message and gives its
+    /// id too: the message is in doubt, whatever the status.
+    #[must_use]
+    pub fn contradiction() -> SendError {
+        SendError::unknown(
+            ErrorKind::Protocol,
+            "the answer contradicts itself about the message",
+        )
+    }
+
     /// What this answer proves, where it is no acceptance.
     ///
     /// `refusal` is what the vendor itself said, in its own error shape: `None` where the body is anybody

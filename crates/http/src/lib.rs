@@ -27,6 +27,6 @@ pub use base_url::BaseUrl;
 pub use client::{Client, ClientBuilder};
 pub use oauth::{ClientCredentials, TokenStyle};
 pub use report::{PathSecrets, ReportUrl, check_window, one_api, query_parameter, signing_secrets};
-pub use request::Request;
+pub use request::{Request, check_header_setting};
 pub use token::{Token, TokenCache, TokenSource};
 pub use vendor_url::VendorUrl;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use crate::{BaseUrl, Token, body::Body, failure::Failure};
-use postduif_core::DepartureHandle;
+use postduif_core::{ConfigError, DepartureHandle};
 
 /// The most that is read of an answer to one message, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -176,6 +176,23 @@ impl Request {
         }
         Ok(request)
     }
+}
+
+/// Makes sure that a header can carry a setting, so that one that every send would fail on is refused when the
+/// provider is built.
+///
+/// # Errors
+///
+/// Where it is empty, begins or ends in a space, or holds anything but printable ASCII. The error names the
+/// setting and never shows its value.
+pub fn check_header_setting(name: &str, value: &str) -> Result<(), ConfigError> {
+    let is_printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if value.is_empty() || value.trim() != value || !is_printable {
+        return Err(ConfigError::new(format!(
+            "{name}: write printable ASCII without spaces or line breaks around it"
+        )));
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Request {
