@@ -33,7 +33,7 @@ use postduif_core::{
 };
 use postduif_http::{
     Answer, BaseUrl, Client, ClientCredentials, Refusal, ReportUrl, Request, Token, TokenCache,
-    TokenStyle, VendorUrl, check_window, one_api, query_parameter,
+    TokenStyle, VendorUrl, check_header_setting, check_window, one_api, query_parameter,
     signature::{is_hmac_sha256, unhex},
     signing_secrets,
 };
@@ -179,8 +179,8 @@ impl KpnBuilder {
     ///
     /// # Errors
     ///
-    /// Where the sender is of a kind that KPN does not take, the webhook URL is no https URL, or the HTTP
-    /// client cannot be built.
+    /// Where the sender is of a kind that KPN does not take, the webhook URL is no https URL or holds the query
+    /// parameter `reference` twice, no header can carry the sub-account, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Kpn, ConfigError> {
         if self
             .sender
@@ -190,6 +190,9 @@ impl KpnBuilder {
             return Err(ConfigError::new(
                 "option sender: KPN takes a name or a short code",
             ));
+        }
+        if let Some(account) = &self.sub_account {
+            check_header_setting("option sub_account", account)?;
         }
         let webhook_url = self.webhook_url.as_ref().map(WebhookUrl::new).transpose()?;
         let client = self.client.map_or_else(Client::new, Ok)?;
@@ -234,6 +237,11 @@ impl WebhookUrl {
             .split('&')
             .filter(|pair| *pair != "reference={reference}")
             .any(|pair| pair.contains('{'));
+        if query_parameter(url.expose(), "reference").is_err() {
+            return Err(ConfigError::new(
+                "option webhook_url: write the query parameter reference once",
+            ));
+        }
         if path.contains('{') || elsewhere {
             return Err(ConfigError::new(
                 "option webhook_url: write {reference} as the value of the query parameter reference only, as \
@@ -291,9 +299,18 @@ impl Spoken {
         self.fault["detail"]["errorcode"].as_str()
     }
 
-    /// Whether it is one of KPN's error shapes but the token endpoint's. A `transactionId` is anybody's,
-    /// unless the HTTP status stands beside it, as KPN repeats it.
-    fn is_error(&self, status: u16) -> bool {
+    /// Whether it gives the id of a message, in whatever form.
+    fn has_id(&self) -> bool {
+        match &self.document_id {
+            Value::Null => false,
+            Value::String(id) => !id.trim().is_empty(),
+            _ => true,
+        }
+    }
+
+    /// Whether it is one of the error shapes of KPN's products. A `transactionId` is anybody's, unless the HTTP
+    /// status stands beside it, as KPN repeats it.
+    fn is_refusal(&self, status: u16) -> bool {
         let status = status.to_string();
         let repeats = |value: &Value| match value {
             Value::String(text) => *text == status,
@@ -303,7 +320,6 @@ impl Spoken {
         let code = &self.error_response["code"];
         code.is_string()
             || code.is_number()
-            || self.fault().is_some()
             || self.transaction_id.is_string() && repeats(&self.status)
             || self.error["transactionId"].is_string() && repeats(&self.error["status"])
     }
@@ -311,41 +327,57 @@ impl Spoken {
 
 /// The gateway's fault codes that say that nothing was done, whatever the status: Apigee's default for
 /// quota and spike limits is a plain 500 ("Comparing Quota and SpikeArrest policies"), and a sibling
-/// product answered 500 to a token that had run out.
-static FAULTS: &[(&str, ErrorKind, &str)] = &[
-    (
-        "keymanagement.service.access_token_expired",
-        ErrorKind::Unauthorized,
-        TOKEN_REFUSED,
-    ),
-    (
-        "keymanagement.service.invalid_access_token",
-        ErrorKind::Unauthorized,
-        TOKEN_REFUSED,
-    ),
-    (
-        "oauth.v2.AccessTokenExpired",
-        ErrorKind::Unauthorized,
-        TOKEN_REFUSED,
-    ),
-    (
-        "oauth.v2.InvalidAccessToken",
-        ErrorKind::Unauthorized,
-        TOKEN_REFUSED,
-    ),
-    (
-        QUOTA_VIOLATION,
-        ErrorKind::Throttled,
-        "the project's quota is used up",
-    ),
-    (
-        "policies.ratelimit.SpikeArrestViolation",
-        ErrorKind::Throttled,
-        "too many calls at once",
-    ),
+/// product answered 500 to a token that had run out. Apigee documents each of them as given before the target is
+/// called. Any other code proves nothing: it may come from behind KPN, or from a gateway that is not KPN's.
+static FAULTS: &[(&str, ErrorKind, &str)] = {
+    use ErrorKind::{Misconfigured, Throttled, Unauthorized};
+    &[
+        (TOKEN_FAULTS[0], Unauthorized, TOKEN_REFUSED),
+        (TOKEN_FAULTS[1], Unauthorized, TOKEN_REFUSED),
+        (TOKEN_FAULTS[2], Unauthorized, TOKEN_REFUSED),
+        (TOKEN_FAULTS[3], Unauthorized, TOKEN_REFUSED),
+        // "OAuth HTTP status code reference", "Verify AccessToken".
+        (
+            "keymanagement.service.access_token_not_approved",
+            Unauthorized,
+            TOKEN_REFUSED,
+        ),
+        (
+            "keymanagement.service.InvalidAPICallAsNoApiProductMatchFound",
+            Unauthorized,
+            NO_PRODUCT,
+        ),
+        (
+            "keymanagement.service.apiresource_doesnot_exist",
+            Unauthorized,
+            NO_PRODUCT,
+        ),
+        // "404 Unable to identify proxy for host": no route, so no target.
+        (
+            "messaging.adaptors.http.flow.ApplicationNotFound",
+            Misconfigured,
+            NO_ADDRESS,
+        ),
+        (QUOTA_VIOLATION, Throttled, "the project's quota is used up"),
+        (
+            "policies.ratelimit.SpikeArrestViolation",
+            Throttled,
+            "too many calls at once",
+        ),
+    ]
+};
+
+/// The fault codes that a new token cures.
+const TOKEN_FAULTS: [&str; 4] = [
+    "keymanagement.service.access_token_expired",
+    "keymanagement.service.invalid_access_token",
+    "oauth.v2.AccessTokenExpired",
+    "oauth.v2.InvalidAccessToken",
 ];
 
 const TOKEN_REFUSED: &str = "the token was refused";
+const NO_PRODUCT: &str = "the SMS product is not on the project, or not allowed";
+const NO_ADDRESS: &str = "there is no SMS product at the configured address";
 const QUOTA_VIOLATION: &str = "policies.ratelimit.QuotaViolation";
 
 /// KPN's refusals by status, where it names no cause that a program could read.
@@ -356,16 +388,8 @@ static STATUSES: &[(u16, ErrorKind, &str)] = &[
         "KPN refused the number, the sender or the text, and does not say which",
     ),
     (401, ErrorKind::Unauthorized, "the credentials were refused"),
-    (
-        403,
-        ErrorKind::Unauthorized,
-        "the SMS product is not on the project, or not allowed",
-    ),
-    (
-        404,
-        ErrorKind::Misconfigured,
-        "there is no SMS product at the configured address",
-    ),
+    (403, ErrorKind::Unauthorized, NO_PRODUCT),
+    (404, ErrorKind::Misconfigured, NO_ADDRESS),
     (
         405,
         ErrorKind::Misconfigured,
@@ -374,17 +398,15 @@ static STATUSES: &[(u16, ErrorKind, &str)] = &[
     (429, ErrorKind::Throttled, "too many calls"),
 ];
 
-/// What KPN said in an answer to a call for these messages. `None` where it is not KPN speaking, or the
-/// answer holds an id as well and so contradicts itself.
-fn refusal(answer: &Answer, messages: &[Message]) -> Option<Refusal> {
-    let spoken: Spoken = answer.json().ok()?;
-    if !spoken.document_id.is_null() || !spoken.is_error(answer.status()) {
-        return None;
-    }
+/// What KPN said in an answer to a call for these messages. `None` where it is not KPN speaking.
+fn refusal(answer: &Answer, spoken: &Spoken, messages: &[Message]) -> Option<Refusal> {
     let fault = spoken
         .fault()
         .and_then(|fault| FAULTS.iter().find(|(code, ..)| *code == fault));
     let Some((code, kind, words)) = fault else {
+        if !spoken.is_refusal(answer.status()) {
+            return None;
+        }
         let known = STATUSES
             .iter()
             .find(|(status, ..)| *status == answer.status());
@@ -438,7 +460,7 @@ fn token_refusal(answer: &Answer) -> Option<Refusal> {
             );
             Some(refused.with_code("invalid_client").at_any_status())
         }
-        Err(_) => refusal(answer, &[]),
+        Err(_) => refusal(answer, &answer.json().ok()?, &[]),
     }
 }
 
@@ -503,10 +525,15 @@ impl Kpn {
             if answer.is_success() {
                 return self.accepted(&answer, message);
             }
-            let refusal = refusal(&answer, slice::from_ref(message));
-            let listed = refusal.as_ref().filter(|refusal| refusal.is_listed());
-            let refuses_token = answer.refuses_token(listed);
-            let error = answer.refused(refusal);
+            let spoken: Spoken = answer.json().unwrap_or_default();
+            if spoken.has_id() {
+                return Err(Answer::contradiction());
+            }
+            let error = answer.refused(refusal(&answer, &spoken, slice::from_ref(message)));
+            let is_cured = error
+                .code()
+                .is_some_and(|code| TOKEN_FAULTS.contains(&code));
+            let refuses_token = is_cured || answer.refuses_token(None);
             // The gateway refused the call before it reached the SMS service: proven, so once more is safe.
             // A 401 in KPN's shape alone ends the token too, but is not enough to post a second time.
             if error.acceptance() == Acceptance::NotAccepted
@@ -522,11 +549,8 @@ impl Kpn {
 
     fn accepted(&self, answer: &Answer, message: &Message) -> Result<Receipt, SendError> {
         let spoken: Spoken = answer.json()?;
-        if spoken.is_error(answer.status()) {
-            return Err(SendError::unknown(
-                ErrorKind::Protocol,
-                "the answer holds an id and an error",
-            ));
+        if spoken.fault().is_some() || spoken.is_refusal(answer.status()) {
+            return Err(Answer::contradiction());
         }
         let id = Answer::message_id(spoken.document_id.as_str().unwrap_or_default())?;
         Ok(Receipt::new(self.profile.owned_name(), *message.reference()).with_id(id))
@@ -698,6 +722,8 @@ fn report(fields: &Fields<'_>, reference: Option<&str>) -> Option<DeliveryReport
     report.code = fields
         .text(&["errorcode", "error", "reason", "statuserrorcode"])
         .filter(|code| code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_digit()))
+        // The list begins at 001.
+        .filter(|code| code.bytes().any(|byte| byte != b'0'))
         .map(|code| format!("{code:0>3}"));
     report.at = fields.text(&["statusdatetime"]).and_then(|time| {
         let number: i64 = time.parse().ok()?;

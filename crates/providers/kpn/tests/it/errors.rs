@@ -19,8 +19,8 @@ async fn error(answer: ResponseTemplate) -> SendError {
     error
 }
 
-/// The shapes in which KPN speaks, beside the token endpoint's.
-fn shapes(status: u16) -> [Value; 4] {
+/// The shapes in which KPN speaks, beside the token endpoint's and the gateway's, whose codes count.
+fn shapes(status: u16) -> [Value; 3] {
     let flat = json!({
         "transactionId": "b1c2", "status": status.to_string(), "name": "x", "message": "x", "info": "x"
     });
@@ -28,7 +28,6 @@ fn shapes(status: u16) -> [Value; 4] {
         json!({"errorResponse": {"code": status.to_string(), "message": "x", "info": "https://x.test"}}),
         json!({"error": flat.clone()}),
         flat,
-        json!({"fault": {"faultstring": "x", "detail": {"errorcode": "steps.jsonthreatprotection.ExecutionFailed"}}}),
     ]
 }
 
@@ -51,6 +50,97 @@ async fn kpns_own_refusals_prove_that_nothing_was_sent() {
             );
             assert_eq!(error.code(), Some(status.to_string().as_str()));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_refused_before_the_target_sent_nothing_and_is_not_asked_twice() {
+    for (code, kind) in [
+        (
+            "keymanagement.service.InvalidAPICallAsNoApiProductMatchFound",
+            ErrorKind::Unauthorized,
+        ),
+        (
+            "keymanagement.service.access_token_not_approved",
+            ErrorKind::Unauthorized,
+        ),
+        (
+            "keymanagement.service.apiresource_doesnot_exist",
+            ErrorKind::Unauthorized,
+        ),
+        (
+            "messaging.adaptors.http.flow.ApplicationNotFound",
+            ErrorKind::Misconfigured,
+        ),
+    ] {
+        for status in [400, 401, 403, 404, 500] {
+            let error = error(ResponseTemplate::new(status).set_body_json(fault(code))).await;
+            assert_eq!(
+                (error.kind(), error.acceptance(), error.code()),
+                (kind, Acceptance::NotAccepted, Some(code)),
+                "{status}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_code_that_is_not_in_the_list_proves_nothing() {
+    for code in [
+        "",
+        "x.y",
+        "steps.jsonthreatprotection.ExecutionFailed",
+        "steps.raisefault.RaiseFault",
+        "messaging.adaptors.http.flow.ErrorResponseCode",
+        "oauth.v2.InvalidAccessToken ",
+    ] {
+        for status in [400, 401, 403, 408, 422] {
+            let error = error(ResponseTemplate::new(status).set_body_json(fault(code))).await;
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (ErrorKind::Protocol, Acceptance::Unknown),
+                "{status} {code}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_in_an_answer_that_is_no_success_is_in_doubt_whatever_the_status() {
+    let id = json!({"document_id": "5f0c7f1e", "status": "OK"});
+    let mut bodies = vec![id.clone(), json!({"document_id": 7})];
+    for error in [
+        json!({"errorResponse": {"code": "401", "message": "x"}}),
+        fault("oauth.v2.AccessTokenExpired"),
+        fault("policies.ratelimit.QuotaViolation"),
+    ] {
+        let mut body = id.clone();
+        body.as_object_mut()
+            .unwrap()
+            .extend(error.as_object().unwrap().clone());
+        bodies.push(body);
+    }
+    for body in bodies {
+        for status in [400, 401, 403, 404, 405, 409, 413, 429, 500] {
+            let answer = ResponseTemplate::new(status)
+                .insert_header("www-authenticate", "Bearer")
+                .set_body_json(&body);
+            let error = error(answer).await;
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (ErrorKind::Protocol, Acceptance::Unknown),
+                "{status} {body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_blank_is_none_beside_a_refusal() {
+    for id in [json!(null), json!(""), json!(" ")] {
+        let body = json!({"document_id": id, "errorResponse": {"code": "400", "message": "x"}});
+        let error = error(ResponseTemplate::new(400).set_body_json(&body)).await;
+        assert_eq!(error.acceptance(), Acceptance::NotAccepted, "{body}");
     }
 }
 

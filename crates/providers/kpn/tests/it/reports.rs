@@ -113,6 +113,21 @@ fn a_member_that_is_blank_is_absent() {
 }
 
 #[test]
+fn a_code_of_zero_is_absent_since_kpns_list_begins_at_one() {
+    for (code, read) in [
+        (r#""0""#, None),
+        ("0", None),
+        (r#""000""#, None),
+        (r#""1""#, Some("001")),
+        ("30", Some("030")),
+        (r#""031""#, Some("031")),
+    ] {
+        let body = format!(r#"{{"Status":"1","ErrorCode":{code}}}"#);
+        assert_eq!(parse(&body).unwrap()[0].code.as_deref(), read, "{code}");
+    }
+}
+
+#[test]
 fn one_unreadable_report_costs_that_report_only() {
     let reports = parse(r#"[7, {"Status":1}, {}, null, {"Status":4}]"#).unwrap();
     let statuses: Vec<_> = reports.iter().map(|report| report.status).collect();

@@ -95,6 +95,38 @@ fn what_cannot_work_is_refused_when_it_is_built() {
             "kpn://me:hunter2@default?webhook_url=https://x.test/?reference=%7Bid%7D",
             "option webhook_url",
         ),
+        (
+            "kpn://me:hunter2@default?webhook_url=https://x.test/?reference=%7Breference%7D%26reference=%7Breference%7D",
+            "option webhook_url: write the query parameter reference once",
+        ),
+        (
+            "kpn://me:hunter2@default?webhook_url=https://x.test/?reference=a%26x=1%26re%2566erence=%7Breference%7D",
+            "option webhook_url",
+        ),
+        (
+            "kpn://me:hunter2@default?webhook_url=https://x.test/?re%2566erence=a%26reference=%7Breference%7D",
+            "option webhook_url: write the query parameter reference once",
+        ),
+        (
+            "kpn://me:hunter2@default?sub_account=",
+            "option sub_account",
+        ),
+        (
+            "kpn://me:hunter2@default?sub_account=a%0Db",
+            "option sub_account: write printable ASCII",
+        ),
+        (
+            "kpn://me:hunter2@default?sub_account=b%0A",
+            "option sub_account",
+        ),
+        (
+            "kpn://me:hunter2@default?sub_account=%C3%A9",
+            "option sub_account",
+        ),
+        (
+            "kpn://me:hunter2@default?sub_account=a%09b",
+            "option sub_account",
+        ),
     ] {
         let error = Kpn::from_url(url).unwrap_err();
         assert!(error.to_string().contains(words), "{url}: {error}");

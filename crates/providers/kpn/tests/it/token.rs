@@ -111,6 +111,50 @@ async fn a_challenge_for_anything_but_a_bearer_token_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_the_token_with_an_id_beside_it_is_in_doubt_and_not_repeated() {
+    let id = json!({"document_id": "5f0c7f1e", "status": "OK"});
+    let mut both = fault("oauth.v2.InvalidAccessToken");
+    both["document_id"] = json!("5f0c7f1e");
+    for answer in [
+        ResponseTemplate::new(401)
+            .insert_header("www-authenticate", "Bearer")
+            .set_body_json(&id),
+        ResponseTemplate::new(401).set_body_json(&both),
+        ResponseTemplate::new(500).set_body_json(&both),
+    ] {
+        let server = renewing().await;
+        mount_refusal(&server, answer).await;
+        let kpn = with_an_old_token(&server).await;
+        let error = kpn.send(&message()).await.unwrap_err();
+        assert_eq!(error.acceptance(), Acceptance::Unknown);
+        assert_eq!(sends(&server).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn what_a_new_token_does_not_cure_is_not_repeated() {
+    for code in [
+        "keymanagement.service.InvalidAPICallAsNoApiProductMatchFound",
+        "keymanagement.service.access_token_not_approved",
+        "keymanagement.service.apiresource_doesnot_exist",
+    ] {
+        let server = renewing().await;
+        mount_refusal(
+            &server,
+            ResponseTemplate::new(401).set_body_json(fault(code)),
+        )
+        .await;
+        let kpn = with_an_old_token(&server).await;
+        let error = kpn.send(&message()).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.acceptance()),
+            (ErrorKind::Unauthorized, Acceptance::NotAccepted)
+        );
+        assert_eq!(sends(&server).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_that_speaks_of_the_token_is_in_doubt_and_not_repeated() {
     let server = renewing().await;
     let answer = ResponseTemplate::new(302).set_body_json(fault("oauth.v2.InvalidAccessToken"));
