@@ -107,7 +107,8 @@ impl SmsProvider for Failover {
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let size = self.members.call_size(messages);
         split(messages, size, self.in_flight, async |piece| {
-            self.members.send_batch(0..self.members.len(), piece).await
+            // Boxed when its turn comes: `split` makes a future for each piece at once.
+            Box::pin(self.members.send_batch(0..self.members.len(), piece)).await
         })
         .await
     }

@@ -129,6 +129,16 @@ impl<P: SmsProvider> RateLimit<P> {
         self
     }
 
+    async fn piece(&self, order: &Semaphore, piece: &[Message]) -> Outcomes {
+        let first = hold(order.acquire()).await;
+        let turn = self.turn(piece.len()).await;
+        drop(first);
+        match turn {
+            Ok(_turn) => self.inner.send_batch(piece).await,
+            Err(error) => Outcomes::failed(piece, &error),
+        }
+    }
+
     /// Waits for the turn of a call with so many messages. It is for as long as the call lasts.
     async fn turn(&self, messages: usize) -> Result<Turn<'_, P>, SendError> {
         not_cut_off(&self.inner)?;
@@ -194,13 +204,8 @@ impl<P: SmsProvider> SmsProvider for RateLimit<P> {
         // among the callers.
         let order = Semaphore::new(1);
         split(messages, size, self.in_flight, async |piece| {
-            let first = hold(order.acquire()).await;
-            let turn = self.turn(piece.len()).await;
-            drop(first);
-            match turn {
-                Ok(_turn) => self.inner.send_batch(piece).await,
-                Err(error) => Outcomes::failed(piece, &error),
-            }
+            // Boxed when its turn comes: `split` makes a future for each piece at once.
+            Box::pin(self.piece(&order, piece)).await
         })
         .await
     }

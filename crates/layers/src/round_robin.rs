@@ -118,7 +118,8 @@ impl SmsProvider for RoundRobin {
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let size = call_size(self.members.profile(), messages);
         split(messages, size, self.in_flight, async |piece| {
-            self.members.send_batch(self.ranking(), piece).await
+            // Boxed when its turn comes: `split` makes a future for each piece at once.
+            Box::pin(self.members.send_batch(self.ranking(), piece)).await
         })
         .await
     }

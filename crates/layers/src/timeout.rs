@@ -108,7 +108,9 @@ impl<P: SmsProvider> SmsProvider for Timeout<P> {
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let size = call_size(self.inner.profile(), messages);
         split(messages, size, self.in_flight, async |piece| {
-            match self.within(self.inner.send_batch(piece)).await {
+            // Boxed when its turn comes: `split` makes a future for each piece at once.
+            let call = Box::pin(self.within(self.inner.send_batch(piece)));
+            match call.await {
                 Ok(outcomes) => outcomes,
                 Err(error) => Outcomes::failed(piece, &error),
             }
