@@ -8,7 +8,7 @@ const MOST_DIGITS: usize = 32;
 /// As many digits as make a number by themselves; fewer behind a separator are an extension, or an
 /// ending that replaces another.
 const NUMBER: usize = 7;
-/// The longest group of digits that may be an ending of its own behind a mere space.
+/// The longest group of digits that may be a mark in front, or an ending of its own behind a mere space.
 const PAIR: usize = 2;
 /// The longest group of digits that may be an ending of its own behind any other sign.
 const LONGEST_ENDING: usize = 4;
@@ -155,6 +155,14 @@ impl Clean {
     /// The digits before and after each place where the text is broken up.
     pub(crate) fn gaps(&self) -> impl Iterator<Item = (&str, &str)> {
         self.gaps.iter().map(|gap| self.digits.split_at(gap.at))
+    }
+
+    /// The digits behind one or two that stand apart in front, and may be a mark in a list: `1. `, `(2) `.
+    pub(crate) fn behind_a_mark(&self) -> Option<&str> {
+        let first = self.gaps.first().filter(|gap| gap.at <= PAIR)?;
+        self.digits
+            .starts_with(|char| matches!(char, '1'..='9'))
+            .then(|| &self.digits[first.at..])
     }
 
     /// An ending that may not belong to what is before: one or two digits behind any sign (`-12`,

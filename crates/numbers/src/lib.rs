@@ -41,6 +41,7 @@
 //! | two numbers, or what may be two | an error: `two_numbers` |
 //! | one or two digits behind a number that is whole without them: `-1`, ` 12`, `(12)` | an error: `two_numbers` |
 //! | three or four behind a whole mobile, and any sign but a space: `-123`, `(1234)` | an error: `two_numbers` |
+//! | one or two apart in front of a whole mobile, in no known range together: `1. ` | an error: `two_numbers` |
 //! | a number that a spreadsheet took for a quantity: `1713920012.0` | an error: `not_a_number` |
 //! | an extension: `x12`, `ext. 12`, `#12`, `,12`, `toestel 12` | an error: `extension` |
 //! | any other letter, the `O` for a zero included | an error: `not_a_number` |
@@ -127,8 +128,8 @@ static ALSO_DIALLED: &[(Region, &str)] = &[
     (Region::ID, "007"),
     (Region::MN, "002"),
 ];
-/// As many digits as may be left over behind a known mobile.
-const LEFT_OVER: usize = 3;
+/// As many digits as may be missing of a known mobile, or left over behind one.
+const MISCOUNTED: usize = 3;
 /// As many equal digits at the end of an unknown range as nobody's number has.
 const FILLER: usize = 7;
 
@@ -220,6 +221,10 @@ fn read_clean(clean: &Clean, region: Option<Region>) -> Result<Reading, PhoneNum
             return Err(Kind::TwoNumbers.into());
         }
     }
+    let is_a_mobile = |digits: &str| {
+        read_digits(digits, region)
+            .is_ok_and(|reading| reading.known && reading.mobile != Mobile::Not)
+    };
     let reading = match clean.without_bracketed_zero() {
         None => read_digits(clean.digits(), region),
         // Where the plan keeps its zero, and only there, the number is known with it and not without it.
@@ -229,10 +234,12 @@ fn read_clean(clean: &Clean, region: Option<Region>) -> Result<Reading, PhoneNum
         },
     };
     let two = match reading {
+        Ok(reading) if !reading.known && clean.behind_a_mark().is_some_and(is_a_mobile) => true,
         Ok(reading) => clean.short_ending().is_some_and(|ending| {
-            let whole = read_digits(ending.before, region).is_ok_and(|before| {
-                before.known && !(ending.may_be_an_extension() && before.mobile == Mobile::Not)
-            });
+            let whole = match ending.may_be_an_extension() {
+                true => is_a_mobile(ending.before),
+                false => is_known(ending.before, region),
+            };
             whole && !(ending.alike && ending.digits == last_group(reading.number))
         }),
         Err(error) if error.kind() == Kind::TooLong => clean
@@ -322,7 +329,7 @@ fn check_unknown(number: &Number) -> Result<(), Kind> {
         let whole = international.len().checked_sub(digits);
         whole.is_some_and(|whole| is_mobile(&international[..whole]))
     };
-    if (1..=LEFT_OVER).any(left_over) {
+    if (1..=MISCOUNTED).any(left_over) {
         return Err(Kind::TooLong);
     }
     let national = get_national_significant_number_owned(number);
@@ -439,15 +446,15 @@ fn wrong_length(international: &str) -> Kind {
     }
 }
 
-/// Whether every way of adding one digit, or the same digit twice, gives a known mobile: then the
-/// beginning is a mobile's, and the rest is missing.
+/// Whether one digit, or the same digit two or three times, gives a known mobile whichever it is: then
+/// the beginning is a mobile's, and the rest is missing.
 fn is_short_of_a_mobile(international: &str) -> bool {
     let completed = |more: usize| {
         ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
             .iter()
             .all(|digit| is_mobile(&format!("{international}{}", digit.repeat(more))))
     };
-    completed(1) || completed(2)
+    (1..=MISCOUNTED).any(completed)
 }
 
 fn is_mobile(international: &str) -> bool {

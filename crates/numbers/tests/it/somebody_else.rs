@@ -382,6 +382,35 @@ fn groups_of_three_and_four_digits_are_a_way_of_writing() {
 }
 
 #[test]
+fn a_mark_in_front_of_a_mobile_is_no_part_of_it() {
+    for mobile in mobiles() {
+        for mark in ["1. ", "1) ", "(1) ", "2 ", "1-", "1/", "12. "] {
+            let text = format!("{mark}{}", mobile.national);
+            // What is in a known range with it may be a prefix.
+            if let Ok((number, false)) = reading(&text, &mobile.region) {
+                panic!("{text:?} in {}: {number}", mobile.region);
+            }
+        }
+    }
+    for (text, region) in [("1. 06 12345678", "NL"), ("(1) 0664 123456", "AT")] {
+        assert_eq!(reading(text, region), Err(TwoNumbers), "{text}");
+    }
+}
+
+#[test]
+fn up_to_three_missing_digits_of_a_known_mobile_are_too_few() {
+    for mobile in mobiles() {
+        for missing in 1..=3 {
+            let text = &mobile.e164[..mobile.e164.len() - missing];
+            if let Ok((number, false)) = reading(text, &mobile.region) {
+                panic!("{text} in {}: {number}", mobile.region);
+            }
+        }
+    }
+    assert_eq!(reading("071 1234", "ZA"), Err(TooShort));
+}
+
+#[test]
 fn digits_left_over_behind_a_known_mobile_are_too_many() {
     for mobile in mobiles() {
         for more in ["1", "12", "00", "99", "123", "000"] {
