@@ -112,6 +112,15 @@ impl Inner {
         lines.collect::<Result<_, _>>().map_err(unreadable)
     }
 
+    /// The entries that can be read: who looks for a text is not stopped by another flow's newer words.
+    fn readable_entries(&self) -> Result<Vec<Line>, JournalError> {
+        let lines = self.lines()?.into_iter();
+        let entries = lines.filter(|line| line.get("entry").is_some());
+        Ok(entries
+            .filter_map(|line| serde_json::from_value(line).ok())
+            .collect())
+    }
+
     /// The lines that satisfy `wanted`, which sees them before they are read.
     fn read(&self, wanted: impl Fn(&Value) -> bool) -> Result<Vec<Line>, JournalError> {
         let lines = self.lines()?.into_iter().filter(|line| wanted(line));
@@ -222,7 +231,7 @@ impl Journal for FileJournal {
     }
 
     async fn flow_of(&self, reference: &Reference) -> Result<Option<FlowId>, JournalError> {
-        let entries = self.0.read(|line| line.get("entry").is_some())?;
+        let entries = self.0.readable_entries()?;
         Ok(entries.into_iter().find_map(|line| match line {
             Line::Entry { flow, record, .. } => match record.entry {
                 Entry::Sending { reference: of, .. } if of == *reference => Some(flow),
@@ -233,7 +242,7 @@ impl Journal for FileJournal {
     }
 
     async fn flow_by_id(&self, provider: &str, id: &str) -> Result<Option<FlowId>, JournalError> {
-        let entries = self.0.read(|line| line.get("entry").is_some())?;
+        let entries = self.0.readable_entries()?;
         Ok(entries.into_iter().find_map(|line| match line {
             Line::Entry { flow, record, .. } => match record.entry {
                 Entry::Accepted {

@@ -1,7 +1,8 @@
-use std::{future, sync::Arc};
+use std::{future, sync::Arc, time::Duration};
 
 use postduif::{
     Reason, Verdict,
+    entra::{CalloutParser, Parsed},
     onboarding::{ExistingPass, OnDoubt},
 };
 use postduif_sandbox::{CalloutKind, Cast, Fault, Sandbox};
@@ -243,4 +244,106 @@ async fn a_call_out_that_comes_twice_sends_one_text() {
         (Verdict::Completed, Verdict::Completed)
     );
     assert_eq!((sandbox.messages().len(), sandbox.resumes().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_list_that_lags_and_an_effect_that_comes_late_leave_one_usable_pass_in_the_last_text() {
+    type Faults = fn(&Sandbox);
+    let cases: [(&str, Faults); 5] = [
+        ("a list that lags", |sandbox| {
+            sandbox
+                .fault("graph.tap_list", Fault::Lag)
+                .ms(300)
+                .times(50);
+        }),
+        ("a pass that is made late", |sandbox| {
+            sandbox.fault("graph.tap", Fault::Late).ms(100);
+        }),
+        (
+            "a pass that is made late, and a list that lags",
+            |sandbox| {
+                sandbox.fault("graph.tap", Fault::Late).ms(100);
+                sandbox.fault("graph.tap_list", Fault::Lag).ms(50).times(50);
+            },
+        ),
+        ("a text that is sent late", |sandbox| {
+            sandbox.fault("kpn.send", Fault::Late).ms(50);
+        }),
+        ("a pass in doubt, and refusals", |sandbox| {
+            sandbox.fault("graph.tap", Fault::LostAnswer);
+            sandbox.fault("graph.tap", Fault::Exists).times(2);
+            sandbox.fault("graph.tap_list", Fault::Lag).ms(300).times(3);
+        }),
+    ];
+    for (name, faults) in cases {
+        let sandbox = Sandbox::start().await;
+        faults(&sandbox);
+        let body = sandbox
+            .callout(Cast::JOINER, CalloutKind::Lifecycle)
+            .unwrap()
+            .body;
+        // What a flow expects of lists and of late effects follows from these.
+        let pauses = [Duration::from_millis(200); 5];
+        let onboarding = onboarding(&sandbox).pauses(pauses).build().unwrap();
+        let ended = onboarding.run(parse(&body), future::pending()).await;
+        assert_eq!(ended.unwrap().verdict, Verdict::Completed, "{name}");
+        assert_settled(&sandbox, Cast::JOINER, name);
+    }
+}
+
+#[tokio::test]
+async fn where_graph_refuses_because_a_pass_exists_ours_is_taken_away_first_and_no_strangers() {
+    let sandbox = Sandbox::start().await;
+    let builder = onboarding(&sandbox).existing_pass(ExistingPass::ReplaceOurs);
+    let onboarding = builder.build().unwrap();
+    for exists in [false, true] {
+        if exists {
+            sandbox.fault("graph.tap", Fault::Exists);
+        }
+        let body = sandbox
+            .callout(Cast::JOINER, CalloutKind::Lifecycle)
+            .unwrap()
+            .body;
+        let ended = onboarding.run(parse(&body), future::pending()).await;
+        assert_eq!(ended.unwrap().verdict, Verdict::Completed);
+    }
+    let usable = sandbox.usable_passes(Cast::JOINER);
+    assert_eq!(usable.len(), 1);
+    assert!(sandbox.messages()[1].text.contains(&usable[0].secret));
+    assert!(sandbox.faults_left().is_empty());
+    let strangers = sandbox.usable_passes(Cast::HAS_PASS);
+    sandbox.fault("graph.tap", Fault::Exists);
+    let body = sandbox
+        .callout(Cast::HAS_PASS, CalloutKind::Lifecycle)
+        .unwrap()
+        .body;
+    let ended = onboarding.run(parse(&body), future::pending()).await;
+    let refused = Verdict::Failed(Reason::PassExists);
+    assert_eq!(ended.unwrap().verdict, refused);
+    assert_eq!(sandbox.usable_passes(Cast::HAS_PASS)[0].id, strangers[0].id);
+}
+
+#[tokio::test]
+async fn a_call_out_about_nobody_is_answered_once_with_failed() {
+    let sandbox = Sandbox::start().await;
+    let mut body = sandbox
+        .callout(Cast::JOINER, CalloutKind::Lifecycle)
+        .unwrap()
+        .body;
+    body["data"]["subject"] = serde_json::Value::Null;
+    let now = std::time::SystemTime::now().into();
+    let parsed = CalloutParser::new().parse(body.to_string().as_bytes(), now);
+    let Ok(Parsed::NoUser(callout)) = parsed else {
+        panic!("{parsed:?}");
+    };
+    let onboarding = onboarding(&sandbox).build().unwrap();
+    for _ in 0..2 {
+        let ended = onboarding.run(callout.clone(), future::pending()).await;
+        let ending = ended.unwrap();
+        assert_eq!(ending.verdict, Verdict::Failed(Reason::UserNotFound));
+        assert!(ending.heard);
+    }
+    let resumes = sandbox.resumes();
+    assert_eq!(resumes.len(), 1);
+    assert_eq!(resumes[0].status.as_deref(), Some("Failed"));
 }

@@ -5,8 +5,12 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+#[path = "../file_journal.rs"]
+mod file_journal;
+
 mod failover;
 mod flows;
+mod journal;
 mod kills;
 mod leaks;
 mod outage;

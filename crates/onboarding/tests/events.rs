@@ -16,7 +16,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use postduif_core::{ErrorKind, GraphErrorKind};
+use postduif_core::{
+    ErrorKind, GraphError, GraphErrorKind, PhoneNumberError, PhoneNumberErrorKind, TapId, TapInfo,
+    TapIssuer, TapRequest, TemporaryAccessPass, UserId, async_trait,
+};
+use postduif_onboarding::Numbers;
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -75,6 +79,64 @@ async fn no_event_tells_a_pass_a_name_or_a_whole_number() {
         assert!(!told.contains(secret), "{secret}: {told}");
     }
     for said in [callout.flow().to_string().as_str(), "+316•••••678", "send"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+}
+
+/// Refuses as Graph does where the policy has other bounds.
+#[derive(Debug)]
+struct OutOfBounds(Arc<World>);
+
+#[async_trait]
+impl TapIssuer for OutOfBounds {
+    async fn issue(&self, _: &UserId, _: &TapRequest) -> Result<TemporaryAccessPass, GraphError> {
+        let message =
+            "the tenant's policy does not allow this lifetime; it allows 60 to 480 minutes";
+        let refused = GraphError::not_accepted(GraphErrorKind::LifetimeRefused, message);
+        Err(refused
+            .with_code("badRequest")
+            .with_request_id("0f1e2d3c-4b5a-4697-8807-162534435261"))
+    }
+
+    async fn list(&self, user: &UserId) -> Result<Vec<TapInfo>, GraphError> {
+        self.0.list(user).await
+    }
+
+    async fn revoke(&self, user: &UserId, tap: &TapId) -> Result<(), GraphError> {
+        self.0.revoke(user, tap).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_is_told_what_graph_and_the_vendor_said_and_why_a_number_was_refused() {
+    let events = Events::default();
+    let _listening = tracing::subscriber::set_default(events.clone());
+
+    let world = World::new();
+    let issuer = Arc::new(OutOfBounds(Arc::clone(&world)));
+    let onboarding = world.builder().issuer(issuer).build().unwrap();
+    world.ending(&onboarding, &world.callout()).await;
+
+    let world = World::new();
+    world.state().send_faults = [SendFault::Refused(ErrorKind::Other)].into();
+    world.ending(&world.onboarding(), &world.callout()).await;
+
+    let world = World::new();
+    let kind = PhoneNumberErrorKind::TwoNumbers;
+    let numbers = Numbers::reading("NL", move |_: &str, _: &str| {
+        Err(PhoneNumberError::from(kind))
+    });
+    let onboarding = world.builder().numbers(numbers).build().unwrap();
+    world.ending(&onboarding, &world.callout()).await;
+
+    let told = events.0.lock().unwrap();
+    for said in [
+        "60 to 480 minutes",
+        "badRequest",
+        "0f1e2d3c-4b5a",
+        "303",
+        "two_numbers",
+    ] {
         assert!(told.contains(said), "{said}: {told}");
     }
 }

@@ -2,12 +2,16 @@
 //! of promises that every provider has to keep, ours or yours: [`conformance!`]. Parsers of delivery reports
 //! have one of their own: [`report_conformance!`].
 //!
+//! So have journals of the onboarding flow, with the feature `journal`: `journal_conformance!`.
+//!
 //! And what programs are tested with that send texts: [`Recording`], which answers as scripted, and [`Null`],
 //! which sends nothing.
 //!
-//! It depends on `postduif-core` alone, so that a provider outside this workspace is tested by the same suite.
+//! But for that feature it depends on `postduif-core` alone, so that a provider outside this workspace is tested by the same suite.
 
 mod conformance;
+#[cfg(feature = "journal")]
+mod journal;
 mod null;
 mod pretend;
 mod recording;
@@ -18,6 +22,8 @@ mod tls;
 mod watch;
 
 pub use conformance::{Verdict, block_on, promises};
+#[cfg(feature = "journal")]
+pub use journal::{PretendStore, promises as journal_promises};
 pub use null::Null;
 pub use pretend::{DEADLINE, PretendVendor, Received};
 pub use recording::{Call, Recording, Scripted};

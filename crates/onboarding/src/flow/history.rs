@@ -283,6 +283,15 @@ impl History {
             .any(|entry| matches!(entry, Entry::Revoked { tap, .. } if tap == pass))
     }
 
+    /// When this flow last took a pass away.
+    pub(crate) fn last_revoked_at(&self) -> Option<DateTime<Utc>> {
+        let mut records = self.0.records.iter().rev();
+        records.find_map(|record| match record.entry {
+            Entry::Revoked { .. } => Some(record.at),
+            _ => None,
+        })
+    }
+
     /// Whether the flow revoked a pass that it did not issue for certain, and that nobody had before: one of a
     /// request in doubt.
     fn was_found(&self, pass: &TapId) -> bool {

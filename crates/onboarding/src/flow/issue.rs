@@ -260,7 +260,9 @@ impl Onboarding {
         let pauses = match error.acceptance() {
             Acceptance::NotAccepted => {
                 self.record(run, Entry::NotIssued { round, cause }).await?;
-                passes_by_itself(kind) || kind == GraphErrorKind::PolicyRefused
+                passes_by_itself(kind)
+                    || kind == GraphErrorKind::PolicyRefused
+                    || may_exist(kind) && self.revoked_lately(history)
             }
             Acceptance::Unknown => {
                 let entry = Entry::IssueInDoubt { round, cause };
@@ -285,6 +287,12 @@ impl Onboarding {
         Ok(self.pause(run, pause, run.left(now).min(spreads_until)))
     }
 
+    /// Whether Graph may still believe in a pass that this flow took away.
+    fn revoked_lately(&self, history: &History) -> bool {
+        let revoked_at = history.last_revoked_at();
+        revoked_at.is_some_and(|at| between(at, self.clock.now()) < self.list_lag())
+    }
+
     /// Graph has refused to issue a pass.
     pub(crate) async fn refused(
         &self,
@@ -300,15 +308,15 @@ impl Onboarding {
             Some(since) => between(since, self.clock.now()) < POLICY_SPREADS_WITHIN,
             None => true,
         };
-        if passes_by_itself(kind) || spreads {
+        let gone = may_exist(kind) && self.revoked_lately(history);
+        if passes_by_itself(kind) || spreads || gone {
             run.obstacle = Some((reason, Some(cause.clone())));
             return self.issue(run, history, user).await;
         }
         let why = Why::graph(cause.clone());
         // Documented is that a new pass replaces the one before. Where Graph refuses in place of that, it has to be
         // taken away first: in what words it would say so nobody knows.
-        let may_exist = matches!(kind, GraphErrorKind::Conflict | GraphErrorKind::Other);
-        if may_exist && !run.is_over(self.clock.now()) {
+        if may_exist(kind) && !run.is_over(self.clock.now()) {
             if !self.lock(run).await? {
                 return Ok(self.wait(ASK_AGAIN.min(run.left(self.clock.now()))));
             }
@@ -322,8 +330,16 @@ impl Onboarding {
             let flows = self.of_user(run).await?;
             let now = self.clock.now();
             for pass in &passes {
-                if let Existing::Replaced { .. } = self.judge(history, &flows, pass, now) {
-                    return self.revoking(run, pass, Then::Issue).await;
+                match self.judge(history, &flows, pass, now) {
+                    Existing::Replaced { .. } => {
+                        return self.revoking(run, pass, Then::Issue).await;
+                    }
+                    // Made since the list that was read before.
+                    Existing::Refused => {
+                        let verdict = Verdict::Failed(Reason::PassExists);
+                        return self.end(run, history, verdict, why).await;
+                    }
+                    Existing::InNobodysWay | Existing::Kept | Existing::Awaited => {}
                 }
             }
         }
@@ -448,6 +464,11 @@ fn sent_entry(
             }
         }
     }
+}
+
+/// Whether Graph may have refused because the user has a pass.
+const fn may_exist(kind: GraphErrorKind) -> bool {
+    matches!(kind, GraphErrorKind::Conflict | GraphErrorKind::Other)
 }
 
 /// What a flow fails with when Graph would not issue a pass.

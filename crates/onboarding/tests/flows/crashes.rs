@@ -1,6 +1,6 @@
 //! The process dies, or the journal fails, around every single entry.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use postduif_core::{Callout, DeliveryStatus, ErrorKind, GraphErrorKind, Verdict};
 use postduif_onboarding::{Builder, CompleteOn, OnDoubt};
@@ -48,6 +48,34 @@ static SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "the pass is lost on its way",
         faults: |world| world.state().issue_faults = [IssueFault::Lost].into(),
+        setting: PLAIN,
+        sends: 1,
+    },
+    Scenario {
+        name: "the pass is lost on its way, and shows late",
+        faults: |world| {
+            let late = IssueFault::LostAndLate(Duration::from_secs(7));
+            world.state().issue_faults = [late].into();
+        },
+        setting: PLAIN,
+        sends: 1,
+    },
+    Scenario {
+        name: "the pass is lost on its way, shows late, and another is refused meanwhile",
+        faults: |world| {
+            let late = IssueFault::LostAndLate(Duration::from_secs(30));
+            let refused = IssueFault::Refused(GraphErrorKind::Forbidden);
+            world.state().issue_faults = [late, refused].into();
+        },
+        setting: PLAIN,
+        sends: 1,
+    },
+    Scenario {
+        name: "the pass that was sent shows late",
+        faults: |world| {
+            let late = IssueFault::ShownLate(Duration::from_secs(30));
+            world.state().issue_faults = [late].into();
+        },
         setting: PLAIN,
         sends: 1,
     },

@@ -109,6 +109,19 @@ async fn a_pass_is_revoked_first_only_where_graph_refuses_because_one_exists() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn graph_that_still_believes_in_a_pass_that_was_taken_away_is_asked_again() {
+    let world = World::new();
+    let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
+    let onboarding = replace.build().unwrap();
+    world.ending(&onboarding, &world.callout()).await;
+    world.state().heard.clear();
+    world.state().issue_faults = [IssueFault::Refused(GraphErrorKind::Conflict); 4].into();
+    let ending = world.ending(&onboarding, &world.callout()).await;
+    assert_eq!(ending.verdict, Verdict::Completed, "{:#?}", world.log());
+    world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_flow_waits_for_the_delivery_that_the_first_waits_for() {
     for (status, expected) in [
         (DeliveryStatus::Delivered, ["S1+cret!"]),

@@ -9,6 +9,7 @@ mod world;
 
 mod after;
 mod clocks;
+mod conformance;
 mod crashes;
 mod deadlines;
 mod delivered;

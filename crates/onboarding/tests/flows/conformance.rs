@@ -1,0 +1,239 @@
+//! The journal in memory keeps what every journal promises; and the suite notices one that does not.
+
+use std::{sync::Arc, time::Duration};
+
+use postduif_core::{Callout, FlowId, Reference, async_trait};
+use postduif_onboarding::{
+    Claim, Entries, Journal, JournalError, Memo, MemoryJournal, Record, Report,
+};
+use postduif_testkit::{PretendStore, journal_promises as promises};
+
+/// A process and its memory.
+struct Memory(Arc<dyn Journal>);
+
+impl PretendStore for Memory {
+    async fn open(&self) -> Arc<dyn Journal> {
+        Arc::clone(&self.0)
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn write_raw(&self, _: FlowId, _: usize, _: &str) -> bool {
+        false
+    }
+}
+
+mod memory {
+    use super::*;
+
+    postduif_testkit::journal_conformance!(Memory(Arc::new(MemoryJournal::new())));
+}
+
+/// What a journal can do wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wrong {
+    AppendsAnywhere,
+    CountsReports,
+    FindsNoIds,
+    FindsNoReferences,
+    ForgetsTheEnd,
+    FreesEverybody,
+    GivesToMany,
+    KnowsOneFlowOfAUser,
+    LocksNobody,
+    LosesStops,
+    NeverAnswers,
+    RepeatsReports,
+}
+
+#[derive(Clone, Debug)]
+struct Spoilt {
+    journal: MemoryJournal,
+    wrong: Wrong,
+}
+
+#[derive(Debug)]
+struct SpoiltClaim {
+    claim: Arc<dyn Claim>,
+    wrong: Wrong,
+}
+
+#[async_trait]
+impl Journal for Spoilt {
+    async fn claim(&self, callout: &Callout) -> Result<Option<Box<dyn Claim>>, JournalError> {
+        let claim = match self.journal.claim(callout).await? {
+            Some(claim) => claim.into(),
+            None if self.wrong == Wrong::GivesToMany => {
+                let other = MemoryJournal::new();
+                other.claim(callout).await?.unwrap().into()
+            }
+            None => return Ok(None),
+        };
+        let wrong = self.wrong;
+        Ok(Some(Box::new(SpoiltClaim { claim, wrong })))
+    }
+
+    async fn entries(&self, flow: &FlowId) -> Result<Entries, JournalError> {
+        self.journal.entries(flow).await
+    }
+
+    async fn flow_of(&self, reference: &Reference) -> Result<Option<FlowId>, JournalError> {
+        match self.wrong {
+            Wrong::FindsNoReferences => Ok(None),
+            _ => self.journal.flow_of(reference).await,
+        }
+    }
+
+    async fn flow_by_id(&self, provider: &str, id: &str) -> Result<Option<FlowId>, JournalError> {
+        match self.wrong {
+            Wrong::FindsNoIds => Ok(None),
+            _ => self.journal.flow_by_id(provider, id).await,
+        }
+    }
+
+    async fn report(&self, flow: &FlowId, report: &Report) -> Result<(), JournalError> {
+        let mut report = report.clone();
+        if self.wrong == Wrong::RepeatsReports {
+            report.code = Some(report.at.to_rfc3339());
+        }
+        self.journal.report(flow, &report).await
+    }
+
+    async fn stop(
+        &self,
+        flow: &FlowId,
+        at: chrono::DateTime<chrono::Utc>,
+    ) -> Result<(), JournalError> {
+        match self.wrong {
+            Wrong::LosesStops => Ok(()),
+            _ => self.journal.stop(flow, at).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Claim for SpoiltClaim {
+    fn callout(&self) -> &Callout {
+        self.claim.callout()
+    }
+
+    fn memo(&self) -> Option<Memo> {
+        self.claim.memo()
+    }
+
+    fn holds(&self) -> bool {
+        self.claim.holds()
+    }
+
+    async fn entries(&self) -> Result<Entries, JournalError> {
+        let mut entries = self.claim.entries().await?;
+        if self.wrong == Wrong::ForgetsTheEnd {
+            entries.records.pop();
+        }
+        Ok(entries)
+    }
+
+    async fn append(&self, at: usize, record: &Record) -> Result<(), JournalError> {
+        let entries = self.claim.entries().await?;
+        let at = match self.wrong {
+            Wrong::AppendsAnywhere => entries.records.len(),
+            Wrong::CountsReports => at.saturating_sub(entries.reports.len()),
+            _ => at,
+        };
+        self.claim.append(at, record).await
+    }
+
+    async fn of_user(&self) -> Result<Vec<Entries>, JournalError> {
+        let mut flows = self.claim.of_user().await?;
+        if self.wrong == Wrong::KnowsOneFlowOfAUser {
+            flows.truncate(1);
+        }
+        Ok(flows)
+    }
+
+    async fn lock_user(&self, at_most: Duration) -> Result<bool, JournalError> {
+        match self.wrong {
+            Wrong::LocksNobody => Ok(true),
+            Wrong::NeverAnswers => std::future::pending().await,
+            _ => self.claim.lock_user(at_most).await,
+        }
+    }
+
+    async fn free_user(&self) -> Result<(), JournalError> {
+        self.claim.free_user().await
+    }
+}
+
+impl Drop for SpoiltClaim {
+    fn drop(&mut self) {
+        if self.wrong == Wrong::FreesEverybody {
+            let claim = Arc::clone(&self.claim);
+            // A memory journal does it at once.
+            let _ = futures_now(async move { claim.free_user().await });
+        }
+    }
+}
+
+/// Polls once what is ready at once.
+fn futures_now<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+/// Whether the promise fails for a journal that is wrong in this way.
+fn fails(wrong: Wrong, promise: impl AsyncFnOnce(&Memory)) -> bool {
+    let journal = MemoryJournal::new();
+    let store = Memory(Arc::new(Spoilt { journal, wrong }));
+    // On a clock that is paused, so that nobody waits for what never comes.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    let tried = std::panic::AssertUnwindSafe(|| runtime.block_on(promise(&store)));
+    std::panic::catch_unwind(tried).is_err()
+}
+
+#[test]
+fn each_promise_is_broken_by_a_journal_that_does_not_keep_it() {
+    use Wrong::*;
+    assert!(fails(
+        AppendsAnywhere,
+        promises::an_entry_is_appended_only_as_the_next
+    ));
+    assert!(fails(CountsReports, promises::reports_come_from_outside));
+    assert!(fails(
+        FindsNoIds,
+        promises::a_flow_is_found_by_the_vendors_ids
+    ));
+    assert!(fails(
+        FindsNoReferences,
+        promises::a_flow_is_found_by_the_references_of_its_texts
+    ));
+    assert!(fails(
+        ForgetsTheEnd,
+        promises::entries_come_as_they_were_appended
+    ));
+    assert!(fails(
+        FreesEverybody,
+        promises::a_user_stays_with_a_flow_whose_effect_is_open
+    ));
+    assert!(fails(
+        GivesToMany,
+        promises::a_flow_has_one_holder_at_a_time
+    ));
+    assert!(fails(
+        KnowsOneFlowOfAUser,
+        promises::the_flows_of_a_user_are_known
+    ));
+    assert!(fails(LocksNobody, promises::a_user_is_one_flows_at_a_time));
+    assert!(fails(
+        LosesStops,
+        promises::an_order_to_stop_comes_from_outside
+    ));
+    assert!(fails(NeverAnswers, promises::a_users_lock_ends_by_itself));
+    assert!(fails(RepeatsReports, promises::reports_come_from_outside));
+}
