@@ -41,11 +41,12 @@ use postduif_core::{
     split,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, PathSecrets, Refusal, Request, VendorUrl, one_api, query_parameter,
+    Answer, BaseUrl, Client, PathSecrets, Refusal, Request, VendorUrl, check_header_setting,
+    one_api, query_parameter,
 };
-use secrecy::SecretString;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
-use serde_json::Value;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
+use serde_json::{Map, Value};
 
 /// What CM can do. Eight parts are the practice of every official client; whether more are possible is not
 /// stated. Delivery reports arrive where the account has a URL for them, which is set in CM's web app.
@@ -160,9 +161,10 @@ impl CmBuilder {
     ///
     /// # Errors
     ///
-    /// Where the sender is a name or a number of a length that CM does not take, or the HTTP client cannot
-    /// be built.
+    /// Where the sender is a name or a number of a length that CM does not take, no header can carry the token,
+    /// or the HTTP client cannot be built.
     pub fn build(self) -> Result<Cm, ConfigError> {
+        check_header_setting("token", self.token.expose_secret())?;
         if self
             .sender
             .as_ref()
@@ -226,8 +228,33 @@ struct Body<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spoken {
+    details: Option<String>,
     error_code: i64,
-    messages: Option<Vec<Told>>,
+    /// `None` where the member is missing.
+    #[serde(default, deserialize_with = "present")]
+    messages: Option<Option<Vec<Told>>>,
+}
+
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl Spoken {
+    /// Whether a refusal in it is CM's: an `errorCode` alone is written by many, and CM writes `details` and
+    /// `messages` beside it, always.
+    const fn is_own(&self) -> bool {
+        self.details.is_some() && self.messages.is_some()
+    }
+
+    /// The verdicts on messages, as far as there are any.
+    fn told(&self) -> &[Told] {
+        match &self.messages {
+            Some(Some(told)) => told,
+            _ => &[],
+        }
+    }
 }
 
 /// What is said of one message. One that cannot be read says nothing, and takes no other down with it.
@@ -256,6 +283,19 @@ impl Verdict {
 
     fn to(&self) -> Option<&str> {
         self.to.as_deref().filter(|text| !text.is_empty())
+    }
+
+    /// Whether it says that no part was taken. Whatever is neither absent nor a zero, in any form, does not.
+    fn has_no_parts(&self) -> bool {
+        match &self.parts {
+            Value::Null => true,
+            Value::Number(parts) => parts.as_f64() == Some(0.0),
+            Value::String(parts) => match parts.trim() {
+                "" => true,
+                parts => parts.parse() == Ok(0.0),
+            },
+            _ => false,
+        }
     }
 }
 
@@ -330,8 +370,25 @@ fn validity(period: Duration, now: DateTime<Utc>) -> String {
     }
 }
 
+/// Whether an answer says of any message that CM took it, in whatever form.
+fn accepts_any(answer: &Answer) -> bool {
+    let body: Map<String, Value> = answer.json().unwrap_or_default();
+    let told = body.get("messages").and_then(Value::as_array);
+    told.into_iter()
+        .flatten()
+        .any(|verdict| verdict["status"] == "Accepted")
+}
+
 /// What an answer that speaks of no message proves of the call as a whole.
 fn refused(answer: &Answer, spoken: Option<&Spoken>, messages: &[Message]) -> SendError {
+    let error = refused_as_a_whole(answer, spoken, messages);
+    match error.acceptance() {
+        Acceptance::NotAccepted if accepts_any(answer) => Answer::contradiction(),
+        _ => error,
+    }
+}
+
+fn refused_as_a_whole(answer: &Answer, spoken: Option<&Spoken>, messages: &[Message]) -> SendError {
     // Cloudflare's, for an origin that it did not hear from.
     if matches!(answer.status(), 522 | 524) {
         return SendError::unknown(
@@ -341,7 +398,8 @@ fn refused(answer: &Answer, spoken: Option<&Spoken>, messages: &[Message]) -> Se
     }
     let by_status = answer.refused(None);
     // A success that mentions no message says nothing of any, whatever its code.
-    let Some(&Spoken { error_code, .. }) = spoken.filter(|_| !answer.is_success()) else {
+    let told = spoken.filter(|spoken| spoken.is_own() && !answer.is_success());
+    let Some(&Spoken { error_code, .. }) = told else {
         return by_status;
     };
     let code = error_code.to_string();
@@ -364,16 +422,11 @@ fn refused(answer: &Answer, spoken: Option<&Spoken>, messages: &[Message]) -> Se
 
 /// Whether a call was refused for how much it carries: by 413, whoever says it, or by CM's own code.
 fn is_too_large(answer: &Answer, spoken: Option<&Spoken>) -> bool {
-    spoken.map_or(answer.status() == 413, |spoken| {
-        spoken.error_code == BAD_LIST && spoken.messages.as_ref().is_none_or(Vec::is_empty)
-    })
-}
-
-fn contradiction() -> SendError {
-    SendError::unknown(
-        ErrorKind::Protocol,
-        "the answer contradicts itself about this message",
-    )
+    match spoken {
+        Some(spoken) if !spoken.told().is_empty() => false,
+        Some(spoken) if spoken.is_own() => spoken.error_code == BAD_LIST,
+        _ => answer.status() == 413,
+    }
 }
 
 /// Two verdicts on one message. Saying a thing twice does not change it; of two reasons for a refusal the
@@ -386,7 +439,7 @@ fn both(
         (Ok(first), Ok(_)) => Ok(first),
         (Err(_), Err(second)) if second.acceptance() == Acceptance::Unknown => Err(second),
         (Err(first), Err(_)) => Err(first),
-        _ => Err(contradiction()),
+        _ => Err(Answer::contradiction()),
     }
 }
 
@@ -572,22 +625,18 @@ impl Cm {
         sent: &Sent<'_>,
     ) -> Vec<Result<Receipt, SendError>> {
         let may_tell = answer.is_success() || matches!(answer.status(), 400..=499);
-        let (told, code) = match spoken {
-            Some(Spoken {
-                error_code,
-                messages: Some(told),
-            }) if may_tell && !told.is_empty() => (told, *error_code),
-            _ => return vec![Err(refused(answer, spoken, sent.all)); sent.messages.len()],
+        let Some(spoken) = spoken.filter(|spoken| may_tell && !spoken.told().is_empty()) else {
+            return vec![Err(refused(answer, spoken, sent.all)); sent.messages.len()];
         };
         let mut outcomes = vec![None; sent.messages.len()];
-        for told in told {
+        for told in spoken.told() {
             let Told::Readable(verdict) = told else {
                 continue;
             };
             let Some(place) = sent.place_of(verdict) else {
                 continue;
             };
-            let outcome = self.outcome(answer, code, verdict, sent.messages[place]);
+            let outcome = self.outcome(answer, spoken, verdict, sent.messages[place]);
             outcomes[place] = Some(match outcomes[place].take() {
                 Some(first) => both(first, outcome),
                 None => outcome,
@@ -607,44 +656,45 @@ impl Cm {
     fn outcome(
         &self,
         answer: &Answer,
-        call_code: i64,
+        spoken: &Spoken,
         verdict: &Verdict,
         message: &Message,
     ) -> Result<Receipt, SendError> {
-        let parts = verdict.parts.as_u64().unwrap_or_default();
+        let call_code = spoken.error_code;
         if verdict
             .to()
             .is_some_and(|to| PhoneNumber::from_msisdn(to) != Ok(message.to()))
         {
-            return Err(contradiction());
+            return Err(Answer::contradiction());
         }
         match (verdict.status.as_str(), verdict.message_error_code) {
             ("Accepted", None | Some(0))
                 if answer.is_success() && matches!(call_code, 0 | SOME_REJECTED) =>
             {
                 let receipt = Receipt::new(self.profile.owned_name(), *message.reference());
-                Ok(match u16::try_from(parts) {
-                    Ok(parts @ 1..) => receipt.with_parts(parts),
+                Ok(match verdict.parts.as_u64().map(u16::try_from) {
+                    Some(Ok(parts @ 1..)) => receipt.with_parts(parts),
                     _ => receipt,
                 })
             }
             ("Rejected", code) if call_code != 0 && code != Some(0) => {
                 // Answers of 2017 had no code for a message, which counts as the code for no known reason.
                 let number = code.unwrap_or(UNKNOWN_REASON);
-                if REFUSED_WITHOUT_PARTS.contains(&number) && parts > 0 {
-                    return Err(contradiction());
+                if REFUSED_WITHOUT_PARTS.contains(&number) && !verdict.has_no_parts() {
+                    return Err(Answer::contradiction());
                 }
                 let known = MESSAGE_CODES.iter().find(|(known, ..)| *known == number);
                 let (_, kind, words) = *known.unwrap_or(&(number, ErrorKind::Other, UNLISTED));
                 let refusal = Refusal::new(kind, words);
                 let said = number.to_string();
-                Err(answer.refused(Some(if known.is_some() && code.is_some() {
+                let refusal = if known.is_some() && code.is_some() {
                     refusal.with_code(said)
                 } else {
                     refusal.with_unlisted_code(&said, slice::from_ref(message))
-                })))
+                };
+                Err(answer.refused(spoken.is_own().then_some(refusal)))
             }
-            _ => Err(contradiction()),
+            _ => Err(Answer::contradiction()),
         }
     }
 }
@@ -795,14 +845,18 @@ impl Fields {
 
     /// The older form: a GET with parameters.
     fn from_query(url: &str) -> Result<Self, ReportError> {
+        let text = |name| {
+            let value = query_parameter(url, name)?;
+            Ok(value.map(|value| value.trim().to_owned()))
+        };
         Ok(Self {
-            reference: query_parameter(url, "reference")?,
-            recipient: query_parameter(url, "to")?,
-            received: query_parameter(url, "received")?,
-            status: query_parameter(url, "statuscode")?
-                .filter(|status| !status.trim().is_empty())
+            reference: text("reference")?,
+            recipient: text("to")?,
+            received: text("received")?,
+            status: text("statuscode")?
+                .filter(|status| !status.is_empty())
                 .ok_or(ReportError::malformed("the report's URL tells no status"))?,
-            error: query_parameter(url, "errorcode")?,
+            error: text("errorcode")?,
         })
     }
 
@@ -829,7 +883,8 @@ impl Fields {
         report.code = self.error.filter(|code| {
             (1..=3).contains(&code.len())
                 && code.bytes().all(|byte| byte.is_ascii_digit())
-                && !["0", "200"].contains(&code.as_str())
+                && code.bytes().any(|byte| byte != b'0')
+                && code != "200"
         });
         // CM's example has no zone, and CM does not say which is meant: such a time tells nothing.
         report.at = self

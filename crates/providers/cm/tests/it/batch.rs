@@ -460,6 +460,9 @@ async fn only_a_proven_refusal_for_size_is_split() {
         answer(500, 203, &[]),
         answer(302, 203, &[]),
         answer(200, 203, &[]),
+        // Not in CM's shape.
+        ResponseTemplate::new(400).set_body_string(r#"{"errorCode":203}"#),
+        ResponseTemplate::new(400).set_body_string(r#"{"errorCode":203,"messages":[]}"#),
         ResponseTemplate::new(400),
         ResponseTemplate::new(503),
     ] {

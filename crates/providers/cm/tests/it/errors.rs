@@ -76,11 +76,11 @@ async fn a_call_refused_as_a_whole_is_read_by_its_code() {
 }
 
 #[tokio::test]
-async fn a_refusal_may_leave_the_list_of_messages_out() {
+async fn a_refusal_may_name_no_list_of_messages() {
     let vendor = Vendor::start().await;
     for body in [
-        json!({"errorCode": 101}),
-        json!({"errorCode": 101, "messages": null}),
+        json!({"details": "x", "errorCode": 101, "messages": null}),
+        json!({"details": "", "errorCode": 101, "messages": []}),
     ] {
         let answer = ResponseTemplate::new(400).set_body_json(body);
         assert_eq!(
@@ -266,6 +266,57 @@ async fn what_contradicts_itself_is_in_doubt() {
 }
 
 #[tokio::test]
+async fn a_refusal_by_inference_with_any_count_of_parts_is_in_doubt() {
+    let vendor = Vendor::start().await;
+    for code in [json!(500), json!(999), json!(null)] {
+        let entry = |parts: &Value| {
+            let members = json!({"messageErrorCode": code, "parts": parts});
+            but(&rejected("a1", NUMBER, 999), members)
+        };
+        for parts in [
+            json!(1),
+            json!("1"),
+            json!(" 2 "),
+            json!("1.0"),
+            json!(1.0),
+            json!(0.5),
+            json!("1e0"),
+            json!(-1),
+            json!("two"),
+            json!([2]),
+            json!(true),
+        ] {
+            let told = vendor.told(answer(200, 201, &[entry(&parts)])).await;
+            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{code} {parts}");
+        }
+        for parts in [json!(0), json!(0.0), json!("0"), json!(""), json!(null)] {
+            let told = vendor.told(answer(200, 201, &[entry(&parts)])).await;
+            assert_eq!(told, (ErrorKind::Other, NotAccepted), "{code} {parts}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_acceptance_is_no_refusal_whatever_the_status_and_the_form() {
+    let vendor = Vendor::start().await;
+    let yes = accepted("a1", NUMBER);
+    for body in [
+        json!({"details": "x", "errorCode": 0, "messages": [yes]}),
+        json!({"details": "x", "errorCode": "0", "messages": [yes]}),
+        json!({"messages": [yes]}),
+        json!({"errorCode": 203, "messages": [yes]}),
+    ] {
+        for status in [400, 401, 404, 405, 413, 429] {
+            let answer = ResponseTemplate::new(status)
+                .insert_header("www-authenticate", "Bearer")
+                .set_body_json(&body);
+            let told = vendor.told(answer).await;
+            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{status} {body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_success_that_does_not_mention_the_message_is_in_doubt() {
     let vendor = Vendor::start().await;
     let yes = accepted("a1", NUMBER);
@@ -415,13 +466,26 @@ async fn what_looks_like_cm_and_is_not_proves_nothing() {
         json!({"errorCode": 101, "messages": "none"}),
         json!({"messages": [rejected("a1", NUMBER, 304)]}),
         json!([{"errorCode": 101}]),
+        // CM writes all three members, always.
+        json!({"errorCode": 101}),
+        json!({"errorCode": 101, "message": "x"}),
+        json!({"errorCode": 102, "errorMessage": "x", "timestamp": 1}),
+        json!({"errorCode": 203}),
+        json!({"errorCode": 101, "messages": []}),
+        json!({"errorCode": 101, "messages": null}),
+        json!({"errorCode": 203, "details": "x"}),
+        json!({"errorCode": 101, "details": null, "messages": []}),
+        json!({"errorCode": 101, "details": {"x": 1}, "messages": []}),
+        json!({"errorCode": 201, "messages": [{"status": "Rejected", "messageErrorCode": 304}]}),
     ] {
-        let answer = ResponseTemplate::new(400).set_body_json(&body);
-        assert_eq!(
-            vendor.told(answer).await,
-            (ErrorKind::Protocol, Unknown),
-            "{body}"
-        );
+        for status in [400, 401, 403, 408, 422] {
+            let answer = ResponseTemplate::new(status).set_body_json(&body);
+            assert_eq!(
+                vendor.told(answer).await,
+                (ErrorKind::Protocol, Unknown),
+                "{status} {body}"
+            );
+        }
     }
 }
 

@@ -277,6 +277,12 @@ fn the_older_get_form_is_read() {
     assert_eq!(report.recipient.unwrap().to_string(), "+31612345678");
     assert_eq!(report.code.as_deref(), Some("24"));
     assert_eq!(report.at.unwrap().timestamp(), 1_769_954_409);
+    let blanks = "?statuscode=%202&errorcode=%2023%20&reference=+a1&to=%200031612345678";
+    let report = &parse_as("GET", &format!("{URL}{blanks}"), "").unwrap()[0];
+    assert_eq!(report.status, DeliveryStatus::Delivered);
+    assert_eq!(report.reference.unwrap().as_str(), "a1");
+    assert_eq!(report.recipient.unwrap().to_string(), "+31612345678");
+    assert_eq!(report.code.as_deref(), Some("23"));
     let plus = format!("{URL}?statuscode=2&to=%2B31612345678&reference=");
     let report = &parse_as("GET", &plus, "").unwrap()[0];
     assert_eq!(report.recipient.unwrap().to_string(), "+31612345678");

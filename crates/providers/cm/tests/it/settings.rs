@@ -65,6 +65,12 @@ fn what_cannot_work_is_refused_when_it_is_built() {
             "a number of at most 14 digits",
         ),
         ("cm://hunter2@default:8443", "neither port nor path"),
+        ("cm://hunter2%0A@default", "token: write printable ASCII"),
+        (
+            "cm://default?token=hunter2%00",
+            "token: write printable ASCII",
+        ),
+        ("cm://hunter2%C3%A9@default", "token: write printable ASCII"),
     ] {
         let error = Cm::from_url(url).unwrap_err();
         assert!(error.to_string().contains(words), "{url}: {error}");
@@ -142,19 +148,10 @@ async fn a_check_cannot_tell_and_calls_nobody() {
     assert_eq!(calls(&server).await.len(), 0);
 }
 
-#[tokio::test]
-async fn a_token_that_no_header_carries_is_told_without_showing_it() {
-    let error = Cm::builder("hunter\n2")
-        .with_sender("Acme".parse().unwrap())
-        .build()
-        .unwrap()
-        .send(&message())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.kind(), error.acceptance()),
-        (ErrorKind::Misconfigured, Acceptance::NotAccepted)
-    );
+#[test]
+fn a_token_that_no_header_carries_is_told_without_showing_it() {
+    let error = Cm::builder("hunter\n2").build().unwrap_err();
+    assert!(error.to_string().contains("token"), "{error}");
     assert!(!format!("{error:?}").contains("hunter"));
 }
 
