@@ -38,11 +38,12 @@ use postduif_core::{
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, Refusal, Request, VendorUrl, check_window, one_api,
+    Answer, BaseUrl, Client, Refusal, Request, VendorUrl, check_header_setting, check_window,
+    one_api,
     signature::{is_hmac_sha256, unhex},
     signing_secrets,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -178,8 +179,8 @@ impl SmstoolsBuilder {
     ///
     /// # Errors
     ///
-    /// Where the sender is a short code or a number of more than 14 digits, or the HTTP client cannot be
-    /// built.
+    /// Where the sender is a short code or a number of more than 14 digits, the id, the secret or the
+    /// sub-account holds what no header can carry, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Smstools, ConfigError> {
         let fits = |sender: &Sender| {
             PROFILE.senders().contains(&sender.kind()) && on_the_wire(sender).is_some()
@@ -188,6 +189,11 @@ impl SmstoolsBuilder {
             return Err(ConfigError::new(
                 "option sender: Smstools takes a name, or a number of at most 14 digits",
             ));
+        }
+        check_header_setting("id", self.id.expose_secret())?;
+        check_header_setting("secret", self.secret.expose_secret())?;
+        if let Some(account) = &self.sub_account {
+            check_header_setting("option sub_account", account)?;
         }
         Ok(Smstools {
             profile: PROFILE
@@ -366,7 +372,8 @@ fn text(value: &Value) -> Option<String> {
 /// What an answer with an error proves: by its code first, by its status second.
 ///
 /// Other gateways write `error` too, so that it is Smstools' own only with a code of its list, with `errorMsg`
-/// beside it, or as the one text that the documentation shows.
+/// beside it, or as the one text that the documentation shows. A code that repeats the status is what many
+/// write.
 fn refused(answer: &Answer, messages: &[Message]) -> SendError {
     let by_status = answer.refused(None);
     let body: Map<String, Value> = match answer.json() {
@@ -374,12 +381,19 @@ fn refused(answer: &Answer, messages: &[Message]) -> SendError {
         Err(_) => return by_status,
     };
     if has_id(&body) {
-        return contradiction();
+        return Answer::contradiction();
     }
     let Some(said) = body.get("error").and_then(text) else {
         return by_status;
     };
-    if let Some((code, kind, acceptance, words)) = CODES.iter().find(|(code, ..)| *code == said) {
+    let words = body.get("errorMsg").and_then(Value::as_str);
+    // Without a text nothing hangs on who it was that said so.
+    let repeats_status =
+        words.is_none() && !messages.is_empty() && said == answer.status().to_string();
+    let known = CODES
+        .iter()
+        .find(|(code, ..)| *code == said && !repeats_status);
+    if let Some((code, kind, acceptance, words)) = known {
         let refusal = Refusal::new(*kind, *words).with_code(*code);
         return match acceptance {
             Acceptance::NotAccepted => answer.refused(Some(refusal)),
@@ -387,7 +401,7 @@ fn refused(answer: &Answer, messages: &[Message]) -> SendError {
             Acceptance::Unknown => answer.refused(Some(refusal)).in_doubt(),
         };
     }
-    let is_own = match body.get("errorMsg").and_then(Value::as_str) {
+    let is_own = match words {
         Some(_) => !said.is_empty(),
         None => said == UNREADABLE && answer.status() == 400,
     };
@@ -425,10 +439,6 @@ fn has_id(body: &Map<String, Value>) -> bool {
             Value::Array(ids) => !ids.is_empty(),
             _ => true,
         })
-}
-
-fn contradiction() -> SendError {
-    SendError::unknown(ErrorKind::Protocol, "the answer holds an id and an error")
 }
 
 impl Smstools {
@@ -627,10 +637,7 @@ impl ReportParser for SmstoolsReports {
         let (mut reports, mut others) = (Vec::new(), 0_usize);
         for entry in entries.iter().filter_map(Value::as_object) {
             // One webhook can be told of much else, inbound texts among it.
-            if entry
-                .get("webhook_type")
-                .is_some_and(|kind| kind != "delivery_report")
-            {
+            if is_of_another_type(entry) {
                 others += 1;
             } else {
                 // One that cannot be read takes no other down with it.
@@ -644,6 +651,15 @@ impl ReportParser for SmstoolsReports {
             ));
         }
         Ok(reports)
+    }
+}
+
+/// Whether it names a type that is not a report's. One that is null or blank is absent.
+fn is_of_another_type(entry: &Map<String, Value>) -> bool {
+    match entry.get("webhook_type") {
+        None | Some(Value::Null) => false,
+        Some(Value::String(kind)) => !["", "delivery_report"].contains(&kind.trim()),
+        Some(_) => true,
     }
 }
 

@@ -222,6 +222,48 @@ async fn words_or_a_number_that_anybody_might_write_prove_nothing() {
 }
 
 #[tokio::test]
+async fn a_number_that_repeats_the_status_is_anybodys_unless_words_stand_beside_it() {
+    let vendor = Vendor::start().await;
+    for error in [json!(200), json!("200"), json!(" 200 ")] {
+        assert_eq!(
+            vendor.told(200, &json!({"error": error})).await,
+            (ErrorKind::Protocol, Unknown),
+            "{error}"
+        );
+        assert_eq!(
+            vendor
+                .told(200, &json!({"error": error, "errorMsg": "x"}))
+                .await,
+            (ErrorKind::Unauthorized, NotAccepted),
+            "{error}"
+        );
+        assert_eq!(
+            vendor.told(400, &json!({"error": error})).await,
+            (ErrorKind::Unauthorized, NotAccepted),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_id_at_a_status_that_refuses_is_in_doubt_without_an_error_too() {
+    let vendor = Vendor::start().await;
+    for status in [400, 401, 404, 405, 413, 429] {
+        for body in [json!({"messageid": "abc"}), json!({"messageids": ["abc"]})] {
+            let answer = ResponseTemplate::new(status)
+                .insert_header("www-authenticate", "Bearer")
+                .set_body_json(&body);
+            let error = vendor.error(answer).await;
+            assert_eq!(
+                (error.kind(), error.acceptance()),
+                (ErrorKind::Protocol, Unknown),
+                "{status} {body}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_strangers_json_is_no_refusal() {
     let vendor = Vendor::start().await;
     for body in [

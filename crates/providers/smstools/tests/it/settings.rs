@@ -83,6 +83,22 @@ fn what_cannot_work_is_refused_when_it_is_built() {
             "a number of at most 14 digits",
         ),
         (
+            "smstools://m%0Ae:hunter2@default",
+            "id: write printable ASCII",
+        ),
+        (
+            "smstools://me:hunter2%00@default",
+            "secret: write printable ASCII",
+        ),
+        (
+            "smstools://me:hunter2@default?sub_account=1%0D7",
+            "option sub_account: write printable ASCII",
+        ),
+        (
+            "smstools://me:hunter2@default?sub_account=",
+            "option sub_account: write printable ASCII",
+        ),
+        (
             "smstools://me:hunter2@default:8443",
             "neither port nor path",
         ),
@@ -306,19 +322,10 @@ async fn a_check_whose_answer_is_lost_speaks_of_no_message() {
     assert!(!error.to_string().contains("message"), "{error}");
 }
 
-#[tokio::test]
-async fn a_credential_that_no_header_carries_is_told_without_showing_it() {
-    let error = Smstools::builder("me", "hunter\n2")
-        .with_sender("Acme".parse().unwrap())
-        .build()
-        .unwrap()
-        .send(&message())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.kind(), error.acceptance()),
-        (ErrorKind::Misconfigured, Acceptance::NotAccepted)
-    );
+#[test]
+fn a_credential_that_no_header_carries_is_told_without_showing_it() {
+    let error = Smstools::builder("me", "hunter\n2").build().unwrap_err();
+    assert!(error.to_string().contains("secret"), "{error}");
     assert!(!format!("{error:?}").contains("hunter"));
 }
 
