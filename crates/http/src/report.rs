@@ -96,6 +96,27 @@ impl ReportUrl {
         Ok(Self(text.into()))
     }
 
+    /// Makes sure that none of these query parameters stands in it: a vendor that adds its own would make each
+    /// of its reports hold one twice.
+    ///
+    /// # Errors
+    ///
+    /// Where one does; the error names the option, the `vendor` and the parameter.
+    pub fn without_parameters(
+        self,
+        option: &str,
+        vendor: &str,
+        names: &[&str],
+    ) -> Result<Self, ConfigError> {
+        let is_there = |name: &&&str| !matches!(query_parameter(self.expose(), name), Ok(None));
+        match names.iter().find(is_there) {
+            Some(name) => Err(ConfigError::new(format!(
+                "option {option}: {vendor} adds the query parameter {name} itself: take another name"
+            ))),
+            None => Ok(self),
+        }
+    }
+
     /// Returns the URL as it was written.
     #[must_use]
     pub fn expose(&self) -> &str {
