@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Vendor, classic::listed_reason, contradiction, gives_no_id, is_about, is_to, report_code,
-    report_id, send_singly, status, text,
+    Vendor, classic::listed_reason, gives_no_id, is_about, is_to, report_code, report_id,
+    send_singly, status, text,
 };
 
 /// What channels can do. The channel is the sender; fields for schedules and validity periods are not
@@ -97,7 +97,7 @@ impl Channels {
             return Err(answer.refused(refusal));
         }
         if refusal.is_some() {
-            return Err(contradiction());
+            return Err(Answer::contradiction());
         }
         let created: Created = answer.json()?;
         is_about(&created.reference, message)?;

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Vendor, contradiction, gives_no_id, hex_sum, is_about, price, report_code, report_id,
-    send_singly, status, text,
+    Vendor, gives_no_id, hex_sum, is_about, price, report_code, report_id, send_singly, status,
+    text,
 };
 
 /// What classic can do. It names bounds neither for validity periods nor for schedules: a week is its
@@ -79,7 +79,7 @@ impl Classic {
             return Err(refused(&answer, slice::from_ref(message)));
         }
         if faults(&answer).is_some() {
-            return Err(contradiction());
+            return Err(Answer::contradiction());
         }
         self.outcome(answer.json()?, message)
     }
@@ -577,6 +577,19 @@ impl ReportParser for ClassicReports {
         Ok(vec![report])
     }
 }
+
+/// What a report tells, as query parameters.
+pub(crate) const REPORT_PARAMETERS: [&str; 9] = [
+    "id",
+    "price[amount]",
+    "price[currency]",
+    "recipient",
+    "reference",
+    "status",
+    "statusDatetime",
+    "statusErrorCode",
+    "statusReason",
+];
 
 /// How far a text has come.
 static STATUSES: &[(&str, DeliveryStatus)] = &[

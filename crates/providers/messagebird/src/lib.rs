@@ -45,7 +45,9 @@ use postduif_core::{
     ConfigError, DeliveryStatus, ErrorKind, Health, Message, Outcomes, PhoneNumber, Price, Profile,
     Receipt, ReportParser, SendError, Sender, SmsProvider, async_trait, singly,
 };
-use postduif_http::{Answer, BaseUrl, Client, ReportUrl, Request, VendorUrl, signature::sha256};
+use postduif_http::{
+    Answer, BaseUrl, Client, ReportUrl, Request, VendorUrl, check_header_setting, signature::sha256,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -306,8 +308,8 @@ impl MessageBirdBuilder {
     /// # Errors
     ///
     /// Where key, API and options contradict each other, a platform key names no region and no host is
-    /// given, the API does not take the sender, an id or the report URL is none, or the HTTP client cannot be
-    /// built.
+    /// given, no header can carry the key, the API does not take the sender, an id or the report URL is none, the
+    /// report URL holds a query parameter that MessageBird adds, or the HTTP client cannot be built.
     pub fn build(self) -> Result<MessageBird, ConfigError> {
         let api = self.choose_api()?;
         let (host, scheme) = match api {
@@ -324,9 +326,16 @@ impl MessageBirdBuilder {
                 ));
             }
         };
+        check_header_setting("key", self.key.expose_secret())?;
         let report_url = self
             .report_url
-            .map(|url| ReportUrl::parse("report_url", url.expose_secret()))
+            .map(|url| {
+                ReportUrl::parse("report_url", url.expose_secret())?.without_parameters(
+                    "report_url",
+                    "MessageBird",
+                    &classic::REPORT_PARAMETERS,
+                )
+            })
             .transpose()?;
         let vendor = Vendor {
             profile: api.profile(),
@@ -420,14 +429,6 @@ impl Vendor {
     }
 }
 
-/// An answer that refuses a message and gives its id contradicts itself.
-fn contradiction() -> SendError {
-    SendError::unknown(
-        ErrorKind::Protocol,
-        "the answer refuses the message and gives its id too",
-    )
-}
-
 /// Makes sure that an answer that is no success gives no id: of the message, or of those of a batch.
 fn gives_no_id(answer: &Answer) -> Result<(), SendError> {
     let Ok(body) = answer.json::<Map<String, Value>>() else {
@@ -437,7 +438,7 @@ fn gives_no_id(answer: &Answer) -> Result<(), SendError> {
     let taken = body.get("data").and_then(Value::as_array);
     match id.is_none_or(|id| id.is_empty()) && taken.is_none_or(Vec::is_empty) {
         true => Ok(()),
-        false => Err(contradiction()),
+        false => Err(Answer::contradiction()),
     }
 }
 

@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 
 use crate::{
-    Category, Vendor, contradiction, gives_no_id, hex_sum, is_about, is_to, price, report_code,
-    report_id, send_singly, status, text,
+    Category, Vendor, gives_no_id, hex_sum, is_about, is_to, price, report_code, report_id,
+    send_singly, status, text,
 };
 
 /// What the platform can do. Schedules and validity periods are previews that it refuses for most accounts.
@@ -129,7 +129,7 @@ impl Platform {
             return Err(refused(&answer, slice::from_ref(message)).error);
         }
         if Fault::of(&answer).is_some() {
-            return Err(contradiction());
+            return Err(Answer::contradiction());
         }
         self.receipt(&answer.json()?, message)
     }
@@ -252,7 +252,7 @@ impl Platform {
     fn read(&self, answer: &Answer, batch: &[Message]) -> Vec<Result<Receipt, SendError>> {
         let taken: Taken = match (answer.json(), Fault::of(answer)) {
             (Ok(taken), None) => taken,
-            (Ok(_), Some(_)) => return vec![Err(contradiction()); batch.len()],
+            (Ok(_), Some(_)) => return vec![Err(Answer::contradiction()); batch.len()],
             (Err(error), _) => return vec![Err(error); batch.len()],
         };
         let whole = taken.data.len() == batch.len();
