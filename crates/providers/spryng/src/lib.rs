@@ -44,8 +44,10 @@ use postduif_core::{
     Receipt, Reference, ReportError, ReportParser, ReportRequest, SendError, Sender, SenderKind,
     SmsProvider, async_trait, singly,
 };
-use postduif_http::{Answer, BaseUrl, Client, PathSecrets, Refusal, Request, VendorUrl};
-use secrecy::SecretString;
+use postduif_http::{
+    Answer, BaseUrl, Client, PathSecrets, Refusal, Request, VendorUrl, check_header_setting,
+};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
 /// What version 2 can do. It takes a moment that lies more than one minute and less than 72 hours ahead as
@@ -223,9 +225,13 @@ impl SpryngBuilder {
     ///
     /// # Errors
     ///
-    /// Where the sender is a number of a length that version 1 does not take, a route is set for version 2, or
-    /// the HTTP client cannot be built.
+    /// Where no header can carry the key or the account, the sender is a number of a length that version 1 does
+    /// not take, a route is set for version 2, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Spryng, ConfigError> {
+        check_header_setting("key", self.key.expose_secret())?;
+        if let Version::V2(account) = &self.version {
+            check_header_setting("account", account.expose_secret())?;
+        }
         let (profile, host, api): (_, _, Box<dyn Api>) = match (self.version, self.route) {
             (Version::V2(account), None) => (
                 PROFILE.with_refused_characters(v2::VARIABLES),
@@ -350,22 +356,24 @@ impl Spryng {
         let sender = message.sender().or(self.sender.as_ref());
         let request = self.api.send(&self.base, sender, message)?;
         let answer = self.client.send(request).await?;
-        let doubt = |words: &'static str| Err(SendError::unknown(ErrorKind::Protocol, words));
         let refusal = self.api.refusal(&answer, Some(message));
         let body = answer.json::<Map<String, Value>>();
         let id = body.as_ref().ok().and_then(|body| self.api.id(body));
         if !answer.is_success() {
             if id.is_some_and(|id| !id.trim().is_empty()) {
-                return doubt("the answer refuses the message and gives its id too");
+                return Err(Answer::contradiction());
             }
             return Err(answer.refused(refusal));
         }
         let body = body?;
         if refusal.is_some() {
-            return doubt("a success that holds a refusal");
+            return Err(Answer::contradiction());
         }
         if !self.api.is_about(&body, message) {
-            return doubt("the answer is about another message");
+            return Err(SendError::unknown(
+                ErrorKind::Protocol,
+                "the answer is about another message",
+            ));
         }
         let id = id.unwrap_or_default();
         let receipt = Receipt::new(self.profile.owned_name(), *message.reference());
