@@ -297,8 +297,8 @@ impl VonageBuilder {
     ///
     /// # Errors
     ///
-    /// Where the sender is a name that Vonage would change, the webhook URL is none, the private key is none,
-    /// an application is to use the SMS API, or the HTTP client cannot be built.
+    /// Where the sender is a name that Vonage would change, the webhook URL is none or, for the SMS API, holds a
+    /// query parameter that Vonage adds, the private key is none, an application is to use the SMS API, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Vonage, ConfigError> {
         if self
             .sender
@@ -351,12 +351,15 @@ impl VonageBuilder {
 
 fn webhook_url(url: &str, api: Api) -> Result<ReportUrl, ConfigError> {
     let read = ReportUrl::parse("webhook_url", url)?;
-    if api == Api::Sms && url.chars().count() > LONGEST_CALLBACK {
+    if api != Api::Sms {
+        return Ok(read);
+    }
+    if url.chars().count() > LONGEST_CALLBACK {
         return Err(ConfigError::new(
             "option webhook_url: the SMS API takes at most 100 characters",
         ));
     }
-    Ok(read)
+    read.without_parameters("webhook_url", "Vonage", &sms::REPORT_PARAMETERS)
 }
 
 /// A sender as Vonage takes it: digits without a plus, or letters and digits. None where Vonage would drop

@@ -176,10 +176,7 @@ async fn post(
     let is_refused = answer.status() != 202 || Problem::of(&answer).is_some();
     match accepted {
         Ok(accepted) if is_refused && !accepted.message_uuid.trim().is_empty() => {
-            Err(SendError::unknown(
-                ErrorKind::Protocol,
-                "the answer gives an id and is no acceptance",
-            ))
+            Err(Answer::contradiction())
         }
         _ if answer.status() != 202 => Err(refused(&answer, message)),
         accepted => Ok(receipt.with_id(Answer::message_id(&accepted?.message_uuid)?)),

@@ -587,6 +587,24 @@ impl ReportParser for VonageSmsReports {
     }
 }
 
+/// What a receipt tells, as query parameters.
+pub(crate) const REPORT_PARAMETERS: [&str; 14] = [
+    "api-key",
+    "client-ref",
+    "err-code",
+    "message-timestamp",
+    "messageId",
+    "msisdn",
+    "network-code",
+    "nonce",
+    "price",
+    "scts",
+    "sig",
+    "status",
+    "timestamp",
+    "to",
+];
+
 /// A receipt's parameters, in the order in which they are signed.
 struct Fields(BTreeMap<String, String>);
 

@@ -171,6 +171,10 @@ fn what_cannot_work_is_refused_when_it_is_built() {
             "option webhook_url",
         ),
         (
+            "vonage://me:hunter2@default?api=sms&webhook_url=https://x.test/%3FmessageId=1",
+            "option webhook_url: Vonage adds the query parameter messageId",
+        ),
+        (
             &format!("vonage://me:hunter2@default?api=sms&webhook_url={long}"),
             "at most 100 characters",
         ),
