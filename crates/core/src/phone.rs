@@ -173,7 +173,7 @@ impl fmt::Display for PhoneNumberError {
             PhoneNumberErrorKind::TooLong => "a phone number of too many digits",
             PhoneNumberErrorKind::TooShort => "a phone number of too few digits",
             PhoneNumberErrorKind::TrunkZero => {
-                "a zero behind the country code: leave out the zero that is dialled inside the country"
+                "a zero too many: leave out the one that is dialled inside the country"
             }
             PhoneNumberErrorKind::TwoNumbers => {
                 "two phone numbers, or one and another ending, where one number belongs"
@@ -203,7 +203,7 @@ crate::words::words! {
         TooLong = "too_long",
         /// Fewer than seven digits, or fewer than the country's plan has.
         TooShort = "too_short",
-        /// A trunk zero left between country code and national number.
+        /// A zero that is dialled inside the country only, behind the country code or in front of another zero.
         TrunkZero = "trunk_zero",
         /// Two numbers, or what may be two, or one and another ending: which one is meant is never guessed.
         TwoNumbers = "two_numbers",
