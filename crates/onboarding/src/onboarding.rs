@@ -82,6 +82,11 @@ impl Onboarding {
             if let Some(claim) = claim.unwrap_or_else(journal_silent)? {
                 break claim;
             }
+            // Its holder may only look after what is left of it.
+            let entries = within(LONGEST_CALL, self.journal.entries(&callout.flow())).await;
+            if let Some(ending) = Ending::of(&entries.unwrap_or_else(journal_silent)?) {
+                return Ok(ending);
+            }
             if stopping || self.clock.now() >= closes {
                 return Err(JournalError::lost());
             }

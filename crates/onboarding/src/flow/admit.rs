@@ -83,7 +83,10 @@ impl Onboarding {
             _ => Reason::GraphUnavailable,
         };
         let again = match kind {
-            GraphErrorKind::NotFound => (run.failures() as usize) < self.pauses.len(),
+            // A token that was refused may be too new to be renewed at once.
+            GraphErrorKind::NotFound | GraphErrorKind::Unauthorized => {
+                (run.failures() as usize) < self.pauses.len()
+            }
             kind => passes_by_itself(kind),
         };
         if !again {

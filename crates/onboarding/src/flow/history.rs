@@ -226,6 +226,7 @@ impl History {
             Entry::Sending { .. } | Entry::InDoubt { .. } | Entry::Accepted { .. } => {
                 Some(Reason::InDoubt)
             }
+            Entry::NotSent { .. } => Some(Reason::DeadlinePassed),
             // Its secret was lost with a process.
             Entry::Issued { .. } => Some(Reason::Shutdown),
             Entry::Issuing { .. } | Entry::IssueInDoubt { .. } => Some(Reason::GraphUnavailable),
@@ -380,12 +381,13 @@ impl History {
                 _ => {}
             }
         }
-        if current != Some(pass) || !accepted {
+        if current != Some(pass) {
             return None;
         }
         match (self.told(), self.delivery()) {
             (Some(Verdict::Completed), _) => Some(Sent::Completed),
             (Some(Verdict::Failed(_)), _) => None,
+            _ if !accepted => None,
             (None, Some(DeliveryStatus::Delivered)) => Some(Sent::Delivered),
             (None, Some(status)) if status.is_final() => None,
             (None, _) => Some(Sent::Accepted),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Acceptance, ErrorKind, GraphError, GraphErrorKind, Message, PhoneNumber, Reason, Reference,
-    SendError, TapInfo, TemporaryAccessPass, TextError, User, UserId, Verdict,
+    Acceptance, Departure, ErrorKind, GraphError, GraphErrorKind, Message, PhoneNumber, Reason,
+    Reference, SendError, TapInfo, TemporaryAccessPass, TextError, User, UserId, Verdict,
 };
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::{
     StepName, Then,
     clock::{after, between},
     flow::{
-        effects::{failed, passes_by_itself, within},
+        effects::{failed, passes_by_itself},
         finish::Why,
         history::{History, Sent},
         times::{
@@ -197,11 +197,17 @@ impl Onboarding {
             return Ok(Step::Next);
         }
         Self::may_act(run)?;
-        let sent = within(self.grace(run), self.provider.send(message)).await;
+        // A text that waited for its turn or a token all the time has not left, and is not in doubt.
+        let deadline = tokio::time::sleep(self.grace(run));
+        let call = self.provider.send(message);
+        let sent = Departure::new().run_until(deadline, call).await;
         run.took(StepName::Send, began);
-        let sent = sent.unwrap_or_else(|| {
+        let sent = sent.unwrap_or_else(|acceptance| {
             let late = "the provider gave no answer in time";
-            Err(SendError::unknown(ErrorKind::Timeout, late))
+            Err(match acceptance {
+                Acceptance::NotAccepted => SendError::not_accepted(ErrorKind::Timeout, late),
+                Acceptance::Unknown => SendError::unknown(ErrorKind::Timeout, late),
+            })
         });
         let entry = sent_entry(run, round, reference, message, sent);
         self.record(run, entry).await?;
@@ -261,7 +267,7 @@ impl Onboarding {
             Acceptance::NotAccepted => {
                 self.record(run, Entry::NotIssued { round, cause }).await?;
                 passes_by_itself(kind)
-                    || kind == GraphErrorKind::PolicyRefused
+                    || self.passes_within(kind).is_some()
                     || may_exist(kind) && self.revoked_lately(history)
             }
             Acceptance::Unknown => {
@@ -278,13 +284,21 @@ impl Onboarding {
         let longest = run.left(now) / PAUSE_SHARE;
         let longest = longest.clamp(LONGEST_PAUSE, LONGEST_PAUSE_WITH_ENTRIES);
         let pause = self.pause_after(tries, longest, error.retry_after());
-        let spreads_until = match history.refused_since(kind) {
-            Some(since) if kind == GraphErrorKind::PolicyRefused => {
-                between(now, after(since, POLICY_SPREADS_WITHIN))
-            }
+        let bound = match (history.refused_since(kind), self.passes_within(kind)) {
+            (Some(since), Some(bound)) => between(now, after(since, bound)),
             _ => Duration::MAX,
         };
-        Ok(self.pause(run, pause, run.left(now).min(spreads_until)))
+        Ok(self.pause(run, pause, run.left(now).min(bound)))
+    }
+
+    /// Within what time a refusal passes that may also stay.
+    fn passes_within(&self, kind: GraphErrorKind) -> Option<Duration> {
+        match kind {
+            GraphErrorKind::PolicyRefused => Some(POLICY_SPREADS_WITHIN),
+            // A token that was refused may be too new to be renewed at once.
+            GraphErrorKind::Unauthorized => Some(self.all_pauses()),
+            _ => None,
+        }
     }
 
     /// Whether Graph may still believe in a pass that this flow took away.
@@ -303,13 +317,13 @@ impl Onboarding {
     ) -> Result<Step, JournalError> {
         let kind = cause.kind;
         let reason = refusal(kind);
-        let spreads = match history.refused_since(kind) {
-            _ if kind != GraphErrorKind::PolicyRefused => false,
-            Some(since) => between(since, self.clock.now()) < POLICY_SPREADS_WITHIN,
-            None => true,
+        let bounded = match (history.refused_since(kind), self.passes_within(kind)) {
+            (Some(since), Some(bound)) => between(since, self.clock.now()) < bound,
+            (None, Some(_)) => true,
+            (_, None) => false,
         };
         let gone = may_exist(kind) && self.revoked_lately(history);
-        if passes_by_itself(kind) || spreads || gone {
+        if passes_by_itself(kind) || bounded || gone {
             run.obstacle = Some((reason, Some(cause.clone())));
             return self.issue(run, history, user).await;
         }

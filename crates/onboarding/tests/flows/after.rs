@@ -108,6 +108,24 @@ async fn the_users_next_flow_waits_for_no_pass_that_cannot_be_taken_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_repeated_callout_does_not_wait_for_what_is_looked_after() {
+    let world = World::new();
+    world.state().send_faults = [SendFault::Refused(ErrorKind::Blocked)].into();
+    world.state().revoke_faults = vec![GraphErrorKind::Unavailable; 500].into();
+    let onboarding = world.onboarding();
+    let callout = world.callout().with_created_at(start() - minutes(28));
+    let (first, ()) = tokio::join!(onboarding.run(callout.clone(), future::pending()), async {
+        tokio::time::sleep(seconds(90)).await;
+        let again = onboarding.run(callout.clone(), future::pending()).await;
+        let again = again.unwrap();
+        assert_eq!(world.clock.now(), start() + seconds(90));
+        assert_eq!(again.verdict, Verdict::Failed(Reason::NotAccepted));
+        assert!(again.may_be_usable_until().is_some());
+    });
+    assert_eq!(first.unwrap().may_be_usable_until(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_order_to_stop_ends_a_flow_and_leaves_nothing() {
     use postduif_onboarding::Journal as _;
     let world = World::new();

@@ -164,6 +164,7 @@ async fn not_issued_is_tried_again_in_the_same_round_where_the_cause_may_pass() 
                 | GraphErrorKind::Protocol
                 | GraphErrorKind::Throttled
                 | GraphErrorKind::Timeout
+                | GraphErrorKind::Unauthorized
                 | GraphErrorKind::Unavailable
         );
         match again {

@@ -422,6 +422,44 @@ async fn a_doubt_is_settled_by_another_pass_in_another_text() {
     assert_ne!(state.texts[0].reference, state.texts[1].reference);
 }
 
+/// A vendor whose queue does not move: nothing leaves.
+#[derive(Debug)]
+struct Queued(Arc<World>);
+
+#[async_trait]
+impl postduif_core::SmsProvider for Queued {
+    fn profile(&self) -> &Profile {
+        self.0.profile()
+    }
+
+    async fn send(
+        &self,
+        _: &postduif_core::Message,
+    ) -> Result<postduif_core::Receipt, postduif_core::SendError> {
+        postduif_core::hold(future::pending()).await
+    }
+
+    async fn send_batch(&self, messages: &[postduif_core::Message]) -> postduif_core::Outcomes {
+        self.0.send_batch(messages).await
+    }
+
+    async fn check(&self) -> Result<postduif_core::Health, postduif_core::SendError> {
+        self.0.check().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_that_never_left_is_not_in_doubt() {
+    let world = World::new();
+    let provider = Arc::new(Queued(Arc::clone(&world)));
+    let onboarding = world.builder().provider(provider).build().unwrap();
+    let ending = world.ending(&onboarding, &world.callout()).await;
+    assert_eq!(ending.verdict, failed(Reason::NotAccepted));
+    assert_eq!(ending.error, Some(ErrorKind::Timeout));
+    assert!(world.log().contains(&"not_accepted".to_owned()));
+    world.assert_settled(&ending, "");
+}
+
 #[tokio::test(start_paused = true)]
 async fn three_doubts_are_enough() {
     let world = World::new();
