@@ -59,113 +59,113 @@ impl Builder {
         }
     }
 
-    /// Who knows the people, and tells Entra.
+    /// Sets who reads people and gives Entra the verdict.
     pub fn graph(mut self, graph: Arc<dyn Graph>) -> Self {
         self.graph = Some(graph);
         self
     }
 
-    /// Who issues the passes; often the same as [`graph`](Self::graph).
+    /// Sets who issues the passes; often the same as [`graph`](Self::graph).
     pub fn issuer(mut self, issuer: Arc<dyn TapIssuer>) -> Self {
         self.issuer = Some(issuer);
         self
     }
 
-    /// Who takes the texts. Retries and fail-over are layers around it: a flow sends once a round.
+    /// Sets the provider of the texts. Retries and fail-over are layers around it: a flow sends once in each round.
     pub fn provider(mut self, provider: Arc<dyn SmsProvider>) -> Self {
         self.provider = Some(provider);
         self
     }
 
-    /// How the directory's numbers are read; strictly unless set.
+    /// Sets how the directory's numbers are read. Defaults to strictly.
     pub fn numbers(mut self, numbers: Numbers) -> Self {
         self.numbers = numbers;
         self
     }
 
-    /// Where [`Onboarding::run`] claims its flows and [`Onboarding::report`] keeps reports; a
-    /// [`MemoryJournal`] unless given. A run that was [started](Onboarding::start) with a claim goes by that.
+    /// Sets the journal where [`Onboarding::run`] claims its flows and [`Onboarding::report`] stores reports. Defaults
+    /// to a [`MemoryJournal`]. A run that was [started](Onboarding::start) with a claim uses that claim.
     pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
         self.journal = Some(journal);
         self
     }
 
-    /// One more guard, asked after our own and those that were added before.
+    /// Adds a guard, asked after our own and those added before.
     pub fn guard(mut self, guard: Arc<dyn Guard>) -> Self {
         self.guards.push(guard);
         self
     }
 
-    /// Accounts that are still disabled get a pass too, where joiners are enabled only later.
+    /// Lets accounts that are still disabled get a pass too, where joiners are enabled only later.
     pub const fn allow_disabled(mut self) -> Self {
         self.disabled = true;
         self
     }
 
-    /// Holders of directory roles get a pass too, and people whose roles nobody read. A pass for an
-    /// administrator opens the tenant to whoever holds that phone.
+    /// Lets holders of directory roles get a pass too, and people whose roles were not read. A pass for an
+    /// administrator opens the tenant to anyone who holds that phone.
     pub const fn allow_administrators(mut self) -> Self {
         self.administrators = true;
         self
     }
 
-    /// What becomes of a pass that the user has already; [`ExistingPass::KeepOurs`] unless given.
+    /// Sets what happens to a pass that the user already has. Defaults to [`ExistingPass::KeepOurs`].
     pub const fn existing_pass(mut self, existing_pass: ExistingPass) -> Self {
         self.existing_pass = existing_pass;
         self
     }
 
-    /// What follows when nobody knows whether the vendor has the text; [`OnDoubt::Reissue`] unless given.
+    /// Sets what follows when it is unknown whether the vendor has the text. Defaults to [`OnDoubt::Reissue`].
     pub const fn on_doubt(mut self, on_doubt: OnDoubt) -> Self {
         self.on_doubt = on_doubt;
         self
     }
 
-    /// When a flow counts as completed; [`CompleteOn::Accepted`] unless given.
+    /// Sets when a flow counts as completed. Defaults to [`CompleteOn::Accepted`].
     pub const fn complete_on(mut self, complete_on: CompleteOn) -> Self {
         self.complete_on = complete_on;
         self
     }
 
-    /// How long Entra waits, as configured there; thirty minutes unless given. A call-out that says it
-    /// itself is believed.
+    /// Sets how long Entra waits, as configured there. Defaults to 30 minutes. A call-out's own value overrides it.
     pub const fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
     }
 
-    /// How long before the end of the window the deadline lies; a minute unless given, and never more than a
-    /// quarter of a call-out's own window. In that time a pass is still taken away and Entra told.
+    /// Sets how long before the end of the window the deadline is, at least 20 seconds. Defaults to a minute, and is
+    /// never more than a quarter of a call-out's own window. In that time a pass is still revoked and Entra gets the
+    /// verdict.
     pub const fn margin(mut self, margin: Duration) -> Self {
         self.margin = margin;
         self
     }
 
-    /// What pass to ask for; unless given, one that works once and lives as long as the policy says.
+    /// Sets what pass to ask for. Defaults to one that works once and lives as long as the policy says.
     pub const fn pass(mut self, pass: TapRequest) -> Self {
         self.pass = pass;
         self
     }
 
-    /// Who the text is from; unless given, as the provider has it.
+    /// Sets the sender of the text. Defaults to the provider's own.
     pub fn sender(mut self, sender: Sender) -> Self {
         self.sender = Some(sender);
         self
     }
 
-    /// What the texts say; the built-in Dutch and English unless given.
+    /// Sets what the texts say. Defaults to the built-in Dutch and English.
     pub fn templates(mut self, templates: Templates) -> Self {
         self.templates = Some(templates);
         self
     }
 
-    /// The zone of the times in a text, by its IANA name; `Europe/Amsterdam` unless given.
+    /// Sets the zone of the times in a text, by its IANA name. Defaults to `Europe/Amsterdam`.
     pub fn time_zone(mut self, time_zone: impl Into<String>) -> Self {
         self.time_zone = time_zone.into();
         self
     }
 
-    /// The zone of the times in the texts for people of a country, by their `usageLocation`: its two letters,
+    /// Sets the zone of the times in the texts for people of a country, by their `usageLocation`: its two letters,
     /// and the zone's IANA name.
     ///
     /// A country of several zones has the one in which most of your people start.
@@ -174,27 +174,26 @@ impl Builder {
         self
     }
 
-    /// How long to wait before each repeat of what may be repeated; 2, 5, 10, 20 and 40 seconds unless
-    /// given.
+    /// Sets how long to wait before each repeat of what may be repeated. Defaults to 2, 5, 10, 20 and 40 seconds.
     ///
     /// A user whom the directory does not know is read so many times more and no more. Other faults that
     /// pass by themselves are waited out until the deadline, with pauses that go on growing.
     ///
-    /// They also say what a flow expects of Graph: a list of passes lags by no more than four times all of them
-    /// together (five minutes), and an effect that nobody waits for any more comes to pass within a quarter of
-    /// that sum (nineteen seconds) after it began, which is ten seconds after its entry at the latest. Shorter ones than Graph's own delays give up what these waits are for.
+    /// They also say how slow Graph may be: a list of passes lags by no more than four times their sum (five
+    /// minutes), and a call whose process is gone takes effect within a quarter of that sum (nineteen seconds).
+    /// Pauses shorter than Graph's own delays lose what these waits protect.
     pub fn pauses(mut self, pauses: impl Into<Vec<Duration>>) -> Self {
         self.pauses = pauses.into();
         self
     }
 
-    /// Where the time comes from; the system's clock unless given.
+    /// Sets where the time comes from. Defaults to the system's clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Checks everything.
+    /// Checks all settings and builds the flow.
     ///
     /// # Errors
     ///
@@ -269,7 +268,7 @@ fn sendable(
     templates: &Templates,
 ) -> Result<(), ConfigError> {
     let to = "+31612345678".parse();
-    let to = to.map_err(|_| ConfigError::new("the number of the sample is none"))?;
+    let to = to.map_err(|_| ConfigError::new("the sample's number is not valid"))?;
     for (language, text) in templates.longest() {
         let mut message = Message::new(to, text.clone());
         if let Some(sender) = sender {

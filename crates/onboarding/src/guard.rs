@@ -89,7 +89,7 @@ impl<'a> Candidate<'a> {
         self.flow
     }
 
-    /// What the directory told.
+    /// Returns what the directory says.
     #[must_use]
     pub const fn user(&self) -> &'a User {
         self.user

@@ -3,7 +3,7 @@
 //!
 //! An [`Onboarding`] is put together from whoever knows the people ([`Graph`]), issues the passes
 //! ([`TapIssuer`]) and takes the texts ([`SmsProvider`]); it speaks no HTTP and knows no database. For each
-//! [`Callout`] it reads the person, asks the guards, issues a pass, sends it and tells Entra. What is about
+//! [`Callout`] it reads the person, asks the guards, issues a pass, sends it and gives Entra the verdict. What is about
 //! to happen is written into a [`Journal`] first, and what came of it after, so that a flow that was
 //! interrupted at any point ends all the same: with one usable pass, in the last text, or with none.
 //!

@@ -49,25 +49,25 @@ impl Onboarding {
         Builder::new()
     }
 
-    /// Does a whole flow: claims it in the [journal](Builder::journal), and takes [`step`](Self::step) after
-    /// step, waits included.
+    /// Runs a whole flow: claims it in the [journal](Builder::journal), and takes [`step`](Self::step) after
+    /// step, including the waits.
     ///
-    /// When `shutdown` completes, the step under way ends, and then it is as if the deadline had come:
-    /// nothing is issued or sent any more, a pass whose text was not accepted is taken away, and Entra is
-    /// told within the margin. Who has a durable journal stops between two steps instead, and undoes
-    /// nothing. Dropping the future is as a crash.
+    /// When `shutdown` completes, the current step ends, and then the flow behaves as if the deadline had come:
+    /// nothing is issued or sent any more, a pass whose text was not accepted is revoked, and Entra gets the
+    /// verdict within the margin. With a durable journal, stop between two steps instead; then nothing needs to be
+    /// undone. Dropping the future is like a crash.
     ///
-    /// A pass that could not be taken away when Entra was told is tried again until it has ended by itself, so
-    /// that this may return as late as that; on shutdown it returns with the margin, and
+    /// A pass that could not be revoked before Entra got the verdict is tried again until it has ended by itself,
+    /// so this can return that late. On shutdown it returns when the margin is over, and
     /// [`Ending::may_be_usable_until`] says what is left.
     ///
-    /// A flow that ended before has the ending that the journal knows, and nothing is done again; one that is
-    /// under way elsewhere is waited for.
+    /// For a flow that ended before, this returns the ending from the journal and does nothing. A flow that is
+    /// running elsewhere is waited for.
     ///
     /// # Errors
     ///
-    /// As for [`step`](Self::step): Entra has not been told then, or not by this run. Also where another run
-    /// still holds the flow when its window has closed.
+    /// As for [`step`](Self::step): then Entra has no verdict from this run. Also where another run still holds the
+    /// flow when its window has closed.
     pub async fn run(
         &self,
         callout: Callout,
@@ -108,7 +108,7 @@ impl Onboarding {
                 Step::WaitUntil(until) => between(self.clock.now(), until).min(LOOK_AROUND),
             };
             if stopping {
-                if run.is_told() && run.left_to_tell(self.clock.now()).is_zero() {
+                if run.is_resumed() && run.left_to_tell(self.clock.now()).is_zero() {
                     let history = self.history(&mut run).await?;
                     return Ok(Ending::of_run(&history, &run));
                 }
@@ -132,7 +132,7 @@ impl Onboarding {
         }
     }
 
-    /// A run of the flow that a claim holds, at its first step or wherever its entries have it.
+    /// Starts a run of the flow that a claim holds, from its first step or from where its entries end.
     #[must_use]
     pub fn start(&self, claim: Box<dyn Claim>) -> Run {
         let callout = claim.callout();
@@ -144,15 +144,15 @@ impl Onboarding {
         Run::new(claim, self.clock.now(), deadline, closes)
     }
 
-    /// Keeps a delivery report with the flow whose text it is about, and returns that flow, so that whoever waits
-    /// for it can be woken. `None` where no flow of the journal sent such a text, or the report says of none.
+    /// Stores a delivery report with the flow whose text it is about, and returns that flow, so that its run can be
+    /// woken. Returns `None` where no flow of the journal sent such a text, or the report names none.
     ///
-    /// Give it what a [`ReportParser`](postduif_core::ReportParser) has proven, in any order and as often as it
-    /// comes.
+    /// Pass only what a [`ReportParser`](postduif_core::ReportParser) has verified, in any order and as often as it
+    /// arrives.
     ///
     /// # Errors
     ///
-    /// Where the journal did not keep it: let the vendor deliver it again.
+    /// Where the journal did not store it: let the vendor deliver it again.
     pub async fn report(&self, report: &DeliveryReport) -> Result<Option<FlowId>, JournalError> {
         let Some(flow) = self.flow_of(report).await? else {
             return Ok(None);

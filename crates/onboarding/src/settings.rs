@@ -1,22 +1,23 @@
 //! What a flow does where more than one thing is right.
 
-/// What becomes of a usable pass that the user has already. A user has one pass: a new one replaces it.
+/// What happens to a usable pass that the user already has. A user has one pass: a new one replaces it.
 ///
-/// A pass of ours is one that a flow of the journal issued, or may have issued when a request was in doubt. The
-/// latter nobody knows, and it is replaced whatever is set.
+/// A pass of ours is one that a flow of the journal issued, or may have issued when a request was in doubt. Nobody
+/// knows the secret of the latter, so it is replaced with any setting.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ExistingPass {
-    /// One of ours whose text was accepted (delivered, where delivery is waited for) and that lives for another
-    /// half an hour, or half its life, completes the flow: the person has it, and gets no second text. Another
-    /// of ours is replaced. A stranger's ends the flow: `pass_exists`.
+    /// Completes the flow with a pass of ours whose text was accepted (delivered, under
+    /// [`CompleteOn::Delivered`]) and that lives for at least another 30 minutes, or half its life: the person has
+    /// it, and gets no second text. Another pass of ours is replaced. A stranger's ends the flow: `pass_exists`.
     #[default]
     KeepOurs,
-    /// The flow ends: `pass_exists`.
+    /// Ends the flow: `pass_exists`.
     Refuse,
-    /// It is replaced, whoever issued it. That may cut off somebody at the help desk.
+    /// Replaces any pass. That may cut off somebody at the help desk.
     Replace,
-    /// One of ours is replaced, and is gone should the second text not be accepted; a stranger's is refused.
+    /// Replaces a pass of ours, which is then lost if the second text is not accepted. A stranger's ends the flow:
+    /// `pass_exists`.
     ReplaceOurs,
 }
 

@@ -1,4 +1,4 @@
-//! How a flow ends: what is looked after before Entra is told, telling it, and what is looked after then.
+//! How a flow ends: what is cleaned up before Entra gets the verdict, the verdict, and what is cleaned up after.
 
 use std::time::Duration;
 
@@ -86,8 +86,8 @@ impl Onboarding {
         self.end(run, history, verdict, why).await
     }
 
-    /// Looks whether a pass in doubt has come up. It is found and taken away, or a list that is newer than any
-    /// lag shows that there is none, or nobody could look for twice as long: then the flow says so.
+    /// Looks for a pass in doubt. Either it is found and revoked, or a list that is newer than any lag proves that
+    /// it does not exist, or no list could be read for twice as long: then an entry says so.
     async fn look(
         &self,
         run: &mut Run,
@@ -151,7 +151,7 @@ impl Onboarding {
         Ok(self.pause(run, next, at_most))
     }
 
-    /// When Entra was told, others need not wait while the flow looks after what is left.
+    /// Once the flow is resumed, others need not wait while it cleans up.
     async fn leave_user(&self, run: &mut Run, then: Then) {
         if matches!(then, Then::End(_)) {
             self.free(run).await;
@@ -190,7 +190,8 @@ impl Onboarding {
         }
     }
 
-    /// Repeated until the deadline. Then Entra is told, and it goes on until the pass has ended.
+    /// Revokes a pass. Repeated until the deadline; then Entra gets the verdict, and it is repeated until the pass has
+    /// ended by itself.
     pub(crate) async fn revoke(
         &self,
         run: &mut Run,
@@ -204,7 +205,7 @@ impl Onboarding {
             Then::Issue => Verdict::Failed(run.over()),
         };
         if !self.lock(run).await? {
-            return match run.is_over(self.clock.now()) && !run.told {
+            return match run.is_over(self.clock.now()) && !run.resumed {
                 true => self.end(run, history, verdict, Why::default()).await,
                 false => Ok(self.wait(ASK_AGAIN)),
             };
@@ -221,12 +222,12 @@ impl Onboarding {
             flow = %run.flow(), step = %StepName::RevokePass, %error, %until,
             "a pass could not be taken away yet"
         );
-        if run.is_over(now) && !run.told {
+        if run.is_over(now) && !run.resumed {
             let why = Why::graph(GraphCause::from(&error));
             return self.end(run, history, verdict, why).await;
         }
         let pause = self.pause_after(run.failures(), LONGEST_PAUSE, error.retry_after());
-        let at_most = match run.told {
+        let at_most = match run.resumed {
             true => {
                 self.free(run).await;
                 between(now, until)
@@ -294,7 +295,7 @@ impl Onboarding {
         self.issue(run, history, user).await
     }
 
-    /// Repeated until the window closes; past that tried once, for Entra may wait longer than we were told.
+    /// Repeated until the window closes; past that tried once, because Entra may wait longer than we know.
     pub(crate) async fn resume(
         &self,
         run: &mut Run,
@@ -308,9 +309,9 @@ impl Onboarding {
                 let began = Instant::now();
                 let left = run.left_to_tell(self.clock.now());
                 let limit = left.clamp(SHORTEST_CALL, LONGEST_CALL);
-                let told = within(limit, self.graph.resume(callback, &verdict)).await;
+                let answer = within(limit, self.graph.resume(callback, &verdict)).await;
                 run.took(StepName::Resume, began);
-                match told.unwrap_or_else(|| Err(no_answer())) {
+                match answer.unwrap_or_else(|| Err(no_answer())) {
                     Ok(()) => true,
                     Err(error) => {
                         let heard = is_past(&error);
@@ -332,7 +333,7 @@ impl Onboarding {
                 }
             }
         };
-        tracing::info!(flow = %run.flow(), step = %StepName::Resume, ?verdict, heard, "told");
+        tracing::info!(flow = %run.flow(), step = %StepName::Resume, ?verdict, heard, "resumed");
         let entry = Entry::Resumed {
             verdict,
             heard,
@@ -342,15 +343,15 @@ impl Onboarding {
         Ok(Step::Next)
     }
 
-    /// What is left when Entra was told: a pass that could not be taken away yet, or one in doubt that the list
-    /// may show still.
-    pub(crate) async fn look_after(
+    /// Cleans up after a flow that was resumed: revokes a pass that could not be revoked yet, and looks for one in
+    /// doubt that the list may still show.
+    pub(crate) async fn clean_up(
         &self,
         run: &mut Run,
         history: &History,
         verdict: Verdict,
     ) -> Result<Step, JournalError> {
-        run.told = true;
+        run.resumed = true;
         let then = Then::End(verdict);
         if let Some(user) = run.callout.user() {
             if let Some((tap, until)) = history.to_revoke() {
@@ -388,7 +389,7 @@ impl Onboarding {
 }
 
 /// Whether Graph itself says that nobody waits any more: 400, 404 and 409 in its own shape. In another shape
-/// they prove nothing, and are told as `Protocol` or in doubt.
+/// they prove nothing, and are `Protocol` or in doubt.
 fn is_past(error: &GraphError) -> bool {
     error.acceptance() == Acceptance::NotAccepted
         && matches!(

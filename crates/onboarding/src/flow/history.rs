@@ -43,7 +43,7 @@ pub(crate) struct Pass {
 pub(crate) enum Sent {
     Accepted,
     Delivered,
-    /// The flow is told completed, whatever that took.
+    /// Its flow was completed, whatever that took.
     Completed,
 }
 
@@ -76,8 +76,8 @@ impl History {
         own.rfind(|record| !record.entry.is_remark())
     }
 
-    /// What Entra was told.
-    pub(crate) fn told(&self) -> Option<Verdict> {
+    /// Returns the verdict that Entra has, where the flow was resumed.
+    pub(crate) fn resumed(&self) -> Option<Verdict> {
         self.own().find_map(|entry| match entry {
             Entry::Resumed { verdict, .. } => Some(*verdict),
             _ => None,
@@ -141,7 +141,7 @@ impl History {
     /// How far the text of the flow's last word has come, by the vendor that has it, over all its segments.
     /// `None` where that vendor has said nothing that counts.
     ///
-    /// Reports come at any time, so that their place says nothing. One counts while the text that it is about
+    /// Reports come at any time, so their order says nothing. One counts while the text that it is about
     /// is the flow's last word, and not any more once that text's pass is being revoked.
     pub(crate) fn delivery(&self) -> Option<DeliveryStatus> {
         let last = &self.last()?.entry;
@@ -305,11 +305,11 @@ impl History {
     /// ended. Not only of the last: a pass may show in a list late.
     pub(crate) fn may_have_issued(&self, pass: &TapInfo) -> bool {
         let records = &self.0.records;
-        records.iter().enumerate().any(|(place, record)| {
+        records.iter().enumerate().any(|(index, record)| {
             let Entry::Issuing { seen, .. } = &record.entry else {
                 return false;
             };
-            let outcome = records[place + 1..]
+            let outcome = records[index + 1..]
                 .iter()
                 .map(|record| &record.entry)
                 .take_while(|entry| !matches!(entry, Entry::Issuing { .. }))
@@ -384,7 +384,7 @@ impl History {
         if current != Some(pass) {
             return None;
         }
-        match (self.told(), self.delivery()) {
+        match (self.resumed(), self.delivery()) {
             (Some(Verdict::Completed), _) => Some(Sent::Completed),
             (Some(Verdict::Failed(_)), _) => None,
             _ if !accepted => None,

@@ -16,7 +16,7 @@ use crate::{Entries, Entry, GraphCause, flow::history::History, flow::run::Run};
 pub struct Ending {
     /// The flow.
     pub flow: FlowId,
-    /// What Entra is told.
+    /// The verdict for Entra.
     pub verdict: Verdict,
     /// Who was given the last text, by the profile's name; of an accepted one, who took it.
     #[serde(default)]
@@ -58,7 +58,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// The ending that a flow's entries say. `None` where Entra was not told yet.
+    /// Returns the ending that follows from a flow's entries. `None` where the flow was not resumed yet.
     #[must_use]
     pub fn of(entries: &Entries) -> Option<Self> {
         let mut own = entries.records.iter();
@@ -114,10 +114,10 @@ impl Ending {
         ending.to = run.person.as_ref().map(|person| person.number);
         ending.steps.clone_from(&run.steps);
         // The journal's is the same receipt, without those who were tried before.
-        if let (Some(told), Some(kept)) = (&run.receipt, &mut ending.receipt)
-            && told.reference() == kept.reference()
+        if let (Some(whole), Some(kept)) = (&run.receipt, &mut ending.receipt)
+            && whole.reference() == kept.reference()
         {
-            kept.clone_from(told);
+            kept.clone_from(whole);
         }
         if let Some(pass) = &mut ending.pass
             && let Some(info) = run.infos.iter().rfind(|info| info.id == pass.id)
@@ -342,7 +342,7 @@ pub enum StepName {
     IssuePass,
     /// The person is read from the directory.
     ReadUser,
-    /// Entra is told.
+    /// Entra gets the verdict.
     Resume,
     /// A pass is taken away.
     RevokePass,

@@ -14,8 +14,8 @@ use crate::{
 
 /// A flow under way: what [`Onboarding::step`](crate::Onboarding::step) keeps between two steps.
 ///
-/// Dropped at any moment, the flow goes on safely from its journal. What it would lose is how often a read has
-/// failed and how long it was to wait: keep its [`memo`](Self::memo) where it is given back at
+/// It can be dropped at any moment: the flow goes on safely from its journal. Only the count of failed reads and
+/// the current pause would be lost, so store its [`memo`](Self::memo) when the flow is given back at
 /// [`Step::WaitUntil`](crate::Step::WaitUntil). It holds no pass.
 #[derive(Debug)]
 pub struct Run {
@@ -40,8 +40,8 @@ pub struct Run {
     /// by the monotonic clock.
     pub(crate) asked_at: Option<(DateTime<Utc>, Instant)>,
     pub(crate) doubted_at: Option<(DateTime<Utc>, Instant)>,
-    /// Whether Entra was told.
-    pub(crate) told: bool,
+    /// Whether the flow was resumed.
+    pub(crate) resumed: bool,
     /// How often in a row the same effect has failed.
     failures: u32,
     pause: Option<Pause>,
@@ -75,10 +75,10 @@ struct Pause {
     length: Duration,
 }
 
-/// What a run knows and its journal does not: how often a read has failed, and until when it pauses.
+/// Holds what a run knows and its journal does not: how often a read has failed, and until when it pauses.
 ///
-/// Whoever gives a flow back at [`Step::WaitUntil`](crate::Step::WaitUntil) keeps it, and hands it to the next
-/// run in [`Claim::memo`]. Without it a flow is as safe, and asks more often than it should.
+/// Store it when a flow is given back at [`Step::WaitUntil`](crate::Step::WaitUntil), and return it from
+/// [`Claim::memo`] for the next run. Without it the flow is as safe, but calls Graph more often than it should.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Memo {
@@ -92,7 +92,7 @@ pub struct Memo {
     obstacle: Option<Reason>,
 }
 
-/// Somebody whom all guards let pass, and what the text needs of them. `Debug` tells no name.
+/// Somebody whom all guards let pass, and what the text needs of them. `Debug` shows no name.
 pub(crate) struct Person {
     pub(crate) reader: Reader,
     pub(crate) number: PhoneNumber,
@@ -147,7 +147,7 @@ impl Run {
             appended_at: None,
             asked_at: None,
             doubted_at: None,
-            told: false,
+            resumed: false,
             failures: memo.failures,
             pause,
             obstacle: memo.obstacle.map(|reason| (reason, None)),
@@ -157,38 +157,38 @@ impl Run {
         }
     }
 
-    /// The flow.
+    /// Returns the flow.
     #[must_use]
     pub const fn flow(&self) -> FlowId {
         self.callout.flow()
     }
 
-    /// When the flow must have its text accepted: from then on nothing is issued or sent.
+    /// Returns when the flow must have its text accepted: from then on nothing is issued or sent.
     #[must_use]
     pub const fn deadline(&self) -> DateTime<Utc> {
         self.time.deadline
     }
 
-    /// When Entra stops waiting: the deadline and the margin, in which a pass is still taken away and Entra
-    /// still told.
+    /// Returns when Entra stops waiting: the deadline and the margin, in which a pass is still revoked and Entra
+    /// still gets the verdict.
     #[must_use]
     pub const fn closes(&self) -> DateTime<Utc> {
         self.time.closes
     }
 
-    /// Whether the flow has its user's lock: a pass of its may be on its way.
+    /// Returns whether the flow has its user's lock, because a pass may be on its way.
     #[must_use]
     pub const fn holds_user(&self) -> bool {
         self.holds_user
     }
 
-    /// Whether Entra was told. What is left then is a pass that should be taken away and could not be yet.
+    /// Returns whether Entra has the verdict. What is left then is a pass that could not be revoked yet.
     #[must_use]
-    pub const fn is_told(&self) -> bool {
-        self.told
+    pub const fn is_resumed(&self) -> bool {
+        self.resumed
     }
 
-    /// What the next run should know, where this one is given back now.
+    /// Returns what the next run needs to know when this one is given back.
     #[must_use]
     pub fn memo(&self) -> Memo {
         Memo {
@@ -240,7 +240,8 @@ impl Run {
         }
     }
 
-    /// The deadline is now, because the process or the flow is to stop; Entra is told within the margin.
+    /// Sets the deadline to now, because the process or the flow is to stop. Entra gets the verdict within the
+    /// margin.
     pub(crate) fn stop(&mut self, now: DateTime<Utc>) {
         if self.stopping {
             return;

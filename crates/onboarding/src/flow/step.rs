@@ -52,11 +52,11 @@ impl Onboarding {
     /// | `Accepted` | list; still there: completed; else revoke, next round. Under [`CompleteOn::Delivered`] a report comes first, by the deadline and the pass's end; without one revoke, failed |
     /// | `Revoking` | revoke again |
     /// | `Revoked` | the next round, or the end |
-    /// | `Resuming` | tell Entra the same verdict again |
+    /// | `Resuming` | send Entra the same verdict again |
     /// | `Resumed` | revoke what could not be revoked, until it has ended by itself; look for a pass in doubt until a list is certain; done |
     ///
     /// Between an intent's entry and its effect the clock and the claim are looked at once more: where the time is
-    /// over, or the store took more than ten seconds, `NotAsked` or `NotSent` is written in place of the effect;
+    /// over, or the store took more than ten seconds, `NotAsked` or `NotSent` is written instead of the effect;
     /// where the claim is lost, the run stops. Beside the entries:
     ///
     /// - A delivery report of the text, by the vendor that has it: delivered counts as `Accepted` with its
@@ -65,8 +65,8 @@ impl Onboarding {
     /// - A flow that is not about a user is failed.
     ///
     /// There are three rounds, and a round is over when a pass came of it. From the deadline on nothing is
-    /// issued or sent, and a failing effect keeps Entra waiting no longer: it is told, and what is left is looked
-    /// after then.
+    /// issued or sent, and a failing effect no longer keeps Entra waiting: it gets the verdict, and the flow cleans
+    /// up afterwards.
     ///
     /// Issuing and sending are one step, so that the pass never leaves it. Dropping the future is as a
     /// crash: the next step goes on from the journal.
@@ -76,23 +76,23 @@ impl Onboarding {
     /// A process that is stopped between the last look at its claim and the effect (by a debugger, or a virtual
     /// machine that is moved) has the effect when it continues, whatever happened meanwhile. Its pass then
     /// replaces the one that another run has sent: what it records is refused, so that it revokes its own pass
-    /// at once, and the other run, where it has not told Entra yet, finds its pass gone and issues another.
-    /// Where Entra was told already, the person has a text with a pass that works no longer.
+    /// at once, and the other run, unless Entra already has its verdict, finds its pass gone and issues another. If Entra has it, the
+    /// person is left with a text whose pass no longer works.
     ///
     /// # Errors
     ///
     /// Where the journal did not do its work, or the claim is lost. Stop then: nothing else has been done, but
-    /// that a pass whose entry was refused is revoked, and Entra has not been told.
+    /// that a pass whose entry was refused is revoked, and Entra has no verdict from this run.
     pub async fn step(&self, run: &mut Run) -> Result<Step, JournalError> {
         if let Some(left) = run.paused() {
             return Ok(self.wait(left));
         }
         let history = self.history(run).await?;
-        if history.stop().is_some() && !run.told {
+        if history.stop().is_some() && !run.resumed {
             run.stop(self.clock.now());
         }
-        if let Some(verdict) = history.told() {
-            return self.look_after(run, &history, verdict).await;
+        if let Some(verdict) = history.resumed() {
+            return self.clean_up(run, &history, verdict).await;
         }
         let last = history.last();
         let Some(user) = run.callout.user() else {
@@ -166,7 +166,7 @@ impl Onboarding {
             },
             Entry::Resuming { verdict, .. } => self.resume(run, *verdict).await,
             // Neither is ever the entry that decides.
-            Entry::Resumed { verdict, .. } => self.look_after(run, &history, *verdict).await,
+            Entry::Resumed { verdict, .. } => self.clean_up(run, &history, *verdict).await,
             Entry::NothingSeen {} | Entry::Unseen { .. } | Entry::Expired { .. } => {
                 self.issue(run, &history, user).await
             }

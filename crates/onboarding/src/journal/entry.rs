@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// One line of a flow's journal: an intent, recorded before its effect, or an outcome, recorded after.
 ///
 /// It holds ids, times and words of ours, and no secret: neither pass nor text nor number. What comes
-/// after each entry is told by [`Onboarding::step`](crate::Onboarding::step).
+/// after each entry is described at [`Onboarding::step`](crate::Onboarding::step).
 ///
 /// ```
 /// use postduif_onboarding::{Entry, Then};
@@ -141,16 +141,16 @@ pub enum Entry {
         /// The pass.
         tap: TapId,
     },
-    /// A pass was in doubt, and the list has not shown it for so long that there is none.
+    /// A pass was in doubt, and the list has not shown it for so long that it does not exist.
     NothingSeen {},
     /// A pass was in doubt, and nobody could look whether it is there: it may be.
     Unseen {
         /// Until when it may be usable.
         until: DateTime<Utc>,
     },
-    /// Entra is about to be told. From here on the verdict stands.
+    /// Entra is about to get the verdict. From here on it does not change.
     Resuming {
-        /// What it is told.
+        /// The verdict.
         verdict: Verdict,
         /// Why, where the reason alone does not say it. In our own words, with no personal data.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,9 +159,9 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause: Option<GraphCause>,
     },
-    /// Entra was told. Written for every flow, also where nobody waits to be told.
+    /// Entra has the verdict. Written for every flow, also where nobody waits for one.
     Resumed {
-        /// What Entra was told.
+        /// The verdict.
         verdict: Verdict,
         /// Whether it heard: it took the verdict, or said that it waits no more.
         heard: bool,

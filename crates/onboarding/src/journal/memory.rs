@@ -14,16 +14,16 @@ use crate::{
     flow::lock::Locks,
 };
 
-/// A journal in memory: it survives a lost connection, a dropped future and a repeated call-out, and ends
-/// with the process. Its clones are the same journal.
+/// A journal in memory. It survives a lost connection, a dropped future and a repeated call-out, and ends with the
+/// process. Clones share the same journal.
 ///
-/// It keeps so many flows and no more. When it is full, the flow that was told longest ago makes room, and
-/// where none was told a new flow is refused with a [`JournalError`], before it had any effect. A flow that
-/// made room is forgotten: called out again it would start anew, and its pass counts as a stranger's, which
-/// is refused rather than replaced. So give it room for more flows than a call-out can be late. A flow that
-/// nobody brings to its end keeps its place.
+/// It holds a fixed number of flows. When it is full, the flow that was resumed longest ago is removed; where no
+/// flow was resumed yet, a new flow is refused with a [`JournalError`] before it has any effect. A removed flow is
+/// forgotten: if Entra called for it again it would start anew, and its pass would count as a stranger's, which is
+/// refused rather than replaced. So choose a capacity larger than the number of flows within which a repeated
+/// call-out can arrive. A flow that never ends is never removed.
 ///
-/// Of one flow it keeps 4,096 entries of its own, which a fortnight of refusals does not fill, and 256 reports.
+/// For each flow it holds up to 4,096 entries of its own, more than two weeks of refusals need, and 256 reports.
 #[derive(Clone)]
 pub struct MemoryJournal(Arc<Inner>);
 
@@ -36,8 +36,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     flows: HashMap<FlowId, Flow>,
-    /// In the order in which they were told.
-    told: VecDeque<FlowId>,
+    /// In the order in which they were resumed.
+    resumed: VecDeque<FlowId>,
     by_user: HashMap<UserId, Vec<FlowId>>,
     by_reference: HashMap<Reference, FlowId>,
     by_id: HashMap<(String, String), FlowId>,
@@ -50,14 +50,14 @@ struct Flow {
 }
 
 impl MemoryJournal {
-    /// A journal with room for 10,000 flows, a few MiB when full.
+    /// Creates a journal with room for 10,000 flows, a few MiB when full.
     #[must_use]
     pub fn new() -> Self {
         const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not zero");
         Self::with_capacity(CAPACITY)
     }
 
-    /// A journal with room for so many flows.
+    /// Creates a journal with room for this number of flows.
     #[must_use]
     pub fn with_capacity(capacity: NonZeroUsize) -> Self {
         Self(Arc::new(Inner {
@@ -128,7 +128,7 @@ impl Journal for MemoryJournal {
 
     async fn report(&self, flow: &FlowId, report: &Report) -> Result<(), JournalError> {
         let mut state = self.0.state();
-        // Of a flow that made room, or of nobody's: it would keep its place for good.
+        // For a flow that was removed or never known it would stay for ever.
         if let Some(known) = state.flows.get_mut(flow) {
             let reports = &mut known.entries.reports;
             let again = reports.iter().any(|known| known.says_the_same_as(report));
@@ -212,7 +212,7 @@ impl Claim for MemoryClaim {
                     state.by_id.insert((provider.clone(), id.clone()), flow);
                 }
             }
-            Entry::Resumed { .. } => state.told.push_back(flow),
+            Entry::Resumed { .. } => state.resumed.push_back(flow),
             _ => {}
         }
         Ok(())
@@ -278,13 +278,13 @@ impl State {
 
     fn make_room(&mut self) -> Result<(), JournalError> {
         let free = |flow: &FlowId| self.flows.get(flow).is_none_or(|known| !known.claimed);
-        let Some(oldest) = self.told.iter().position(free) else {
+        let Some(oldest) = self.resumed.iter().position(free) else {
             return Err(JournalError::new(
                 JournalErrorKind::Full,
                 "the journal in memory is full of flows that are not done",
             ));
         };
-        if let Some(flow) = self.told.remove(oldest) {
+        if let Some(flow) = self.resumed.remove(oldest) {
             self.remove(flow);
         }
         Ok(())
@@ -353,7 +353,7 @@ mod tests {
         Record::new(DateTime::UNIX_EPOCH, entry)
     }
 
-    fn told() -> Record {
+    fn resumed() -> Record {
         record(Entry::Resumed {
             verdict: Verdict::Completed,
             heard: true,
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_full_only_flows_that_were_told_make_room() {
+    async fn when_full_only_flows_that_were_resumed_are_removed() {
         let journal = MemoryJournal::with_capacity(NonZeroUsize::new(2).unwrap());
         let [one, two, three] = std::array::from_fn(|_| callout());
         claim(&journal, &one)
@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(full.kind(), JournalErrorKind::Full);
         // A flow that is known goes on, full or not.
         let two_again = claim(&journal, &two).await;
-        two_again.append(1, &told()).await.unwrap();
+        two_again.append(1, &resumed()).await.unwrap();
         assert!(journal.claim(&three).await.is_err(), "somebody is at it");
         drop(two_again);
         claim(&journal, &three)
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flow_without_an_entry_keeps_no_place() {
+    async fn a_flow_without_an_entry_takes_no_room() {
         let journal = MemoryJournal::with_capacity(NonZeroUsize::MIN);
         drop(claim(&journal, &callout()).await);
         assert!(journal.claim(&callout()).await.unwrap().is_some());
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_made_room_leaves_nothing_behind() {
+    async fn a_removed_flow_leaves_nothing_behind() {
         let journal = MemoryJournal::with_capacity(NonZeroUsize::MIN);
         let one = callout();
         let claimed = claim(&journal, &one).await;
@@ -452,7 +452,7 @@ mod tests {
             parts: None,
             price: None,
         });
-        for (at, record) in [sending, accepted, told()].iter().enumerate() {
+        for (at, record) in [sending, accepted, resumed()].iter().enumerate() {
             claimed.append(at, record).await.unwrap();
         }
         let found = journal.flow_by_id("kpn", "2").await.unwrap();
@@ -463,6 +463,6 @@ mod tests {
         assert_eq!(journal.flow_by_id("kpn", "1").await.unwrap(), None);
         let state = journal.0.state();
         assert!(state.by_id.is_empty() && state.by_reference.is_empty());
-        assert!(state.told.is_empty());
+        assert!(state.resumed.is_empty());
     }
 }

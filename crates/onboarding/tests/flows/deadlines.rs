@@ -94,7 +94,7 @@ async fn a_pass_that_cannot_be_taken_away_is_tried_until_it_ends_and_no_other_fo
                 Step::WaitUntil(until) => {
                     let wait = (until - world.clock.now()).to_std().unwrap_or_default();
                     tokio::time::advance(wait).await;
-                    if run.is_told() && before_its_end.is_none() {
+                    if run.is_resumed() && before_its_end.is_none() {
                         let entries = world.journal.entries(&run.flow()).await.unwrap();
                         before_its_end = Ending::of(&entries);
                     }
