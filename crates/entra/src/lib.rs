@@ -62,8 +62,8 @@
 //! the tries. What that call says with acceptance not accepted and kind `Conflict`, `NotFound` or `Other` is
 //! Graph's own word (409, 404, 400) that nobody waits any more: that, and nothing else, counts as heard.
 //!
-//! An error keeps Graph's code, where it is a plain word, and Graph's id of the request, where it is a GUID;
-//! never its message, which repeats what was sent.
+//! An error keeps Graph's code, where it is a plain word, Graph's id of the request, where it is a GUID, and when
+//! Graph answered; never its message, which repeats what was sent.
 
 mod callout;
 mod client;

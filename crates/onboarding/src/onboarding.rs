@@ -133,6 +133,34 @@ impl Onboarding {
     }
 
     /// Starts a run of the flow that a claim holds, from its first step or from where its entries end.
+    ///
+    /// ```
+    /// use postduif_core::Callout;
+    /// use postduif_onboarding::{Ending, Journal, JournalError, Onboarding, Step};
+    ///
+    /// /// Runs a flow until it has to wait for long, or is done.
+    /// async fn work(
+    ///     onboarding: &Onboarding,
+    ///     journal: &dyn Journal,
+    ///     callout: &Callout,
+    /// ) -> Result<Option<Ending>, JournalError> {
+    ///     let Some(claim) = journal.claim(callout).await? else {
+    ///         return Ok(None); // somebody else runs it
+    ///     };
+    ///     let mut run = onboarding.start(claim);
+    ///     loop {
+    ///         match onboarding.step(&mut run).await? {
+    ///             Step::Next => {}
+    ///             Step::Done(ending) => return Ok(Some(ending)),
+    ///             Step::WaitUntil(until) => {
+    ///                 // Store both, and claim the flow again then, or when a report arrives for it.
+    ///                 let _ = (until, run.memo());
+    ///                 return Ok(None);
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn start(&self, claim: Box<dyn Claim>) -> Run {
         let callout = claim.callout();

@@ -27,7 +27,7 @@ pub use error::{CalloutError, CalloutErrorKind};
 /// Entra says where it waits for the answer. That path is compared, without regard to case, with the one that
 /// the body's ids make, and never requested: whoever reached the receiver could otherwise have its identity
 /// post anywhere in Graph. A path that is another is [`Hostile`](CalloutErrorKind::Hostile). No path, or an
-/// empty one, means that nobody waits ([`Callback::None`]).
+/// empty one, means that nobody waits ([`Callback::None`](postduif_core::Callback::None)).
 ///
 /// ```
 /// use postduif_core::Callback;
