@@ -22,6 +22,7 @@ use postduif_core::{
 };
 use postduif_onboarding::{CompleteOn, Ending, ExistingPass, OnDoubt, Onboarding};
 
+use crate::stops::Leased;
 use crate::world::{Break, IssueFault, SendFault, World, graph_error, minutes, start};
 
 /// Seeds of each fuzz in an ordinary run, which is to take seconds.
@@ -431,6 +432,91 @@ async fn two(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
     }
 }
 
+/// One flow that several workers run, each of which loses it to the next at a random time and goes on as if it
+/// had not, stopped for a while between an entry and its effect.
+async fn workers(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
+    let mut random = Random::new(seed);
+    {
+        let mut state = world.state();
+        // Longer calls than a takeover waits for can come to pass when Entra has heard: nothing can help that.
+        for _ in 0..random.below(4) {
+            let fault = match random.below(5) {
+                0 => IssueFault::Lost,
+                1 => IssueFault::Vanished,
+                2 => IssueFault::LostAndLate(seconds(random.below(60))),
+                3 => IssueFault::SlowAnswer(seconds(random.below(18))),
+                _ => IssueFault::Slow(seconds(random.below(18))),
+            };
+            state.issue_faults.push_back(fault);
+        }
+        for _ in 0..random.below(4) {
+            let fault = match random.below(4) {
+                0 => SendFault::Lost,
+                1 => SendFault::Vanished,
+                _ => SendFault::Slow(seconds(random.below(18))),
+            };
+            state.send_faults.push_back(fault);
+        }
+        for _ in 0..random.below(3) {
+            state.revoke_faults.push_back(GraphErrorKind::Unavailable);
+        }
+    }
+    let callout = world.callout();
+    let count = 2 + random.below(2);
+    let entries = [
+        "issuing", "issued", "sending", "accepted", "in_doubt", "revoking", "revoked", "resuming",
+    ];
+    let leases: Vec<_> = (0..count)
+        .map(|turn| {
+            let entry = random.pick(&entries);
+            // Nobody takes it from the last.
+            let most = if turn + 1 == count { 1 } else { 120 };
+            Leased::stopping(world, entry, seconds(random.below(most)))
+        })
+        .collect();
+    let onboardings: Vec<_> = leases
+        .iter()
+        .map(|lease| {
+            world
+                .builder()
+                .journal(Arc::new(lease.clone()))
+                .build()
+                .unwrap()
+        })
+        .collect();
+    let began: Vec<_> = (0..count).map(|turn| turn * random.below(60)).collect();
+    let began = |turn: usize| seconds(began[..=turn].iter().sum());
+    let run = async |turn: usize| {
+        tokio::time::sleep(began(turn)).await;
+        leases[..turn].iter().for_each(Leased::lose);
+        let last = turn + 1 == leases.len();
+        match onboardings[turn]
+            .run(callout.clone(), future::pending())
+            .await
+        {
+            Ok(ending) => Some(ending),
+            Err(_) if !last => None,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let (one, two, three) = tokio::join!(run(0), run(1), async {
+        match leases.len() {
+            3 => run(2).await,
+            _ => None,
+        }
+    });
+    tokio::time::sleep(seconds(200)).await;
+    if let Some(wrong) = wrong_texts(world) {
+        return Err(wrong);
+    }
+    let endings: Vec<_> = [one, two, three].into_iter().flatten().collect();
+    let last = endings.last().ok_or("no ending")?;
+    if endings.iter().any(|ending| ending.verdict != last.verdict) {
+        return Err("told otherwise");
+    }
+    judged(world, last)
+}
+
 /// Runs every seed and counts what went wrong.
 async fn run(name: &str, fuzz: impl AsyncFn(u64, &Arc<World>) -> Result<(), Violation>) {
     let number = |name: &str| env::var(name).ok().and_then(|number| number.parse().ok());
@@ -467,6 +553,11 @@ async fn run(name: &str, fuzz: impl AsyncFn(u64, &Arc<World>) -> Result<(), Viol
 #[tokio::test(start_paused = true)]
 async fn fuzz_of_one_flow() {
     run("one flow", one).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fuzz_of_workers_that_take_a_flow_from_each_other() {
+    run("workers", workers).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,7 +24,7 @@ fn seconds(seconds: u64) -> Duration {
 /// A journal whose claims have a lease, as a store for several processes has. Its worker is stopped (SIGSTOP)
 /// when a named entry is durable, and loses the lease meanwhile.
 #[derive(Clone, Debug)]
-struct Leased(Arc<Lease>);
+pub(crate) struct Leased(Arc<Lease>);
 
 #[derive(Debug)]
 struct Lease {
@@ -32,6 +32,8 @@ struct Lease {
     stop_after: Option<&'static str>,
     stopped: Notify,
     go: Notify,
+    /// For how long the worker is stopped after a named entry, where it continues by itself.
+    stops_for: Option<(&'static str, Duration)>,
     lost: AtomicBool,
     /// Whether the claim notices by itself.
     notices: bool,
@@ -44,9 +46,28 @@ impl Leased {
             stop_after,
             stopped: Notify::new(),
             go: Notify::new(),
+            stops_for: None,
             lost: AtomicBool::new(false),
             notices,
         }))
+    }
+
+    /// A worker that is stopped for so long after each entry of this name.
+    pub(crate) fn stopping(world: &Arc<World>, entry: &'static str, stops_for: Duration) -> Self {
+        Self(Arc::new(Lease {
+            world: Arc::clone(world),
+            stop_after: None,
+            stopped: Notify::new(),
+            go: Notify::new(),
+            stops_for: Some((entry, stops_for)),
+            lost: AtomicBool::new(false),
+            notices: true,
+        }))
+    }
+
+    /// Another has the flow from now on.
+    pub(crate) fn lose(&self) {
+        self.0.lost.store(true, Ordering::SeqCst);
     }
 }
 
@@ -133,6 +154,11 @@ impl Claim for LeasedClaim {
         self.claim.append(at, record).await?;
         let name = name_of(&record.entry);
         self.lease.world.state().log.push(name.clone());
+        if let Some((entry, wait)) = self.lease.stops_for
+            && entry == name
+        {
+            tokio::time::sleep(wait).await;
+        }
         if self.lease.stop_after == Some(name.as_str()) {
             self.lease.stopped.notify_one();
             self.lease.go.notified().await;
@@ -164,7 +190,7 @@ async fn stopped_after(world: &Arc<World>, entry: &'static str, notices: bool) {
     let (one, two) = tokio::join!(first.run(callout.clone(), future::pending()), async {
         old.0.stopped.notified().await;
         world.state().log.push("-- stopped --".into());
-        old.0.lost.store(true, Ordering::SeqCst);
+        old.lose();
         let ending = second.run(callout.clone(), future::pending()).await;
         world.state().log.push("-- continued --".into());
         old.0.go.notify_one();
@@ -214,7 +240,7 @@ async fn a_pass_whose_entry_is_refused_is_taken_away_at_once() {
     let second = world.builder().journal(Arc::new(new)).build().unwrap();
     let (one, two) = tokio::join!(first.run(callout.clone(), future::pending()), async {
         tokio::time::sleep(seconds(1)).await;
-        old.0.lost.store(true, Ordering::SeqCst);
+        old.lose();
         second.run(callout.clone(), future::pending()).await
     });
     assert_eq!(one.unwrap_err().kind(), JournalErrorKind::Lost);
