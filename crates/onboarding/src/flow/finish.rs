@@ -267,11 +267,11 @@ impl Onboarding {
                 return self.end(run, history, completed, Why::default()).await;
             }
         };
-        let flows = self.of_user(run).await?;
-        let issued_at = flows.iter().find_map(|flow| flow.issued_at(&pass.tap));
+        let last = history.last().map(|record| &record.entry);
+        let kept = matches!(last, Some(Entry::Kept { .. }));
         // What a list shows may be old. What our own flows did since is not.
-        let replaced =
-            issued_at.is_some_and(|at| flows.iter().any(|flow| flow.replaced(&pass.tap, at)));
+        let flows = self.of_user(run).await?;
+        let replaced = !kept && history.is_replaced_by_one_of(&flows);
         if !replaced && passes.iter().any(|listed| listed.id == pass.tap) {
             return self.end(run, history, completed, Why::default()).await;
         }
@@ -284,10 +284,7 @@ impl Onboarding {
             return Ok(self.pause(run, pause, patience));
         }
         tracing::warn!(flow = %run.flow(), "the pass that was sent is not there any more");
-        if !matches!(
-            history.last().map(|record| &record.entry),
-            Some(Entry::Kept { .. })
-        ) {
+        if !kept {
             let then = self.next(run, history.next_round(), Reason::InDoubt);
             return self.undo(run, history, then).await;
         }

@@ -259,23 +259,34 @@ impl History {
             .any(|entry| matches!(entry, Entry::Issued { tap, .. } if tap == pass))
     }
 
-    /// When this flow issued the pass.
-    pub(crate) fn issued_at(&self, pass: &TapId) -> Option<DateTime<Utc>> {
-        self.0
-            .records
-            .iter()
-            .find_map(|record| match &record.entry {
-                Entry::Issued { tap, .. } if tap == pass => Some(record.at),
-                _ => None,
-            })
+    /// The passes that this flow issued.
+    pub(crate) fn all_issued(&self) -> impl Iterator<Item = &TapId> {
+        self.own().filter_map(|entry| match entry {
+            Entry::Issued { tap, .. } => Some(tap),
+            _ => None,
+        })
     }
 
-    /// Whether this flow issued another pass later, and so replaced it.
-    pub(crate) fn replaced(&self, pass: &TapId, issued_at: DateTime<Utc>) -> bool {
-        self.0.records.iter().any(|record| match &record.entry {
-            Entry::Issued { tap, .. } => tap != pass && record.at > issued_at,
-            _ => false,
-        })
+    /// The passes that were known when this flow asked for the one that it issued last.
+    fn seen_before_last_pass(&self) -> &[TapId] {
+        let mut asked: &[TapId] = &[];
+        let mut seen = asked;
+        for entry in self.own() {
+            match entry {
+                Entry::Issuing { seen, .. } => asked = seen,
+                Entry::Issued { .. } => seen = asked,
+                _ => {}
+            }
+        }
+        seen
+    }
+
+    /// Whether another flow of the user issued a pass after this flow issued its last, and so replaced it. By what
+    /// was known at the time, and not by any clock.
+    pub(crate) fn is_replaced_by_one_of(&self, flows: &[Self]) -> bool {
+        let seen = self.seen_before_last_pass();
+        let mut others = flows.iter().filter(|flow| flow.0.flow != self.0.flow);
+        others.any(|flow| flow.all_issued().any(|tap| !seen.contains(tap)))
     }
 
     /// Whether this flow took the pass away. A list may show it a while longer.

@@ -81,7 +81,13 @@ impl Onboarding {
             let verdict = Verdict::Failed(run.over());
             return self.end(run, history, verdict, Why::default()).await;
         }
-        let seen = passes.into_iter().map(|pass| pass.id).collect();
+        let mut seen: Vec<_> = passes.into_iter().map(|pass| pass.id).collect();
+        // And those that no list shows any more, or not yet: one that comes later replaces this flow's.
+        for issued in flows.iter().flat_map(History::all_issued) {
+            if !seen.contains(issued) {
+                seen.push(issued.clone());
+            }
+        }
         let intended_at = Instant::now();
         self.record(run, Entry::Issuing { round, seen }).await?;
         if self.is_late(run, intended_at) {

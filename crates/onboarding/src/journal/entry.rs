@@ -26,7 +26,8 @@ pub enum Entry {
     Issuing {
         /// The round, from 1. A round is over when a pass came of it.
         round: u8,
-        /// The passes that the user had before: whichever is found later and is not among them is new.
+        /// The passes that the user had before, by the list and by the journal: one that is found later and is not
+        /// among them is new.
         seen: Vec<TapId>,
     },
     /// Graph was not asked after all: the time was over when the intent was written.

@@ -186,6 +186,52 @@ async fn a_flow_is_not_completed_by_a_pass_that_is_not_there_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pass_that_another_flow_replaced_is_gone_whatever_an_old_list_shows() {
+    for (set_by, name) in [(0, "plain"), (-3_600_000, "a clock set back")] {
+        let world = World::new();
+        world.state().stale = seconds(3600);
+        let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
+        let onboarding = replace.complete_on(CompleteOn::Delivered).build().unwrap();
+        let [first, second] = [world.callout(), world.callout()];
+        let flows = [first.flow(), second.flow()];
+        let reports = async {
+            tokio::time::sleep(seconds(300)).await;
+            // Of the second first, which so has the usable pass.
+            for text in [1, 0, 2] {
+                let text = { world.state().texts.get(text).cloned() };
+                if let Some(text) = text {
+                    for flow in flows {
+                        let delivered = DeliveryStatus::Delivered;
+                        world.reported(flow, text.reference, delivered).await;
+                    }
+                }
+                tokio::time::sleep(seconds(100)).await;
+            }
+            future::pending::<()>().await
+        };
+        let both = async {
+            tokio::join!(onboarding.run(first, future::pending()), async {
+                tokio::time::sleep(seconds(60)).await;
+                world.clock.set_by(set_by);
+                onboarding.run(second, future::pending()).await
+            })
+        };
+        let (one, two) = tokio::select! { both = both => both, () = reports => unreachable!() };
+        assert_eq!(two.unwrap().verdict, Verdict::Completed, "{name}");
+        // The first has seen that its pass was replaced, and issued another.
+        let one = one.unwrap();
+        assert_eq!(
+            (one.verdict, one.attempts),
+            (Verdict::Completed, 2),
+            "{name}"
+        );
+        assert_eq!(world.usable(), ["S3+cret!"], "{name}: {:#?}", world.log());
+        let last = world.state().texts.last().unwrap().text.clone();
+        assert!(last.contains("S3+cret!"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pass_that_the_list_shows_late_is_not_taken_for_one_that_is_gone() {
     let world = World::new();
     world.state().issue_faults = [IssueFault::ShownLate(seconds(100))].into();
