@@ -19,7 +19,7 @@ use crate::{
         history::{History, Sent},
         times::{
             ASK_AGAIN, LEAST_TIME_TO_REPLACE, LONG_ENOUGH_TO_KEEP, LONGEST_PAUSE,
-            LONGEST_PAUSE_WITH_ENTRIES, PAUSE_SHARE, POLICY_SPREADS_WITHIN,
+            LONGEST_PAUSE_WITH_ENTRIES, PAUSE_SHARE, POLICY_SPREADS_WITHIN, REVOKE_AT_ONCE,
         },
     },
     template::Reader,
@@ -99,40 +99,19 @@ impl Onboarding {
             Ok(pass) => pass,
             Err(error) => return self.not_issued(run, history, round, &error).await,
         };
-        self.issued(run, user, number, round, pass).await
-    }
-
-    async fn issued(
-        &self,
-        run: &mut Run,
-        user: UserId,
-        number: PhoneNumber,
-        round: u8,
-        pass: TemporaryAccessPass,
-    ) -> Result<Step, JournalError> {
+        let issued_at = Instant::now();
         let info = pass.info().clone();
-        tracing::info!(flow = %run.flow(), step = %StepName::IssuePass, round, "issued a pass");
-        run.keep(info.clone());
-        let entry = Entry::Issued {
-            round,
-            tap: info.id.clone(),
-            valid_until: info.valid_until(),
-        };
-        if let Err(error) = self.record(run, entry).await {
-            // Nobody may ever look for it, and its secret ends here. Taking it away harms nobody.
-            drop(pass);
-            let revoked = self.take_away(run, user, &info.id).await;
-            tracing::error!(
-                flow = %run.flow(), step = %StepName::RevokePass, %error, until = %info.valid_until(),
-                revoked = revoked.is_ok(), "the journal did not take a pass that was issued"
-            );
-            return Err(error);
-        }
+        self.record_issued(run, user, round, &info).await?;
         if !info.opens() {
             return self.revoking(run, &info, failed(Reason::PassRefused)).await;
         }
         if run.is_over(self.clock.now()) {
             return self.revoking(run, &info, failed(run.over())).await;
+        }
+        if issued_at.elapsed() > info.lifetime / 2 {
+            // The journal was away for so long that the text would carry a pass that soon ends.
+            let then = self.next(run, round.saturating_add(1), Reason::DeadlinePassed);
+            return self.revoking(run, &info, then).await;
         }
         let Ok(message) = self.message(run, user, number, &pass) else {
             tracing::error!(flow = %run.flow(), step = %StepName::Send, "no text could be made");
@@ -141,6 +120,40 @@ impl Onboarding {
         // From here on the text holds the pass, and only until it is sent.
         drop(pass);
         self.send(run, round, &message).await
+    }
+
+    /// Records a pass that was issued, or revokes it at once where the journal refuses it.
+    async fn record_issued(
+        &self,
+        run: &mut Run,
+        user: UserId,
+        round: u8,
+        info: &TapInfo,
+    ) -> Result<(), JournalError> {
+        tracing::info!(flow = %run.flow(), step = %StepName::IssuePass, round, "issued a pass");
+        run.keep(info.clone());
+        let entry = Entry::Issued {
+            round,
+            tap: info.id.clone(),
+            valid_until: info.valid_until(),
+        };
+        let Err(error) = self.record(run, entry).await else {
+            return Ok(());
+        };
+        // Nobody may ever look for it, and its secret ends here. Revoking it harms nobody.
+        let mut revoked = self.take_away(run, user, &info.id).await.is_ok();
+        for pause in REVOKE_AT_ONCE {
+            if revoked {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            revoked = self.take_away(run, user, &info.id).await.is_ok();
+        }
+        tracing::error!(
+            flow = %run.flow(), step = %StepName::RevokePass, %error, until = %info.valid_until(),
+            revoked, "the journal did not take a pass that was issued"
+        );
+        Err(error)
     }
 
     /// What is to be done about a pass that the user has before another is issued.

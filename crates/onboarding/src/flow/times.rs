@@ -29,6 +29,9 @@ pub(crate) const PAUSE_SHARE: u32 = 16;
 pub(crate) const FIRST_RECORD_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) const LONGEST_RECORD_PAUSE: Duration = Duration::from_secs(5);
 
+/// The pauses before the repeats of a revocation that nothing else will repeat.
+pub(crate) const REVOKE_AT_ONCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+
 /// How long a person counts as admitted. Who waits longer, for the user's lock or for Graph, is read again: the
 /// account may have been disabled meanwhile.
 pub(crate) const ADMITTED_FOR: Duration = Duration::from_secs(60);

@@ -231,6 +231,7 @@ async fn a_worker_that_wakes_up_after_its_lease_does_nothing() {
 async fn a_pass_whose_entry_is_refused_is_taken_away_at_once() {
     let world = World::new();
     // The request is under way when its worker is stopped: nothing can hold it back.
+    world.state().revoke_faults = [postduif_core::GraphErrorKind::Throttled; 2].into();
     world.state().issue_faults = [IssueFault::Slow(seconds(50))].into();
     let callout = world.callout();
     let old = Leased::new(&world, None, true);
@@ -332,6 +333,27 @@ async fn an_outcome_is_given_to_the_store_until_it_is_back() {
             );
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_grew_old_while_the_store_was_away_is_not_sent() {
+    let world = World::new();
+    world.state().slow = Some(("issued", seconds(3600)));
+    let fortnight = seconds(14 * 86_400);
+    let callout = world.callout().with_window(fortnight);
+    let onboarding = world.onboarding();
+    let back = async {
+        tokio::time::sleep(seconds(40 * 60)).await;
+        world.state().slow = None;
+        future::pending::<()>().await
+    };
+    let ending = tokio::select! {
+        ending = onboarding.run(callout, future::pending()) => ending.unwrap(),
+        () = back => unreachable!(),
+    };
+    assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 2));
+    assert_eq!(world.state().sends, 1);
+    world.assert_settled(&ending, "");
 }
 
 #[tokio::test(start_paused = true)]
