@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::{DeliveryReport, DeliveryStatus};
+use crate::{DeliveryReport, DeliveryStatus, Receipt};
 
 /// Joins the reports of one message, which may be one for each of its segments, into the message's status.
 ///
@@ -11,14 +11,16 @@ use crate::{DeliveryReport, DeliveryStatus};
 /// Reports that name no segment are counted, so each is added once: a request that the vendor repeats, because
 /// it had no success for an answer, brings the same report again.
 ///
-/// ```
-/// use postduif_core::{Delivery, DeliveryReport, DeliveryStatus};
+/// A report may arrive before `send` has returned: keep what cannot be matched yet, by its reference.
 ///
-/// let mut delivery = Delivery::new().with_parts(2);
-/// let mut report = DeliveryReport::new("cm", DeliveryStatus::Delivered);
-/// report.part = Some("1".to_owned());
+/// ```
+/// use postduif_core::{Delivery, DeliveryReport, DeliveryStatus, Receipt, Reference};
+///
+/// // As CM.com gives it for a text of two segments, each of which it reports.
+/// let receipt = Receipt::new("cm", Reference::random()).with_expected_reports(2);
+/// let mut delivery = Delivery::of(&receipt);
+/// let report = DeliveryReport::new("cm", DeliveryStatus::Delivered);
 /// assert_eq!(delivery.add(&report), DeliveryStatus::Sent);
-/// report.part = Some("2".to_owned());
 /// assert_eq!(delivery.add(&report), DeliveryStatus::Delivered);
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -41,14 +43,20 @@ struct Part {
 const MOST_PARTS: usize = 255;
 
 impl Delivery {
-    /// Creates a message's delivery of which nothing is known yet.
+    /// Creates the delivery of a message that a vendor accepted, of which nothing else is known yet.
+    #[must_use]
+    pub fn of(receipt: &Receipt) -> Self {
+        Self::new().with_parts(receipt.expected_reports())
+    }
+
+    /// Creates a delivery that is complete with whatever has been seen.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets how many segments are reported one by one: the segments of the text where the vendor reports
-    /// each, such as [`Receipt::parts`](crate::Receipt::parts). Defaults to as many as have been seen.
+    /// Sets how many segments the vendor reports one by one; 1, or 0, where it reports the text as a whole, as
+    /// most do. That is [`Receipt::expected_reports`], not how many segments the text has.
     #[must_use]
     pub const fn with_parts(mut self, parts: u16) -> Self {
         self.expected = parts;

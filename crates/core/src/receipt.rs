@@ -10,6 +10,7 @@ pub struct Receipt {
     id: Option<Box<str>>,
     part_ids: Option<Box<[Box<str>]>>,
     parts: Option<u16>,
+    expected_reports: u16,
     price: Option<Price>,
     attempts: Vec<Attempt>,
 }
@@ -24,6 +25,7 @@ impl Receipt {
             id: None,
             part_ids: None,
             parts: None,
+            expected_reports: 1,
             price: None,
             attempts: Vec::new(),
         }
@@ -55,6 +57,14 @@ impl Receipt {
     #[must_use]
     pub fn with_parts(mut self, parts: u16) -> Self {
         self.parts = Some(parts);
+        self
+    }
+
+    /// Sets how many delivery reports the vendor sends for the message: one for each segment where it reports
+    /// them one by one. Defaults to one for the whole text.
+    #[must_use]
+    pub const fn with_expected_reports(mut self, reports: u16) -> Self {
+        self.expected_reports = reports;
         self
     }
 
@@ -99,6 +109,13 @@ impl Receipt {
     #[must_use]
     pub const fn parts(&self) -> Option<u16> {
         self.parts
+    }
+
+    /// Returns how many delivery reports tell the whole of what became of the message;
+    /// [`Delivery::of`](crate::Delivery::of) waits for so many.
+    #[must_use]
+    pub const fn expected_reports(&self) -> u16 {
+        self.expected_reports
     }
 
     /// The price, where the vendor says so.

@@ -673,7 +673,8 @@ impl Cm {
             {
                 let receipt = Receipt::new(self.profile.owned_name(), *message.reference());
                 Ok(match verdict.parts.as_u64().map(u16::try_from) {
-                    Some(Ok(parts @ 1..)) => receipt.with_parts(parts),
+                    // CM may report each segment on its own, under one reference.
+                    Some(Ok(parts @ 1..)) => receipt.with_parts(parts).with_expected_reports(parts),
                     _ => receipt,
                 })
             }

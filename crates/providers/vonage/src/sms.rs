@@ -360,7 +360,7 @@ impl<'a> Entries<'a> {
         let ids = ids?;
         let receipt = receipt.with_id(ids.first()?.as_str()).with_part_ids(ids);
         let receipt = match u16::try_from(self.all.len()) {
-            Ok(parts) => receipt.with_parts(parts),
+            Ok(parts) => receipt.with_parts(parts).with_expected_reports(parts),
             Err(_) => receipt,
         };
         Some(match self.price() {
