@@ -11,7 +11,6 @@ use crate::failure::Failure;
 /// The longest wait that a server's hint is believed for.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-const SERVER_FAILED: &str = "the server failed";
 const LONGEST_ID: usize = 256;
 const GAVE_UP: &str = "something on the way gave up waiting";
 
@@ -203,10 +202,10 @@ impl Answer {
             (300..=399, _) => {
                 SendError::unknown(ErrorKind::Protocol, "a redirect, which is never followed")
             }
-            (500.., Some(refusal)) if !refusal.at_any_status => said(
+            (status @ 500.., Some(refusal)) if !refusal.at_any_status => said(
                 Refusal {
                     kind: ErrorKind::Unavailable,
-                    message: SERVER_FAILED.into(),
+                    message: server_failed(status),
                     ..refusal
                 },
                 SendError::unknown,
@@ -226,13 +225,22 @@ impl Answer {
                 ErrorKind::Misconfigured,
                 "nothing takes this request at the configured address",
             ),
-            (500.., None) => SendError::unknown(ErrorKind::Unavailable, SERVER_FAILED),
-            (_, None) => match self.body() {
-                Ok(_) => SendError::unknown(ErrorKind::Protocol, "the answer is not the vendor's"),
+            (status @ 500.., None) => {
+                SendError::unknown(ErrorKind::Unavailable, server_failed(status))
+            }
+            (status, None) => match self.body() {
+                Ok(_) => SendError::unknown(
+                    ErrorKind::Protocol,
+                    format!("the answer is not the vendor's (HTTP {status})"),
+                ),
                 Err(broken) => broken,
             },
         }
     }
+}
+
+fn server_failed(status: u16) -> Cow<'static, str> {
+    format!("the server failed (HTTP {status})").into()
 }
 
 impl fmt::Debug for Answer {

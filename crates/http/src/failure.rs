@@ -44,7 +44,7 @@ impl Failure {
                 message: if timeout {
                     "no connection in time"
                 } else {
-                    "no connection"
+                    cause(&error)
                 },
                 acceptance: Acceptance::NotAccepted,
                 source: None,
@@ -101,16 +101,46 @@ impl Failure {
     }
 }
 
+/// Why there is no connection, in words for whoever has to do something about it.
+fn cause(error: &reqwest::Error) -> &'static str {
+    for cause in causes(error) {
+        let io = cause.downcast_ref::<std::io::Error>();
+        if let Some(kind) = io.map(std::io::Error::kind) {
+            match kind {
+                std::io::ErrorKind::ConnectionRefused => return "no connection: it was refused",
+                std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
+                    return "no connection: the host cannot be reached";
+                }
+                _ => {}
+            }
+        }
+        if is_tls(cause) {
+            return "no connection: the TLS handshake failed";
+        }
+        // The library beneath says it in words only.
+        if cause.to_string() == "dns error" {
+            return "no connection: the name of the host was not found";
+        }
+    }
+    "no connection"
+}
+
+/// An I/O error hides what it holds from `source`.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let held = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))
+}
+
 fn is_unreadable(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error
+    causes(error).any(|cause| {
+        cause
             .downcast_ref::<hyper::Error>()
             .is_some_and(hyper::Error::is_parse)
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    })
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }

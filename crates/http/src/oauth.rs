@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use async_trait::async_trait;
 use postduif_core::{ErrorKind, SendError};
@@ -144,12 +144,15 @@ impl TokenSource for ClientCredentials {
             };
         }
         let refused = answer.refused((self.refusal)(&answer));
-        let message = match refused.kind() {
-            ErrorKind::Throttled => "the token endpoint is asked too often",
-            ErrorKind::Unauthorized => "the token endpoint refused the credentials",
-            ErrorKind::Misconfigured => "there is no token endpoint at the configured address",
-            ErrorKind::Unavailable => "the token endpoint failed",
-            _ => "the token endpoint gave no token",
+        let status = answer.status();
+        let message: Cow<'static, str> = match refused.kind() {
+            ErrorKind::Throttled => "the token endpoint is asked too often".into(),
+            ErrorKind::Unauthorized => "the token endpoint refused the credentials".into(),
+            ErrorKind::Misconfigured => {
+                "there is no token endpoint at the configured address".into()
+            }
+            ErrorKind::Unavailable => format!("the token endpoint failed (HTTP {status})").into(),
+            _ => format!("the token endpoint gave no token (HTTP {status})").into(),
         };
         let mut error = no_token(refused.kind(), message);
         if let Some(code) = refused.code() {
@@ -163,7 +166,7 @@ impl TokenSource for ClientCredentials {
 }
 
 /// Whatever happened at the token endpoint, no text was on its way.
-fn no_token(kind: ErrorKind, message: &'static str) -> SendError {
+fn no_token(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> SendError {
     SendError::not_accepted(kind, message)
 }
 

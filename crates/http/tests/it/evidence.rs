@@ -130,6 +130,18 @@ async fn an_id_that_nobody_can_use_is_no_acceptance() {
 }
 
 #[tokio::test]
+async fn what_is_not_the_vendors_names_its_status() {
+    let client = Client::new().unwrap();
+    for status in [403, 502] {
+        let error = refused(&client, Reply::html(status), None).await;
+        assert!(
+            error.to_string().contains(&format!("(HTTP {status})")),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn from_500_up_only_a_code_that_says_so_proves_it() {
     let client = Client::new().unwrap();
     for status in [500, 501, 502, 503, 504, 599] {

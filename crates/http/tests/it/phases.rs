@@ -94,6 +94,20 @@ async fn a_connection_that_nobody_takes_or_refuses_was_not_sent_and_ends_in_time
 }
 
 #[tokio::test]
+async fn a_connection_that_fails_says_why() {
+    let refusing = format!("http://{}", refusing_address().await);
+    let talking = Server::start_at(Greeting::Talk, |_| Reply::Stall).await;
+    let talking = format!("https://{}", talking.address());
+    for (url, words) in [
+        (&refusing, "it was refused"),
+        (&talking, "the TLS handshake failed"),
+    ] {
+        let error = post(url).await.unwrap_err().to_string();
+        assert!(error.contains(words), "{url}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_handshake_was_not_sent() {
     let server = Server::start_at(Greeting::Talk, |_| Reply::Stall).await;
     let result = post(&format!("https://{}", server.address())).await;
