@@ -2,15 +2,16 @@
 //! who comes while it is under way waits and gets the same outcome, whoever else gives up; one that was certainly
 //! not accepted may be sent again.
 //!
-//! **Never:** sends a reference again that is in doubt, and never forgets that, unless its doubt is settled by name; never answers for
-//! another message: the same reference with another text or recipient is refused. Keeps no text and no
-//! number, only a keyed digest of both.
+//! **Never:** sends a reference again that is in doubt while it lives, unless the doubt is settled by name; never
+//! answers for another message: the same reference with another text or recipient is refused. Keeps no text and
+//! no number, only a keyed digest of both.
 //!
 //! **Belongs** outside of everything that sends ([`Failover`](crate::Failover), [`Retry`](crate::Retry)),
-//! and of every deadline, inside of [`Traced`](crate::Traced): it must see a message's whole fate. What it knows dies with the
-//! process.
+//! and of every deadline, inside of [`Traced`](crate::Traced): it must see a message's whole fate. What it knows
+//! is in memory: a restart forgets acceptances and doubts alike.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, VecDeque, hash_map},
     fmt,
     hash::Hasher as _,
@@ -38,7 +39,10 @@ use crate::{
 /// Acceptances are remembered for a time and make room, the oldest first, when the memory is full. Doubts are
 /// remembered as long as it lives, or until you [settle](Self::settle) them, and make no room: with nothing but
 /// doubts in its memory it refuses new references as `Misconfigured`, not accepted. Watch
-/// [`doubts`](Self::doubts).
+/// [`doubts`](Self::doubts), and settle what [`doubtful`](Self::doubtful) lists.
+///
+/// All of it is in memory. A restart forgets acceptances **and doubts**, and another process knows none of them: a
+/// reference that must not go out twice across a restart is kept by you, before the send.
 ///
 /// A send is work of its own: every caller, the first one included, only waits for it. Whoever gives up (a dropped
 /// future) leaves it running, the others hear the true outcome, and so does who asks again later. That is why a
@@ -75,6 +79,35 @@ pub struct Dedupe<P> {
     longest_wait: Duration,
     key: [u8; 16],
     state: Arc<Mutex<State>>,
+}
+
+/// How many doubts [`Dedupe::doubtful`] lists at most.
+const LISTED: usize = 1000;
+
+/// A reference in doubt, as [`Dedupe::doubtful`] lists it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Doubt {
+    /// The message's reference.
+    pub reference: Reference,
+    /// How long it has been in doubt.
+    pub age: Duration,
+    /// What left it in doubt, with the provider to ask.
+    pub error: SendError,
+}
+
+/// What [`Dedupe::settle`] did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Settlement {
+    /// The doubt is ended.
+    Settled,
+    /// The reference is not in doubt: it was accepted, or its send is still under way.
+    NotInDoubt,
+    /// Nothing is known of the reference: it was never sent here, was not accepted, or is forgotten.
+    NotKnown,
+    /// The outcome given is in doubt itself, so it ends none.
+    OutcomeInDoubt,
 }
 
 impl<P: SmsProvider> Dedupe<P> {
@@ -127,10 +160,44 @@ impl<P: SmsProvider> Dedupe<P> {
         lock(&self.state).doubts
     }
 
+    /// Returns the references in doubt, the oldest first, at most 1000 of them. It is a copy: settle some, and ask
+    /// again for the rest.
+    ///
+    /// ```
+    /// # use postduif_core::*;
+    /// # use postduif_layers::Dedupe;
+    /// # fn example(provider: &Dedupe<impl SmsProvider>) {
+    /// for doubt in provider.doubtful() {
+    ///     println!("{} in doubt for {:?}: {}", doubt.reference, doubt.age, doubt.error);
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn doubtful(&self) -> Vec<Doubt> {
+        let now = Instant::now();
+        let state = lock(&self.state);
+        let mut doubts: Vec<_> = state
+            .known
+            .iter()
+            .filter_map(|(reference, known)| match &known.fate {
+                Fate::Ended(Err(error), since) => Some(Doubt {
+                    reference: *reference,
+                    age: now.saturating_duration_since(*since),
+                    error: error.clone(),
+                }),
+                _ => None,
+            })
+            .collect();
+        drop(state);
+        doubts.sort_unstable_by_key(|doubt| Reverse(doubt.age));
+        doubts.truncate(LISTED);
+        doubts
+    }
+
     /// Ends a doubt by what is known better now: an acceptance, such as a delivery report proves it, or a
     /// failure that is certainly not accepted, after which the reference may be sent again.
     ///
-    /// Returns whether it did. It does not where the reference is not in doubt, or `outcome` is one itself.
+    /// Returns what it did: anything but [`Settled`](Settlement::Settled) changed nothing.
     ///
     /// ```
     /// # use postduif_core::*;
@@ -141,16 +208,20 @@ impl<P: SmsProvider> Dedupe<P> {
     /// }
     /// # }
     /// ```
-    pub fn settle(&self, reference: &Reference, outcome: Result<Receipt, SendError>) -> bool {
-        let mut state = lock(&self.state);
-        let known = state.known.get(reference).map(|known| &known.fate);
-        let in_doubt = matches!(known, Some(Fate::Ended(Err(_))));
-        if !in_doubt || is_doubt(&outcome) {
-            return false;
+    pub fn settle(&self, reference: &Reference, outcome: Result<Receipt, SendError>) -> Settlement {
+        if is_doubt(&outcome) {
+            return Settlement::OutcomeInDoubt;
         }
-        state.doubts -= 1;
-        state.settle(*reference, outcome);
-        true
+        let mut state = lock(&self.state);
+        match state.known.get(reference).map(|known| &known.fate) {
+            Some(Fate::Ended(Err(_), _)) => {
+                state.doubts -= 1;
+                state.settle(*reference, outcome);
+                Settlement::Settled
+            }
+            Some(_) => Settlement::NotInDoubt,
+            None => Settlement::NotKnown,
+        }
     }
 
     /// Makes the messages' work its own where nobody has it yet, and returns who waits for what.
@@ -199,7 +270,7 @@ impl<P: SmsProvider> Dedupe<P> {
                     ErrorKind::Blocked,
                     "another message has this reference already",
                 ))),
-                Fate::Ended(outcome) => Claim::Answered(outcome.clone()),
+                Fate::Ended(outcome, _) => Claim::Answered(outcome.clone()),
                 Fate::UnderWay(work, place) => Claim::UnderWay(work.clone(), *place),
                 Fate::Claimed(place) => Claim::Ours(*place),
             };
@@ -325,8 +396,8 @@ struct Known {
 }
 
 enum Fate {
-    /// Accepted, or in doubt.
-    Ended(Outcome),
+    /// Accepted, or in doubt, since then.
+    Ended(Outcome, Instant),
     UnderWay(Work, usize),
     /// In the work that is about to be made, under the same lock.
     Claimed(usize),
@@ -355,15 +426,16 @@ impl State {
         let hash_map::Entry::Occupied(mut known) = self.known.entry(reference) else {
             return;
         };
+        let now = Instant::now();
         match &outcome {
-            Ok(_) => self.accepted.push_back((Instant::now(), reference)),
+            Ok(_) => self.accepted.push_back((now, reference)),
             Err(error) if error.acceptance() == Acceptance::Unknown => self.doubts += 1,
             Err(_) => {
                 known.remove();
                 return;
             }
         }
-        known.get_mut().fate = Fate::Ended(outcome);
+        known.get_mut().fate = Fate::Ended(outcome, now);
     }
 }
 

@@ -42,7 +42,8 @@ use crate::{
 /// every one of its calls to fail.
 ///
 /// [`check`](SmsProvider::check) asks every member: refused if one is, else "cannot tell" if one cannot, and
-/// no balance.
+/// no balance. It tells whether all of them are good, not which one is not: a health page keeps the members and
+/// checks each by itself.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -54,7 +55,7 @@ use crate::{
 /// let provider = Failover::new([Member::new("kpn", kpn), Member::new("cm", cm)])?;
 /// let receipt = provider.send(&message).await?;
 /// for attempt in receipt.attempts() {
-///     println!("{} could not: {}", attempt.provider(), attempt.error());
+///     println!("tried before: {attempt}"); // kpn: no connection
 /// }
 /// # Ok(())
 /// # }

@@ -47,7 +47,9 @@
 //!
 //! [`Timeout`] drops a call when its time is up: it is for one vendor call, and a call whose request had left is in
 //! doubt then. [`StartWithin`] drops nothing that may have left: after its time nothing begins any more, what had
-//! not begun is not accepted, and what is under way ends as it ends. A whole stack gets `StartWithin`.
+//! not begun is not accepted, and what is under way ends as it ends. A whole stack gets `StartWithin`, and its answer
+//! comes after both deadlines together at the latest. Of several vendors each gets a `Timeout` of at most the
+//! deadline divided by their number: otherwise the first may use up the time of the others.
 //!
 //! Time is tokio's clock everywhere, so that a test may pause it; a layer that waits needs a tokio runtime
 //! with its timer on.
@@ -78,7 +80,7 @@ pub use allow_destinations::AllowDestinations;
 pub use batch::Batch;
 pub use budget::Budget;
 pub use country::Country;
-pub use dedupe::Dedupe;
+pub use dedupe::{Dedupe, Doubt, Settlement};
 pub use failover::Failover;
 pub use members::Member;
 pub use only_to::OnlyTo;

@@ -18,7 +18,7 @@ use postduif_core::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    scope::{PATIENCE, Scope},
+    scope::{PATIENCE, Progress, Scope},
     way::{Trail, call_size, is_cut_off, later, put, refusal, send_some},
 };
 
@@ -191,6 +191,7 @@ impl Members {
     ) -> Result<Receipt, SendError> {
         self.profile.admit(message)?;
         let mut trail = Trail::default();
+        let before = Progress::current();
         let mut aside = Vec::new();
         // Put into the trail only when another member gets its turn.
         let mut refused: Option<(&Seat, SendError)> = None;
@@ -215,6 +216,10 @@ impl Members {
             }
             if let Some((seat, error)) = refused.take() {
                 trail.push(seat.member.name.clone(), &error);
+            }
+            if let Some(before) = &before {
+                let left = ranking.clone().chain(aside.iter().copied());
+                self.progress(before, seat, &trail, left).tell();
             }
             let others = || ranking.clone().any(|other| self.is_open(other));
             let call = seat.member.provider.send(message);
@@ -311,6 +316,23 @@ impl Members {
             }
         }
         outcomes
+    }
+
+    /// How far a message is that this member has now, with these left.
+    fn progress(
+        &self,
+        before: &Progress,
+        seat: &Seat,
+        trail: &Trail,
+        left: impl Iterator<Item = usize>,
+    ) -> Progress {
+        let left = left.filter_map(|index| self.seats.get(index));
+        let names = left.map(|seat| seat.member.name.clone());
+        Progress {
+            attempts: [&before.attempts[..], trail.attempts()].concat(),
+            waits_for: Some(seat.member.name.clone()),
+            not_tried: names.chain(before.not_tried.iter().cloned()).collect(),
+        }
     }
 
     fn is_open(&self, index: usize) -> bool {

@@ -24,7 +24,7 @@ use postduif_core::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    scope::Scope,
+    scope::{Progress, Scope},
     start_within::started,
     way::{Trail, is_cut_off, put, send_batch, send_some},
 };
@@ -157,6 +157,7 @@ impl<P: SmsProvider> Retry<P> {
         &self,
         message: &Message,
         begun: Instant,
+        mut progress: Option<Progress>,
         first: SendError,
     ) -> Result<Receipt, SendError> {
         let scope = Scope::current();
@@ -180,6 +181,11 @@ impl<P: SmsProvider> Retry<P> {
             };
             if !in_time(pause) || self.budget.is_empty() || is_cut_off() {
                 break;
+            }
+            if let Some(before) = progress.take() {
+                let failed = before.with_failure(self.inner.profile().owned_name(), error);
+                failed.clone().tell();
+                progress = Some(failed);
             }
             hold(sleep(pause)).await;
             // Asked again: a timer may be late.
@@ -295,12 +301,13 @@ impl<P: SmsProvider> SmsProvider for Retry<P> {
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         let begun = Instant::now();
+        let progress = Progress::current();
         match attempt(self.inner.send(message)).await {
             Ok(receipt) => {
                 self.budget.refill(1);
                 Ok(receipt)
             }
-            Err(error) => Box::pin(self.repeat(message, begun, error)).await,
+            Err(error) => Box::pin(self.repeat(message, begun, progress, error)).await,
         }
     }
 

@@ -1,12 +1,20 @@
-//! What a layer says to those inside of it: how patient they may be.
+//! What a layer says to those inside of it: how patient they may be; and what they say to it: how far they are.
 
-use std::{future::Future, time::Duration};
+use std::{
+    borrow::Cow,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use postduif_core::{Attempt, SendError};
 
 /// How long a message that has somewhere else to go waits for another try at one vendor.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
     static SCOPE: Scope;
+    static WATCH: Arc<Watch>;
 }
 
 /// What holds for the call that is being polled.
@@ -28,5 +36,55 @@ impl Scope {
     /// Runs a call in this scope.
     pub(crate) fn around<F: Future>(self, call: F) -> impl Future<Output = F::Output> {
         SCOPE.scope(self, call)
+    }
+}
+
+/// Where a message leaves its progress for whoever may end its way.
+pub(crate) type Watch = Mutex<Progress>;
+
+/// How far one message has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress {
+    /// Who failed so far, oldest first.
+    pub(crate) attempts: Vec<Attempt>,
+    /// The member that has the message.
+    pub(crate) waits_for: Option<Cow<'static, str>>,
+    /// The members that come after it.
+    pub(crate) not_tried: Vec<Cow<'static, str>>,
+}
+
+impl Progress {
+    /// Runs the call of one message, which leaves its progress in `watch`.
+    pub(crate) fn watched<F: Future>(
+        watch: Arc<Watch>,
+        call: F,
+    ) -> impl Future<Output = F::Output> {
+        WATCH.scope(watch, call)
+    }
+
+    pub(crate) fn of(watch: &Watch) -> Self {
+        watch.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The progress of the call that is being polled, where somebody watches it.
+    pub(crate) fn current() -> Option<Self> {
+        WATCH.try_with(|watch| Self::of(watch)).ok()
+    }
+
+    /// The same, with this failure behind it.
+    pub(crate) fn with_failure(mut self, name: Cow<'static, str>, error: &SendError) -> Self {
+        let name = self.waits_for.clone().unwrap_or(name);
+        self.attempts.extend_from_slice(error.attempts());
+        let error = error.clone().with_attempts(Vec::new());
+        self.attempts.push(Attempt::new(name, error));
+        self
+    }
+
+    /// Makes it the progress of the call that is being polled.
+    pub(crate) fn tell(self) {
+        // Without anybody who watches there is nobody to tell.
+        let _ = WATCH.try_with(|watch| {
+            *watch.lock().unwrap_or_else(PoisonError::into_inner) = self;
+        });
     }
 }

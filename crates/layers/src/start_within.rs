@@ -9,8 +9,10 @@
 //! deadlines of their own ([`Timeout`](crate::Timeout)): this one waits for them.
 
 use std::{
+    borrow::Cow,
     future::{Future, poll_fn},
     pin::pin,
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -21,7 +23,10 @@ use postduif_core::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::way::refusal;
+use crate::{
+    scope::{Progress, Watch},
+    way::refusal,
+};
 
 /// A deadline after which nothing begins.
 ///
@@ -33,9 +38,19 @@ use crate::way::refusal;
 ///
 /// A [`Timeout`](crate::Timeout) around a stack drops that call instead, and leaves its message in doubt.
 ///
-/// So the outcome comes at the latest when the calls under way have ended: the deadline plus the deadline of one
-/// vendor call. A batch is one whole: of its calls, those that wait for a turn at the deadline end when that
+/// The error of a single send names the member of a [`Failover`](crate::Failover) that was waited for and those
+/// that were not tried; its [`attempts`](SendError::attempts) are those that had failed by then.
+///
+/// The outcome comes after the deadline plus the deadline of one vendor call ([`Timeout`](crate::Timeout)) at the
+/// latest. A batch is one whole: of its calls, those that wait for a turn at the deadline end when that
 /// wait does. A provider that does not speak through a [`Departure`] counts as having left from its start.
+///
+/// # How long
+///
+/// A deadline that is shorter than what the first member of a [`Failover`](crate::Failover) may wait leaves no time
+/// for the second. A stalled token endpoint takes up to 8 seconds, and a call as long as its
+/// [`Timeout`](crate::Timeout). Give each member a `Timeout` of at most the deadline divided by the number of
+/// members.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -65,12 +80,25 @@ impl<P: SmsProvider> StartWithin<P> {
         Self { inner, deadline }
     }
 
-    fn too_late(&self) -> SendError {
-        refusal(
-            &self.inner,
-            ErrorKind::Timeout,
-            "the deadline passed before anything was sent",
-        )
+    fn too_late(&self, progress: Progress) -> SendError {
+        let words = match (progress.waits_for, progress.not_tried.as_slice()) {
+            (None, _) => Cow::Borrowed("the deadline passed before anything was sent"),
+            (Some(member), []) => {
+                format!("the deadline passed while {member} was waited for").into()
+            }
+            (Some(member), [other]) => {
+                format!("the deadline passed while {member} was waited for; {other} was not tried")
+                    .into()
+            }
+            (Some(member), others) => {
+                let others = others.join(", ");
+                format!(
+                    "the deadline passed while {member} was waited for; {others} were not tried"
+                )
+                .into()
+            }
+        };
+        refusal(&self.inner, ErrorKind::Timeout, words).with_attempts(progress.attempts)
     }
 }
 
@@ -81,16 +109,18 @@ impl<P: SmsProvider> SmsProvider for StartWithin<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        match started(self.deadline, self.inner.send(message)).await {
+        let watch = Arc::new(Watch::default());
+        let call = Progress::watched(Arc::clone(&watch), self.inner.send(message));
+        match started(self.deadline, call).await {
             Some(outcome) => outcome,
-            None => Err(self.too_late()),
+            None => Err(self.too_late(Progress::of(&watch))),
         }
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         match started(self.deadline, self.inner.send_batch(messages)).await {
             Some(outcomes) => outcomes,
-            None => Outcomes::failed(messages, &self.too_late()),
+            None => Outcomes::failed(messages, &self.too_late(Progress::default())),
         }
     }
 
@@ -98,7 +128,7 @@ impl<P: SmsProvider> SmsProvider for StartWithin<P> {
     async fn check(&self) -> Result<Health, SendError> {
         match timeout(self.deadline, self.inner.check()).await {
             Ok(answer) => answer.map_err(SendError::of_check),
-            Err(_) => Err(self.too_late().of_check()),
+            Err(_) => Err(self.too_late(Progress::default()).of_check()),
         }
     }
 }

@@ -152,6 +152,10 @@ impl Trail {
         self.0.push(Attempt::new(provider, error));
     }
 
+    pub(crate) fn attempts(&self) -> &[Attempt] {
+        &self.0
+    }
+
     /// Puts the trail before the one that the outcome has of its own.
     pub(crate) fn ends_in(
         mut self,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use postduif_core::{ErrorKind, Message, Receipt, SendError, SmsProvider as _};
-use postduif_layers::{Dedupe, RateLimit};
+use postduif_layers::{Dedupe, RateLimit, Settlement};
 use tokio::{
     task::yield_now,
     time::{advance, timeout},
@@ -259,11 +259,20 @@ async fn a_doubt_is_ended_by_name() {
 
     let (delivered, lost) = (*messages[0].reference(), *messages[1].reference());
     let doubt = Err(SendError::unknown(ErrorKind::Timeout, "x"));
-    assert!(!provider.settle(&delivered, doubt));
-    assert!(provider.settle(&delivered, Ok(Receipt::new("a", delivered))));
+    assert_eq!(
+        provider.settle(&delivered, doubt),
+        Settlement::OutcomeInDoubt
+    );
+    let settled = provider.settle(&delivered, Ok(Receipt::new("a", delivered)));
+    assert_eq!(settled, Settlement::Settled);
+    let again = provider.settle(&delivered, Ok(Receipt::new("a", delivered)));
+    assert_eq!(again, Settlement::NotInDoubt);
     let refusal = SendError::not_accepted(ErrorKind::Other, "the vendor says that it has none");
-    assert!(provider.settle(&lost, Err(refusal.clone())));
-    assert!(!provider.settle(&lost, Err(refusal)));
+    assert_eq!(
+        provider.settle(&lost, Err(refusal.clone())),
+        Settlement::Settled
+    );
+    assert_eq!(provider.settle(&lost, Err(refusal)), Settlement::NotKnown);
     assert_eq!(provider.doubts(), 0);
 
     assert_eq!(
@@ -297,4 +306,36 @@ fn without_a_runtime_whoever_waits_drives_the_send() {
         provider.send(&message).now_or_never().unwrap().unwrap();
     }
     assert_eq!(vendor.log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_doubts_are_listed_with_their_age_the_oldest_first() {
+    let vendor = vendor("a", 1);
+    vendor.script(vec![Scripted::doubt(ErrorKind::Timeout); 2]);
+    let provider = Dedupe::new(vendor);
+    let messages = messages(3);
+    for message in &messages {
+        let _ = provider.send(message).await;
+        advance(SECOND).await;
+    }
+    let listed: Vec<_> = provider
+        .doubtful()
+        .into_iter()
+        .map(|doubt| (doubt.reference, doubt.age, doubt.error.kind()))
+        .collect();
+    let expected = [
+        (*messages[0].reference(), 3 * SECOND, ErrorKind::Timeout),
+        (*messages[1].reference(), 2 * SECOND, ErrorKind::Timeout),
+    ];
+    assert_eq!(listed, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_list_of_doubts_is_bounded() {
+    let vendor = vendor("a", 1);
+    vendor.script(vec![Scripted::doubt(ErrorKind::Timeout); 1001]);
+    let provider = Dedupe::new(vendor);
+    let outcomes = provider.send_batch(&messages(1001)).await;
+    assert_eq!(outcomes.accepted(), 0);
+    assert_eq!((provider.doubts(), provider.doubtful().len()), (1001, 1000));
 }

@@ -71,3 +71,47 @@ async fn a_check_ends_in_time_and_speaks_of_no_message() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(!error.to_string().contains("message"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_names_who_was_waited_for_and_who_was_not_tried() {
+    let (a, b, c) = (vendor("a", 1), vendor("b", 1), vendor("c", 1));
+    a.script([Scripted::refuse(ErrorKind::Unavailable)]);
+    let members = [
+        Member::new("a-shop", a),
+        Member::new("b", slow(&b, HOUR)),
+        Member::new("c", c.clone()),
+    ];
+    let provider = StartWithin::new(Failover::new(members).unwrap(), SECOND);
+    let error = provider.send(&message("x")).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a-shop,b,c: the deadline passed while b was waited for; c was not tried; \
+         the message was not sent"
+    );
+    let tried: Vec<_> = error
+        .attempts()
+        .iter()
+        .map(|tried| (tried.provider(), tried.error().kind()))
+        .collect();
+    assert_eq!(tried, [("a-shop", ErrorKind::Unavailable)]);
+    assert!(c.log().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_in_a_pause_keeps_what_failed_before() {
+    let a = vendor("a", 1);
+    a.script([Scripted::refuse(ErrorKind::Unavailable)]);
+    let retry = Retry::new(a)
+        .with_backoff(HOUR, HOUR)
+        .with_deadline(2 * HOUR);
+    let members = [Member::new("a-shop", retry)];
+    let provider = StartWithin::new(Failover::new(members).unwrap(), SECOND / 1000);
+    let error = provider.send(&message("x")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let tried: Vec<_> = error
+        .attempts()
+        .iter()
+        .map(|tried| tried.provider())
+        .collect();
+    assert_eq!(tried, ["a-shop"]);
+}
