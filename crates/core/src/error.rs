@@ -196,6 +196,15 @@ impl SendError {
         self
     }
 
+    /// Writes what happened, and the vendor's code.
+    pub(crate) fn write_words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        match self.code() {
+            Some(code) => write!(f, " (code {code})"),
+            None => Ok(()),
+        }
+    }
+
     fn inner(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
     }
@@ -269,10 +278,7 @@ impl fmt::Display for SendError {
         if let Some(provider) = self.provider() {
             write!(f, "{provider}: ")?;
         }
-        f.write_str(&self.0.message)?;
-        if let Some(code) = self.code() {
-            write!(f, " (code {code})")?;
-        }
+        self.write_words(f)?;
         f.write_str(match (self.0.origin, self.acceptance()) {
             (Origin::Check, _) => "",
             (_, Acceptance::NotAccepted) => "; the message was not sent",

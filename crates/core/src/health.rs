@@ -1,6 +1,18 @@
+use std::fmt;
+
 use crate::Price;
 
 /// What [`check`](crate::SmsProvider::check) learned without sending anything.
+///
+/// ```
+/// use postduif_core::Health;
+///
+/// let health = Health::good().with_balance("12 EUR".parse()?);
+/// assert_eq!(health.to_string(), "credentials good, 12 EUR left");
+/// assert_eq!(Health::good().to_string(), "credentials good");
+/// assert_eq!(Health::cannot_tell().to_string(), "this vendor cannot tell");
+/// # Ok::<(), postduif_core::ParseError>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Health {
     verified: bool,
@@ -44,5 +56,18 @@ impl Health {
     #[must_use]
     pub const fn balance(&self) -> Option<Price> {
         self.balance
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.verified {
+            true => "credentials good",
+            false => "this vendor cannot tell",
+        })?;
+        match self.balance {
+            Some(balance) => write!(f, ", {balance} left"),
+            None => Ok(()),
+        }
     }
 }

@@ -13,7 +13,8 @@ use crate::{ErrorKind, Message, SendError, SenderKind};
 /// What a provider can do, and its name.
 ///
 /// A provider starts from a constant and narrows it by how it was built. Everything that is not declared
-/// is refused as `Unsupported` before any call, never dropped in silence.
+/// is refused as `Unsupported` before any call, never dropped in silence. [`profile`](crate::SmsProvider::profile)
+/// lends it, so keep it in a field of the provider, or in a `static` where it is the same for all.
 ///
 /// ```
 /// use std::time::Duration;

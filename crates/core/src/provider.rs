@@ -23,9 +23,16 @@ use crate::{Health, Message, Outcomes, Profile, Receipt, SendError};
 /// - **Cancellation.** Dropping a returned future leaves acceptance unknown.
 /// - **No panic**, whatever the other side answers, and no wait without an end.
 /// - **No secret** and no whole number in an error, a log or `Debug`.
+///
+/// # A vendor of your own
+///
+/// The example `custom_provider` in this project's repository is a whole implementation in under 80 lines: request,
+/// answer, refusal and profile. `postduif_testkit::conformance!` (`postduif::testing::conformance!`) tests it for
+/// what is promised above.
 #[async_trait]
 pub trait SmsProvider: fmt::Debug + Send + Sync + 'static {
-    /// What this provider can do. It does not change while the provider lives.
+    /// What this provider can do. It does not change while the provider lives, and is lent: keep it in a field, or
+    /// in a `static` where nothing of it depends on the configuration.
     fn profile(&self) -> &Profile;
 
     /// Sends one message.
@@ -41,6 +48,24 @@ pub trait SmsProvider: fmt::Debug + Send + Sync + 'static {
 
     /// Finds out what can be found out without sending a text: credentials, and the balance where the
     /// vendor tells.
+    ///
+    /// A health page has five states. Check each vendor alone: a stack over several gives one answer for all.
+    ///
+    /// ```
+    /// # use postduif_core::*;
+    /// async fn state(vendor: &dyn SmsProvider) -> (&'static str, String) {
+    ///     match vendor.check().await {
+    ///         Ok(health) if health.is_verified() => ("good", health.to_string()),
+    ///         // Not every vendor has a call for it. The next send tells.
+    ///         Ok(health) => ("not known", health.to_string()),
+    ///         Err(error) => match error.kind() {
+    ///             ErrorKind::Unauthorized => ("wrong credentials", error.to_string()),
+    ///             ErrorKind::InsufficientBalance => ("no credit left", error.to_string()),
+    ///             _ => ("out of reach", error.to_string()),
+    ///         },
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

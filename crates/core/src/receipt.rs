@@ -1,6 +1,6 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use crate::{ParseError, Reference, SendError};
+use crate::{Acceptance, ParseError, Reference, SendError};
 
 /// The vendor has the message.
 #[derive(Clone, Debug)]
@@ -132,6 +132,16 @@ impl Receipt {
 }
 
 /// A provider that was tried, and how that ended.
+///
+/// `Display` names both: "kpn: no connection". It says so where the message may have been sent, and nothing where it
+/// was not.
+///
+/// ```
+/// use postduif_core::{Attempt, ErrorKind, SendError};
+///
+/// let error = SendError::not_accepted(ErrorKind::Unavailable, "no connection").with_provider("kpn");
+/// assert_eq!(Attempt::new("kpn", error).to_string(), "kpn: no connection");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Attempt {
     provider: Cow<'static, str>,
@@ -161,6 +171,17 @@ impl Attempt {
     }
 }
 
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.provider)?;
+        self.error.write_words(f)?;
+        f.write_str(match self.error.acceptance() {
+            Acceptance::NotAccepted => "",
+            Acceptance::Unknown => "; the message may have been sent",
+        })
+    }
+}
+
 /// An amount of money: exact to nine decimals, with an ISO 4217 currency.
 ///
 /// ```
@@ -171,7 +192,7 @@ impl Attempt {
 /// assert_eq!(price.nanos(), 72_700_000);
 /// # Ok::<(), postduif_core::ParseError>(())
 /// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Price {
     nanos: i64,
     currency: [u8; 3],
@@ -247,6 +268,13 @@ impl fmt::Display for Price {
     }
 }
 
+impl fmt::Debug for Price {
+    /// Shows it as `Display` does: `0.0727 EUR`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl FromStr for Price {
     type Err = ParseError;
 
@@ -261,6 +289,27 @@ crate::words::serde_as_text!(Price);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn an_attempt_names_its_provider_once_and_a_doubt_as_one() {
+        let refused = SendError::not_accepted(ErrorKind::Other, "it was refused")
+            .with_provider("kpn")
+            .with_code("7");
+        let attempt = Attempt::new("kpn-shop", refused);
+        assert_eq!(attempt.to_string(), "kpn-shop: it was refused (code 7)");
+        let lost = SendError::unknown(ErrorKind::Timeout, "no answer").with_provider("kpn");
+        assert_eq!(
+            Attempt::new("kpn", lost).to_string(),
+            "kpn: no answer; the message may have been sent"
+        );
+    }
+
+    #[test]
+    fn debug_of_a_price_reads_as_a_price() {
+        let price: Price = "0.0727 EUR".parse().unwrap();
+        assert_eq!(format!("{:?}", Some(price)), "Some(0.0727 EUR)");
+    }
 
     #[test]
     fn a_price_is_exact_and_read_back_as_written() {

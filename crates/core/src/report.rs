@@ -173,6 +173,83 @@ words! {
 }
 
 /// A request as it arrived, borrowed from whatever server took it.
+///
+/// # A route
+///
+/// Take the raw body, all headers, and the URL as the vendor called it; answer by what the parser says:
+///
+/// | result | answer | why |
+/// |---|---|---|
+/// | reports, stored | 200, body `OK` | classic MessageBird wants the word; the others want any success |
+/// | reports, not stored | 503 | the vendor brings them again |
+/// | [`Malformed`](ReportErrorKind::Malformed) | 200, body `OK` | proven, but no repeat makes it readable: log it |
+/// | [`Forged`](ReportErrorKind::Forged) | 401 | wrong signature or secret |
+/// | [`Unsigned`](ReportErrorKind::Unsigned), [`Stale`](ReportErrorKind::Stale) | 401, for Vonage 503 | Vonage signs anew what is answered with a 5xx |
+///
+/// A report may come more than once and out of order: [`Delivery`](crate::Delivery) joins them. How long a vendor
+/// repeats what was not answered with a success, as far as its pages say:
+///
+/// | vendor | repeats |
+/// |---|---|
+/// | CM.com | for 7 days |
+/// | KPN | three times: after 60, 120 and 240 seconds |
+/// | MessageBird, channels | for 8 hours |
+/// | Vonage, Messages | on 429 and 5xx only, for 24 hours |
+/// | the others | not documented |
+///
+/// Where a vendor does not sign what is read ([`ReportParser::authenticity`]), the last segment of the path is a secret of yours:
+/// **keep the path out of access logs** and out of traces.
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use postduif_core::{DeliveryReport, ReportErrorKind, ReportParser, ReportRequest};
+///
+/// /// Returns status and body of the answer. `store` says whether it stored the reports.
+/// fn route(
+///     vendor: &str,
+///     parser: &dyn ReportParser,
+///     request: &ReportRequest<'_>,
+///     store: impl FnOnce(&[DeliveryReport]) -> bool,
+/// ) -> (u16, &'static str) {
+///     match parser.parse(request, SystemTime::now().into()) {
+///         Ok(reports) if store(&reports) => (200, "OK"),
+///         Ok(_) => (503, ""),
+///         Err(error) => match error.kind() {
+///             ReportErrorKind::Malformed => (200, "OK"),
+///             ReportErrorKind::Unsigned | ReportErrorKind::Stale if vendor == "vonage" => (503, ""),
+///             _ => (401, ""),
+///         },
+///     }
+/// }
+/// ```
+///
+/// The same in axum. The origin is configured, such as `https://hooks.example.com`: what a request says of its own
+/// host proves nothing.
+///
+/// ```text
+/// async fn reports(
+///     State(app): State<App>,
+///     method: Method,
+///     OriginalUri(uri): OriginalUri,
+///     headers: HeaderMap,
+///     body: Bytes,
+/// ) -> (StatusCode, &'static str) {
+///     let url = format!("{}{uri}", app.origin);
+///     let headers: Vec<_> = headers
+///         .iter()
+///         .map(|(name, value)| (name.as_str(), value.as_bytes()))
+///         .collect();
+///     let request = ReportRequest::new(method.as_str(), &url, &headers, &body);
+///     let (status, text) = route("kpn", &*app.parser, &request, |reports| app.store(reports));
+///     (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), text)
+/// }
+///
+/// // The secret is checked by the parser, so the route takes any.
+/// let router = Router::new()
+///     .route("/reports/kpn/{secret}", any(reports))
+///     .layer(DefaultBodyLimit::max(1_000_000));
+/// ```
 #[derive(Clone, Copy)]
 pub struct ReportRequest<'a> {
     method: &'a str,
@@ -249,7 +326,7 @@ impl fmt::Debug for ReportRequest<'_> {
 }
 
 words! {
-    /// Why a request is not believed.
+    /// Why a request is not believed. [`ReportRequest`] says what to answer to each.
     #[non_exhaustive]
     pub enum ReportErrorKind("a kind of report error") {
         /// A signature or a secret that is not right.
