@@ -8,7 +8,8 @@ use crate::words::serde_as_text;
 /// `{:?}` cannot give a person away.
 ///
 /// Parsing is strict: a plus and digits, nothing else. What people write in directories
-/// ("06 1234 5678", "+31 (0)6 …") is read by the regional parser, which ends in this type.
+/// ("06 1234 5678", "+31 (0)6 …") is read by the regional parser, which ends in this type. What begins with a
+/// country code and has no plus, as on the wires of vendors, is read by [`PhoneNumber::from_msisdn`].
 ///
 /// ```
 /// use postduif_core::PhoneNumber;
@@ -58,7 +59,7 @@ impl PhoneNumber {
     ///
     /// # Errors
     ///
-    /// Where it is none.
+    /// The text is no such number; see [`PhoneNumberErrorKind`].
     pub fn from_msisdn(text: &str) -> Result<Self, PhoneNumberError> {
         let digits = text
             .strip_prefix('+')
@@ -98,16 +99,18 @@ impl fmt::Debug for PhoneNumber {
 impl FromStr for PhoneNumber {
     type Err = PhoneNumberError;
 
+    /// Reads a plus and digits, and nothing else. Digits without a plus are `no_region`: read them with a
+    /// region, or with [`PhoneNumber::from_msisdn`] where they begin with a country code.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let Some(digits) = text.strip_prefix('+') else {
             let national = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             return Err(PhoneNumberError(match national {
                 true => PhoneNumberErrorKind::NoRegion,
-                false => PhoneNumberErrorKind::NotANumber,
+                false => PhoneNumberErrorKind::of_no_number(text),
             }));
         };
         if digits.starts_with('0') || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(PhoneNumberError(PhoneNumberErrorKind::NotANumber));
+            return Err(PhoneNumberError(PhoneNumberErrorKind::of_no_number(text)));
         }
         match digits.len() {
             0 => return Err(PhoneNumberError(PhoneNumberErrorKind::NotANumber)),
@@ -159,26 +162,50 @@ impl fmt::Display for PhoneNumberError {
                 "a phone number that reads as two different ones, by 00 and by the region's own prefix: \
                  write it with a plus and its country code"
             }
+            PhoneNumberErrorKind::Empty => {
+                "empty where a phone number belongs: write a plus, the country code and digits, such as \
+                 +31612345678"
+            }
             PhoneNumberErrorKind::Extension => {
-                "a phone number with an extension, which no text message reaches"
+                "a phone number with an extension, which no text message reaches: write a number without one"
+            }
+            PhoneNumberErrorKind::Letter => {
+                "a phone number that holds a letter, such as O for 0: write digits only"
             }
             PhoneNumberErrorKind::NoRegion => {
-                "digits without a plus, and no region to read them in: write a plus and the country code, or \
-                 read what begins with a country code with PhoneNumber::from_msisdn"
+                "digits without a plus, and no region to read them in: write a plus and the country code"
             }
             PhoneNumberErrorKind::NotANumber => {
                 "not a phone number: write a plus, the country code and digits, such as +31612345678"
             }
-            PhoneNumberErrorKind::NotMobile => "a phone number that is not a mobile's",
-            PhoneNumberErrorKind::TooLong => "a phone number of too many digits",
-            PhoneNumberErrorKind::TooShort => "a phone number of too few digits",
+            PhoneNumberErrorKind::NotMobile => {
+                "a phone number that is not a mobile's: write a mobile number"
+            }
+            PhoneNumberErrorKind::Quantity => {
+                "a spreadsheet made a quantity of this number: format the column as text and type the \
+                 number again"
+            }
+            PhoneNumberErrorKind::TooLong => {
+                "a phone number of too many digits: leave out those that do not belong to it"
+            }
+            PhoneNumberErrorKind::TooShort => {
+                "a phone number of too few digits: add what is missing, such as a digit or the area code"
+            }
             PhoneNumberErrorKind::TrunkZero => {
                 "a zero too many: leave out the one that is dialled inside the country"
             }
             PhoneNumberErrorKind::TwoNumbers => {
-                "two phone numbers, or one and another ending, where one number belongs"
+                "two phone numbers, or one and another ending, where one number belongs: write one of them"
             }
-            PhoneNumberErrorKind::UnknownCountry => "a phone number whose country code is no country's",
+            PhoneNumberErrorKind::UnknownCountry => {
+                "a phone number whose country code is no country's: check the digits behind the plus"
+            }
+            PhoneNumberErrorKind::UnknownRegion => {
+                "no such region: write two letters of ISO 3166, such as NL"
+            }
+            PhoneNumberErrorKind::WrongLength => {
+                "a phone number of too few or too many digits for its country: check the number and the country"
+            }
         })
     }
 }
@@ -191,14 +218,21 @@ crate::words::words! {
     pub enum PhoneNumberErrorKind("a kind of phone number error") {
         /// Two readings that differ: `00` as a plus, and as the beginning of the region's own prefix.
         Ambiguous = "ambiguous",
+        /// Nothing at all, or spaces only.
+        Empty = "empty",
         /// An extension behind the number.
         Extension = "extension",
-        /// Digits without a plus, and nobody said of which country.
+        /// Digits and a letter, such as the `O` for a zero, or a word.
+        Letter = "letter",
+        /// Digits without a plus, and nobody said of which country. Give a region to the regional parser, or
+        /// read what begins with a country code with [`PhoneNumber::from_msisdn`].
         NoRegion = "no_region",
-        /// Letters, signs, or nothing at all.
+        /// Words or signs where a number belongs, or digits that only fill a field.
         NotANumber = "not_a_number",
         /// Certainly not a mobile, in a plan that tells mobiles from others.
         NotMobile = "not_mobile",
+        /// What a spreadsheet made of a number: `31612345678.0`, `3,16E+10`. Digits may be lost.
+        Quantity = "quantity",
         /// More than fifteen digits, or more than the country's plan has.
         TooLong = "too_long",
         /// Fewer than seven digits, or fewer than the country's plan has.
@@ -209,7 +243,57 @@ crate::words::words! {
         TwoNumbers = "two_numbers",
         /// A country code that no country has.
         UnknownCountry = "unknown_country",
+        /// A region to read the number in that does not exist.
+        UnknownRegion = "unknown_region",
+        /// A length that the country's plan skips, with neither too few digits nor too many for certain.
+        WrongLength = "wrong_length",
     }
+}
+
+impl PhoneNumberErrorKind {
+    /// What is wrong with a text that is certainly no number in E.164.
+    fn of_no_number(text: &str) -> Self {
+        let text = text.trim();
+        let has = |is: fn(char) -> bool| text.contains(is);
+        if text.is_empty() {
+            Self::Empty
+        } else if is_quantity(text) {
+            Self::Quantity
+        } else if has(char::is_alphabetic) && has(|char| char.is_ascii_digit()) {
+            Self::Letter
+        } else {
+            Self::NotANumber
+        }
+    }
+}
+
+/// Whether a spreadsheet took a number for a quantity: `31612345678.0`, `3,16E+10`.
+fn is_quantity(text: &str) -> bool {
+    let are_digits =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, fraction) = match mantissa.split_once(['.', ',']) {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    are_digits(whole)
+        && fraction.is_none_or(are_digits)
+        && match (exponent, fraction) {
+            (Some(exponent), _) => {
+                let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+                are_digits(digits) && digits.len() <= LONGEST_EXPONENT
+            }
+            // Digits behind the sign that are not all zeros are another number's, or an extension.
+            (None, Some(fraction)) => {
+                whole.len() >= PhoneNumber::MIN_DIGITS
+                    && fraction.bytes().all(|digit| digit == b'0')
+            }
+            (None, None) => false,
+        }
 }
 
 /// Writes digits as a log may show them; see [`PhoneNumber::masked`].
@@ -235,6 +319,9 @@ impl fmt::Debug for Masked {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// The digits of the largest exponent that a spreadsheet writes.
+const LONGEST_EXPONENT: usize = 3;
 
 fn has_trunk_zero(digits: &str) -> bool {
     (2..=3).any(|length| {
@@ -287,12 +374,22 @@ mod tests {
     fn only_a_plus_and_digits_are_a_number() {
         use PhoneNumberErrorKind as Kind;
         for (text, expected) in [
-            ("", Kind::NotANumber),
+            ("", Kind::Empty),
+            (" ", Kind::Empty),
             ("+", Kind::NotANumber),
+            ("call me", Kind::NotANumber),
             ("0612345678", Kind::NoRegion),
             ("31612345678", Kind::NoRegion),
             ("+31 612345678", Kind::NotANumber),
-            ("+3161234567O", Kind::NotANumber),
+            ("+3161234567O", Kind::Letter),
+            ("O612345678", Kind::Letter),
+            ("06e12345678", Kind::Letter),
+            ("31612345678.0", Kind::Quantity),
+            ("31612345678,00", Kind::Quantity),
+            ("3.16E+10", Kind::Quantity),
+            ("3,16E+10", Kind::Quantity),
+            ("+3E10", Kind::Quantity),
+            ("31612345678.5", Kind::NotANumber),
             ("+٣١٦١٢٣٤٥٦٧٨", Kind::NotANumber),
             ("++31612345678", Kind::NotANumber),
             ("+031612345678", Kind::NotANumber),
@@ -305,10 +402,19 @@ mod tests {
     }
 
     #[test]
-    fn digits_without_a_plus_are_told_what_reads_them() {
+    fn an_error_is_a_sentence_for_the_person_who_wrote_the_number() {
         let error = "31612345678".parse::<PhoneNumber>().unwrap_err();
-        assert!(error.to_string().contains("PhoneNumber::from_msisdn"));
-        assert!(!error.to_string().contains("31612345678"));
+        assert!(
+            error
+                .to_string()
+                .ends_with("write a plus and the country code")
+        );
+        for &kind in PhoneNumberErrorKind::ALL {
+            let error = PhoneNumberError(kind).to_string();
+            assert!(!error.contains("::") && !error.contains('_'), "{error}");
+            // What is wrong, and what to do about it.
+            assert!(error.contains(": "), "{error}");
+        }
     }
 
     #[test]
