@@ -1,6 +1,6 @@
 //! The digits of what a person wrote, and where it was broken up.
 
-use postduif_core::PhoneNumberErrorKind as Kind;
+use postduif_core::{PhoneNumber, PhoneNumberErrorKind as Kind};
 
 /// More digits than two numbers have together are no number, and are not looked at further: the text
 /// comes from outside and may be of any length.
@@ -39,11 +39,17 @@ impl Clean {
         }
         let text = plain.trim();
         let text = text.strip_prefix("tel:").unwrap_or(text);
+        if let kind @ (Kind::Empty | Kind::Quantity) = beside_the_point(text) {
+            return Err(kind);
+        }
         let text = text.trim_end_matches([' ', '\n', ',', ';', '|', '&', '/', '-', '.']);
         if let Some(at) =
             text.find(|char| !matches!(char, '0'..='9' | '+' | '(' | ')' | '-' | '.' | '/' | ' '))
         {
-            return Err(beyond(&text[..at], &text[at..]));
+            return Err(match beyond(&text[..at], &text[at..]) {
+                Kind::NotANumber => beside_the_point(text),
+                kind => kind,
+            });
         }
         check_pluses(text)?;
 
@@ -82,7 +88,7 @@ impl Clean {
             return Err(Kind::TooLong);
         }
         if text.matches('.').count() == 1 && clean.is_a_float() {
-            return Err(Kind::NotANumber);
+            return Err(Kind::Quantity);
         }
         Ok(clean)
     }
@@ -236,6 +242,14 @@ fn fold(char: char) -> Result<Option<char>, Kind> {
 
 fn digit(char: char, zero: char) -> char {
     char::from_digit(u32::from(char) - u32::from(zero), 10).unwrap_or('0')
+}
+
+/// What core's strict parser says of a text that it does not read.
+fn beside_the_point(text: &str) -> Kind {
+    match text.parse::<PhoneNumber>() {
+        Ok(_) => Kind::NotANumber,
+        Err(error) => error.kind(),
+    }
 }
 
 /// What is wrong with a text that goes on, after a number or nothing, with a letter or a separator.

@@ -38,15 +38,19 @@
 //! | a trunk zero behind a country code, without brackets | nothing, where the plan has one |
 //! | a national number, with a region | that country's |
 //! | a national number, without one | an error: `no_region` |
+//! | a national number, with a region that does not exist (`UK`, `Nederland`) | an error: `unknown_region` |
 //! | two numbers, or what may be two | an error: `two_numbers` |
 //! | one or two digits behind a number that is whole without them: `-1`, ` 12`, `(12)` | an error: `two_numbers` |
 //! | three or four behind a whole mobile, and any sign but a space: `-123`, `(1234)` | an error: `two_numbers` |
 //! | one or two apart in front of a whole mobile, in no known range together: `1. ` | an error: `two_numbers` |
-//! | a number that a spreadsheet took for a quantity: `1713920012.0` | an error: `not_a_number` |
+//! | a number that a spreadsheet took for a quantity: `1713920012.0`, `3,16E+10` | an error: `quantity` |
 //! | an extension: `x12`, `ext. 12`, `#12`, `,12`, `toestel 12` | an error: `extension` |
-//! | any other letter, the `O` for a zero included | an error: `not_a_number` |
+//! | digits and any other letter, the `O` for a zero included | an error: `letter` |
+//! | nothing, or spaces only | an error: `empty` |
+//! | words or signs without digits | an error: `not_a_number` |
 //! | one digit over and over, or all in order, in no known range | an error: `not_a_number` |
 //! | more or fewer digits than the plan has | an error: `too_long`, `too_short` |
+//! | a length that the plan skips, between two that it has | an error: `too_long`, `too_short`, or `wrong_length` where neither is certain |
 //! | an unknown range of a length that no mobile of the plan has | an error: `too_long`, `too_short` |
 //! | a short code that nobody abroad can dial: `14 020` in the Netherlands | an error: `too_short` |
 //! | a country code that no country has | an error: `unknown_country` |
@@ -136,8 +140,8 @@ const FILLER: usize = 7;
 /// Reads a number as a person wrote it, with the region (ISO 3166, two letters) that a national form
 /// belongs to.
 ///
-/// A region that is empty or unknown is none. Where the number names its country, the region does not
-/// matter. The first call sets the metadata up, which takes some ten milliseconds.
+/// An empty region is the same as `None`. Where the number names its country behind a plus, the region is not
+/// looked at. The first call sets the metadata up, which takes some ten milliseconds.
 ///
 /// ```
 /// use postduif_core::PhoneNumberErrorKind;
@@ -147,29 +151,37 @@ const FILLER: usize = 7;
 ///
 /// let error = read("079 123 45 67", None).unwrap_err();
 /// assert_eq!(error.kind(), PhoneNumberErrorKind::NoRegion);
+///
+/// let error = read("079 123 45 67", Some("Switzerland")).unwrap_err();
+/// assert_eq!(error.kind(), PhoneNumberErrorKind::UnknownRegion);
 /// # Ok::<(), postduif_core::PhoneNumberError>(())
 /// ```
 ///
 /// # Errors
 ///
-/// Where it is no number, more than one, or one that a plan cannot have; see the table on the
-/// [crate].
+/// The text is no number, more than one, or one that a plan cannot have, or the region does not exist; see the
+/// table on the [crate].
 pub fn read(text: &str, region: Option<&str>) -> Result<Reading, PhoneNumberError> {
-    let region = region
-        .and_then(|region| region.to_ascii_uppercase().parse().ok())
-        .filter(|region| {
-            PHONE_NUMBER_UTIL
-                .get_country_code_for_region(*region)
-                .is_some()
-        });
     let written = Clean::of(text)?;
     if written.has_zeros_apart() {
         return Err(Kind::TrunkZero.into());
     }
+    let region = match region.map(str::trim).filter(|region| !region.is_empty()) {
+        None => None,
+        Some(_) if written.digits().starts_with('+') => None,
+        Some(region) => Some(known_region(region).ok_or(Kind::UnknownRegion)?),
+    };
     match (written.with_plus(2), region) {
         (Some(plus), Some(region)) => reconcile_all(&written, &plus, region),
         (plus, _) => read_clean(plus.as_ref().unwrap_or(&written), region),
     }
+}
+
+fn known_region(region: &str) -> Option<Region> {
+    let region = region.to_ascii_uppercase().parse().ok()?;
+    PHONE_NUMBER_UTIL
+        .get_country_code_for_region(region)
+        .map(|_| region)
 }
 
 /// Reads a text that begins with `00` by every prefix that this may be the beginning of.
@@ -242,7 +254,7 @@ fn read_clean(clean: &Clean, region: Option<Region>) -> Result<Reading, PhoneNum
             };
             whole && !(ending.alike && ending.digits == last_group(reading.number))
         }),
-        Err(error) if error.kind() == Kind::TooLong => clean
+        Err(error) if matches!(error.kind(), Kind::TooLong | Kind::WrongLength) => clean
             .gaps()
             .any(|(before, after)| is_known(before, region) && is_known(after, region)),
         Err(_) => false,
@@ -270,6 +282,28 @@ fn is_known(digits: &str, region: Option<Region>) -> bool {
 
 /// Reads digits, with a plus in front or not.
 fn read_digits(digits: &str, region: Option<Region>) -> Result<Reading, PhoneNumberError> {
+    let reading = read_all_digits(digits, region);
+    let is_of = |reading: &Result<Reading, _>, kind| *reading == Err(PhoneNumberError::from(kind));
+    // Too long with what is dialled in front of it, and too short without: which of the two is not certain.
+    match without_prefix(digits) {
+        Some(rest)
+            if is_of(&reading, Kind::TooLong)
+                && is_of(&read_all_digits(rest, region), Kind::TooShort) =>
+        {
+            Err(Kind::WrongLength.into())
+        }
+        _ => reading,
+    }
+}
+
+/// National digits without what is dialled in front of them: zeros, and the 1 or 8 of some countries.
+fn without_prefix(digits: &str) -> Option<&str> {
+    let rest = digits.trim_start_matches('0');
+    let rest = rest.strip_prefix(['1', '8']).unwrap_or(rest);
+    (rest.len() < digits.len()).then_some(rest)
+}
+
+fn read_all_digits(digits: &str, region: Option<Region>) -> Result<Reading, PhoneNumberError> {
     let national = match (digits.starts_with('+'), region) {
         (true, _) => None,
         (false, None) => return Err(Kind::NoRegion.into()),
@@ -355,7 +389,7 @@ fn check_length(number: &Number, kind: PhoneNumberType) -> Result<(), Kind> {
         Err(ValidationError::InvalidCountryCode) => Err(Kind::UnknownCountry),
         Err(ValidationError::TooLong) => Err(Kind::TooLong),
         // A length that the plan skips: between two that it has.
-        Err(ValidationError::InvalidLength) => Err(wrong_length(&e164(number))),
+        Err(ValidationError::InvalidLength) => Err(wrong_length(number)),
     }
 }
 
@@ -434,15 +468,47 @@ fn region_of(number: &Number) -> Option<Region> {
     PHONE_NUMBER_UTIL.get_region_for_number(number)
 }
 
-fn wrong_length(international: &str) -> Kind {
-    let known = |text: &str| {
+/// What a length that the plan skips has too many or too few of, as far as that is certain.
+fn wrong_length(number: &Number) -> Kind {
+    let international = e164(number);
+    let is_valid = |text: &str| {
         PHONE_NUMBER_UTIL
             .parse(text, None)
             .is_ok_and(|number| PHONE_NUMBER_UTIL.is_valid_number(&number))
     };
-    match known(&international[..international.len() - 1]) {
-        true => Kind::TooLong,
-        false => Kind::TooShort,
+    let shorter = is_valid(&international[..international.len() - 1]);
+    let longer = (0..=9).any(|digit| is_valid(&format!("{international}{digit}")));
+    match (shorter, longer) {
+        (true, false) => Kind::TooLong,
+        (false, true) => Kind::TooShort,
+        _ => beside_the_usual(number),
+    }
+}
+
+/// Too long or too short where the usual numbers of the plan are all shorter or all longer.
+fn beside_the_usual(number: &Number) -> Kind {
+    let util = &*PHONE_NUMBER_UTIL;
+    let digits = get_national_significant_number_owned(number).len();
+    let usual = util
+        .get_region_for_country_code(number.country_code)
+        .into_iter()
+        .flat_map(|region| {
+            [PhoneNumberType::FixedLine, PhoneNumberType::Mobile]
+                .into_iter()
+                .filter_map(move |kind| {
+                    util.get_example_number_for_type_and_region(region, kind)
+                        .ok()
+                })
+        })
+        .map(|example| get_national_significant_number_owned(&example).len());
+    let (least, most) = usual.fold((usize::MAX, 0), |(least, most), length| {
+        (least.min(length), most.max(length))
+    });
+    match () {
+        () if most == 0 => Kind::WrongLength,
+        () if digits > most => Kind::TooLong,
+        () if digits < least => Kind::TooShort,
+        () => Kind::WrongLength,
     }
 }
 

@@ -81,14 +81,17 @@ fn each_fault_is_named() {
         ("tel:+31612345678;ext=12", "NL", Extension),
         ("030 1234567 Durchwahl 12", "DE", Extension),
         // Letters and signs.
-        ("O612345678", "NL", NotANumber),
-        ("T0612345678", "NL", NotANumber),
-        ("06 1234 567O", "NL", NotANumber),
-        ("06-12345678 thuis", "NL", NotANumber),
-        ("0800-CALLME1", "NL", NotANumber),
-        ("06-12345678 x", "NL", NotANumber),
+        ("O612345678", "NL", Letter),
+        ("T0612345678", "NL", Letter),
+        ("06 1234 567O", "NL", Letter),
+        ("06-12345678 thuis", "NL", Letter),
+        ("0800-CALLME1", "NL", Letter),
+        ("06-12345678 x", "NL", Letter),
         ("geen", "NL", NotANumber),
-        ("", "NL", NotANumber),
+        ("O6-12345678", "NL", Letter),
+        ("", "NL", Empty),
+        (" \u{a0}\u{200b} ", "NL", Empty),
+        ("tel:", "NL", Empty),
         ("+", "NL", NotANumber),
         ("-", "NL", NotANumber),
         ("++31612345678", "NL", NotANumber),
@@ -109,12 +112,28 @@ fn each_fault_is_named() {
         ("+210 12345678", "", UnknownCountry),
         // No region.
         ("06-12345678", "", NoRegion),
-        ("06-12345678", "XX", NoRegion),
-        ("0612345678", "Nederland", NoRegion),
+        ("06-12345678", " ", NoRegion),
         ("31612345678", "", NoRegion),
+        // No such region.
+        ("06-12345678", "XX", UnknownRegion),
+        ("06-12345678", "001", UnknownRegion),
+        ("0612345678", "Nederland", UnknownRegion),
+        ("07700 900123", "UK", UnknownRegion),
+        ("0031612345678", "Nederland", UnknownRegion),
     ] {
         assert_eq!(e164(text, region), Err(kind), "{text:?} in {region:?}");
     }
+}
+
+#[test]
+fn a_country_code_behind_a_plus_needs_no_region_that_exists() {
+    for region in ["XX", "Nederland", " nl "] {
+        assert_eq!(
+            e164("+31 6 12345678", region).as_deref(),
+            Ok("+31612345678")
+        );
+    }
+    assert_eq!(e164("06-12345678", " nl ").as_deref(), Ok("+31612345678"));
 }
 
 #[test]

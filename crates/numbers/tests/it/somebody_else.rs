@@ -174,8 +174,14 @@ fn a_number_that_a_spreadsheet_made_a_quantity_is_refused() {
         "171 3920012.0",
         "015112345678.0",
         "１７１３９２００１２．０",
+        "1713920012,0",
+        "491713920012,00",
+        "3,16E+10",
+        "3.16e+10",
+        "4,91713920012E+11",
+        "4E+11",
     ] {
-        assert_eq!(reading(text, "DE"), Err(NotANumber), "{text}");
+        assert_eq!(reading(text, "DE"), Err(Quantity), "{text}");
     }
     // Dots as people write them.
     for (text, region, number) in [
@@ -445,13 +451,44 @@ fn a_length_that_no_mobile_of_the_plan_has_is_refused() {
         ("06 12345", "NL", TooShort),
         ("07700 9001", "GB", TooShort),
         // Between two lengths that the plan has.
-        ("1234567890", "NL", TooShort),
+        ("1234567890", "NL", TooLong),
+        ("1713920012", "NL", TooLong),
+        ("01713920012", "NL", TooLong),
+        // Too many with the prefix that is dialled in front, too few without it.
+        ("0 1 713 920 012", "US", WrongLength),
+        ("8 029 491 191", "BY", WrongLength),
         // A short code, which nobody abroad can dial.
         ("14 020", "NL", TooShort),
         ("+31 14 020", "", TooShort),
     ] {
         assert_eq!(reading(text, region), Err(kind), "{text:?} in {region:?}");
     }
+}
+
+#[test]
+fn a_digit_too_many_is_never_too_few_and_the_other_way_round() {
+    let mut wrong = Vec::new();
+    for mobile in mobiles() {
+        for text in [&mobile.national, &mobile.e164] {
+            let text: String = text
+                .chars()
+                .filter(|char| matches!(char, '0'..='9' | '+'))
+                .collect();
+            for more in ["1", "5", "00", "55"] {
+                let longer = format!("{text}{more}");
+                if reading(&longer, &mobile.region) == Err(TooShort) {
+                    wrong.push(format!("{}: {longer} is too short", mobile.region));
+                }
+            }
+            for less in 1..=2 {
+                let shorter = &text[..text.len() - less];
+                if reading(shorter, &mobile.region) == Err(TooLong) {
+                    wrong.push(format!("{}: {shorter} is too long", mobile.region));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
