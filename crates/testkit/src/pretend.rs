@@ -8,10 +8,13 @@ use crate::{HttpRequest, Reply};
 /// What the suite must know of a vendor to pretend to be it: how its wire reads and what it answers.
 ///
 /// Write it from the vendor's documentation, not from the provider: where the two disagree, that is what the
-/// suite is for.
+/// suite is for. [`conformance!`](crate::conformance) shows a whole one.
 pub trait PretendVendor: Clone + Send + Sync + 'static {
     /// The provider under test, built as its users build it, for the vendor at `base`
     /// (`http://127.0.0.1:port`). Its deadline in all must be [`DEADLINE`].
+    ///
+    /// The suite sends messages without a sender, so build it with a default sender where the vendor requires one;
+    /// describe the provider without it by [`without_sender`](Self::without_sender).
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider>;
 
     /// The answer to a request that is not for sending (a token, a balance). None where it is.
@@ -53,6 +56,9 @@ pub trait PretendVendor: Clone + Send + Sync + 'static {
     /// The answer to a request of any kind, for a token too, that says that the credentials are wrong. `None`
     /// where the vendor does not check them there.
     ///
+    /// The suite tries a [`send`](SmsProvider::send) with it, which must be refused as `Unauthorized`, and a
+    /// [`check`](SmsProvider::check), which may answer that it cannot tell.
+    ///
     /// Defaults to `None`, and then refused credentials are not tried.
     fn refuse_credentials(&self, request: &HttpRequest) -> Option<Reply> {
         let _ = request;
@@ -68,7 +74,8 @@ pub trait PretendVendor: Clone + Send + Sync + 'static {
     }
 
     /// The answer that accepts a request of one message under this id. `None` where the vendor gives none, or
-    /// where no receipt keeps it.
+    /// where no receipt keeps it. An id that is blank, too long or has control characters must leave the message
+    /// in doubt: `Answer::message_id` of `postduif-http` tells.
     ///
     /// Defaults to `None`, and then ids that nobody can use are not tried.
     fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {
@@ -91,7 +98,7 @@ pub trait PretendVendor: Clone + Send + Sync + 'static {
         false
     }
 
-    /// The provider, as [`provider`](Self::provider) builds it, without a sender of its own.
+    /// The provider, as [`provider`](Self::provider) builds it, without a default sender.
     ///
     /// Defaults to `None`, and then a message without a sender is not tried.
     fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {

@@ -19,12 +19,84 @@ use crate::{HttpRequest, PretendVendor, Received, Reply, Server};
 
 /// Makes a named test of every promise, for a [`PretendVendor`]:
 ///
-/// ```no_run
-/// # struct Example;
-/// # impl Example { const fn new() -> Self { Self } }
-/// mod conformance {
-///     // postduif_testkit::conformance!(Example::new());
+/// ```
+/// # use postduif_core::*;
+/// # #[derive(Debug)]
+/// # struct Acme;
+/// # impl Acme { fn at(_: &str, _: std::time::Duration) -> Self { Self } }
+/// # #[async_trait]
+/// # impl SmsProvider for Acme {
+/// #     fn profile(&self) -> &Profile { unimplemented!() }
+/// #     async fn send(&self, _: &Message) -> Result<Receipt, SendError> { unimplemented!() }
+/// #     async fn send_batch(&self, _: &[Message]) -> Outcomes { unimplemented!() }
+/// #     async fn check(&self) -> Result<Health, SendError> { unimplemented!() }
+/// # }
+/// use std::sync::Arc;
+///
+/// use postduif_core::{ErrorKind, SmsProvider};
+/// use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+/// use serde_json::{Value, json};
+///
+/// /// Acme as its page describes it: `POST /messages` with `{"to", "text", "ref"}` is answered with `{"id"}`, or
+/// /// refused with `{"acme_error": NUMBER, "explanation"}`.
+/// #[derive(Clone)]
+/// struct PretendAcme;
+///
+/// impl PretendVendor for PretendAcme {
+///     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+///         Arc::new(Acme::at(base, DEADLINE)) // your provider
+///     }
+///
+///     fn aside(&self, _: &HttpRequest) -> Option<Reply> {
+///         None // Acme has neither tokens nor a balance
+///     }
+///
+///     fn received(&self, request: &HttpRequest) -> Vec<Received> {
+///         let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+///         let to = body["to"].as_str().expect("a number").parse().expect("E.164");
+///         let mut received = Received::new(to, body["text"].as_str().expect("a text"));
+///         received.reference = body["ref"].as_str().map(str::to_owned);
+///         vec![received]
+///     }
+///
+///     fn accept(&self, _: &HttpRequest, _: &[usize]) -> Reply {
+///         Reply::json(201, r#"{"id":"acme-1"}"#)
+///     }
+///
+///     fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+///         Reply::json(400, json!({"acme_error": 1, "explanation": words}).to_string())
+///     }
+///
+///     fn refusal(&self) -> ErrorKind {
+///         ErrorKind::InvalidRecipient // what Acme's 1 means
+///     }
+///
+///     fn refuse_with_code(&self, _: &HttpRequest, _: &str) -> Option<Reply> {
+///         None // Acme's codes are numbers, so no text can be in one
+///     }
+///
+///     // The rest has defaults, each of which leaves out what it describes.
+///     fn refuse_unlisted(&self, _: &HttpRequest) -> Option<Reply> {
+///         Some(Reply::json(400, r#"{"acme_error":7391}"#))
+///     }
+///
+///     fn refuse_credentials(&self, _: &HttpRequest) -> Option<Reply> {
+///         Some(Reply::json(401, r#"{"acme_error":9}"#))
+///     }
+///
+///     fn credentials(&self) -> Vec<String> {
+///         vec!["hunter2-at-acme".to_owned()] // what `provider` is built with
+///     }
+///
+///     fn accept_with_id(&self, _: &HttpRequest, id: &str) -> Option<Reply> {
+///         Some(Reply::json(201, json!({"id": id}).to_string()))
+///     }
 /// }
+///
+/// mod conformance {
+///     postduif_testkit::conformance!(super::PretendAcme);
+/// }
+/// # fn main() {}
 /// ```
 ///
 /// A failure then reads `conformance::a_lost_answer_is_unknown`. A promise that does not apply to the vendor,
@@ -168,7 +240,7 @@ impl<'v, V: PretendVendor> World<'v, V> {
     ) -> Self {
         let pretend = vendor.clone();
         let server = Server::start(move |request| reply(&pretend, request)).await;
-        let provider = vendor.provider(&server.url());
+        let provider = provider_at(vendor, &server.url());
         Self {
             vendor,
             server,
@@ -233,6 +305,18 @@ impl<'v, V: PretendVendor> World<'v, V> {
             "{what}: requests for sending"
         );
     }
+}
+
+/// The provider under test, which has to send the suite's messages: they name no sender.
+#[track_caller]
+fn provider_at(vendor: &impl PretendVendor, base: &str) -> Arc<dyn SmsProvider> {
+    let provider = vendor.provider(base);
+    assert!(
+        !provider.profile().sender_required(),
+        "the profile requires a sender of each message: build PretendVendor::provider with a default sender, \
+         and describe the one without it by PretendVendor::without_sender"
+    );
+    provider
 }
 
 #[derive(Clone, Copy)]

@@ -15,7 +15,7 @@ use postduif_core::{
 
 use super::{
     Failed, Verdict, World, accept_all, assert_clean, assert_unsupported, gzip_bomb, message,
-    messages, shown,
+    messages, provider_at, shown,
 };
 use crate::{
     DEADLINE, End, HttpRequest, PretendVendor, Reply, Server, refusing_address,
@@ -88,18 +88,20 @@ pub async fn refused_credentials_are_told_as_such(vendor: &impl PretendVendor) -
     .await;
     let sent = world.provider.send(&message()).await;
     if !refused.swap(false, Ordering::SeqCst) {
-        return Verdict::skipped("the description has no answer to wrong credentials");
+        return Verdict::skipped(
+            "PretendVendor::refuse_credentials describes no answer to wrong credentials",
+        );
     }
-    let error = sent.expect_err("the credentials are wrong");
+    let error = sent.expect_err("a send with wrong credentials was accepted");
     assert_eq!(
         (error.kind(), error.acceptance()),
         (ErrorKind::Unauthorized, Acceptance::NotAccepted),
-        "{error:?}"
+        "a send answered by PretendVendor::refuse_credentials: {error:?}"
     );
     match world.provider.check().await {
         Ok(health) => {
             assert!(!health.is_verified(), "a check says that they are good");
-            Verdict::skipped("the vendor has no call that tells whether the credentials are good")
+            Verdict::skipped("a send told it; the check of this vendor cannot tell")
         }
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
@@ -111,7 +113,7 @@ pub async fn refused_credentials_are_told_as_such(vendor: &impl PretendVendor) -
 
 /// Nobody there: nothing left.
 pub async fn a_refused_connection_was_not_sent(vendor: &impl PretendVendor) -> Verdict {
-    let provider = vendor.provider(&format!("http://{}", refusing_address().await));
+    let provider = provider_at(vendor, &format!("http://{}", refusing_address().await));
     let error = provider.send(&message()).await.expect_err("nobody listens");
     assert_eq!(
         (error.kind(), error.acceptance()),
@@ -232,7 +234,7 @@ pub async fn whoever_gave_up_waiting_refused_nothing(vendor: &impl PretendVendor
         let result = world.provider.send(&message()).await;
         if !described.load(Ordering::SeqCst) {
             return Verdict::skipped(
-                "the description has no refusal that the vendor does not list",
+                "PretendVendor::refuse_unlisted describes no refusal that the vendor does not list",
             );
         }
         let expected = Failed {
@@ -408,12 +410,14 @@ pub async fn an_acceptance_without_a_usable_id_is_unknown(vendor: &impl PretendV
         .await;
         let result = world.provider.send(&message()).await;
         if !given.load(Ordering::SeqCst) {
-            return Verdict::skipped("the vendor's acceptance has no id that a receipt keeps");
+            return Verdict::skipped(
+                "PretendVendor::accept_with_id describes no acceptance with an id that a receipt keeps",
+            );
         }
         world.assert_failed(
             result,
             Failed::unknown(ErrorKind::Protocol),
-            "an unusable id",
+            "an unusable id: read it with Answer::message_id of postduif-http",
         );
     }
     Verdict::kept()
@@ -682,7 +686,9 @@ pub async fn a_wish_is_granted_or_refused(vendor: &impl PretendVendor) -> Verdic
 pub async fn a_sender_that_is_required_is_asked_for(vendor: &impl PretendVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let Some(provider) = vendor.without_sender(&world.server.url()) else {
-        return Verdict::skipped("the description has no provider without a sender");
+        return Verdict::skipped(
+            "PretendVendor::without_sender describes no provider without a default sender",
+        );
     };
     let result = provider.send(&message()).await;
     if provider.profile().sender_required() {
@@ -853,7 +859,7 @@ pub async fn a_token_that_stalls_was_not_sent(vendor: &impl PretendVendor) -> Ve
     let call = world.provider.send(&message);
     let ended = Departure::new().run_until(deadline, call).await;
     if !asked.load(Ordering::SeqCst) {
-        return Verdict::skipped("the description knows no request for a token");
+        return Verdict::skipped("PretendVendor::is_token knows no request for a token");
     }
     let acceptance = match &ended {
         Ok(Ok(receipt)) => panic!("accepted without a token as {receipt:?}"),

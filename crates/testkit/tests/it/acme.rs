@@ -584,3 +584,37 @@ impl PretendVendor for Modest {
         None
     }
 }
+
+/// The same vendor, whose provider was built without the sender that it requires.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nameless;
+
+impl PretendVendor for Nameless {
+    fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
+        Arc::new(Provider::new(base, None, None))
+    }
+
+    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+        Modest.aside(request)
+    }
+
+    fn received(&self, request: &HttpRequest) -> Vec<Received> {
+        Modest.received(request)
+    }
+
+    fn accept(&self, request: &HttpRequest, entries: &[usize]) -> Reply {
+        Modest.accept(request, entries)
+    }
+
+    fn refuse(&self, request: &HttpRequest, words: &str) -> Reply {
+        Modest.refuse(request, words)
+    }
+
+    fn refusal(&self) -> ErrorKind {
+        Modest.refusal()
+    }
+
+    fn refuse_with_code(&self, request: &HttpRequest, code: &str) -> Option<Reply> {
+        Modest.refuse_with_code(request, code)
+    }
+}

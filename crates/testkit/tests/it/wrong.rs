@@ -2,7 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use postduif_testkit::{PretendVendor, Verdict, block_on, promises};
 
-use crate::acme::{Acme, Flaw, Modest};
+use crate::acme::{Acme, Flaw, Modest, Nameless};
 
 mod a_right_provider_keeps {
     postduif_testkit::conformance!(crate::acme::Acme(None));
@@ -132,4 +132,32 @@ fn what_does_not_apply_is_skipped_by_name() {
         "an_entry_left_out_is_unknown",
     ];
     assert_eq!(skipped, expected);
+}
+
+/// What the test runner shows of a promise that is broken.
+fn said(promise: impl FnOnce() -> Verdict) -> String {
+    let broken = catch_unwind(AssertUnwindSafe(promise)).expect_err("the promise is broken");
+    match broken.downcast_ref::<&str>() {
+        Some(words) => (*words).to_owned(),
+        None => *broken.downcast::<String>().expect("a message with words"),
+    }
+}
+
+#[test]
+fn a_description_whose_provider_has_no_sender_is_told_what_to_mend() {
+    let said = said(|| block_on(promises::a_message_arrives_as_it_is(&Nameless)));
+    for words in ["default sender", "PretendVendor::without_sender"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn an_unusable_id_that_is_kept_names_what_reads_ids() {
+    let vendor = Acme(Some(Flaw::KeepsAnyId));
+    let said = said(|| {
+        block_on(promises::an_acceptance_without_a_usable_id_is_unknown(
+            &vendor,
+        ))
+    });
+    assert!(said.contains("Answer::message_id"), "{said}");
 }
