@@ -557,7 +557,9 @@ impl VonageReports {
         }
         let (scheme, token) = request
             .header("authorization")?
-            .ok_or(ReportError::unsigned("the report has no token"))?
+            .ok_or(ReportError::unsigned(
+                "the report has no token; a report of the SMS API is read by the parser of that API",
+            ))?
             .split_once(' ')
             .ok_or(ReportError::malformed("the report's token is none"))?;
         if !scheme.eq_ignore_ascii_case("bearer") {
