@@ -6,8 +6,18 @@
 
 use std::sync::Arc;
 
+/// The times of this API: send times, reports, parsers. Another version of it is a breaking change of this crate.
+pub use chrono;
 pub use postduif_core::*;
-use secrecy::SecretString;
+/// The secrets of this API. Another version of `secrecy` is a breaking change of this crate.
+///
+/// ```
+/// use postduif::{ExposeSecret as _, SecretString};
+///
+/// let secret = SecretString::from("signing-secret");
+/// assert_eq!(secret.expose_secret(), "signing-secret");
+/// ```
+pub use secrecy::{ExposeSecret, SecretString};
 
 #[cfg(feature = "cm")]
 pub use postduif_cm as cm;
@@ -41,7 +51,8 @@ pub use postduif_vonage as vonage;
 /// A provider from its connection URL, `vendor://id:secret@host?option=value`, with an HTTP client of its
 /// own. The host `default` is the vendor's.
 ///
-/// Credentials may also stand among the options, where each may be `env:NAME` or `file:PATH`.
+/// Credentials may also stand among the options, where each may be `env:NAME` or `file:PATH`. With the feature
+/// `testing`, `null://` sends nothing.
 ///
 /// ```
 /// # #[cfg(feature = "kpn")] {
@@ -84,13 +95,24 @@ const LIMITS: [&str; 6] = [
     "attempts",
 ];
 
+/// What somebody who looks for `Stack::with_deadline` would write.
+const DEADLINE: &str = "deadline";
+
+fn deadline_is_no_option() -> ConfigError {
+    ConfigError::new(
+        "deadline is no option of a URL: it is one for all vendors together, so set it with \
+         postduif::Stack::with_deadline; timeout limits the calls to one vendor",
+    )
+}
+
 /// Refuses what `failover` takes and a single vendor does not know.
 fn has_no_limits(url: &str) -> Result<(), ConfigError> {
     let options = url.split_once('?').map_or("", |(_, options)| options);
     let mut names = options
         .split('&')
         .map(|option| option.split('=').next().unwrap_or_default());
-    match names.find(|name| LIMITS.contains(name)) {
+    match names.find(|name| LIMITS.contains(name) || *name == DEADLINE) {
+        Some(DEADLINE) => Err(deadline_is_no_option()),
         Some(name) => Err(ConfigError::new(format!(
             "the option {name} is a limit around a vendor: build it with postduif::failover, \
              which takes one URL, too"
@@ -112,7 +134,19 @@ pub use stack::{Stack, failover};
 
 /// A parser of a vendor's delivery reports, chosen at run time.
 ///
-/// `api` is the vendor's API where it has several, as in the connection URL; none is the vendor's default.
+/// `api` is the vendor's API where it has several, as in the connection URL; `None` is the vendor's default:
+///
+/// | vendor | `api` |
+/// |---|---|
+/// | `messagebird` | `classic`, `channels`; default is the platform |
+/// | `spryng` | `v1`; default is version 2 |
+/// | `vonage` | `messages`, the default; `sms`; `sms:METHOD` |
+///
+/// Vonage's SMS API signs by one method for each account, and `METHOD` names it: `md5hash`, `md5`, `sha1`, `sha256`
+/// or `sha512`. `sms` alone is `sms:md5hash`, which an account has unless it was changed. Reports of the SMS API
+/// that the parser of `messages` reads are refused as unsigned, and so are those of `messages` by the parser of `sms`:
+/// give the `api` of the connection URL here, too.
+///
 /// `secrets` are the vendor's signing secrets where it signs, several while one is being replaced; where it
 /// does not, they are your own, one of which stands as the last segment of the route's path.
 ///
@@ -136,6 +170,31 @@ pub fn report_parser(
     reports(vendor, api, secrets)
 }
 
+/// A text that is no URL at all.
+fn no_url(text: &str) -> ConfigError {
+    let what = match text.trim() {
+        "" => "no connection URL was given",
+        _ => "this is no connection URL: it has no ://",
+    };
+    ConfigError::new(format!(
+        "{what}; write vendor://id:secret@host?option=value, which begins with one of {KNOWN}"
+    ))
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+#[cfg(feature = "testing")]
+macro_rules! known {
+    ($($scheme:literal),+) => { concat!($($scheme, "://, ",)+ "null://") };
+}
+#[cfg(not(feature = "testing"))]
+macro_rules! known {
+    ($first:literal $(, $scheme:literal)*) => { concat!($first, "://" $(, ", ", $scheme, "://")*) };
+}
+
 /// One line for each vendor: its scheme, which is its feature, and its crate, which has the provider and
 /// `report_parser`.
 macro_rules! vendors {
@@ -143,7 +202,11 @@ macro_rules! vendors {
         fn open(url: &str, client: Option<&http::Client>) -> Result<Arc<dyn SmsProvider>, ConfigError> {
             // No vendor may be there to use it.
             let _ = client;
-            match url.split_once("://").map_or("", |(scheme, _)| scheme) {
+            let Some((before, _)) = url.split_once("://") else {
+                return Err(no_url(url));
+            };
+            let scheme = before.trim_start().to_ascii_lowercase();
+            match scheme.as_str() {
                 $(
                     #[cfg(feature = $scheme)]
                     $scheme => Ok(Arc::new(match client {
@@ -155,11 +218,16 @@ macro_rules! vendors {
                 )+
                 #[cfg(feature = "testing")]
                 "null" => Ok(Arc::new(testing::Null::new())),
-                _ => Err(ConfigError::new(concat!(
-                    "no vendor has this scheme; known are", $(" ", $scheme, "://",)+
-                ))),
+                scheme if !is_scheme(scheme) => Err(ConfigError::new(
+                    "the connection URL does not begin with a vendor's scheme: leave out what is before \
+                     it, such as SMS_URL= or a quotation mark",
+                )),
+                _ => Err(ConfigError::new(format!("no vendor has this scheme; known are {KNOWN}"))),
             }
         }
+
+        /// What a URL may begin with.
+        const KNOWN: &str = known!($($scheme),+);
 
         fn reports(
             vendor: &str,

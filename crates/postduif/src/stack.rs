@@ -10,7 +10,7 @@ use postduif_core::{ConfigError, SmsProvider};
 use postduif_layers::{Failover, Member, RateLimit, Retry, StartWithin, Timeout, Traced};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::LIMITS;
+use crate::{DEADLINE, LIMITS, deadline_is_no_option, no_url};
 
 /// How long one vendor call may take, unless told otherwise: after it the message is in doubt, so it is longer
 /// than any vendor needs.
@@ -30,6 +30,9 @@ const RATE: NonZeroU32 = NonZeroU32::new(10).unwrap();
 ///     └ Retry …
 ///        └ cm
 /// ```
+///
+/// A health page checks each vendor alone, by a provider of its own URL ([`from_url`](crate::from_url)): the
+/// [`check`](SmsProvider::check) of the stack has one answer for all.
 ///
 /// One URL is a stack over one vendor. Two accounts of one vendor are told apart as `kpn` and `kpn-2`. The limits
 /// are options of each URL, see [`Stack`]; for a deadline over the whole, or providers of your own, build a
@@ -78,7 +81,10 @@ pub fn failover_with(
 /// | `max_wait=5` | [`with_max_wait`](Self::with_max_wait) | seconds that a message waits for its turn | 30 |
 /// | `timeout=20` | [`with_timeout`](Self::with_timeout) | seconds for one vendor call | 20 |
 /// | `attempts=3` | [`with_attempts`](Self::with_attempts) | tries at one vendor | 3 |
-/// | | [`with_deadline`](Self::with_deadline) | how long anything may begin, over all vendors | none |
+/// | | [`with_deadline`](Self::with_deadline) | seconds within which a call may begin, over all vendors | none |
+///
+/// With a deadline, give each vendor a `timeout` of at most the deadline divided by the number of vendors: see
+/// [`with_deadline`](Self::with_deadline).
 ///
 /// A message whose turn would come later than `max_wait` is refused at once as `Throttled`, and goes to the next
 /// vendor. Seconds may have decimals, up to a day.
@@ -89,7 +95,7 @@ pub fn failover_with(
 ///
 /// let sms = postduif::Stack::new()
 ///     .with_urls("kpn://id:secret@default?sender=Contoso&rate=20 cm://token@default?sender=Contoso")?
-///     .with_timeout(Duration::from_secs(10))
+///     .with_timeout(Duration::from_secs(7))
 ///     .with_deadline(Duration::from_secs(15))
 ///     .build()?;
 /// # }
@@ -217,8 +223,14 @@ impl Stack {
         self
     }
 
-    /// Sets how long after it was given a message may still be begun, at any vendor. What has not left by then is
-    /// not accepted, and a call under way goes on to its end: see [`StartWithin`].
+    /// Sets how long after `send` was called a call to any vendor may still begin. What has not left by then is not
+    /// accepted; the error names the vendor that was waited for and those that were not tried. A call under way goes
+    /// on to its end, so the longest wait is the deadline plus the `timeout` of one call: see [`StartWithin`].
+    ///
+    /// **Failover needs its share of the deadline.** Give each vendor a `timeout` of at most the deadline divided by
+    /// the number of vendors: with a longer one the first may use up the time, and the second is never tried. A
+    /// token is waited for at most 8 seconds, so a deadline below that does not outlast a token endpoint that
+    /// stalls, unless the `timeout` is shorter.
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
@@ -236,12 +248,15 @@ impl Stack {
         let client = self.client.as_ref();
         #[cfg(not(feature = "_http"))]
         let client = None;
+        if self.vendors.is_empty() {
+            return Err(no_url(""));
+        }
         let mut names: Vec<String> = Vec::new();
         let mut members = Vec::new();
         for vendor in self.vendors {
             let (name, provider, own) = match vendor {
                 Vendor::Url(url, limits) => {
-                    let provider = crate::open(url.expose_secret(), client)?;
+                    let provider = crate::open(url.expose_secret(), client).map_err(with_limits)?;
                     let name = provider.profile().name().to_owned();
                     let same = names.iter().filter(|known| **known == name).count();
                     names.push(name.clone());
@@ -287,6 +302,8 @@ impl Limits {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
             if LIMITS.contains(&name) {
                 limits.set(name, value)?;
+            } else if name == DEADLINE {
+                return Err(deadline_is_no_option());
             } else {
                 left.push(if left.len() == front.len() { '?' } else { '&' });
                 left.push_str(option);
@@ -335,6 +352,15 @@ impl Limits {
             Some(attempts) => retry.with_attempts(attempts),
             None => retry,
         }
+    }
+}
+
+/// Adds the limits to the options that a vendor knows: here, they are known too.
+fn with_limits(error: ConfigError) -> ConfigError {
+    let words = error.to_string();
+    match words.starts_with("unknown option ") {
+        true => ConfigError::new(format!("{words}; limits are {}", LIMITS.join(", "))),
+        false => error,
     }
 }
 
@@ -483,6 +509,63 @@ mod tests {
             shown.contains("rate") && shown.contains("failover"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn what_is_missing_is_told_as_missing() {
+        for urls in ["", " \n "] {
+            let error = failover(urls).unwrap_err().to_string();
+            assert!(error.starts_with("no connection URL was given"), "{error}");
+            let error = crate::from_url(urls).unwrap_err().to_string();
+            assert!(error.starts_with("no connection URL was given"), "{error}");
+        }
+        let error = Stack::new().build().unwrap_err().to_string();
+        assert!(error.starts_with("no connection URL was given"), "{error}");
+    }
+
+    #[test]
+    fn what_is_before_the_scheme_is_told() {
+        for url in ["hunter2", "default?sender=hunter2"] {
+            let error = failover(url).unwrap_err().to_string();
+            assert!(error.contains("has no ://"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        for url in [
+            "SMS_URL=cm://hunter2@default?sender=Contoso",
+            "\"cm://hunter2@default?sender=Contoso\"",
+        ] {
+            let error = failover(url).unwrap_err().to_string();
+            assert!(error.contains("leave out what is before it"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_scheme_is_read_in_any_case() {
+        let sms = failover("KPN://a:b@default  Cm://t@default?sender=Contoso").unwrap();
+        assert_eq!(sms.profile().name(), "kpn,cm");
+    }
+
+    #[test]
+    fn an_unknown_option_of_a_stack_is_told_the_limits_too() {
+        let error = failover("cm://hunter2@default?sender=Contoso&rat=5").unwrap_err();
+        let shown = error.to_string();
+        assert!(shown.contains("unknown option rat; known are"), "{shown}");
+        for limit in LIMITS {
+            assert!(shown.contains(limit), "{limit}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_in_a_url_names_who_takes_it() {
+        let url = "cm://hunter2@default?sender=Contoso&deadline=5";
+        for error in [
+            failover(url).unwrap_err(),
+            crate::from_url(url).unwrap_err(),
+        ] {
+            let shown = error.to_string();
+            assert!(shown.contains("Stack::with_deadline"), "{shown}");
+        }
     }
 
     #[test]

@@ -87,6 +87,8 @@ async fn null_takes_every_text_and_sends_none() {
     assert_eq!(sms.profile().name(), "null");
     let text = postduif::Text::new("Hello").unwrap();
     let message = postduif::Message::new("+31612345678".parse().unwrap(), text);
+    let error = postduif::from_url("pigeon://x").unwrap_err();
+    assert!(error.to_string().contains("null://"), "{error}");
     let receipt = sms.send(&message).await.unwrap();
     assert_eq!(
         (receipt.provider(), receipt.reference()),
