@@ -18,13 +18,41 @@
 //! # }
 //! ```
 //!
-//! From another process: `cargo run -p postduif-sandbox`, and the calls below `/_sandbox`, which
-//! do what [`Sandbox`] does.
+//! From another process: `cargo run -p postduif-sandbox`, and the calls below `/_sandbox`.
+//!
+//! # Calls below `/_sandbox`
+//!
+//! They do what [`Sandbox`] does. Bodies and answers are JSON; a member without a default must be there. A wrong
+//! body is a 400 with `{"error":{"message":…}}`, which lists the names that exist.
+//!
+//! | call | what it does |
+//! | --- | --- |
+//! | `GET /_sandbox` | what a program needs to use the sandbox: `tenant`, `client_id`, `audience`, `issuer`, `graph`, `login`, `callers`, a connection URL for each vendor in `urls`, Vonage's private key in `vonage`, and `foreign_requests`, the number of requests that followed a redirect |
+//! | `DELETE /_sandbox` | everything back to the start, as [`Sandbox::reset`]; 204 |
+//! | `GET /_sandbox/messages` | the texts that vendors accepted, in order, as [`SentMessage`] |
+//! | `GET /_sandbox/requests` | the requests, in order, as [`SeenRequest`]: no secrets |
+//! | `GET /_sandbox/passes` | the passes, as [`Pass`] |
+//! | `GET /_sandbox/resumes` | the calls that resumed something or tried to, as [`Resume`] |
+//! | `GET /_sandbox/users` | the Graph user objects, [`Cast`] first |
+//! | `POST /_sandbox/users` | adds or replaces a user, as [`Sandbox::put_user`]; answers the user |
+//! | `GET /_sandbox/faults` | the faults that have not struck for the last time |
+//! | `POST /_sandbox/faults` | sets a fault, as [`FaultSpec`]: `at` (a point), `fault` (a [`Fault::name`]), `times` (defaults to 1), `ms` (defaults to the fault's own); answers the fault |
+//! | `DELETE /_sandbox/faults` | removes all faults; 204 |
+//! | `POST /_sandbox/callouts` | calls out as Entra, as [`CalloutOrder`]: `user` (defaults to [`Cast::JOINER`]), `kind` (`lifecycle`, the default, or `access_package`), `window` (such as `PT30M`), `repeat` (0, the default, or 1), `hostile` (a [`Hostile::name`]), `target` (a URL; without one nothing is called); answers a [`Callout`] |
+//! | `POST /_sandbox/reports` | reports as a vendor, as [`ReportOrder`]: `reference` or `id` (which text), `status` (a [`ReportStatus::name`]), `to`, `code`, `target` (a URL; defaults to the text's own); for Vonage's SMS API also `form` and `signature_method`; answers `{"status":…}`, what the target answered |
+//!
+//! ```sh
+//! # The next token that KPN is asked for never comes.
+//! curl -d '{"at":"kpn.token","fault":"stall"}' http://127.0.0.1:8160/_sandbox/faults
+//! # A vendor reports that a text has arrived.
+//! curl -d '{"reference":"0M1A2B3C","status":"delivered"}' http://127.0.0.1:8160/_sandbox/reports
+//! ```
 //!
 //! # Vendors
 //!
-//! [`Sandbox::vendors`] names them, [`Sandbox::sms_url`] gives a connection URL for each. Where a
-//! vendor has several ways to send, all of them live below its one prefix, told apart by their paths:
+//! [`Sandbox::vendors`] names them, [`Sandbox::sms_url`] gives a connection URL for each, and
+//! [`Sandbox::other_sms_urls`] one for each other API. Where a vendor has several ways to send, all of
+//! them are below its one prefix, told apart by their paths:
 //!
 //! | vendor | good credentials | ways to send |
 //! | --- | --- | --- |

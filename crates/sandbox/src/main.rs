@@ -7,9 +7,9 @@ use std::{
 };
 
 use clap::{CommandFactory, FromArgMatches, Parser};
-use postduif_sandbox::{Cast, Sandbox};
+use postduif_sandbox::{Cast, Fault, Sandbox};
 
-/// A pretend world for Postduif: SMS vendors, Microsoft Graph and Entra on loopback
+/// Plays SMS vendors, Microsoft Graph and Microsoft Entra on loopback
 #[derive(Parser)]
 #[command(
     name = "postduif-sandbox",
@@ -51,6 +51,9 @@ fn print(sandbox: &Sandbox) -> io::Result<()> {
     for vendor in Sandbox::vendors() {
         writeln!(out, "SMS_URL={}", sandbox.sms_url(vendor))?;
     }
+    for url in sandbox.other_sms_urls() {
+        writeln!(out, "also: {url}")?;
+    }
     writeln!(out, "GRAPH={}", sandbox.graph_url())?;
     writeln!(out, "LOGIN={}", sandbox.login_url())?;
     writeln!(out, "ENTRA_TENANT_ID={}", sandbox.tenant())?;
@@ -66,11 +69,32 @@ fn more() -> String {
         .map(|(id, what)| format!("\n  {id}  {what}"))
         .collect();
     let vendors: Vec<_> = Sandbox::vendors().collect();
+    let faults: Vec<_> = Fault::ALL.iter().map(|fault| fault.name()).collect();
     format!(
-        "The vendors: {}. The sandbox prints a connection URL for each; add &api=sms (vonage), \
-         &api=classic or &api=channels&workspace=sandbox&channel=sandbox (messagebird, with the key \
-         sandbox), or &api=v1 (spryng) for their other ways to send. Reports are signed with the \
-         secret sandbox.\n\nThe cast:{people}",
-        vendors.join(", ")
+        "The vendors: {}. The sandbox prints a connection URL for each, and behind \"also:\" one for each of \
+         their other APIs. Reports are signed with the secret sandbox.\n\n\
+         Calls for another program, with a body in JSON:\n{CALLS}\n\n\
+         The faults: {}. They strike at a point such as kpn.send, kpn.token, login, graph.user or graph.tap; \
+         a point or a fault that does not exist is answered with a list of those that do.\n\n\
+         Example, after which the next token that KPN is asked for never comes:\n  \
+         curl -d '{{\"at\":\"kpn.token\",\"fault\":\"stall\"}}' http://127.0.0.1:8160/_sandbox/faults\n\n\
+         The users:{people}",
+        vendors.join(", "),
+        faults.join(", ")
     )
 }
+
+const CALLS: &str = "  \
+    GET    /_sandbox           what a program needs to use the sandbox, such as its URLs
+  GET    /_sandbox/messages  the texts that vendors accepted
+  GET    /_sandbox/requests  the requests, without secrets
+  GET    /_sandbox/passes    the passes
+  GET    /_sandbox/resumes   the calls that resumed a workflow or an access package
+  GET    /_sandbox/users     the users
+  POST   /_sandbox/users     adds or replaces a user: a Graph user object
+  GET    /_sandbox/faults    the faults that are still to strike
+  POST   /_sandbox/faults    sets a fault: at, fault, times, ms
+  DELETE /_sandbox/faults    removes all faults
+  POST   /_sandbox/callouts  calls out as Entra: target, user, kind, window, repeat, hostile
+  POST   /_sandbox/reports   reports as a vendor: reference or id, to, status, code, target
+  DELETE /_sandbox           puts everything back to the start";

@@ -87,6 +87,16 @@ impl Sandbox {
         }
     }
 
+    /// The connection URLs for the APIs that [`Self::sms_url`] does not use: of Spryng v1, of MessageBird classic
+    /// and channels, of Vonage the SMS API.
+    pub fn other_sms_urls(&self) -> Vec<String> {
+        let authority = &self.world.place.authority;
+        vendors::ALL
+            .iter()
+            .flat_map(|vendor| vendor.other_urls(authority))
+            .collect()
+    }
+
     /// The names of the vendors that the sandbox plays.
     pub fn vendors() -> impl Iterator<Item = &'static str> {
         vendors::ALL.iter().map(|vendor| vendor.name())

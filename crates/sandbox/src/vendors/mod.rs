@@ -42,6 +42,11 @@ pub(crate) trait Vendor: fmt::Debug + Sync {
     /// The connection URL to copy, for a service at this host and port.
     fn url(&self, authority: &str) -> String;
 
+    /// The connection URLs for its other APIs, where it has any.
+    fn other_urls(&self, _authority: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Which point this request is, the vendor's own segment being the first.
     fn point(&self, head: &Head) -> Option<&'static str>;
 

@@ -4,7 +4,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use postduif_sandbox::{Cast, Sandbox};
+use postduif_sandbox::{Cast, Fault, FaultSpec, Sandbox};
 
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_postduif-sandbox"))
@@ -57,6 +57,19 @@ fn it_says_where_it_listens_and_what_to_copy() {
             "{vendor}: {copied:?}"
         );
     }
+    for api in [
+        "api=v1",
+        "api=classic",
+        "api=channels&workspace=sandbox&channel=sandbox",
+        "api=sms",
+    ] {
+        let is_whole = |line: &String| {
+            line.starts_with("also: ")
+                && line.contains(&format!("@{address}/"))
+                && line.contains(api)
+        };
+        assert!(copied.iter().any(is_whole), "{api}: {copied:?}");
+    }
     for name in [
         "GRAPH=",
         "LOGIN=",
@@ -107,4 +120,41 @@ fn its_help_lists_the_cast_and_how_to_run_it() {
     for (id, what) in Cast::ALL {
         assert!(said.contains(id) && said.contains(what), "{id}");
     }
+}
+
+#[test]
+fn its_help_lists_the_calls_and_the_faults() {
+    let output = answer(&["--help"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    for call in [
+        "GET    /_sandbox ",
+        "DELETE /_sandbox ",
+        "GET    /_sandbox/messages",
+        "GET    /_sandbox/requests",
+        "GET    /_sandbox/passes",
+        "GET    /_sandbox/resumes",
+        "GET    /_sandbox/users",
+        "POST   /_sandbox/users",
+        "GET    /_sandbox/faults",
+        "POST   /_sandbox/faults",
+        "DELETE /_sandbox/faults",
+        "POST   /_sandbox/callouts",
+        "POST   /_sandbox/reports",
+    ] {
+        assert!(said.contains(call), "{call}\n{said}");
+    }
+    for fault in Fault::ALL {
+        assert!(said.contains(fault.name()), "{fault}\n{said}");
+    }
+}
+
+#[test]
+fn the_fault_of_its_help_can_be_set() {
+    let output = answer(&["--help"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let (_, body) = said.split_once("curl -d '").unwrap();
+    let (body, _) = body.split_once('\'').unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let fault = body["fault"].as_str().unwrap().parse().unwrap();
+    FaultSpec::new(body["at"].as_str().unwrap(), fault).unwrap();
 }

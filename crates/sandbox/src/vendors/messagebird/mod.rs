@@ -65,6 +65,15 @@ impl Vendor for MessageBird {
         format!("messagebird://bk_eu1_sandbox@{authority}/messagebird?sender=Postduif")
     }
 
+    /// A channel has its own sender, so that the URL names none.
+    fn other_urls(&self, authority: &str) -> Vec<String> {
+        let base = format!("messagebird://sandbox@{authority}/messagebird");
+        vec![
+            format!("{base}?api=classic&sender=Postduif"),
+            format!("{base}?api=channels&workspace=sandbox&channel=sandbox"),
+        ]
+    }
+
     /// A path where one may send, or only look, is the one or the other by its method.
     fn point(&self, head: &Head) -> Option<&'static str> {
         let looks = head.method == Method::GET;

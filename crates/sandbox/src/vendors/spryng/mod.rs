@@ -61,6 +61,12 @@ impl Vendor for Spryng {
         )
     }
 
+    fn other_urls(&self, authority: &str) -> Vec<String> {
+        vec![format!(
+            "spryng://sandbox@{authority}/spryng?api=v1&sender=Postduif"
+        )]
+    }
+
     fn point(&self, head: &Head) -> Option<&'static str> {
         match path(head).as_slice() {
             ["v1" | "v2", "messages"] | ["v2", "schedules", "delayed"] => Some(SEND),

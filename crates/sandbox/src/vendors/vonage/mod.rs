@@ -70,6 +70,12 @@ impl Vendor for Vonage {
         format!("vonage://sandbox:sandbox@{authority}/vonage?sender=Postduif")
     }
 
+    fn other_urls(&self, authority: &str) -> Vec<String> {
+        vec![format!(
+            "vonage://sandbox:sandbox@{authority}/vonage?api=sms&sender=Postduif"
+        )]
+    }
+
     fn point(&self, head: &Head) -> Option<&'static str> {
         match path(head).as_slice() {
             ["v1", "messages"] | ["sms", "json"] => Some(SEND),
