@@ -100,7 +100,8 @@
 //! | texts | libphonenumber | here | why |
 //! |---|---|---|---|
 //! | 306 | possible, not valid | `too_short` | digits missing: a length that no mobile of the plan has, or the beginning of a known mobile |
-//! | 181 | possible, not valid | `too_long` | such a length, or a known mobile with a digit left over |
+//! | 180 | possible, not valid | `too_long` | such a length, or a known mobile with a digit left over |
+//! | 1 | possible, not valid | `wrong_length` | a length of the Congo's plan that is neither too long nor too short for certain |
 //! | 219 | nothing | a number | `00` where the region dials another prefix |
 //! | 45 | another number | a number | the same, misread there: Australia's `0061…` as national, Brazil's `0055…` as a carrier's |
 //! | 6 | another number | `ambiguous` | `00` in a region whose own prefix makes another number of it: Colombia's `005`, Thailand's `006` |
