@@ -25,18 +25,18 @@ use postduif_sandbox::Sandbox;
     after_help = "Example: cargo run --example bulk -- --url 'cm://default?token=env:CM_TOKEN&sender=Contoso' texts.tsv"
 )]
 struct Args {
-    /// The vendor, as a connection URL; several, in order, are a failover; a pretend CM where none is given
+    /// The vendor, as a connection URL; repeat it for a failover, in order. Defaults to a sandbox that plays CM
     #[arg(long, env = "SMS_URL", hide_env_values = true, value_delimiter = ' ')]
     url: Vec<String>,
-    /// Messages a second and vendor
+    /// Messages per second, for each vendor
     #[arg(long, default_value = "200")]
     rate: NonZeroU32,
     #[command(flatten)]
     catch: Catch,
-    /// Results are JSON anyway
+    /// No effect on the results, which are always JSON; a configuration error becomes JSON too
     #[arg(long)]
     json: bool,
-    /// The file; standard input where none is given
+    /// The file. Defaults to standard input
     file: Option<PathBuf>,
 }
 

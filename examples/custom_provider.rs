@@ -26,13 +26,9 @@ struct Acme {
 }
 
 #[derive(Deserialize)]
-struct Accepted {
-    id: String,
-}
-
-#[derive(Deserialize)]
-struct Refused {
-    acme_error: u16,
+struct Said {
+    id: Option<String>,
+    acme_error: Option<u16>,
 }
 
 /// Acme's own numbers, as its page has them. Nobody else who answers speaks like this.
@@ -47,7 +43,9 @@ static CODES: &[(u16, ErrorKind, &str)] = &[
 
 /// What Acme itself said; what an answer proves without it is decided in one place, for every vendor.
 fn refusal(answer: &Answer) -> Option<Refusal> {
-    let Refused { acme_error } = answer.json().ok()?;
+    let Said { id, acme_error } = answer.json().ok()?;
+    // Beside an id it contradicts itself, and proves nothing.
+    let acme_error = acme_error.filter(|_| id.is_none())?;
     let unlisted = (acme_error, ErrorKind::Other, "Acme refused it");
     let (_, kind, words) = CODES
         .iter()
@@ -68,7 +66,8 @@ impl Acme {
         if !answer.is_success() {
             return Err(answer.refused(refusal(&answer)));
         }
-        let Accepted { id } = answer.json()?;
+        let Said { id, acme_error } = answer.json()?;
+        let id = id.filter(|_| acme_error.is_none()).unwrap_or_default();
         Ok(Receipt::new("acme", *message.reference()).with_id(Answer::message_id(&id)?))
     }
 }

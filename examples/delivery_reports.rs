@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::ExitCode, time::SystemTime};
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use postduif::{DeliveryReport, ReportRequest};
-use postduif_examples::{Stop, price_json, print_json, run};
+use postduif_examples::{Stop, price_json, print_json, run, time};
 use serde_json::{Value, json};
 
 /// Verifies a delivery report and prints what it says, as a JSON array.
@@ -21,7 +21,7 @@ struct Args {
     /// The vendor's API, where it has several
     #[arg(long)]
     api: Option<String>,
-    /// The vendor's signing secret, or, where it does not sign, our own in the path; several while one is replaced
+    /// The vendor's signing secret, or your own at the end of the path where it does not sign; repeat it for a rotation
     #[arg(long, required = true)]
     secret: Vec<String>,
     /// How Vonage's SMS API signs: md5hash, md5, sha1, sha256 or sha512
@@ -30,10 +30,10 @@ struct Args {
     /// The public origin, and prefix, to which the request's path belongs
     #[arg(long, default_value = "https://localhost")]
     public_url: String,
-    /// The time to judge signatures by (RFC 3339); now where it is not given
-    #[arg(long)]
+    /// The time of the check of signatures, in RFC 3339, such as 2026-01-01T00:00:00Z. Defaults to now
+    #[arg(long, value_parser = time)]
     now: Option<DateTime<Utc>>,
-    /// Results are JSON anyway
+    /// No effect on the results, which are always JSON; a configuration error becomes JSON too
     #[arg(long)]
     json: bool,
     /// The raw HTTP/1.1 request as received

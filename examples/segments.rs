@@ -15,13 +15,13 @@ use serde_json::{Value, json};
     after_help = "Example: cargo run --example segments -- --text 'Graças, €5…' --transliterate"
 )]
 struct Args {
-    /// The text; lines from stdin where it is not given
+    /// The text. Defaults to the lines of standard input
     #[arg(long)]
     text: Option<String>,
     /// Rewrite the text to fit GSM 03.38 first, and list each change
     #[arg(long)]
     transliterate: bool,
-    /// Results are JSON anyway; says nothing on stderr
+    /// No effect on the results, which are always JSON; writes nothing on stderr
     #[arg(long)]
     json: bool,
 }

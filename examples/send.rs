@@ -16,50 +16,50 @@ use postduif::{
 };
 use postduif_examples::{
     Catch, Stop, duration, error_json, member_names, outcome_json, outcome_sentence, price_json,
-    print, print_json, run,
+    print, print_json, run, time,
 };
 use postduif_sandbox::Sandbox;
 use serde_json::json;
 
 /// Sends one message. Each vendor is tried once at most: the next one only where the text certainly never left.
 ///
-/// Without --url and SMS_URL it goes to a pretend KPN in this process.
+/// Without --url and SMS_URL it goes to a sandbox in this process, which plays KPN.
 #[derive(Parser)]
 #[command(
     after_help = "Example: cargo run --example send -- --url 'kpn://default?id=env:KPN_ID&secret=env:KPN_SECRET' \
                         --to +31612345678 --text 'Your code is 482913' --json"
 )]
 struct Args {
-    /// The vendor, as a connection URL; several, in order, are a failover; SMS_URL where none is given
+    /// The vendor, as a connection URL; repeat it for a failover, in order
     #[arg(long, env = "SMS_URL", hide_env_values = true, value_delimiter = ' ')]
     url: Vec<String>,
-    /// The recipient, in E.164
+    /// The recipient in E.164, such as +31612345678
     #[arg(long, required_unless_present = "check")]
     to: Option<PhoneNumber>,
     /// The text
     #[arg(long, required_unless_present = "check")]
     text: Option<Text>,
-    /// Who it is from: a name, a number or a short code
+    /// The sender: a name, a number or a short code. Defaults to the sender of the URL
     #[arg(long)]
     sender: Option<Sender>,
-    /// Our key of the message, 1 to 32 letters and digits; drawn where it is not given
+    /// The message's reference, at most 32 letters and digits. Defaults to a new one
     #[arg(long)]
     reference: Option<Reference>,
-    /// How long the network may go on trying, such as 30m
+    /// The validity period, such as 30m
     #[arg(long, value_parser = duration)]
     validity: Option<Duration>,
-    /// When to send it (RFC 3339)
-    #[arg(long)]
+    /// When to send it, in RFC 3339, such as 2026-12-31T09:00:00Z. Defaults to now
+    #[arg(long, value_parser = time)]
     at: Option<DateTime<Utc>>,
-    /// How long it may take in all
+    /// How long sending may take, over all vendors
     #[arg(long, value_parser = duration, default_value = "10s")]
     timeout: Duration,
     #[command(flatten)]
     catch: Catch,
-    /// Check and count everything, and send nothing
+    /// Checks and counts everything, and sends nothing
     #[arg(long, conflicts_with = "check")]
     dry_run: bool,
-    /// Try the credentials, and send nothing
+    /// Tries the credentials, and sends nothing
     #[arg(long)]
     check: bool,
     /// Results as JSON, one document a line

@@ -5,6 +5,7 @@
 
 use std::{io::IsTerminal as _, process::ExitCode, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use clap::{
     Parser,
     error::{ContextKind, ErrorKind},
@@ -182,7 +183,7 @@ pub fn print(line: impl AsRef<str>) {
 ///
 /// # Errors
 ///
-/// Where it is none.
+/// The text is no such duration.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let unit = text.trim_start_matches(|char: char| char.is_ascii_digit());
     let number = &text[..text.len() - unit.len()];
@@ -201,6 +202,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .checked_mul(milliseconds)
         .map(Duration::from_millis)
         .ok_or_else(|| "that is too long".into())
+}
+
+/// A time in RFC 3339.
+///
+/// # Errors
+///
+/// The text is no such time.
+pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    text.parse()
+        .map_err(|_| "write a time in RFC 3339, such as 2026-12-31T09:00:00Z".into())
 }
 
 /// An outcome as the examples print it.

@@ -3,7 +3,7 @@ use super::row::{Row, row, rows};
 rows! {
     bulk_shows_how_to_run_it => Row {
         args: &["--help"],
-        tells: &["Usage: bulk", "Example: cargo run --example bulk -- "],
+        tells: &["Usage: bulk", "always JSON", "Example: cargo run --example bulk -- "],
         ..row("bulk")
     };
     custom_provider_shows_how_to_run_it => Row {
@@ -13,7 +13,7 @@ rows! {
     };
     delivery_reports_shows_how_to_run_it => Row {
         args: &["--help"],
-        tells: &["Usage: delivery_reports", "Example: cargo run --example delivery_reports -- "],
+        tells: &["Usage: delivery_reports", "always JSON", "RFC 3339", "Example: cargo run --example delivery_reports -- "],
         ..row("delivery_reports")
     };
     failover_shows_how_to_run_it => Row {
@@ -23,7 +23,7 @@ rows! {
     };
     numbers_shows_how_to_run_it => Row {
         args: &["--help"],
-        tells: &["Usage: numbers", "cargo run --example numbers"],
+        tells: &["Usage: numbers", "always JSON", "cargo run --example numbers"],
         ..row("numbers")
     };
     onboarding_shows_how_to_run_it => Row {
@@ -33,12 +33,12 @@ rows! {
     };
     segments_shows_how_to_run_it => Row {
         args: &["--help"],
-        tells: &["Usage: segments", "Example: cargo run --example segments -- "],
+        tells: &["Usage: segments", "always JSON", "Example: cargo run --example segments -- "],
         ..row("segments")
     };
     send_shows_how_to_run_it => Row {
         args: &["--help"],
-        tells: &["Usage: send", "Example: cargo run --example send -- "],
+        tells: &["Usage: send", "RFC 3339", "at most 32 letters and digits", "Example: cargo run --example send -- "],
         ..row("send")
     };
     swap_shows_how_to_run_it => Row {

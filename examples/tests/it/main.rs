@@ -6,6 +6,7 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+mod apis;
 mod bulk;
 mod delivery_reports;
 mod help;

@@ -159,6 +159,21 @@ rows! {
         ..row("send")
     };
 
+    a_time_in_words_is_told_which_form_is_right => Row {
+        args: &["--url", "{kpn}", "--to", "+31612345678", "--text", "Hello", "--at", "tomorrow"],
+        exit: 2,
+        complains: &["--at", "RFC 3339, such as 2026-12-31T09:00:00Z"],
+        texts: Some(json!([])),
+        ..row("send")
+    };
+    a_number_without_a_country_code_is_told_what_to_write => Row {
+        args: &["--url", "{kpn}", "--to", "0612345678", "--text", "Hello"],
+        exit: 2,
+        complains: &["write a plus and the country code\n"],
+        texts: Some(json!([])),
+        ..row("send")
+    };
+
     only_to_refuses_every_other_number => Row {
         args: &[
             "--url", "{kpn}", "--only-to", "+32", "--to", "+31612345678", "--text", "Hello", "--json",
