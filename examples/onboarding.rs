@@ -9,7 +9,7 @@ use postduif::{
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client, Request},
     numbers,
-    onboarding::{Ending, Numbers, Onboarding},
+    onboarding::{Ending, Numbers, Onboarding, ReadNumber},
 };
 use postduif_examples::{Catch, Stop, VENDORS, print_json, run};
 use postduif_sandbox::{Cast, FaultSpec, Sandbox};
@@ -162,7 +162,11 @@ async fn flow(
         .provider(provider)
         // What people type into a directory: with the user's region, else as in the Netherlands.
         .numbers(Numbers::reading("NL", |text, region| {
-            numbers::read(text, Some(region))?.require_mobile()
+            let reading = numbers::read(text, Some(region))?;
+            Ok(ReadNumber::new(
+                reading.require_mobile()?,
+                reading.is_known(),
+            ))
         }))
         .build()?;
     let shutdown = async {

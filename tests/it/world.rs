@@ -5,7 +5,7 @@ use postduif::{
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client},
     numbers,
-    onboarding::{Builder, Ending, Numbers, Onboarding},
+    onboarding::{Builder, Ending, Numbers, Onboarding, ReadNumber},
 };
 use postduif_sandbox::{CalloutKind, Sandbox};
 use serde_json::Value;
@@ -49,7 +49,11 @@ pub(crate) fn onboarding(sandbox: &Sandbox) -> Builder {
         .issuer(entra)
         .provider(provider(sandbox))
         .numbers(Numbers::reading("NL", |text, region| {
-            numbers::read(text, Some(region))?.require_mobile()
+            let reading = numbers::read(text, Some(region))?;
+            Ok(ReadNumber::new(
+                reading.require_mobile()?,
+                reading.is_known(),
+            ))
         }))
         .pauses([Duration::from_millis(10); 6])
 }

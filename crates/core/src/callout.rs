@@ -238,6 +238,8 @@ words! {
         PassExists = "pass_exists",
         /// Graph would not issue a pass.
         PassRefused = "pass_refused",
+        /// Our identity lacks a permission in Graph.
+        PermissionMissing = "permission_missing",
         /// The user's directory roles could not be read.
         RolesUnreadable = "roles_unreadable",
         /// The process was asked to stop.

@@ -104,6 +104,9 @@ const fn detail(verdict: Verdict) -> &'static str {
             Reason::PassRefused => {
                 "No text was sent: Microsoft Graph issued no Temporary Access Pass."
             }
+            Reason::PermissionMissing => {
+                "No text was sent: the service lacks a permission in Microsoft Graph."
+            }
             Reason::RolesUnreadable => {
                 "No text was sent: the user's directory roles could not be read."
             }

@@ -17,6 +17,7 @@ pub struct Builder {
     journal: Option<Arc<dyn Journal>>,
     guards: Vec<Arc<dyn Guard>>,
     numbers: Numbers,
+    known_numbers_only: bool,
     disabled: bool,
     administrators: bool,
     existing_pass: ExistingPass,
@@ -42,6 +43,7 @@ impl Builder {
             journal: None,
             guards: Vec::new(),
             numbers: Numbers::strict(),
+            known_numbers_only: false,
             disabled: false,
             administrators: false,
             existing_pass: ExistingPass::default(),
@@ -80,6 +82,14 @@ impl Builder {
     /// Sets how the directory's numbers are read. Defaults to strictly.
     pub fn numbers(mut self, numbers: Numbers) -> Self {
         self.numbers = numbers;
+        self
+    }
+
+    /// Refuses numbers in a range that the reader of [`numbers`](Self::numbers) does not know, as
+    /// [`InvalidNumber`](postduif_core::Reason::InvalidNumber). Defaults to going on with them, since new ranges
+    /// are unknown to every reader for some months; an event and the ending say so.
+    pub const fn refuse_unknown_numbers(mut self) -> Self {
+        self.known_numbers_only = true;
         self
     }
 
@@ -235,7 +245,7 @@ impl Builder {
         }
         sendable(&*provider, self.sender.as_ref(), &templates)?;
 
-        let mut guards = guard::own(self.disabled, self.administrators);
+        let mut guards = guard::own(self.disabled, self.administrators, self.known_numbers_only);
         guards.extend(self.guards);
         Ok(Onboarding {
             graph,

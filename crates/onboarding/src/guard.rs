@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use postduif_core::{FlowId, PhoneNumber, PhoneNumberError, Reason, Roles, User, async_trait};
 
-use crate::Numbers;
+use crate::{Numbers, ReadNumber};
 
 /// Somebody who may say that a person gets no pass.
 ///
@@ -49,7 +49,7 @@ const _: fn(&dyn Guard) = |_| {};
 pub struct Candidate<'a> {
     flow: FlowId,
     user: &'a User,
-    number: Result<PhoneNumber, Reason>,
+    number: Result<ReadNumber, Reason>,
     number_error: Option<PhoneNumberError>,
 }
 
@@ -78,9 +78,19 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// What is wrong with the number that the directory has.
-    pub(crate) const fn number_error(&self) -> Option<PhoneNumberError> {
-        self.number_error
+    /// What is wrong with the number that the directory has, in a word.
+    pub(crate) fn number_fault(&self) -> Option<&'static str> {
+        match self.number_error {
+            Some(error) => Some(error.kind().as_str()),
+            None => (!self.is_number_known()).then_some("unknown_range"),
+        }
+    }
+
+    /// Returns whether the number lies in a range that the flow's [`Numbers`] know. A new range is unknown to
+    /// every reader for some months.
+    #[must_use]
+    pub fn is_number_known(&self) -> bool {
+        self.number.is_ok_and(|read| read.known)
     }
 
     /// The flow that asks.
@@ -100,13 +110,17 @@ impl<'a> Candidate<'a> {
     /// # Errors
     ///
     /// `NoNumber` or `InvalidNumber`; only our own guards meet them, since a guard of yours is asked last.
-    pub const fn number(&self) -> Result<PhoneNumber, Reason> {
-        self.number
+    pub fn number(&self) -> Result<PhoneNumber, Reason> {
+        self.number.map(|read| read.number)
     }
 }
 
 /// Our own guards, in the order in which they are asked.
-pub(crate) fn own(disabled: bool, administrators: bool) -> Vec<Arc<dyn Guard>> {
+pub(crate) fn own(
+    disabled: bool,
+    administrators: bool,
+    known_numbers_only: bool,
+) -> Vec<Arc<dyn Guard>> {
     let mut guards: Vec<Arc<dyn Guard>> = Vec::new();
     if !disabled {
         guards.push(Arc::new(Enabled));
@@ -116,6 +130,9 @@ pub(crate) fn own(disabled: bool, administrators: bool) -> Vec<Arc<dyn Guard>> {
         guards.push(Arc::new(Ordinary));
     }
     guards.push(Arc::new(Reachable));
+    if known_numbers_only {
+        guards.push(Arc::new(Known));
+    }
     guards
 }
 
@@ -159,6 +176,21 @@ impl Guard for Ordinary {
             Roles::Held(roles) if roles.is_empty() => Ok(()),
             Roles::Held(_) => Err(Reason::UserAdministrator),
             _ => Err(Reason::RolesUnreadable),
+        }
+    }
+}
+
+/// Refuses a number in a range that nobody knows.
+#[derive(Debug)]
+struct Known;
+
+#[async_trait]
+impl Guard for Known {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+        if candidate.is_number_known() {
+            Ok(())
+        } else {
+            Err(Reason::InvalidNumber)
         }
     }
 }

@@ -126,6 +126,6 @@ pub use journal::{
     memory::MemoryJournal,
     record::{Entries, Record, Report},
 };
-pub use numbers::Numbers;
+pub use numbers::{Numbers, ReadNumber};
 pub use onboarding::Onboarding;
 pub use settings::{CompleteOn, ExistingPass, OnDoubt};

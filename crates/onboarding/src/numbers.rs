@@ -9,12 +9,16 @@ use postduif_core::{PhoneNumber, PhoneNumberError, User};
 /// metadata is several times larger than everything else here:
 ///
 /// ```
-/// use postduif_core::PhoneNumberError;
 /// use postduif_onboarding::Numbers;
 ///
 /// // With the feature `regional-numbers` of postduif:
-/// // Numbers::reading("NL", |text, region| postduif::numbers::read(text, Some(region))?.require_mobile())
-/// let numbers = Numbers::reading("NL", |text: &str, _region: &str| text.parse());
+/// // Numbers::reading("NL", |text, region| {
+/// //     let reading = postduif::numbers::read(text, Some(region))?;
+/// //     Ok(ReadNumber::new(reading.require_mobile()?, reading.is_known()))
+/// // })
+/// use postduif_core::PhoneNumber;
+///
+/// let numbers = Numbers::reading("NL", |text, _region| Ok(text.parse::<PhoneNumber>()?.into()));
 /// # let _ = numbers;
 /// ```
 #[derive(Clone)]
@@ -27,7 +31,35 @@ struct Regional {
 }
 
 /// Reads a text, given a region.
-type Read = dyn Fn(&str, &str) -> Result<PhoneNumber, PhoneNumberError> + Send + Sync;
+type Read = dyn Fn(&str, &str) -> Result<ReadNumber, PhoneNumberError> + Send + Sync;
+
+/// A number as it was read, and whether it lies in a range that the reader knows.
+///
+/// A new range is no fault of the number: a flow goes on with it, says so in an event and in its ending, and
+/// refuses it only where it was [told to](crate::Builder::refuse_unknown_numbers).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ReadNumber {
+    /// The number.
+    pub number: PhoneNumber,
+    /// Whether the reader knows its range.
+    pub known: bool,
+}
+
+impl ReadNumber {
+    /// Creates a number of a known range or an unknown one.
+    #[must_use]
+    pub const fn new(number: PhoneNumber, known: bool) -> Self {
+        Self { number, known }
+    }
+}
+
+impl From<PhoneNumber> for ReadNumber {
+    /// A number of a reader that knows no ranges counts as known.
+    fn from(number: PhoneNumber) -> Self {
+        Self::new(number, true)
+    }
+}
 
 impl Numbers {
     /// A plus, the country code and digits, and nothing else.
@@ -37,11 +69,11 @@ impl Numbers {
     }
 
     /// Whatever `read` makes of a text and a region: the user's `usageLocation`, else `default_region`
-    /// (ISO 3166 alpha-2).
+    /// (ISO 3166 alpha-2). It also says whether the range is known.
     #[must_use]
     pub fn reading(
         default_region: impl Into<String>,
-        read: impl Fn(&str, &str) -> Result<PhoneNumber, PhoneNumberError> + Send + Sync + 'static,
+        read: impl Fn(&str, &str) -> Result<ReadNumber, PhoneNumberError> + Send + Sync + 'static,
     ) -> Self {
         Self(Some(Regional {
             default_region: default_region.into(),
@@ -49,9 +81,9 @@ impl Numbers {
         }))
     }
 
-    pub(crate) fn read(&self, text: &str, user: &User) -> Result<PhoneNumber, PhoneNumberError> {
+    pub(crate) fn read(&self, text: &str, user: &User) -> Result<ReadNumber, PhoneNumberError> {
         match &self.0 {
-            None => text.parse(),
+            None => text.parse().map(PhoneNumber::into),
             Some(Regional {
                 default_region,
                 read,

@@ -163,6 +163,7 @@ fn accepted(reference: Reference, id: &str, part_id: &str) -> Record {
         id: Some(id.into()),
         part_ids: vec![part_id.into()],
         parts: Some(2),
+        reports: 1,
         price: "0.0727 EUR".parse().ok(),
     })
 }

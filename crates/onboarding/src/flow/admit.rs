@@ -46,19 +46,26 @@ impl Onboarding {
         run.took(StepName::Guard, began);
         match verdict.and_then(|()| candidate.number()) {
             Ok(number) => {
+                let number_known = candidate.is_number_known();
+                if !number_known {
+                    tracing::warn!(
+                        flow = %run.flow(), step = %StepName::Guard, to = %number.masked(),
+                        "the number is in a range that is not known"
+                    );
+                }
                 run.person = Some(Person {
                     reader: Reader::of(&user),
                     number,
+                    number_known,
                     admitted_at: Instant::now(),
                 });
                 Ok(Step::Next)
             }
             Err(reason) => {
                 let detail = match reason {
-                    Reason::InvalidNumber => candidate.number_error(),
+                    Reason::InvalidNumber => candidate.number_fault(),
                     _ => None,
                 };
-                let detail = detail.map(|error| error.kind().as_str());
                 tracing::warn!(
                     flow = %run.flow(), step = %StepName::Guard, %reason, detail, "refused"
                 );
@@ -80,6 +87,7 @@ impl Onboarding {
         let cause = GraphCause::from(error);
         let reason = match kind {
             GraphErrorKind::NotFound => Reason::UserNotFound,
+            GraphErrorKind::Forbidden => Reason::PermissionMissing,
             _ => Reason::GraphUnavailable,
         };
         let again = match kind {

@@ -28,6 +28,7 @@ struct Accepted<'a> {
     id: Option<&'a str>,
     part_ids: &'a [String],
     parts: Option<u16>,
+    reports: u16,
 }
 
 /// A pass of the flow's, by its entries.
@@ -111,12 +112,14 @@ impl History {
                 id,
                 part_ids,
                 parts,
+                reports,
                 ..
             } if of == reference => Some(Accepted {
                 provider,
                 id: id.as_deref(),
                 part_ids,
                 parts: *parts,
+                reports: *reports,
             }),
             _ => None,
         });
@@ -424,13 +427,13 @@ impl<'a> Text<'a> {
 
     /// The status of the whole text.
     fn joined(&self, reports: impl Iterator<Item = &'a Report> + Clone) -> Option<DeliveryStatus> {
-        // A vendor that names segments reports each of them; another reports the text.
+        // A vendor that names segments reports each of them, whatever its receipt said.
         let by_part = reports.clone().any(|report| report.part.is_some());
-        let parts = self.accepted.as_ref().and_then(|accepted| accepted.parts);
-        let mut delivery = Delivery::new().with_parts(match parts {
-            Some(parts) if by_part => parts,
-            _ => 0,
+        let expected = self.accepted.as_ref().map_or(0, |accepted| {
+            let parts = accepted.parts.filter(|_| by_part).unwrap_or_default();
+            accepted.reports.max(parts)
         });
+        let mut delivery = Delivery::new().with_parts(expected);
         let mut joined = None;
         for report in reports {
             joined = Some(delivery.add(&report.to_delivery_report()));

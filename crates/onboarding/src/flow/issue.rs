@@ -471,6 +471,7 @@ fn sent_entry(
                 id: receipt.id().map(str::to_owned),
                 part_ids: receipt.part_ids().map(str::to_owned).collect(),
                 parts: receipt.parts(),
+                reports: receipt.expected_reports(),
                 price: receipt.price(),
             };
             run.receipt = Some(receipt);

@@ -9,7 +9,8 @@ use crate::{Entries, Entry, GraphCause, flow::history::History, flow::run::Run};
 /// How a flow ended. There is no secret in it, and `Debug` masks the number.
 ///
 /// It is made from the flow's entries, so that it is the same whenever it is asked for. What no journal holds is
-/// left out of one that is made without a run, and is not stored with one: the number, whether the pass works
+/// left out of one that is made without a run, and is not stored with one: the number and whether its range is
+/// known, whether the pass works
 /// once, the providers that were tried before, and the steps that were taken.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
@@ -39,6 +40,10 @@ pub struct Ending {
     /// Where the text went.
     #[serde(skip)]
     pub to: Option<PhoneNumber>,
+    /// Whether that number is in a range that the flow's [`Numbers`](crate::Numbers) know. `None` where no number
+    /// was read.
+    #[serde(skip)]
+    pub number_known: Option<bool>,
     /// The pass that this flow issued last, kept, or took away last.
     #[serde(default)]
     pub pass: Option<PassEnding>,
@@ -80,6 +85,7 @@ impl Ending {
             graph: None,
             detail: None,
             to: None,
+            number_known: None,
             pass: None,
             unseen_until: None,
             heard,
@@ -112,6 +118,7 @@ impl Ending {
         let mut ending = Self::of(entries)
             .unwrap_or_else(|| Self::new(entries, Verdict::Failed(Reason::Shutdown), false));
         ending.to = run.person.as_ref().map(|person| person.number);
+        ending.number_known = run.person.as_ref().map(|person| person.number_known);
         ending.steps.clone_from(&run.steps);
         // The journal's is the same receipt, without those who were tried before.
         if let (Some(whole), Some(kept)) = (&run.receipt, &mut ending.receipt)
@@ -216,6 +223,8 @@ mod stored_receipt {
         part_ids: Vec<String>,
         #[serde(default)]
         parts: Option<u16>,
+        #[serde(default = "crate::journal::entry::one_report")]
+        reports: u16,
         #[serde(default)]
         price: Option<Price>,
     }
@@ -230,6 +239,7 @@ mod stored_receipt {
             id: receipt.id().map(str::to_owned),
             part_ids: receipt.part_ids().map(str::to_owned).collect(),
             parts: receipt.parts(),
+            reports: receipt.expected_reports(),
             price: receipt.price(),
         });
         stored.serialize(serializer)
@@ -240,7 +250,8 @@ mod stored_receipt {
     ) -> Result<Option<Receipt>, D::Error> {
         let stored = Option::<Stored>::deserialize(deserializer)?;
         Ok(stored.map(|stored| {
-            let mut receipt = Receipt::new(stored.provider, stored.reference);
+            let mut receipt = Receipt::new(stored.provider, stored.reference)
+                .with_expected_reports(stored.reports);
             if let Some(id) = stored.id {
                 receipt = receipt.with_id(id);
             }

@@ -96,6 +96,7 @@ pub struct Memo {
 pub(crate) struct Person {
     pub(crate) reader: Reader,
     pub(crate) number: PhoneNumber,
+    pub(crate) number_known: bool,
     pub(crate) admitted_at: Instant,
 }
 

@@ -98,6 +98,9 @@ pub enum Entry {
         /// The parts that the vendor counted, where it says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parts: Option<u16>,
+        /// How many delivery reports tell the whole of what became of the text.
+        #[serde(default = "one_report", skip_serializing_if = "is_one_report")]
+        reports: u16,
         /// The price, where the vendor says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         price: Option<Price>,
@@ -286,6 +289,18 @@ pub enum Then {
     Issue,
 }
 
+pub(crate) const fn one_report() -> u16 {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+const fn is_one_report(reports: &u16) -> bool {
+    *reports == 1
+}
+
 #[cfg(test)]
 mod tests {
     use postduif_core::Reason;
@@ -369,6 +384,7 @@ mod tests {
                     id: Some("a-1".into()),
                     part_ids: Vec::new(),
                     parts: Some(1),
+                    reports: 1,
                     price: Some("0.0727 EUR".parse().unwrap()),
                 },
                 concat!(

@@ -450,6 +450,7 @@ mod tests {
             id: Some("1".into()),
             part_ids: vec!["2".into()],
             parts: None,
+            reports: 1,
             price: None,
         });
         for (at, record) in [sending, accepted, resumed()].iter().enumerate() {

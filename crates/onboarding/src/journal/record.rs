@@ -80,6 +80,10 @@ pub struct Report {
     /// The vendor's own code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// When it came so far, by the vendor. It tells the report of another segment from one that is repeated,
+    /// where the vendor names no segments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<DateTime<Utc>>,
 }
 
 impl Report {
@@ -94,6 +98,7 @@ impl Report {
             part: report.part.clone(),
             status: report.status,
             code: report.code.clone(),
+            told_at: report.at,
         }
     }
 

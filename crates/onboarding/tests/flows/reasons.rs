@@ -3,7 +3,7 @@
 use postduif_core::{
     ErrorKind, GraphErrorKind, PhoneNumberError, PhoneNumberErrorKind, Reason, Verdict,
 };
-use postduif_onboarding::{Entry, Numbers, Then};
+use postduif_onboarding::{Entry, Numbers, ReadNumber, Then};
 
 use crate::world::{IssueFault, SendFault, World, minutes, start, tap};
 
@@ -95,4 +95,35 @@ async fn why_a_number_was_refused_is_in_the_ending() {
         assert_eq!(ending.verdict, Verdict::Failed(Reason::InvalidNumber));
         assert_eq!(ending.detail.as_deref(), Some(kind.as_str()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_of_an_unknown_range_goes_on_and_the_ending_says_so() {
+    let reading = |known| {
+        Numbers::reading("NL", move |text: &str, _: &str| {
+            Ok(ReadNumber::new(text.parse()?, known))
+        })
+    };
+    for known in [true, false] {
+        let world = World::new();
+        let onboarding = world.builder().numbers(reading(known)).build().unwrap();
+        let ending = world.ending(&onboarding, &world.callout()).await;
+        assert_eq!(ending.verdict, Verdict::Completed);
+        assert_eq!(ending.number_known, Some(known));
+    }
+    let world = World::new();
+    let strict = world.builder().numbers(reading(false));
+    let onboarding = strict.refuse_unknown_numbers().build().unwrap();
+    let ending = world.ending(&onboarding, &world.callout()).await;
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::InvalidNumber));
+    assert_eq!(ending.detail.as_deref(), Some("unknown_range"));
+    assert_eq!((ending.attempts, ending.number_known), (0, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_that_is_missing_has_a_word_of_its_own() {
+    let world = World::new();
+    world.state().user_faults = [GraphErrorKind::Forbidden].into();
+    let ending = world.ending(&world.onboarding(), &world.callout()).await;
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::PermissionMissing));
 }

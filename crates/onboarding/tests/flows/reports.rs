@@ -52,8 +52,19 @@ async fn a_report_finds_its_flow_by_reference_or_by_provider_and_id() {
     }
 }
 
-/// Ends a flow whose text this vendor accepted in so many parts, after these reports.
+/// Ends a flow whose text this vendor accepted in so many parts, after these reports of the text as a whole or of
+/// parts that they name.
 async fn ends(parts: u16, reports: &[(&'static str, Option<&str>, DeliveryStatus)]) -> Ending {
+    ends_after(parts, 1, None, reports).await
+}
+
+/// The same where the vendor said that so many reports tell the whole, and gives each a time.
+async fn ends_after(
+    parts: u16,
+    expected: u16,
+    seconds_apart: Option<i64>,
+    reports: &[(&'static str, Option<&str>, DeliveryStatus)],
+) -> Ending {
     let world = World::new();
     world.has_pass("ours");
     let callout = world.callout();
@@ -77,13 +88,15 @@ async fn ends(parts: u16, reports: &[(&'static str, Option<&str>, DeliveryStatus
             id: None,
             part_ids: Vec::new(),
             parts: Some(parts),
+            reports: expected,
             price: None,
         },
     ];
     world.given(&callout, &entries).await;
     let onboarding = delivered(&world);
-    for (provider, part, status) in reports {
+    for (index, (provider, part, status)) in (0..).zip(reports) {
         let mut report = report(provider, *status);
+        report.at = seconds_apart.map(|apart| start() + chrono::TimeDelta::seconds(index * apart));
         report.reference = Some(reference("text"));
         report.part = part.map(str::to_owned);
         onboarding.report(&report).await.unwrap();
@@ -123,6 +136,21 @@ async fn a_text_is_delivered_when_all_its_parts_are() {
         let completed = ends(2, reports).await.verdict == Verdict::Completed;
         assert_eq!(completed, completes, "{reports:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_not_named_is_told_from_a_repeat_by_its_time() {
+    let delivered = ("kpn", None, DeliveryStatus::Delivered);
+    for (seconds_apart, completes) in [(Some(0), false), (Some(1), true), (None, false)] {
+        let ending = ends_after(2, 2, seconds_apart, &[delivered, delivered]).await;
+        assert_eq!(
+            ending.verdict == Verdict::Completed,
+            completes,
+            "{seconds_apart:?}"
+        );
+    }
+    let one = ends_after(2, 2, Some(1), &[delivered]).await;
+    assert_ne!(one.verdict, Verdict::Completed);
 }
 
 #[tokio::test(start_paused = true)]

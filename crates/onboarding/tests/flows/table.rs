@@ -47,6 +47,7 @@ fn accepted(round: u8) -> Entry {
         id: Some("vendor-7".into()),
         part_ids: Vec::new(),
         parts: Some(1),
+        reports: 1,
         price: Some("0.07 EUR".parse().unwrap()),
     }
 }

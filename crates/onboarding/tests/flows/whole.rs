@@ -4,8 +4,8 @@ use std::{future, sync::Arc, time::Duration};
 
 use crate::world::{IssueFault, SendFault, World, minutes, start, step_until_idle};
 use postduif_core::{
-    Callback, Callout, ErrorKind, GraphErrorKind, Guid, Profile, Reason, Roles, TapRequest,
-    UserKind, Verdict, async_trait,
+    Callback, Callout, ErrorKind, GraphErrorKind, Guid, PhoneNumber, Profile, Reason, Roles,
+    TapRequest, UserKind, Verdict, async_trait,
 };
 use postduif_onboarding::{
     Candidate, CompleteOn, Entry, ExistingPass, Guard, OnDoubt, Onboarding, Step, StepName,
@@ -265,7 +265,7 @@ async fn reads_that_may_succeed_later_are_repeated_until_the_deadline_and_no_lon
     let world = World::new();
     world.state().user_faults = [GraphErrorKind::Forbidden].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
-    assert_eq!(ending.verdict, failed(Reason::GraphUnavailable));
+    assert_eq!(ending.verdict, failed(Reason::PermissionMissing));
     assert_eq!(world.state().told[0].0, start());
 }
 
@@ -573,7 +573,7 @@ async fn the_directorys_number_is_read_with_the_users_region_or_the_default() {
         let numbers =
             postduif_onboarding::Numbers::reading("NL", move |text: &str, region: &str| {
                 assert_eq!((text, region), ("0612 345678", expected));
-                "+31612345678".parse()
+                Ok("+31612345678".parse::<PhoneNumber>()?.into())
             });
         let onboarding = world.builder().numbers(numbers).build().unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
