@@ -10,7 +10,7 @@ use postduif::{
 use postduif_examples::{Stop, outcome_json, print, print_json, run};
 use postduif_sandbox::{Fault, Sandbox};
 
-/// Fails over under faults of a pretend world, and tells what became of each attempt.
+/// Fails over under faults of a sandbox, and prints the outcome of each attempt.
 #[derive(Parser)]
 #[command(after_help = "Example: cargo run --example failover -- --json")]
 struct Args {
@@ -86,11 +86,7 @@ impl Stage {
             Err(error) => error.attempts(),
         };
         for attempt in attempts {
-            print(format!(
-                "  tried    {}: {}",
-                attempt.provider(),
-                attempt.error()
-            ));
+            print(format!("  tried    {attempt}"));
         }
         print(match &outcome {
             Ok(receipt) => format!("  accepted {}", receipt.provider()),
