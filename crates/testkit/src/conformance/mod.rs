@@ -2,18 +2,25 @@
 //!
 //! [`conformance!`](crate::conformance) makes each of them a named test.
 
+mod batches;
 pub mod promises;
 
 use std::{
     fmt::Write as _,
     io::Write as _,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use postduif_core::{Acceptance, ErrorKind, Message, Receipt, SendError, SmsProvider, Text};
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    Acceptance, ErrorKind, Message, Outcomes, PhoneNumber, Profile, Receipt, SendError,
+    SmsProvider, Text,
+};
+use serde_json::Value;
 
 use crate::{HttpRequest, PretendVendor, Received, Reply, Server};
 
@@ -117,6 +124,8 @@ macro_rules! conformance {
             whoever_gave_up_waiting_refused_nothing
             a_status_that_nobody_gives_after_reading_was_not_sent
             a_failing_server_is_unknown
+            an_unlisted_refusal_is_not_sent_again
+            a_refusal_beside_an_id_is_unknown
             a_redirect_is_not_followed
             rubbish_in_a_success_is_unknown
             a_broken_body_is_unknown
@@ -135,11 +144,16 @@ macro_rules! conformance {
             a_check_is_never_in_doubt
             a_token_that_stalls_was_not_sent
             a_dropped_send_is_made_at_most_once
+            a_doubt_is_not_sent_again_later
             a_batch_has_one_outcome_for_each_message_in_order
             a_batch_sends_each_message_once
             a_call_holds_one_text_where_the_vendor_takes_one
             a_refused_batch_was_not_sent
             a_lost_answer_to_a_batch_is_unknown
+            a_strangers_answer_to_a_batch_is_unknown
+            a_failing_server_leaves_a_batch_in_doubt
+            rubbish_in_a_success_leaves_a_batch_in_doubt
+            a_batch_carries_each_message_as_a_send_does
             entries_shuffled_or_doubled_find_their_message
             an_entry_left_out_is_unknown
         );
@@ -261,6 +275,24 @@ impl<'v, V: PretendVendor> World<'v, V> {
         (world, next)
     }
 
+    /// A vendor that refuses in its own shape at this status, from 500 up, which proves nothing. The second says
+    /// why it was not tried, once the vendor was called.
+    async fn failing(vendor: &'v V, status: u16) -> (Self, Arc<OnceLock<String>>) {
+        let skipped = Arc::new(OnceLock::new());
+        let why = Arc::clone(&skipped);
+        let world = Self::new(vendor, move |vendor, request| {
+            let reply = vendor.refuse(request, "no").with_status(status);
+            if let Reply::Answer { body, .. } = &reply
+                && vendor.documents(status, &String::from_utf8_lossy(body))
+            {
+                why.get_or_init(|| format!("the vendor documents its refusal at {status}"));
+            }
+            reply
+        })
+        .await;
+        (world, skipped)
+    }
+
     /// Sends one message, which is answered so.
     async fn answered(&self, next: &Mutex<Reply>, reply: Reply) -> Result<Receipt, SendError> {
         self.before.store(self.sends().len(), Ordering::SeqCst);
@@ -304,6 +336,41 @@ impl<'v, V: PretendVendor> World<'v, V> {
             expected.sends,
             "{what}: requests for sending"
         );
+    }
+}
+
+impl<V: PretendVendor> World<'_, V> {
+    /// The vendor read each of these messages once, and nothing else.
+    #[track_caller]
+    fn assert_each_arrived_once(&self, messages: &[Message], what: &str) {
+        let words = |to: PhoneNumber, text: &str| format!("{to} {text}");
+        let received = self.received();
+        let received = received.iter().map(|one| words(one.to, &one.text));
+        let expected = messages
+            .iter()
+            .map(|one| words(one.to(), one.text().as_str()));
+        let (mut received, mut expected): (Vec<_>, Vec<_>) =
+            (received.collect(), expected.collect());
+        received.sort();
+        expected.sort();
+        assert_eq!(received, expected, "{what}: messages that the vendor read");
+    }
+
+    /// Each message of a batch is in doubt, and was sent once.
+    #[track_caller]
+    fn assert_all_in_doubt(&self, outcomes: &Outcomes, messages: &[Message], what: &str) {
+        assert_eq!(outcomes.len(), messages.len(), "{what}: outcomes");
+        for (place, outcome) in outcomes.iter().enumerate() {
+            match outcome {
+                Ok(receipt) => panic!("{what}: message {place} was accepted as {receipt:?}"),
+                Err(error) => assert_eq!(
+                    (error.acceptance(), error.provider()),
+                    (Acceptance::Unknown, Some(self.provider.profile().name())),
+                    "{what}: message {place}: {error:?}"
+                ),
+            }
+        }
+        self.assert_each_arrived_once(messages, what);
     }
 }
 
@@ -361,6 +428,62 @@ fn messages(count: usize) -> Vec<Message> {
 
 fn message() -> Message {
     messages(1).remove(0)
+}
+
+/// How long after an outcome the suite looks whether a message was sent again.
+const LATER: Duration = Duration::from_secs(1);
+
+/// The longest validity period that is declared, or any.
+fn validity(profile: &Profile) -> Duration {
+    profile
+        .validity()
+        .map_or(Duration::from_secs(600), |range| *range.end())
+}
+
+/// Two hours ahead, or less where less is declared.
+fn send_at(profile: &Profile) -> DateTime<Utc> {
+    let now = DateTime::<Utc>::from(std::time::SystemTime::now());
+    let ahead = profile
+        .furthest_send_at()
+        .map_or(7200, |furthest| furthest.as_secs().min(7200));
+    DateTime::from_timestamp(now.timestamp() + ahead as i64, 0).expect("a time")
+}
+
+/// An answer that holds an acceptance and a refusal, at the status of either. `None` where the refusal leaves no
+/// room for what an acceptance says, or one of them is not JSON.
+fn contradictions(accepted: &Reply, refused: &Reply) -> Option<[Reply; 2]> {
+    let read = |reply: &Reply| match reply {
+        Reply::Answer { status, body, .. } => {
+            let body = serde_json::from_slice::<Value>(body).ok()?;
+            Some((*status, body))
+        }
+        _ => None,
+    };
+    let ((at_accepted, accepted), (at_refused, refused)) = (read(accepted)?, read(refused)?);
+    let mut both = refused.clone();
+    fill(&mut both, accepted);
+    let both = (both != refused).then(|| both.to_string())?;
+    Some([at_accepted, at_refused].map(|status| Reply::json(status, both.as_str())))
+}
+
+/// Adds the members that `value` lacks, down to those of its first entries.
+fn fill(value: &mut Value, from: Value) {
+    match (value, from) {
+        (Value::Object(members), Value::Object(from)) => {
+            for (name, from) in from {
+                match members.get_mut(&name) {
+                    Some(value) => fill(value, from),
+                    None => drop(members.insert(name, from)),
+                }
+            }
+        }
+        (Value::Array(values), Value::Array(from)) => {
+            for (value, from) in values.iter_mut().zip(from) {
+                fill(value, from);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn accept_all<V: PretendVendor>(vendor: &V, request: &HttpRequest) -> Reply {

@@ -3,19 +3,19 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
 use postduif_core::{
     Acceptance, Departure, ErrorKind, Message, Sender, SenderKind, SmsProvider, Text, TextLimit,
 };
 
+pub use super::batches::*;
 use super::{
-    Failed, Verdict, World, accept_all, assert_clean, assert_unsupported, gzip_bomb, message,
-    messages, provider_at, shown,
+    Failed, LATER, Verdict, World, accept_all, assert_clean, assert_unsupported, contradictions,
+    gzip_bomb, message, messages, provider_at, send_at, shown, validity,
 };
 use crate::{
     DEADLINE, End, HttpRequest, PretendVendor, Reply, Server, refusing_address,
@@ -78,7 +78,10 @@ pub async fn a_refusal_by_the_vendor_was_not_sent(vendor: &impl PretendVendor) -
 pub async fn refused_credentials_are_told_as_such(vendor: &impl PretendVendor) -> Verdict {
     let refused = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&refused);
+    let tokens = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&tokens);
     let world = World::whole(vendor, move |vendor, request| {
+        asked.fetch_add(usize::from(vendor.is_token(request)), Ordering::SeqCst);
         let refusal = vendor.refuse_credentials(request);
         seen.fetch_or(refusal.is_some(), Ordering::SeqCst);
         refusal
@@ -97,6 +100,13 @@ pub async fn refused_credentials_are_told_as_such(vendor: &impl PretendVendor) -
         (error.kind(), error.acceptance()),
         (ErrorKind::Unauthorized, Acceptance::NotAccepted),
         "a send answered by PretendVendor::refuse_credentials: {error:?}"
+    );
+    // Once more with a new token is right; once more with what was just refused is a second text.
+    let tries = tokens.load(Ordering::SeqCst).max(1);
+    let sends = world.sends().len();
+    assert!(
+        sends <= tries,
+        "{sends} requests for sending with the same refused credentials"
     );
     match world.provider.check().await {
         Ok(health) => {
@@ -219,6 +229,68 @@ pub async fn a_strangers_json_is_unknown(vendor: &impl PretendVendor) -> Verdict
     verdict
 }
 
+/// The vendor's shape alone, with a code that no list has, is no reason to ask again.
+pub async fn an_unlisted_refusal_is_not_sent_again(vendor: &impl PretendVendor) -> Verdict {
+    for status in [401, 403] {
+        let described = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&described);
+        let world = World::new(vendor, move |vendor, request| {
+            let refusal = vendor.refuse_unlisted(request);
+            seen.store(refusal.is_some(), Ordering::SeqCst);
+            refusal.unwrap_or(Reply::Close).with_status(status)
+        })
+        .await;
+        let messages = messages(4);
+        let result = world.provider.send(&messages[0]).await;
+        if !described.load(Ordering::SeqCst) {
+            return Verdict::skipped(
+                "PretendVendor::refuse_unlisted describes no refusal that the vendor does not list",
+            );
+        }
+        result.expect_err("it was refused");
+        for outcome in world.provider.send_batch(&messages[1..]).await {
+            outcome.expect_err("it was refused");
+        }
+        world.assert_each_arrived_once(&messages, &status.to_string());
+    }
+    Verdict::kept()
+}
+
+/// An answer that refuses a message and gives its id too contradicts itself, whatever its status.
+pub async fn a_refusal_beside_an_id_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+    for (at_refusal, status) in [(false, "an acceptance"), (true, "a refusal")] {
+        let described = Arc::new(AtomicBool::new(true));
+        let seen = Arc::clone(&described);
+        let world = World::new(vendor, move |vendor, request| {
+            let refused = vendor.refuse(request, "no");
+            match contradictions(&accept_all(vendor, request), &refused) {
+                Some([_, reply]) if at_refusal => reply,
+                Some([reply, _]) => reply,
+                None => {
+                    seen.store(false, Ordering::SeqCst);
+                    Reply::Close
+                }
+            }
+        })
+        .await;
+        let what = format!("a refusal beside an id, at the status of {status}");
+        let result = world.provider.send(&message()).await;
+        if !described.load(Ordering::SeqCst) {
+            return Verdict::skipped("a refusal of this vendor has no room for an id");
+        }
+        let expected = Failed {
+            kind: None,
+            ..Failed::unknown(ErrorKind::Protocol)
+        };
+        world.assert_failed(result, expected, &what);
+        for outcome in world.provider.send_batch(&messages(3)).await {
+            let error = outcome.expect_err(&what);
+            assert_eq!(error.acceptance(), Acceptance::Unknown, "{what}: {error:?}");
+        }
+    }
+    Verdict::kept()
+}
+
 /// These statuses say that somebody on the way stopped waiting. The vendor's shape does not change that, where
 /// no list has its code.
 pub async fn whoever_gave_up_waiting_refused_nothing(vendor: &impl PretendVendor) -> Verdict {
@@ -275,7 +347,7 @@ pub async fn a_status_that_nobody_gives_after_reading_was_not_sent(
     Verdict::kept()
 }
 
-/// From 500 up nothing is proven.
+/// From 500 up nothing is proven, by the vendor's own shape neither.
 pub async fn a_failing_server_is_unknown(vendor: &impl PretendVendor) -> Verdict {
     for status in [500, 502, 503, 504, 507, 520] {
         for reply in [
@@ -292,7 +364,22 @@ pub async fn a_failing_server_is_unknown(vendor: &impl PretendVendor) -> Verdict
             );
         }
     }
-    Verdict::kept()
+    let mut verdict = Verdict::kept();
+    for status in [500, 503] {
+        let (world, skipped) = World::failing(vendor, status).await;
+        let result = world.provider.send(&message()).await;
+        if let Some(why) = skipped.get() {
+            verdict.skip(why);
+            continue;
+        }
+        let expected = Failed {
+            kind: None,
+            ..Failed::unknown(ErrorKind::Unavailable)
+        };
+        let what = format!("{status} in the vendor's shape");
+        world.assert_failed(result, expected, &what);
+    }
+    verdict
 }
 
 /// The host that a redirect names sees nothing, and the doubt stays.
@@ -616,9 +703,7 @@ pub async fn a_wish_is_granted_or_refused(vendor: &impl PretendVendor) -> Verdic
     let profile = world.provider.profile().clone();
     let sent = |before: usize| world.sends().len() - before;
 
-    let validity = profile
-        .validity()
-        .map_or(Duration::from_secs(600), |range| *range.end());
+    let validity = validity(&profile);
     let before = world.sends().len();
     let result = world
         .provider
@@ -637,12 +722,7 @@ pub async fn a_wish_is_granted_or_refused(vendor: &impl PretendVendor) -> Verdic
         assert_unsupported(result, sent(before), "validity");
     }
 
-    let now = DateTime::<Utc>::from(std::time::SystemTime::now());
-    let ahead = profile
-        .furthest_send_at()
-        .unwrap_or(Duration::from_secs(7200));
-    let send_at = DateTime::from_timestamp(now.timestamp() + ahead.as_secs().min(7200) as i64, 0)
-        .expect("a time");
+    let send_at = send_at(&profile);
     let before = world.sends().len();
     let result = world.provider.send(&message().with_send_at(send_at)).await;
     if profile.furthest_send_at().is_some() {
@@ -877,162 +957,39 @@ pub async fn a_dropped_send_is_made_at_most_once(vendor: &impl PretendVendor) ->
     let message = message();
     let given_up = tokio::time::timeout(DEADLINE / 4, world.provider.send(&message)).await;
     assert!(given_up.is_err(), "the vendor never answers");
-    assert!(world.sends().len() <= 1);
+    // Whatever goes on without its caller has had its deadline by then.
+    tokio::time::sleep(LATER).await;
+    assert!(world.sends().len() <= 1, "sent again after it was dropped");
     Verdict::kept()
 }
 
-/// Whatever the length, none included.
-pub async fn a_batch_has_one_outcome_for_each_message_in_order(
-    vendor: &impl PretendVendor,
-) -> Verdict {
-    let world = World::new(vendor, accept_all).await;
-    let size = world.provider.profile().batch_size().get();
-    for count in [0, 1, 2, size, size + 1] {
-        let messages = messages(count);
-        let outcomes = world.provider.send_batch(&messages).await;
-        assert_eq!(outcomes.len(), count);
-        for (message, outcome) in messages.iter().zip(&outcomes) {
-            assert_eq!(
-                outcome.as_ref().expect("accepted").reference(),
-                message.reference()
-            );
-        }
+/// A message in doubt may have arrived: nothing sends it again in the background, and no batch does.
+pub async fn a_doubt_is_not_sent_again_later(vendor: &impl PretendVendor) -> Verdict {
+    let mut worlds = Vec::new();
+    let mut sends = tokio::task::JoinSet::new();
+    for reply in [
+        Reply::Reset,
+        Reply::Close,
+        Reply::Stall,
+        Reply::html(403),
+        Reply::status(500),
+        Reply::json(200, "[]"),
+    ] {
+        let what = format!("{reply:?}");
+        let world = World::new(vendor, move |_, _| reply.clone()).await;
+        let provider = Arc::clone(&world.provider);
+        sends.spawn(async move {
+            let messages = messages(3);
+            let _ = provider.send(&messages[0]).await;
+            let _ = provider.send_batch(&messages[1..]).await;
+        });
+        worlds.push((world, what));
     }
-    Verdict::kept()
-}
-
-/// Different texts, the same number twice: each arrives once, in no more calls than needed.
-pub async fn a_batch_sends_each_message_once(vendor: &impl PretendVendor) -> Verdict {
-    let world = World::new(vendor, accept_all).await;
-    let size = world.provider.profile().batch_size().get();
-    let mut messages = messages(7);
-    messages[6] = Message::new(messages[0].to(), messages[6].text().clone());
-    let outcomes = world.provider.send_batch(&messages).await;
-    assert_eq!(outcomes.accepted(), 7);
-    let mut arrived: Vec<_> = world
-        .received()
-        .into_iter()
-        .map(|received| (received.to, received.text))
-        .collect();
-    let mut expected: Vec<_> = messages
-        .iter()
-        .map(|message| (message.to(), message.text().as_str().to_owned()))
-        .collect();
-    arrived.sort();
-    expected.sort();
-    assert_eq!(arrived, expected);
-    // Seven different texts.
-    let calls = match world.provider.profile().different_texts() {
-        true => 7_usize.div_ceil(size),
-        false => 7,
-    };
-    assert_eq!(world.sends().len(), calls, "calls");
-    Verdict::kept()
-}
-
-/// Where one call takes one text only, no call mixes them; where it takes several, none is wasted.
-pub async fn a_call_holds_one_text_where_the_vendor_takes_one(
-    vendor: &impl PretendVendor,
-) -> Verdict {
-    let world = World::new(vendor, accept_all).await;
-    let profile = world.provider.profile();
-    let size = profile.batch_size().get();
-    if size < 2 {
-        return Verdict::skipped("a call takes one message");
+    sends.join_all().await;
+    // Only time shows what comes later.
+    tokio::time::sleep(LATER).await;
+    for (world, what) in worlds {
+        world.assert_each_arrived_once(&messages(3), &what);
     }
-    let mut messages = messages(4);
-    messages[2] = Message::new(messages[2].to(), messages[0].text().clone());
-    messages[3] = Message::new(messages[3].to(), messages[1].text().clone());
-    let outcomes = world.provider.send_batch(&messages).await;
-    assert_eq!(outcomes.accepted(), 4);
-    if profile.different_texts() {
-        assert_eq!(world.sends().len(), 4_usize.div_ceil(size), "calls");
-        return Verdict::kept();
-    }
-    for request in world.sends() {
-        let received = world.vendor.received(&request);
-        let mut texts: Vec<_> = received.into_iter().map(|message| message.text).collect();
-        texts.dedup();
-        assert_eq!(texts.len(), 1, "one text in a call");
-    }
-    assert_eq!(world.sends().len(), 2, "a call for each text");
-    Verdict::kept()
-}
-
-/// A call refused as a whole is refused for each of its messages.
-pub async fn a_refused_batch_was_not_sent(vendor: &impl PretendVendor) -> Verdict {
-    let world = World::new(vendor, |vendor, request| vendor.refuse(request, "no")).await;
-    let outcomes = world.provider.send_batch(&messages(3)).await;
-    assert_eq!(outcomes.len(), 3);
-    for outcome in &outcomes {
-        assert_eq!(
-            outcome.as_ref().expect_err("refused").acceptance(),
-            Acceptance::NotAccepted
-        );
-    }
-    Verdict::kept()
-}
-
-/// A call whose answer is lost leaves each of its messages in doubt, and none is sent again.
-pub async fn a_lost_answer_to_a_batch_is_unknown(vendor: &impl PretendVendor) -> Verdict {
-    let world = World::new(vendor, |_, _| Reply::Reset).await;
-    let outcomes = world.provider.send_batch(&messages(3)).await;
-    for outcome in &outcomes {
-        assert_eq!(
-            outcome.as_ref().expect_err("in doubt").acceptance(),
-            Acceptance::Unknown
-        );
-    }
-    assert_eq!(world.received().len(), 3, "each message was in one request");
-    Verdict::kept()
-}
-
-/// The answer's order means nothing, and saying a thing twice does not change it.
-pub async fn entries_shuffled_or_doubled_find_their_message(
-    vendor: &impl PretendVendor,
-) -> Verdict {
-    let world = World::new(vendor, |vendor, request| {
-        let count = vendor.received(request).len();
-        let shuffled: Vec<_> = if count > 1 {
-            (0..count).rev().chain([0]).collect()
-        } else {
-            vec![0]
-        };
-        vendor.accept(request, &shuffled)
-    })
-    .await;
-    if world.provider.profile().batch_size().get() < 2 {
-        return Verdict::skipped("a call takes one message");
-    }
-    let messages = messages(3);
-    let outcomes = world.provider.send_batch(&messages).await;
-    for (message, outcome) in messages.iter().zip(&outcomes) {
-        assert_eq!(
-            outcome.as_ref().expect("accepted").reference(),
-            message.reference()
-        );
-    }
-    Verdict::kept()
-}
-
-/// An answer that does not mention a message says nothing of it.
-pub async fn an_entry_left_out_is_unknown(vendor: &impl PretendVendor) -> Verdict {
-    let world = World::new(vendor, |vendor, request| {
-        let count = vendor.received(request).len();
-        if count > 1 {
-            vendor.accept(request, &[0, 2])
-        } else {
-            accept_all(vendor, request)
-        }
-    })
-    .await;
-    if world.provider.profile().batch_size().get() < 3 {
-        return Verdict::skipped("a call takes fewer than three messages");
-    }
-    let outcomes = world.provider.send_batch(&messages(3)).await;
-    assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
-    let error = outcomes[1].as_ref().expect_err("nobody spoke of it");
-    assert_eq!(error.acceptance(), Acceptance::Unknown, "{error:?}");
-    assert_eq!(world.sends().len(), 1);
     Verdict::kept()
 }

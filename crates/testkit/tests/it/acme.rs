@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Flaw {
     AcceptsAnyLength,
+    AcceptsRubbishBatch,
+    AdmitsAnyBatch,
     AnyBodyRefuses,
     AnyJsonRefuses,
     AnySuccessAccepts,
@@ -27,6 +29,7 @@ pub(crate) enum Flaw {
     ConnectionInDoubt,
     CredentialsAreOther,
     DoubtWhileWaitingForToken,
+    DropsOptionsOfBatch,
     DropsValidity,
     FollowsRedirects,
     ForgetsReference,
@@ -43,11 +46,22 @@ pub(crate) enum Flaw {
     MixesTexts,
     NeedsNoSender,
     NewKeyForEachTry,
+    OwnShapeRefusesAlways,
+    RefusalBesideIdRefuses,
     RefusalInDoubt,
     RefusesBatchesInDoubt,
+    RefusesBlockedBatch,
     RepeatsBatchSingly,
+    RepeatsBlockedBatch,
+    RepeatsDoubtLater,
+    RepeatsFailedBatch,
     RepeatsFirstOfBatch,
+    RepeatsLateBatch,
+    RepeatsRefusedBatch,
+    RepeatsRefusedCredentials,
+    RepeatsUnlistedRefusal,
     RepeatsWords,
+    SendsAgainWhenDropped,
     SendsTwice,
     ServerFailureRefuses,
     ShowsKey,
@@ -76,6 +90,7 @@ const PROFILE: Profile = Profile::new("acme")
     .with_repeat_window(Some(HOUR))
     .with_reports(true);
 
+#[derive(Clone)]
 pub(crate) struct Provider {
     flaw: Option<Flaw>,
     profile: Profile,
@@ -139,6 +154,9 @@ impl Provider {
             Some(Flaw::TakesScheduleUndeclared) => {
                 profile = Profile::new("acme").with_senders(PROFILE.senders());
             }
+            Some(Flaw::AdmitsAnyBatch) => {
+                profile = Profile::new("acme").with_batch(PROFILE.batch_size(), true);
+            }
             _ => {}
         }
         Self {
@@ -200,6 +218,13 @@ impl Provider {
     async fn request(&self, messages: &[Message], to: &BaseUrl) -> Result<Request, SendError> {
         let token = self.token().await?;
         let mut entries: Vec<_> = messages.iter().map(|message| self.entry(message)).collect();
+        if self.has(Flaw::DropsOptionsOfBatch) && entries.len() > 1 {
+            for entry in &mut entries {
+                entry["sender"] = json!(self.sender.as_ref().map(ToString::to_string));
+                entry["validity"] = Value::Null;
+                entry["send_at"] = Value::Null;
+            }
+        }
         if self.has(Flaw::RepeatsFirstOfBatch) && entries.len() > 1 {
             entries.push(entries[0].clone());
         }
@@ -297,7 +322,26 @@ impl Provider {
             }
             answer => answer?,
         };
-        if !answer.is_success() {
+        let refused = answer.json::<Refused>();
+        let repeats = refused.as_ref().is_ok_and(|refused| match self.flaw {
+            Some(Flaw::RepeatsUnlistedRefusal) => {
+                answer.status() == 401 && refused.acme_code != "key"
+            }
+            Some(Flaw::RepeatsRefusedCredentials) => refused.acme_code == "key",
+            Some(Flaw::RepeatsRefusedBatch) => messages.len() > 1,
+            _ => false,
+        });
+        if repeats {
+            let _ = self.post(messages).await;
+        }
+        let names_messages = answer.json::<Accepted>().is_ok();
+        if refused.is_ok() && names_messages && !self.has(Flaw::RefusalBesideIdRefuses) {
+            return Err(Answer::contradiction());
+        }
+        if !answer.is_success() || refused.is_ok() {
+            if refused.is_ok() && self.has(Flaw::OwnShapeRefusesAlways) {
+                return Err(SendError::not_accepted(ErrorKind::Other, "it was refused"));
+            }
             let error = answer.refused(self.refusal(&answer, messages));
             let in_doubt = match self.flaw {
                 Some(Flaw::RefusalInDoubt) => error.kind() == ErrorKind::InvalidRecipient,
@@ -371,6 +415,54 @@ impl Provider {
         outcome.map_err(|error| error.with_provider("acme"))
     }
 
+    async fn single(&self, message: &Message) -> Result<Receipt, SendError> {
+        let outcome = match self.call(std::slice::from_ref(message)).await {
+            Ok(outcomes) => outcomes.into_single(),
+            Err(error) => Err(error),
+        };
+        Self::named(outcome)
+    }
+
+    /// In a task that goes on, and tries again, when nobody waits for it.
+    async fn detached(&self, message: &Message) -> Result<Receipt, SendError> {
+        let (provider, message) = (self.clone(), message.clone());
+        let (tell, told) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let outcome = provider.single(&message).await;
+            if tell.send(outcome).is_err() {
+                let _ = provider.single(&message).await;
+            }
+        });
+        told.await.unwrap()
+    }
+
+    /// Whether each message of a batch that ended so is sent again by itself.
+    fn repeats_singly(&self, error: &SendError) -> bool {
+        let failed = error.to_string().contains("HTTP 5");
+        error.acceptance() == Acceptance::Unknown
+            && match self.flaw {
+                Some(Flaw::RepeatsBatchSingly) => true,
+                Some(Flaw::RepeatsBlockedBatch) => error.kind() == ErrorKind::Protocol,
+                Some(Flaw::RepeatsFailedBatch) => failed,
+                Some(Flaw::RepeatsLateBatch) => error.kind() == ErrorKind::Timeout,
+                _ => false,
+            }
+    }
+
+    /// What became of a batch whose answer was somebody else's.
+    fn not_the_vendors(&self, messages: &[Message], error: &SendError) -> Outcomes {
+        match self.flaw {
+            Some(Flaw::RefusesBlockedBatch) => {
+                let refused = SendError::not_accepted(ErrorKind::Blocked, "it was blocked");
+                Outcomes::failed(messages, &refused)
+            }
+            Some(Flaw::AcceptsRubbishBatch) => Outcomes::from_fn(messages, |message| {
+                Ok(Receipt::new("acme", *message.reference()))
+            }),
+            _ => Outcomes::failed(messages, error),
+        }
+    }
+
     async fn look_up(&self) -> Result<Health, SendError> {
         if self.has(Flaw::CheckSends) {
             let to = "+31600000000".parse().unwrap();
@@ -400,27 +492,48 @@ impl SmsProvider for Provider {
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         self.admit(message)?;
-        let outcome = match self.call(std::slice::from_ref(message)).await {
-            Ok(outcomes) => outcomes.into_single(),
-            Err(error) => Err(error),
-        };
-        Self::named(outcome)
+        if self.has(Flaw::SendsAgainWhenDropped) {
+            return self.detached(message).await;
+        }
+        let outcome = self.single(message).await;
+        let in_doubt = |error: &SendError| error.acceptance() == Acceptance::Unknown;
+        if self.has(Flaw::RepeatsDoubtLater) && outcome.as_ref().is_err_and(in_doubt) {
+            let (provider, message) = (self.clone(), message.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(DEADLINE / 8).await;
+                provider.single(&message).await
+            });
+        }
+        outcome
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        let mut outcomes = Outcomes::in_doubt(messages);
+        let (mut places, mut admitted) = (Vec::new(), Vec::new());
+        for (place, message) in messages.iter().enumerate() {
+            match self.admit(message) {
+                Err(error) if !self.has(Flaw::AdmitsAnyBatch) => outcomes.set(place, Err(error)),
+                _ => {
+                    places.push(place);
+                    admitted.push(message.clone());
+                }
+            }
+        }
         let mut all = Vec::new();
         let size = match self.has(Flaw::WastesCalls) {
             true => 1,
             false => self.profile.batch_size().get(),
         };
-        for piece in messages.chunks(size) {
+        for piece in admitted.chunks(size) {
             let outcomes = match self.call(piece).await {
-                Err(error) if self.has(Flaw::RepeatsBatchSingly) && piece.len() > 1 => {
-                    assert_eq!(error.acceptance(), Acceptance::Unknown);
+                Err(error) if piece.len() > 1 && self.repeats_singly(&error) => {
                     for message in piece {
                         all.push(self.send(message).await);
                     }
                     continue;
+                }
+                Err(error) if piece.len() > 1 && error.kind() == ErrorKind::Protocol => {
+                    self.not_the_vendors(piece, &error)
                 }
                 outcomes => outcomes.unwrap_or_else(|error| Outcomes::failed(piece, &error)),
             };
@@ -429,8 +542,7 @@ impl SmsProvider for Provider {
         if self.has(Flaw::LosesOutcomes) {
             all.reverse();
         }
-        let mut outcomes = Outcomes::in_doubt(messages);
-        for (place, outcome) in all.into_iter().enumerate() {
+        for (place, outcome) in places.into_iter().zip(all) {
             outcomes.set(place, outcome);
         }
         outcomes

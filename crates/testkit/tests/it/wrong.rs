@@ -48,15 +48,17 @@ macro_rules! mistakes {
 mistakes! {
     a_message_arrives_as_it_is: ChangesText;
     a_refusal_by_the_vendor_was_not_sent: RefusalInDoubt;
-    refused_credentials_are_told_as_such: CredentialsAreOther;
+    refused_credentials_are_told_as_such: CredentialsAreOther RepeatsRefusedCredentials;
     a_refused_connection_was_not_sent: ConnectionInDoubt;
     a_lost_answer_is_unknown: LostAnswerRefuses;
     a_stall_is_unknown_and_ends_in_time: SlowerThanDeadline;
     a_strangers_answer_is_unknown: AnyBodyRefuses;
     a_strangers_json_is_unknown: AnyJsonRefuses;
+    an_unlisted_refusal_is_not_sent_again: RepeatsUnlistedRefusal;
+    a_refusal_beside_an_id_is_unknown: RefusalBesideIdRefuses;
     whoever_gave_up_waiting_refused_nothing: GivingUpRefuses;
     a_status_that_nobody_gives_after_reading_was_not_sent: StatusInDoubt;
-    a_failing_server_is_unknown: ServerFailureRefuses;
+    a_failing_server_is_unknown: ServerFailureRefuses OwnShapeRefusesAlways;
     a_redirect_is_not_followed: FollowsRedirects;
     rubbish_in_a_success_is_unknown: AnySuccessAccepts;
     a_broken_body_is_unknown: BrokenBodyAccepts;
@@ -74,21 +76,30 @@ mistakes! {
     a_check_sends_no_text: CheckSends;
     a_check_is_never_in_doubt: CheckInDoubt;
     a_token_that_stalls_was_not_sent: DoubtWhileWaitingForToken;
-    a_dropped_send_is_made_at_most_once: SendsTwice;
+    a_dropped_send_is_made_at_most_once: SendsTwice SendsAgainWhenDropped;
+    a_doubt_is_not_sent_again_later: RepeatsDoubtLater;
     a_batch_has_one_outcome_for_each_message_in_order: LosesOutcomes;
     a_batch_sends_each_message_once: RepeatsFirstOfBatch;
     a_call_holds_one_text_where_the_vendor_takes_one: MixesTexts WastesCalls;
-    a_refused_batch_was_not_sent: RefusesBatchesInDoubt;
-    a_lost_answer_to_a_batch_is_unknown: RepeatsBatchSingly;
+    a_refused_batch_was_not_sent: RefusesBatchesInDoubt RepeatsRefusedBatch;
+    a_lost_answer_to_a_batch_is_unknown: RepeatsBatchSingly RepeatsLateBatch;
+    a_strangers_answer_to_a_batch_is_unknown: RepeatsBlockedBatch RefusesBlockedBatch;
+    a_failing_server_leaves_a_batch_in_doubt: RepeatsFailedBatch OwnShapeRefusesAlways;
+    rubbish_in_a_success_leaves_a_batch_in_doubt: AcceptsRubbishBatch RepeatsBlockedBatch;
+    a_batch_carries_each_message_as_a_send_does: DropsOptionsOfBatch AdmitsAnyBatch;
     entries_shuffled_or_doubled_find_their_message: MatchesByPosition;
     an_entry_left_out_is_unknown: LeftOutIsAccepted;
 }
 
 #[test]
 fn every_promise_of_the_suite_is_broken_by_somebody() {
-    let source = include_str!("../../src/conformance/promises.rs");
-    let promises: Vec<_> = source
-        .lines()
+    let sources = [
+        include_str!("../../src/conformance/promises.rs"),
+        include_str!("../../src/conformance/batches.rs"),
+    ];
+    let promises: Vec<_> = sources
+        .into_iter()
+        .flat_map(str::lines)
         .filter_map(|line| line.strip_prefix("pub async fn "))
         .filter_map(|rest| rest.split('(').next())
         .collect();
@@ -117,6 +128,7 @@ fn what_does_not_apply_is_skipped_by_name() {
         .collect();
     let expected = [
         "refused_credentials_are_told_as_such",
+        "an_unlisted_refusal_is_not_sent_again",
         "whoever_gave_up_waiting_refused_nothing",
         "an_acceptance_without_a_usable_id_is_unknown",
         "an_acceptance_of_another_message_is_unknown",
