@@ -23,6 +23,9 @@ macro_rules! report_conformance {
     ($reports:expr) => {
         $crate::report_conformance!(@each $reports;
             a_genuine_report_is_believed_and_finds_its_message
+            every_field_of_a_report_is_read
+            every_report_of_a_list_is_read
+            an_unreadable_entry_costs_no_other
             every_documented_status_is_read
             an_unknown_status_is_no_failure
             a_reference_of_somebody_else_is_kept
@@ -78,6 +81,24 @@ pub trait PretendReports: Clone + Send + Sync + 'static {
         let mut call = self.report(&status, OUR_REFERENCE);
         call.body = content.to_vec();
         Some(call)
+    }
+
+    /// What [`report`](Self::report) says of the first of the [`statuses`](Self::statuses) beside the status, the
+    /// reference and the recipient: the provider's name, and `id`, `part`, `code`, `at` and `price`, each `None`
+    /// where the vendor does not say it.
+    ///
+    /// Defaults to `None`, and then these fields are not looked at.
+    fn fields(&self) -> Option<DeliveryReport> {
+        None
+    }
+
+    /// One request that reports all of these, in this order and without any proof: of each its status and its
+    /// reference. An entry of `None` is one in which nobody can read a report, such as JSON's `null`.
+    ///
+    /// Defaults to `None`, which says that the vendor's requests have one report each.
+    fn list(&self, entries: &[Option<(&str, &str)>]) -> Option<ReportCall> {
+        let _ = entries;
+        None
     }
 
     /// The same request with the vendor's proof, made at this moment.

@@ -70,6 +70,79 @@ pub fn a_genuine_report_is_believed_and_finds_its_message(
     }
 }
 
+/// All that the vendor says beside: its id, what tells the segment, its code, when and what it cost.
+pub fn every_field_of_a_report_is_read(reports: &impl PretendReports) -> Verdict {
+    let Some(expected) = reports.fields() else {
+        return Verdict::skipped("PretendReports::fields describes no field of a report");
+    };
+    let report = one(reports, genuine(reports), "a genuine report");
+    assert_eq!(report.provider, expected.provider, "provider");
+    assert_eq!(report.id, expected.id, "id");
+    assert_eq!(report.part, expected.part, "part");
+    assert_eq!(report.code, expected.code, "code");
+    assert_eq!(report.at, expected.at, "at");
+    assert_eq!(report.price, expected.price, "price");
+    Verdict::kept()
+}
+
+/// References of our form, one for each report of a list.
+const LISTED: [&str; 3] = ["01J9Z8Q4T6M2V7X3", "01J9Z8Q4T6M2V7X4", "01J9Z8Q4T6M2V7X5"];
+
+/// The references and statuses that are read from a list of three, with `unreadable` entries at these places.
+#[track_caller]
+fn assert_list(reports: &impl PretendReports, unreadable: &[usize], what: &str) -> Verdict {
+    let statuses = reports.statuses();
+    let listed: Vec<_> = LISTED
+        .iter()
+        .zip(statuses.iter().cycle())
+        .map(|(reference, (status, expected))| (status.as_str(), *reference, *expected))
+        .collect();
+    let entry = |(status, reference, _): &(_, _, _)| Some((*status, *reference));
+    let mut entries: Vec<_> = listed.iter().map(entry).collect();
+    for place in unreadable {
+        entries.insert(*place, None);
+    }
+    let Some(call) = reports.list(&entries) else {
+        return Verdict::skipped("PretendReports::list describes no request with several reports");
+    };
+    let read = match parse(reports, &proven(reports, call)) {
+        Ok(read) => read,
+        Err(error) => panic!("{what}: refused: {error}"),
+    };
+    let read: Vec<_> = read
+        .into_iter()
+        .map(|report| {
+            let reference = report.reference.map(|reference| reference.to_string());
+            (reference.unwrap_or_default(), report.status)
+        })
+        .collect();
+    let expected: Vec<_> = listed
+        .iter()
+        .map(|(_, reference, status)| ((*reference).to_owned(), *status))
+        .collect();
+    assert_eq!(read, expected, "{what}");
+    Verdict::kept()
+}
+
+/// Each in its order, with its own reference and status.
+pub fn every_report_of_a_list_is_read(reports: &impl PretendReports) -> Verdict {
+    assert_list(reports, &[], "a list")
+}
+
+/// Whatever else the vendor wrote into a list, what can be read of it is.
+pub fn an_unreadable_entry_costs_no_other(reports: &impl PretendReports) -> Verdict {
+    let mut verdict = Verdict::kept();
+    for (unreadable, what) in [
+        (&[0][..], "an unreadable entry before"),
+        (&[1][..], "an unreadable entry between"),
+        (&[3][..], "an unreadable entry after"),
+        (&[0, 2, 4][..], "unreadable entries everywhere"),
+    ] {
+        verdict = assert_list(reports, unreadable, what);
+    }
+    verdict
+}
+
 /// The vendor's whole table.
 pub fn every_documented_status_is_read(reports: &impl PretendReports) -> Verdict {
     for (status, expected) in reports.statuses() {
@@ -110,7 +183,29 @@ pub fn a_forged_report_is_refused(reports: &impl PretendReports) -> Verdict {
     let forged = reports.prove(genuine(reports), now(), Key::Wrong);
     let kind = assert_refused(reports, &forged, "with another secret");
     assert_eq!(kind, ReportErrorKind::Forged);
+    for length in PADDINGS {
+        if let Some(call) = padded(reports, length) {
+            let forged = reports.prove(call, now(), Key::Wrong);
+            let what = format!("with another secret and {length} blanks");
+            let kind = assert_refused(reports, &forged, &what);
+            assert_eq!(kind, ReportErrorKind::Forged, "{what}");
+        }
+    }
     Verdict::kept()
+}
+
+/// Blanks behind a report, so that it is longer than any bound on what is verified.
+const PADDINGS: [usize; 3] = [70_000, 1_100_000, 5_000_000];
+
+/// A genuine report with so many blanks behind it, which change nothing of what it says. `None` where it is in
+/// the URL.
+fn padded(reports: &impl PretendReports, length: usize) -> Option<ReportCall> {
+    let mut body = genuine(reports).body;
+    if body.is_empty() {
+        return None;
+    }
+    body.resize(body.len() + length, b' ');
+    reports.with_content(&body)
 }
 
 /// A proof is good for its time only, before it and after.
@@ -319,6 +414,8 @@ pub fn a_huge_report_does_no_harm(reports: &impl PretendReports) -> Verdict {
         };
         let unproven = parse(reports, &call);
         assert!(unproven.is_err(), "{what}: believed without a proof");
+        let forged = reports.prove(call.clone(), now(), Key::Wrong);
+        assert_refused(reports, &forged, what);
         // Whatever becomes of it: it may be an event of another kind.
         let _ = parse(reports, &proven(reports, call));
     }

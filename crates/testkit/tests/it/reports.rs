@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportParser, ReportRequest,
+    Authenticity, DeliveryReport, DeliveryStatus, Price, ReportError, ReportParser, ReportRequest,
 };
 use postduif_http::{check_window, signature::hmac_sha256};
 use postduif_testkit::{
@@ -21,21 +21,30 @@ use serde_json::{Value, json};
 enum Flaw {
     BelievesAnySignature,
     BelievesDoubledSignature,
+    BelievesTheLong,
     BelievesUnsigned,
     ComparesTheBeginning,
+    DropsCode,
     DropsForeignReference,
+    DropsId,
+    DropsPart,
+    DropsPrice,
     DropsReference,
+    DropsTime,
     EmptySuccess,
     IgnoresTime,
     LogsBody,
     MisreadsStatus,
     PanicsOnMany,
     PanicsOnText,
+    ReadsTheFirst,
+    RepeatsStatusOfFirst,
     ShowsSecret,
     ShowsText,
     SignsWithoutBlanks,
     UnknownIsError,
     UnknownIsFailure,
+    UnreadableCostsAll,
 }
 
 const SECRET: &str = "acme-rep0rts-5d1e";
@@ -53,6 +62,17 @@ impl std::fmt::Debug for Parser {
             "Parser"
         })
     }
+}
+
+/// What the vendor says of each message, beside what differs.
+fn fields() -> DeliveryReport {
+    let mut report = DeliveryReport::new("acme", DeliveryStatus::Delivered);
+    report.id = Some("acme-1".to_owned());
+    report.part = Some("2".to_owned());
+    report.code = Some("104".to_owned());
+    report.at = DateTime::from_timestamp(1_767_225_590, 0);
+    report.price = Price::new("0.0750", "EUR").ok();
+    report
 }
 
 fn signature(secret: &str, time: &str, body: &[u8]) -> String {
@@ -76,9 +96,10 @@ impl Parser {
             _ if self.has(Flaw::BelievesUnsigned) => return Ok(()),
             _ => return Err(ReportError::unsigned("the report is not signed")),
         };
-        let body = match self.has(Flaw::SignsWithoutBlanks) {
-            true => request.body().trim_ascii(),
-            false => request.body(),
+        let body = match self.0 {
+            Some(Flaw::SignsWithoutBlanks) => request.body().trim_ascii(),
+            Some(Flaw::BelievesTheLong) if request.body().len() > 1_000_000 => return Ok(()),
+            _ => request.body(),
         };
         let expected = signature(SECRET, time, body);
         let is_right = match self.0 {
@@ -114,7 +135,19 @@ impl Parser {
         if let Some(reference) = entry["reference"].as_str() {
             report = report.with_reference_text(reference);
         }
+        let text = |name: &str| entry[name].as_str().map(str::to_owned);
+        report.id = text("id");
+        report.part = text("part");
+        report.code = text("code");
+        let at = entry["at"].as_i64();
+        report.at = at.and_then(|at| DateTime::from_timestamp(at, 0));
+        report.price = text("price").and_then(|amount| Price::new(&amount, "EUR").ok());
         match self.0 {
+            Some(Flaw::DropsId) => report.id = None,
+            Some(Flaw::DropsPart) => report.part = None,
+            Some(Flaw::DropsCode) => report.code = None,
+            Some(Flaw::DropsTime) => report.at = None,
+            Some(Flaw::DropsPrice) => report.price = None,
             Some(Flaw::DropsReference) => report.reference = None,
             Some(Flaw::DropsForeignReference) => report.vendor_reference = None,
             Some(Flaw::ShowsText) => report.code = entry["words"].as_str().map(str::to_owned),
@@ -150,13 +183,36 @@ impl ReportParser for Parser {
         if self.has(Flaw::PanicsOnMany) {
             assert!(entries.len() < 10_000, "too many");
         }
+        let entries = match self.0 {
+            Some(Flaw::ReadsTheFirst) => entries.get(..1).unwrap_or_default(),
+            Some(Flaw::UnreadableCostsAll)
+                if entries.iter().any(|entry| self.read(entry).is_none()) =>
+            {
+                return Err(ReportError::malformed("an entry is no report"));
+            }
+            _ => entries,
+        };
         let read = entries.iter().filter_map(|entry| self.read(entry));
-        let read = read.collect::<Result<Vec<_>, _>>()?;
+        let mut read = read.collect::<Result<Vec<_>, _>>()?;
+        if self.has(Flaw::RepeatsStatusOfFirst)
+            && let Some(status) = read.first().map(|report| report.status)
+        {
+            read.iter_mut().for_each(|report| report.status = status);
+        }
         if read.is_empty() && !self.has(Flaw::EmptySuccess) {
             return Err(ReportError::malformed("the request holds no report"));
         }
         Ok(read)
     }
+}
+
+const URL: &str = "https://hooks.example.test/acme";
+
+fn entry(status: &str, reference: &str) -> Value {
+    json!({
+        "status": status, "reference": reference, "to": RECIPIENT, "words": REPORTED_TEXT,
+        "id": "acme-1", "part": "2", "code": "104", "at": 1_767_225_590, "price": "0.0750"
+    })
 }
 
 /// The vendor's reports, and its parser with a mistake or none.
@@ -184,10 +240,22 @@ impl PretendReports for Acme {
     }
 
     fn report(&self, status: &str, reference: &str) -> ReportCall {
-        let body = json!({
-            "status": status, "reference": reference, "to": RECIPIENT, "words": REPORTED_TEXT
+        ReportCall::post(URL, entry(status, reference).to_string())
+    }
+
+    fn fields(&self) -> Option<DeliveryReport> {
+        Some(fields())
+    }
+
+    fn list(&self, entries: &[Option<(&str, &str)>]) -> Option<ReportCall> {
+        let entries = entries.iter().map(|told| match told {
+            Some((status, reference)) => entry(status, reference),
+            None => json!({"event": "inbound"}),
         });
-        ReportCall::post("https://hooks.example.test/acme", body.to_string())
+        Some(ReportCall::post(
+            URL,
+            entries.collect::<Value>().to_string(),
+        ))
     }
 
     fn prove(&self, call: ReportCall, at: DateTime<Utc>, key: Key) -> ReportCall {
@@ -250,11 +318,14 @@ macro_rules! mistakes {
 
 mistakes! {
     a_genuine_report_is_believed_and_finds_its_message: DropsReference;
+    every_field_of_a_report_is_read: DropsId DropsPart DropsCode DropsTime DropsPrice;
+    every_report_of_a_list_is_read: ReadsTheFirst RepeatsStatusOfFirst;
+    an_unreadable_entry_costs_no_other: UnreadableCostsAll;
     every_documented_status_is_read: MisreadsStatus;
     an_unknown_status_is_no_failure: UnknownIsFailure UnknownIsError;
     a_reference_of_somebody_else_is_kept: DropsForeignReference;
     an_unsigned_report_is_refused: BelievesUnsigned;
-    a_forged_report_is_refused: BelievesAnySignature;
+    a_forged_report_is_refused: BelievesAnySignature BelievesTheLong;
     a_stale_report_is_refused: IgnoresTime;
     every_byte_of_the_proof_counts: ComparesTheBeginning;
     every_byte_of_what_was_signed_counts: SignsWithoutBlanks;
@@ -352,6 +423,9 @@ fn what_does_not_apply_is_skipped_by_name() {
 
     use report_promises as promises;
     for verdict in [
+        promises::every_field_of_a_report_is_read(&Unsigned),
+        promises::every_report_of_a_list_is_read(&Unsigned),
+        promises::an_unreadable_entry_costs_no_other(&Unsigned),
         promises::a_stale_report_is_refused(&Unsigned),
         promises::every_byte_of_what_was_signed_counts(&Unsigned),
         promises::a_doubled_proof_is_refused(&Unsigned),
