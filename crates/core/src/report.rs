@@ -162,12 +162,11 @@ words! {
     /// What a vendor's signature on its reports proves.
     #[expect(clippy::exhaustive_enums, reason = "a route must decide on each of them")]
     pub enum Authenticity("an authenticity") {
-        /// The signature covers the body and neither URL nor time: mount it behind a secret of your own.
+        /// The signature covers the body and neither URL nor time: put a secret of your own in the route's path.
         BodyOnly = "body_only",
         /// The signature covers what is read.
         Signed = "signed",
-        /// The vendor does not sign: mount it behind a secret of your own, which is then all the proof
-        /// there is.
+        /// The vendor does not sign: put a secret of your own in the route's path, which is then the only proof.
         Unsigned = "unsigned",
     }
 }
