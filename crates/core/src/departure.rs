@@ -3,12 +3,13 @@ use std::{
     error::Error,
     fmt,
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
+    slice,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll, Waker},
 };
 
 use crate::{Acceptance, Outcomes, Receipt, SendError};
@@ -18,7 +19,8 @@ use crate::{Acceptance, Outcomes, Receipt, SendError};
 /// A deadline that drops a call normally leaves its message in doubt: nobody outside sees how far the call
 /// was. Most of what a call waits for is harmless, though: a turn in a queue, a permit, a token, a
 /// connection. Whoever waits for one of these says so with [`hold`]; the HTTP client says when the body of
-/// a request begins to leave. A layer that cuts calls off does it with [`run_until`](Self::run_until).
+/// a request begins to leave. A layer that cuts calls off does it with [`run_until`](Self::run_until). What waits
+/// with [`hold_until_closed`] ends when its call is cut off, also where another part of the call goes on.
 ///
 /// A call that waits for anything else counts as having left, so a provider that knows nothing of this is never
 /// called "not sent" by mistake. What a call does without ever waiting, such as a blocking request, is not seen.
@@ -42,22 +44,49 @@ use crate::{Acceptance, Outcomes, Receipt, SendError};
 ///
 /// A departure made in the scope of another is a part of it: the outer one has left as soon as a part has,
 /// until the part [ends](Self::end) with an outcome that takes it back. [`attempt`] does both. A part that
-/// is dropped without an outcome can begin nothing any more.
+/// is dropped without an outcome can begin nothing any more. Work that several calls share is a part of each of
+/// them: see [`shared`](Self::shared).
 pub struct Departure(DepartureHandle);
 
 impl Departure {
     /// Creates a departure, as a part of the [current](DepartureHandle::current) one where there is one.
     #[must_use]
     pub fn new() -> Self {
-        let parent = DepartureHandle::current();
-        let created = DepartureHandle(Arc::new(Unit {
-            state: Mutex::default(),
-            closed: AtomicBool::new(false),
-            parent: parent.as_ref().map(|parent| Arc::downgrade(&parent.0)),
-        }));
-        if let Some(parent) = parent {
-            parent.0.state().parts.push(created.clone());
+        match DepartureHandle::current() {
+            Some(parent) => {
+                let created = Unit::part_of(Whole::Call(Arc::downgrade(&parent.0)));
+                parent.0.state().parts.push(created.clone());
+                Self(created)
+            }
+            None => Self(Unit::part_of(Whole::Nothing)),
         }
+    }
+
+    /// Creates the departure of work that these calls share, as a part of each of them and of no other.
+    ///
+    /// While nothing of the work has left, nothing of the calls has; once it leaves, they all have. It is closed as
+    /// soon as one of the calls is, unless something of it had left by then: what may leave is all of it
+    /// or nothing. It runs with [`run_unless_closed`](Self::run_unless_closed), and the calls [`hold`] while they wait
+    /// for it.
+    ///
+    /// ```
+    /// use postduif_core::{Departure, DepartureHandle};
+    ///
+    /// let (one, other) = (Departure::new(), Departure::new());
+    /// let work = Departure::shared(&[one.handle(), other.handle()]);
+    /// assert!(one.close(), "nothing has left");
+    /// assert!(work.handle().begin().is_err(), "and nothing will");
+    /// assert!(!other.handle().is_closed());
+    /// ```
+    #[must_use]
+    pub fn shared(calls: &[DepartureHandle]) -> Self {
+        let whole = calls.iter().map(|call| Arc::downgrade(&call.0)).collect();
+        let created = Unit::part_of(Whole::Calls(whole));
+        for call in calls {
+            call.0.state().parts.push(created.clone());
+        }
+        // After it is a part of them: who closes from now on finds it.
+        created.0.follow_callers();
         Self(created)
     }
 
@@ -92,16 +121,37 @@ impl Departure {
     /// Runs a call as this departure's own.
     pub async fn scope<F: Future>(&self, call: F) -> F::Output {
         let mut call = pin!(call);
+        poll_fn(|context| Polling::of(&self.0.0).poll(&self.0, call.as_mut(), context)).await
+    }
+
+    /// Runs a call as this departure's own, unless it is closed before anything of it has left.
+    ///
+    /// What has left by then goes on to its end.
+    ///
+    /// # Errors
+    ///
+    /// Where it was closed, which proves that nothing has left, and nothing will.
+    pub async fn run_unless_closed<F: Future>(&self, call: F) -> Result<F::Output, Closed> {
+        let unit = &*self.0.0;
+        let (mut call, mut closed) = (pin!(call), pin!(self.0.closed()));
+        let mut is_closed = false;
         poll_fn(|context| {
-            let mut waiting = Waiting(Some(&self.0.0));
-            let polled = {
-                let _entered = Entered::into(Some(self.0.clone()));
-                call.as_mut().poll(context)
-            };
-            if polled.is_ready() {
-                waiting.0 = None;
+            {
+                let mut polling = Polling::of(unit);
+                // Once the poll shows: either this sees the closed door, or `close` sees the poll.
+                if unit.is_closed() && !unit.state().left() {
+                    polling.after = After::Untouched;
+                    return Poll::Ready(Err(Closed));
+                }
+                if let Poll::Ready(output) = polling.poll(&self.0, call.as_mut(), context) {
+                    return Poll::Ready(Ok(output));
+                }
             }
-            polled
+            is_closed = is_closed || closed.as_mut().poll(context).is_ready();
+            match is_closed && !unit.has_left() {
+                true => Poll::Ready(Err(Closed)),
+                false => Poll::Pending,
+            }
         })
         .await
     }
@@ -118,8 +168,7 @@ impl Departure {
     /// that is gone cannot say what it was waiting for.
     #[must_use]
     pub fn close(&self) -> bool {
-        // Before the state is read: a call that begins after that finds the door closed.
-        self.0.0.closed.store(true, Ordering::SeqCst);
+        self.0.0.close();
         !self.has_left()
     }
 
@@ -134,7 +183,12 @@ impl Departure {
     pub fn end(self, outcome: &impl Proof) {
         let mut state = self.0.0.state();
         state.left = !outcome.proves_nothing_left();
-        state.parts.clear();
+        if !state.parts.is_empty() {
+            drop(state);
+            // Whoever waits in a part that is left hears of it.
+            self.0.0.close();
+            self.0.0.state().parts.clear();
+        }
     }
 }
 
@@ -142,7 +196,7 @@ impl Drop for Departure {
     fn drop(&mut self) {
         // Closed first: what has not begun by now never will, so that the answer stays true.
         let nothing_left = self.close();
-        if let Some(parent) = self.0.0.parent.as_ref().and_then(Weak::upgrade) {
+        for parent in self.0.0.whole.calls().iter().filter_map(Weak::upgrade) {
             let mut state = parent.state();
             state.left |= !nothing_left;
             state.parts.retain(|part| !Arc::ptr_eq(&part.0, &self.0.0));
@@ -172,7 +226,25 @@ pub struct DepartureHandle(Arc<Unit>);
 struct Unit {
     state: Mutex<State>,
     closed: AtomicBool,
-    parent: Option<Weak<Self>>,
+    whole: Whole,
+}
+
+/// What a departure is a part of.
+enum Whole {
+    Nothing,
+    Call(Weak<Unit>),
+    /// Calls that share its work.
+    Calls(Box<[Weak<Unit>]>),
+}
+
+impl Whole {
+    fn calls(&self) -> &[Weak<Unit>] {
+        match self {
+            Self::Nothing => &[],
+            Self::Call(call) => slice::from_ref(call),
+            Self::Calls(calls) => calls,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -183,9 +255,19 @@ struct State {
     holds: usize,
     /// Those that are under way.
     parts: Vec<DepartureHandle>,
+    /// Shared work that is being polled: its callers cannot see how far it is.
+    polled: bool,
+    /// Who waits for it to be closed.
+    waiting: Vec<(u64, Waker)>,
+    /// The number of who waits next.
+    next: u64,
 }
 
 impl State {
+    fn left(&self) -> bool {
+        self.left || self.parts.iter().any(|part| part.0.has_left())
+    }
+
     /// It waits, or panicked. Unless it, or a part of it, says for what it waits, the other side may have it by
     /// now.
     fn waits(&mut self) {
@@ -195,13 +277,65 @@ impl State {
     }
 }
 
-/// A poll after which the call waits, or that panics.
-struct Waiting<'a>(Option<&'a Unit>);
+/// A poll of a call.
+struct Polling<'a> {
+    unit: &'a Unit,
+    after: After,
+}
 
-impl Drop for Waiting<'_> {
+/// What a poll leaves behind.
+#[derive(Clone, Copy)]
+enum After {
+    /// A call that waits, or panicked.
+    Waits,
+    Ready,
+    Untouched,
+}
+
+impl<'a> Polling<'a> {
+    fn of(unit: &'a Unit) -> Self {
+        if unit.is_shared() {
+            unit.state().polled = true;
+        }
+        Self {
+            unit,
+            after: After::Waits,
+        }
+    }
+
+    fn poll<F: Future>(
+        mut self,
+        departure: &DepartureHandle,
+        call: Pin<&mut F>,
+        context: &mut Context<'_>,
+    ) -> Poll<F::Output> {
+        let _entered = Entered::into(Some(departure.clone()));
+        let polled = call.poll(context);
+        if polled.is_ready() {
+            self.after = After::Ready;
+        }
+        polled
+    }
+}
+
+impl Drop for Polling<'_> {
     fn drop(&mut self) {
-        if let Some(unit) = self.0 {
-            unit.state().waits();
+        let shared = self.unit.is_shared();
+        if !shared && !matches!(self.after, After::Waits) {
+            return;
+        }
+        {
+            let mut state = self.unit.state();
+            state.polled = false;
+            match self.after {
+                After::Waits => state.waits(),
+                // Its callers may ask before its outcome takes that back.
+                After::Ready => state.left = true,
+                After::Untouched => {}
+            }
+        }
+        if shared {
+            self.unit.follow_callers();
         }
     }
 }
@@ -238,6 +372,26 @@ impl DepartureHandle {
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
+
+    /// Waits until it is closed, alone or with one that it is a part of.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        UntilClosed {
+            departure: self.clone(),
+            number: None,
+        }
+    }
+
+    /// Closes it unless something has left, and returns whether nothing has and nothing will.
+    ///
+    /// For whoever waits for work that somebody else drives: what left already goes on undisturbed.
+    #[must_use]
+    pub fn close_unless_left(&self) -> bool {
+        if self.0.has_left() {
+            return false;
+        }
+        self.0.close();
+        !self.0.has_left()
+    }
 }
 
 impl fmt::Debug for DepartureHandle {
@@ -254,17 +408,115 @@ impl Unit {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn part_of(whole: Whole) -> DepartureHandle {
+        DepartureHandle(Arc::new(Self {
+            state: Mutex::default(),
+            closed: AtomicBool::new(false),
+            whole,
+        }))
+    }
+
+    const fn is_shared(&self) -> bool {
+        matches!(self.whole, Whole::Calls(_))
+    }
+
     fn has_left(&self) -> bool {
         let state = self.state();
-        state.left || state.parts.iter().any(|part| part.0.has_left())
+        state.polled || state.left()
     }
 
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
-            || self.parent.as_ref().is_some_and(|parent| {
+            || match &self.whole {
                 // One that is gone was closed when it was dropped.
-                parent.upgrade().is_none_or(|parent| parent.is_closed())
-            })
+                Whole::Call(call) => call.upgrade().is_none_or(|call| call.is_closed()),
+                // Whoever closes one of its callers closes it, where that may be.
+                Whole::Nothing | Whole::Calls(_) => false,
+            }
+    }
+
+    fn close(&self) {
+        // Before the state is read: a call that begins after that finds the door closed.
+        self.closed.store(true, Ordering::SeqCst);
+        let mut waiting = Vec::new();
+        self.take_waiting(&mut waiting);
+        // After the locks are given back: who is woken may drop what takes them.
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes who waits for it or for one of its parts, all of which are closed now.
+    fn take_waiting(&self, waiting: &mut Vec<Waker>) {
+        let mut state = self.state();
+        waiting.extend(state.waiting.drain(..).map(|(_, waker)| waker));
+        for DepartureHandle(part) in &state.parts {
+            if part.is_shared() {
+                // The other callers wait for what left already.
+                if part.has_left() {
+                    continue;
+                }
+                part.closed.store(true, Ordering::SeqCst);
+            }
+            part.take_waiting(waiting);
+        }
+    }
+
+    /// Closes shared work of which nothing has left where one of its callers is closed.
+    fn follow_callers(&self) {
+        let closed = |call: &Weak<Self>| call.upgrade().is_none_or(|call| call.is_closed());
+        if !self.closed.load(Ordering::SeqCst)
+            && self.whole.calls().iter().any(closed)
+            && !self.has_left()
+        {
+            self.close();
+        }
+    }
+}
+
+struct UntilClosed {
+    departure: DepartureHandle,
+    /// Under which its waker is kept.
+    number: Option<u64>,
+}
+
+impl Future for UntilClosed {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.departure.is_closed() {
+            return Poll::Ready(());
+        }
+        let number = {
+            let mut state = self.departure.0.state();
+            let known = self.number;
+            let mut kept = state.waiting.iter_mut();
+            match kept.find(|(number, _)| Some(*number) == known) {
+                Some((number, waker)) => {
+                    waker.clone_from(context.waker());
+                    *number
+                }
+                None => {
+                    let number = state.next;
+                    state.next += 1;
+                    state.waiting.push((number, context.waker().clone()));
+                    number
+                }
+            }
+        };
+        self.number = Some(number);
+        // Asked again: who closed it before the waker was kept did not find it.
+        match self.departure.is_closed() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for UntilClosed {
+    fn drop(&mut self) {
+        if let Some(own) = self.number {
+            let mut state = self.departure.0.state();
+            state.waiting.retain(|(number, _)| *number != own);
+        }
     }
 }
 
@@ -315,6 +567,44 @@ impl Proof for Outcomes {
 pub async fn hold<F: Future>(wait: F) -> F::Output {
     let _holding = DepartureHandle::current().map(Holding::new);
     wait.await
+}
+
+/// As [`hold`], but ends when the current call is cut off.
+///
+/// For a wait that may be long: the rest of a call that is cut off may have left, and so be waited for, and what
+/// waits here must not begin any more.
+///
+/// # Errors
+///
+/// Where the call is closed before the wait ends.
+///
+/// ```
+/// use std::{future::pending, time::Duration};
+/// use postduif_core::{Closed, Departure, hold_until_closed};
+///
+/// # futures_executor::block_on(async {
+/// let departure = Departure::new();
+/// let _ = departure.close();
+/// let turn = departure.scope(hold_until_closed(pending::<()>())).await;
+/// assert!(turn.is_err());
+/// # });
+/// ```
+pub async fn hold_until_closed<F: Future>(wait: F) -> Result<F::Output, Closed> {
+    let Some(departure) = DepartureHandle::current() else {
+        return Ok(wait.await);
+    };
+    let (mut wait, mut closed) = (pin!(wait), pin!(departure.closed()));
+    let _holding = Holding::new(departure.clone());
+    poll_fn(|context| {
+        if departure.is_closed() {
+            return Poll::Ready(Err(Closed));
+        }
+        match wait.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => closed.as_mut().poll(context).map(|()| Err(Closed)),
+        }
+    })
+    .await
 }
 
 struct Holding(DepartureHandle);
@@ -377,7 +667,8 @@ impl Drop for Entered {
 mod tests {
     use std::{
         future::{pending, ready},
-        task::{Context, Waker},
+        sync::atomic::AtomicUsize,
+        task::Wake,
     };
 
     use futures_executor::block_on;
@@ -440,10 +731,11 @@ mod tests {
     /// Pending at the first poll.
     fn yield_once() -> impl FnMut(&mut Context<'_>) -> Poll<()> {
         let mut polled = false;
-        move |_| {
+        move |context| {
             if std::mem::replace(&mut polled, true) {
                 Poll::Ready(())
             } else {
+                context.waker().wake_by_ref();
                 Poll::Pending
             }
         }
@@ -583,5 +875,128 @@ mod tests {
         })));
         assert!(nothing_left);
         assert!(DepartureHandle::current().is_none());
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn closing_wakes_who_waits_for_it_in_a_part() {
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut context = Context::from_waker(&waker);
+        let departure = Departure::new();
+        let mut call = pin!(departure.scope(async {
+            let part = Departure::new();
+            part.scope(hold_until_closed(pending::<()>())).await
+        }));
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+        assert!(departure.close());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(call.as_mut().poll(&mut context), Poll::Ready(Err(Closed)));
+    }
+
+    #[test]
+    fn who_waits_no_longer_is_not_woken() {
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let departure = Departure::new();
+        {
+            let mut closed = pin!(departure.handle().closed());
+            let mut context = Context::from_waker(&waker);
+            assert!(closed.as_mut().poll(&mut context).is_pending());
+        }
+        assert!(departure.close());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn shared_work_leaves_for_all_its_callers() {
+        let calls = [Departure::new(), Departure::new()];
+        let work = Departure::shared(&calls.each_ref().map(Departure::handle));
+        assert!(calls.iter().all(|call| !call.has_left()));
+        work.handle().begin().unwrap();
+        assert!(calls.iter().all(Departure::has_left));
+        assert!(!calls[0].close());
+        assert!(!work.handle().is_closed(), "the other one waits for it");
+        work.end(&refused());
+        assert!(calls.iter().all(|call| !call.has_left()));
+    }
+
+    #[test]
+    fn shared_work_does_not_leave_once_a_caller_is_gone() {
+        for close in [true, false] {
+            let calls = [Departure::new(), Departure::new()];
+            let work = Departure::shared(&calls.each_ref().map(Departure::handle));
+            let [one, other] = calls;
+            match close {
+                true => assert!(one.close()),
+                false => drop(one),
+            }
+            assert_eq!(work.handle().begin(), Err(Closed));
+            drop(work);
+            assert!(other.close());
+        }
+    }
+
+    #[test]
+    fn shared_work_of_a_caller_that_was_closed_does_not_begin() {
+        let call = Departure::new();
+        let _ = call.close();
+        let work = Departure::shared(&[call.handle()]);
+        assert_eq!(work.handle().begin(), Err(Closed));
+    }
+
+    #[test]
+    fn shared_work_that_is_being_polled_may_have_left() {
+        let call = Departure::new();
+        let work = Departure::shared(&[call.handle()]);
+        let polled = hold(poll_fn(|_| {
+            // Another thread asks meanwhile.
+            assert!(!call.close());
+            Poll::<()>::Pending
+        }));
+        assert_eq!(block_on(work.run_unless_closed(polled)), Err(Closed));
+        assert!(call.close(), "it only held");
+    }
+
+    #[test]
+    fn shared_work_that_answered_at_once_has_left_until_it_ends() {
+        let call = Departure::new();
+        let work = Departure::shared(&[call.handle()]);
+        let outcome = block_on(work.run_unless_closed(ready(accepted()))).unwrap();
+        assert!(call.has_left());
+        work.end(&outcome);
+        assert!(!call.close());
+    }
+
+    #[test]
+    fn a_call_that_is_closed_before_it_left_is_not_polled_any_more() {
+        let departure = Departure::new();
+        assert!(departure.handle().close_unless_left());
+        let call = poll_fn(|_| -> Poll<()> { panic!("it must not begin") });
+        assert_eq!(block_on(departure.run_unless_closed(call)), Err(Closed));
+        assert!(departure.close());
+    }
+
+    #[test]
+    fn a_call_that_left_is_not_closed_from_outside() {
+        let departure = Departure::new();
+        departure.handle().begin().unwrap();
+        assert!(!departure.handle().close_unless_left());
+        assert!(!departure.handle().is_closed());
+        let _ = departure.close();
+        let call = departure.run_unless_closed(async {
+            poll_fn(yield_once()).await;
+        });
+        assert_eq!(block_on(call), Ok(()), "it goes on to its end");
     }
 }

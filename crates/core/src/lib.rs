@@ -38,7 +38,9 @@ pub use postduif_text::{Count, Encoding, not_gsm};
 
 pub use callout::{Callback, Callout, Reason, RequestType, Stage, Verdict};
 pub use delivery::Delivery;
-pub use departure::{Closed, Departure, DepartureHandle, Proof, attempt, hold, unwatched};
+pub use departure::{
+    Closed, Departure, DepartureHandle, Proof, attempt, hold, hold_until_closed, unwatched,
+};
 pub use error::{Acceptance, ConfigError, ErrorKind, SendError};
 pub use graph::{Graph, GraphError, GraphErrorKind, TapIssuer};
 pub use guid::{FlowId, Guid, UserId};
