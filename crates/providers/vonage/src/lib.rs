@@ -463,6 +463,15 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
+/// Whether a member of an answer holds an id, in whatever form.
+fn is_given(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.trim().is_empty(),
+        _ => true,
+    }
+}
+
 /// A code of a report: Vonage's all have one to four digits, and a longer one might be taken from a text.
 fn report_code(text: Option<String>) -> Option<String> {
     text.filter(|code| {

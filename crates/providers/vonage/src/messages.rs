@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{Account, Call, REPORT_WINDOW, SECRET_MISSING, report_code, report_id, text};
+use crate::{Account, Call, REPORT_WINDOW, SECRET_MISSING, is_given, report_code, report_id, text};
 
 const SEND_PATH: &str = "/v1/messages";
 /// What a token without `exp` lives too; the most that Vonage allows are 24 hours.
@@ -172,15 +172,18 @@ async fn post(
     receipt: Receipt,
 ) -> Result<Receipt, SendError> {
     let answer = client.send(request).await?;
-    let accepted = answer.json::<Accepted>();
     let is_refused = answer.status() != 202 || Problem::of(&answer).is_some();
-    match accepted {
-        Ok(accepted) if is_refused && !accepted.message_uuid.trim().is_empty() => {
-            Err(Answer::contradiction())
-        }
-        _ if answer.status() != 202 => Err(refused(&answer, message)),
-        accepted => Ok(receipt.with_id(Answer::message_id(&accepted?.message_uuid)?)),
+    let has_id = answer
+        .json::<Value>()
+        .is_ok_and(|body| is_given(&body["message_uuid"]));
+    if is_refused && has_id {
+        return Err(Answer::contradiction());
     }
+    if answer.status() != 202 {
+        return Err(refused(&answer, message));
+    }
+    let accepted = answer.json::<Accepted>()?;
+    Ok(receipt.with_id(Answer::message_id(&accepted.message_uuid)?))
 }
 
 /// What Vonage calls a token that has ended. No other refusal goes away with a new token.

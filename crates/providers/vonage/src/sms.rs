@@ -288,15 +288,22 @@ struct Entries<'a> {
     all: &'a [Value],
     /// Fewer than the answer itself counts.
     is_short: bool,
+    /// As many as the answer itself counts, and what failed has words: the whole of Vonage's shape.
+    is_complete: bool,
 }
 
 impl<'a> Entries<'a> {
     fn new(body: &'a Value) -> Self {
         let all = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
         let count = text(&body["message-count"]).and_then(|count| count.parse::<usize>().ok());
+        let has_words = |entry: &Value| {
+            let words = entry["error-text"].as_str().unwrap_or_default();
+            is_taken(entry) || !words.trim().is_empty()
+        };
         Self {
             all,
             is_short: count.is_some_and(|count| count > all.len()),
+            is_complete: count == Some(all.len()) && all.iter().all(has_words),
         }
     }
 
@@ -308,15 +315,14 @@ impl<'a> Entries<'a> {
         message: &Message,
         receipt: Receipt,
     ) -> Result<Receipt, SendError> {
-        let is_taken = |entry: &&Value| text(&entry["status"]).as_deref() == Some("0");
-        let taken = self.all.iter().filter(is_taken).count();
+        let taken = self.all.iter().filter(|entry| is_taken(entry)).count();
         let is_foreign = self
             .all
             .iter()
             .any(|entry| is_about_another(entry, message));
         let is_contradiction = is_error(answer)
             || self.all.iter().any(|entry| {
-                !is_taken(&entry)
+                !is_taken(entry)
                     && text(&entry["message-id"]).is_some_and(|id| !id.trim().is_empty())
             });
         let is_whole = !self.is_short && !is_foreign && !is_contradiction;
@@ -338,6 +344,12 @@ impl<'a> Entries<'a> {
         };
         if taken == 0 && !is_contradiction && is_proven_by_status(answer) {
             return Err(answer.refused(None));
+        }
+        // Vonage refuses with 200. With another status its whole shape is asked for, since others list verdicts
+        // too; and where somebody gave up waiting none proves anything.
+        let gave_up = matches!(answer.status(), 408 | 409 | 425 | 499);
+        if taken == 0 && !answer.is_success() && (gave_up || !self.is_complete) {
+            return Err(answer.refused(None).in_doubt());
         }
         let error = answer.refused(Some(refusal.clone()));
         let is_proven = failures
@@ -379,6 +391,10 @@ impl<'a> Entries<'a> {
         let unit = 1_000_000_000;
         Price::new(&format!("{}.{:09}", sum / unit, sum % unit), CURRENCY).ok()
     }
+}
+
+fn is_taken(entry: &Value) -> bool {
+    text(&entry["status"]).as_deref() == Some("0")
 }
 
 /// Whether an entry repeats another reference or number than the message's.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use postduif_core::{
+    DeliveryReport,
     DeliveryStatus::{self, Buffered, Delivered, Expired, Failed, Rejected, Sent},
     ReportParser,
 };
@@ -71,6 +72,13 @@ impl PretendReports for Messages {
         ReportCall::post(URL, body.to_string())
     }
 
+    fn fields(&self) -> Option<DeliveryReport> {
+        let mut report = DeliveryReport::new("vonage", DeliveryStatus::Unknown);
+        report.id = Some(UUID.to_owned());
+        report.at = "2026-01-01T00:00:05Z".parse().ok();
+        Some(report)
+    }
+
     fn prove(&self, call: ReportCall, at: DateTime<Utc>, key: Key) -> ReportCall {
         let encode = |part: String| BASE64_URL_SAFE_NO_PAD.encode(part);
         let claims = json!({
@@ -132,6 +140,13 @@ impl PretendReports for Sms {
 
     fn with_content(&self, _: &[u8]) -> Option<ReportCall> {
         None
+    }
+
+    fn fields(&self) -> Option<DeliveryReport> {
+        let mut report = DeliveryReport::new("vonage", DeliveryStatus::Unknown);
+        report.id = Some("0A0000001234567B".to_owned());
+        report.part = report.id.clone();
+        Some(report)
     }
 
     fn prove(&self, mut call: ReportCall, at: DateTime<Utc>, key: Key) -> ReportCall {

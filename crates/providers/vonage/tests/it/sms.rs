@@ -371,10 +371,13 @@ async fn vonages_other_error_shape_proves_a_refusal_and_a_strangers_does_not() {
         world
             .assert_fails(answer, (Protocol, Unknown), &status)
             .await;
-        let listed = ResponseTemplate::new(status).set_body_json(entries_body(&[failed("9", "x")]));
-        world
-            .assert_fails(listed, (InsufficientBalance, NotAccepted), &status)
-            .await;
+        for code in ["1", "9"] {
+            let listed =
+                ResponseTemplate::new(status).set_body_json(entries_body(&[failed(code, "x")]));
+            world
+                .assert_fails(listed, (Protocol, Unknown), &status)
+                .await;
+        }
         let unlisted =
             ResponseTemplate::new(status).set_body_json(entries_body(&[failed("77", "x")]));
         let error = world.error(unlisted).await;
@@ -407,6 +410,42 @@ async fn vonages_other_error_shape_proves_a_refusal_and_a_strangers_does_not() {
         .await;
     let moved = ResponseTemplate::new(302).set_body_json(body(json!("401")));
     world.assert_fails(moved, (Protocol, Unknown), &302).await;
+}
+
+/// Vonage answers 200 where it refuses: with another status only its whole shape is its own.
+#[tokio::test]
+async fn a_part_refused_needs_the_whole_shape_where_the_status_is_not_200() {
+    let world = World::sms().await;
+    let whole = entries_body(&[failed("9", "x")]);
+    let without = |name: &str| {
+        let mut body = whole.clone();
+        body.as_object_mut().unwrap().remove(name);
+        body["messages"][0].as_object_mut().unwrap().remove(name);
+        body
+    };
+    let mut blank = whole.clone();
+    blank["messages"][0]["error-text"] = json!(" ");
+    for body in [without("message-count"), without("error-text"), blank] {
+        for status in [400, 401, 402, 403, 412, 421, 422, 451] {
+            let answer = ResponseTemplate::new(status).set_body_json(&body);
+            world
+                .assert_fails(answer, (Protocol, Unknown), &(status, &body))
+                .await;
+        }
+        let answer = ResponseTemplate::new(200).set_body_json(&body);
+        world
+            .assert_fails(answer, (InsufficientBalance, NotAccepted), &body)
+            .await;
+        let answer = ResponseTemplate::new(503).set_body_json(&body);
+        world
+            .assert_fails(answer, (Unavailable, Unknown), &body)
+            .await;
+    }
+    let told = (InsufficientBalance, NotAccepted);
+    for status in [400, 401, 402, 403] {
+        let answer = ResponseTemplate::new(status).set_body_json(&whole);
+        world.assert_fails(answer, told, &status).await;
+    }
 }
 
 #[tokio::test]

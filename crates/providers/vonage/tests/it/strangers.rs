@@ -12,7 +12,7 @@ use wiremock::ResponseTemplate;
 use super::wire::{UUID, World, answer, entries_body, failed, part, problem};
 
 /// Error bodies of common frameworks, filters and gateways.
-fn strangers() -> [Value; 15] {
+fn strangers() -> [Value; 19] {
     [
         json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
         json!({"detail": "Not authenticated"}),
@@ -29,6 +29,11 @@ fn strangers() -> [Value; 15] {
         json!({"error": {"type": "x_error", "code": "y"}}),
         json!({"messages": ["x"], "status": 403}),
         json!({"messages": []}),
+        // A list of verdicts, of another service.
+        json!({"messages": [{"status": 1}]}),
+        json!({"messages": [{"status": "4", "error-text": "x"}]}),
+        json!({"message-count": "1", "messages": [{"status": "4"}]}),
+        json!({"message-count": "2", "messages": [{"status": "4", "error-text": "x"}]}),
     ]
 }
 
@@ -67,6 +72,12 @@ async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
         world
             .assert_fails(answer(status, &body), (Protocol, Unknown), &status)
             .await;
+        for given in [json!(7), json!(["x"]), json!({"id": "x"})] {
+            body["message_uuid"] = given;
+            world
+                .assert_fails(answer(status, &body), (Protocol, Unknown), &body)
+                .await;
+        }
         body["message_uuid"] = json!(" ");
         if status != 202 {
             let error = world.error(answer(status, &body)).await;
