@@ -93,8 +93,11 @@ trait Api: fmt::Debug + Send + Sync {
         message: &Message,
     ) -> Result<Request, SendError>;
 
-    /// The id that an answer gives, where it is in this version's form.
+    /// The id that an answer gives, where it is in this version's form and the only one.
     fn id(&self, body: &Map<String, Value>) -> Option<String>;
+
+    /// The ids that an answer gives, in whatever form.
+    fn ids<'a>(&self, body: &'a Map<String, Value>) -> Vec<&'a Value>;
 
     /// Whether an answer can be about this message: it repeats no other reference or number.
     fn is_about(&self, body: &Map<String, Value>, message: &Message) -> bool;
@@ -104,7 +107,7 @@ trait Api: fmt::Debug + Send + Sync {
     fn is_balance(&self, body: &Map<String, Value>) -> bool;
 
     /// What Spryng said in an answer that is no success, to a call for `message` or, without one, to a call
-    /// that carries none. None where it is not Spryng speaking.
+    /// that carries none. `None` where it is not certain that Spryng speaks, which counts for a message alone.
     fn refusal(&self, answer: &Answer, message: Option<&Message>) -> Option<Refusal>;
 
     /// None where this version cannot be asked.
@@ -156,7 +159,8 @@ pub struct SpryngBuilder {
     base: Option<BaseUrl>,
     client: Option<Client>,
     sender: Option<Sender>,
-    route: Option<String>,
+    /// One that Spryng gave the account.
+    route: Option<SecretString>,
 }
 
 #[derive(Debug)]
@@ -192,7 +196,7 @@ impl SpryngBuilder {
         Ok(Self {
             base: Some(url.base(host)?),
             sender: url.parsed_option("sender")?,
-            route: url.option("route").map(str::to_owned),
+            route: url.option("route").map(SecretString::from),
             ..Self::new(key, version)
         })
     }
@@ -217,7 +221,7 @@ impl SpryngBuilder {
 
     /// The route that version 1 sends by, `business` unless set.
     pub fn with_route(mut self, route: impl Into<String>) -> Self {
-        self.route = Some(route.into());
+        self.route = Some(route.into().into());
         self
     }
 
@@ -345,6 +349,17 @@ fn names(words: &str, wanted: &[&str]) -> bool {
         })
 }
 
+/// Whether a member of an answer holds anything.
+fn is_given(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(entries) => !entries.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
 /// A report's id, where it can be one.
 fn report_id(id: &str) -> Option<String> {
     Answer::message_id(id).ok().map(str::to_owned)
@@ -356,17 +371,15 @@ impl Spryng {
         let sender = message.sender().or(self.sender.as_ref());
         let request = self.api.send(&self.base, sender, message)?;
         let answer = self.client.send(request).await?;
-        let refusal = self.api.refusal(&answer, Some(message));
         let body = answer.json::<Map<String, Value>>();
-        let id = body.as_ref().ok().and_then(|body| self.api.id(body));
         if !answer.is_success() {
-            if id.is_some_and(|id| !id.trim().is_empty()) {
+            if body.is_ok_and(|body| self.api.ids(&body).into_iter().any(is_given)) {
                 return Err(Answer::contradiction());
             }
-            return Err(answer.refused(refusal));
+            return Err(answer.refused(self.api.refusal(&answer, Some(message))));
         }
         let body = body?;
-        if refusal.is_some() {
+        if body.get("errors").is_some_and(is_given) {
             return Err(Answer::contradiction());
         }
         if !self.api.is_about(&body, message) {
@@ -375,7 +388,7 @@ impl Spryng {
                 "the answer is about another message",
             ));
         }
-        let id = id.unwrap_or_default();
+        let id = self.api.id(&body).unwrap_or_default();
         let receipt = Receipt::new(self.profile.owned_name(), *message.reference());
         Ok(receipt.with_id(Answer::message_id(&id)?))
     }
@@ -468,7 +481,7 @@ pub struct SpryngReports {
 
 impl SpryngReports {
     /// Reads the reports of version 2, and believes what comes with any of these secrets: several while one is
-    /// being replaced.
+    /// being replaced. A request with more than 1000 reports is refused as a whole.
     ///
     /// # Errors
     ///
@@ -477,7 +490,7 @@ impl SpryngReports {
         Self::reading(secrets, v2::reports)
     }
 
-    /// Reads the reports of version 1.
+    /// Reads the reports of version 1, one a request.
     ///
     /// # Errors
     ///

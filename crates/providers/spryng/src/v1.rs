@@ -21,7 +21,7 @@ const LONGEST_NUMBER: usize = 14;
 pub(crate) struct Api {
     /// The whole `Authorization` header.
     bearer: SecretString,
-    route: String,
+    route: SecretString,
 }
 
 #[derive(Serialize)]
@@ -44,6 +44,20 @@ pub(crate) fn originator(sender: &Sender) -> Option<String> {
         None => Some(sender.to_string()),
     }
 }
+
+/// What a call for a message has, and the credit that it costs: who complains of another field is not Spryng.
+const OWN_FIELDS: [&str; 10] = [
+    "balance",
+    "body",
+    "credit",
+    "credits",
+    "encoding",
+    "originator",
+    "recipients",
+    "reference",
+    "route",
+    "scheduled_at",
+];
 
 /// The fields of version 1's error shape: an object of lists of text beside `message`. No code is known.
 fn fields(body: &Map<String, Value>) -> Option<Vec<&str>> {
@@ -78,7 +92,7 @@ fn refusal_by_message(words: &str) -> Option<Refusal> {
 }
 
 impl Api {
-    pub(crate) fn new(key: &SecretString, route: Option<String>) -> Self {
+    pub(crate) fn new(key: &SecretString, route: Option<SecretString>) -> Self {
         Self {
             bearer: format!("Bearer {}", key.expose_secret()).into(),
             route: route.unwrap_or_else(|| "business".into()),
@@ -110,13 +124,18 @@ impl crate::Api for Api {
             encoding: "auto",
             originator,
             recipients: [message.to().digits().to_string()],
-            route: &self.route,
+            route: self.route.expose_secret(),
             reference: message.reference().as_str(),
         }))
     }
 
     fn id(&self, body: &Map<String, Value>) -> Option<String> {
         body.get("id").and_then(Value::as_str).map(str::to_owned)
+    }
+
+    fn ids<'a>(&self, body: &'a Map<String, Value>) -> Vec<&'a Value> {
+        let wrapped = body.get("data").and_then(|data| data.get("id"));
+        body.get("id").into_iter().chain(wrapped).collect()
     }
 
     fn is_about(&self, body: &Map<String, Value>, message: &Message) -> bool {
@@ -151,6 +170,9 @@ impl crate::Api for Api {
             return None;
         }
         let fields = fields(&body);
+        if message.is_some() && answer.status() != 422 {
+            return None;
+        }
         let named = match (answer.status(), &fields) {
             (402, _) => Some(Refusal::new(
                 ErrorKind::InsufficientBalance,
@@ -160,9 +182,16 @@ impl crate::Api for Api {
             (422, None) => refusal_by_message(words),
             _ => None,
         };
-        if fields.is_none() && message.is_some() {
+        if message.is_some() {
             let is_lone = body.get("errors").is_none_or(Value::is_null);
-            return named.filter(|_| is_lone && answer.status() == 422);
+            let is_own = fields
+                .as_ref()
+                .map_or(is_lone && named.is_some(), |fields| {
+                    fields.iter().all(|field| OWN_FIELDS.contains(field))
+                });
+            if !is_own {
+                return None;
+            }
         }
         // Without a text nothing hangs on who it was that said so.
         Some(named.unwrap_or_else(|| refusal_by_status(answer.status())))

@@ -24,7 +24,7 @@ const SEND_PATH: &str = "/v2/messages";
 const BALANCE_PATH: &str = "/v2/balance";
 /// The portal's figure for a call too many, where an answer has none.
 const THROTTLED_WAIT: Duration = Duration::from_secs(5);
-/// The most reports that are read from one request.
+/// The most reports that are read from one request; [`crate::SpryngReports::new`] documents it.
 const REPORT_LIMIT: usize = 1000;
 
 #[derive(Debug)]
@@ -66,15 +66,32 @@ struct MetaData<'a> {
     reference: &'a str,
 }
 
-/// Every code that is known of an answer. There is no published list, and none of them is a text's or a
-/// number's, so that they can be kept; what they mean is told by their status.
-static CODES: &[&str] = &[
-    "UnauthenticatedError",
-    "message_not_found",
-    "invalid_request_id",
-    "webhook_subscription_not_found",
-    "msisdn_invalid",
+/// Every code that is known of an answer, and the status that it comes with. There is no published list, and none
+/// of them is a text's or a number's, so that they can be kept; what they mean is told by their status.
+static CODES: &[(u16, &str)] = &[
+    (401, "UnauthenticatedError"),
+    (404, "message_not_found"),
+    (400, "invalid_request_id"),
+    (400, "webhook_subscription_not_found"),
+    (400, "msisdn_invalid"),
 ];
+
+/// The statuses with which the shape is documented for a call that sends.
+const REFUSED: [u16; 3] = [400, 401, 403];
+
+/// Whether it is Spryng that refused a message: at a documented status, by a code that is known there or with
+/// words beside the code. Other servers write bare codes.
+fn is_spryng(status: u16, errors: &[Map<String, Value>]) -> bool {
+    let is_own = |error: &Map<String, Value>| {
+        let code = plain(&text(error, "errorCode").unwrap_or_default());
+        let is_known = CODES
+            .iter()
+            .any(|(known, name)| *known == status && plain(name) == code);
+        let words = error.get("errorMessage").and_then(Value::as_str);
+        is_known || words.is_some_and(|words| !words.trim().is_empty())
+    };
+    REFUSED.contains(&status) && errors.iter().all(is_own)
+}
 
 /// What codes name, at 400.
 static NAMED: [&str; 3] = ["msisdn", "balance", "credit"];
@@ -169,9 +186,18 @@ impl crate::Api for Api {
     }
 
     fn id(&self, body: &Map<String, Value>) -> Option<String> {
-        let ids = body.get("data")?.get("messageIds")?;
-        // One recipient, so that the first is the only one.
-        ids.get(0)?.as_str().map(str::to_owned)
+        // One recipient, so that two ids are not those of this message alone.
+        match body.get("data")?.get("messageIds")?.as_array()?.as_slice() {
+            [id] => id.as_str().map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    fn ids<'a>(&self, body: &'a Map<String, Value>) -> Vec<&'a Value> {
+        let inside = ["messageIds", "requestId"]
+            .into_iter()
+            .filter_map(|name| body.get("data")?.get(name));
+        body.get("messageIds").into_iter().chain(inside).collect()
     }
 
     /// The answer repeats nothing of the call.
@@ -191,7 +217,8 @@ impl crate::Api for Api {
     }
 
     fn refusal(&self, answer: &Answer, message: Option<&Message>) -> Option<Refusal> {
-        let errors = errors(answer);
+        let errors =
+            errors(answer).filter(|errors| message.is_none() || is_spryng(answer.status(), errors));
         if errors.is_none() && answer.status() != 429 {
             return None;
         }
@@ -202,9 +229,9 @@ impl crate::Api for Api {
         };
         let mut refusal = by_error.unwrap_or_else(|| refusal_by_status(answer.status()));
         if let Some(code) = errors.first().and_then(|error| text(error, "errorCode")) {
-            let known = CODES.iter().find(|known| plain(known) == plain(&code));
+            let known = CODES.iter().find(|(_, known)| plain(known) == plain(&code));
             refusal = match known {
-                Some(known) => refusal.with_code(*known),
+                Some((_, known)) => refusal.with_code(*known),
                 None => refusal.with_unlisted_code(&code, message.map_or(&[], slice::from_ref)),
             };
         }

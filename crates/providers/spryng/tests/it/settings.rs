@@ -403,6 +403,14 @@ fn a_key_that_no_header_carries_is_told_without_showing_it() {
 }
 
 #[test]
+fn debug_shows_no_route_of_the_account() {
+    let builder = Spryng::builder_v1("key").with_route("hunter2");
+    let shown = format!("{builder:?}");
+    let shown = format!("{shown} {:#?}", builder.build().unwrap());
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
 fn debug_shows_no_credential() {
     let v2 = Spryng::from_url("spryng://hunter2@default?account=SPNL0000000").unwrap();
     let v1 = Spryng::from_url("spryng://hunter2@default?api=v1").unwrap();

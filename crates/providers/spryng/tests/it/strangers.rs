@@ -8,7 +8,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 use super::wire::{V1, V2, calls, message, mount, spryng};
 
 /// Error bodies of common frameworks, filters and gateways.
-fn strangers() -> [Value; 17] {
+fn strangers() -> [Value; 24] {
     [
         json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
         json!({"detail": "Not authenticated"}),
@@ -27,6 +27,14 @@ fn strangers() -> [Value; 17] {
         json!({"transactionId": "1", "message": "x"}),
         json!({"error": {"type": "x_error", "code": "y"}}),
         json!({"errors": {"recipients": ["x"]}}),
+        json!({"errors": [{"errorCode": "X"}]}),
+        json!({"errors": [{"errorCode": "X", "errorMessage": " "}]}),
+        json!({"errors": [{"errorCode": "X", "errorMessage": ["y"]}]}),
+        json!({"errors": [{"errorCode": "X", "errorMessage": "y"}, {"errorCode": "X"}]}),
+        // Laravel's, of another application.
+        json!({"message": "Forbidden", "errors": {"ip": ["blocked"]}}),
+        json!({"message": "The given data was invalid.", "errors": {"x": ["y"]}}),
+        json!({"message": "x", "errors": {"recipients": ["x"], "ip": ["blocked"]}}),
     ]
 }
 
@@ -98,6 +106,101 @@ async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
             let told = world.told(status, &both).await.unwrap_err();
             assert_eq!(told.1, Acceptance::Unknown, "{api} {status}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_beside_an_id_in_any_form_is_in_doubt() {
+    let v1 = json!({"message": "no", "errors": {"recipients": ["no"]}});
+    let v2 = json!({"errors": [{"errorCode": "msisdn_invalid", "errorMessage": "no"}]});
+    for (api, status, refusal, member, value) in [
+        (V1, 422, &v1, "id", json!(1)),
+        (V1, 422, &v1, "data", json!({"id": "9d3e7c1a"})),
+        (V1, 422, &v1, "data", json!({"id": 1})),
+        (V2, 400, &v2, "data", json!({"messageIds": [7]})),
+        (V2, 400, &v2, "data", json!({"messageIds": "0c914d2b"})),
+        (V2, 400, &v2, "data", json!({"requestId": "8a2f"})),
+        (V2, 400, &v2, "messageIds", json!(["0c914d2b"])),
+    ] {
+        let world = World::of(api).await;
+        let mut both = refusal.clone();
+        both[member] = value.clone();
+        let bare = json!({member: value});
+        for (status, body) in [(status, &both), (404, &bare), (429, &bare)] {
+            let told = world.told(status, body).await;
+            assert_eq!(
+                told,
+                Err((ErrorKind::Protocol, Acceptance::Unknown)),
+                "{api} {status} {body}"
+            );
+        }
+    }
+}
+
+/// A shape proves something only with the statuses that are documented for it.
+#[tokio::test]
+async fn a_refusal_with_another_status_is_in_doubt() {
+    for (api, body, documented) in [
+        (
+            V2,
+            json!({"errors": [{"errorCode": "msisdn_invalid", "errorMessage": "no"}]}),
+            &[400, 401, 403][..],
+        ),
+        (
+            V2,
+            json!({"errors": [{"errorCode": "X", "errorMessage": "y"}]}),
+            &[400, 401, 403],
+        ),
+        (
+            V1,
+            json!({"message": "no", "errors": {"recipients": ["no"]}}),
+            &[422],
+        ),
+    ] {
+        let world = World::of(api).await;
+        for status in [
+            400, 401, 402, 403, 406, 408, 409, 410, 412, 418, 421, 422, 423, 425, 428, 451, 499,
+        ] {
+            let told = world.told(status, &body).await.unwrap_err();
+            let expected = match documented.contains(&status) {
+                true => Acceptance::NotAccepted,
+                false => Acceptance::Unknown,
+            };
+            assert_eq!(told.1, expected, "{api} {status} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_acceptance_beside_errors_or_of_two_messages_is_in_doubt() {
+    for (api, body) in [
+        (
+            V2,
+            json!({"data": {"messageIds": ["a"]}, "errors": [{"errorCode": "x"}]}),
+        ),
+        (
+            V2,
+            json!({"data": {"messageIds": ["a"]}, "errors": [{"title": "x"}]}),
+        ),
+        (V2, json!({"data": {"messageIds": ["a", "b"]}})),
+        (
+            V1,
+            json!({"id": "a", "message": "no", "errors": {"x": ["no"]}}),
+        ),
+    ] {
+        let world = World::of(api).await;
+        assert_eq!(
+            world.told(202, &body).await,
+            Err((ErrorKind::Protocol, Acceptance::Unknown)),
+            "{body}"
+        );
+    }
+    for (api, body) in [
+        (V2, json!({"data": {"messageIds": ["a"]}, "errors": []})),
+        (V1, json!({"id": "a", "message": "sent", "errors": null})),
+    ] {
+        let world = World::of(api).await;
+        assert_eq!(world.told(202, &body).await, Ok("a".into()), "{body}");
     }
 }
 
