@@ -6,16 +6,16 @@ use std::{num::NonZeroU32, slice};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health, Message,
-    Outcomes, PhoneNumber, Profile, Receipt, ReportError, ReportParser, ReportRequest, SendError,
-    SmsProvider, async_trait,
+    Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health,
+    Message, Outcomes, PhoneNumber, Profile, Receipt, ReportError, ReportParser, ReportRequest,
+    SendError, SmsProvider, async_trait,
 };
 use postduif_http::{
     Answer, Refusal,
     signature::{is_hmac_sha256, sha256},
     signing_secrets,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -37,25 +37,26 @@ const LISTED: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Channels {
     vendor: Vendor,
-    workspace: String,
-    channel: String,
+    // Ids of the account, which `Debug` leaves out.
+    workspace: SecretString,
+    channel: SecretString,
 }
 
 impl Channels {
     pub(crate) fn new(
         vendor: Vendor,
-        workspace: Option<&str>,
-        channel: Option<&str>,
+        workspace: Option<&SecretString>,
+        channel: Option<&SecretString>,
     ) -> Result<Self, ConfigError> {
-        let id = |name: &str, id: Option<&str>| {
-            let id = id.ok_or_else(|| {
+        let id = |name: &str, id: Option<&SecretString>| {
+            let id = id.map(|id| id.expose_secret()).ok_or_else(|| {
                 ConfigError::new(format!("the API channels needs the option {name}"))
             })?;
             // What it must not do is leave its segment of the path; its form is the vendor's to judge.
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
             let fits = (1..=64).contains(&id.len()) && id.bytes().all(plain);
             match fits && !id.starts_with("ws_") {
-                true => Ok(id.to_ascii_lowercase()),
+                true => Ok(id.to_ascii_lowercase().into()),
                 false => Err(ConfigError::new(format!(
                     "option {name}: an id such as the API's UUID; what begins with ws_ in the dashboard's \
                      addresses is another id"
@@ -73,7 +74,8 @@ impl Channels {
         self.vendor.profile.admit(message)?;
         let path = format!(
             "/workspaces/{}/channels/{}/messages",
-            self.workspace, self.channel
+            self.workspace.expose_secret(),
+            self.channel.expose_secret()
         );
         let request = self.vendor.post(&path).with_json(&SendBody {
             receiver: Receiver {
@@ -91,12 +93,11 @@ impl Channels {
             reference: message.reference().as_str(),
         });
         let answer = self.vendor.client.send(request).await?;
-        let refusal = refusal(&answer, slice::from_ref(message));
         if !answer.is_success() {
             gives_no_id(&answer)?;
-            return Err(answer.refused(refusal));
+            return Err(refused(&answer, message));
         }
-        if refusal.is_some() {
+        if spoken(&answer).is_some() {
             return Err(Answer::contradiction());
         }
         let created: Created = answer.json()?;
@@ -112,7 +113,7 @@ impl Channels {
     }
 
     async fn probe(&self) -> Result<Health, SendError> {
-        let path = format!("/workspaces/{}/channels", self.workspace);
+        let path = format!("/workspaces/{}/channels", self.workspace.expose_secret());
         let request = self.vendor.get(&path).with_messages(LISTED);
         let answer = self.vendor.client.ask(request).await?;
         if !answer.is_success() {
@@ -210,9 +211,13 @@ static FIELDS: &[(&str, ErrorKind, &str)] = &[
     ("body", ErrorKind::InvalidText, "the text is not valid"),
 ];
 
-/// The error shape that was seen: a `code` in the form of `InvalidPayload`, with words or details of it. None
-/// where it is not the vendor speaking: everybody writes a lone `message`, a number as `code`, or a problem of
-/// RFC 9457.
+/// The only code and status that were seen of a refusal. No list is published, and codes of this form are also
+/// written by other servers.
+const SEEN: (u16, &str) = (422, "InvalidPayload");
+
+/// What has the error shape that was seen: a `code` in the form of `InvalidPayload`, with words or details of it.
+/// `None` where it is not the vendor speaking: everybody writes a lone `message`, a number as `code`, or a problem
+/// of RFC 9457.
 fn spoken(answer: &Answer) -> Option<(String, Map<String, Value>)> {
     let spoken: Map<String, Value> = answer.json().ok()?;
     let code = spoken.get("code")?.as_str()?.to_owned();
@@ -233,7 +238,26 @@ fn spoken(answer: &Answer) -> Option<(String, Map<String, Value>)> {
     (is_word && says_more && !is_foreign).then_some((code, spoken))
 }
 
-/// What the vendor said. None where it is not the vendor speaking.
+/// What an answer to a send proves that is no success: in this shape nothing, unless code and status are those
+/// that were seen. What is not proven keeps its kind.
+fn refused(answer: &Answer, message: &Message) -> SendError {
+    let by_status = answer.refused(None);
+    let Some((code, _)) = spoken(answer) else {
+        return by_status;
+    };
+    let is_seen = (answer.status(), code.as_str()) == SEEN;
+    let is_known = STATUSES
+        .iter()
+        .any(|(status, ..)| *status == answer.status());
+    let told = answer.refused(refusal(answer, slice::from_ref(message)));
+    match by_status.acceptance() {
+        Acceptance::Unknown if is_seen => told,
+        Acceptance::Unknown if is_known => told.in_doubt(),
+        _ => by_status,
+    }
+}
+
+/// What an answer in the vendor's error shape says. `None` where it is not in that shape.
 fn refusal(answer: &Answer, messages: &[Message]) -> Option<Refusal> {
     let (code, spoken) = spoken(answer)?;
     let by_status = STATUSES

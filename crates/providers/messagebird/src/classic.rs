@@ -1,6 +1,6 @@
 //! Classic, REST v1: one text to one recipient a call, since id and reference are the call's.
 
-use std::{num::NonZeroU32, slice, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use postduif_core::{
@@ -76,7 +76,7 @@ impl Classic {
         let answer = self.vendor.client.send(request).await?;
         if !answer.is_success() {
             gives_no_id(&answer)?;
-            return Err(refused(&answer, slice::from_ref(message)));
+            return Err(refused(&answer));
         }
         if faults(&answer).is_some() {
             return Err(Answer::contradiction());
@@ -88,7 +88,7 @@ impl Classic {
         let request = self.vendor.get(BALANCE_PATH);
         let answer = self.vendor.client.ask(request).await?;
         if !answer.is_success() {
-            return Err(refused(&answer, &[]));
+            return Err(refused(&answer));
         }
         let balance: Balance = answer.json()?;
         let money = balance.payment == "prepaid" && balance.unit == EUROS;
@@ -305,67 +305,108 @@ fn faults(answer: &Answer) -> Option<Vec<Fault>> {
 const NOT_ENOUGH_BALANCE: i64 = 25;
 const INTERNAL_ERROR: i64 = 99;
 
-/// Classic's codes, and the parameters for which a row holds; a row without any holds for the rest.
-static CODES: &[(i64, &[&str], ErrorKind, &str)] = &[
-    (2, &[], ErrorKind::Unauthorized, "the key was refused"),
+/// The statuses that validation was seen with.
+const INVALID: &[u16] = &[400, 422];
+
+/// A code and the statuses that it comes with, the parameters for which the row holds (a row without any holds
+/// for the rest), and what it means.
+type Row = (
+    i64,
+    &'static [u16],
+    &'static [&'static str],
+    ErrorKind,
+    &'static str,
+);
+
+/// Classic's codes.
+static CODES: &[Row] = &[
+    (
+        2,
+        &[401, 403],
+        &[],
+        ErrorKind::Unauthorized,
+        "the key was refused",
+    ),
     (
         9,
+        INVALID,
         &["recipient", "recipients"],
         ErrorKind::InvalidRecipient,
         "no recipient that can be sent to",
     ),
     (
         9,
+        INVALID,
         &["originator"],
         ErrorKind::InvalidSender,
         "the sender is missing",
     ),
-    (9, &["body"], ErrorKind::InvalidText, "the text is missing"),
     (
         9,
+        INVALID,
+        &["body"],
+        ErrorKind::InvalidText,
+        "the text is missing",
+    ),
+    (
+        9,
+        INVALID,
         &[],
         ErrorKind::Misconfigured,
         "something that the call needs is missing",
     ),
     (
         10,
+        INVALID,
         &["recipient", "recipients"],
         ErrorKind::InvalidRecipient,
         "the recipient is not valid",
     ),
     (
         10,
+        INVALID,
         &["originator"],
         ErrorKind::InvalidSender,
         "the sender is not valid",
     ),
     (
         10,
+        INVALID,
         &["body", "datacoding"],
         ErrorKind::InvalidText,
         "the text is not valid",
     ),
     (
         10,
+        INVALID,
         &[],
         ErrorKind::Misconfigured,
         "a field of the call is not valid",
     ),
     (
         20,
+        &[404],
         &[],
         ErrorKind::Misconfigured,
         "there is nothing at the configured address",
     ),
-    (21, &[], ErrorKind::Misconfigured, "the call cannot be read"),
+    (
+        21,
+        INVALID,
+        &[],
+        ErrorKind::Misconfigured,
+        "the call cannot be read",
+    ),
     (
         NOT_ENOUGH_BALANCE,
+        &[400, 402, 422],
         &[],
         ErrorKind::InsufficientBalance,
         "the account has no credit",
     ),
     (
         98,
+        &[404, 405],
         &[],
         ErrorKind::Misconfigured,
         "there is no API at the configured address",
@@ -373,16 +414,19 @@ static CODES: &[(i64, &[&str], ErrorKind, &str)] = &[
 ];
 
 impl Fault {
-    fn row(&self) -> Option<&'static (i64, &'static [&'static str], ErrorKind, &'static str)> {
+    /// The row of its code and parameter, where the code comes with this status.
+    fn row(&self, status: u16) -> Option<&'static Row> {
         let parameter = self.parameter.as_str().unwrap_or_default();
-        CODES.iter().find(|(code, parameters, ..)| {
-            *code == self.code && (parameters.is_empty() || parameters.contains(&parameter))
+        CODES.iter().find(|(code, statuses, parameters, ..)| {
+            *code == self.code
+                && statuses.contains(&status)
+                && (parameters.is_empty() || parameters.contains(&parameter))
         })
     }
 }
 
 /// What an answer proves that is no success.
-fn refused(answer: &Answer, messages: &[Message]) -> SendError {
+fn refused(answer: &Answer) -> SendError {
     let by_status = answer.refused(None);
     let Some(errors) = faults(answer) else {
         return by_status;
@@ -394,21 +438,15 @@ fn refused(answer: &Answer, messages: &[Message]) -> SendError {
         let refusal = Refusal::new(ErrorKind::Unavailable, "MessageBird failed").with_code("99");
         return answer.refused(Some(refusal)).in_doubt();
     }
+    let mut rows = errors.iter().filter_map(|fault| fault.row(answer.status()));
     // As in the vendor's PHP SDK.
-    let balance = errors
-        .iter()
-        .find(|fault| fault.code == NOT_ENOUGH_BALANCE)
-        .and_then(Fault::row);
-    match balance.or_else(|| errors.iter().find_map(Fault::row)) {
-        Some((code, _, kind, words)) => answer.refused(Some(
+    let balance = rows.clone().find(|(code, ..)| *code == NOT_ENOUGH_BALANCE);
+    // What is not listed may be another server's: a firewall writes numbers and words too.
+    match balance.or_else(|| rows.next()) {
+        Some((code, _, _, kind, words)) => answer.refused(Some(
             Refusal::new(*kind, *words).with_code(code.to_string()),
         )),
-        None if answer.status() == 429 => by_status,
-        None => {
-            let refusal = Refusal::new(ErrorKind::Other, "MessageBird refused it");
-            let code = errors[0].code.to_string();
-            answer.refused(Some(refusal.with_unlisted_code(&code, messages)))
-        }
+        None => by_status,
     }
 }
 

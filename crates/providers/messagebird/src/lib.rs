@@ -50,7 +50,7 @@ use postduif_http::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use channels::ChannelsReports;
 pub use classic::ClassicReports;
@@ -226,8 +226,8 @@ pub struct MessageBirdBuilder {
     category: Option<Category>,
     /// Its path may hold a secret of ours.
     report_url: Option<SecretString>,
-    workspace: Option<String>,
-    channel: Option<String>,
+    workspace: Option<SecretString>,
+    channel: Option<SecretString>,
 }
 
 impl MessageBirdBuilder {
@@ -241,7 +241,7 @@ impl MessageBirdBuilder {
             "workspace",
         ];
         let url = VendorUrl::parse("messagebird", url, &["key"], &options)?;
-        let text = |name| url.option(name).map(str::to_owned);
+        let id = |name| url.option(name).map(SecretString::from);
         Ok(Self {
             api: url.parsed_option("api")?,
             // None where the host is `default`: which that is depends on the API.
@@ -249,8 +249,8 @@ impl MessageBirdBuilder {
             sender: url.parsed_option("sender")?,
             category: url.parsed_option("category")?,
             report_url: url.option("report_url").map(SecretString::from),
-            workspace: text("workspace"),
-            channel: text("channel"),
+            workspace: id("workspace"),
+            channel: id("channel"),
             ..MessageBird::builder(url.credential("key")?)
         })
     }
@@ -293,13 +293,13 @@ impl MessageBirdBuilder {
 
     /// Channels: the workspace's id, which is a UUID today.
     pub fn with_workspace(mut self, id: impl Into<String>) -> Self {
-        self.workspace = Some(id.into());
+        self.workspace = Some(id.into().into());
         self
     }
 
     /// Channels: the channel's id, which is a UUID today.
     pub fn with_channel(mut self, id: impl Into<String>) -> Self {
-        self.channel = Some(id.into());
+        self.channel = Some(id.into().into());
         self
     }
 
@@ -346,8 +346,8 @@ impl MessageBirdBuilder {
         let inner: Box<dyn SmsProvider> = match api {
             Api::Channels => Box::new(channels::Channels::new(
                 vendor,
-                self.workspace.as_deref(),
-                self.channel.as_deref(),
+                self.workspace.as_ref(),
+                self.channel.as_ref(),
             )?),
             Api::Classic => Box::new(classic::Classic::new(vendor, self.sender, report_url)?),
             Api::Platform => Box::new(platform::Platform::new(
@@ -429,16 +429,31 @@ impl Vendor {
     }
 }
 
-/// Makes sure that an answer that is no success gives no id: of the message, or of those of a batch.
+/// Makes sure that an answer that is no success gives no id, of the message or of those of a batch, and counts
+/// no message as sent.
 fn gives_no_id(answer: &Answer) -> Result<(), SendError> {
-    let Ok(body) = answer.json::<Map<String, Value>>() else {
+    let Ok(body) = answer.json::<Value>() else {
         return Ok(());
     };
-    let id = body.get("id").and_then(text);
-    let taken = body.get("data").and_then(Value::as_array);
-    match id.is_none_or(|id| id.is_empty()) && taken.is_none_or(Vec::is_empty) {
-        true => Ok(()),
-        false => Err(Answer::contradiction()),
+    let is_given = |value: &Value| match value {
+        Value::Array(entries) => !entries.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        value => text(value).is_some_and(|text| !text.is_empty()),
+    };
+    let recipients = &body["recipients"];
+    let ids = [
+        &body["id"],
+        &body["data"]["id"],
+        &body["error"]["id"],
+        &recipients["items"],
+    ];
+    let is_taken = body["data"]
+        .as_array()
+        .is_some_and(|taken| !taken.is_empty());
+    let is_sent = text(&recipients["totalSentCount"]).is_some_and(|count| count != "0");
+    match is_taken || is_sent || ids.into_iter().any(is_given) {
+        false => Ok(()),
+        true => Err(Answer::contradiction()),
     }
 }
 

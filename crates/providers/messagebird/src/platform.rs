@@ -128,7 +128,7 @@ impl Platform {
             gives_no_id(&answer)?;
             return Err(refused(&answer, slice::from_ref(message)).error);
         }
-        if Fault::of(&answer).is_some() {
+        if Fault::shaped(&answer).is_some() {
             return Err(Answer::contradiction());
         }
         self.receipt(&answer.json()?, message)
@@ -250,7 +250,7 @@ impl Platform {
     /// What a success says of each message, in the messages' order. An entry finds its message by our
     /// reference, which the platform repeats; by its place only where no entry has one and none is missing.
     fn read(&self, answer: &Answer, batch: &[Message]) -> Vec<Result<Receipt, SendError>> {
-        let taken: Taken = match (answer.json(), Fault::of(answer)) {
+        let taken: Taken = match (answer.json(), Fault::shaped(answer)) {
             (Ok(taken), None) => taken,
             (Ok(_), Some(_)) => return vec![Err(Answer::contradiction()); batch.len()],
             (Err(error), _) => return vec![Err(error); batch.len()],
@@ -418,16 +418,39 @@ struct Fault {
     param: Value,
     #[serde(default)]
     details: Value,
+    #[serde(default)]
+    request_id: Value,
 }
 
 impl Fault {
+    /// The platform's fault. `None` where its members alone are the platform's: validation libraries and
+    /// gateways write `validation_error`, `auth_error` and `ValidationError` too.
     fn of(answer: &Answer) -> Option<Self> {
-        let fault = match answer.json().ok()? {
-            Spoken::Wrapped { error } | Spoken::Bare(error) => error,
+        let (fault, is_wrapped) = Self::shaped(answer)?;
+        let request = fault.request_id.as_str().unwrap_or_default();
+        let has_request = is_wrapped && request.starts_with("req_");
+        (fault.is_unmistakable() || has_request).then_some(fault)
+    }
+
+    /// What has the shape of a fault, whoever wrote it, and whether it is wrapped.
+    fn shaped(answer: &Answer) -> Option<(Self, bool)> {
+        let (fault, is_wrapped) = match answer.json().ok()? {
+            Spoken::Wrapped { error } => (error, true),
+            Spoken::Bare(error) => (error, false),
         };
-        // What has only the names of the members is a stranger's.
         let is_listed = TYPES.iter().any(|(_, kind, _)| *kind == fault.kind);
-        (is_listed && fault.words().next().is_some()).then_some(fault)
+        (is_listed && fault.words().next().is_some()).then_some((fault, is_wrapped))
+    }
+
+    /// Whether it has a code in the platform's form, such as `E01001`, or one of the names of its SMS product.
+    fn is_unmistakable(&self) -> bool {
+        let has_code = self.code.as_deref().is_some_and(|code| {
+            code.len() == 6
+                && code.starts_with("E0")
+                && code.bytes().skip(2).all(|byte| byte.is_ascii_digit())
+        });
+        let of_sms = self.named().is_some_and(|(status, ..)| status == VALIDATED);
+        has_code || of_sms
     }
 
     /// Its name, then its code.
@@ -437,12 +460,12 @@ impl Fault {
             .flatten()
     }
 
-    /// What its name or code means, where that is listed.
-    fn named(&self) -> Option<(&'static str, Meaning)> {
+    /// What its name or code means, where that is listed, and the status that it comes with.
+    fn named(&self) -> Option<(u16, &'static str, Meaning)> {
         self.words().find_map(|word| {
-            NAMES.iter().find_map(|(keys, meaning)| {
+            NAMES.iter().find_map(|(status, keys, meaning)| {
                 let key = keys.iter().find(|key| **key == word)?;
-                Some((*key, *meaning))
+                Some((*status, *key, *meaning))
             })
         })
     }
@@ -503,18 +526,23 @@ enum Proof {
 
 type Meaning = (ErrorKind, Proof, &'static str);
 
-/// Names and codes, which stand above the types.
-static NAMES: &[(&[&str], Meaning)] = {
+/// The status of what fails the validation.
+const VALIDATED: u16 = 422;
+
+/// Names and codes, which stand above the types, each with the one status that it comes with.
+static NAMES: &[(u16, &[&str], Meaning)] = {
     use ErrorKind::{InvalidRecipient, InvalidSender, Misconfigured, Throttled, Unavailable};
     use Proof::{Always, Below500, None};
     const HELD: &str = "the workspace does not hold the sender, or may not use it here";
     const PROFILE: &str = "the messaging profile is not there, or not for this sender";
     &[
         (
+            VALIDATED,
             &["SMSInvalidRecipient"],
             (InvalidRecipient, Below500, "the number cannot be reached"),
         ),
         (
+            VALIDATED,
             &[
                 "SMSNoEligibleSender",
                 "SMSSenderNotConfigured",
@@ -524,6 +552,7 @@ static NAMES: &[(&[&str], Meaning)] = {
             (InvalidSender, Below500, HELD),
         ),
         (
+            VALIDATED,
             &["SMSUnsupportedFeature"],
             (
                 Misconfigured,
@@ -532,6 +561,7 @@ static NAMES: &[(&[&str], Meaning)] = {
             ),
         ),
         (
+            VALIDATED,
             &[
                 "SMSMessagingProfileNotFound",
                 "SMSMessagingProfileSenderBound",
@@ -539,14 +569,17 @@ static NAMES: &[(&[&str], Meaning)] = {
             (Misconfigured, Below500, PROFILE),
         ),
         (
+            400,
             &["E01002", "InvalidRequest"],
             (Misconfigured, Below500, "the call cannot be read"),
         ),
         (
+            409,
             &["E01004", "RequestInProgress"],
             (Throttled, None, "the same message is still under way"),
         ),
         (
+            409,
             &["E01005", "IdempotencyKeyReuse"],
             // Proof of an earlier try of this very reference, which may have been taken.
             (
@@ -556,6 +589,7 @@ static NAMES: &[(&[&str], Meaning)] = {
             ),
         ),
         (
+            503,
             &["E01033", "IdempotencyUnavailable"],
             (
                 Unavailable,
@@ -646,12 +680,14 @@ fn refused(answer: &Answer, messages: &[Message]) -> Refused {
     let error = of(None);
     let proven = error.acceptance() == Acceptance::NotAccepted;
     // A second call needs more than the shape: a wrong guess is a second text.
-    let listed = proven && (fault.named().is_some() || fault.validation().is_some());
+    let listed = proven
+        && fault.is_unmistakable()
+        && (fault.named().is_some() || fault.validation().is_some());
     let entries = fields.iter().filter_map(|(index, _)| *index);
     Refused {
         for_an_entry: match answer.status() {
             413 => proven,
-            422 => listed,
+            VALIDATED => listed,
             _ => false,
         },
         named: entries
@@ -662,30 +698,23 @@ fn refused(answer: &Answer, messages: &[Message]) -> Refused {
     }
 }
 
-/// What the fault proves, where it complains of these fields of a message.
+/// What the fault proves, where it complains of these fields of a message: nothing, unless its type and its
+/// name or code come with their own status.
 fn explain(answer: &Answer, fault: &Fault, fields: &[&str]) -> SendError {
-    let by_name = fault.named();
-    if let (None, Some(key)) = (by_name, fault.validation()) {
-        let field = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
-        let own = fields
-            .iter()
-            .find_map(|path| FIELDS.iter().find(|(name, ..)| *name == field(path)));
-        let (kind, words) = own.map_or(
-            (ErrorKind::Misconfigured, "a field of the call is not valid"),
-            |(_, kind, words)| (*kind, *words),
-        );
-        return answer.refused(Some(Refusal::new(kind, words).with_code(key)));
-    }
-    let by_type = || {
-        let mut rows = TYPES.iter().filter(|(_, kind, _)| *kind == fault.kind);
-        let at_its_status = rows.clone().find(|(status, ..)| *status == answer.status());
-        let (_, key, (kind, proof, words)) = at_its_status.or_else(|| rows.next())?;
-        // With another status it contradicts itself.
-        let proof = at_its_status.map_or(Proof::None, |_| *proof);
-        Some((*key, (*kind, proof, *words)))
-    };
-    let Some((key, (kind, proof, meaning))) = by_name.or_else(by_type) else {
+    let mut types = TYPES.iter().filter(|(_, kind, _)| *kind == fault.kind);
+    let at_its_status = types
+        .clone()
+        .find(|(status, ..)| *status == answer.status());
+    let by_type = at_its_status.or_else(|| types.next()).copied();
+    let by_field = || Some((VALIDATED, fault.validation()?, by_field(fields)));
+    let Some((status, key, (kind, proof, meaning))) = fault.named().or_else(by_field).or(by_type)
+    else {
         return answer.refused(None);
+    };
+    // With another status it contradicts itself.
+    let proof = match at_its_status.is_some() && status == answer.status() {
+        true => proof,
+        false => Proof::None,
     };
     let refusal = Refusal::new(kind, meaning).with_code(key);
     match proof {
@@ -699,6 +728,22 @@ fn explain(answer: &Answer, fault: &Fault, fields: &[&str]) -> SendError {
             }
         }
     }
+}
+
+/// What a validation means that complains of these fields.
+fn by_field(fields: &[&str]) -> Meaning {
+    let field = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
+    let own = fields
+        .iter()
+        .find_map(|path| FIELDS.iter().find(|(name, ..)| *name == field(path)));
+    own.map_or(
+        (
+            ErrorKind::Misconfigured,
+            Proof::Below500,
+            "a field of the call is not valid",
+        ),
+        |(_, kind, words)| (*kind, Proof::Below500, *words),
+    )
 }
 
 #[derive(Deserialize)]
@@ -738,7 +783,8 @@ impl SmsProvider for Platform {
 /// [Standard Webhooks](https://www.standardwebhooks.com).
 ///
 /// The signature does not cover the URL. `webhook-id` is the vendor's key against repeats; a report that is
-/// repeated says the same again. Events of other kinds, and what is received, give no report.
+/// repeated says the same again. Events of other kinds, and what is received, give no report. A request holds
+/// one event; of the signatures in its header the first 16 are tried.
 pub struct PlatformReports {
     keys: Vec<hmac::Key>,
 }

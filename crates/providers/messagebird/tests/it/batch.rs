@@ -331,6 +331,28 @@ async fn a_doubt_is_never_sent_again_though_it_names_an_entry() {
 }
 
 #[tokio::test]
+async fn a_validation_with_another_status_is_never_sent_again() {
+    for (kind, code, name) in [
+        ("validation_error", "E01001", "ValidationError"),
+        ("validation_error", "E2", "SMSInvalidRecipient"),
+        ("conflict_error", "E2", "SMSInvalidRecipient"),
+    ] {
+        let mut body = fault(kind, json!(code), json!(name));
+        body["error"]["param"] = json!("messages[0].to");
+        for status in [400, 401, 403, 408, 409, 425, 499] {
+            for body in [&body, &body["error"]] {
+                let body = body.to_string();
+                let platform =
+                    Platform::start(move |_| Some(Reply::json(status, body.clone()))).await;
+                let outcomes = platform.send(&messages(3)).await;
+                assert_eq!(told(&outcomes), ["doubt"; 3], "{status} {kind}");
+                assert_eq!(platform.sizes(), [3], "{status} {kind}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_second_call_that_is_lost_leaves_only_its_own_messages_in_doubt() {
     let platform = Platform::start(|references| {
         Some(match bad(references, &["r1"]).first() {

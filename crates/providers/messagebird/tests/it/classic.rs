@@ -306,7 +306,7 @@ async fn an_item_that_has_failed_already_is_in_doubt_with_the_networks_reason() 
 #[tokio::test]
 async fn every_row_of_the_table_is_read_by_code_and_parameter() {
     use ErrorKind::{
-        InsufficientBalance, InvalidRecipient, InvalidSender, InvalidText, Misconfigured, Other,
+        InsufficientBalance, InvalidRecipient, InvalidSender, InvalidText, Misconfigured,
         Unauthorized,
     };
     let vendor = vendor().await;
@@ -331,7 +331,6 @@ async fn every_row_of_the_table_is_read_by_code_and_parameter() {
         (21, json!(null), Misconfigured, vec![400, 422]),
         (25, json!(null), InsufficientBalance, vec![422, 402, 400]),
         (98, json!(null), Misconfigured, vec![404, 405]),
-        (77, json!(null), Other, vec![400, 412, 422]),
     ] {
         for status in statuses {
             let body = errors(&[(code, parameter.clone())]);
@@ -391,11 +390,6 @@ async fn of_several_errors_the_balance_stands_first_then_the_first_known() {
             ErrorKind::InvalidText,
             "9",
         ),
-        (
-            vec![(77, json!(null)), (78, json!(null))],
-            ErrorKind::Other,
-            "77",
-        ),
     ] {
         let error = vendor.error(answer(400, &errors(&faults))).await;
         assert_eq!(
@@ -404,6 +398,25 @@ async fn of_several_errors_the_balance_stands_first_then_the_first_known() {
             "{faults:?}"
         );
         assert_eq!(error.code(), Some(code), "{faults:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_is_not_listed_or_comes_with_another_status_is_in_doubt() {
+    let vendor = vendor().await;
+    for (code, statuses) in [
+        (77, vec![400, 401, 403, 412, 422]),
+        (1003, vec![400, 403, 421, 422]),
+        (2, vec![400, 412, 421, 422]),
+        (9, vec![401, 403, 412, 421, 451]),
+        (10, vec![401, 403, 412, 421, 451]),
+        (25, vec![401, 403, 421]),
+    ] {
+        for status in statuses {
+            let body = errors(&[(code, json!("recipient"))]);
+            let told = vendor.told(answer(status, &body)).await;
+            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{status} {code}");
+        }
     }
 }
 
@@ -445,14 +458,14 @@ async fn only_evidence_counts() {
 }
 
 #[tokio::test]
-async fn where_somebody_gave_up_only_a_listed_code_is_a_refusal() {
+async fn where_somebody_gave_up_no_code_is_a_refusal() {
     let vendor = vendor().await;
     for status in [408, 409, 425, 499] {
         let unlisted = answer(status, &errors(&[(77, json!(null))]));
         assert_eq!(vendor.told(unlisted).await, (ErrorKind::Protocol, Unknown));
         let listed = answer(status, &errors(&[(9, json!("recipient"))]));
-        let expected = (ErrorKind::InvalidRecipient, NotAccepted);
-        assert_eq!(vendor.told(listed).await, expected, "{status}");
+        let told = vendor.told(listed).await;
+        assert_eq!(told, (ErrorKind::Protocol, Unknown), "{status}");
     }
 }
 

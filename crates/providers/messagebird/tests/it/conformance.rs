@@ -124,11 +124,19 @@ impl PretendVendor for PretendPlatform {
         Reply::json(202, body.to_string())
     }
 
-    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+    /// Names every entry of a batch: what it does not name goes again.
+    fn refuse(&self, request: &HttpRequest, words: &str) -> Reply {
+        let path = |place| match Self::is_batch(request) {
+            true => format!("messages[{place}].text"),
+            false => "text".to_owned(),
+        };
+        let places = 0..Self::entries(request).len();
+        let details: Vec<_> = places
+            .map(|place| json!({"param": path(place), "message": words}))
+            .collect();
         let body = json!({"error": {
             "type": "validation_error", "code": "E01001", "name": "ValidationError", "message": words,
-            "doc_url": words, "request_id": "req_01", "param": "text",
-            "details": [{"param": "text", "message": words}]
+            "doc_url": words, "request_id": "req_01", "param": path(0), "details": details
         }});
         Reply::json(422, body.to_string())
     }
@@ -276,7 +284,8 @@ impl PretendVendor for PretendChannels {
 
     fn refuse_credentials(&self, _: &HttpRequest) -> Option<Reply> {
         let body = json!({"code": "Unauthorized", "message": "no"});
-        Some(Reply::json(401, body.to_string()))
+        let challenged = Reply::json(401, body.to_string());
+        Some(challenged.with_header("www-authenticate", "AccessKey"))
     }
 
     fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {

@@ -180,7 +180,7 @@ async fn every_row_of_the_table_is_read_by_name_then_code_then_type() {
         (
             403,
             "permission_error",
-            none(),
+            json!("E01011"),
             json!("MissingScope"),
             Unauthorized,
             NotAccepted,
@@ -351,7 +351,7 @@ async fn every_row_of_the_table_is_read_by_name_then_code_then_type() {
         (
             422,
             "validation_error",
-            json!("E2"),
+            json!("E01099"),
             json!("SMSSomethingNew"),
             Other,
             NotAccepted,
@@ -485,6 +485,31 @@ async fn every_row_of_the_table_is_read_by_name_then_code_then_type() {
             assert_eq!(error.code(), Some(kept), "{status} {body}");
             assert!(!format!("{error:?} {error}").contains("123456"));
         }
+    }
+}
+
+/// Its own request id tells the platform where the code is of no known form, in the wrapped shape alone.
+#[tokio::test]
+async fn a_fault_without_a_code_is_the_platforms_by_its_request() {
+    let vendor = vendor().await;
+    let body = fault("auth_error", json!(null), json!("Unauthorized"));
+    let told = vendor.told(answer(401, &body)).await;
+    assert_eq!(told, (ErrorKind::Unauthorized, NotAccepted));
+    let told = vendor.told(answer(401, &body["error"])).await;
+    assert_eq!(told, (ErrorKind::Protocol, Unknown));
+}
+
+#[tokio::test]
+async fn a_success_beside_the_shape_of_a_fault_is_in_doubt() {
+    let vendor = vendor().await;
+    let mut body = accepted("a1", "+31612345678");
+    for fault in [
+        json!({"type": "validation_error", "code": "x"}),
+        json!({"type": "auth_error", "name": "x"}),
+    ] {
+        body["error"] = fault;
+        let told = vendor.told(answer(202, &body)).await;
+        assert_eq!(told, (ErrorKind::Protocol, Unknown), "{body}");
     }
 }
 

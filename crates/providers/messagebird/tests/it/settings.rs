@@ -352,6 +352,16 @@ fn debug_shows_no_credential_no_report_url_and_no_whole_number() {
 }
 
 #[test]
+fn debug_shows_no_id_of_the_account() {
+    let builder = MessageBird::builder("key")
+        .with_workspace("whunter2")
+        .with_channel("chunter2");
+    let shown = format!("{builder:?}");
+    let shown = format!("{shown} {:#?}", builder.build().unwrap());
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
 fn the_rate_of_each_api_is_that_of_its_page() {
     let rate = |api: Api| api.profile().rate().map(std::num::NonZeroU32::get);
     assert_eq!(rate(Api::Platform), Some(100));

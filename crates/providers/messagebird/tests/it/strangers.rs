@@ -9,7 +9,7 @@ use wiremock::ResponseTemplate;
 use super::wire::{CHANNEL, Vendor, WORKSPACE, message_of};
 
 /// Error bodies of common frameworks, filters and gateways.
-fn strangers() -> [Value; 16] {
+fn strangers() -> [Value; 29] {
     [
         json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
         json!({"detail": "Not authenticated"}),
@@ -27,6 +27,20 @@ fn strangers() -> [Value; 16] {
         json!({"error": {"type": "x_error", "code": "y"}}),
         json!({"error": {"code": "Forbidden", "message": "x"}}),
         json!({"code": "Forbidden", "message": "x", "type": "about:blank", "title": "x"}),
+        // Validation libraries, gateways and filters that share members or words with the vendor.
+        json!({"type": "validation_error", "name": "ValidationError", "message": "\"to\" is required"}),
+        json!({"type": "validation_error", "name": "ValidationError", "param": "messages[0].to"}),
+        json!({"type": "validation_error", "code": "x", "message": "m"}),
+        json!({"error": {"type": "validation_error", "name": "ValidationError", "param": "to"}}),
+        json!({"error": {"type": "bad_request_error", "name": "InvalidRequest", "code": "x"}}),
+        json!({"error": {"type": "auth_error", "code": "x"}}),
+        json!({"error": {"type": "auth_error", "code": "401", "message": "x", "param": null}}),
+        json!({"error": {"type": "permission_error", "code": "x"}}),
+        json!({"error": {"type": "misdirected_error", "code": "E1"}}),
+        json!({"type": "auth_error", "code": "x", "request_id": "req_1"}),
+        json!({"errors": [{"code": 1003, "description": "blocked"}]}),
+        json!({"errors": [{"code": 77, "description": "x"}, {"code": 78, "description": "y"}]}),
+        json!({"errors": [{"code": 1003, "description": "blocked", "parameter": "recipient"}]}),
     ]
 }
 
@@ -72,9 +86,18 @@ async fn a_strangers_json_is_no_refusal() {
 #[tokio::test]
 async fn a_strangers_json_sends_no_message_of_a_batch_again() {
     let messages = ["a1", "b2", "c3"].map(|reference| message_of("+31612345678", reference));
+    let request = |name: &str, code: Value| {
+        json!({"error": {
+            "type": "validation_error", "code": code, "name": name, "request_id": "req_1",
+            "param": "messages[0].to"
+        }})
+    };
     for body in strangers().into_iter().chain([
         // The platform's form, and no word of its tables but the type.
         json!({"error": {"type": "validation_error", "code": "y"}}),
+        // No code in the platform's form, nor a name of its SMS product.
+        request("ValidationError", json!("y")),
+        request("ValidationError", json!(null)),
     ]) {
         for status in STATUSES {
             let reply = Reply::json(status, body.to_string());
@@ -116,6 +139,7 @@ async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
                 "{api} {status}"
             );
             body["id"] = json!(" ");
+            body["recipients"] = json!({"totalSentCount": 0, "items": []});
             let answer = ResponseTemplate::new(422).set_body_json(&body);
             assert_eq!(
                 vendor.told(answer).await.1,
@@ -123,6 +147,55 @@ async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
                 "{api}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_beside_an_id_in_any_form_is_in_doubt() {
+    for (api, vendor) in vendors().await {
+        for (member, value) in [
+            ("id", json!(7)),
+            ("data", json!({"id": "sms_1"})),
+            ("data", json!({"id": 7})),
+            ("data", json!([{"id": "sms_1"}])),
+            ("error", json!({"id": "sms_1"})),
+            ("recipients", json!({"totalSentCount": 1})),
+            (
+                "recipients",
+                json!({"items": [{"recipient": 31_612_345_678_u64}]}),
+            ),
+        ] {
+            let mut body = refusal(api);
+            match (value.as_object(), body[member].as_object_mut()) {
+                (Some(value), Some(known)) => known.extend(value.clone()),
+                _ => body[member] = value.clone(),
+            }
+            for status in [404, 422, 429] {
+                let answer = ResponseTemplate::new(status).set_body_json(&body);
+                let told = vendor.told(answer).await;
+                assert_eq!(told.1, Acceptance::Unknown, "{api} {status} {body}");
+            }
+        }
+    }
+}
+
+/// A word of the vendor proves something only with the status that it comes with.
+#[tokio::test]
+async fn a_refusal_with_another_status_is_in_doubt() {
+    for (api, vendor) in vendors().await {
+        for status in [
+            401, 402, 403, 406, 408, 409, 412, 418, 421, 425, 428, 451, 499,
+        ] {
+            let answer = ResponseTemplate::new(status).set_body_json(refusal(api));
+            let told = vendor.told(answer).await;
+            assert_eq!(told.1, Acceptance::Unknown, "{api} {status}");
+        }
+        let answer = ResponseTemplate::new(422).set_body_json(refusal(api));
+        assert_eq!(
+            vendor.told(answer).await.1,
+            Acceptance::NotAccepted,
+            "{api}"
+        );
     }
 }
 
