@@ -57,7 +57,6 @@ pub(crate) enum Flaw {
     RepeatsFailedBatch,
     RepeatsFirstOfBatch,
     RepeatsLateBatch,
-    RepeatsRefusedBatch,
     RepeatsRefusedCredentials,
     RepeatsUnlistedRefusal,
     RepeatsWords,
@@ -328,7 +327,6 @@ impl Provider {
                 answer.status() == 401 && refused.acme_code != "key"
             }
             Some(Flaw::RepeatsRefusedCredentials) => refused.acme_code == "key",
-            Some(Flaw::RepeatsRefusedBatch) => messages.len() > 1,
             _ => false,
         });
         if repeats {
