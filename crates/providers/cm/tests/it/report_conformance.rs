@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use postduif_cm::report_parser;
-use postduif_core::{DeliveryStatus, ReportParser};
+use postduif_core::{DeliveryReport, DeliveryStatus, ReportParser};
 use postduif_testkit::{Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;
 
@@ -49,12 +49,12 @@ impl PretendReports for PretendCm {
             let words = REPORTED_TEXT.replace(' ', "+");
             return ReportCall::get(format!(
                 "{URL}?received=2026-02-01T14%3A00%3A09&to={to}&reference={reference}\
-                 &statuscode={status}&errorcode=&errordescription={words}"
+                 &statuscode={status}&errorcode=24&errordescription={words}"
             ));
         }
         let body = json!({"messages": {"msg": {
             "received": "2026-02-01T14:00:09", "to": to, "reference": reference,
-            "status": {"code": status, "errorCode": "", "errorDescription": REPORTED_TEXT},
+            "status": {"code": status, "errorCode": "24", "errorDescription": REPORTED_TEXT},
             "operator": "20404"
         }}});
         ReportCall::post(URL, body.to_string())
@@ -65,6 +65,23 @@ impl PretendReports for PretendCm {
             Self::Get => None,
             Self::Post => Some(ReportCall::post(URL, content)),
         }
+    }
+
+    fn fields(&self) -> Option<DeliveryReport> {
+        let mut report = DeliveryReport::new("cm", DeliveryStatus::Unknown);
+        report.code = Some("24".to_owned());
+        Some(report)
+    }
+
+    fn list(&self, entries: &[Option<(&str, &str)>]) -> Option<ReportCall> {
+        let entries = entries.iter().map(|entry| match entry {
+            Some((status, reference)) => {
+                json!({"reference": reference, "status": {"code": status}})
+            }
+            None => json!({"operator": "20404"}),
+        });
+        let body = json!({"messages": {"msg": entries.collect::<Vec<_>>()}});
+        matches!(self, Self::Post).then(|| ReportCall::post(URL, body.to_string()))
     }
 
     fn prove(&self, mut call: ReportCall, _: DateTime<Utc>, key: Key) -> ReportCall {

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use postduif_core::{DeliveryStatus, ReportParser};
+use postduif_core::{DeliveryReport, DeliveryStatus, ReportParser};
 use postduif_http::signature::hmac_sha256;
 use postduif_kpn::report_parser;
 use postduif_testkit::{Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
@@ -42,12 +42,20 @@ impl PretendReports for PretendKpn {
 
     fn report(&self, status: &str, reference: &str) -> ReportCall {
         let body = json!({
-            "Status": status, "ErrorCode": "000", "RecipientPhonenumber": RECIPIENT,
+            "Status": status, "ErrorCode": "012", "RecipientPhonenumber": RECIPIENT,
             "StatusDateTime": 1_767_225_599, "message_id": "m-1", "Message": REPORTED_TEXT,
             "Description": REPORTED_TEXT
         });
         let url = format!("https://hooks.example.test/kpn?reference={reference}");
         ReportCall::post(url, body.to_string())
+    }
+
+    fn fields(&self) -> Option<DeliveryReport> {
+        let mut report = DeliveryReport::new("kpn", DeliveryStatus::Unknown);
+        report.id = Some("m-1".to_owned());
+        report.code = Some("012".to_owned());
+        report.at = DateTime::from_timestamp(1_767_225_599, 0);
+        Some(report)
     }
 
     fn prove(&self, call: ReportCall, at: DateTime<Utc>, key: Key) -> ReportCall {

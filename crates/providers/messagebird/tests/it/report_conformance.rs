@@ -8,6 +8,7 @@ use base64::{
 };
 use chrono::{DateTime, Utc};
 use postduif_core::{
+    DeliveryReport,
     DeliveryStatus::{self, Buffered, Delivered, Expired, Failed, Rejected, Sent},
     ReportParser,
 };
@@ -80,6 +81,13 @@ impl PretendReports for Platform {
         ReportCall::post("https://hooks.example.test/bird", body.to_string())
     }
 
+    fn fields(&self) -> Option<DeliveryReport> {
+        let mut report = DeliveryReport::new("messagebird", DeliveryStatus::Unknown);
+        report.id = Some("sms_01krdgeqcxet5s7t44vh8rt9mg".to_owned());
+        report.at = "2026-01-01T10:00:00Z".parse().ok();
+        Some(report)
+    }
+
     fn prove(&self, call: ReportCall, at: DateTime<Utc>, key: Key) -> ReportCall {
         let time = at.timestamp().to_string();
         let signed = [format!("msg_1.{time}.").as_bytes(), &call.body].concat();
@@ -136,6 +144,12 @@ impl PretendReports for Classic {
 
     fn with_content(&self, _: &[u8]) -> Option<ReportCall> {
         None
+    }
+
+    fn fields(&self) -> Option<DeliveryReport> {
+        let mut report = DeliveryReport::new("messagebird", DeliveryStatus::Unknown);
+        report.id = Some("e8077d80".to_owned());
+        Some(report)
     }
 
     fn prove(&self, call: ReportCall, at: DateTime<Utc>, key: Key) -> ReportCall {
@@ -200,6 +214,12 @@ impl PretendReports for Channels {
             "failure": {"code": 482_910, "description": REPORTED_TEXT}
         }});
         ReportCall::post("https://hooks.example.test/bird?a=1", body.to_string())
+    }
+
+    fn fields(&self) -> Option<DeliveryReport> {
+        let mut report = DeliveryReport::new("messagebird", DeliveryStatus::Unknown);
+        report.id = Some("2c7f2a5e-9f35-4f1b-8f8e-7a1e3f4d5c6b".to_owned());
+        Some(report)
     }
 
     fn prove(&self, call: ReportCall, at: DateTime<Utc>, key: Key) -> ReportCall {

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use postduif_core::{DeliveryStatus, ReportParser};
+use postduif_core::{DeliveryReport, DeliveryStatus, ReportParser};
 use postduif_http::signature::hmac_sha256;
 use postduif_smstools::report_parser;
 use postduif_testkit::{Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
@@ -48,13 +48,20 @@ impl PretendReports for PretendSmstools {
             "receiver": RECIPIENT.trim_start_matches('+'), "reference": reference,
             "delivery_code": status, "delivery_status": REPORTED_TEXT,
             "delivery_status_datetime": "2026-02-01 15:00:09",
-            "delivery_code_detail_description": REPORTED_TEXT
+            "delivery_code_detail": "11", "delivery_code_detail_description": REPORTED_TEXT
         });
         let body = json!({
             "webhook_id": "48213", "webhook_type": "delivery_report", "username": "acme",
             "message": message
         });
         ReportCall::post("https://hooks.example.test/smstools", body.to_string())
+    }
+
+    fn fields(&self) -> Option<DeliveryReport> {
+        let mut report = DeliveryReport::new("smstools", DeliveryStatus::Unknown);
+        report.id = Some("e0ncuxht345hjmbjvv2feky0azflcw".to_owned());
+        report.code = Some("11".to_owned());
+        Some(report)
     }
 
     fn prove(&self, call: ReportCall, at: DateTime<Utc>, key: Key) -> ReportCall {

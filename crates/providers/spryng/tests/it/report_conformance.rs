@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
+    DeliveryReport,
     DeliveryStatus::{self, Buffered, Delivered, Failed, Sent},
     ReportParser,
 };
@@ -68,6 +69,24 @@ impl PretendReports for V2 {
         ReportCall::post(URL, body.to_string())
     }
 
+    fn fields(&self) -> Option<DeliveryReport> {
+        let mut report = DeliveryReport::new("spryng", DeliveryStatus::Unknown);
+        report.id = Some("0c914d2b".to_owned());
+        report.at = "2026-02-18T15:18:08.8212423Z".parse().ok();
+        Some(report)
+    }
+
+    fn list(&self, entries: &[Option<(&str, &str)>]) -> Option<ReportCall> {
+        let entries = entries.iter().map(|entry| {
+            entry.map(|(status, reference)| {
+                json!({"Status": status, "Metadata": {"reference": reference}})
+            })
+        });
+        let entries: Vec<_> = entries.collect();
+        let body = json!({"RequestId": "8a2f", "Channel": "SMS", "Messages": entries});
+        Some(ReportCall::post(URL, body.to_string()))
+    }
+
     fn prove(&self, call: ReportCall, _: DateTime<Utc>, key: Key) -> ReportCall {
         prove(call, key)
     }
@@ -113,6 +132,10 @@ impl PretendReports for V1 {
 
     fn with_content(&self, content: &[u8]) -> Option<ReportCall> {
         Some(ReportCall::post(URL, content))
+    }
+
+    fn fields(&self) -> Option<DeliveryReport> {
+        Some(DeliveryReport::new("spryng", DeliveryStatus::Unknown))
     }
 
     fn prove(&self, call: ReportCall, _: DateTime<Utc>, key: Key) -> ReportCall {
