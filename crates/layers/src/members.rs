@@ -225,7 +225,10 @@ impl Members {
             let call = seat.member.provider.send(message);
             let outcome = match seat.call(call, others).await {
                 Some(outcome) => outcome,
-                None => Err(seat.withdrawn()),
+                None => {
+                    aside.push(index);
+                    Err(seat.withdrawn())
+                }
             };
             turn.ends_in([&outcome], self.pause);
             match seat.member.sign(outcome) {
@@ -292,6 +295,7 @@ impl Members {
             match seat.call(call, others).await {
                 Some(answered) => put(&pending, answered, &mut outcomes),
                 None => {
+                    aside.push(index);
                     for &place in &pending {
                         outcomes.set(place, Err(seat.withdrawn()));
                     }

@@ -489,3 +489,46 @@ async fn a_vendor_that_stalls_before_anything_leaves_costs_no_message_and_its_de
     tokio::time::sleep(2 * HOUR).await;
     assert_eq!((a.log().len(), b.log().len()), (0, 200));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_a_message_was_withdrawn_from_is_its_last_resort() {
+    for batch in [false, true] {
+        let (a, b) = (vendor("a", 2), vendor("b", 2));
+        let failing = Scripted::refuse(ErrorKind::Unavailable).after(SECOND / 100);
+        a.script([Scripted::accept(), failing]);
+        let refusing = Scripted::refuse(ErrorKind::InsufficientBalance).after(SECOND / 100);
+        b.script(vec![refusing; 10]);
+        let members = [
+            Member::new("a", RateLimit::new(a.clone(), count(1))),
+            Member::new("b", b.clone()),
+        ];
+        let provider = Arc::new(Failover::new(members).unwrap());
+        provider.send(&message("first")).await.unwrap();
+        let sends: Vec<_> = messages(3)
+            .into_iter()
+            .map(|message| {
+                let provider = Arc::clone(&provider);
+                tokio::spawn(async move {
+                    match batch {
+                        true => provider.send_batch(&[message]).await.into_iter().next(),
+                        false => Some(provider.send(&message).await),
+                    }
+                })
+            })
+            .collect();
+        let mut outcomes = Vec::new();
+        for send in sends {
+            outcomes.push(send.await.unwrap().unwrap());
+        }
+        let kinds: Vec<_> = outcomes.iter().map(kind_of).collect();
+        assert_eq!(
+            kinds,
+            [refused(ErrorKind::InsufficientBalance), None, None],
+            "batch {batch}"
+        );
+        for last in outcomes.iter().flatten() {
+            let tried: Vec<_> = last.attempts().iter().map(|t| t.provider()).collect();
+            assert_eq!((last.provider(), tried), ("a", vec!["a", "b"]));
+        }
+    }
+}
