@@ -15,13 +15,14 @@ use postduif_core::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::way::{IN_FLIGHT, call_size, not_cut_off};
+use crate::way::{IN_FLIGHT, call_size, not_cut_off, refusal};
 
 /// A deadline for each vendor call.
 ///
 /// When it passes, the call is dropped where it is, and its messages end as `Timeout`: acceptance unknown, since
 /// the request may have been written, or not accepted where nothing of the call had left yet. A
 /// [`check`](SmsProvider::check) has the same deadline; it sends nothing, so that its `Timeout` is not accepted.
+/// A deadline of zero leaves no time for a call: everything is refused as `Misconfigured`, not accepted.
 ///
 /// A provider whose profile sends different texts in different calls gets a mixed batch message by message.
 ///
@@ -66,6 +67,7 @@ impl<P: SmsProvider> Timeout<P> {
 
     async fn within<T: Proof>(&self, call: impl Future<Output = T> + Send) -> Result<T, SendError> {
         not_cut_off(&self.inner)?;
+        self.leaves_time()?;
         let departure = Departure::new();
         let answer = departure.run_until(sleep(self.deadline), call).await;
         match answer {
@@ -78,6 +80,17 @@ impl<P: SmsProvider> Timeout<P> {
                 departure.end(&Err(late.clone()));
                 Err(late)
             }
+        }
+    }
+
+    fn leaves_time(&self) -> Result<(), SendError> {
+        match self.deadline.is_zero() {
+            true => Err(refusal(
+                &self.inner,
+                ErrorKind::Misconfigured,
+                "a deadline of zero leaves no time for a call: set a longer one",
+            )),
+            false => Ok(()),
         }
     }
 
@@ -119,6 +132,7 @@ impl<P: SmsProvider> SmsProvider for Timeout<P> {
     }
 
     async fn check(&self) -> Result<Health, SendError> {
+        self.leaves_time().map_err(SendError::of_check)?;
         match timeout(self.deadline, self.inner.check()).await {
             Ok(answer) => answer.map_err(SendError::of_check),
             Err(_) => Err(self.late(Acceptance::Unknown).of_check()),

@@ -131,13 +131,15 @@ pub(crate) fn is_cut_off() -> bool {
 /// Refuses what was cut off before it began.
 pub(crate) fn not_cut_off(inner: &impl SmsProvider) -> Result<(), SendError> {
     match is_cut_off() {
-        true => Err(refusal(
-            inner,
-            ErrorKind::Timeout,
-            "the call was cut off before it began",
-        )),
+        true => Err(cut_off(inner)),
         false => Ok(()),
     }
+}
+
+/// The refusal of what was cut off before it began.
+pub(crate) fn cut_off(inner: &impl SmsProvider) -> SendError {
+    let message = "the call was cut off before it began";
+    refusal(inner, ErrorKind::Timeout, message)
 }
 
 /// Who was tried for one message, oldest first.

@@ -106,3 +106,16 @@ async fn a_check_that_takes_too_long_speaks_of_no_message() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(!error.to_string().contains("message"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_time_at_all_is_a_setting_that_sends_nothing() {
+    let vendor = vendor("a", 2);
+    let provider = Timeout::new(vendor.clone(), std::time::Duration::ZERO);
+    let outcome = provider.send(&message("x")).await;
+    assert_eq!(kind_of(&outcome), refused(ErrorKind::Misconfigured));
+    let outcomes = provider.send_batch(&messages(3)).await;
+    assert_eq!(kinds(&outcomes), [refused(ErrorKind::Misconfigured); 3]);
+    let error = provider.check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Misconfigured);
+    assert!(vendor.log().is_empty());
+}
