@@ -21,7 +21,7 @@ use std::{
 
 use postduif_core::{
     ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
-    hold, split,
+    hold_until_closed, split,
 };
 use tokio::{
     sync::{Notify, Semaphore},
@@ -30,18 +30,19 @@ use tokio::{
 
 use crate::{
     scope::Scope,
-    way::{call_size, later, not_cut_off, refusal},
+    way::{call_size, cut_off, later, not_cut_off, refusal},
 };
 
 /// Messages a second, and calls under way.
 ///
 /// A batch is split into vendor calls first, each no larger than the burst; each call waits, one after the
 /// other, for as many turns as it has messages. A repeat may wait here before it reaches the vendor, so the
-/// profile's repeat window is shorter by the longest wait.
+/// profile's repeat window is shorter by the longest wait, and its batches are no larger than the burst.
 ///
 /// The rate and those who wait already tell when a turn comes: a call whose turn would come too late is refused
 /// at once, with that time as its `retry_after`. A send that is neither polled nor dropped does not make the
-/// others wait for it; its turn, once given, is one of the calls under way.
+/// others wait for it: they go before it until it is polled again. Its turn, once given, is one of the calls under
+/// way.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -92,6 +93,7 @@ impl<P: SmsProvider> RateLimit<P> {
             queue: NonZeroUsize::MIN.saturating_add(9_999),
             turns: Mutex::new(turns),
         }
+        .with_burst(per_second)
         .with_longest_wait(Duration::from_secs(30))
     }
 
@@ -100,6 +102,9 @@ impl<P: SmsProvider> RateLimit<P> {
     pub fn with_burst(mut self, messages: NonZeroU32) -> Self {
         self.burst = messages;
         self.turns().burst = messages.get();
+        let inner = self.inner.profile();
+        let size = inner.batch_size().min(self.largest_call());
+        self.profile = self.profile.with_batch(size, inner.different_texts());
         self
     }
 
@@ -129,8 +134,12 @@ impl<P: SmsProvider> RateLimit<P> {
         self
     }
 
+    fn largest_call(&self) -> NonZeroUsize {
+        NonZeroUsize::try_from(self.burst).unwrap_or(NonZeroUsize::MAX)
+    }
+
     async fn piece(&self, order: &Semaphore, piece: &[Message]) -> Outcomes {
-        let first = hold(order.acquire()).await;
+        let first = hold_until_closed(order.acquire()).await;
         let turn = self.turn(piece.len()).await;
         drop(first);
         match turn {
@@ -172,9 +181,9 @@ impl<P: SmsProvider> RateLimit<P> {
                 place: Some(place),
             }
         };
-        let turn = hold(queued.turn()).await?;
-        not_cut_off(&self.inner)?;
-        Ok(turn)
+        hold_until_closed(queued.turn())
+            .await
+            .unwrap_or_else(|_| Err(cut_off(&self.inner)))
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
@@ -198,8 +207,7 @@ impl<P: SmsProvider> SmsProvider for RateLimit<P> {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        let burst = NonZeroUsize::try_from(self.burst).unwrap_or(NonZeroUsize::MAX);
-        let size = call_size(self.inner.profile(), messages).min(burst);
+        let size = call_size(self.inner.profile(), messages).min(self.largest_call());
         // The pieces of a batch queue here, where their time does not run: only the first of them waits
         // among the callers.
         let order = Semaphore::new(1);
@@ -259,6 +267,8 @@ struct Place {
 const WAITS: u8 = 0;
 const HAS_ITS_TURN: u8 = 1;
 const GONE: u8 = 2;
+/// Out of the queue because nobody polled it when its turn came. It is the first again when somebody does.
+const ASLEEP: u8 = 3;
 
 impl Turns {
     /// How long it takes until so many messages have gone.
@@ -306,12 +316,37 @@ impl Turns {
         }
     }
 
+    /// Takes the first out of the queue where its turn came before this moment and it did not take it: it looks when
+    /// its turn comes, so nobody polls it.
+    fn pass_over(&mut self, now: Instant) {
+        let Some(first) = self.queue.front() else {
+            return;
+        };
+        let messages = first.messages;
+        let late = now.checked_sub(LATE).unwrap_or(now);
+        if first.state.load(Ordering::Relaxed) != WAITS
+            || self.under_way >= self.in_flight
+            || !self.wait(messages.into(), late).is_zero()
+        {
+            return;
+        }
+        first.state.store(ASLEEP, Ordering::Relaxed);
+        self.waits -= 1;
+        self.messages -= u64::from(messages);
+        self.queue.pop_front();
+    }
+
+    /// Puts somebody who was passed over back where it was.
+    fn wake(&mut self, place: &Arc<Place>) {
+        place.state.store(WAITS, Ordering::Relaxed);
+        self.queue.push_front(Arc::clone(place));
+        self.waits += 1;
+        self.messages += u64::from(place.messages);
+    }
+
     /// When somebody in the queue looks again, if nothing changes before.
     fn next_look(&self, place: &Arc<Place>, now: Instant) -> Instant {
-        let first = self
-            .queue
-            .front()
-            .is_some_and(|first| Arc::ptr_eq(first, place));
+        let first = self.is_first(place);
         let wait = self.wait(place.messages.into(), now);
         let look = match first {
             true if wait.is_zero() => place.deadline,
@@ -321,6 +356,11 @@ impl Turns {
             false => later(now, FORGOTTEN),
         };
         look.min(place.deadline)
+    }
+
+    fn is_first(&self, place: &Arc<Place>) -> bool {
+        let first = self.queue.front();
+        first.is_some_and(|first| Arc::ptr_eq(first, place))
     }
 
     fn enter(&mut self, messages: u32, expected: Instant, deadline: Instant) -> Arc<Place> {
@@ -361,6 +401,9 @@ impl Turns {
 /// How long after its deadline somebody in the queue counts as forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(1);
 
+/// How much later than its turn the first in the queue may look for it: timers are late by some.
+const LATE: Duration = Duration::from_millis(10);
+
 /// Somebody in the queue. Dropped, it leaves.
 struct Queued<'a, P> {
     limit: &'a RateLimit<P>,
@@ -373,6 +416,11 @@ impl<'a, P: SmsProvider> Queued<'a, P> {
             let wake = {
                 let now = Instant::now();
                 let mut turns = self.limit.turns();
+                if place.state.load(Ordering::Relaxed) == ASLEEP {
+                    turns.wake(place);
+                } else if !turns.is_first(place) {
+                    turns.pass_over(now);
+                }
                 turns.give(now);
                 match place.state.load(Ordering::Relaxed) {
                     WAITS if now < place.deadline => turns.next_look(place, now),

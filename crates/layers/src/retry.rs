@@ -19,14 +19,14 @@ use std::{
 
 use postduif_core::{
     Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
-    async_trait, attempt, hold,
+    async_trait, attempt, hold_until_closed,
 };
 use tokio::time::{Instant, sleep};
 
 use crate::{
     scope::{Progress, Scope},
     start_within::started,
-    way::{Trail, is_cut_off, put, send_batch, send_some},
+    way::{Trail, is_cut_off, send_batch, send_some},
 };
 
 /// Sends again what may be sent again.
@@ -187,9 +187,9 @@ impl<P: SmsProvider> Retry<P> {
                 failed.clone().tell();
                 progress = Some(failed);
             }
-            hold(sleep(pause)).await;
+            let paused = hold_until_closed(sleep(pause)).await;
             // Asked again: a timer may be late.
-            if !in_time(Duration::ZERO) || is_cut_off() || self.budget.take(1) == 0 {
+            if paused.is_err() || !in_time(Duration::ZERO) || self.budget.take(1) == 0 {
                 break;
             }
             let repeat = Scope {
@@ -205,6 +205,10 @@ impl<P: SmsProvider> Retry<P> {
                 _ => Some(send.await),
             };
             let Some(again) = again else { break };
+            if never_began(&again) {
+                self.budget.give_back(1);
+                break;
+            }
             history.push(error, self.inner.profile());
             outcome = again;
             self.book(1, usize::from(outcome.is_ok()), is_local(&outcome));
@@ -250,19 +254,12 @@ impl<P: SmsProvider> Retry<P> {
             {
                 break;
             }
-            hold(sleep(pause)).await;
-            if !in_time(Duration::ZERO) || is_cut_off() {
+            let paused = hold_until_closed(sleep(pause)).await;
+            if paused.is_err() || !in_time(Duration::ZERO) {
                 break;
             }
             let calls = self.budget.take(pending.len().div_ceil(size.get()));
             pending.truncate(calls.saturating_mul(size.get()));
-            for &place in &pending {
-                if let (Some(Err(error)), Some(history)) =
-                    (outcomes.get(place), histories.get_mut(place))
-                {
-                    history.push(error, self.inner.profile());
-                }
-            }
             let repeat = Scope {
                 repeat: true,
                 ..scope
@@ -270,7 +267,17 @@ impl<P: SmsProvider> Retry<P> {
             let again = attempt(send_some(&self.inner, messages, &pending));
             let repeated = repeat.around(again).await;
             self.book(calls, repeated.accepted(), repeated.iter().all(is_local));
-            put(&pending, repeated, &mut outcomes);
+            for (&place, outcome) in pending.iter().zip(repeated) {
+                if never_began(&outcome) {
+                    continue;
+                }
+                if let (Some(Err(error)), Some(history)) =
+                    (outcomes.get(place), histories.get_mut(place))
+                {
+                    history.push(error, self.inner.profile());
+                }
+                outcomes.set(place, outcome);
+            }
         }
         for (place, history) in histories.into_iter().enumerate() {
             if let Some(outcome) = outcomes.get(place).cloned() {
@@ -330,6 +337,13 @@ impl<P: SmsProvider> SmsProvider for Retry<P> {
 
 fn is_local(outcome: &Result<Receipt, SendError>) -> bool {
     matches!(outcome, Err(error) if error.is_local())
+}
+
+/// Whether a repeat was cut off before anything of it began: what is known of its message then is what the try
+/// before it ended in.
+fn never_began(outcome: &Result<Receipt, SendError>) -> bool {
+    let untried = |error: &SendError| error.is_local() && error.attempts().is_empty();
+    is_cut_off() && matches!(outcome, Err(error) if untried(error))
 }
 
 /// What happened to a message so far.

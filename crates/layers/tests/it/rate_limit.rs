@@ -179,6 +179,35 @@ async fn a_send_that_nobody_polls_does_not_stop_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_send_that_nobody_polls_costs_the_others_no_more_than_its_own_turn() {
+    let vendor = vendor("a", 1);
+    let provider = RateLimit::new(vendor.clone(), count(1));
+    provider.send(&message("x")).await.unwrap();
+    let (one, other) = (message("x"), message("y"));
+    let mut forgotten = std::pin::pin!(provider.send(&one));
+    assert!(waits(forgotten.as_mut()).await);
+    let begun = Instant::now();
+    provider.send(&other).await.unwrap();
+    assert_eq!(begun.elapsed(), 2 * SECOND);
+    // It is the first again once somebody polls it.
+    forgotten.await.unwrap();
+    assert_eq!(begun.elapsed(), 3 * SECOND);
+    assert_eq!(vendor.log().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_calls_are_no_larger_than_its_burst() {
+    let limit = |batch, burst| {
+        let limit = RateLimit::new(vendor("a", batch), count(5)).with_burst(count(burst));
+        limit.profile().batch_size().get()
+    };
+    assert_eq!(limit(100, 10), 10);
+    assert_eq!(limit(4, 10), 4);
+    let by_default = RateLimit::new(vendor("a", 100), count(5));
+    assert_eq!(by_default.profile().batch_size().get(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn its_own_refusals_are_told_apart_from_the_vendors() {
     let vendor = vendor("a", 1);
     vendor.script([Scripted::accept(), Scripted::refuse(ErrorKind::Throttled)]);
