@@ -15,7 +15,7 @@ use std::{
     fmt,
     num::NonZeroUsize,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -23,7 +23,7 @@ use std::{
 
 use postduif_core::{
     DepartureHandle, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt,
-    SendError, SmsProvider, async_trait, hold,
+    SendError, SmsProvider, async_trait, hold, hold_until_closed,
 };
 use tokio::{
     runtime::Handle,
@@ -34,8 +34,8 @@ use tracing::Span;
 
 use crate::{
     scope::{PATIENCE, Scope},
-    shared::{Outcome, Work},
-    way::{alike, later, not_cut_off, refusal, send_batch},
+    shared::{Ended, Outcome, Watched, Work},
+    way::{alike, cut_off, later, not_cut_off, refusal, send_batch},
 };
 
 /// Few vendor calls for many tasks.
@@ -129,32 +129,40 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        not_cut_off(&*self.calls.inner)?;
+        let inner = &*self.calls.inner;
+        not_cut_off(inner)?;
         if Handle::try_current().is_err() {
             return Err(refusal(
-                &*self.calls.inner,
+                inner,
                 ErrorKind::Misconfigured,
                 "a batch needs the clock of a tokio runtime, and there is no runtime here",
             ));
         }
         let place = self.calls.enter(message)?;
         let longest = self.calls.state().longest_wait;
-        let deadline = later(Instant::now(), longest);
-        let Some(call) = hold(place.call(deadline)).await else {
-            return Err(place.leave());
-        };
-        let first = !call.begun.swap(true, Ordering::Relaxed);
-        if first {
-            call.work.spawn();
+        let waits_until = later(Instant::now(), longest);
+        loop {
+            let call = match hold_until_closed(place.call(waits_until)).await {
+                Ok(Some(call)) => call,
+                Ok(None) => return Err(place.leave()),
+                Err(_) => return Err(cut_off(inner)),
+            };
+            let first = !call.begun.swap(true, Ordering::Relaxed);
+            if first {
+                call.work.spawn();
+            }
+            let deadline = later(Instant::now(), longest);
+            // The call speaks for whether anything has left.
+            match hold(call.work.outcome(call.place, deadline, first)).await {
+                Some(Some(outcome)) => return outcome,
+                Some(None) => {}
+                None => {
+                    let message = "no answer to the batch in time";
+                    return Err(SendError::unknown(ErrorKind::Timeout, message)
+                        .with_provider(self.profile.owned_name()));
+                }
+            }
         }
-        let deadline = later(Instant::now(), longest);
-        let outcome = call.work.outcome(call.place, deadline, first).await;
-        outcome.unwrap_or_else(|| {
-            Err(
-                SendError::unknown(ErrorKind::Timeout, "no answer to the batch in time")
-                    .with_provider(self.profile.owned_name()),
-            )
-        })
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
@@ -206,6 +214,9 @@ struct UnderWay {
     number: u64,
     since: Instant,
     recipients: Vec<PhoneNumber>,
+    /// Those whose messages it carries, as far as they still wait.
+    callers: Vec<Weak<Waiting>>,
+    work: Arc<Watched>,
 }
 
 /// A message in the queue.
@@ -215,8 +226,20 @@ struct Waiting {
     departure: Option<DepartureHandle>,
     span: Span,
     gone: AtomicBool,
-    call: OnceLock<Call>,
+    /// The call that has taken it up. Changes under the lock of the queue only.
+    call: Mutex<Option<Call>>,
     taken_up: Notify,
+}
+
+impl Waiting {
+    fn call(&self) -> MutexGuard<'_, Option<Call>> {
+        lock(&self.call)
+    }
+
+    fn is_cut_off(&self) -> bool {
+        let departure = self.departure.as_ref();
+        departure.is_some_and(DepartureHandle::is_closed)
+    }
 }
 
 /// A call, and where in it the message is.
@@ -249,7 +272,7 @@ impl<P: SmsProvider> Calls<P> {
             departure: DepartureHandle::current(),
             span: Span::current(),
             gone: AtomicBool::new(false),
-            call: OnceLock::new(),
+            call: Mutex::default(),
             taken_up: Notify::new(),
         });
         state.queue.push_back(Arc::clone(&waiting));
@@ -270,7 +293,8 @@ impl<P: SmsProvider> Calls<P> {
             if gathered.is_empty() {
                 return;
             }
-            let number = state.begin(&gathered);
+            let number = state.calls;
+            state.calls += 1;
             let messages: Vec<_> = gathered.iter().map(|w| w.message.clone()).collect();
             let single = messages.len() == 1;
             let scope = Scope {
@@ -279,24 +303,42 @@ impl<P: SmsProvider> Calls<P> {
                 ..Scope::default()
             };
             let calls = Arc::clone(self);
-            let ended = move |_: &[Outcome]| {
-                calls.state().end(number);
+            let ended = move |ended: Ended<&[Outcome]>| {
+                calls.state().end(number, ended.is_none());
                 calls.gather();
             };
+            let callers: Vec<_> = gathered
+                .iter()
+                .filter_map(|w| w.departure.clone())
+                .collect();
             // A span has one parent: the call's is that of the first message.
             let span = gathered.first().map_or_else(Span::none, |w| w.span.clone());
             let inner = Arc::clone(&self.inner);
-            let work = Work::new(inner, messages, single, scope, span, ended);
+            let work = Work::new(inner, messages, single, &callers, scope, span, ended);
+            state.begin(number, &gathered, &work);
             let begun = Arc::new(AtomicBool::new(false));
             for (place, waiting) in gathered.iter().enumerate() {
-                // Set here only, and under the lock.
-                let _ = waiting.call.set(Call {
+                *waiting.call() = Some(Call {
                     work: work.clone(),
                     place,
                     begun: Arc::clone(&begun),
                 });
                 waiting.taken_up.notify_one();
             }
+        }
+    }
+}
+
+impl<P: SmsProvider> Calls<P> {
+    /// Withdraws calls that nobody drives any more, of which nothing has left.
+    fn look(&self) {
+        let works: Vec<_> = {
+            let state = self.state();
+            let works = state.under_way.iter().map(|call| Arc::clone(&call.work));
+            works.collect()
+        };
+        for work in works {
+            work.look();
         }
     }
 }
@@ -309,29 +351,41 @@ impl State {
         let forgotten = |call: &UnderWay| later(call.since, longest) < now;
         while let Some(call) = self.under_way.iter().find(|call| forgotten(call)) {
             let number = call.number;
-            self.end(number);
+            self.end(number, false);
         }
     }
 
-    fn begin(&mut self, gathered: &[Arc<Waiting>]) -> u64 {
-        let number = self.calls;
-        self.calls += 1;
+    fn begin(&mut self, number: u64, gathered: &[Arc<Waiting>], work: &Work) {
         let recipients: Vec<_> = gathered.iter().map(|w| w.message.to()).collect();
         self.recipients.extend(&recipients);
         self.under_way.push(UnderWay {
             number,
             since: Instant::now(),
             recipients,
+            callers: gathered.iter().map(Arc::downgrade).collect(),
+            work: Arc::new(work.watched()),
         });
-        number
     }
 
-    fn end(&mut self, number: u64) {
+    /// Ends a call. The messages of one that was withdrawn wait again, before all others.
+    fn end(&mut self, number: u64, withdrawn: bool) {
         let Some(place) = self.under_way.iter().position(|call| call.number == number) else {
             return;
         };
-        for recipient in self.under_way.swap_remove(place).recipients {
+        let ended = self.under_way.swap_remove(place);
+        for recipient in ended.recipients {
             self.recipients.remove(&recipient);
+        }
+        if !withdrawn {
+            return;
+        }
+        for waiting in ended.callers.iter().rev().filter_map(Weak::upgrade) {
+            if waiting.gone.load(Ordering::Relaxed) || waiting.is_cut_off() {
+                continue;
+            }
+            *waiting.call() = None;
+            self.waits += 1;
+            self.queue.push_front(waiting);
         }
     }
 
@@ -358,11 +412,9 @@ impl State {
                 continue;
             }
             self.waits -= 1;
-            // From here on it may leave, unless its caller was cut off.
-            let departure = waiting.departure.as_ref();
-            match departure.is_none_or(|departure| departure.begin().is_ok()) {
-                true => taken.push(waiting),
-                false => waiting.gone.store(true, Ordering::Relaxed),
+            match waiting.is_cut_off() {
+                true => waiting.gone.store(true, Ordering::Relaxed),
+                false => taken.push(waiting),
             }
         }
         for waiting in left.into_iter().rev() {
@@ -383,7 +435,7 @@ impl<P: SmsProvider> Place<P> {
     async fn call(&self, deadline: Instant) -> Option<Call> {
         loop {
             self.calls.gather();
-            if let Some(call) = self.waiting.call.get() {
+            if let Some(call) = &*self.waiting.call() {
                 return Some(call.clone());
             }
             let now = Instant::now();
@@ -392,7 +444,10 @@ impl<P: SmsProvider> Place<P> {
             }
             // Whoever ends a call gathers the next. If nobody does, those who wait see to it.
             let look = later(now, Duration::from_secs(10)).min(deadline);
-            let _ = timeout_at(look, self.waiting.taken_up.notified()).await;
+            let taken_up = timeout_at(look, self.waiting.taken_up.notified()).await;
+            if taken_up.is_err() {
+                self.calls.look();
+            }
         }
     }
 
@@ -405,13 +460,13 @@ impl<P: SmsProvider> Place<P> {
 impl<P: SmsProvider> Drop for Place<P> {
     fn drop(&mut self) {
         let mut state = self.calls.state();
-        let waits = self.waiting.call.get().is_none();
+        let waits = self.waiting.call().is_none();
         if waits && !self.waiting.gone.swap(true, Ordering::Relaxed) {
             state.waits -= 1;
         }
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,6 +11,7 @@
 //! is in memory: a restart forgets acceptances and doubts alike.
 
 use std::{
+    borrow::Cow,
     cmp::Reverse,
     collections::{HashMap, VecDeque, hash_map},
     fmt,
@@ -30,7 +31,7 @@ use tracing::Span;
 
 use crate::{
     scope::Scope,
-    shared::{Outcome, Work},
+    shared::{Ended, Outcome, Work},
     way::{later, not_cut_off, refusal},
 };
 
@@ -80,6 +81,9 @@ pub struct Dedupe<P> {
     key: [u8; 16],
     state: Arc<Mutex<State>>,
 }
+
+/// How often a send begins anew for one caller, where the runtimes that it was begun on went no further.
+const BEGINNINGS: usize = 10;
 
 /// How many doubts [`Dedupe::doubtful`] lists at most.
 const LISTED: usize = 1000;
@@ -239,11 +243,12 @@ impl<P: SmsProvider> Dedupe<P> {
         }
         let references: Vec<_> = own.iter().map(|message| *message.reference()).collect();
         let settled = (Arc::downgrade(&self.state), references.clone());
-        let then = move |outcomes: &[Outcome]| settle_all(&settled.0, &settled.1, outcomes);
+        let then = move |ended: Ended<&[Outcome]>| settle_all(&settled.0, &settled.1, ended);
         let work = Work::new(
             Arc::clone(&self.inner),
             own,
             single,
+            &[],
             Scope::default(),
             Span::current(),
             then,
@@ -301,18 +306,53 @@ impl<P: SmsProvider> Dedupe<P> {
         Claim::Ours(place)
     }
 
-    async fn hear(&self, claim: Claim, deadline: Instant, first: bool) -> Outcome {
+    /// Claims the messages, and hears what becomes of each.
+    async fn ask(&self, messages: &[Message], single: bool) -> Outcomes {
+        let deadline = later(Instant::now(), self.longest_wait);
+        let mut outcomes = Outcomes::in_doubt(messages);
+        let mut asked = Cow::Borrowed(messages);
+        let mut places: Vec<_> = (0..messages.len()).collect();
+        for _ in 0..BEGINNINGS {
+            let (claims, own) = self.claim(&asked, single);
+            if let Some(own) = &own {
+                own.spawn();
+            }
+            let mut again = Vec::new();
+            for (claim, &place) in claims.into_iter().zip(&places) {
+                match self.hear(claim, deadline, own.as_ref()).await {
+                    Some(outcome) => outcomes.set(place, outcome),
+                    None => again.push(place),
+                }
+            }
+            places = again;
+            if places.is_empty() {
+                return outcomes;
+            }
+            let left = places.iter().filter_map(|&place| messages.get(place));
+            asked = left.cloned().collect();
+        }
+        let message = "the send was not begun: no runtime went on with it";
+        let error = refusal(&self.inner, ErrorKind::Unavailable, message);
+        for place in places {
+            outcomes.set(place, Err(error.clone()));
+        }
+        outcomes
+    }
+
+    /// `None` where the send was withdrawn, so that the message may begin anew.
+    async fn hear(&self, claim: Claim, deadline: Instant, own: Option<&Work>) -> Ended<Outcome> {
         let outcome = match claim {
-            Claim::Answered(outcome) => return outcome,
-            Claim::UnderWay(work, place) => work.outcome(place, deadline, first).await,
+            Claim::Answered(outcome) => return Some(outcome),
+            Claim::UnderWay(work, place) => {
+                let first = own.is_some_and(|own| own.is(&work));
+                work.outcome(place, deadline, first).await
+            }
             Claim::Ours(_) => None,
         };
         outcome.unwrap_or_else(|| {
-            Err(SendError::unknown(
-                ErrorKind::Timeout,
-                "the send has no outcome yet: ask again with the same message",
-            )
-            .with_provider(self.profile.owned_name()))
+            let message = "the send has no outcome yet: ask again with the same message";
+            Some(Err(SendError::unknown(ErrorKind::Timeout, message)
+                .with_provider(self.profile.owned_name())))
         })
     }
 
@@ -331,28 +371,12 @@ impl<P: SmsProvider> SmsProvider for Dedupe<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        let (mut claims, work) = self.claim(std::slice::from_ref(message), true);
-        if let Some(work) = &work {
-            work.spawn();
-        }
-        let deadline = later(Instant::now(), self.longest_wait);
-        match claims.pop() {
-            Some(claim) => self.hear(claim, deadline, work.is_some()).await,
-            None => Outcomes::in_doubt(std::slice::from_ref(message)).into_single(),
-        }
+        let outcomes = self.ask(std::slice::from_ref(message), true).await;
+        outcomes.into_single()
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        let (claims, work) = self.claim(messages, false);
-        if let Some(work) = &work {
-            work.spawn();
-        }
-        let deadline = later(Instant::now(), self.longest_wait);
-        let mut outcomes = Outcomes::in_doubt(messages);
-        for (place, claim) in claims.into_iter().enumerate() {
-            outcomes.set(place, self.hear(claim, deadline, work.is_some()).await);
-        }
-        outcomes
+        self.ask(messages, false).await
     }
 
     async fn check(&self) -> Result<Health, SendError> {
@@ -439,9 +463,15 @@ impl State {
     }
 }
 
-fn settle_all(state: &Weak<Mutex<State>>, references: &[Reference], outcomes: &[Outcome]) {
+fn settle_all(state: &Weak<Mutex<State>>, references: &[Reference], ended: Ended<&[Outcome]>) {
     let Some(state) = state.upgrade() else { return };
     let mut state = lock(&state);
+    let Some(outcomes) = ended else {
+        for reference in references {
+            state.known.remove(reference);
+        }
+        return;
+    };
     for (reference, outcome) in references.iter().zip(outcomes) {
         state.settle(*reference, outcome.clone());
     }

@@ -5,16 +5,23 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::{
     FutureExt as _,
-    future::{BoxFuture, Shared},
+    future::{BoxFuture, Shared, WeakShared},
+    task::AtomicWaker,
 };
-use postduif_core::{Departure, ErrorKind, Message, Receipt, SendError, SmsProvider, unwatched};
+use postduif_core::{
+    Departure, DepartureHandle, ErrorKind, Message, Outcomes, Receipt, SendError, SmsProvider,
+    unwatched,
+};
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -26,148 +33,266 @@ use crate::{scope::Scope, way::send_batch};
 
 pub(crate) type Outcome = Result<Receipt, SendError>;
 
-/// A call that is shared. The runtime that it was spawned on drives it, and so does whoever waits for long.
+/// What a call ended in. `None` where it was withdrawn: nothing of it has left, and nothing will, so that its
+/// messages may begin anew.
+pub(crate) type Ended<T> = Option<T>;
+
+type Call = BoxFuture<'static, Ended<Arc<[Outcome]>>>;
+
+/// A call that is shared. The runtime that it was spawned on drives it. Where that does not run, who waits withdraws
+/// it, or drives it on where something of it has left.
 #[derive(Clone)]
 pub(crate) struct Work {
-    call: Shared<BoxFuture<'static, Arc<[Outcome]>>>,
-    ended: Arc<Notify>,
+    call: Shared<Call>,
+    run: Arc<Run>,
 }
 
-/// How long a caller leaves the driving to the one that began the call: if all did it, each of its steps would
-/// wake all of them.
-const LEFT_TO_THE_FIRST: Duration = Duration::from_secs(1);
+/// How a call is driven.
+struct Run {
+    departure: DepartureHandle,
+    ended: Notify,
+    /// How often its driver was polled.
+    beats: AtomicU64,
+    driver: AtomicWaker,
+}
+
+impl Run {
+    /// Asks the driver to be polled, and returns how often it was before.
+    fn ask(&self) -> u64 {
+        let beats = self.beats();
+        self.driver.wake();
+        beats
+    }
+
+    fn beats(&self) -> u64 {
+        self.beats.load(Ordering::SeqCst)
+    }
+}
+
+/// How long a caller leaves the driving to the one that began the call, and how soon after that it asks whether
+/// anybody drives it. If all drove it, each of its steps would wake all of them.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+const LAST_LOOKS: Duration = Duration::from_secs(16);
 
 impl Work {
-    /// Prepares a call for these messages; nothing happens before it is first polled. `then` hears the outcomes
-    /// before anybody else, also where the call panics, and where nobody is left to drive it.
+    /// Prepares a call for these messages, as a part of the calls of `callers`; nothing happens before it is first
+    /// polled. `then` hears the outcomes before anybody else, also where the call panics, and where nobody is left
+    /// to drive it.
     pub(crate) fn new<P: SmsProvider>(
         inner: Arc<P>,
         messages: Vec<Message>,
         single: bool,
+        callers: &[DepartureHandle],
         scope: Scope,
         span: Span,
-        then: impl FnOnce(&[Outcome]) + Send + 'static,
+        then: impl FnOnce(Ended<&[Outcome]>) + Send + 'static,
     ) -> Self {
-        let ended = Arc::new(Notify::new());
+        let departure = Departure::shared(callers);
+        let run = Arc::new(Run {
+            departure: departure.handle(),
+            ended: Notify::new(),
+            beats: AtomicU64::new(0),
+            driver: AtomicWaker::new(),
+        });
         let mut ending = Ending {
-            departure: None,
+            departure: Some(departure),
             provider: inner.profile().owned_name(),
             messages: messages.len(),
             then: Some(then),
-            ended: Arc::clone(&ended),
+            run: Arc::clone(&run),
         };
         let work = async move {
-            let departure = ending.departure.insert(Departure::new());
             let call = async {
                 match messages.as_slice() {
-                    [message] if single => vec![inner.send(message).await],
-                    messages => send_batch(&*inner, messages).await.into_iter().collect(),
+                    [message] if single => {
+                        let mut outcomes = Outcomes::in_doubt(&messages);
+                        outcomes.set(0, inner.send(message).await);
+                        outcomes
+                    }
+                    messages => send_batch(&*inner, messages).await,
                 }
             };
-            let call = departure.scope(scope.around(call));
-            let outcomes = match AssertUnwindSafe(call).catch_unwind().await {
-                Ok(outcomes) => outcomes,
-                // It may have sent before it did.
-                Err(_) => ending.failed(SendError::unknown(
-                    ErrorKind::Unavailable,
-                    "the provider panicked",
-                )),
+            let departure = ending.departure.get_or_insert_with(Departure::new);
+            let call = departure.run_unless_closed(scope.around(call));
+            let called = AssertUnwindSafe(call).catch_unwind().await;
+            let ended: Ended<Vec<Outcome>> = match called {
+                Ok(Ok(outcomes)) => {
+                    if let Some(departure) = ending.departure.take() {
+                        departure.end(&outcomes);
+                    }
+                    Some(outcomes.into_iter().collect())
+                }
+                Ok(Err(_)) => None,
+                Err(_) => Some(ending.failed("the provider panicked")),
             };
-            ending.tell(&outcomes);
-            Arc::from(outcomes)
+            ending.tell(ended.as_deref());
+            ended.map(Arc::from)
         };
         Self {
             call: unwatched(work.instrument(span)).boxed().shared(),
-            ended,
+            run,
         }
     }
 
     /// Has the current runtime drive it, where there is one, whether anybody waits or not.
     pub(crate) fn spawn(&self) {
         if let Ok(runtime) = Handle::try_current() {
-            let driver = Driver {
-                call: self.call.clone(),
-                ended: Arc::clone(&self.ended),
-            };
-            drop(runtime.spawn(driver));
+            drop(runtime.spawn(Driver(self.clone())));
         }
     }
 
     /// Waits for the outcome of the message at this place. `None` where it does not come in time. The `first`
-    /// caller drives the call from the start.
+    /// caller, who is on the runtime that it was spawned on, drives the call from the start.
     pub(crate) async fn outcome(
         &self,
         place: usize,
         deadline: Instant,
         first: bool,
-    ) -> Option<Outcome> {
-        let outcomes = match Handle::try_current() {
+    ) -> Option<Ended<Outcome>> {
+        let ended = match Handle::try_current() {
             Ok(_) => {
-                let ended = self.ended.notified();
                 if !first && self.call.peek().is_none() {
-                    let _ = timeout(LEFT_TO_THE_FIRST, ended).await;
+                    timeout_at(deadline, self.left_to_the_driver()).await.ok()?;
                 }
                 timeout_at(deadline, self.call.clone()).await.ok()?
             }
             // Without a runtime there is no clock, and whoever waits drives it to its end.
             Err(_) => self.call.clone().await,
         };
-        outcomes.get(place).cloned()
+        match ended {
+            Some(outcomes) => outcomes.get(place).cloned().map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// Waits until the call has ended, or nobody drives it. It is withdrawn then, where nothing of it has left.
+    async fn left_to_the_driver(&self) {
+        let mut wait = FIRST_LOOK;
+        loop {
+            let ended = self.run.ended.notified();
+            if self.call.peek().is_some() {
+                return;
+            }
+            let beats = self.run.ask();
+            if timeout(wait, ended).await.is_ok() {
+                return;
+            }
+            if self.run.beats() == beats {
+                let _ = self.run.departure.close_unless_left();
+                return;
+            }
+            wait = (2 * wait).min(LAST_LOOKS);
+        }
+    }
+
+    /// Returns the call for those who wait for its end and have no part in it.
+    pub(crate) fn watched(&self) -> Watched {
+        Watched {
+            call: self.call.downgrade(),
+            run: Arc::clone(&self.run),
+            asked: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.run, &other.run)
     }
 }
 
-/// The task that drives a call. When its runtime ends, it wakes those who wait, so that they drive the call.
-struct Driver {
-    call: Shared<BoxFuture<'static, Arc<[Outcome]>>>,
-    ended: Arc<Notify>,
+/// A call that somebody keeps an eye on.
+pub(crate) struct Watched {
+    call: Option<WeakShared<Call>>,
+    run: Arc<Run>,
+    /// When its driver was last asked to be polled, and how often it had been by then.
+    asked: Mutex<Option<(Instant, u64)>>,
 }
+
+impl Watched {
+    /// Withdraws the call where it was begun, nobody drives it any more, and nothing of it has left.
+    pub(crate) fn look(&self) {
+        let now = Instant::now();
+        let beats = {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            match *asked {
+                // It has time to be polled.
+                Some((at, _)) if now.saturating_duration_since(at) < FIRST_LOOK => return,
+                _ => asked.replace((now, self.run.ask())).map(|(_, beats)| beats),
+            }
+        };
+        let stopped = beats.is_some_and(|beats| beats > 0 && beats == self.run.beats());
+        if stopped
+            && self.run.departure.close_unless_left()
+            && let Some(call) = self.call.as_ref().and_then(WeakShared::upgrade)
+        {
+            end(call);
+        }
+    }
+}
+
+/// Ends a call that was withdrawn, so that those who wait hear of it.
+fn end(call: Shared<Call>) {
+    let _ = call.now_or_never();
+}
+
+/// The task that drives a call. When its runtime ends, the call is withdrawn, where nothing of it has left; else those
+/// who wait drive it on.
+struct Driver(Work);
 
 impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.call.poll_unpin(context).map(drop)
+        self.0.run.driver.register(context.waker());
+        self.0.run.beats.fetch_add(1, Ordering::SeqCst);
+        self.0.call.poll_unpin(context).map(drop)
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.ended.notify_waiters();
+        let Work { call, run } = &self.0;
+        if call.peek().is_none() && run.departure.close_unless_left() {
+            end(call.clone());
+        }
+        run.ended.notify_waiters();
     }
 }
 
 /// What becomes of a call however it ends.
-struct Ending<F: FnOnce(&[Outcome])> {
+struct Ending<F: FnOnce(Ended<&[Outcome]>)> {
     departure: Option<Departure>,
     provider: Cow<'static, str>,
     messages: usize,
     then: Option<F>,
-    ended: Arc<Notify>,
+    run: Arc<Run>,
 }
 
-impl<F: FnOnce(&[Outcome])> Ending<F> {
-    fn tell(&mut self, outcomes: &[Outcome]) {
+impl<F: FnOnce(Ended<&[Outcome]>)> Ending<F> {
+    fn tell(&mut self, outcomes: Ended<&[Outcome]>) {
         if let Some(then) = self.then.take() {
             then(outcomes);
-            self.ended.notify_waiters();
+            self.run.ended.notify_waiters();
         }
     }
 
-    fn failed(&self, error: SendError) -> Vec<Outcome> {
+    /// The outcomes of a call that broke off.
+    fn failed(&self, message: &'static str) -> Vec<Outcome> {
+        let nothing_left = self.departure.as_ref().is_none_or(Departure::close);
+        let error = match nothing_left {
+            true => SendError::not_accepted(ErrorKind::Unavailable, message),
+            false => SendError::unknown(ErrorKind::Unavailable, message),
+        };
         vec![Err(error.with_provider(self.provider.clone())); self.messages]
     }
 }
 
-impl<F: FnOnce(&[Outcome])> Drop for Ending<F> {
+impl<F: FnOnce(Ended<&[Outcome]>)> Drop for Ending<F> {
     fn drop(&mut self) {
         if self.then.is_some() {
-            let message = "the runtime that made the call ended before the answer";
             let nothing_left = self.departure.as_ref().is_none_or(Departure::close);
-            let outcomes = self.failed(match nothing_left {
-                true => SendError::not_accepted(ErrorKind::Unavailable, message),
-                false => SendError::unknown(ErrorKind::Unavailable, message),
-            });
-            self.tell(&outcomes);
+            let outcomes = (!nothing_left)
+                .then(|| self.failed("the runtime that made the call ended before the answer"));
+            self.tell(outcomes.as_deref());
         }
     }
 }

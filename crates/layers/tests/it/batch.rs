@@ -11,7 +11,7 @@ use crate::help::*;
 
 type Send = JoinHandle<Result<Receipt, SendError>>;
 
-fn send(provider: &Arc<Batch<Recording>>, message: &Message) -> Send {
+fn send<P: SmsProvider>(provider: &Arc<Batch<P>>, message: &Message) -> Send {
     let (provider, message) = (Arc::clone(provider), message.clone());
     tokio::spawn(async move { ends(provider.send(&message)).await })
 }
@@ -447,4 +447,100 @@ async fn a_message_that_no_call_takes_up_in_time_is_not_accepted() {
     }
     assert_eq!(outcomes, [None, None, refused(ErrorKind::Throttled)]);
     assert_eq!(vendor.log().len(), 2);
+}
+
+#[test]
+fn a_call_that_had_not_left_begins_anew_where_its_runtime_does_not_go_on() {
+    for (ends, together) in [(true, false), (false, false), (true, true), (false, true)] {
+        let vendor = vendor("a", 4);
+        let provider = Arc::new(Batch::new(slow(&vendor, 10 * SECOND)));
+        let messages = messages(3);
+        let (first, second) = (runtime(), runtime());
+        if together {
+            // Both wait for this one's call, and go together when it ends.
+            let _enter = second.enter();
+            let provider = Arc::clone(&provider);
+            let message = messages[0].clone();
+            second.spawn(async move { provider.send(&message).await });
+            second.block_on(settle());
+        }
+        let (given_up, waits) = (messages[1].clone(), messages[2].clone());
+        let mut sent = Box::pin(provider.send(&given_up));
+        let mut waiting = Box::pin(provider.send(&waits));
+        first.block_on(async { assert!(crate::help::waits(sent.as_mut()).await) });
+        second.block_on(async {
+            assert!(crate::help::waits(waiting.as_mut()).await);
+            if together {
+                tokio::time::sleep(10 * SECOND).await;
+            }
+        });
+        first.block_on(async {
+            assert!(crate::help::waits(sent.as_mut()).await);
+            settle().await;
+        });
+        drop(sent);
+        let _kept = match ends {
+            true => None,
+            false => Some(first),
+        };
+        let (outcome, took) = second.block_on(async {
+            let begun = Instant::now();
+            (waiting.await, begun.elapsed())
+        });
+        assert!(outcome.is_ok(), "{outcome:?}, {ends} {together}");
+        assert!(took < 60 * SECOND, "{took:?}");
+        assert!(!vendor.references().contains(given_up.reference()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_cut_off_is_taken_out_of_a_call_that_still_waits() {
+    let vendor = vendor("a", 4);
+    let provider = Arc::new(Batch::new(slow(&vendor, 10 * SECOND)));
+    let messages = messages(4);
+    let begun = Instant::now();
+    let first = send(&provider, &messages[0]);
+    settle().await;
+    let hasty = {
+        let (provider, message) = (Arc::clone(&provider), messages[1].clone());
+        let provider = Timeout::new(provider, 15 * SECOND);
+        tokio::spawn(async move { (provider.send(&message).await, Instant::now()) })
+    };
+    let others: Vec<_> = messages[2..].iter().map(|m| send(&provider, m)).collect();
+    first.await.unwrap().unwrap();
+    let (outcome, at) = hasty.await.unwrap();
+    assert_eq!(kind_of(&outcome), refused(ErrorKind::Timeout));
+    assert_eq!(at - begun, 15 * SECOND);
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    assert_eq!(vendor.sizes(), [1, 2]);
+    assert_eq!(begun.elapsed(), 25 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_gathered_again_keeps_its_turn_at_its_recipient() {
+    let vendor = vendor("a", 4);
+    let provider = Arc::new(Batch::new(slow(&vendor, 10 * SECOND)));
+    let (ann, ben) = ("+31611111111", "+31622222222");
+    let hasty = {
+        let provider = Timeout::new(Arc::clone(&provider), 15 * SECOND);
+        tokio::spawn(async move { provider.send(&message_to("+31633333333", "x")).await })
+    };
+    let blocker = send(&provider, &message_to(ben, "blocks"));
+    settle().await;
+    let sends = [
+        send(&provider, &message_to(ann, "1")),
+        send(&provider, &message_to(ann, "2")),
+        send(&provider, &message_to(ann, "3")),
+    ];
+    for send in sends {
+        send.await.unwrap().unwrap();
+    }
+    blocker.await.unwrap().unwrap();
+    let _ = hasty.await.unwrap();
+    let sent: Vec<_> = vendor.log().into_iter().flat_map(|c| c.messages).collect();
+    let texts = sent.iter().filter(|m| m.to() == ann.parse().unwrap());
+    let texts: Vec<_> = texts.map(|m| m.text().as_str()).collect();
+    assert_eq!(texts, ["1", "2", "3"]);
 }

@@ -339,3 +339,53 @@ async fn the_list_of_doubts_is_bounded() {
     assert_eq!(outcomes.accepted(), 0);
     assert_eq!((provider.doubts(), provider.doubtful().len()), (1001, 1000));
 }
+
+#[test]
+fn what_had_not_left_begins_anew_where_its_runtime_does_not_go_on() {
+    for (ends, batch) in [(true, false), (false, false), (true, true), (false, true)] {
+        let vendor = vendor("a", 2);
+        let provider = Arc::new(Dedupe::new(slow(&vendor, 10 * SECOND)));
+        let messages = messages(2);
+        let first = runtime();
+        first.block_on(async {
+            let send = provider.send_batch(&messages);
+            timeout(SECOND, send).await.unwrap_err();
+        });
+        let _kept = match ends {
+            true => None,
+            false => Some(first),
+        };
+        runtime().block_on(async {
+            let begun = tokio::time::Instant::now();
+            match batch {
+                true => assert_eq!(provider.send_batch(&messages).await.accepted(), 2),
+                false => assert!(provider.send(&messages[1]).await.is_ok()),
+            }
+            assert!(begun.elapsed() < 20 * SECOND, "{:?}", begun.elapsed());
+        });
+        assert_eq!(vendor.references().len(), if batch { 2 } else { 1 });
+        assert_eq!(provider.doubts(), 0);
+    }
+}
+
+#[test]
+fn what_had_left_is_in_doubt_where_its_runtime_does_not_go_on() {
+    for ends in [true, false] {
+        let vendor = vendor("a", 1);
+        vendor.script([Scripted::accept().after(HOUR)]);
+        let provider = Arc::new(Dedupe::new(vendor.clone()));
+        let message = message("x");
+        let first = runtime();
+        first.block_on(async {
+            timeout(SECOND, provider.send(&message)).await.unwrap_err();
+        });
+        let _kept = match ends {
+            true => None,
+            false => Some(first),
+        };
+        let outcome = runtime().block_on(provider.send(&message));
+        let error = outcome.unwrap_err();
+        assert_eq!(error.acceptance(), postduif_core::Acceptance::Unknown);
+        assert_eq!(vendor.log().len(), 1);
+    }
+}

@@ -165,3 +165,12 @@ impl SmsProvider for Short {
         self.0.check().await
     }
 }
+
+/// A runtime whose clock is paused.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}

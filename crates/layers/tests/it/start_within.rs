@@ -1,5 +1,7 @@
-use postduif_core::{ErrorKind, SmsProvider as _};
-use postduif_layers::{Failover, Member, RateLimit, Retry, StartWithin, Timeout};
+use std::sync::Arc;
+
+use postduif_core::{ErrorKind, SendError, SmsProvider};
+use postduif_layers::{Batch, Failover, Member, RateLimit, Retry, StartWithin, Timeout};
 use tokio::time::Instant;
 
 use crate::help::*;
@@ -114,4 +116,107 @@ async fn a_deadline_in_a_pause_keeps_what_failed_before() {
         .map(|tried| tried.provider())
         .collect();
     assert_eq!(tried, ["a-shop"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_is_told_at_the_deadline_and_waits_for_no_repeat() {
+    let busy = SendError::unknown(ErrorKind::Unavailable, "503").with_retry_after(25 * SECOND);
+    let a = Recording::new(profile("a", 1).with_repeat_window(Some(HOUR)));
+    a.script([Scripted::fail(busy)]);
+    let stack = Retry::new(RateLimit::new(
+        Timeout::new(a.clone(), 5 * SECOND),
+        count(10),
+    ));
+    let provider = StartWithin::new(stack, 3 * SECOND);
+    let begun = Instant::now();
+    let outcome = provider.send(&message("x")).await;
+    assert_eq!(kind_of(&outcome), in_doubt(ErrorKind::Unavailable));
+    assert_eq!((begun.elapsed(), a.log().len()), (3 * SECOND, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_whose_repeat_waits_for_its_turn_is_told_at_the_deadline() {
+    let a = Recording::new(profile("a", 1).with_repeat_window(Some(HOUR)));
+    a.script([Scripted::doubt(ErrorKind::Unavailable)]);
+    let limit = RateLimit::new(Timeout::new(a.clone(), 5 * SECOND), count(1));
+    let limit: Arc<dyn SmsProvider> = Arc::new(limit);
+    let provider = StartWithin::new(Retry::new(Arc::clone(&limit)), 3 * SECOND);
+    let begun = Instant::now();
+    let send = tokio::spawn(async move { (provider.send(&message("x")).await, begun.elapsed()) });
+    tokio::task::yield_now().await;
+    for _ in 0..20 {
+        let limit = Arc::clone(&limit);
+        tokio::spawn(async move { limit.send(&message("other")).await });
+    }
+    let (outcome, took) = send.await.unwrap();
+    assert_eq!(kind_of(&outcome), in_doubt(ErrorKind::Unavailable));
+    assert_eq!(took, 3 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_told_at_the_deadline_what_is_known_of_each_message() {
+    let (a, b) = (vendor("a", 5), vendor("b", 5));
+    let messages = messages(3);
+    let busy = SendError::not_accepted(ErrorKind::Throttled, "slower");
+    let busy = Scripted::fail(busy.with_retry_after(25 * SECOND));
+    a.script_for(messages[1].reference(), [busy]);
+    let stack = RateLimit::new(Timeout::new(a.clone(), 5 * SECOND), count(10));
+    let provider = StartWithin::new(Retry::new(stack), 3 * SECOND);
+    let begun = Instant::now();
+    let outcomes = provider.send_batch(&messages).await;
+    assert_eq!(
+        kinds(&outcomes),
+        [None, refused(ErrorKind::Throttled), None]
+    );
+    assert_eq!(begun.elapsed(), 3 * SECOND);
+
+    // One refuses, and the other's turn does not come in time.
+    a.script_for(
+        messages[1].reference(),
+        [Scripted::refuse(ErrorKind::Unauthorized)],
+    );
+    let busy = Arc::new(RateLimit::new(b.clone(), count(1)));
+    for _ in 0..20 {
+        let busy = Arc::clone(&busy);
+        tokio::spawn(async move { busy.send(&message("other")).await });
+    }
+    tokio::task::yield_now().await;
+    let members = [Member::new("a", a), Member::new("b", Retry::new(busy))];
+    let provider = StartWithin::new(Failover::new(members).unwrap(), 3 * SECOND);
+    let begun = Instant::now();
+    let outcomes = provider.send_batch(&messages).await;
+    assert_eq!(kinds(&outcomes), [None, refused(ErrorKind::Timeout), None]);
+    assert_eq!(begun.elapsed(), 3 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_gathered_begins_no_later_than_the_deadline() {
+    for size in [1, 10] {
+        let a = vendor("a", size);
+        let limit = RateLimit::new(Timeout::new(a.clone(), 5 * SECOND), count(1));
+        let stack = Retry::new(Batch::new(limit.with_burst(count(3))));
+        let provider = Arc::new(StartWithin::new(stack, 2 * SECOND));
+        let begun = Instant::now();
+        let sends: Vec<_> = messages(12)
+            .into_iter()
+            .map(|message| {
+                let provider = Arc::clone(&provider);
+                tokio::spawn(async move { (provider.send(&message).await, begun.elapsed()) })
+            })
+            .collect();
+        let mut accepted = 0;
+        for send in sends {
+            let (outcome, at) = send.await.unwrap();
+            assert!(at <= 2 * SECOND, "{at:?}");
+            match outcome {
+                Ok(_) => accepted += 1,
+                outcome => assert_eq!(kind_of(&outcome), refused(ErrorKind::Timeout)),
+            }
+        }
+        tokio::time::sleep(HOUR).await;
+        assert!(accepted >= 3, "{accepted}");
+        assert_eq!(a.references().len(), accepted);
+        let late = |call: &crate::recording::Call| call.at - begun > 2 * SECOND;
+        assert!(!a.log().iter().any(late));
+    }
 }
