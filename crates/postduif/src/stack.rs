@@ -209,7 +209,8 @@ impl Stack {
         self
     }
 
-    /// Sets how long one vendor call may take. After it the message is in doubt, unless nothing had left.
+    /// Sets how long one vendor call may take, more than zero. After it the message is in doubt, unless nothing had
+    /// left.
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.limits.timeout = Some(timeout);
@@ -242,8 +243,13 @@ impl Stack {
     /// # Errors
     ///
     /// As [`from_url`](crate::from_url), for the first URL that is not one; where there is no vendor, or two have
-    /// one name.
+    /// one name; where the timeout is zero.
     pub fn build(self) -> Result<Arc<dyn SmsProvider>, ConfigError> {
+        if self.limits.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(ConfigError::new(
+                "a timeout of zero leaves no time for a call: set a longer one",
+            ));
+        }
         #[cfg(feature = "_http")]
         let client = self.client.as_ref();
         #[cfg(not(feature = "_http"))]
@@ -318,8 +324,13 @@ impl Limits {
             "burst" => number(&mut self.burst, name, value),
             "in_flight" => number(&mut self.in_flight, name, value),
             "attempts" => number(&mut self.attempts, name, value),
-            "max_wait" => seconds(&mut self.max_wait, name, value),
-            _ => seconds(&mut self.timeout, name, value),
+            "max_wait" => once(&mut self.max_wait, name, seconds(name, value)?),
+            _ => match seconds(name, value)? {
+                Duration::ZERO => Err(ConfigError::new(format!(
+                    "option {name}: a call needs more time than 0 seconds, such as 20 or 0.5"
+                ))),
+                timeout => once(&mut self.timeout, name, timeout),
+            },
         }
     }
 
@@ -371,18 +382,18 @@ fn number<N: FromStr>(limit: &mut Option<N>, name: &str, value: &str) -> Result<
     once(limit, name, number)
 }
 
-fn seconds(limit: &mut Option<Duration>, name: &str, value: &str) -> Result<(), ConfigError> {
+fn seconds(name: &str, value: &str) -> Result<Duration, ConfigError> {
     const DAY: f64 = 86_400.0;
-    let seconds = value
+    value
         .parse()
         .ok()
         .filter(|seconds| (0.0..=DAY).contains(seconds))
+        .map(Duration::from_secs_f64)
         .ok_or_else(|| {
             ConfigError::new(format!(
                 "option {name}: write a number of seconds up to 86400, such as 20 or 0.5"
             ))
-        })?;
-    once(limit, name, Duration::from_secs_f64(seconds))
+        })
 }
 
 fn once<T>(limit: &mut Option<T>, name: &str, value: T) -> Result<(), ConfigError> {
@@ -490,6 +501,9 @@ mod tests {
             "rate",
             "timeout=-1",
             "timeout=NaN",
+            "timeout=0",
+            "timeout=-0",
+            "timeout=0.0000000001",
             "max_wait=1e9",
             "rate=1&rate=2",
         ] {
@@ -499,6 +513,16 @@ mod tests {
             assert!(error.to_string().contains(name), "{error}");
             assert!(!error.to_string().contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn no_wait_at_all_is_a_limit_and_no_time_for_a_call_is_none() {
+        let url = "cm://hunter2@default?sender=Contoso&max_wait=0";
+        let (_, limits) = Limits::taken_from(url).unwrap();
+        assert_eq!(limits.max_wait, Some(Duration::ZERO));
+        let stack = Stack::new().with_urls(url).unwrap();
+        let error = stack.with_timeout(Duration::ZERO).build().unwrap_err();
+        assert!(error.to_string().contains("timeout"), "{error}");
     }
 
     #[test]
