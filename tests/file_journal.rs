@@ -52,6 +52,11 @@ struct Inner {
 #[serde(rename_all = "snake_case")]
 enum Line {
     Callout(Callout),
+    Memo {
+        flow: FlowId,
+        /// As JSON of its own, so that one that cannot be read harms nothing else.
+        memo: Value,
+    },
     Entry {
         flow: FlowId,
         number: usize,
@@ -160,7 +165,7 @@ impl Inner {
                     writers.push(writer);
                 }
                 // Somebody else was before it.
-                Line::Callout(_) | Line::Entry { .. } => {}
+                Line::Callout(_) | Line::Memo { .. } | Line::Entry { .. } => {}
                 Line::Report { report, .. } => {
                     let known = |known: &Report| known.says_the_same_as(&report);
                     if !entries.reports.iter().any(known) {
@@ -211,17 +216,28 @@ impl fmt::Debug for FileJournal {
 impl Journal for FileJournal {
     async fn claim(&self, callout: &Callout) -> Result<Option<Box<dyn Claim>>, JournalError> {
         let flow = callout.flow();
-        if self.0.callouts()?.iter().all(|known| known.flow() != flow) {
-            self.0.write(&Line::Callout(callout.clone()))?;
-        }
+        let mut callouts = self.0.callouts()?.into_iter();
+        let callout = match callouts.find(|known| known.flow() == flow) {
+            Some(first) => first,
+            None => {
+                self.0.write(&Line::Callout(callout.clone()))?;
+                callout.clone()
+            }
+        };
         if !lock(&self.0.claimed).insert(flow) {
             return Ok(None);
         }
+        let memos = self.0.read(|line| line.get("memo").is_some() && flow_of(line) == Some(flow));
+        let memo = memos?.pop().and_then(|line| match line {
+            Line::Memo { memo, .. } => serde_json::from_value(memo).ok(),
+            _ => None,
+        });
         static CLAIMS: AtomicU64 = AtomicU64::new(0);
         let claim = CLAIMS.fetch_add(1, Ordering::SeqCst);
         Ok(Some(Box::new(FileClaim {
             journal: Arc::clone(&self.0),
-            callout: callout.clone(),
+            callout,
+            memo,
             writer: format!("{}-{claim}", Guid::random()),
         })))
     }
@@ -280,6 +296,7 @@ impl Journal for FileJournal {
 struct FileClaim {
     journal: Arc<Inner>,
     callout: Callout,
+    memo: Option<Memo>,
     writer: String,
 }
 
@@ -298,7 +315,18 @@ impl Claim for FileClaim {
     }
 
     fn memo(&self) -> Option<Memo> {
-        None
+        self.memo.clone()
+    }
+
+    async fn give_back(
+        &self,
+        _: chrono::DateTime<chrono::Utc>,
+        memo: &Memo,
+    ) -> Result<(), JournalError> {
+        self.journal.write(&Line::Memo {
+            flow: self.callout.flow(),
+            memo: serde_json::to_value(memo).map_err(unreadable)?,
+        })
     }
 
     fn holds(&self) -> bool {

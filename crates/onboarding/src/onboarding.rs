@@ -153,8 +153,8 @@ impl Onboarding {
     ///             Step::Next => {}
     ///             Step::Done(ending) => return Ok(Some(ending)),
     ///             Step::WaitUntil(until) => {
-    ///                 // Store both, and claim the flow again then, or when a report arrives for it.
-    ///                 let _ = (until, run.memo());
+    ///                 // Claim it again then, or when a report or an order to stop comes for it.
+    ///                 run.give_back(until).await?;
     ///                 return Ok(None);
     ///             }
     ///         }

@@ -6,16 +6,19 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
-    Claim, GraphCause, StepName, StepTaken,
+    Claim, GraphCause, JournalError, StepName, StepTaken,
     clock::{after, between, instant_in},
-    flow::times::MOST_STEPS,
+    flow::{
+        effects::{journal_silent, within},
+        times::{LONGEST_CALL, MOST_STEPS},
+    },
     template::Reader,
 };
 
 /// A flow under way: what [`Onboarding::step`](crate::Onboarding::step) keeps between two steps.
 ///
 /// It can be dropped at any moment: the flow goes on safely from its journal. Only the count of failed reads and
-/// the current pause would be lost, so store its [`memo`](Self::memo) when the flow is given back at
+/// the current pause would be lost, so [give it back](Self::give_back) at
 /// [`Step::WaitUntil`](crate::Step::WaitUntil). It holds no pass.
 #[derive(Debug)]
 pub struct Run {
@@ -77,8 +80,9 @@ struct Pause {
 
 /// Holds what a run knows and its journal does not: how often a read has failed, and until when it pauses.
 ///
-/// Store it when a flow is given back at [`Step::WaitUntil`](crate::Step::WaitUntil), and return it from
-/// [`Claim::memo`] for the next run. Without it the flow is as safe, but calls Graph more often than it should.
+/// A store keeps it at [`Claim::give_back`], and returns it from [`Claim::memo`] for the next run. It counts while
+/// the flow has no more entries than it had then, and makes no pause that outlasts the flow's window. Without it
+/// the flow is as safe, but calls Graph more often than it should: so a store ignores one that it cannot read.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Memo {
@@ -187,6 +191,18 @@ impl Run {
     #[must_use]
     pub const fn is_resumed(&self) -> bool {
         self.resumed
+    }
+
+    /// Gives the flow back until this time, that of [`Step::WaitUntil`](crate::Step::WaitUntil): the store keeps the
+    /// [`memo`](Self::memo) for the run that goes on then.
+    ///
+    /// # Errors
+    ///
+    /// Where the store may not have kept it. The flow is left to whoever claims it next all the same.
+    pub async fn give_back(self, until: DateTime<Utc>) -> Result<(), JournalError> {
+        let memo = self.memo();
+        let kept = within(LONGEST_CALL, self.claim.give_back(until, &memo)).await;
+        kept.unwrap_or_else(journal_silent)
     }
 
     /// Returns what the next run needs to know when this one is given back.

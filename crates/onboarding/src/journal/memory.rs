@@ -1,6 +1,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
+    hash::Hash,
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -18,12 +19,13 @@ use crate::{
 /// process. Clones share the same journal.
 ///
 /// It holds a fixed number of flows. When it is full, the flow that was resumed longest ago is removed; where no
-/// flow was resumed yet, a new flow is refused with a [`JournalError`] before it has any effect. A removed flow is
+/// flow was resumed yet, the oldest that has no entry; else a new flow is refused with a [`JournalError`] before it has any effect. A removed flow is
 /// forgotten: if Entra called for it again it would start anew, and its pass would count as a stranger's, which is
 /// refused rather than replaced. So choose a capacity larger than the number of flows within which a repeated
 /// call-out can arrive. A flow that never ends is never removed.
 ///
-/// For each flow it holds up to 4,096 entries of its own, more than two weeks of refusals need, and 256 reports.
+/// For each flow it holds up to 4,096 entries of its own, more than two weeks of refusals need, and 256 reports,
+/// among which a final one takes the room of the oldest that is not.
 #[derive(Clone)]
 pub struct MemoryJournal(Arc<Inner>);
 
@@ -44,8 +46,9 @@ struct State {
 }
 
 struct Flow {
-    user: Option<UserId>,
+    callout: Callout,
     entries: Entries,
+    memo: Option<Memo>,
     claimed: bool,
 }
 
@@ -107,7 +110,8 @@ impl Journal for MemoryJournal {
         known.claimed = true;
         Ok(Some(Box::new(MemoryClaim {
             journal: Arc::clone(&self.0),
-            callout: callout.clone(),
+            callout: known.callout.clone(),
+            memo: known.memo.take(),
         })))
     }
 
@@ -132,6 +136,11 @@ impl Journal for MemoryJournal {
         if let Some(known) = state.flows.get_mut(flow) {
             let reports = &mut known.entries.reports;
             let again = reports.iter().any(|known| known.says_the_same_as(report));
+            if !again && reports.len() >= MOST_REPORTS && report.status.is_final() {
+                // What decides a flow has the room of what does not.
+                let oldest = reports.iter().position(|known| !known.status.is_final());
+                oldest.map(|oldest| reports.remove(oldest));
+            }
             if !again && reports.len() < MOST_REPORTS {
                 reports.push(report.clone());
             }
@@ -151,6 +160,7 @@ impl Journal for MemoryJournal {
 struct MemoryClaim {
     journal: Arc<Inner>,
     callout: Callout,
+    memo: Option<Memo>,
 }
 
 impl fmt::Debug for MemoryClaim {
@@ -168,7 +178,14 @@ impl Claim for MemoryClaim {
     }
 
     fn memo(&self) -> Option<Memo> {
-        None
+        self.memo.clone()
+    }
+
+    async fn give_back(&self, _: DateTime<Utc>, memo: &Memo) -> Result<(), JournalError> {
+        let mut state = self.journal.state();
+        let known = state.flows.get_mut(&self.callout.flow());
+        known.ok_or_else(JournalError::lost)?.memo = Some(memo.clone());
+        Ok(())
     }
 
     fn holds(&self) -> bool {
@@ -197,6 +214,8 @@ impl Claim for MemoryClaim {
                 "the flow has too many entries",
             ));
         }
+        let mut own = known.entries.records.iter();
+        let again = own.any(|known| matches!(known.entry, Entry::Resumed { .. }));
         known.entries.records.push(record.clone());
         match &record.entry {
             Entry::Sending { reference, .. } => {
@@ -212,7 +231,7 @@ impl Claim for MemoryClaim {
                     state.by_id.insert((provider.clone(), id.clone()), flow);
                 }
             }
-            Entry::Resumed { .. } => state.resumed.push_back(flow),
+            Entry::Resumed { .. } if !again => state.resumed.push_back(flow),
             _ => {}
         }
         Ok(())
@@ -252,13 +271,21 @@ impl Drop for MemoryClaim {
         };
         known.claimed = false;
         // Where an effect may be open the flow keeps its user until it goes on or its window closes.
-        if let Some(user) = known.user.filter(|_| !known.entries.holds_user()) {
+        let user = known.callout.user();
+        if let Some(user) = user.filter(|_| !known.entries.holds_user()) {
             self.journal.users.free(user, flow);
         }
-        if known.entries.records.is_empty() && known.entries.stop.is_none() {
+        if known.is_idle() && known.entries.stop.is_none() && known.memo.is_none() {
             // It had no effect, and nobody may ever ask for it again.
             state.remove(flow);
         }
+    }
+}
+
+impl Flow {
+    /// Whether it has had no effect.
+    fn is_idle(&self) -> bool {
+        self.entries.records.is_empty()
     }
 }
 
@@ -269,8 +296,9 @@ impl State {
             self.by_user.entry(user).or_default().push(flow);
         }
         let known = Flow {
-            user,
+            callout: callout.clone(),
             entries: Entries::new(flow),
+            memo: None,
             claimed: false,
         };
         self.flows.insert(flow, known);
@@ -278,15 +306,25 @@ impl State {
 
     fn make_room(&mut self) -> Result<(), JournalError> {
         let free = |flow: &FlowId| self.flows.get(flow).is_none_or(|known| !known.claimed);
-        let Some(oldest) = self.resumed.iter().position(free) else {
-            return Err(JournalError::new(
+        let oldest = self.resumed.iter().position(free);
+        let resumed = oldest.and_then(|oldest| self.resumed.remove(oldest));
+        let removed = resumed.or_else(|| {
+            let mut idle: Vec<_> = self
+                .flows
+                .values()
+                .filter(|known| known.is_idle())
+                .collect();
+            idle.retain(|known| !known.claimed);
+            let oldest = idle.iter().min_by_key(|known| known.callout.window_start());
+            oldest.map(|known| known.callout.flow())
+        });
+        let flow = removed.ok_or_else(|| {
+            JournalError::new(
                 JournalErrorKind::Full,
                 "the journal in memory is full of flows that are not done",
-            ));
-        };
-        if let Some(flow) = self.resumed.remove(oldest) {
-            self.remove(flow);
-        }
+            )
+        })?;
+        self.remove(flow);
         Ok(())
     }
 
@@ -294,7 +332,7 @@ impl State {
         let Some(known) = self.flows.remove(&flow) else {
             return;
         };
-        if let Some(user) = known.user
+        if let Some(user) = known.callout.user()
             && let Some(flows) = self.by_user.get_mut(&user)
         {
             flows.retain(|other| *other != flow);
@@ -305,7 +343,7 @@ impl State {
         for record in known.entries.records {
             match record.entry {
                 Entry::Sending { reference, .. } => {
-                    self.by_reference.remove(&reference);
+                    remove_own(&mut self.by_reference, &reference, flow);
                 }
                 Entry::Accepted {
                     provider,
@@ -314,12 +352,19 @@ impl State {
                     ..
                 } => {
                     for id in id.into_iter().chain(part_ids) {
-                        self.by_id.remove(&(provider.clone(), id));
+                        remove_own(&mut self.by_id, &(provider.clone(), id), flow);
                     }
                 }
                 _ => {}
             }
         }
+    }
+}
+
+/// Removes what leads to this flow: another may have come under the same name since.
+fn remove_own<K: Eq + Hash>(index: &mut HashMap<K, FlowId>, key: &K, flow: FlowId) {
+    if index.get(key) == Some(&flow) {
+        index.remove(key);
     }
 }
 
@@ -465,5 +510,116 @@ mod tests {
         let state = journal.0.state();
         assert!(state.by_id.is_empty() && state.by_reference.is_empty());
         assert!(state.resumed.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_first_call_out_of_a_flow_stays() {
+        let journal = MemoryJournal::new();
+        let first = callout();
+        claim(&journal, &first)
+            .await
+            .append(0, &asked())
+            .await
+            .unwrap();
+        let later = DateTime::from_timestamp(1500, 0).unwrap();
+        let repeats = [first.user().unwrap(), Guid::random().into()]
+            .map(|user| Callout::new(first.flow(), user, Callback::None, later));
+        for repeat in repeats {
+            let again = claim(&journal, &repeat).await;
+            assert_eq!(*again.callout(), first);
+            assert_eq!(again.of_user().await.unwrap().len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flow_that_was_stopped_before_its_first_entry_makes_room() {
+        let journal = MemoryJournal::with_capacity(NonZeroUsize::MIN);
+        let one = callout();
+        let claimed = claim(&journal, &one).await;
+        journal
+            .stop(&one.flow(), DateTime::UNIX_EPOCH)
+            .await
+            .unwrap();
+        assert!(
+            journal.claim(&callout()).await.is_err(),
+            "somebody is at it"
+        );
+        drop(claimed);
+        assert!(journal.claim(&callout()).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_flow_that_was_resumed_twice_is_removed_once() {
+        let journal = MemoryJournal::with_capacity(NonZeroUsize::MIN);
+        let [one, two] = [callout(), callout()];
+        let claimed = claim(&journal, &one).await;
+        claimed.append(0, &resumed()).await.unwrap();
+        claimed.append(1, &resumed()).await.unwrap();
+        drop(claimed);
+        claim(&journal, &two)
+            .await
+            .append(0, &resumed())
+            .await
+            .unwrap();
+        claim(&journal, &one)
+            .await
+            .append(0, &asked())
+            .await
+            .unwrap();
+        assert!(journal.claim(&two).await.is_err(), "the flow has not ended");
+    }
+
+    #[tokio::test]
+    async fn a_removed_flow_takes_no_other_flows_id_along() {
+        let journal = MemoryJournal::with_capacity(NonZeroUsize::new(2).unwrap());
+        let accepted = record(Entry::Accepted {
+            round: 1,
+            reference: "text".parse().unwrap(),
+            provider: "kpn".into(),
+            id: Some("1".into()),
+            part_ids: Vec::new(),
+            parts: None,
+            reports: 1,
+            price: None,
+        });
+        let [one, two] = [callout(), callout()];
+        let claimed = claim(&journal, &one).await;
+        claimed.append(0, &accepted).await.unwrap();
+        claimed.append(1, &resumed()).await.unwrap();
+        drop(claimed);
+        claim(&journal, &two)
+            .await
+            .append(0, &accepted)
+            .await
+            .unwrap();
+        claim(&journal, &callout()).await;
+        assert!(
+            journal
+                .entries(&one.flow())
+                .await
+                .unwrap()
+                .records
+                .is_empty()
+        );
+        let found = journal.flow_by_id("kpn", "1").await.unwrap();
+        assert_eq!(found, Some(two.flow()));
+    }
+
+    #[tokio::test]
+    async fn a_final_report_has_room_among_many_that_decide_nothing() {
+        let journal = MemoryJournal::new();
+        let callout = callout();
+        let _claim = claim(&journal, &callout).await;
+        let statuses = std::iter::repeat_n(DeliveryStatus::Sent, 1000);
+        for (number, status) in (0..).zip(statuses.chain([DeliveryStatus::Delivered])) {
+            let mut report = DeliveryReport::new("kpn", status);
+            report.code = Some(format!("trace-{number}"));
+            let report = Report::new(&report, DateTime::UNIX_EPOCH);
+            journal.report(&callout.flow(), &report).await.unwrap();
+        }
+        let reports = journal.entries(&callout.flow()).await.unwrap().reports;
+        assert_eq!(reports.len(), MOST_REPORTS);
+        let last = reports.last().map(|report| report.status);
+        assert_eq!(last, Some(DeliveryStatus::Delivered));
     }
 }

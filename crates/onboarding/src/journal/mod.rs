@@ -23,15 +23,18 @@ use crate::{Entries, Memo, Record, Report};
 /// - **Look-ups.** A flow is found by the reference of each of its texts from
 ///   [`Sending`](crate::Entry::Sending) on, and by the vendor's ids from [`Accepted`](crate::Entry::Accepted)
 ///   on.
+/// - **The first call-out stays.** A call-out of a flow that is known claims the flow as the first one described
+///   it: its user, its window and the time it was taken. A repeat starts no new window and names no other user.
 /// - **Unknown words.** An entry that a newer version wrote is an error of kind
 ///   [`Unreadable`](JournalErrorKind::Unreadable): the flow is given back for the newer version to go on with.
-///   It never counts as failed.
+///   It never counts as failed. It holds up the other flows of its user too, since nobody can tell which passes
+///   are ours. That is so during a rolling upgrade, until a newer version runs them.
 /// - No wait without an end, no panic.
 ///
 /// A store of your own is held to this by `journal_conformance!` of `postduif-testkit`.
 #[async_trait]
 pub trait Journal: fmt::Debug + Send + Sync + 'static {
-    /// Takes a flow: its first claim makes it known. Returns `None` while another claim holds it.
+    /// Takes a flow: its first claim makes it known, by this call-out. Returns `None` while another claim holds it.
     ///
     /// # Errors
     ///
@@ -60,7 +63,8 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     async fn flow_by_id(&self, provider: &str, id: &str) -> Result<Option<FlowId>, JournalError>;
 
     /// Keeps a delivery report with a flow. The same report a second time changes nothing; neither does one of
-    /// a flow that nobody knows, nor one beyond a bound of the store's.
+    /// a flow that nobody knows, nor one beyond a bound of the store's; there a final status takes the room of an
+    /// earlier one that is not.
     ///
     /// # Errors
     ///
@@ -68,7 +72,9 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     async fn report(&self, flow: &FlowId, report: &Report) -> Result<(), JournalError>;
 
     /// Orders a flow to stop: from its next step on nothing is issued or sent, a pass whose text was not
-    /// accepted is taken away, and Entra hears "failed". A flow that ended stays as it ended.
+    /// accepted is taken away, and Entra hears "failed". A flow that ended stays as it ended. The first order
+    /// stays. One to a flow that nobody knows is no error, and nothing of it is kept: a call-out that comes later
+    /// starts the flow all the same.
     ///
     /// # Errors
     ///
@@ -98,11 +104,24 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
 /// - No wait without an end, no panic.
 #[async_trait]
 pub trait Claim: fmt::Debug + Send + Sync + 'static {
-    /// Returns the call-out that the flow is about.
+    /// Returns the call-out that made the flow known, whichever the claim was asked for with.
     fn callout(&self) -> &Callout;
 
-    /// Returns the [`Memo`] that was kept when the flow was last given back, where it was.
+    /// Returns the [`Memo`] of the last [`give_back`](Self::give_back). `None` where there was none, or where it
+    /// cannot be read, such as one with a word of a newer version: the flow is as safe without it.
     fn memo(&self) -> Option<Memo>;
+
+    /// Gives the flow back until this time, with what its next run needs to know: the next claim has it as its
+    /// [`memo`](Self::memo), in whichever process. Called by [`Run::give_back`](crate::Run::give_back) right before
+    /// the claim is dropped. A queue hands the flow out again at that time, or earlier when a report or an order
+    /// to stop comes for it.
+    ///
+    /// # Errors
+    ///
+    /// `Lost` where another claim holds the flow, which changes nothing; another kind where it may not be
+    /// durable. Drop the claim all the same: the flow goes on from its entries, but calls Graph more often than
+    /// it should.
+    async fn give_back(&self, until: DateTime<Utc>, memo: &Memo) -> Result<(), JournalError>;
 
     /// Returns whether the claim still holds the flow. See the contract.
     fn holds(&self) -> bool;
@@ -139,14 +158,15 @@ pub trait Claim: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Where the store did not answer.
+    /// `Lost` where another claim holds the flow, and nothing changes; another kind where the store did not answer.
     async fn lock_user(&self, at_most: Duration) -> Result<bool, JournalError>;
 
     /// Lets others have the user. It is no error where this flow does not have them.
     ///
     /// # Errors
     ///
-    /// Where the store did not answer.
+    /// `Lost` where another claim holds the flow, and nothing changes: the user may be that one's by now; another
+    /// kind where the store did not answer.
     async fn free_user(&self) -> Result<(), JournalError>;
 }
 

@@ -1,9 +1,9 @@
 //! Clocks that are set, flows that are given back, and windows that are short.
 
-use std::{future, time::Duration};
+use std::{future, sync::Arc, time::Duration};
 
 use postduif_core::{GraphErrorKind, Reason, Verdict};
-use postduif_onboarding::{CompleteOn, Memo, Step};
+use postduif_onboarding::{CompleteOn, Journal, Memo, Step};
 
 use crate::world::{World, minutes, start, step_until_idle};
 
@@ -128,4 +128,29 @@ async fn a_margin_in_which_nothing_can_be_done_is_refused() {
         .with_created_at(start() - minutes(30) + seconds(22));
     world.ending(&onboarding, &callout).await;
     assert!(world.state().told[0].0 <= start() + seconds(22));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_that_is_given_back_in_memory_goes_on_with_its_limits() {
+    let world = World::new();
+    world.state().user_faults = vec![GraphErrorKind::NotFound; 100_000].into();
+    let builder = world.builder().journal(Arc::new(world.journal.clone()));
+    let onboarding = builder.build().unwrap();
+    let callout = world.callout();
+    let ending = loop {
+        let claim = world.journal.claim(&callout).await.unwrap().unwrap();
+        let mut run = onboarding.start(claim);
+        match step_until_idle(&onboarding, &mut run).await {
+            Step::Done(ending) => break ending,
+            Step::WaitUntil(until) => {
+                run.give_back(until).await.unwrap();
+                let wait = (until - world.clock.now()).to_std().unwrap_or_default();
+                tokio::time::advance(wait + Duration::from_millis(1)).await;
+            }
+            Step::Next => unreachable!(),
+        }
+    };
+    let reads = world.log().iter().filter(|line| *line == "user").count();
+    assert_eq!(reads, 6);
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::UserNotFound));
 }

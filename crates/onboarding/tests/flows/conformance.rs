@@ -123,6 +123,14 @@ impl Claim for SpoiltClaim {
         self.claim.memo()
     }
 
+    async fn give_back(
+        &self,
+        until: chrono::DateTime<chrono::Utc>,
+        memo: &Memo,
+    ) -> Result<(), JournalError> {
+        self.claim.give_back(until, memo).await
+    }
+
     fn holds(&self) -> bool {
         self.claim.holds()
     }

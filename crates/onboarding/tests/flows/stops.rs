@@ -136,6 +136,14 @@ impl Claim for LeasedClaim {
         None
     }
 
+    async fn give_back(
+        &self,
+        until: chrono::DateTime<chrono::Utc>,
+        memo: &Memo,
+    ) -> Result<(), JournalError> {
+        self.claim.give_back(until, memo).await
+    }
+
     fn holds(&self) -> bool {
         !(self.lease.notices && self.lease.lost.load(Ordering::SeqCst))
     }

@@ -590,6 +590,10 @@ impl Claim for WorldClaim {
         self.world.state().memo.take()
     }
 
+    async fn give_back(&self, until: DateTime<Utc>, memo: &Memo) -> Result<(), JournalError> {
+        self.claim.give_back(until, memo).await
+    }
+
     fn holds(&self) -> bool {
         self.claim.holds()
     }
