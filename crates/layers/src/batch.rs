@@ -147,10 +147,7 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
                 Ok(None) => return Err(place.leave()),
                 Err(_) => return Err(cut_off(inner)),
             };
-            let first = !call.begun.swap(true, Ordering::Relaxed);
-            if first {
-                call.work.spawn();
-            }
+            let first = call.work.begin();
             let deadline = later(Instant::now(), longest);
             // The call speaks for whether anything has left.
             match hold(call.work.outcome(call.place, deadline, first)).await {
@@ -247,8 +244,6 @@ impl Waiting {
 struct Call {
     work: Work,
     place: usize,
-    /// Whether one of its callers has begun it.
-    begun: Arc<AtomicBool>,
 }
 
 impl<P: SmsProvider> Calls<P> {
@@ -316,12 +311,10 @@ impl<P: SmsProvider> Calls<P> {
             let inner = Arc::clone(&self.inner);
             let work = Work::new(inner, messages, single, &callers, scope, span, ended);
             state.begin(number, &gathered, &work);
-            let begun = Arc::new(AtomicBool::new(false));
             for (place, waiting) in gathered.iter().enumerate() {
                 *waiting.call() = Some(Call {
                     work: work.clone(),
                     place,
-                    begun: Arc::clone(&begun),
                 });
                 waiting.taken_up.notify_one();
             }
@@ -330,7 +323,7 @@ impl<P: SmsProvider> Calls<P> {
 }
 
 impl<P: SmsProvider> Calls<P> {
-    /// Withdraws calls that nobody drives any more, of which nothing has left.
+    /// Sees to calls that nobody drives.
     fn look(&self) {
         let works: Vec<_> = {
             let state = self.state();

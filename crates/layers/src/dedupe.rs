@@ -315,7 +315,7 @@ impl<P: SmsProvider> Dedupe<P> {
         for _ in 0..BEGINNINGS {
             let (claims, own) = self.claim(&asked, single);
             if let Some(own) = &own {
-                own.spawn();
+                own.begin();
             }
             let mut again = Vec::new();
             for (claim, &place) in claims.into_iter().zip(&places) {

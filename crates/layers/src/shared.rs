@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -51,9 +51,12 @@ pub(crate) struct Work {
 struct Run {
     departure: DepartureHandle,
     ended: Notify,
+    is_begun: AtomicBool,
     /// How often its driver was polled.
     beats: AtomicU64,
     driver: AtomicWaker,
+    /// Whether the runtime that drove it ended before it did.
+    is_deserted: AtomicBool,
 }
 
 impl Run {
@@ -74,6 +77,8 @@ impl Run {
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LAST_LOOKS: Duration = Duration::from_secs(16);
 
+const RUNTIME_ENDED: &str = "the runtime that made the call ended before the answer";
+
 impl Work {
     /// Prepares a call for these messages, as a part of the calls of `callers`; nothing happens before it is first
     /// polled. `then` hears the outcomes before anybody else, also where the call panics, and where nobody is left
@@ -91,8 +96,10 @@ impl Work {
         let run = Arc::new(Run {
             departure: departure.handle(),
             ended: Notify::new(),
+            is_begun: AtomicBool::new(false),
             beats: AtomicU64::new(0),
             driver: AtomicWaker::new(),
+            is_deserted: AtomicBool::new(false),
         });
         let mut ending = Ending {
             departure: Some(departure),
@@ -123,6 +130,10 @@ impl Work {
                     Some(outcomes.into_iter().collect())
                 }
                 Ok(Err(_)) => None,
+                // The timers and connections of a runtime that ended panic, too.
+                Err(_) if ending.run.is_deserted.load(Ordering::SeqCst) => {
+                    Some(ending.failed(RUNTIME_ENDED))
+                }
                 Err(_) => Some(ending.failed("the provider panicked")),
             };
             ending.tell(ended.as_deref());
@@ -134,11 +145,17 @@ impl Work {
         }
     }
 
-    /// Has the current runtime drive it, where there is one, whether anybody waits or not.
-    pub(crate) fn spawn(&self) {
-        if let Ok(runtime) = Handle::try_current() {
-            drop(runtime.spawn(Driver(self.clone())));
+    /// Has the current runtime drive it, where there is one, whether anybody waits or not. Returns whether nobody had
+    /// begun it before.
+    pub(crate) fn begin(&self) -> bool {
+        let first = !self.run.is_begun.swap(true, Ordering::SeqCst);
+        if first && let Ok(runtime) = Handle::try_current() {
+            drop(runtime.spawn(Driver {
+                call: Some(self.call.clone()),
+                run: Arc::clone(&self.run),
+            }));
         }
+        first
     }
 
     /// Waits for the outcome of the message at this place. `None` where it does not come in time. The `first`
@@ -208,7 +225,8 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Withdraws the call where it was begun, nobody drives it any more, and nothing of it has left.
+    /// Begins the call where none of its callers does, and withdraws it where nobody drives it any more and nothing of
+    /// it has left.
     pub(crate) fn look(&self) {
         let now = Instant::now();
         let beats = {
@@ -219,11 +237,19 @@ impl Watched {
                 _ => asked.replace((now, self.run.ask())).map(|(_, beats)| beats),
             }
         };
-        let stopped = beats.is_some_and(|beats| beats > 0 && beats == self.run.beats());
-        if stopped
-            && self.run.departure.close_unless_left()
-            && let Some(call) = self.call.as_ref().and_then(WeakShared::upgrade)
-        {
+        if beats != Some(self.run.beats()) {
+            return;
+        }
+        let Some(call) = self.call.as_ref().and_then(WeakShared::upgrade) else {
+            return;
+        };
+        let run = Arc::clone(&self.run);
+        let is_begun = !Work {
+            call: call.clone(),
+            run,
+        }
+        .begin();
+        if is_begun && self.run.departure.close_unless_left() {
             end(call);
         }
     }
@@ -236,25 +262,38 @@ fn end(call: Shared<Call>) {
 
 /// The task that drives a call. When its runtime ends, the call is withdrawn, where nothing of it has left; else those
 /// who wait drive it on.
-struct Driver(Work);
+struct Driver {
+    /// `None` once it has ended.
+    call: Option<Shared<Call>>,
+    run: Arc<Run>,
+}
 
 impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.0.run.driver.register(context.waker());
-        self.0.run.beats.fetch_add(1, Ordering::SeqCst);
-        self.0.call.poll_unpin(context).map(drop)
+        self.run.driver.register(context.waker());
+        self.run.beats.fetch_add(1, Ordering::SeqCst);
+        let Some(call) = &mut self.call else {
+            return Poll::Ready(());
+        };
+        if call.poll_unpin(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.call = None;
+        Poll::Ready(())
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        let Work { call, run } = &self.0;
-        if call.peek().is_none() && run.departure.close_unless_left() {
-            end(call.clone());
+        if let Some(call) = self.call.take() {
+            self.run.is_deserted.store(true, Ordering::SeqCst);
+            if self.run.departure.close_unless_left() {
+                end(call);
+            }
+            self.run.ended.notify_waiters();
         }
-        run.ended.notify_waiters();
     }
 }
 
@@ -290,8 +329,7 @@ impl<F: FnOnce(Ended<&[Outcome]>)> Drop for Ending<F> {
     fn drop(&mut self) {
         if self.then.is_some() {
             let nothing_left = self.departure.as_ref().is_none_or(Departure::close);
-            let outcomes = (!nothing_left)
-                .then(|| self.failed("the runtime that made the call ended before the answer"));
+            let outcomes = (!nothing_left).then(|| self.failed(RUNTIME_ENDED));
             self.tell(outcomes.as_deref());
         }
     }

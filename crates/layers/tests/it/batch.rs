@@ -544,3 +544,28 @@ async fn a_message_that_is_gathered_again_keeps_its_turn_at_its_recipient() {
     let texts: Vec<_> = texts.map(|m| m.text().as_str()).collect();
     assert_eq!(texts, ["1", "2", "3"]);
 }
+
+#[test]
+fn callers_that_nobody_polls_hold_up_nobody_elses_message() {
+    let vendor = vendor("a", 1);
+    let provider = Batch::new(slow(&vendor, 10 * SECOND)).with_in_flight(size(1));
+    let provider = Arc::new(provider);
+    let messages = messages(4);
+    let idle = runtime();
+    let sends: Vec<_> = idle.block_on(async {
+        let sends = messages[..3].iter().map(|m| send(&provider, m)).collect();
+        settle().await;
+        sends
+    });
+    runtime().block_on(async {
+        let begun = Instant::now();
+        ends(provider.send(&messages[3])).await.unwrap();
+        assert!(begun.elapsed() < 150 * SECOND, "{:?}", begun.elapsed());
+    });
+    idle.block_on(async {
+        for send in sends {
+            ends(send).await.unwrap().unwrap();
+        }
+    });
+    assert_eq!(vendor.references().len(), 4);
+}

@@ -267,6 +267,40 @@ fn repeating_tree() -> impl Strategy<Value = Tree> {
     (vec(layer, 0..3), members).prop_map(stack)
 }
 
+/// Members in the order that the layers' pages ask for, with a deadline at each vendor.
+fn ordered_members() -> impl Strategy<Value = Tree> {
+    let batch = (1..3_usize).prop_map(|in_flight| Layer::Batch { in_flight });
+    let layers = (
+        proptest::option::of(rate_limit()),
+        proptest::option::of(batch),
+        proptest::option::of(retry()),
+    );
+    let member = (speaking_leaf(), 1..10_u64, layers).prop_map(|(leaf, deadline, layers)| {
+        let leaf = match leaf {
+            Tree::Vendor {
+                batch,
+                window,
+                waits,
+                ..
+            } => Tree::Vendor {
+                batch,
+                window,
+                timeout: Some(deadline),
+                waits,
+            },
+            leaf => leaf,
+        };
+        let layers = [layers.0, layers.1, layers.2].into_iter().flatten();
+        layers.fold(leaf, |inner, layer| Tree::Layer(layer, Box::new(inner)))
+    });
+    let member = member.boxed();
+    prop_oneof![
+        3 => member.clone(),
+        2 => vec(member.clone(), 1..4).prop_map(Tree::Failover),
+        1 => vec((1..4_u32, member), 1..4).prop_map(Tree::RoundRobin),
+    ]
+}
+
 fn any_layer() -> impl Strategy<Value = Layer> {
     prop_oneof![5 => layer(), 1 => timeout_layer()]
 }
@@ -497,6 +531,8 @@ fn cut_errands() -> impl Strategy<Value = Vec<Errand>> {
 struct Told {
     messages: Vec<Message>,
     outcomes: Option<Outcomes>,
+    began: Instant,
+    ended: Instant,
 }
 
 /// Builds the stack, scripts the vendors by turns from `fates`, and runs the errands, all under way at once.
@@ -528,6 +564,7 @@ async fn live(tree: &Tree, errands: &[Errand], fates: &[Fate]) -> World {
         let provider = Arc::clone(&provider);
         running.push(tokio::spawn(async move {
             sleep(Duration::from_millis(errand.at)).await;
+            let began = Instant::now();
             let send = async {
                 match errand.batch {
                     Some(_) => provider.send_batch(&messages).await,
@@ -565,7 +602,12 @@ async fn live(tree: &Tree, errands: &[Errand], fates: &[Fate]) -> World {
                 outcomes.is_some() || errand.gives_up.is_some(),
                 "nothing ends within a day"
             );
-            Told { messages, outcomes }
+            Told {
+                messages,
+                outcomes,
+                began,
+                ended: Instant::now(),
+            }
         }));
     }
     let mut told = Vec::new();
@@ -755,6 +797,96 @@ proptest! {
                 if let Err(error) = outcome {
                     prop_assert!(left || error.acceptance() == Acceptance::NotAccepted, "{}", error);
                 }
+            }
+        }
+        never_twice(&world)?;
+    }
+
+    #[test]
+    fn nothing_begins_after_a_deadline_and_nobody_waits_for_more_than_one_call_after_it(
+        members in ordered_members(),
+        deadline in 1..20_u64,
+        errands in errands(false),
+        fates in vec(fate_with(2, 3, 2), 1..40),
+    ) {
+        let tree = Tree::Layer(Layer::StartWithin { deadline }, Box::new(members));
+        let deadline = Duration::from_secs(deadline);
+        let world = run(live(&tree, &errands, &fates));
+        // Timers fire at the millisecond after, and a vendor call takes less than 10 seconds.
+        let late = Duration::from_millis(20);
+        let longest = deadline + Duration::from_secs(10);
+        for told in &world.told {
+            prop_assert!(told.ended - told.began < longest, "{:?}", told.ended - told.began);
+            for message in &told.messages {
+                for sight in world.sights(message.reference()) {
+                    let after = sight.at - told.began;
+                    prop_assert!(after <= deadline + late, "begun after {after:?}");
+                }
+            }
+        }
+        never_twice(&world)?;
+    }
+
+    #[test]
+    fn what_one_runtime_left_undone_is_known_to_another(
+        shared in prop_oneof![Just(Layer::Dedupe), (1..3_usize).prop_map(|in_flight| Layer::Batch { in_flight })],
+        inner in tree_over(speaking_leaf(), watched_layer()),
+        stops_after in 0..8_000_u64,
+        ends in any::<bool>(),
+        at_first in vec(any::<bool>(), 6),
+        fates in vec(fate_with(3, 1, 1), 1..40),
+    ) {
+        let again = matches!(shared, Layer::Dedupe);
+        let mut vendors = Vec::new();
+        let provider = Tree::Layer(shared, Box::new(inner)).build(&mut vendors);
+        let all = messages(6);
+        for (message, fates) in all.iter().zip(fates.chunks(4).cycle()) {
+            for vendor in &vendors {
+                let script: Vec<_> = fates.iter().map(|f| f.scripted(message.reference())).collect();
+                vendor.script_for(message.reference(), script);
+            }
+        }
+        let send = |message: &Message| {
+            let (provider, message) = (Arc::clone(&provider), message.clone());
+            tokio::spawn(async move { timeout(DAY, provider.send(&message)).await.ok() })
+        };
+        let stopped = runtime();
+        stopped.block_on(async {
+            for (message, _) in all.iter().zip(&at_first).filter(|(_, first)| **first) {
+                drop(send(message));
+            }
+            sleep(Duration::from_millis(stops_after)).await;
+        });
+        let _kept = match ends {
+            true => { drop(stopped); None }
+            false => Some(stopped),
+        };
+        let asked: Vec<_> = all.iter().zip(&at_first).filter(|(_, first)| again || !**first).collect();
+        let answers = run(async {
+            let sends: Vec<_> = asked.iter().map(|(message, _)| send(message)).collect();
+            let mut answers = Vec::new();
+            for send in sends {
+                answers.push(send.await.unwrap());
+            }
+            answers
+        });
+        let began = Instant::now();
+        let world = World {
+            provider,
+            vendors,
+            told: vec![Told { messages: all.clone(), outcomes: None, began, ended: began }],
+        };
+        let sights = all.iter().flat_map(|message| world.sights(message.reference()));
+        let unanswered = sights.map(|sight| sight.outcome).any(|outcome| outcome.is_none());
+        for ((message, _), outcome) in asked.iter().zip(answers) {
+            let left = world.sights(message.reference()).iter().any(|sight| !sight.refused());
+            match outcome {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    prop_assert_eq!(left, error.acceptance() == Acceptance::Unknown, "{}", error);
+                }
+                // It waits for a call that is under way on the runtime that stopped.
+                None => prop_assert!(unanswered, "it waits for what never left"),
             }
         }
         never_twice(&world)?;
