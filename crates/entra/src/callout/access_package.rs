@@ -44,7 +44,7 @@ impl CalloutParser {
         };
         let window = body
             .at(&["CallbackConfiguration", "DurationBeforeTimeout"])?
-            .text()?;
+            .optional_text();
         // As a time that cannot be read, a window that cannot be read is as good as none.
         let callout = match window.and_then(window::parse) {
             Some(window) if callback != Callback::None => {

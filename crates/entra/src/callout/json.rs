@@ -75,6 +75,14 @@ impl Json {
         }
     }
 
+    /// A text that a call-out can do without: none where it is empty or something else.
+    pub(super) fn optional_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
     /// A GUID; none where it is null, empty or all zeros.
     pub(super) fn guid(&self) -> Result<Option<Guid>, CalloutError> {
         match self.text()? {

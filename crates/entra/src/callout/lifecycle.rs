@@ -59,12 +59,14 @@ fn is_provisioned(data: &Json) -> Result<bool, CalloutError> {
     }))
 }
 
-/// A time in another form than Entra's is as good as none: the window then starts when we took the call.
+/// A time in another form than Entra's is as good as none: the window then starts when we took the call. So is
+/// one before 1970, such as .NET's for no time.
 fn created_at(data: &Json) -> Result<Option<DateTime<Utc>>, CalloutError> {
     let text = data
         .at(&["taskProcessingResult", "createdDateTime"])?
-        .text()?;
+        .optional_text();
     Ok(text
         .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
-        .map(|time| time.to_utc()))
+        .map(|time| time.to_utc())
+        .filter(|time| *time > DateTime::UNIX_EPOCH))
 }

@@ -146,6 +146,9 @@ impl CalloutParser {
     ///
     /// Malformed where an id that is needed is missing or no GUID; hostile where the path is not the one that
     /// the ids make.
+    ///
+    /// A time of creation that cannot be read, is no text, or lies before 1970 is left out: the window then
+    /// starts at `received_at`.
     pub fn parse_lifecycle(
         &self,
         body: &[u8],
@@ -161,7 +164,7 @@ impl CalloutParser {
     /// As [`parse_lifecycle`](Self::parse_lifecycle); malformed too where the stage is not known; unlisted where
     /// its catalog, its stage or its type of request is.
     ///
-    /// A window that cannot be read is left out, so that the flow's setting counts; one of more than 14 days is
+    /// A window that cannot be read, or is no text, is left out, so that the flow's setting counts; one of more than 14 days is
     /// 14 days.
     pub fn parse_access_package(
         &self,
