@@ -110,7 +110,7 @@ impl Onboarding {
             if stopping {
                 if run.is_resumed() && run.left_to_tell(self.clock.now()).is_zero() {
                     let history = self.history(&mut run).await?;
-                    return Ok(Ending::of_run(&history, &run));
+                    return Ok(Ending::of_run(&history, &run, self.pass.lifetime));
                 }
                 tokio::time::sleep(wait).await;
                 continue;
@@ -173,7 +173,13 @@ impl Onboarding {
     }
 
     /// Stores a delivery report with the flow whose text it is about, and returns that flow, so that its run can be
-    /// woken. Returns `None` where no flow of the journal sent such a text, or the report names none.
+    /// woken. It is found by the report's reference, and where that is nobody's by the vendor's ids of the text and
+    /// of its part.
+    ///
+    /// Returns `None` where no flow of the journal sent such a text, or the report names none. That means "not
+    /// ours, or not yet": a vendor may report a text by its own id before it has answered the request that
+    /// sent it. So answer 503 while the report is fresh, for the vendor to repeat it, and take it when it is a
+    /// few minutes old.
     ///
     /// Pass only what a [`ReportParser`](postduif_core::ReportParser) has verified, in any order and as often as it
     /// arrives.
@@ -194,7 +200,9 @@ impl Onboarding {
     async fn flow_of(&self, report: &DeliveryReport) -> Result<Option<FlowId>, JournalError> {
         if let Some(reference) = &report.reference {
             let flow = within(LONGEST_CALL, self.journal.flow_of(reference)).await;
-            return flow.unwrap_or_else(journal_silent);
+            if let Some(flow) = flow.unwrap_or_else(journal_silent)? {
+                return Ok(Some(flow));
+            }
         }
         for id in report.id.iter().chain(&report.part) {
             let flow = within(LONGEST_CALL, self.journal.flow_by_id(&report.provider, id)).await;

@@ -93,10 +93,7 @@ impl Onboarding {
     pub(crate) async fn history(&self, run: &mut Run) -> Result<History, JournalError> {
         let entries = within(LONGEST_CALL, run.claim.entries()).await;
         let history = History::new(entries.unwrap_or_else(journal_silent)?);
-        if run.known != history.len() {
-            run.appended_at = None;
-        }
-        run.known = history.len();
+        run.knows(history.len());
         Ok(history)
     }
 

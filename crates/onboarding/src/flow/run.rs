@@ -10,7 +10,7 @@ use crate::{
     clock::{after, between, instant_in},
     flow::{
         effects::{journal_silent, within},
-        times::{LONGEST_CALL, MOST_STEPS},
+        times::{LONGEST_CALL, LONGEST_PAUSE, MOST_STEPS},
     },
     template::Reader,
 };
@@ -37,6 +37,9 @@ pub struct Run {
     pub(crate) steps: Vec<StepTaken>,
     /// How many entries of its own the flow has, as far as this run knows.
     pub(crate) known: usize,
+    /// How many it had when the memo was made, and whether that was compared.
+    memo_of: usize,
+    is_memo_checked: bool,
     /// When this run appended the last of them, by the monotonic clock.
     pub(crate) appended_at: Option<Instant>,
     /// The last request for a pass of this run, and the last that was in doubt, by the times of their entries and
@@ -94,6 +97,8 @@ pub struct Memo {
     pause_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     obstacle: Option<Reason>,
+    #[serde(default)]
+    entries: usize,
 }
 
 /// Somebody whom all guards let pass, and what the text needs of them. `Debug` shows no name.
@@ -130,11 +135,13 @@ impl Run {
         let pause = memo.wakes_at.map(|wakes_at| {
             // A clock that was set back meanwhile makes no pause longer than it was.
             let length = Duration::from_millis(memo.pause_ms);
-            let left = between(now, wakes_at).min(length);
+            // None outlasts the window; what is cleaned up after it pauses no longer than this.
+            let longest = between(now, closes).max(LONGEST_PAUSE);
+            let left = between(now, wakes_at).min(length).min(longest);
             Pause {
                 until: instant_in(left),
-                wakes_at,
-                length,
+                wakes_at: after(now, left),
+                length: length.min(longest),
             }
         });
         Self {
@@ -149,6 +156,8 @@ impl Run {
             infos: Vec::new(),
             steps: Vec::new(),
             known: 0,
+            memo_of: memo.entries,
+            is_memo_checked: false,
             appended_at: None,
             asked_at: None,
             doubted_at: None,
@@ -215,7 +224,23 @@ impl Run {
                 u64::try_from(pause.length.as_millis()).unwrap_or(u64::MAX)
             }),
             obstacle: self.obstacle.as_ref().map(|(reason, _)| *reason),
+            entries: match self.is_memo_checked {
+                true => self.known,
+                false => self.memo_of,
+            },
         }
+    }
+
+    /// Keeps how many entries the flow has. A memo from before its last is void.
+    pub(crate) fn knows(&mut self, entries: usize) {
+        if !self.is_memo_checked && entries > self.memo_of {
+            self.went_on();
+        }
+        self.is_memo_checked = true;
+        if self.known != entries {
+            self.appended_at = None;
+        }
+        self.known = entries;
     }
 
     pub(crate) const fn deadline_at(&self) -> Instant {

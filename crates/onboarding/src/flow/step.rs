@@ -13,7 +13,7 @@ use crate::{
         effects::failed,
         finish::Why,
         history::{History, Pass},
-        times::{FRESH_INTENT, LATE_EFFECT_SHARE},
+        times::{FRESH_INTENT, LATE_EFFECT_SHARE, MOST_ENTRIES_TO_ISSUE},
     },
 };
 
@@ -30,7 +30,8 @@ pub enum Step {
     /// The next step can be taken at once.
     Next,
     /// There is nothing to do before this time: a delivery report is awaited, a user is not there yet,
-    /// something is to be tried again. To step earlier is harmless, and finds a report that has come.
+    /// something is to be tried again. To step earlier is harmless, and finds a report or an order to
+    /// stop that has come.
     WaitUntil(DateTime<Utc>),
 }
 
@@ -84,12 +85,13 @@ impl Onboarding {
     /// Where the journal did not do its work, or the claim is lost. Stop then: nothing else has been done, but
     /// that a pass whose entry was refused is revoked, and Entra has no verdict from this run.
     pub async fn step(&self, run: &mut Run) -> Result<Step, JournalError> {
-        if let Some(left) = run.paused() {
-            return Ok(self.wait(left));
-        }
         let history = self.history(run).await?;
+        // Before the pause, which an order to stop ends.
         if history.stop().is_some() && !run.resumed {
             run.stop(self.clock.now());
+        }
+        if let Some(left) = run.paused() {
+            return Ok(self.wait(left));
         }
         if let Some(verdict) = history.resumed() {
             return self.clean_up(run, &history, verdict).await;
@@ -123,7 +125,7 @@ impl Onboarding {
                 self.undo(run, &history, then).await
             }
             Entry::Kept { tap, valid_until } => {
-                // It was listed before it was kept, so that no list shows it late.
+                // When it was issued, its flow knows.
                 let kept = Pass {
                     tap: tap.clone(),
                     issued_at: DateTime::<Utc>::MIN_UTC,
@@ -188,7 +190,8 @@ impl Onboarding {
             Entry::Issuing { .. } | Entry::Issued { .. } | Entry::Sending { .. } => {
                 pause.saturating_mul(2_u32.saturating_pow(doublings))
             }
-            Entry::IssueInDoubt { .. } => self.pauses.first().copied().unwrap_or_default(),
+            // The server that gave no answer, or a bad one, may still be at work.
+            Entry::IssueInDoubt { .. } => pause,
             _ => return None,
         };
         let now = self.clock.now();
@@ -239,6 +242,12 @@ impl Onboarding {
     ) -> Result<Step, JournalError> {
         if run.is_over(self.clock.now()) {
             return self.end_over(run, history).await;
+        }
+        if history.len() >= MOST_ENTRIES_TO_ISSUE {
+            let why = Why::of("the flow has too many entries");
+            return self
+                .end(run, history, Verdict::Failed(run.over()), why)
+                .await;
         }
         let round = history.next_round();
         if round > crate::flow::times::ROUNDS {

@@ -3,7 +3,7 @@
 use std::{future, sync::Arc, time::Duration};
 
 use postduif_core::{GraphErrorKind, Reason, Verdict};
-use postduif_onboarding::{CompleteOn, Journal, Memo, Step};
+use postduif_onboarding::{CompleteOn, Entry, GraphCause, Journal, Memo, Step};
 
 use crate::world::{World, minutes, start, step_until_idle};
 
@@ -153,4 +153,67 @@ async fn a_flow_that_is_given_back_in_memory_goes_on_with_its_limits() {
     let reads = world.log().iter().filter(|line| *line == "user").count();
     assert_eq!(reads, 6);
     assert_eq!(ending.verdict, Verdict::Failed(Reason::UserNotFound));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memo_is_void_once_the_flow_has_gone_on() {
+    let world = World::new();
+    world.state().user_faults = vec![GraphErrorKind::NotFound; 4].into();
+    let onboarding = world.onboarding();
+    let callout = world.callout();
+    let stored = r#"{"failures":4,"wakes_at":"2026-11-23T08:20:00Z","pause_ms":1200000,
+        "obstacle":"user_not_found","entries":0}"#;
+    let cause = GraphCause::new(GraphErrorKind::Throttled);
+    world
+        .given(
+            &callout,
+            &[
+                Entry::Issuing {
+                    round: 1,
+                    seen: Vec::new(),
+                },
+                Entry::NotIssued { round: 1, cause },
+            ],
+        )
+        .await;
+    world.state().memo = serde_json::from_str(stored).unwrap();
+    let ending = world.ending(&onboarding, &callout).await;
+    assert_eq!(ending.verdict, Verdict::Completed);
+    let told = world.state().told[0].0;
+    assert!(told < start() + minutes(3), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memo_makes_no_pause_that_outlasts_the_window() {
+    let world = World::new();
+    let onboarding = world.onboarding();
+    for stored in [
+        r#"{"pause_ms":18446744073709551615,"wakes_at":"+262142-12-31T23:59:59.999999999Z"}"#,
+        r#"{"pause_ms":86400000,"wakes_at":"2026-11-24T08:00:00Z","failures":4294967295}"#,
+    ] {
+        world.state().memo = serde_json::from_str(stored).unwrap();
+        let mut run = world.start(&onboarding, &world.callout()).await;
+        let step = step_until_idle(&onboarding, &mut run).await;
+        assert!(matches!(step, Step::WaitUntil(until) if until <= run.closes()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_to_stop_is_heard_during_a_pause() {
+    let world = World::new();
+    let onboarding = world.onboarding();
+    let callout = world.callout();
+    world.state().memo = serde_json::from_str(
+        r#"{"failures":1,"wakes_at":"2026-11-23T08:20:00Z","pause_ms":1200000}"#,
+    )
+    .unwrap();
+    let mut run = world.start(&onboarding, &callout).await;
+    let waits = step_until_idle(&onboarding, &mut run).await;
+    assert!(matches!(waits, Step::WaitUntil(_)));
+    world.journal.stop(&callout.flow(), start()).await.unwrap();
+    let step = step_until_idle(&onboarding, &mut run).await;
+    let Step::Done(ending) = step else {
+        panic!("it pauses still")
+    };
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::Shutdown));
 }

@@ -2,8 +2,8 @@
 
 use std::{future, sync::Arc, time::Duration};
 
-use postduif_core::{DeliveryReport, DeliveryStatus, Profile, Reason, Verdict};
-use postduif_onboarding::{CompleteOn, Ending, Entry, Onboarding, Step};
+use postduif_core::{Callout, DeliveryReport, DeliveryStatus, Profile, Reason, Verdict};
+use postduif_onboarding::{CompleteOn, Ending, Entry, Onboarding, Run, Step};
 
 use crate::world::{SendFault, World, minutes, reference, start, step_until_idle, tap};
 
@@ -223,4 +223,65 @@ async fn reports_without_number_do_not_keep_entra_from_hearing() {
     let ending = world.ending(&onboarding, &callout).await;
     assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
     world.assert_settled(&ending, "");
+}
+
+/// A flow that waits for reports of a text that the vendor took under these ids.
+async fn waits_for(world: &Arc<World>, part_ids: &[&str]) -> (Onboarding, Run, Callout) {
+    world.has_pass("ours");
+    let callout = world.callout();
+    let entries = [
+        Entry::Issuing {
+            round: 1,
+            seen: Vec::new(),
+        },
+        Entry::Issued {
+            round: 1,
+            tap: tap("ours"),
+            valid_until: start() + minutes(60),
+        },
+        Entry::Sending {
+            round: 1,
+            reference: reference("text"),
+            provider: "kpn".into(),
+        },
+        Entry::Accepted {
+            round: 1,
+            reference: reference("text"),
+            provider: "kpn".into(),
+            id: Some("vendor-1".into()),
+            part_ids: part_ids.iter().map(|id| (*id).to_owned()).collect(),
+            parts: Some(1),
+            reports: 1,
+            price: None,
+        },
+    ];
+    world.given(&callout, &entries).await;
+    let onboarding = delivered(world);
+    let run = world.start(&onboarding, &callout).await;
+    (onboarding, run, callout)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_that_names_its_part_alone_counts() {
+    let world = World::new();
+    let (onboarding, mut run, callout) = waits_for(&world, &["part-1"]).await;
+    let mut report = report("kpn", DeliveryStatus::Delivered);
+    report.part = Some("part-1".into());
+    let found = onboarding.report(&report).await.unwrap();
+    assert_eq!(found, Some(callout.flow()));
+    let step = step_until_idle(&onboarding, &mut run).await;
+    assert!(matches!(step, Step::Done(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_with_a_reference_that_nobody_knows_is_matched_by_its_id() {
+    let world = World::new();
+    let (onboarding, mut run, callout) = waits_for(&world, &[]).await;
+    let mut report = report("kpn", DeliveryStatus::Delivered);
+    report.reference = Some(reference("theirs"));
+    report.id = Some("vendor-1".into());
+    let found = onboarding.report(&report).await.unwrap();
+    assert_eq!(found, Some(callout.flow()));
+    let step = step_until_idle(&onboarding, &mut run).await;
+    assert!(matches!(step, Step::Done(_)));
 }
