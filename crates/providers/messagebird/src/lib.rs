@@ -382,7 +382,7 @@ impl MessageBirdBuilder {
         ];
         match strays.iter().find(|(_, given, taken)| *given && !taken) {
             Some((name, ..)) => Err(ConfigError::new(format!(
-                "option {name}: not with the API {api}"
+                "option {name}: the API {api} takes none, leave it out"
             ))),
             None => Ok(api),
         }

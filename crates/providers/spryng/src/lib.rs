@@ -188,7 +188,9 @@ impl SpryngBuilder {
         let (version, host) = match url.option("api") {
             None | Some("v2") => (Version::V2(url.credential("account")?), v2::HOST),
             Some("v1") if url.optional_credential("account").is_some() => {
-                return Err(ConfigError::new("account: v1 has none"));
+                return Err(ConfigError::new(
+                    "option account: the API v1 takes none, leave it out",
+                ));
             }
             Some("v1") => (Version::V1, v1::HOST),
             Some(_) => return Err(ConfigError::new("option api: v2 or v1")),
@@ -243,7 +245,9 @@ impl SpryngBuilder {
                 Box::new(v2::Api::new(self.key, account)),
             ),
             (Version::V2(_), Some(_)) => {
-                return Err(ConfigError::new("option route: v2 has none"));
+                return Err(ConfigError::new(
+                    "option route: the API v2 takes none, leave it out",
+                ));
             }
             (Version::V1, route) => {
                 if self

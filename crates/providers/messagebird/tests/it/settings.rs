@@ -86,7 +86,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             format!("messagebird://bk_eu1_hunter2@default?{ids}"),
-            "option channel: not with the API platform",
+            "option channel: the API platform takes none, leave it out",
         ),
         (
             "messagebird://bk_hunter2@default".to_owned(),
@@ -138,15 +138,15 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             format!("messagebird://hunter2@default?{ids}&sender=Acme"),
-            "option sender: not with the API channels",
+            "option sender: the API channels takes none, leave it out",
         ),
         (
             format!("messagebird://hunter2@default?api=classic&{ids}"),
-            "option channel: not with the API classic",
+            "option channel: the API classic takes none, leave it out",
         ),
         (
             "messagebird://hunter2@default?category=service".to_owned(),
-            "option category: not with the API classic",
+            "option category: the API classic takes none, leave it out",
         ),
         (
             "messagebird://bk_eu1_hunter2@default?category=x".to_owned(),

@@ -123,14 +123,17 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ("spryng://hunter2@default?api=v2", "account is missing"),
         (
             "spryng://hunter2@default?api=v1&account=A",
-            "account: v1 has none",
+            "option account: the API v1 takes none, leave it out",
         ),
-        ("spryng://hunter2:A@default?api=v1", "account: v1 has none"),
+        (
+            "spryng://hunter2:A@default?api=v1",
+            "option account: the API v1 takes none, leave it out",
+        ),
         ("spryng://hunter2@default?api=v3&account=A", "option api"),
         ("spryng://hunter2@default?api=&account=A", "option api"),
         (
             "spryng://hunter2@default?account=A&route=business",
-            "option route: v2 has none",
+            "option route: the API v2 takes none, leave it out",
         ),
         ("kpn://hunter2@default", "does not start with spryng://"),
         (
