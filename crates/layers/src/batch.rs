@@ -2,8 +2,8 @@
 //! goes at once; while one is, those that come gather, up to the profile's batch size, and go together when
 //! it ends. Each caller gets its own outcome.
 //!
-//! **Never:** waits for company; never takes others along when a caller gives up: a message that still waits
-//! then is not sent, one on its way goes on. Never sends a message before an earlier one to the same recipient
+//! **Never:** waits for company; never takes others along when a caller gives up or is cut off: a message that still
+//! waits then is not sent, one on its way goes on. Never sends a message before an earlier one to the same recipient
 //! has its outcome.
 //!
 //! **Belongs** around the limits of one vendor ([`RateLimit`](crate::RateLimit), [`Timeout`](crate::Timeout)) and
@@ -40,10 +40,16 @@ use crate::{
 
 /// Few vendor calls for many tasks.
 ///
-/// A call belongs to all whose messages it carries: one of them begins it, on its own runtime, and each drives
-/// it. So nobody's giving up ends somebody else's call, and no call depends on a runtime that none of its callers
-/// waits on. A `send_batch` goes straight through: it is a batch already, and keeps no order with the single
-/// sends.
+/// A call belongs to all whose messages it carries, and nobody's giving up ends somebody else's. While it waits, for
+/// its turn or a connection, nothing of it has left: a caller that a deadline around it
+/// ([`StartWithin`](crate::StartWithin), [`Timeout`](crate::Timeout)) cuts off then is taken out, and the others
+/// are gathered again, before all who came later.
+///
+/// One of its callers begins it, and that one's runtime drives it. Where that runtime ends or goes no further, those
+/// who wait begin the call anew within a minute if nothing of it had left. If something had, its messages are in
+/// doubt, unless it ends without that runtime.
+///
+/// A `send_batch` goes straight through: it is a batch already, and keeps no order with the single sends.
 ///
 /// Put [`Retry`](crate::Retry) around it: `Retry::new(Batch::new(RateLimit::new(..)))`. A `Retry` inside of it
 /// repeats only calls that failed as a whole, and only for about a second: the others wait for their call.

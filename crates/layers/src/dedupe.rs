@@ -48,7 +48,8 @@ use crate::{
 /// A send is work of its own: every caller, the first one included, only waits for it. Whoever gives up (a dropped
 /// future) leaves it running, the others hear the true outcome, and so does who asks again later. That is why a
 /// deadline belongs inside of it: one around it cannot take the message back. It runs on the runtime of the first
-/// caller, and on those of all who wait.
+/// caller. Where that ends or goes no further, whoever waits or asks begins the send anew within a minute if nothing
+/// of it had left. If something had, it is in doubt, unless it ends without that runtime.
 ///
 /// The same reference with another text or recipient is refused as `Blocked`, not accepted. Told apart are
 /// they by SipHash-2-4 of 128 bits under a random key of its own: collisions cannot be sought without the

@@ -140,15 +140,16 @@ impl<P: SmsProvider> Retry<P> {
         if !again || hint > self.longest_hint {
             return None;
         }
-        // A doubt goes nowhere else, so there is nothing to be impatient for.
-        if let (Some(patience), false) = (scope.patience, doubt)
+        // A doubt goes nowhere else, so there is nothing to be impatient for, unless others wait for its call.
+        let patience = scope.patience.filter(|_| !doubt || scope.gathered);
+        if let Some(patience) = patience
             && (hint > patience || error.kind() == ErrorKind::Timeout)
         {
             return None;
         }
         let pause = hint.saturating_add(self.back_off(tried));
-        Some(match scope.patience {
-            Some(patience) if !doubt => pause.min(hint.max(patience)),
+        Some(match patience {
+            Some(patience) => pause.min(hint.max(patience)),
             _ => pause,
         })
     }

@@ -42,8 +42,8 @@ use crate::{
 /// that were not tried; its [`attempts`](SendError::attempts) are those that had failed by then.
 ///
 /// The outcome comes after the deadline plus the deadline of one vendor call ([`Timeout`](crate::Timeout)) at the
-/// latest. A batch is one whole: of its calls, those that wait for a turn at the deadline end when that
-/// wait does. A provider that does not speak through a [`Departure`] counts as having left from its start.
+/// latest. A message in doubt whose repeat still waits at the deadline ends as that doubt; of a batch, the
+/// calls that still wait end as not accepted, and the others as they end. A provider that does not speak through a [`Departure`] counts as having left from its start.
 ///
 /// # How long
 ///

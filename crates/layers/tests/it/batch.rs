@@ -569,3 +569,21 @@ fn callers_that_nobody_polls_hold_up_nobody_elses_message() {
     });
     assert_eq!(vendor.references().len(), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_to_repeat_inside_of_it_holds_up_nobody_else() {
+    let vendor = Recording::new(profile("a", 10).with_repeat_window(Some(HOUR)));
+    let lost = SendError::unknown(ErrorKind::Unavailable, "lost").with_retry_after(25 * SECOND);
+    vendor.script([Scripted::fail(lost)]);
+    let provider = Arc::new(Batch::new(Retry::new(vendor.clone())));
+    let messages = messages(2);
+    let doubt = send(&provider, &messages[0]);
+    settle().await;
+    let begun = Instant::now();
+    provider.send(&messages[1]).await.unwrap();
+    assert!(begun.elapsed() < 2 * SECOND, "{:?}", begun.elapsed());
+    assert_eq!(
+        kind_of(&doubt.await.unwrap()),
+        in_doubt(ErrorKind::Unavailable)
+    );
+}
