@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Acceptance, Callback, GraphError, GraphErrorKind, Reason, TapId, UserId, Verdict,
+    Acceptance, Callback, GraphError, GraphErrorKind, Reason, TapId, TapInfo, UserId, Verdict,
 };
 use tokio::time::Instant;
 
@@ -110,11 +110,17 @@ impl Onboarding {
         let age = run.since(since, now);
         match passes {
             Ok(passes) => {
+                let stranger = self.unknown_pass(run, history, &passes).await?;
                 if let Some(pass) = self.lost_pass(run, history, passes).await? {
                     return self.revoking(run, &pass, then).await;
                 }
                 if age >= certain {
-                    self.record(run, Entry::NothingSeen {}).await?;
+                    // What began at another time is an administrator's, or our clocks are far apart.
+                    let entry = match stranger {
+                        Some(until) => Entry::Unseen { until },
+                        None => Entry::NothingSeen {},
+                    };
+                    self.record(run, entry).await?;
                     self.leave_user(run, then).await;
                     return Ok(Step::Next);
                 }
@@ -151,6 +157,25 @@ impl Onboarding {
         Ok(self.pause(run, next, at_most))
     }
 
+    /// Until when a listed pass works that no flow knows.
+    async fn unknown_pass(
+        &self,
+        run: &Run,
+        history: &History,
+        passes: &[TapInfo],
+    ) -> Result<Option<DateTime<Utc>>, JournalError> {
+        if passes.is_empty() {
+            return Ok(None);
+        }
+        let flows = self.of_user(run).await?;
+        let unknown = |pass: &&TapInfo| {
+            let issued = flows.iter().any(|flow| flow.issued(&pass.id));
+            pass.opens() && !issued && !history.has_seen(&pass.id)
+        };
+        let unknown = passes.iter().filter(unknown);
+        Ok(unknown.map(TapInfo::valid_until).max())
+    }
+
     /// Once the flow is resumed, others need not wait while it cleans up.
     async fn leave_user(&self, run: &mut Run, then: Then) {
         if matches!(then, Then::End(_)) {
@@ -165,6 +190,19 @@ impl Onboarding {
         history: &History,
         then: Then,
     ) -> Result<Step, JournalError> {
+        // Under the lock, for another flow may be about to keep the pass.
+        if self.lock(run).await? {
+            let fresh = self.history(run).await?;
+            if fresh.delivery() != history.delivery() {
+                return Ok(Step::Next);
+            }
+        } else {
+            let left = run.left_to_tell(self.clock.now());
+            let left = left.saturating_sub(run.margin() / 2);
+            if !left.is_zero() {
+                return Ok(self.wait(ASK_AGAIN.min(left)));
+            }
+        }
         match (history.pass(), then) {
             (
                 Some(Pass {
@@ -271,15 +309,31 @@ impl Onboarding {
         let kept = matches!(last, Some(Entry::Kept { .. }));
         // What a list shows may be old. What our own flows did since is not.
         let flows = self.of_user(run).await?;
-        let replaced = !kept && history.is_replaced_by_one_of(&flows);
-        if !replaced && passes.iter().any(|listed| listed.id == pass.tap) {
+        let replaced = match kept {
+            true => !History::is_still_sent(&flows, &pass.tap),
+            false => history.is_replaced_by_one_of(&flows),
+        };
+        let listed = passes.iter().any(|listed| listed.id == pass.tap);
+        let to_tell = run.left_to_tell(now).saturating_sub(run.margin() / 2);
+        // Another flow's request may have replaced it, and no list shows that yet.
+        let unsure = self.unsure_for(run, &flows, &pass.tap, now).min(to_tell);
+        if !replaced && listed && unsure.is_zero() {
             return self.end(run, history, completed, Why::default()).await;
         }
         // A new pass may show late.
-        let to_tell = run.left_to_tell(now).saturating_sub(run.margin() / 2);
-        let lag = between(now, after(pass.issued_at, self.list_lag()));
-        let patience = lag.min(to_tell);
+        let known = flows.iter().filter_map(History::pass);
+        let issued_at = known
+            .filter(|known| known.tap == pass.tap)
+            .map(|known| known.issued_at)
+            .next()
+            .unwrap_or(pass.issued_at);
+        let lag = between(now, after(issued_at, self.list_lag())).min(self.list_lag());
+        let patience = lag.max(unsure).min(to_tell);
         if !replaced && !patience.is_zero() {
+            if !unsure.is_zero() {
+                // Its flow looks for it.
+                self.free(run).await;
+            }
             let pause = self.pause_after(run.failures(), LONGEST_PAUSE, None);
             return Ok(self.pause(run, pause, patience));
         }
@@ -372,7 +426,7 @@ impl Onboarding {
                 return self.look(run, history, user, since, then).await;
             }
         }
-        Ok(Step::Done(Ending::of_run(history, run)))
+        Ok(Step::Done(Ending::of_run(history, run, self.pass.lifetime)))
     }
 
     /// Waits for the delivery of a text that was accepted, or ends the flow by it.

@@ -1,14 +1,16 @@
 //! What a flow's entries say together.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Delivery, DeliveryStatus, GraphErrorKind, Reason, Reference, TapId, TapInfo, Verdict,
+    Delivery, DeliveryStatus, FlowId, GraphErrorKind, Reason, Reference, TapId, TapInfo, Verdict,
 };
 
 use crate::{
     Entries, Entry, Record, Report,
     clock::{after, before},
-    flow::times::{CLOCKS_APART, LONGEST_PASS},
+    flow::times::{CLOCKS_APART, CLOCKS_CLOSE, LONGEST_CALL, LONGEST_PASS},
 };
 
 /// What a flow's entries say together.
@@ -30,6 +32,31 @@ struct Accepted<'a> {
     part_ids: &'a [String],
     parts: Option<u16>,
     reports: u16,
+}
+
+/// A request for a pass of which the flow did not hear what came of it.
+struct Doubt<'a> {
+    asked_at: DateTime<Utc>,
+    /// When the last was heard of it: that it was asked for, or that no answer came.
+    since: DateTime<Utc>,
+    /// Whether it is written that no answer came.
+    answered: bool,
+    /// The passes that there were when it was asked for.
+    seen: &'a [TapId],
+    settled: Option<Settled>,
+    /// Until when its pass may be usable, where no list could be read for too long.
+    unseen_until: Option<DateTime<Utc>>,
+}
+
+/// How a doubt ended.
+#[derive(Clone, Copy)]
+enum Settled {
+    /// Its pass was found, and taken away.
+    Found,
+    /// No list showed a pass for long enough.
+    NothingSeen,
+    /// A later request replaced what may have come of it.
+    Replaced(DateTime<Utc>),
 }
 
 /// A pass of the flow's, by its entries.
@@ -60,6 +87,10 @@ impl History {
 
     fn own(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.0.records.iter().map(|record| &record.entry)
+    }
+
+    pub(crate) const fn flow(&self) -> FlowId {
+        self.0.flow
     }
 
     /// How many entries the flow has itself.
@@ -300,8 +331,55 @@ impl History {
     /// was known at the time, and not by any clock.
     pub(crate) fn is_replaced_by_one_of(&self, flows: &[Self]) -> bool {
         let seen = self.seen_before_last_pass();
+        let last = self.all_issued().last();
         let mut others = flows.iter().filter(|flow| flow.0.flow != self.0.flow);
-        others.any(|flow| flow.all_issued().any(|tap| !seen.contains(tap)))
+        others.any(|flow| {
+            flow.all_issued().any(|tap| !seen.contains(tap))
+                || last.is_some_and(|last| flow.has_found_one_after(last))
+        })
+    }
+
+    /// Whether nothing in the journal speaks against a pass that one of these flows has sent: none took it away, or
+    /// is about to, none has replaced it, and no report says that its text did not arrive.
+    pub(crate) fn is_still_sent(flows: &[Self], pass: &TapId) -> bool {
+        let by = |flow: &&Self| flow.issued(pass);
+        let sent = |flow: &Self| flow.sent(pass).is_some() && !flow.is_replaced_by_one_of(flows);
+        flows.iter().filter(by).all(sent) && !flows.iter().any(|flow| flow.takes_away(pass))
+    }
+
+    /// The pass that the flow issued last, where it sent it in a text that was accepted.
+    pub(crate) fn sent_pass(&self) -> Option<(Pass, Sent)> {
+        let pass = self.pass()?;
+        let sent = self.sent(&pass.tap)?;
+        Some((pass, sent))
+    }
+
+    /// Whether the flow knew of the pass before it asked for one.
+    pub(crate) fn has_seen(&self, pass: &TapId) -> bool {
+        self.own()
+            .any(|entry| matches!(entry, Entry::Issuing { seen, .. } if seen.contains(pass)))
+    }
+
+    /// Whether this flow has kept the pass of another once.
+    pub(crate) fn kept(&self, pass: &TapId) -> bool {
+        self.own()
+            .any(|entry| matches!(entry, Entry::Kept { tap, .. } if tap == pass))
+    }
+
+    /// Whether this flow took the pass away, or is about to.
+    fn takes_away(&self, pass: &TapId) -> bool {
+        self.own()
+            .any(|entry| matches!(entry, Entry::Revoking { tap, .. } if tap == pass))
+    }
+
+    /// Whether the vendor that has the last text says that it will not arrive. Reports count at any time, also
+    /// when the flow is done.
+    fn is_undelivered(&self) -> bool {
+        self.text().is_some_and(|text| {
+            let counts = |report: &&Report| text.is_about(report);
+            let status = text.joined(self.0.reports.iter().filter(counts));
+            status.is_some_and(|status| status.is_final() && status != DeliveryStatus::Delivered)
+        })
     }
 
     /// Whether this flow took the pass away. A list may show it a while longer.
@@ -322,56 +400,117 @@ impl History {
     /// Whether the flow revoked a pass that it did not issue for certain, and that nobody had before: one of a
     /// request in doubt.
     fn was_found(&self, pass: &TapId) -> bool {
-        let seen =
-            |entry: &Entry| matches!(entry, Entry::Issuing { seen, .. } if seen.contains(pass));
-        !self.issued(pass) && !self.own().any(seen)
+        !self.issued(pass) && !self.has_seen(pass)
     }
 
     /// Whether the pass may come of one of those times when the flow asked for one and never heard how that
-    /// ended. Not only of the last: a pass may show in a list late.
-    pub(crate) fn may_have_issued(&self, pass: &TapInfo) -> bool {
-        let records = &self.0.records;
-        records.iter().enumerate().any(|(index, record)| {
-            let Entry::Issuing { seen, .. } = &record.entry else {
-                return false;
+    /// ended. Not only of the last: a pass may show in a list late. What has been settled since counts only for a
+    /// pass that began at about that time, and after a later pass only while a list may still show what was before.
+    pub(crate) fn may_have_issued(
+        &self,
+        pass: &TapInfo,
+        now: DateTime<Utc>,
+        lag: Duration,
+    ) -> bool {
+        self.doubts().iter().any(|doubt| {
+            let (apart, counts) = match doubt.settled {
+                None => (CLOCKS_APART, true),
+                Some(Settled::NothingSeen | Settled::Found) => (CLOCKS_CLOSE, true),
+                Some(Settled::Replaced(at)) => (CLOCKS_CLOSE, now < after(at, lag)),
             };
-            let outcome = records[index + 1..]
-                .iter()
-                .map(|record| &record.entry)
-                .take_while(|entry| !matches!(entry, Entry::Issuing { .. }))
-                .find(|entry| {
-                    matches!(
-                        entry,
-                        Entry::Issued { .. } | Entry::NotIssued { .. } | Entry::NotAsked { .. }
-                    )
-                });
-            let about_then = before(record.at, CLOCKS_APART)..=after(record.at, CLOCKS_APART);
-            outcome.is_none() && !seen.contains(&pass.id) && about_then.contains(&pass.start)
+            let about_then = before(doubt.asked_at, apart)..=after(doubt.since, apart);
+            counts && !doubt.seen.contains(&pass.id) && about_then.contains(&pass.start)
         })
+    }
+
+    /// The requests for a pass of which the flow did not hear what came of them, in order.
+    fn doubts(&self) -> Vec<Doubt<'_>> {
+        let mut doubts: Vec<Doubt<'_>> = Vec::new();
+        let mut found: Vec<&TapId> = Vec::new();
+        let mut unheard = false;
+        for record in &self.0.records {
+            let at = record.at;
+            match &record.entry {
+                Entry::Issuing { seen, .. } => {
+                    doubts.push(Doubt::new(at, seen));
+                    unheard = true;
+                }
+                Entry::IssueInDoubt { .. } => match doubts.last_mut().filter(|_| unheard) {
+                    Some(doubt) => (doubt.since, doubt.answered, unheard) = (at, true, false),
+                    None => doubts.push(Doubt::new(at, &[])),
+                },
+                Entry::NotIssued { .. } | Entry::NotAsked { .. } | Entry::Issued { .. } => {
+                    if unheard {
+                        doubts.pop();
+                        unheard = false;
+                    }
+                    if matches!(record.entry, Entry::Issued { .. }) {
+                        // Each was waited out before the next request, so that this pass replaced what came.
+                        settle(&mut doubts, Settled::Replaced(at));
+                    }
+                }
+                Entry::NothingSeen {} => settle(&mut doubts, Settled::NothingSeen),
+                Entry::Unseen { until } => {
+                    for doubt in doubts.iter_mut().filter(|doubt| doubt.settled.is_none()) {
+                        doubt.unseen_until = Some(*until);
+                    }
+                }
+                // It came of one request. Another may still come of another.
+                Entry::Revoking { tap, .. } if !found.contains(&tap) && self.was_found(tap) => {
+                    found.push(tap);
+                    let open = doubts.iter_mut().find(|doubt| doubt.settled.is_none());
+                    if let Some(doubt) = open {
+                        doubt.settled = Some(Settled::Found);
+                    }
+                    unheard &= doubts.last().is_some_and(|last| last.settled.is_none());
+                }
+                _ => {}
+            }
+        }
+        doubts
     }
 
     /// Since when a request for a pass is in doubt: nobody has looked for so long that it is certain what came
     /// of it. No doubt outlives the next pass that was issued, for that replaced it.
     pub(crate) fn open_doubt(&self) -> Option<DateTime<Utc>> {
-        let (mut open, mut unheard) = (None, None);
-        for record in &self.0.records {
-            match &record.entry {
-                Entry::Issuing { .. } => {
-                    open = unheard.or(open);
-                    unheard = Some(record.at);
-                }
-                Entry::IssueInDoubt { .. } => (open, unheard) = (Some(record.at), None),
-                Entry::NotIssued { .. } | Entry::NotAsked { .. } => unheard = None,
-                Entry::Issued { .. } | Entry::NothingSeen {} | Entry::Unseen { .. } => {
-                    (open, unheard) = (None, None);
-                }
-                Entry::Revoking { tap, .. } if self.was_found(tap) => {
-                    (open, unheard) = (None, None);
-                }
-                _ => {}
-            }
-        }
-        unheard.or(open)
+        let doubts = self.doubts();
+        let open = doubts.iter().rfind(|doubt| doubt.is_open());
+        open.map(|doubt| doubt.since)
+    }
+
+    /// Until when a pass may be usable that nobody has seen, where it lives for so long at the most.
+    pub(crate) fn unseen_until(&self, life: Duration) -> Option<DateTime<Utc>> {
+        let doubts = self.doubts();
+        let open = doubts.iter().filter(|doubt| doubt.settled.is_none());
+        let until = |doubt: &Doubt<'_>| {
+            let at_most = after(doubt.since, life.saturating_add(LONGEST_CALL));
+            doubt.unseen_until.unwrap_or(at_most)
+        };
+        open.map(until).max()
+    }
+
+    /// Since when an unanswered request of this flow may have replaced the pass without anybody having seen that.
+    pub(crate) fn may_have_replaced(&self, pass: &TapId) -> Option<DateTime<Utc>> {
+        let doubts = self.doubts();
+        let mut open = doubts.iter().filter(|doubt| doubt.is_open());
+        let doubt = open.rfind(|doubt| doubt.seen.contains(pass));
+        doubt.map(|doubt| doubt.since)
+    }
+
+    /// The last request that is in doubt: since when, and whether it is known that nobody waits for its answer.
+    pub(crate) fn last_doubt(&self) -> Option<(DateTime<Utc>, bool)> {
+        let doubts = self.doubts();
+        let open = doubts.iter().rfind(|doubt| doubt.settled.is_none());
+        open.map(|doubt| (doubt.since, doubt.answered))
+    }
+
+    /// Whether a request of this flow that was in doubt replaced the pass: what came of it was found.
+    fn has_found_one_after(&self, pass: &TapId) -> bool {
+        let asked =
+            |entry: &Entry| matches!(entry, Entry::Issuing { seen, .. } if seen.contains(pass));
+        let found =
+            |entry: &Entry| matches!(entry, Entry::Revoking { tap, .. } if self.was_found(tap));
+        self.own().any(asked) && self.own().any(found)
     }
 
     /// The passes that the flow meant to take away, and that neither it nor their time has taken.
@@ -410,6 +549,9 @@ impl History {
         if current != Some(pass) {
             return None;
         }
+        if self.is_undelivered() {
+            return None;
+        }
         match (self.resumed(), self.delivery()) {
             (Some(Verdict::Completed), _) => Some(Sent::Completed),
             (Some(Verdict::Failed(_)), _) => None,
@@ -418,6 +560,30 @@ impl History {
             (None, Some(status)) if status.is_final() => None,
             (None, _) => Some(Sent::Accepted),
         }
+    }
+}
+
+impl<'a> Doubt<'a> {
+    const fn new(at: DateTime<Utc>, seen: &'a [TapId]) -> Self {
+        Self {
+            asked_at: at,
+            since: at,
+            answered: false,
+            seen,
+            settled: None,
+            unseen_until: None,
+        }
+    }
+
+    /// Whether somebody still has to look for its pass.
+    const fn is_open(&self) -> bool {
+        self.settled.is_none() && self.unseen_until.is_none()
+    }
+}
+
+fn settle(doubts: &mut [Doubt<'_>], settled: Settled) {
+    for doubt in doubts.iter_mut().filter(|doubt| doubt.settled.is_none()) {
+        doubt.settled = Some(settled);
     }
 }
 

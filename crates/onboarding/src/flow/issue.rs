@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use postduif_core::{
     Acceptance, Departure, ErrorKind, GraphError, GraphErrorKind, Message, PhoneNumber, Reason,
-    Reference, SendError, TapInfo, TemporaryAccessPass, TextError, User, UserId, Verdict,
+    Reference, SendError, TapId, TapInfo, TemporaryAccessPass, TextError, User, UserId, Verdict,
 };
 use tokio::time::Instant;
 
@@ -16,10 +16,11 @@ use crate::{
     flow::{
         effects::{failed, passes_by_itself},
         finish::Why,
-        history::{History, Sent},
+        history::{History, Pass, Sent},
         times::{
-            ASK_AGAIN, LEAST_TIME_TO_REPLACE, LONG_ENOUGH_TO_KEEP, LONGEST_PAUSE,
-            LONGEST_PAUSE_WITH_ENTRIES, PAUSE_SHARE, POLICY_SPREADS_WITHIN, REVOKE_AT_ONCE,
+            ASK_AGAIN, FRESH_INTENT, LATE_EFFECT_SHARE, LEAST_TIME_TO_REPLACE, LONG_ENOUGH_TO_KEEP,
+            LONGEST_PAUSE, LONGEST_PAUSE_WITH_ENTRIES, PAUSE_SHARE, POLICY_SPREADS_WITHIN,
+            REVOKE_AT_ONCE,
         },
     },
     template::Reader,
@@ -44,8 +45,15 @@ impl Onboarding {
         };
         let flows = self.of_user(run).await?;
         let now = self.clock.now();
+        if let Some(left) = self.others_effect(history, &flows, now) {
+            self.free(run).await;
+            return Ok(self.wait(left.min(ASK_AGAIN).min(run.left(now))));
+        }
         let mut works = false;
         let mut kept = None;
+        // One that nobody has the secret of may be newer than all others.
+        let mut lost = false;
+        let mut awaited = false;
         for pass in &passes {
             match self.judge(history, &flows, pass, now) {
                 Existing::InNobodysWay => {}
@@ -53,27 +61,50 @@ impl Onboarding {
                     let verdict = Verdict::Failed(Reason::PassExists);
                     return self.end(run, history, verdict, Why::default()).await;
                 }
-                Existing::Kept => kept = Some(pass),
-                Existing::Awaited => {
-                    // Its flow decides soon whether it was delivered.
-                    self.free(run).await;
-                    let pause = self.pause_after(run.failures(), ASK_AGAIN * 10, None);
-                    return Ok(self.pause(run, pause, run.left(now)));
-                }
+                Existing::Kept => kept = Some((pass.id.clone(), pass.valid_until())),
+                Existing::Awaited => awaited = true,
+                Existing::Lost => lost = true,
                 Existing::Replaced { works: does } => works |= does,
             }
         }
-        if let Some(pass) = kept {
+        if kept.is_none() && !awaited {
+            match self.unlisted(history, &flows, &passes, now) {
+                Some((pass, Existing::Kept)) => kept = Some((pass.tap, pass.valid_until)),
+                Some((_, Existing::Awaited)) => awaited = true,
+                _ => {}
+            }
+        }
+        if awaited && !lost {
+            // Its flow decides soon whether it was delivered.
+            self.free(run).await;
+            let pause = self.pause_after(run.failures(), ASK_AGAIN * 10, None);
+            return Ok(self.pause(run, pause, run.left(now)));
+        }
+        if let Some((tap, _)) = &kept {
+            let unsure = self.unsure_for(run, &flows, tap, now);
+            if lost
+                || unsure.saturating_add(LEAST_TIME_TO_REPLACE) > run.left(now) && !unsure.is_zero()
+            {
+                kept = None;
+            } else if !unsure.is_zero() {
+                // Whether it was replaced a list shows by then.
+                self.free(run).await;
+                let pause = self.pause_after(run.failures(), ASK_AGAIN * 10, None);
+                return Ok(self.pause(run, pause, unsure));
+            }
+        }
+        if let Some((tap, valid_until)) = kept {
             tracing::info!(
                 flow = %run.flow(), step = %StepName::IssuePass,
                 "a pass that another flow has sent is kept"
             );
-            run.keep(pass.clone());
-            let entry = Entry::Kept {
-                tap: pass.id.clone(),
-                valid_until: pass.valid_until(),
-            };
-            self.record(run, entry).await?;
+            if history.open_doubt().is_some() {
+                self.record(run, Entry::NothingSeen {}).await?;
+            }
+            if let Some(pass) = passes.into_iter().find(|pass| pass.id == tap) {
+                run.keep(pass);
+            }
+            self.record(run, Entry::Kept { tap, valid_until }).await?;
             return Ok(Step::Next);
         }
         let left = run.left(now);
@@ -168,11 +199,16 @@ impl Onboarding {
             return Existing::InNobodysWay;
         }
         let issued = flows.iter().any(|flow| flow.issued(&pass.id));
-        if !issued && flows.iter().any(|flow| flow.may_have_issued(pass)) {
-            // Nobody has its secret.
-            return Existing::Replaced { works: false };
+        let lag = self.list_lag();
+        if !issued
+            && flows
+                .iter()
+                .any(|flow| flow.may_have_issued(pass, now, lag))
+        {
+            return Existing::Lost;
         }
         let sent = flows.iter().find_map(|flow| flow.sent(&pass.id));
+        let sent = sent.filter(|_| History::is_still_sent(flows, &pass.id));
         let replaced = Existing::Replaced {
             works: sent.is_some() || !issued,
         };
@@ -182,16 +218,77 @@ impl Onboarding {
             _ if !issued => Existing::Refused,
             ExistingPass::ReplaceOurs => replaced,
             ExistingPass::KeepOurs => {
+                // What was kept once, and could not be confirmed, is not kept again.
+                let sent = sent.filter(|_| !history.kept(&pass.id));
                 let left = between(now, pass.valid_until());
-                let long_enough = left >= LONG_ENOUGH_TO_KEEP.min(pass.lifetime / 2);
-                match (sent, self.complete_on) {
-                    (None, _) => replaced,
-                    (Some(_), _) if !long_enough => replaced,
-                    (Some(Sent::Accepted), CompleteOn::Delivered) => Existing::Awaited,
-                    (Some(_), _) => Existing::Kept,
+                match sent {
+                    Some(sent) if is_long_enough(left, pass.lifetime) => self.kept(sent),
+                    _ => replaced,
                 }
             }
         }
+    }
+
+    const fn kept(&self, sent: Sent) -> Existing {
+        match (sent, self.complete_on) {
+            (Sent::Accepted, CompleteOn::Delivered) => Existing::Awaited,
+            _ => Existing::Kept,
+        }
+    }
+
+    /// A pass that another flow has sent, and that is too new for every list to show it.
+    fn unlisted(
+        &self,
+        history: &History,
+        flows: &[History],
+        passes: &[TapInfo],
+        now: DateTime<Utc>,
+    ) -> Option<(Pass, Existing)> {
+        if self.existing_pass != ExistingPass::KeepOurs {
+            return None;
+        }
+        let sent = flows.iter().filter_map(History::sent_pass);
+        let mut sent = sent.filter(|(pass, _)| {
+            let age = between(pass.issued_at, now);
+            let lifetime = between(pass.issued_at, pass.valid_until);
+            age < self.list_lag()
+                && is_long_enough(between(now, pass.valid_until), lifetime)
+                && !history.kept(&pass.tap)
+                && !passes.iter().any(|listed| listed.id == pass.tap)
+                && History::is_still_sent(flows, &pass.tap)
+        });
+        sent.next().map(|(pass, sent)| (pass, self.kept(sent)))
+    }
+
+    /// For how long still a list may not show that a request of one of these flows has replaced the pass.
+    pub(crate) fn unsure_for(
+        &self,
+        run: &Run,
+        flows: &[History],
+        pass: &TapId,
+        now: DateTime<Utc>,
+    ) -> Duration {
+        let doubts = flows.iter().filter_map(|flow| flow.may_have_replaced(pass));
+        let left = doubts.map(|since| self.list_lag().saturating_sub(run.since(since, now)));
+        left.max().unwrap_or_default()
+    }
+
+    /// How long still a pass may come up that another flow has asked for, and that would replace ours.
+    fn others_effect(
+        &self,
+        history: &History,
+        flows: &[History],
+        now: DateTime<Utc>,
+    ) -> Option<Duration> {
+        let pause = self.all_pauses() / LATE_EFFECT_SHARE;
+        let others = flows.iter().filter(|flow| flow.flow() != history.flow());
+        let doubts = others.filter_map(History::last_doubt);
+        let left = doubts.map(|(since, answered)| match answered {
+            _ if since > now => Duration::ZERO,
+            true => between(now, after(since, pause)),
+            false => between(now, after(since, pause + pause.min(FRESH_INTENT))),
+        });
+        left.max().filter(|left| !left.is_zero())
     }
 
     /// One attempt, whatever comes of it.
@@ -364,7 +461,7 @@ impl Onboarding {
             let now = self.clock.now();
             for pass in &passes {
                 match self.judge(history, &flows, pass, now) {
-                    Existing::Replaced { .. } => {
+                    Existing::Replaced { .. } | Existing::Lost => {
                         return self.revoking(run, pass, Then::Issue).await;
                     }
                     // Made since the list that was read before.
@@ -424,7 +521,9 @@ impl Onboarding {
         history: &History,
         passes: Vec<TapInfo>,
     ) -> Result<Option<TapInfo>, JournalError> {
-        let new = |pass: &TapInfo| history.may_have_issued(pass) && !history.revoked(&pass.id);
+        let (now, lag) = (self.clock.now(), self.list_lag());
+        let new =
+            |pass: &TapInfo| history.may_have_issued(pass, now, lag) && !history.revoked(&pass.id);
         let mut new: Vec<_> = passes.into_iter().filter(new).collect();
         if new.is_empty() {
             return Ok(None);
@@ -445,8 +544,15 @@ enum Existing {
     Kept,
     /// It may be kept when its text was delivered.
     Awaited,
+    /// It came of a request in doubt. Nobody has its secret, and it goes by itself when another is issued.
+    Lost,
     /// It goes by itself when another is issued. It may be one that works for somebody.
     Replaced { works: bool },
+}
+
+/// Whether a pass lives long enough to be kept for another flow.
+fn is_long_enough(left: Duration, lifetime: Duration) -> bool {
+    left >= LONG_ENOUGH_TO_KEEP.min(lifetime / 2)
 }
 
 /// What came of a text, as an entry and as an event.

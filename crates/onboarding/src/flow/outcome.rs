@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use postduif_core::{ErrorKind, FlowId, PhoneNumber, Reason, Receipt, TapId, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::{Entries, Entry, GraphCause, flow::history::History, flow::run::Run};
+use crate::{
+    Entries, Entry, GraphCause,
+    flow::{history::History, run::Run, times::LONGEST_PASS},
+};
 
 /// How a flow ended. There is no secret in it, and `Debug` masks the number.
 ///
@@ -47,8 +50,9 @@ pub struct Ending {
     /// The pass that this flow issued last, kept, or took away last.
     #[serde(default)]
     pub pass: Option<PassEnding>,
-    /// Until when a pass may be usable that was asked for and that nobody has seen: no list could be read after
-    /// it was in doubt. Somebody should look. `None` where there is no such doubt.
+    /// Until when a pass may be usable that was asked for and that nobody has seen: it was in doubt, and no list
+    /// that is new enough could be read since, or not yet. Somebody should look. `None` where there is no such
+    /// doubt.
     #[serde(default)]
     pub unseen_until: Option<DateTime<Utc>>,
     /// Whether Entra heard: it took the verdict, or said that it waits no more. False where nobody waits.
@@ -95,6 +99,7 @@ impl Ending {
         for record in &entries.records {
             ending.add(&record.entry);
         }
+        ending.unseen_until = History::new(entries.clone()).unseen_until(LONGEST_PASS);
         ending
     }
 
@@ -113,10 +118,11 @@ impl Ending {
     }
 
     /// With what the run knows beside the entries.
-    pub(crate) fn of_run(history: &History, run: &Run) -> Self {
+    pub(crate) fn of_run(history: &History, run: &Run, life: Option<Duration>) -> Self {
         let entries = history.entries();
         let mut ending = Self::of(entries)
             .unwrap_or_else(|| Self::new(entries, Verdict::Failed(Reason::Shutdown), false));
+        ending.unseen_until = history.unseen_until(life.unwrap_or(LONGEST_PASS));
         ending.to = run.person.as_ref().map(|person| person.number);
         ending.number_known = run.person.as_ref().map(|person| person.number_known);
         ending.steps.clone_from(&run.steps);
@@ -143,7 +149,7 @@ impl Ending {
                 self.attempts += 1;
                 self.pass = Some(PassEnding::new(tap, Some(*valid_until)));
                 (self.provider, self.receipt, self.error) = (None, None, None);
-                (self.code, self.graph, self.unseen_until) = (None, None, None);
+                (self.code, self.graph) = (None, None);
             }
             Entry::Kept { tap, valid_until } => {
                 self.pass = Some(PassEnding::new(tap, Some(*valid_until)));
@@ -191,7 +197,6 @@ impl Ending {
             }
             Entry::Revoked { tap, .. } => self.gone(tap, Revocation::Done),
             Entry::Expired { tap } => self.gone(tap, Revocation::Expired),
-            Entry::Unseen { until } => self.unseen_until = Some(*until),
             Entry::Resuming { detail, cause, .. } => {
                 self.detail.clone_from(detail);
                 self.graph = cause.clone().or(self.graph.take());

@@ -13,7 +13,7 @@ use crate::{
         effects::failed,
         finish::Why,
         history::{History, Pass},
-        times::{FRESH_INTENT, LATE_EFFECT_SHARE},
+        times::{FRESH_INTENT, LATE_EFFECT_SHARE, MOST_ENTRIES_TO_ISSUE},
     },
 };
 
@@ -125,7 +125,7 @@ impl Onboarding {
                 self.undo(run, &history, then).await
             }
             Entry::Kept { tap, valid_until } => {
-                // It was listed before it was kept, so that no list shows it late.
+                // When it was issued, its flow knows.
                 let kept = Pass {
                     tap: tap.clone(),
                     issued_at: DateTime::<Utc>::MIN_UTC,
@@ -190,7 +190,8 @@ impl Onboarding {
             Entry::Issuing { .. } | Entry::Issued { .. } | Entry::Sending { .. } => {
                 pause.saturating_mul(2_u32.saturating_pow(doublings))
             }
-            Entry::IssueInDoubt { .. } => self.pauses.first().copied().unwrap_or_default(),
+            // The server that gave no answer, or a bad one, may still be at work.
+            Entry::IssueInDoubt { .. } => pause,
             _ => return None,
         };
         let now = self.clock.now();
@@ -241,6 +242,12 @@ impl Onboarding {
     ) -> Result<Step, JournalError> {
         if run.is_over(self.clock.now()) {
             return self.end_over(run, history).await;
+        }
+        if history.len() >= MOST_ENTRIES_TO_ISSUE {
+            let why = Why::of("the flow has too many entries");
+            return self
+                .end(run, history, Verdict::Failed(run.over()), why)
+                .await;
         }
         let round = history.next_round();
         if round > crate::flow::times::ROUNDS {

@@ -50,6 +50,13 @@ pub(crate) const LONG_ENOUGH_TO_KEEP: Duration = Duration::from_secs(30 * 60);
 /// made by it.
 pub(crate) const CLOCKS_APART: Duration = Duration::from_secs(60 * 60);
 
+/// The same for a request whose doubt is settled: what looks like its pass is then rather an administrator's.
+pub(crate) const CLOCKS_CLOSE: Duration = Duration::from_secs(5 * 60);
+
+/// How many entries of its own a flow may have and still ask for a pass: a journal may hold no more than 4,096, and
+/// the last ones tell Entra and clean up.
+pub(crate) const MOST_ENTRIES_TO_ISSUE: usize = 4000;
+
 /// The longest life of a pass that Graph allows at all.
 pub(crate) const LONGEST_PASS: Duration = Duration::from_secs(43_200 * 60);
 

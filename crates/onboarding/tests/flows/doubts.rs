@@ -30,7 +30,7 @@ const REFUSALS: [GraphErrorKind; 3] = [
 #[tokio::test(start_paused = true)]
 async fn a_refusal_after_a_doubt_leaves_no_pass_that_the_list_shows_late() {
     for kind in REFUSALS {
-        for late in [5, 60, 200] {
+        for late in [25, 60, 200] {
             let world = World::new();
             let lost = IssueFault::LostAndLate(seconds(late));
             world.state().issue_faults = [lost, IssueFault::Refused(kind)].into();

@@ -16,6 +16,7 @@ mod delivered;
 mod doubts;
 mod fuzz;
 mod keep;
+mod late;
 mod lock;
 mod outages;
 mod reasons;

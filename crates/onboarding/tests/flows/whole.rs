@@ -350,7 +350,8 @@ async fn a_pass_that_was_lost_on_its_way_is_taken_away_and_another_issued() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_pass_that_shows_only_in_a_later_round_is_nobodys_all_the_same() {
     let world = World::new();
-    let late = IssueFault::LostAndLate(Duration::from_secs(5));
+    // After the first look.
+    let late = IssueFault::LostAndLate(Duration::from_secs(20));
     let throttled = IssueFault::Refused(GraphErrorKind::Throttled);
     world.state().issue_faults = [late, throttled, throttled].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;

@@ -1,0 +1,321 @@
+//! Passes that come late or that no list shows yet, and what other flows of the user make of them.
+
+use std::{
+    future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use postduif_core::{
+    DeliveryReport, DeliveryStatus, ErrorKind, GraphError, GraphErrorKind, Reason, TapId, TapInfo,
+    TapIssuer, TapRequest, TemporaryAccessPass, UserId, Verdict, async_trait,
+};
+use postduif_onboarding::{CompleteOn, Entry, ExistingPass, Onboarding};
+
+use crate::world::{IssueFault, SendFault, World, minutes, start};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// What a Graph does that answers at once and goes on working, or gives no answer at all.
+#[derive(Debug)]
+struct SlowGraph {
+    world: Arc<World>,
+    calls: AtomicUsize,
+    /// What comes of the first requests.
+    first: Vec<First>,
+    /// How far a list lags, in turn.
+    stale: Vec<Duration>,
+    lists: AtomicUsize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum First {
+    /// A server error, and the pass so much later.
+    Unavailable(Duration),
+    /// The pass so much later, whether anybody still waits or not.
+    Silent(Duration),
+}
+
+impl SlowGraph {
+    fn new(world: &Arc<World>, first: &[First], stale: &[Duration]) -> Arc<Self> {
+        Arc::new(Self {
+            world: Arc::clone(world),
+            calls: AtomicUsize::new(0),
+            first: first.to_vec(),
+            stale: stale.to_vec(),
+            lists: AtomicUsize::new(0),
+        })
+    }
+}
+
+#[async_trait]
+impl TapIssuer for SlowGraph {
+    async fn issue(
+        &self,
+        user: &UserId,
+        request: &TapRequest,
+    ) -> Result<TemporaryAccessPass, GraphError> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let Some(first) = self.first.get(call).copied() else {
+            return self.world.issue(user, request).await;
+        };
+        let (world, user, request) = (Arc::clone(&self.world), *user, *request);
+        let (First::Unavailable(by) | First::Silent(by)) = first;
+        let made = tokio::spawn(async move {
+            tokio::time::sleep(by).await;
+            world.make(&user, &request, None)
+        });
+        match first {
+            First::Unavailable(_) => {
+                let kind = GraphErrorKind::Unavailable;
+                Err(GraphError::unknown(kind, "told to"))
+            }
+            First::Silent(_) => Ok(made.await.unwrap()),
+        }
+    }
+
+    async fn list(&self, user: &UserId) -> Result<Vec<TapInfo>, GraphError> {
+        if !self.stale.is_empty() {
+            let list = self.lists.fetch_add(1, Ordering::SeqCst);
+            self.world.state().stale = self.stale[list % self.stale.len()];
+        }
+        self.world.list(user).await
+    }
+
+    async fn revoke(&self, user: &UserId, tap: &TapId) -> Result<(), GraphError> {
+        self.world.revoke(user, tap).await
+    }
+}
+
+async fn delivered(onboarding: &Onboarding, world: &World, status: DeliveryStatus) {
+    let reference = world.state().texts.last().unwrap().reference;
+    let mut report = DeliveryReport::new("kpn", status);
+    report.reference = Some(reference);
+    assert!(onboarding.report(&report).await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_is_made_seconds_after_a_lost_answer_does_not_replace_the_next() {
+    for by in [1, 3, 5, 8, 12, 18] {
+        let world = World::new();
+        let graph = SlowGraph::new(&world, &[First::Unavailable(seconds(by))], &[]);
+        let onboarding = world.builder().issuer(graph).build().unwrap();
+        let ending = world.ending(&onboarding, &world.callout()).await;
+        tokio::time::sleep(seconds(400)).await;
+        assert_eq!(ending.verdict, Verdict::Completed, "{by} s");
+        world.assert_settled(&ending, &format!("{by} s"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_is_made_after_our_own_limit_does_not_replace_the_next() {
+    for by in [61, 62, 65, 70, 78] {
+        let world = World::new();
+        let graph = SlowGraph::new(&world, &[First::Silent(seconds(by))], &[]);
+        let onboarding = world.builder().issuer(graph).build().unwrap();
+        let ending = world.ending(&onboarding, &world.callout()).await;
+        tokio::time::sleep(seconds(400)).await;
+        assert_eq!(ending.verdict, Verdict::Completed, "{by} s");
+        world.assert_settled(&ending, &format!("{by} s"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ending_of_a_shutdown_names_a_pass_that_may_still_come_up() {
+    for (shown, stop) in [(100, 3), (200, 1), (70, 10)] {
+        let world = World::new();
+        let lost = IssueFault::LostAndLate(seconds(shown));
+        let vanished = std::iter::repeat_n(IssueFault::Vanished, 40);
+        world.state().issue_faults = std::iter::once(lost).chain(vanished).collect();
+        let onboarding = world.onboarding();
+        let run = onboarding.run(world.callout(), tokio::time::sleep(seconds(stop)));
+        let ending = run.await.unwrap();
+        assert_eq!(ending.verdict, Verdict::Failed(Reason::Shutdown));
+        assert_eq!(world.usable().len(), 1);
+        assert!(ending.may_be_usable_until().is_some(), "{shown} {stop}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_while_a_pass_in_doubt_is_looked_for_is_told_of_it() {
+    let world = World::new();
+    let lost = IssueFault::LostAndLate(seconds(250));
+    let vanished = std::iter::repeat_n(IssueFault::Vanished, 400);
+    world.state().issue_faults = std::iter::once(lost).chain(vanished).collect();
+    let onboarding = world.onboarding();
+    let callout = world
+        .callout()
+        .with_created_at(start() - minutes(29) + TimeDelta::seconds(10));
+    let (first, second) = tokio::join!(onboarding.run(callout.clone(), future::pending()), async {
+        tokio::time::sleep(seconds(30)).await;
+        let ending = onboarding.run(callout.clone(), future::pending()).await;
+        assert_eq!(world.usable().len(), 1);
+        ending
+    });
+    assert!(second.unwrap().may_be_usable_until().is_some());
+    assert_eq!(first.unwrap().may_be_usable_until(), None);
+    assert!(world.usable().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_was_sent_and_is_not_listed_yet_is_there_for_a_second_flow() {
+    for delivery in [CompleteOn::Accepted, CompleteOn::Delivered] {
+        let world = World::new();
+        world.state().issue_faults = [IssueFault::ShownLate(seconds(60))].into();
+        let onboarding = world.builder().complete_on(delivery).build().unwrap();
+        let second = async {
+            tokio::time::sleep(seconds(10)).await;
+            let refused = SendFault::Refused(ErrorKind::Blocked);
+            world.state().send_faults = [refused].into();
+            onboarding.run(world.callout(), future::pending()).await
+        };
+        let report = async {
+            tokio::time::sleep(seconds(20)).await;
+            delivered(&onboarding, &world, DeliveryStatus::Delivered).await;
+        };
+        let first = onboarding.run(world.callout(), future::pending());
+        let (one, two, ()) = tokio::join!(first, second, report);
+        assert_eq!(one.unwrap().verdict, Verdict::Completed);
+        assert_eq!(two.unwrap().verdict, Verdict::Completed);
+        assert_eq!(world.usable(), ["S1+cret!"], "{:#?}", world.log());
+        assert_eq!(world.state().texts.len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_whose_text_did_not_arrive_is_not_kept() {
+    for status in DeliveryStatus::ALL {
+        if !status.is_final() || *status == DeliveryStatus::Delivered {
+            continue;
+        }
+        let world = World::new();
+        let onboarding = world.onboarding();
+        world.ending(&onboarding, &world.callout()).await;
+        tokio::time::sleep(seconds(30)).await;
+        delivered(&onboarding, &world, *status).await;
+        tokio::time::sleep(seconds(30)).await;
+        world.state().heard.clear();
+        world.state().told.clear();
+        let ending = world.ending(&onboarding, &world.callout()).await;
+        assert_eq!(world.state().texts.len(), 2, "{status:?}");
+        world.assert_settled(&ending, &format!("{status:?}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_that_a_later_pass_has_settled_makes_no_strangers_pass_ours() {
+    let world = World::new();
+    world.state().issue_faults = [IssueFault::Vanished].into();
+    let onboarding = world.onboarding();
+    world.ending(&onboarding, &world.callout()).await;
+    tokio::time::sleep(seconds(20 * 60)).await;
+    let user = world.state().user.id;
+    world.make(&user, &TapRequest::new(), None);
+    tokio::time::sleep(seconds(5 * 60)).await;
+    let ending = world.ending(&onboarding, &world.callout()).await;
+    assert_eq!(ending.verdict, Verdict::Failed(Reason::PassExists));
+    assert_eq!(world.usable(), ["S2+cret!"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_contradict_each_other_are_not_asked_without_a_pause() {
+    for stale in [[seconds(900), seconds(0)], [seconds(0), seconds(900)]] {
+        let world = World::new();
+        let onboarding = world.onboarding();
+        world.ending(&onboarding, &world.callout()).await;
+        let user = world.state().user.id;
+        tokio::time::sleep(seconds(400)).await;
+        // An administrator takes it.
+        let tap = world.state().passes[0].info.id.clone();
+        world.revoke(&user, &tap).await.unwrap();
+        world.clear_log();
+        world.state().heard.clear();
+        let graph = SlowGraph::new(&world, &[], &stale);
+        let onboarding = world.builder().issuer(graph).build().unwrap();
+        let callout = world.callout();
+        let ending = world.ending(&onboarding, &callout).await;
+        assert_eq!(ending.verdict, Verdict::Completed);
+        let kept = |entry: &Entry| matches!(entry, Entry::Kept { .. });
+        let entries = world.entries(callout.flow()).await;
+        assert!(entries.iter().filter(|entry| kept(entry)).count() <= 1);
+        assert!(world.log().len() < 60, "{:#?}", world.log());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_its_flow_is_about_to_take_away_completes_no_other() {
+    for slow in [0, 5, 20] {
+        for half_seconds in [-3, -1, 1, 3, 9] {
+            let world = World::new();
+            world.state().slow = Some(("revoking", seconds(slow)));
+            let onboarding = world.builder().complete_on(CompleteOn::Delivered);
+            let onboarding = onboarding.build().unwrap();
+            let second = async {
+                let at: i64 = 29 * 60 * 1000 + half_seconds * 500;
+                tokio::time::sleep(Duration::from_millis(at.unsigned_abs())).await;
+                delivered(&onboarding, &world, DeliveryStatus::Delivered).await;
+                onboarding.run(world.callout(), future::pending()).await
+            };
+            let first = onboarding.run(world.callout(), future::pending());
+            let (one, two) = tokio::join!(first, second);
+            let context = format!("{slow} {half_seconds}: {:#?}", world.log());
+            let completed = [one.unwrap().verdict, two.unwrap().verdict];
+            let any = completed.contains(&Verdict::Completed);
+            assert_eq!(world.usable().len(), usize::from(any), "{context}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_was_found_settles_one_of_two_doubts() {
+    let world = World::new();
+    let callout = world.callout();
+    let ask = Entry::Issuing {
+        round: 1,
+        seen: Vec::new(),
+    };
+    // Two requests of which nobody heard anything.
+    world.given(&callout, &[ask.clone(), ask]).await;
+    let user = world.state().user.id;
+    world.make(&user, &TapRequest::new(), None);
+    world.state().issue_faults = [IssueFault::Refused(GraphErrorKind::Forbidden)].into();
+    let second = async {
+        tokio::time::sleep(seconds(100)).await;
+        world.make(&user, &TapRequest::new(), None);
+    };
+    let onboarding = world.onboarding();
+    let (ending, ()) = tokio::join!(world.ending(&onboarding, &callout), second);
+    world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_pass_is_kept_while_another_flow_may_have_replaced_it_unseen() {
+    let world = World::new();
+    let keep = world.onboarding();
+    world.ending(&keep, &world.callout()).await;
+    tokio::time::sleep(seconds(10)).await;
+    world.state().heard.clear();
+    world.state().told.clear();
+    world.state().stale = seconds(100);
+    world.state().issue_faults = [IssueFault::LostAndLate(seconds(100))].into();
+    let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
+    let replace = replace.build().unwrap();
+    let doubtful = replace.run(world.callout(), tokio::time::sleep(seconds(1)));
+    let second = async {
+        tokio::time::sleep(seconds(5)).await;
+        keep.run(world.callout(), future::pending()).await
+    };
+    let (one, two) = tokio::join!(doubtful, second);
+    assert_eq!(one.unwrap().verdict, Verdict::Failed(Reason::Shutdown));
+    assert_eq!(two.unwrap().verdict, Verdict::Completed);
+    let usable = world.usable();
+    let last = world.state().texts.last().unwrap().text.clone();
+    assert_eq!(usable.len(), 1, "{:#?}", world.log());
+    assert!(last.contains(&usable[0]), "{:#?}", world.log());
+}
