@@ -154,7 +154,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "messagebird://bk_eu1_hunter2@default?report_url=https://x.test".to_owned(),
-            "option report_url: not with",
+            "option report_url: the API platform takes none",
         ),
         (
             "messagebird://hunter2@default?report_url=x.test".to_owned(),
