@@ -2,11 +2,7 @@
 //!
 //! [`journal_conformance!`](crate::journal_conformance) makes each of them a named test.
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{
@@ -14,11 +10,16 @@ use postduif_core::{
     Reason, Reference, UserId, Verdict,
 };
 use postduif_onboarding::{
-    Claim, Entries, Entry, GraphCause, Journal, JournalError, JournalErrorKind, Record, Report,
-    SendCause, Then,
+    Claim, Entries, Entry, GraphCause, Journal, JournalError, JournalErrorKind, Memo, Record,
+    Report, SendCause, Then,
 };
+use tokio::{sync::Barrier, task::JoinHandle, time::Instant};
 
 /// What the suite must know of a store to test its journal.
+///
+/// Two journals that were [opened](Self::open) are two processes: keep nothing in a `static`, or what one of them
+/// knows only by itself passes for what is written. What no suite sees is whether a write survives a loss of
+/// power: sync it, and do not count on a cache.
 pub trait PretendStore: Send + Sync + 'static {
     /// Opens the store as a process that has just started does, and returns its journal. The first call makes a
     /// store of its own, that nobody has written in; each further call opens the same one a second time, while
@@ -43,11 +44,22 @@ pub trait PretendStore: Send + Sync + 'static {
         json: &str,
     ) -> impl Future<Output = bool> + Send;
 
-    /// How long a flow, or a user, may stay taken after its holder is gone: the store's lease.
+    /// How long a flow stays with its claim after the claim was last used: the store's lease, of 200 ms or more
+    /// here. Within it another process gets no claim of the flow, and after it the claim
+    /// [holds](Claim::holds) no more.
     ///
-    /// Defaults to nothing.
+    /// Defaults to nothing: another process takes a flow over at once.
     fn lease(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// Lets the lease of a flow's claim end, as where its process is stopped for longer than that. A store that
+    /// extends its leases in the background stops doing so for this flow.
+    ///
+    /// Defaults to doing nothing: a lease that is extended only when its claim is used ends by itself.
+    fn lapse(&self, flow: FlowId) -> impl Future<Output = ()> + Send {
+        let _ = flow;
+        std::future::ready(())
     }
 }
 
@@ -67,12 +79,21 @@ macro_rules! journal_conformance {
         $crate::journal_conformance!(@each $store;
             nothing_is_written_of_a_flow_that_nobody_knows
             a_claim_is_of_the_call_out_that_was_claimed
+            the_first_call_out_stays
             entries_come_as_they_were_appended
             an_entry_is_appended_only_as_the_next
+            of_appends_at_once_one_is_written
             of_two_holders_one_appends
+            a_takeover_at_any_moment_loses_no_entry
+            a_lost_claim_holds_no_more
+            a_lost_claim_changes_nothing
             a_flow_has_one_holder_at_a_time
+            a_lease_keeps_other_processes_out
+            a_memo_is_kept_for_the_next_claim
             what_was_written_outlives_its_process
             an_unknown_word_gives_the_flow_back
+            an_unknown_word_is_not_written_over
+            an_unknown_word_is_not_left_out_of_the_users_flows
             a_flow_is_found_by_the_references_of_its_texts
             a_flow_is_found_by_the_vendors_ids
             reports_come_from_outside
@@ -80,6 +101,7 @@ macro_rules! journal_conformance {
             an_order_to_stop_comes_from_outside
             the_flows_of_a_user_are_known
             a_user_is_one_flows_at_a_time
+            a_user_is_one_flows_in_every_process
             a_users_lock_ends_by_itself
             a_user_stays_with_a_flow_whose_effect_is_open
         );
@@ -99,6 +121,12 @@ const CALL: Duration = Duration::from_secs(10);
 
 /// How long the suite waits beyond a store's lease for what is free again.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The least number of different reports that a store keeps of one flow.
+const LEAST_REPORTS: usize = 100;
+
+/// How often the suite has several do the same at once.
+const ROUNDS: usize = 30;
 
 /// A call that must end, whatever comes of it.
 #[track_caller]
@@ -238,6 +266,13 @@ fn every_entry() -> Vec<Record> {
     records
 }
 
+/// What a newer version may write.
+const NEWER: [&str; 3] = [
+    r#"{"v":1,"at":"2026-11-23T08:00:00Z","entry":{"recalled":{"tap":"c6a1f0d2"}}}"#,
+    r#"{"v":1,"at":"2026-11-23T08:00:00Z","entry":{"not_issued":{"round":1,"cause":{"kind":"eclipse"}}}}"#,
+    r#"{"v":2,"at":"2026-11-23T08:00:00Z","entry":{"not_asked":{"round":1}}}"#,
+];
+
 fn reported(status: DeliveryStatus, part: Option<&str>) -> Report {
     let mut report = DeliveryReport::new("kpn", status);
     report.id = Some("vendor-1".into());
@@ -274,6 +309,55 @@ async fn claim<S: PretendStore>(
 async fn append(claim: &dyn Claim, number: usize, record: &Record) {
     let appended = soon(claim.append(number, record)).await;
     appended.unwrap_or_else(|error| panic!("entry {number} is not appended: {error:?}"));
+}
+
+/// Claims a flow whose claim in another process is not dropped.
+async fn take_over<S: PretendStore>(
+    store: &S,
+    journal: &Arc<dyn Journal>,
+    callout: &Callout,
+) -> Box<dyn Claim> {
+    store.lapse(callout.flow()).await;
+    claim(store, journal, callout).await
+}
+
+/// Another process, where there can be one.
+async fn another<S: PretendStore>(store: &S, journal: &Arc<dyn Journal>) -> Arc<dyn Journal> {
+    if store.is_shared() {
+        store.open().await
+    } else {
+        Arc::clone(journal)
+    }
+}
+
+/// Does it on a thread of its own, at the same time as the others at this barrier.
+fn at_once<T: Send + 'static>(
+    barrier: &Arc<Barrier>,
+    work: impl Future<Output = T> + Send + 'static,
+) -> JoinHandle<T> {
+    let barrier = Arc::clone(barrier);
+    tokio::spawn(async move {
+        barrier.wait().await;
+        work.await
+    })
+}
+
+async fn joined<T>(task: JoinHandle<T>) -> T {
+    task.await.expect("a call does not panic")
+}
+
+fn memo(failures: u32) -> Memo {
+    let memo = serde_json::json!({"failures": failures, "wakes_at": at(), "pause_ms": 2000});
+    serde_json::from_value(memo).expect("it is a memo")
+}
+
+async fn give_back(claim: &dyn Claim, memo: &Memo) -> Result<(), JournalError> {
+    soon(claim.give_back(at(), memo)).await
+}
+
+async fn locks(claim: &dyn Claim) -> bool {
+    let locked = soon(claim.lock_user(Duration::from_secs(600))).await;
+    locked.expect("it is tried")
 }
 
 async fn entries(journal: &Arc<dyn Journal>, flow: FlowId) -> Entries {
@@ -320,6 +404,30 @@ pub mod promises {
         }
     }
 
+    /// Whoever claims a flow again gets the call-out that made it known, in another process too, with the user
+    /// and the window that it named.
+    pub async fn the_first_call_out_stays<S: PretendStore>(store: &S) {
+        let here = store.open().await;
+        let there = another(store, &here).await;
+        let first = callout().with_window(Duration::from_secs(300));
+        let user = first.user();
+        let claimed = claim(store, &here, &first).await;
+        append(&*claimed, 0, &issuing()).await;
+        drop(claimed);
+        let later = first.received_at() + TimeDelta::minutes(5);
+        let window = Duration::from_secs(600);
+        for user in user.into_iter().chain([Guid::random().into()]) {
+            let second = Callout::new(first.flow(), user, *first.callback(), later);
+            let second = second.with_window(window);
+            for journal in [&here, &there] {
+                let again = claim(store, journal, &second).await;
+                assert_eq!(*again.callout(), first);
+                let read = soon(again.of_user()).await.expect("it is read");
+                assert_eq!(read.len(), 1, "the flow is the first user's");
+            }
+        }
+    }
+
     /// Entries of every kind are read as they were appended, in order, by the claim and from outside.
     pub async fn entries_come_as_they_were_appended<S: PretendStore>(store: &S) {
         let journal = store.open().await;
@@ -356,8 +464,36 @@ pub mod promises {
         append(&*claim, 2, &issuing()).await;
     }
 
-    /// Of two processes that both believe to hold a flow, one appends each entry, and the other is told that it
-    /// is lost.
+    /// Of several that append at the same moment one has written, and the others are told that it was not they.
+    pub async fn of_appends_at_once_one_is_written<S: PretendStore>(store: &S) {
+        let journal = store.open().await;
+        let callout = callout();
+        let claim: Arc<dyn Claim> = claim(store, &journal, &callout).await.into();
+        for number in 0..ROUNDS {
+            let barrier = Arc::new(Barrier::new(4));
+            let tasks: [_; 4] = std::array::from_fn(|_| {
+                let claim = Arc::clone(&claim);
+                let record = sending(Reference::random());
+                at_once(&barrier, async move {
+                    let appended = soon(claim.append(number, &record)).await;
+                    (record, appended)
+                })
+            });
+            let mut written = Vec::new();
+            for task in tasks {
+                match joined(task).await {
+                    (record, Ok(())) => written.push(record),
+                    (_, refused) => assert_eq!(kind(refused), JournalErrorKind::Lost),
+                }
+            }
+            let read = entries(&journal, callout.flow()).await;
+            assert_eq!(read.records.len(), number + 1);
+            assert_eq!(read.records[number..], written, "entry {number}");
+        }
+    }
+
+    /// Of two processes that both believe to hold a flow, the one that claimed it last appends, and the other is
+    /// told that it is lost.
     pub async fn of_two_holders_one_appends<S: PretendStore>(store: &S) {
         if !store.is_shared() {
             return;
@@ -366,29 +502,128 @@ pub mod promises {
         let callout = callout();
         let old = claim(store, &here, &callout).await;
         append(&*old, 0, &issuing()).await;
-        // Another has it by now: at once where the store has no lease, else when that has ended.
-        let new = claim(store, &there, &callout).await;
+        let new = take_over(store, &there, &callout).await;
         for number in 1..20 {
             let records = [Reference::random(), Reference::random()].map(sending);
-            let (one, two) = tokio::join!(
+            let (late, own) = tokio::join!(
                 soon(old.append(number, &records[0])),
                 soon(new.append(number, &records[1])),
             );
-            let written = match (one, two) {
-                (Ok(()), Err(error)) => {
-                    assert_eq!(error.kind(), JournalErrorKind::Lost);
-                    &records[0]
-                }
-                (Err(error), Ok(())) => {
-                    assert_eq!(error.kind(), JournalErrorKind::Lost);
-                    &records[1]
-                }
-                both => panic!("of two holders one appends: {both:?}"),
-            };
+            assert_eq!(kind(late), JournalErrorKind::Lost);
+            own.expect("the last who claimed it appends");
             let read = entries(&here, callout.flow()).await;
             assert_eq!(read.records.len(), number + 1);
-            assert_eq!(read.records.last(), Some(written));
+            assert_eq!(read.records.last(), Some(&records[1]));
         }
+        assert_eq!(kind(soon(old.entries()).await), JournalErrorKind::Lost);
+    }
+
+    /// Whenever a process takes over a flow whose holder is writing, all that the holder was told is written is
+    /// there when the new one reads, and nothing comes behind that.
+    pub async fn a_takeover_at_any_moment_loses_no_entry<S: PretendStore>(store: &S) {
+        if !store.is_shared() || !store.lease().is_zero() {
+            return;
+        }
+        let [here, there] = [store.open().await, store.open().await];
+        for round in 0..ROUNDS {
+            let callout = callout();
+            let old = claim(store, &here, &callout).await;
+            let barrier = Arc::new(Barrier::new(2));
+            let writes = at_once(&barrier, async move {
+                let mut written = Vec::new();
+                for number in 0..1000 {
+                    let record = sending(Reference::random());
+                    match soon(old.append(number, &record)).await {
+                        Ok(()) => written.push(record),
+                        Err(error) => {
+                            assert_eq!(error.kind(), JournalErrorKind::Lost);
+                            return written;
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+                panic!("it is never told that the flow is another's");
+            });
+            let taken = callout.clone();
+            let journal = Arc::clone(&there);
+            let takes_over = at_once(&barrier, async move {
+                for _ in 0..round {
+                    tokio::task::yield_now().await;
+                }
+                let claimed = soon(journal.claim(&taken)).await;
+                let claim = claimed.expect("it is tried");
+                let claim = claim.expect("a store without a lease gives a flow away");
+                let read = soon(claim.entries()).await.expect("it is read");
+                // What a run decides takes time, in which a late entry would come.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                append(&*claim, read.records.len(), &issuing()).await;
+                (claim, read.records)
+            });
+            let (claim, read) = joined(takes_over).await;
+            assert_eq!(joined(writes).await, read);
+            let now = soon(claim.entries()).await.expect("it is read");
+            assert_eq!(now.records.len(), read.len() + 1);
+            assert_eq!(now.records[..read.len()], read);
+        }
+    }
+
+    /// A claim that another has replaced says that it holds no more: by itself where the store has a lease, else
+    /// from the first call on by which it learns so, and for ever.
+    pub async fn a_lost_claim_holds_no_more<S: PretendStore>(store: &S) {
+        if !store.is_shared() {
+            return;
+        }
+        let [here, there] = [store.open().await, store.open().await];
+        let callout = callout();
+        let old = claim(store, &here, &callout).await;
+        append(&*old, 0, &issuing()).await;
+        assert!(old.holds());
+        let new = take_over(store, &there, &callout).await;
+        if !store.lease().is_zero() {
+            assert!(!old.holds(), "its lease has ended");
+        }
+        let late = soon(old.append(1, &issuing())).await;
+        assert_eq!(kind(late), JournalErrorKind::Lost);
+        assert!(!old.holds());
+        append(&*new, 1, &issuing()).await;
+        assert!(new.holds());
+        drop(new);
+        let third = claim(store, &here, &callout).await;
+        assert!(third.holds());
+        assert!(!old.holds(), "lost is lost");
+    }
+
+    /// A claim that another has replaced neither locks nor frees the user, keeps no memo, and frees nothing when
+    /// it is dropped.
+    pub async fn a_lost_claim_changes_nothing<S: PretendStore>(store: &S) {
+        if !store.is_shared() {
+            return;
+        }
+        let [here, there] = [store.open().await, store.open().await];
+        let user = Guid::random().into();
+        let [callout, other] = [callout_of(user), callout_of(user)];
+        let old = claim(store, &here, &callout).await;
+        append(&*old, 0, &issuing()).await;
+        let new = take_over(store, &there, &callout).await;
+        append(&*new, 1, &issuing()).await;
+        let minute = Duration::from_secs(60);
+        let lost = JournalErrorKind::Lost;
+        assert_eq!(kind(soon(old.lock_user(minute)).await), lost);
+        let beside = claim(store, &here, &other).await;
+        assert!(locks(&*beside).await, "nobody has the user");
+        soon(beside.free_user()).await.expect("it is let go");
+        assert!(locks(&*new).await);
+        assert_eq!(kind(soon(old.free_user()).await), lost);
+        assert_eq!(kind(give_back(&*old, &memo(1)).await), lost);
+        drop(old);
+        assert!(!locks(&*beside).await, "the user is its successor's");
+        let second = soon(there.claim(&callout)).await;
+        let second = second.expect("it is tried");
+        assert!(second.is_none(), "the flow is its successor's");
+        append(&*new, 2, &issuing()).await;
+        drop(new);
+        let next = claim(store, &there, &callout).await;
+        assert_eq!(next.memo(), None, "it is of a claim that was lost");
     }
 
     /// While a claim is held nobody gets another from the same journal; when it is dropped somebody does.
@@ -402,6 +637,61 @@ pub mod promises {
         drop(held);
         let next = claim(store, &journal, &callout).await;
         append(&*next, 1, &issuing()).await;
+    }
+
+    /// For as long as the lease of a claim runs no other process gets one, and of several that ask at the same
+    /// moment one does.
+    pub async fn a_lease_keeps_other_processes_out<S: PretendStore>(store: &S) {
+        let lease = store.lease();
+        if !store.is_shared() || lease.is_zero() {
+            return;
+        }
+        let journals = [store.open().await, store.open().await];
+        let mut tried = 0;
+        for _ in 0..ROUNDS {
+            let callout = callout();
+            let began = Instant::now();
+            let barrier = Arc::new(Barrier::new(2));
+            let tasks = journals.clone().map(|journal| {
+                let callout = callout.clone();
+                at_once(&barrier, async move {
+                    soon(journal.claim(&callout)).await.expect("it is tried")
+                })
+            });
+            let mut claims = Vec::new();
+            for task in tasks {
+                claims.extend(joined(task).await);
+            }
+            // On a machine that was too busy the lease may be over.
+            if began.elapsed() < lease {
+                assert_eq!(claims.len(), 1, "within {lease:?}");
+                tried += 1;
+            }
+        }
+        assert!(tried > 0, "a lease of {lease:?} is too short to be seen");
+    }
+
+    /// What a run knew when it gave its flow back is there for the next claim, in whichever process, and it is the
+    /// last that counts.
+    pub async fn a_memo_is_kept_for_the_next_claim<S: PretendStore>(store: &S) {
+        let here = store.open().await;
+        let there = another(store, &here).await;
+        let [callout, other] = [callout(), callout()];
+        let claimed = claim(store, &here, &callout).await;
+        assert_eq!(claimed.memo(), None);
+        append(&*claimed, 0, &issuing()).await;
+        let given_back = give_back(&*claimed, &memo(1)).await;
+        given_back.expect("a memo is kept");
+        drop(claimed);
+        for (failures, journal) in (1..).zip([&there, &here, &there, &here]) {
+            let again = claim(store, journal, &callout).await;
+            assert_eq!(again.memo(), Some(memo(failures)));
+            let given_back = give_back(&*again, &memo(failures + 1)).await;
+            given_back.expect("a memo is kept");
+        }
+        let read = entries(&here, callout.flow()).await;
+        assert_eq!(read.records, [issuing()], "it is no entry");
+        assert_eq!(claim(store, &here, &other).await.memo(), None);
     }
 
     /// A process that starts reads what others have written: entries, reports, orders to stop.
@@ -434,11 +724,7 @@ pub mod promises {
     /// An entry of a newer version is unreadable, and harms no other flow. It is not skipped, and the flow does
     /// not look as if nothing were written.
     pub async fn an_unknown_word_gives_the_flow_back<S: PretendStore>(store: &S) {
-        for raw in [
-            r#"{"v":1,"at":"2026-11-23T08:00:00Z","entry":{"recalled":{"tap":"c6a1f0d2"}}}"#,
-            r#"{"v":1,"at":"2026-11-23T08:00:00Z","entry":{"not_issued":{"round":1,"cause":{"kind":"eclipse"}}}}"#,
-            r#"{"v":2,"at":"2026-11-23T08:00:00Z","entry":{"not_asked":{"round":1}}}"#,
-        ] {
+        for raw in NEWER {
             let journal = store.open().await;
             let [newer, other] = [callout(), callout()];
             let claimed = claim(store, &journal, &newer).await;
@@ -460,9 +746,55 @@ pub mod promises {
         }
     }
 
-    /// A flow is found by each of its texts' references, from the moment that the intent to send is written.
+    /// The entry of a newer version has its number: who has not read it appends nothing there, and it stays.
+    pub async fn an_unknown_word_is_not_written_over<S: PretendStore>(store: &S) {
+        let here = store.open().await;
+        let there = another(store, &here).await;
+        for raw in NEWER {
+            let callout = callout();
+            let claimed = claim(store, &here, &callout).await;
+            append(&*claimed, 0, &issuing()).await;
+            if !store.write_raw(callout.flow(), 1, raw).await {
+                return;
+            }
+            let late = soon(claimed.append(1, &issuing())).await;
+            assert_eq!(kind(late), JournalErrorKind::Lost, "{raw}");
+            drop(claimed);
+            let again = claim(store, &there, &callout).await;
+            let late = soon(again.append(1, &issuing())).await;
+            assert_eq!(kind(late), JournalErrorKind::Lost, "{raw}");
+            for journal in [&here, &there] {
+                let read = soon(journal.entries(&callout.flow())).await;
+                assert_eq!(kind(read), JournalErrorKind::Unreadable, "{raw}");
+            }
+        }
+    }
+
+    /// Where one flow of a user cannot be read, nobody is told that the others are all there are: what is ours
+    /// would look like a stranger's.
+    pub async fn an_unknown_word_is_not_left_out_of_the_users_flows<S: PretendStore>(store: &S) {
+        for raw in NEWER {
+            let journal = store.open().await;
+            let user = Guid::random().into();
+            let [newer, other] = [callout_of(user), callout_of(user)];
+            let claimed = claim(store, &journal, &newer).await;
+            append(&*claimed, 0, &issuing()).await;
+            drop(claimed);
+            if !store.write_raw(newer.flow(), 1, raw).await {
+                return;
+            }
+            let beside = claim(store, &journal, &other).await;
+            append(&*beside, 0, &issuing()).await;
+            let read = soon(beside.of_user()).await;
+            assert_eq!(kind(read), JournalErrorKind::Unreadable, "{raw}");
+        }
+    }
+
+    /// A flow is found by each of its texts' references, from the moment that the intent to send is written, in
+    /// every process.
     pub async fn a_flow_is_found_by_the_references_of_its_texts<S: PretendStore>(store: &S) {
         let journal = store.open().await;
+        let there = another(store, &journal).await;
         let [one, other] = [callout(), callout()];
         let references: [Reference; 3] = std::array::from_fn(|_| Reference::random());
         let claimed = claim(store, &journal, &one).await;
@@ -470,20 +802,25 @@ pub mod promises {
         append(&*claimed, 1, &sending(references[1])).await;
         let beside = claim(store, &journal, &other).await;
         append(&*beside, 0, &sending(references[2])).await;
-        for (reference, flow) in references
-            .iter()
-            .zip([one.flow(), one.flow(), other.flow()])
-        {
-            let found = soon(journal.flow_of(reference)).await;
-            assert_eq!(found.expect("it is looked for"), Some(flow));
+        let later = another(store, &journal).await;
+        for journal in [journal, there, later] {
+            for (reference, flow) in references
+                .iter()
+                .zip([one.flow(), one.flow(), other.flow()])
+            {
+                let found = soon(journal.flow_of(reference)).await;
+                assert_eq!(found.expect("it is looked for"), Some(flow));
+            }
+            let unknown = soon(journal.flow_of(&Reference::random())).await;
+            assert_eq!(unknown.expect("it is looked for"), None);
         }
-        let unknown = soon(journal.flow_of(&Reference::random())).await;
-        assert_eq!(unknown.expect("it is looked for"), None);
     }
 
-    /// A flow is found by the vendor's ids of its texts and of their segments, and by no other vendor's.
+    /// A flow is found by the vendor's ids of its texts and of their segments, and by no other vendor's, in
+    /// every process.
     pub async fn a_flow_is_found_by_the_vendors_ids<S: PretendStore>(store: &S) {
         let journal = store.open().await;
+        let there = another(store, &journal).await;
         let callout = callout();
         let claim = claim(store, &journal, &callout).await;
         let reference = Reference::random();
@@ -491,18 +828,18 @@ pub mod promises {
         append(&*claim, 0, &sending(reference)).await;
         append(&*claim, 1, &accepted(reference, &id, &part_id)).await;
         let flow = Some(callout.flow());
-        for (provider, id, expected) in [
-            ("kpn", id.as_str(), flow),
-            ("kpn", &part_id, flow),
-            ("cm", &id, None),
-            ("kpn", "another", None),
-        ] {
-            let found = soon(journal.flow_by_id(provider, id)).await;
-            assert_eq!(
-                found.expect("it is looked for"),
-                expected,
-                "{provider} {id}"
-            );
+        let later = another(store, &journal).await;
+        for journal in [journal, there, later] {
+            for (provider, id, expected) in [
+                ("kpn", id.as_str(), flow),
+                ("kpn", &part_id, flow),
+                ("cm", &id, None),
+                ("kpn", "another", None),
+            ] {
+                let found = soon(journal.flow_by_id(provider, id)).await;
+                let found = found.expect("it is looked for");
+                assert_eq!(found, expected, "{provider} {id}");
+            }
         }
     }
 
@@ -513,11 +850,7 @@ pub mod promises {
         let flow = callout.flow();
         let claim = claim(store, &journal, &callout).await;
         append(&*claim, 0, &issuing()).await;
-        let outside = if store.is_shared() {
-            store.open().await
-        } else {
-            Arc::clone(&journal)
-        };
+        let outside = another(store, &journal).await;
         let [sent, delivered] = [
             reported(DeliveryStatus::Sent, Some("1")),
             reported(DeliveryStatus::Delivered, Some("1")),
@@ -533,12 +866,17 @@ pub mod promises {
         assert_eq!(read.records, [issuing()]);
         append(&*claim, 1, &issuing()).await;
         // Of a flow that nobody knows: no error, and nothing that stays.
-        let unknown = Guid::random().into();
-        let kept = soon(outside.report(&unknown, &sent)).await;
+        let unknown = self::callout();
+        let kept = soon(outside.report(&unknown.flow(), &sent)).await;
         kept.expect("a report of nobody's is no error");
+        let nothing = Entries::new(unknown.flow());
+        assert_eq!(entries(&journal, unknown.flow()).await, nothing);
+        let known = self::claim(store, &journal, &unknown).await;
+        assert_eq!(soon(known.entries()).await.expect("it is read"), nothing);
     }
 
-    /// However many reports come, the flow's own entries have room.
+    /// However many reports come, the flow's own entries have room. The first 100 different ones are kept at
+    /// least, and beyond the store's bound a final one is.
     pub async fn reports_take_none_of_the_flows_room<S: PretendStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
@@ -554,7 +892,15 @@ pub mod promises {
         }
         let read = entries(&journal, callout.flow()).await;
         assert_eq!(read.records.len(), 100);
-        assert!(!read.reports.is_empty());
+        assert!(read.reports.len() >= LEAST_REPORTS);
+        for (part, report) in read.reports.iter().take(LEAST_REPORTS).enumerate() {
+            assert_eq!(report.part, Some(part.to_string()));
+        }
+        let last = reported(DeliveryStatus::Delivered, Some("last"));
+        let kept = soon(journal.report(&callout.flow(), &last)).await;
+        kept.expect("a final report is kept");
+        let read = entries(&journal, callout.flow()).await;
+        assert!(read.reports.contains(&last), "it decides the flow");
     }
 
     /// The first order to stop stays, and does not count among the entries.
@@ -574,6 +920,8 @@ pub mod promises {
         let unknown = Guid::random().into();
         let ordered = soon(journal.stop(&unknown, at())).await;
         ordered.expect("an order to nobody is no error");
+        let read = entries(&journal, unknown).await;
+        assert_eq!(read, Entries::new(unknown), "nothing of it stays");
     }
 
     /// A claim reads every flow about its user, its own too, and of nobody else.
@@ -623,6 +971,34 @@ pub mod promises {
         free(&*one).await;
         free(&*one).await;
         assert!(lock(&*two).await && !lock(&*one).await);
+    }
+
+    /// A user whom one process has locked is locked for all, from before any effect of the flow is written; of two
+    /// processes that ask at the same moment one has the user.
+    pub async fn a_user_is_one_flows_in_every_process<S: PretendStore>(store: &S) {
+        if !store.is_shared() {
+            return;
+        }
+        let [here, there] = [store.open().await, store.open().await];
+        for round in 0..ROUNDS {
+            let user = Guid::random().into();
+            let [one, two]: [Arc<dyn Claim>; 2] = [
+                claim(store, &here, &callout_of(user)).await.into(),
+                claim(store, &there, &callout_of(user)).await.into(),
+            ];
+            let barrier = Arc::new(Barrier::new(2));
+            let tasks = [&one, &two].map(|claim| {
+                let claim = Arc::clone(claim);
+                at_once(&barrier, async move { locks(&*claim).await })
+            });
+            let [first, second] = tasks.map(joined);
+            let (first, second) = (first.await, second.await);
+            assert!(first != second, "round {round}: {first}, {second}");
+            let [owner, other] = if first { [&one, &two] } else { [&two, &one] };
+            assert!(locks(&**owner).await && !locks(&**other).await);
+            soon(owner.free_user()).await.expect("it is let go");
+            assert!(locks(&**other).await && !locks(&**owner).await);
+        }
     }
 
     /// A lock ends at its time although nobody lets go, and not before.

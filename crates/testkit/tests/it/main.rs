@@ -7,6 +7,8 @@
 )]
 
 mod acme;
+#[cfg(feature = "journal")]
+mod journal;
 mod reports;
 mod server;
 mod wrong;
