@@ -1,22 +1,38 @@
-//! A journal in a file: one JSON line for each thing that is written, synced before it counts.
+//! A journal in a file, durable and shared by the processes of one machine: a worked example of a store.
 //!
-//! It needs no lock between processes: an entry names its number, and of two entries of one number the first in
-//! the file is the one.
+//! Each thing that is written is a line of JSON, and the file only grows. Every call takes the file's lock, reads
+//! what others have written since its last one, decides by all of that, and appends what it decided. It returns
+//! once that is synced. So whoever decides has read everything, and compare-and-append needs no more than the
+//! number of entries; in a database a transaction does the same.
+//!
+//! - **A claim is a number.** Each claim of a flow has the next one, and a call of an earlier claim is refused, at
+//!   whatever moment it comes. That is what keeps a flow from two runs. A lease only spares them the attempt:
+//!   without one another process takes a flow over at once.
+//! - **A lease ends twice.** In the file it ends by the wall clock; for its holder by the monotonic clock, which it
+//!   reads before it writes. A lease has to be longer than any one step.
+//! - **What it cannot read it does not judge.** Entries are kept as they are written. One that a newer version
+//!   wrote has its number, and makes its own flow unreadable.
+//! - **Who dies in the middle of a line leaves half of one**, which the next one cuts off: it was never told as
+//!   written.
+//!
+//! A call blocks its thread for as long as the file takes. What it leaves out: it keeps every flow for ever, and
+//! holds them all in memory. A service forgets what is older than 30 days.
 
 use std::{
-    collections::{HashMap, HashSet},
-    fmt, fs,
-    fs::{File, OpenOptions},
-    io::Write as _,
-    path::{Path, PathBuf},
+    collections::HashMap,
+    fmt,
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    path::Path,
     process,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use postduif::{
     Callout, FlowId, Guid, Reference, UserId, async_trait,
     onboarding::{
@@ -25,6 +41,15 @@ use postduif::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// How long a call waits for the file.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How often it looks whether the file is free.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// The most reports of one flow.
+const MOST_REPORTS: usize = 256;
 
 /// When the process is to end, as by `kill -9`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,30 +64,55 @@ pub(crate) enum Death {
 pub(crate) struct FileJournal(Arc<Inner>);
 
 struct Inner {
-    path: PathBuf,
-    file: Mutex<File>,
+    /// Tells the claims of this process from those of others.
+    process: Guid,
+    lease: Duration,
+    disk: Mutex<Disk>,
     written: AtomicUsize,
     death: Death,
-    claimed: Mutex<HashSet<FlowId>>,
-    users: Mutex<HashMap<UserId, (FlowId, Instant)>>,
+}
+
+/// The file, and what this process has read of it.
+struct Disk {
+    file: File,
+    read: u64,
+    flows: HashMap<FlowId, Flow>,
+    users: HashMap<UserId, (FlowId, DateTime<Utc>)>,
+    by_reference: HashMap<Reference, FlowId>,
+    by_id: HashMap<(String, String), FlowId>,
+    /// The claims that this process holds.
+    own: HashMap<FlowId, u64>,
+}
+
+struct Flow {
+    callout: Callout,
+    epoch: u64,
+    /// Who has the flow, and until when; nobody where it was given back.
+    holder: Option<(Guid, DateTime<Utc>)>,
+    records: Vec<Value>,
+    reports: Vec<Report>,
+    stop: Option<DateTime<Utc>>,
+    memo: Option<Value>,
+    /// Whether a line about it is of a newer version.
+    is_unreadable: bool,
 }
 
 /// A line of the file.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Callout(Callout),
-    Memo {
+    Claim {
         flow: FlowId,
-        /// As JSON of its own, so that one that cannot be read harms nothing else.
-        memo: Value,
+        epoch: u64,
+        process: Guid,
+        until: DateTime<Utc>,
+        /// With the first claim only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        callout: Option<Callout>,
     },
     Entry {
         flow: FlowId,
-        number: usize,
-        /// Tells two writers of the same number apart.
-        writer: String,
-        record: Record,
+        record: Value,
     },
     Report {
         flow: FlowId,
@@ -70,132 +120,312 @@ enum Line {
     },
     Stop {
         flow: FlowId,
-        at: chrono::DateTime<chrono::Utc>,
+        at: DateTime<Utc>,
+    },
+    GivenBack {
+        flow: FlowId,
+        memo: Value,
+    },
+    Locked {
+        flow: FlowId,
+        user: UserId,
+        until: DateTime<Utc>,
+    },
+    Freed {
+        flow: FlowId,
+        user: UserId,
     },
 }
 
 impl FileJournal {
-    pub(crate) fn open(path: impl AsRef<Path>, death: Death) -> Result<Self, JournalError> {
-        let path = path.as_ref().to_owned();
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        let journal = Self(Arc::new(Inner {
-            path,
-            file: Mutex::new(file.map_err(|error| away("open", error))?),
+    /// Opens a journal whose claims keep a flow from other processes for this long after they were last used.
+    /// With a lease of zero another process takes a flow over at once.
+    pub(crate) fn open(
+        path: impl AsRef<Path>,
+        death: Death,
+        lease: Duration,
+    ) -> Result<Self, JournalError> {
+        let file = create(path.as_ref()).map_err(|error| away("open", error))?;
+        Ok(Self(Arc::new(Inner {
+            process: Guid::random(),
+            lease,
+            disk: Mutex::new(Disk {
+                file,
+                read: 0,
+                flows: HashMap::new(),
+                users: HashMap::new(),
+                by_reference: HashMap::new(),
+                by_id: HashMap::new(),
+                own: HashMap::new(),
+            }),
             written: AtomicUsize::new(0),
             death,
-            claimed: Mutex::default(),
-            users: Mutex::default(),
-        }));
-        journal.0.give_users_back()?;
-        Ok(journal)
+        })))
     }
 }
 
-fn away(what: &'static str, error: std::io::Error) -> JournalError {
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).read(true).append(true).open(path)?;
+    // The name of a new file has to last as well.
+    #[cfg(unix)]
+    if let Some(folder) = path.parent() {
+        let here = folder.as_os_str().is_empty();
+        let folder = if here { Path::new(".") } else { folder };
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(file)
+}
+
+fn away(what: &'static str, error: io::Error) -> JournalError {
     JournalError::new(JournalErrorKind::Unavailable, what).with_source(error)
 }
 
-fn unreadable(error: serde_json::Error) -> JournalError {
+fn unreadable() -> JournalError {
     JournalError::new(JournalErrorKind::Unreadable, "a line is of a newer version")
-        .with_source(error)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn to_json<T: Serialize>(value: &T) -> Result<Value, JournalError> {
+    serde_json::to_value(value).map_err(|error| {
+        JournalError::new(JournalErrorKind::Unavailable, "encode").with_source(error)
+    })
+}
+
+fn now() -> DateTime<Utc> {
+    SystemTime::now().into()
+}
+
+fn after(now: DateTime<Utc>, time: Duration) -> DateTime<Utc> {
+    let time = TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
+    now.checked_add_signed(time)
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// The flow that a line is about, even where the rest of it cannot be read.
 fn flow_of(line: &Value) -> Option<FlowId> {
     let (_, about) = line.as_object()?.iter().next()?;
-    serde_json::from_value(about["flow"].clone()).ok()
+    serde_json::from_value(about.get("flow")?.clone()).ok()
+}
+
+impl Flow {
+    const fn new(callout: Callout) -> Self {
+        Self {
+            callout,
+            epoch: 0,
+            holder: None,
+            records: Vec::new(),
+            reports: Vec::new(),
+            stop: None,
+            memo: None,
+            is_unreadable: false,
+        }
+    }
+
+    fn entries(&self) -> Result<Entries, JournalError> {
+        if self.is_unreadable {
+            return Err(unreadable());
+        }
+        let mut entries = Entries::new(self.callout.flow());
+        let records = self.records.iter().map(Record::deserialize);
+        entries.records = records
+            .collect::<Result<_, _>>()
+            .map_err(|error| unreadable().with_source(error))?;
+        entries.reports.clone_from(&self.reports);
+        entries.stop = self.stop;
+        Ok(entries)
+    }
+
+    /// Whether a report changes anything: it is new and has room, or decides the flow and gets the room of one that
+    /// does not.
+    fn has_room_for(&self, report: &Report) -> bool {
+        let mut reports = self.reports.iter();
+        let again = reports.any(|known| known.says_the_same_as(report));
+        !again && (self.reports.len() < MOST_REPORTS || self.gives_way_to(report).is_some())
+    }
+
+    fn gives_way_to(&self, report: &Report) -> Option<usize> {
+        let mut reports = self.reports.iter();
+        let oldest = reports.position(|known| !known.status.is_final());
+        oldest.filter(|_| report.status.is_final())
+    }
+
+    fn keep(&mut self, report: Report) {
+        if !self.has_room_for(&report) {
+            return;
+        }
+        if self.reports.len() >= MOST_REPORTS
+            && let Some(oldest) = self.gives_way_to(&report)
+        {
+            self.reports.remove(oldest);
+        }
+        self.reports.push(report);
+    }
+}
+
+impl Disk {
+    /// Reads what was written since the last call.
+    fn catch_up(&mut self) -> Result<(), JournalError> {
+        let mut bytes = Vec::new();
+        self.file
+            .seek(SeekFrom::Start(self.read))
+            .and_then(|_| self.file.read_to_end(&mut bytes))
+            .map_err(|error| away("read", error))?;
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if !line.ends_with(b"\n") {
+                return self
+                    .file
+                    .set_len(self.read)
+                    .map_err(|error| away("cut", error));
+            }
+            let value = serde_json::from_slice::<Value>(line);
+            let value = value.map_err(|error| unreadable().with_source(error))?;
+            match Line::deserialize(&value) {
+                Ok(line) => self.apply(line),
+                Err(error) => {
+                    let flow = flow_of(&value).and_then(|flow| self.flows.get_mut(&flow));
+                    let flow = flow.ok_or_else(|| unreadable().with_source(error))?;
+                    flow.is_unreadable = true;
+                }
+            }
+            self.read += line.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, lines: Vec<Line>) -> Result<(), JournalError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let mut text = String::new();
+        for line in &lines {
+            text += &to_json(line)?.to_string();
+            text.push('\n');
+        }
+        // Where this fails the next call reads, or cuts off, what came of it.
+        self.file
+            .write_all(text.as_bytes())
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| away("write", error))?;
+        self.read += text.len() as u64;
+        for line in lines {
+            self.apply(line);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, line: Line) {
+        let (Line::Claim { flow, .. }
+        | Line::Entry { flow, .. }
+        | Line::Report { flow, .. }
+        | Line::Stop { flow, .. }
+        | Line::GivenBack { flow, .. }
+        | Line::Locked { flow, .. }
+        | Line::Freed { flow, .. }) = line;
+        if let Line::Claim {
+            callout: Some(callout),
+            ..
+        } = &line
+        {
+            let new = || Flow::new(callout.clone());
+            self.flows.entry(flow).or_insert_with(new);
+        }
+        let Some(known) = self.flows.get_mut(&flow) else {
+            return;
+        };
+        match line {
+            Line::Claim {
+                epoch,
+                process,
+                until,
+                ..
+            } => {
+                known.epoch = epoch;
+                known.holder = Some((process, until));
+            }
+            Line::Entry { record, .. } => {
+                match Record::deserialize(&record).map(|record| record.entry) {
+                    Ok(Entry::Sending { reference, .. }) => {
+                        self.by_reference.insert(reference, flow);
+                    }
+                    Ok(Entry::Accepted {
+                        provider,
+                        id,
+                        part_ids,
+                        ..
+                    }) => {
+                        for id in id.into_iter().chain(part_ids) {
+                            self.by_id.insert((provider.clone(), id), flow);
+                        }
+                    }
+                    // One that cannot be read is told where the flow is read.
+                    _ => {}
+                }
+                known.records.push(record);
+            }
+            Line::Report { report, .. } => known.keep(report),
+            Line::Stop { at, .. } => {
+                known.stop.get_or_insert(at);
+            }
+            Line::GivenBack { memo, .. } => {
+                known.memo = Some(memo);
+                known.holder = None;
+            }
+            Line::Locked { user, until, .. } => {
+                self.users.insert(user, (flow, until));
+            }
+            Line::Freed { user, .. } => {
+                self.users.remove(&user);
+            }
+        }
+    }
 }
 
 impl Inner {
-    fn lines(&self) -> Result<Vec<Value>, JournalError> {
-        let text = fs::read_to_string(&self.path).map_err(|error| away("read", error))?;
-        let lines = text.lines().map(serde_json::from_str);
-        lines.collect::<Result<_, _>>().map_err(unreadable)
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The entries that can be read: who looks for a text is not stopped by another flow's newer words.
-    fn readable_entries(&self) -> Result<Vec<Line>, JournalError> {
-        let lines = self.lines()?.into_iter();
-        let entries = lines.filter(|line| line.get("entry").is_some());
-        Ok(entries
-            .filter_map(|line| serde_json::from_value(line).ok())
-            .collect())
+    /// Decides by all that is written, and writes what was decided, while nobody else can.
+    async fn decide<T>(
+        &self,
+        decide: impl Fn(&Disk) -> Result<(Vec<Line>, T), JournalError> + Send + Sync,
+    ) -> Result<T, JournalError> {
+        let free = async {
+            loop {
+                if let Some(decided) = self.decide_if_free(&decide) {
+                    return decided;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let decided = tokio::time::timeout(LONGEST_WAIT, free).await;
+        decided.unwrap_or_else(|_| {
+            let kind = JournalErrorKind::Unavailable;
+            Err(JournalError::new(kind, "another process keeps the file"))
+        })
     }
 
-    /// The lines that satisfy `wanted`, which sees them before they are read.
-    fn read(&self, wanted: impl Fn(&Value) -> bool) -> Result<Vec<Line>, JournalError> {
-        let lines = self.lines()?.into_iter().filter(|line| wanted(line));
-        let lines = lines.map(serde_json::from_value);
-        lines.collect::<Result<_, _>>().map_err(unreadable)
-    }
-
-    fn write(&self, line: &Line) -> Result<(), JournalError> {
-        let text = serde_json::to_string(line).map_err(unreadable)? + "\n";
-        let mut file = lock(&self.file);
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_data())
-            .map_err(|error| away("write", error))
-    }
-
-    fn callouts(&self) -> Result<Vec<Callout>, JournalError> {
-        let lines = self.read(|line| line.get("callout").is_some())?;
-        let callouts = lines.into_iter().filter_map(|line| match line {
-            Line::Callout(callout) => Some(callout),
-            _ => None,
+    fn decide_if_free<T>(
+        &self,
+        decide: impl Fn(&Disk) -> Result<(Vec<Line>, T), JournalError>,
+    ) -> Option<Result<T, JournalError>> {
+        let mut disk = self.disk();
+        match disk.file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return None,
+            Err(TryLockError::Error(error)) => return Some(Err(away("lock", error))),
+        }
+        let decided = disk.catch_up().and_then(|()| {
+            let (lines, decided) = decide(&disk)?;
+            disk.write(lines)?;
+            Ok(decided)
         });
-        Ok(callouts.collect())
-    }
-
-    fn entries(&self, flow: FlowId) -> Result<(Entries, Vec<String>), JournalError> {
-        let mut entries = Entries::new(flow);
-        let mut writers = Vec::new();
-        for line in self.read(|line| flow_of(line) == Some(flow))? {
-            match line {
-                Line::Entry {
-                    number,
-                    writer,
-                    record,
-                    ..
-                } if number == entries.records.len() => {
-                    entries.records.push(record);
-                    writers.push(writer);
-                }
-                // Somebody else was before it.
-                Line::Callout(_) | Line::Memo { .. } | Line::Entry { .. } => {}
-                Line::Report { report, .. } => {
-                    let known = |known: &Report| known.says_the_same_as(&report);
-                    if !entries.reports.iter().any(known) {
-                        entries.reports.push(report);
-                    }
-                }
-                Line::Stop { at, .. } => {
-                    entries.stop.get_or_insert(at);
-                }
-            }
-        }
-        Ok((entries, writers))
-    }
-
-    /// A flow in whose course the process died has its user still.
-    fn give_users_back(&self) -> Result<(), JournalError> {
-        const WINDOW: Duration = Duration::from_secs(30 * 60);
-        for callout in self.callouts()? {
-            let held = self.entries(callout.flow());
-            let Some(user) = callout.user() else { continue };
-            // What cannot be read may be open as well.
-            if held.is_ok_and(|(entries, _)| !entries.holds_user()) {
-                continue;
-            }
-            let began: SystemTime = callout.window_start().into();
-            let window = callout.window().unwrap_or(WINDOW);
-            let left = window.saturating_sub(began.elapsed().unwrap_or_default());
-            lock(&self.users).insert(user, (callout.flow(), Instant::now() + left));
-        }
-        Ok(())
+        // The lock ends with the process, if not here.
+        let freed = disk.file.unlock();
+        Some(decided.and_then(|decided| {
+            freed.map_err(|error| away("unlock", error))?;
+            Ok(decided)
+        }))
     }
 
     fn die(&self, death: Death) {
@@ -215,81 +445,94 @@ impl fmt::Debug for FileJournal {
 #[async_trait]
 impl Journal for FileJournal {
     async fn claim(&self, callout: &Callout) -> Result<Option<Box<dyn Claim>>, JournalError> {
-        let flow = callout.flow();
-        let mut callouts = self.0.callouts()?.into_iter();
-        let callout = match callouts.find(|known| known.flow() == flow) {
-            Some(first) => first,
-            None => {
-                self.0.write(&Line::Callout(callout.clone()))?;
-                callout.clone()
+        let (flow, own) = (callout.flow(), self.0.process);
+        // Before anything is written, so that the lease ends here first.
+        let until = Instant::now() + self.0.lease;
+        let claimed = self.0.decide(|disk| {
+            let known = disk.flows.get(&flow);
+            let taken = known.and_then(|known| known.holder.map(|holder| (known.epoch, holder)));
+            let is_taken = taken.is_some_and(|(epoch, (process, until))| {
+                if process == own {
+                    disk.own.get(&flow) == Some(&epoch)
+                } else {
+                    until > now()
+                }
+            });
+            if is_taken {
+                return Ok((Vec::new(), None));
             }
-        };
-        if !lock(&self.0.claimed).insert(flow) {
-            return Ok(None);
-        }
-        let memos = self.0.read(|line| line.get("memo").is_some() && flow_of(line) == Some(flow));
-        let memo = memos?.pop().and_then(|line| match line {
-            Line::Memo { memo, .. } => serde_json::from_value(memo).ok(),
-            _ => None,
+            let epoch = known.map_or(0, |known| known.epoch) + 1;
+            let line = Line::Claim {
+                flow,
+                epoch,
+                process: own,
+                until: after(now(), self.0.lease),
+                callout: known.is_none().then(|| callout.clone()),
+            };
+            let first = known.map_or(callout, |known| &known.callout).clone();
+            let memo = known.and_then(|known| known.memo.as_ref());
+            // A memo with a newer word is none: the flow is as safe without it.
+            let memo = memo.and_then(|memo| Memo::deserialize(memo).ok());
+            Ok((vec![line], Some((epoch, first, memo))))
         });
-        static CLAIMS: AtomicU64 = AtomicU64::new(0);
-        let claim = CLAIMS.fetch_add(1, Ordering::SeqCst);
+        let Some((epoch, callout, memo)) = claimed.await? else {
+            return Ok(None);
+        };
+        self.0.disk().own.insert(flow, epoch);
         Ok(Some(Box::new(FileClaim {
             journal: Arc::clone(&self.0),
             callout,
             memo,
-            writer: format!("{}-{claim}", Guid::random()),
+            epoch,
+            until: Mutex::new(until),
+            is_lost: AtomicBool::new(false),
         })))
     }
 
     async fn entries(&self, flow: &FlowId) -> Result<Entries, JournalError> {
-        Ok(self.0.entries(*flow)?.0)
+        let read = self.0.decide(|disk| {
+            let known = disk.flows.get(flow).map(Flow::entries);
+            Ok((
+                Vec::new(),
+                known.unwrap_or_else(|| Ok(Entries::new(*flow)))?,
+            ))
+        });
+        read.await
     }
 
     async fn flow_of(&self, reference: &Reference) -> Result<Option<FlowId>, JournalError> {
-        let entries = self.0.readable_entries()?;
-        Ok(entries.into_iter().find_map(|line| match line {
-            Line::Entry { flow, record, .. } => match record.entry {
-                Entry::Sending { reference: of, .. } if of == *reference => Some(flow),
-                _ => None,
-            },
-            _ => None,
-        }))
+        let found = |disk: &Disk| Ok((Vec::new(), disk.by_reference.get(reference).copied()));
+        self.0.decide(found).await
     }
 
     async fn flow_by_id(&self, provider: &str, id: &str) -> Result<Option<FlowId>, JournalError> {
-        let entries = self.0.readable_entries()?;
-        Ok(entries.into_iter().find_map(|line| match line {
-            Line::Entry { flow, record, .. } => match record.entry {
-                Entry::Accepted {
-                    provider: by,
-                    id: of,
-                    part_ids,
-                    ..
-                } if by == provider
-                    && (of.as_deref() == Some(id) || part_ids.iter().any(|part| part == id)) =>
-                {
-                    Some(flow)
-                }
-                _ => None,
-            },
-            _ => None,
-        }))
+        let key = (provider.to_owned(), id.to_owned());
+        let found = |disk: &Disk| Ok((Vec::new(), disk.by_id.get(&key).copied()));
+        self.0.decide(found).await
     }
 
     async fn report(&self, flow: &FlowId, report: &Report) -> Result<(), JournalError> {
-        self.0.write(&Line::Report {
-            flow: *flow,
-            report: report.clone(),
-        })
+        let kept = self.0.decide(|disk| {
+            let known = disk.flows.get(flow);
+            let line = known.filter(|known| known.has_room_for(report)).map(|_| {
+                let (flow, report) = (*flow, report.clone());
+                Line::Report { flow, report }
+            });
+            Ok((line.into_iter().collect(), ()))
+        });
+        kept.await
     }
 
-    async fn stop(
-        &self,
-        flow: &FlowId,
-        at: chrono::DateTime<chrono::Utc>,
-    ) -> Result<(), JournalError> {
-        self.0.write(&Line::Stop { flow: *flow, at })
+    async fn stop(&self, flow: &FlowId, at: DateTime<Utc>) -> Result<(), JournalError> {
+        let ordered = self.0.decide(|disk| {
+            let known = disk.flows.get(flow);
+            let line = known.filter(|known| known.stop.is_none()).map(|_| {
+                let flow = *flow;
+                Line::Stop { flow, at }
+            });
+            Ok((line.into_iter().collect(), ()))
+        });
+        ordered.await
     }
 }
 
@@ -297,7 +540,10 @@ struct FileClaim {
     journal: Arc<Inner>,
     callout: Callout,
     memo: Option<Memo>,
-    writer: String,
+    epoch: u64,
+    /// When the lease ends, as far as this process is certain.
+    until: Mutex<Instant>,
+    is_lost: AtomicBool,
 }
 
 impl fmt::Debug for FileClaim {
@@ -305,6 +551,45 @@ impl fmt::Debug for FileClaim {
         f.debug_struct("FileClaim")
             .field("flow", &self.callout.flow())
             .finish_non_exhaustive()
+    }
+}
+
+impl FileClaim {
+    fn until(&self) -> MutexGuard<'_, Instant> {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides where this claim still has the flow, and extends its lease where half of it is over.
+    async fn decide<T>(
+        &self,
+        decide: impl Fn(&Disk, &Flow) -> Result<(Vec<Line>, T), JournalError> + Send + Sync,
+    ) -> Result<T, JournalError> {
+        let (flow, lease) = (self.callout.flow(), self.journal.lease);
+        let began = Instant::now();
+        let left = self.until().saturating_duration_since(began);
+        let extends = !lease.is_zero() && left < lease / 2;
+        let decided = self.journal.decide(|disk| {
+            let known = disk.flows.get(&flow);
+            let known = known.filter(|known| known.epoch == self.epoch);
+            let Some(known) = known else {
+                self.is_lost.store(true, Ordering::SeqCst);
+                return Err(JournalError::lost());
+            };
+            let (decided, output) = decide(disk, known)?;
+            let lease = extends.then(|| Line::Claim {
+                flow,
+                epoch: self.epoch,
+                process: self.journal.process,
+                until: after(now(), lease),
+                callout: None,
+            });
+            Ok((lease.into_iter().chain(decided).collect(), output))
+        });
+        let decided = decided.await?;
+        if extends {
+            *self.until() = began + lease;
+        }
+        Ok(decided)
     }
 }
 
@@ -318,84 +603,98 @@ impl Claim for FileClaim {
         self.memo.clone()
     }
 
-    async fn give_back(
-        &self,
-        _: chrono::DateTime<chrono::Utc>,
-        memo: &Memo,
-    ) -> Result<(), JournalError> {
-        self.journal.write(&Line::Memo {
-            flow: self.callout.flow(),
-            memo: serde_json::to_value(memo).map_err(unreadable)?,
-        })
+    async fn give_back(&self, _: DateTime<Utc>, memo: &Memo) -> Result<(), JournalError> {
+        let memo = to_json(memo)?;
+        let flow = self.callout.flow();
+        let given_back = self.decide(|_, _| {
+            let memo = memo.clone();
+            Ok((vec![Line::GivenBack { flow, memo }], ()))
+        });
+        let given_back = given_back.await;
+        // From here on others can have it.
+        self.is_lost.store(true, Ordering::SeqCst);
+        given_back
     }
 
     fn holds(&self) -> bool {
-        true
+        if !self.journal.lease.is_zero() && *self.until() <= Instant::now() {
+            self.is_lost.store(true, Ordering::SeqCst);
+        }
+        !self.is_lost.load(Ordering::SeqCst)
     }
 
     async fn entries(&self) -> Result<Entries, JournalError> {
-        Ok(self.journal.entries(self.callout.flow())?.0)
+        self.decide(|_, known| Ok((Vec::new(), known.entries()?)))
+            .await
     }
 
     async fn append(&self, at: usize, record: &Record) -> Result<(), JournalError> {
-        let place = self.journal.written.fetch_add(1, Ordering::SeqCst);
-        self.journal.die(Death::Before(place));
+        let number = self.journal.written.fetch_add(1, Ordering::SeqCst);
+        self.journal.die(Death::Before(number));
         let flow = self.callout.flow();
-        if self.journal.entries(flow)?.0.records.len() != at {
-            return Err(JournalError::lost());
-        }
-        self.journal.write(&Line::Entry {
-            flow,
-            number: at,
-            writer: self.writer.clone(),
-            record: record.clone(),
-        })?;
-        let (_, writers) = self.journal.entries(flow)?;
-        if writers.get(at) != Some(&self.writer) {
-            return Err(JournalError::lost());
-        }
-        self.journal.die(Death::After(place));
+        let record = to_json(record)?;
+        let appended = self.decide(|_, known| {
+            if known.records.len() != at {
+                return Err(JournalError::lost());
+            }
+            let record = record.clone();
+            Ok((vec![Line::Entry { flow, record }], ()))
+        });
+        appended.await?;
+        self.journal.die(Death::After(number));
         Ok(())
     }
 
     async fn of_user(&self) -> Result<Vec<Entries>, JournalError> {
-        let user = self.callout.user();
-        let callouts = self.journal.callouts()?;
-        let flows = callouts.iter().filter(|callout| callout.user() == user);
-        let entries = flows.map(|callout| Ok(self.journal.entries(callout.flow())?.0));
-        entries.collect()
+        let Some(user) = self.callout.user() else {
+            return Ok(Vec::new());
+        };
+        let known = self.decide(|disk, _| {
+            let flows = disk.flows.values();
+            let flows = flows.filter(|flow| flow.callout.user() == Some(user));
+            let entries: Result<_, _> = flows.map(Flow::entries).collect();
+            Ok((Vec::new(), entries?))
+        });
+        known.await
     }
 
     async fn lock_user(&self, at_most: Duration) -> Result<bool, JournalError> {
         let Some(user) = self.callout.user() else {
             return Ok(true);
         };
-        let (flow, now) = (self.callout.flow(), Instant::now());
-        let mut users = lock(&self.journal.users);
-        match users.get(&user) {
-            Some((owner, until)) if *owner != flow && *until > now => Ok(false),
-            _ => {
-                users.insert(user, (flow, now + at_most));
-                Ok(true)
+        let flow = self.callout.flow();
+        let locked = self.decide(|disk, _| {
+            let owner = disk.users.get(&user);
+            if owner.is_some_and(|(owner, until)| *owner != flow && *until > now()) {
+                return Ok((Vec::new(), false));
             }
-        }
+            let until = after(now(), at_most);
+            Ok((vec![Line::Locked { flow, user, until }], true))
+        });
+        locked.await
     }
 
     async fn free_user(&self) -> Result<(), JournalError> {
-        let mut users = lock(&self.journal.users);
-        if let Some(user) = self.callout.user()
-            && users
-                .get(&user)
-                .is_some_and(|(owner, _)| *owner == self.callout.flow())
-        {
-            users.remove(&user);
-        }
-        Ok(())
+        let Some(user) = self.callout.user() else {
+            return Ok(());
+        };
+        let flow = self.callout.flow();
+        let freed = self.decide(|disk, _| {
+            let owner = disk.users.get(&user);
+            let own = owner.filter(|(owner, _)| *owner == flow);
+            let line = own.map(|_| Line::Freed { flow, user });
+            Ok((line.into_iter().collect(), ()))
+        });
+        freed.await
     }
 }
 
 impl Drop for FileClaim {
     fn drop(&mut self) {
-        lock(&self.journal.claimed).remove(&self.callout.flow());
+        let mut disk = self.journal.disk();
+        let flow = self.callout.flow();
+        if disk.own.get(&flow) == Some(&self.epoch) {
+            disk.own.remove(&flow);
+        }
     }
 }

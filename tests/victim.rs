@@ -67,7 +67,11 @@ async fn flow(sandbox: &str, callout: &str, journal: &str, death: &str) -> Outco
         .graph(Arc::clone(&entra) as _)
         .issuer(entra)
         .provider(postduif::from_url_with(&text("sms_url"), &client)?)
-        .journal(Arc::new(FileJournal::open(journal, parse(death)?)?))
+        .journal(Arc::new(FileJournal::open(
+            journal,
+            parse(death)?,
+            Duration::ZERO,
+        )?))
         .pauses([Duration::from_millis(10); 6])
         .build()?;
     let Parsed::Callout(callout) =
