@@ -92,7 +92,7 @@ impl Onboarding {
 
     pub(crate) async fn history(&self, run: &mut Run) -> Result<History, JournalError> {
         let entries = within(LONGEST_CALL, run.claim.entries()).await;
-        let history = History::new(entries.unwrap_or_else(journal_silent)?);
+        let history = History::new(entries.unwrap_or_else(journal_silent)?, self.clock.now());
         run.knows(history.len());
         Ok(history)
     }
@@ -101,7 +101,9 @@ impl Onboarding {
     pub(crate) async fn of_user(&self, run: &Run) -> Result<Vec<History>, JournalError> {
         let flows = within(LONGEST_CALL, run.claim.of_user()).await;
         let flows = flows.unwrap_or_else(journal_silent)?;
-        Ok(flows.into_iter().map(History::new).collect())
+        let now = self.clock.now();
+        let flows = flows.into_iter();
+        Ok(flows.map(|flow| History::new(flow, now)).collect())
     }
 
     /// Appends an entry. An intent is given to the journal once; an outcome until the deadline, for nobody else
@@ -112,8 +114,7 @@ impl Onboarding {
             true => append(run, &record).await?,
             false => self.append_outcome(run, &record).await?,
         }
-        run.known += 1;
-        run.appended_at = Some(Instant::now());
+        run.appended();
         let at = Some((record.at, Instant::now()));
         match record.entry {
             Entry::Issuing { .. } => run.asked_at = at,

@@ -87,7 +87,8 @@ impl Onboarding {
     }
 
     /// Looks for a pass in doubt. Either it is found and revoked, or a list that is newer than any lag proves that
-    /// it does not exist, or no list could be read for twice as long: then an entry says so.
+    /// it does not exist, or no list could be read for twice as long: then an entry says so. A list proves nothing
+    /// that an entry's time lies ahead of.
     async fn look(
         &self,
         run: &mut Run,
@@ -108,6 +109,8 @@ impl Onboarding {
         };
         let now = self.clock.now();
         let age = run.since(since, now);
+        let life = self.pass.lifetime.unwrap_or(LONGEST_PASS);
+        let unseen_until = after(since.min(now), life.saturating_add(LONGEST_CALL));
         match passes {
             Ok(passes) => {
                 let stranger = self.unknown_pass(run, history, &passes).await?;
@@ -118,6 +121,9 @@ impl Onboarding {
                     // What began at another time is an administrator's, or our clocks are far apart.
                     let entry = match stranger {
                         Some(until) => Entry::Unseen { until },
+                        None if run.is_ahead(since, now) => Entry::Unseen {
+                            until: unseen_until,
+                        },
                         None => Entry::NothingSeen {},
                     };
                     self.record(run, entry).await?;
@@ -132,8 +138,7 @@ impl Onboarding {
                 );
             }
             Err(error) => {
-                let life = self.pass.lifetime.unwrap_or(LONGEST_PASS);
-                let until = after(since, life.saturating_add(LONGEST_CALL));
+                let until = unseen_until;
                 tracing::error!(
                     flow = %run.flow(), step = %StepName::IssuePass, %error, %until,
                     "a pass that nobody has seen may be usable"

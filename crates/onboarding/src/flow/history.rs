@@ -15,7 +15,7 @@ use crate::{
 
 /// What a flow's entries say together.
 #[derive(Clone, Debug)]
-pub(crate) struct History(Entries);
+pub(crate) struct History(Entries, DateTime<Utc>);
 
 /// A text, as far as it is known who has it.
 struct Text<'a> {
@@ -77,8 +77,9 @@ pub(crate) enum Sent {
 }
 
 impl History {
-    pub(crate) const fn new(entries: Entries) -> Self {
-        Self(entries)
+    /// What is written, as it was read at this time.
+    pub(crate) const fn new(entries: Entries, read_at: DateTime<Utc>) -> Self {
+        Self(entries, read_at)
     }
 
     pub(crate) const fn entries(&self) -> &Entries {
@@ -432,7 +433,12 @@ impl History {
             let at = record.at;
             match &record.entry {
                 Entry::Issuing { seen, .. } => {
-                    doubts.push(Doubt::new(at, seen));
+                    let mut doubt = Doubt::new(at, seen);
+                    if at > self.1 {
+                        // The clock was ahead, and nobody knows how far.
+                        doubt.asked_at = DateTime::<Utc>::MIN_UTC;
+                    }
+                    doubts.push(doubt);
                     unheard = true;
                 }
                 Entry::IssueInDoubt { .. } => match doubts.last_mut().filter(|_| unheard) {

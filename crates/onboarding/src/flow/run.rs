@@ -40,6 +40,8 @@ pub struct Run {
     /// How many it had when the memo was made, and whether that was compared.
     memo_of: usize,
     is_memo_checked: bool,
+    /// Since when it has had that many, and for how long it had before this run.
+    unchanged: (Duration, Instant),
     /// When this run appended the last of them, by the monotonic clock.
     pub(crate) appended_at: Option<Instant>,
     /// The last request for a pass of this run, and the last that was in doubt, by the times of their entries and
@@ -99,6 +101,8 @@ pub struct Memo {
     obstacle: Option<Reason>,
     #[serde(default)]
     entries: usize,
+    #[serde(default)]
+    unchanged_ms: u64,
 }
 
 /// Somebody whom all guards let pass, and what the text needs of them. `Debug` shows no name.
@@ -144,6 +148,11 @@ impl Run {
                 length: length.min(longest),
             }
         });
+        // The rest of the pause is part of it.
+        let left = pause.map_or(Duration::ZERO, |pause| {
+            pause.until.saturating_duration_since(Instant::now())
+        });
+        let unchanged = Duration::from_millis(memo.unchanged_ms).saturating_sub(left);
         Self {
             callout: claim.callout().clone(),
             claim,
@@ -158,6 +167,7 @@ impl Run {
             known: 0,
             memo_of: memo.entries,
             is_memo_checked: false,
+            unchanged: (unchanged, Instant::now()),
             appended_at: None,
             asked_at: None,
             doubted_at: None,
@@ -217,12 +227,15 @@ impl Run {
     /// Returns what the next run needs to know when this one is given back.
     #[must_use]
     pub fn memo(&self) -> Memo {
+        let milliseconds = |length: Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        let unchanged = self
+            .unchanged()
+            .saturating_add(self.paused().unwrap_or_default());
         Memo {
             failures: self.failures,
             wakes_at: self.pause.map(|pause| pause.wakes_at),
-            pause_ms: self.pause.map_or(0, |pause| {
-                u64::try_from(pause.length.as_millis()).unwrap_or(u64::MAX)
-            }),
+            pause_ms: self.pause.map_or(0, |pause| milliseconds(pause.length)),
+            unchanged_ms: milliseconds(unchanged),
             obstacle: self.obstacle.as_ref().map(|(reason, _)| *reason),
             entries: match self.is_memo_checked {
                 true => self.known,
@@ -233,14 +246,35 @@ impl Run {
 
     /// Keeps how many entries the flow has. A memo from before its last is void.
     pub(crate) fn knows(&mut self, entries: usize) {
-        if !self.is_memo_checked && entries > self.memo_of {
+        let known = match self.is_memo_checked {
+            true => self.known,
+            false => self.memo_of,
+        };
+        if !self.is_memo_checked && entries > known {
             self.went_on();
         }
         self.is_memo_checked = true;
         if self.known != entries {
             self.appended_at = None;
         }
+        if known != entries {
+            self.unchanged = (Duration::ZERO, Instant::now());
+        }
         self.known = entries;
+    }
+
+    /// Keeps that this run has appended an entry.
+    pub(crate) fn appended(&mut self) {
+        let now = Instant::now();
+        self.known += 1;
+        self.appended_at = Some(now);
+        self.unchanged = (Duration::ZERO, now);
+    }
+
+    /// For how long the flow has had no further entry: each that it has is as old at least.
+    fn unchanged(&self) -> Duration {
+        let (before, since) = self.unchanged;
+        before.saturating_add(since.elapsed())
     }
 
     pub(crate) const fn deadline_at(&self) -> Instant {
@@ -340,14 +374,21 @@ impl Run {
         }
     }
 
-    /// How long ago this was, by a clock that cannot be set where this run was there.
+    /// How long ago an entry of this time was made, by a clock that cannot be set where this run was there. The
+    /// clock of another run may have been ahead: it is never less than what was waited since.
     pub(crate) fn since(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
         let known = [self.doubted_at, self.asked_at];
         let mut known = known.into_iter().flatten();
         match known.find(|(known, _)| *known == at) {
             Some((_, instant)) => instant.elapsed(),
-            None => between(at, now),
+            None => between(at, now).max(self.unchanged()),
         }
+    }
+
+    /// Whether an entry of this time was made by another run, whose clock was ahead of what ours shows still.
+    pub(crate) fn is_ahead(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let own = [self.doubted_at, self.asked_at];
+        at > now && own.iter().flatten().all(|(known, _)| *known != at)
     }
 
     /// Keeps what Graph said about a pass.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     CompleteOn, Ending, Entry, JournalError, OnDoubt, Onboarding, Record, Run, StepName, Then,
-    clock::{after, between},
+    clock::between,
     flow::{
         effects::failed,
         finish::Why,
@@ -197,7 +197,7 @@ impl Onboarding {
         let now = self.clock.now();
         let left = match run.appended_at {
             Some(at) => length.saturating_sub(at.elapsed()),
-            None => between(now, after(record.at, length)).min(length),
+            None => length.saturating_sub(run.since(record.at, now)),
         };
         let left = left.min(run.left(now));
         let heard = matches!(record.entry, Entry::Sending { .. }) && history.delivery().is_some();

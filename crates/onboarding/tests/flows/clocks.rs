@@ -2,8 +2,9 @@
 
 use std::{future, sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use postduif_core::{GraphErrorKind, Reason, Verdict};
-use postduif_onboarding::{CompleteOn, Entry, GraphCause, Journal, Memo, Step};
+use postduif_onboarding::{CompleteOn, Ending, Entry, GraphCause, Journal, Memo, Record, Step};
 
 use crate::world::{World, minutes, start, step_until_idle};
 
@@ -216,4 +217,68 @@ async fn an_order_to_stop_is_heard_during_a_pause() {
         panic!("it pauses still")
     };
     assert_eq!(ending.verdict, Verdict::Failed(Reason::Shutdown));
+}
+
+/// A flow whose first request for a pass was written by a clock that was so far ahead, taken up after so many
+/// minutes of its window, in turns that end at each pause. Returns its ending and how long it took.
+async fn ends_after_a_clock_ahead(
+    world: &Arc<World>,
+    ahead: TimeDelta,
+    after: i64,
+) -> (Ending, Duration) {
+    let callout = world.callout().with_created_at(start() - minutes(after));
+    let claim = world.journal.claim(&callout).await.unwrap().unwrap();
+    let entry = Entry::Issuing {
+        round: 1,
+        seen: Vec::new(),
+    };
+    let record = Record::new(start() + ahead, entry);
+    claim.append(0, &record).await.unwrap();
+    drop(claim);
+    let began = tokio::time::Instant::now();
+    let onboarding = world.onboarding();
+    for _ in 0..2000 {
+        let claim = world.journal.claim(&callout).await.unwrap().unwrap();
+        let mut run = onboarding.start(claim);
+        match step_until_idle(&onboarding, &mut run).await {
+            Step::Done(ending) => return (ending, began.elapsed()),
+            Step::WaitUntil(until) => {
+                run.give_back(until).await.unwrap();
+                let wait = (until - world.clock.now()).to_std().unwrap_or_default();
+                tokio::time::advance(wait + Duration::from_millis(1)).await;
+            }
+            Step::Next => unreachable!(),
+        }
+    }
+    panic!("it does not end")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_of_a_clock_that_was_ahead_is_found() {
+    for ahead in [TimeDelta::hours(2), TimeDelta::days(3650)] {
+        for after in [0, 31] {
+            let world = World::new();
+            world.has_pass("orphan");
+            let (ending, took) = ends_after_a_clock_ahead(&world, ahead, after).await;
+            assert!(
+                world.log().contains(&"revoke orphan".into()),
+                "{ahead} {after}"
+            );
+            assert!(took < seconds(1800), "{ahead} {after}: {took:?}");
+            world.assert_settled(&ending, &format!("{ahead} {after}"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_ahead_leaves_in_doubt_ends_and_is_named() {
+    for ahead in [TimeDelta::hours(2), TimeDelta::days(3650)] {
+        let world = World::new();
+        let (ending, took) = ends_after_a_clock_ahead(&world, ahead, 31).await;
+        assert!(took < seconds(1800), "{ahead}: {took:?}");
+        let entries = World::entries(&world, ending.flow).await;
+        assert!(!entries.contains(&Entry::NothingSeen {}), "{ahead}");
+        let until = ending.may_be_usable_until().unwrap();
+        assert!(until < start() + TimeDelta::days(31), "{ahead}: {until}");
+    }
 }
