@@ -405,22 +405,22 @@ impl History {
     }
 
     /// Whether the pass may come of one of those times when the flow asked for one and never heard how that
-    /// ended. Not only of the last: a pass may show in a list late. What has been settled since counts only for a
-    /// pass that began at about that time, and after a later pass only while a list may still show what was before.
-    pub(crate) fn may_have_issued(
-        &self,
-        pass: &TapInfo,
-        now: DateTime<Utc>,
-        lag: Duration,
-    ) -> bool {
-        self.doubts().iter().any(|doubt| {
-            let (apart, counts) = match doubt.settled {
-                None => (CLOCKS_APART, true),
-                Some(Settled::NothingSeen | Settled::Found) => (CLOCKS_CLOSE, true),
-                Some(Settled::Replaced(at)) => (CLOCKS_CLOSE, now < after(at, lag)),
-            };
-            let about_then = before(doubt.asked_at, apart)..=after(doubt.since, apart);
-            counts && !doubt.seen.contains(&pass.id) && about_then.contains(&pass.start)
+    /// ended, and no later pass of the flow has replaced it. Not only of the last: a pass may show in a list late.
+    /// A doubt that is settled counts only for a pass that began at about that time.
+    pub(crate) fn may_have_left(&self, pass: &TapInfo, now: DateTime<Utc>) -> bool {
+        let doubts = self.doubts();
+        doubts.iter().any(|doubt| match doubt.settled {
+            Some(Settled::Replaced(_)) => false,
+            _ => doubt.may_be_about(pass, now),
+        })
+    }
+
+    /// Whether the pass may come of such a request that a later pass has replaced since, and an old list shows it.
+    pub(crate) fn had_replaced(&self, pass: &TapInfo, now: DateTime<Utc>, lag: Duration) -> bool {
+        let doubts = self.doubts();
+        doubts.iter().any(|doubt| match doubt.settled {
+            Some(Settled::Replaced(at)) => now < after(at, lag) && doubt.may_be_about(pass, now),
+            _ => false,
         })
     }
 
@@ -579,6 +579,18 @@ impl<'a> Doubt<'a> {
             settled: None,
             unseen_until: None,
         }
+    }
+
+    /// Whether this pass may have come of it: by its time, and because it was not there before.
+    fn may_be_about(&self, pass: &TapInfo, now: DateTime<Utc>) -> bool {
+        let apart = match self.settled {
+            None => CLOCKS_APART,
+            Some(_) => CLOCKS_CLOSE,
+        };
+        // A clock that was ahead then makes no request later than now.
+        let (from, to) = (self.asked_at.min(now), self.since.min(now));
+        let about_then = before(from, apart)..=after(to, apart);
+        !self.seen.contains(&pass.id) && about_then.contains(&pass.start)
     }
 
     /// Whether somebody still has to look for its pass.

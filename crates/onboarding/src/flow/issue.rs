@@ -195,17 +195,17 @@ impl Onboarding {
         pass: &TapInfo,
         now: DateTime<Utc>,
     ) -> Existing {
-        if history.revoked(&pass.id) || !pass.opens() {
+        let gone = history.revoked(&pass.id) || flows.iter().any(|flow| flow.revoked(&pass.id));
+        if gone || !pass.opens() {
             return Existing::InNobodysWay;
         }
         let issued = flows.iter().any(|flow| flow.issued(&pass.id));
         let lag = self.list_lag();
-        if !issued
-            && flows
-                .iter()
-                .any(|flow| flow.may_have_issued(pass, now, lag))
-        {
+        if !issued && flows.iter().any(|flow| flow.may_have_left(pass, now)) {
             return Existing::Lost;
+        }
+        if !issued && flows.iter().any(|flow| flow.had_replaced(pass, now, lag)) {
+            return Existing::InNobodysWay;
         }
         let sent = flows.iter().find_map(|flow| flow.sent(&pass.id));
         let sent = sent.filter(|_| History::is_still_sent(flows, &pass.id));
@@ -521,9 +521,8 @@ impl Onboarding {
         history: &History,
         passes: Vec<TapInfo>,
     ) -> Result<Option<TapInfo>, JournalError> {
-        let (now, lag) = (self.clock.now(), self.list_lag());
-        let new =
-            |pass: &TapInfo| history.may_have_issued(pass, now, lag) && !history.revoked(&pass.id);
+        let now = self.clock.now();
+        let new = |pass: &TapInfo| history.may_have_left(pass, now) && !history.revoked(&pass.id);
         let mut new: Vec<_> = passes.into_iter().filter(new).collect();
         if new.is_empty() {
             return Ok(None);

@@ -2,7 +2,7 @@ use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
 use postduif_core::{ErrorKind, FlowId, PhoneNumber, Reason, Receipt, TapId, Verdict};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
 use crate::{
     Entries, Entry, GraphCause,
@@ -12,9 +12,12 @@ use crate::{
 /// How a flow ended. There is no secret in it, and `Debug` masks the number.
 ///
 /// It is made from the flow's entries, so that it is the same whenever it is asked for. What no journal holds is
-/// left out of one that is made without a run, and is not stored with one: the number and whether its range is
-/// known, whether the pass works
+/// left out of one that is made without a run: the number and whether its range is known, whether the pass works
 /// once, the providers that were tried before, and the steps that were taken.
+///
+/// Stored with serde, one leaves out the number, whether its range is known and the providers that were tried
+/// before. Members and steps of a newer version are skipped when it is read; a verdict or a kind of error that only
+/// a newer version knows is an error.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Ending {
@@ -62,7 +65,7 @@ pub struct Ending {
     #[serde(default)]
     pub attempts: u32,
     /// What this run did, in order.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known_steps")]
     pub steps: Vec<StepTaken>,
 }
 
@@ -276,6 +279,23 @@ mod stored_receipt {
     }
 }
 
+/// The steps that this version knows.
+fn known_steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<StepTaken>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Known(StepTaken),
+        Unknown(IgnoredAny),
+    }
+    let stored = Vec::<Stored>::deserialize(deserializer)?.into_iter();
+    Ok(stored
+        .filter_map(|step| match step {
+            Stored::Known(step) => Some(step),
+            Stored::Unknown(_) => None,
+        })
+        .collect())
+}
+
 /// What became of a pass.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
@@ -387,5 +407,21 @@ impl StepName {
 impl fmt::Display for StepName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_a_newer_version_took_is_left_out() {
+        let stored = r#"{"flow":"9ae7d3ce-4d22-4bdd-a831-23036b63aa79","verdict":"completed","steps":[
+            {"step":"teleport","took":{"secs":1,"nanos":0}},
+            {"step":"send","took":{"secs":2,"nanos":0}},
+            {"step":"send","took":"long"},{"leap":1},7]}"#;
+        let ending: Ending = serde_json::from_str(stored).unwrap();
+        let send = StepTaken::new(StepName::Send, Duration::from_secs(2));
+        assert_eq!(ending.steps, [send]);
     }
 }

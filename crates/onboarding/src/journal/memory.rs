@@ -111,7 +111,7 @@ impl Journal for MemoryJournal {
         Ok(Some(Box::new(MemoryClaim {
             journal: Arc::clone(&self.0),
             callout: known.callout.clone(),
-            memo: known.memo.take(),
+            memo: known.memo.clone(),
         })))
     }
 
