@@ -2,11 +2,13 @@
 
 use std::{future, sync::Arc, time::Duration};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{GraphErrorKind, Reason, Verdict};
-use postduif_onboarding::{CompleteOn, Ending, Entry, GraphCause, Journal, Memo, Record, Step};
+use postduif_onboarding::{
+    CompleteOn, Ending, Entry, GraphCause, Journal, Memo, Record, Step, Then,
+};
 
-use crate::world::{World, minutes, start, step_until_idle};
+use crate::world::{World, minutes, reference, start, step_until_idle, tap};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -280,5 +282,69 @@ async fn what_a_clock_ahead_leaves_in_doubt_ends_and_is_named() {
         assert!(!entries.contains(&Entry::NothingSeen {}), "{ahead}");
         let until = ending.may_be_usable_until().unwrap();
         assert!(until < start() + TimeDelta::days(31), "{ahead}: {until}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_times_of_its_entries_a_flow_ends() {
+    let mut seed = 0x1234_5678_9abc_def1_u64;
+    let mut below = |n: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % n as u64).unwrap()
+    };
+    for number in 0..300 {
+        let world = World::new();
+        let callout = world.callout();
+        let claim = world.journal.claim(&callout).await.unwrap().unwrap();
+        let times = [
+            start(),
+            start() + TimeDelta::days(9000),
+            DateTime::<Utc>::MAX_UTC,
+            DateTime::<Utc>::MIN_UTC,
+        ];
+        for at in 0..below(8) {
+            let round = [1, 2, 3, 255][below(4)];
+            let tap = tap(["a", "b"][below(2)]);
+            let reference = reference(["one", "two"][below(2)]);
+            let cause = GraphCause::new(GraphErrorKind::Throttled);
+            let until = times[below(4)];
+            let entry = match below(9) {
+                0 => Entry::Issued {
+                    round,
+                    tap,
+                    valid_until: until,
+                },
+                1 => Entry::IssueInDoubt { round, cause },
+                2 => Entry::NotIssued { round, cause },
+                3 => Entry::Sending {
+                    round,
+                    reference,
+                    provider: "kpn".into(),
+                },
+                4 => Entry::Revoked {
+                    tap,
+                    then: Then::Issue,
+                },
+                5 => Entry::Unseen { until },
+                6 => Entry::NothingSeen {},
+                7 => Entry::Expired { tap },
+                _ => Entry::Issuing {
+                    round,
+                    seen: Vec::new(),
+                },
+            };
+            let record = Record::new(times[below(4)], entry);
+            claim.append(at, &record).await.unwrap();
+        }
+        drop(claim);
+        let began = tokio::time::Instant::now();
+        world.ending(&world.onboarding(), &callout).await;
+        assert!(
+            began.elapsed() < seconds(3 * 3600),
+            "{number}: {:?}",
+            began.elapsed()
+        );
     }
 }
