@@ -9,7 +9,11 @@
 pub enum ExistingPass {
     /// Completes the flow with a pass of ours whose text was accepted (delivered, under
     /// [`CompleteOn::Delivered`]) and that lives for at least another 30 minutes, or half its life: the person has
-    /// it, and gets no second text. Another pass of ours is replaced. A stranger's ends the flow: `pass_exists`.
+    /// it, and gets no second text. One that no list shows yet is waited for, and one whose text is reported as
+    /// undelivered is replaced, as is another pass of ours. A stranger's ends the flow: `pass_exists`.
+    ///
+    /// No journal holds numbers: a pass is kept also where the directory has another number since it was sent. Where
+    /// numbers are corrected that way, choose [`ReplaceOurs`](Self::ReplaceOurs).
     #[default]
     KeepOurs,
     /// Ends the flow: `pass_exists`.

@@ -115,10 +115,23 @@ impl Onboarding {
         match passes {
             Ok(passes) => {
                 let stranger = self.unknown_pass(run, history, &passes).await?;
-                if let Some(pass) = self.lost_pass(run, history, passes).await? {
-                    return self.revoking(run, &pass, then).await;
+                let lost = self.lost_pass(run, history, passes).await?;
+                let found = lost.is_some();
+                match lost {
+                    Some((pass, true)) => return self.revoking(run, &pass, then).await,
+                    // Nobody has its secret. It settles no doubt, for it may be another flow's.
+                    Some((pass, false)) => {
+                        Self::may_act(run)?;
+                        if let Err(error) = self.take_away(run, user, &pass.id).await {
+                            tracing::warn!(
+                                flow = %run.flow(), step = %StepName::RevokePass, %error,
+                                "a pass in doubt could not be taken away yet"
+                            );
+                        }
+                    }
+                    None => {}
                 }
-                if age >= certain {
+                if age >= certain && (!found || age >= patience) {
                     // What began at another time is an administrator's, or our clocks are far apart.
                     let entry = match stranger {
                         Some(until) => Entry::Unseen { until },

@@ -19,8 +19,8 @@ use crate::{
         history::{History, Pass, Sent},
         times::{
             ASK_AGAIN, FRESH_INTENT, LATE_EFFECT_SHARE, LEAST_TIME_TO_REPLACE, LONG_ENOUGH_TO_KEEP,
-            LONGEST_PAUSE, LONGEST_PAUSE_WITH_ENTRIES, PAUSE_SHARE, POLICY_SPREADS_WITHIN,
-            REVOKE_AT_ONCE,
+            LONGEST_CALL, LONGEST_PAUSE, LONGEST_PAUSE_WITH_ENTRIES, PAUSE_SHARE,
+            POLICY_SPREADS_WITHIN, REVOKE_AT_ONCE,
         },
     },
     template::Reader,
@@ -286,7 +286,10 @@ impl Onboarding {
         let left = doubts.map(|(since, answered)| match answered {
             _ if since > now => Duration::ZERO,
             true => between(now, after(since, pause)),
-            false => between(now, after(since, pause + pause.min(FRESH_INTENT))),
+            false => {
+                let longest = pause + pause.min(FRESH_INTENT) + LONGEST_CALL;
+                between(now, after(since, longest))
+            }
         });
         left.max().filter(|left| !left.is_zero())
     }
@@ -506,7 +509,8 @@ impl Onboarding {
                 return Ok(self.pause(run, pause, left));
             }
         };
-        if let Some(pass) = self.lost_pass(run, history, passes).await? {
+        // What may be another flow's settles nothing here, and goes by itself when another is issued.
+        if let Some((pass, true)) = self.lost_pass(run, history, passes).await? {
             let after_it = history.round().saturating_add(1);
             let then = self.next(run, after_it, Reason::GraphUnavailable);
             return self.revoking(run, &pass, then).await;
@@ -514,22 +518,30 @@ impl Onboarding {
         self.issue(run, history, user).await
     }
 
-    /// The pass that came of a request in doubt, where the list shows one: new, and issued by nobody.
+    /// The pass that came of a request in doubt, where the list shows one: new, issued by nobody, and not taken away
+    /// yet. And whether it came of this flow's request for certain, and not of another's.
     pub(crate) async fn lost_pass(
         &self,
         run: &Run,
         history: &History,
         passes: Vec<TapInfo>,
-    ) -> Result<Option<TapInfo>, JournalError> {
-        let now = self.clock.now();
+    ) -> Result<Option<(TapInfo, bool)>, JournalError> {
+        let (now, lag) = (self.clock.now(), self.list_lag());
         let new = |pass: &TapInfo| history.may_have_left(pass, now) && !history.revoked(&pass.id);
         let mut new: Vec<_> = passes.into_iter().filter(new).collect();
         if new.is_empty() {
             return Ok(None);
         }
         let flows = self.of_user(run).await?;
-        new.retain(|pass| !flows.iter().any(|flow| flow.issued(&pass.id)));
-        Ok(new.pop())
+        let known =
+            |flow: &History, pass: &TapInfo| flow.issued(&pass.id) || flow.revoked(&pass.id);
+        new.retain(|pass| !flows.iter().any(|flow| known(flow, pass)));
+        Ok(new.pop().map(|pass| {
+            let mut others = flows.iter().filter(|flow| flow.flow() != history.flow());
+            let anothers = others
+                .any(|flow| flow.may_have_left(&pass, now) || flow.had_replaced(&pass, now, lag));
+            (pass, !anothers)
+        }))
     }
 }
 

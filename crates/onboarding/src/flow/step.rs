@@ -40,12 +40,12 @@ impl Onboarding {
     ///
     /// | last entry | what comes next |
     /// |---|---|
-    /// | none | read, guards, list; a pass of ours that was sent is kept; else issue, and Graph replaces what there was |
+    /// | none | read, guards, list; a pass of ours that was sent is kept, also where it is too new to be listed; else issue, and Graph replaces what there was. Where another flow's request may still replace it, pause first |
     /// | `Issuing`, `IssueInDoubt` | pause, list; a pass that is new and nobody's is revoked, and the next round begins; where the list shows none, the same round again |
     /// | `NotAsked` | the same round again while time remains |
     /// | `NotIssued` | where the cause passes by itself, pause, and the same round again while time remains; where Graph refuses because a pass exists, revoke that one if it may be replaced; else failed |
     /// | `Issued` | the secret died with its process: pause, revoke, next round |
-    /// | `Kept` | list; still there: completed; else issue |
+    /// | `Kept` | list; still there, and not taken away or replaced by its flow: completed; listed no more: pause, list, for as long as a list may lag; else issue, and the same pass is not kept again |
     /// | `Sending` | pause, then as `InDoubt` |
     /// | `InDoubt` | as [`OnDoubt`] says: revoke, and next round or failed |
     /// | `NotSent` | revoke, next round while time remains |

@@ -31,7 +31,9 @@ use crate::{Entries, Memo, Record, Report};
 ///   are ours. That is so during a rolling upgrade, until a newer version runs them.
 /// - No wait without an end, no panic.
 ///
-/// A store of your own is held to this by `journal_conformance!` of `postduif-testkit`.
+/// A store of your own is held to this by `journal_conformance!` of `postduif-testkit`, and `tests/file_journal.rs`
+/// in this project's repository is a worked example: a journal in a file, durable and shared by the processes of one
+/// machine.
 #[async_trait]
 pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// Takes a flow: its first claim makes it known, by this call-out. Returns `None` while another claim holds it.
@@ -63,8 +65,8 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     async fn flow_by_id(&self, provider: &str, id: &str) -> Result<Option<FlowId>, JournalError>;
 
     /// Keeps a delivery report with a flow. The same report a second time changes nothing; neither does one of
-    /// a flow that nobody knows, nor one beyond a bound of the store's; there a final status takes the room of an
-    /// earlier one that is not.
+    /// a flow that nobody knows, nor one beyond a bound of the store's, of 100 reports or more; there a final status
+    /// takes the room of an earlier one that is not.
     ///
     /// # Errors
     ///
@@ -97,7 +99,8 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
 /// - **[`holds`](Self::holds) is local.** It asks no server: it compares a clock that cannot be set with the end
 ///   of the lease as it was when the lease was last extended for certain, and once `false` it stays `false`. It
 ///   is asked between an intent's entry and its effect, so that a process that was stopped for longer than its
-///   lease does nothing when it continues.
+///   lease does nothing when it continues. Where a store has no leases it is `false` from the first call on that
+///   was told `Lost` because another claim has the flow.
 /// - **The user's lock is the flow's**, and not the claim's: it outlives a dropped claim and a process that
 ///   died, for as long as an effect of the flow may be open. See [`lock_user`](Self::lock_user).
 /// - Dropping the claim leaves the flow to whoever claims it next, at once or when its lease ends.

@@ -6,12 +6,9 @@
 //! with its log.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     env, future,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -22,17 +19,24 @@ use postduif_core::{
 };
 use postduif_onboarding::{CompleteOn, Ending, ExistingPass, OnDoubt, Onboarding};
 
+use tokio::{sync::oneshot, time::Instant};
+
 use crate::stops::Leased;
 use crate::world::{Break, IssueFault, SendFault, World, graph_error, minutes, start};
 
 /// Seeds of each fuzz in an ordinary run, which is to take seconds.
 const SEEDS: u64 = 300;
 
+/// How late an effect comes when its caller was dropped or had a bad answer, and how long a caller waits.
+const LATE: Duration = Duration::from_secs(18);
+const LIMIT: Duration = Duration::from_secs(60);
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// Xorshift: the same everywhere for the same seed.
+#[derive(Debug)]
 struct Random(u64);
 
 impl Random {
@@ -159,12 +163,57 @@ impl Random {
     }
 }
 
-/// Graph has an effect even when its caller has gone, so many seconds later.
+/// Graph goes on with what it was asked for, whatever it answered: an effect comes up to 18 seconds after a bad
+/// answer, after it was asked for by who is dropped, or after its caller's own limit. Each list is as old as chance has it.
 #[derive(Debug)]
 struct LateGraph {
     world: Arc<World>,
-    late: AtomicUsize,
-    by: Duration,
+    late: Mutex<VecDeque<Late>>,
+    /// How far a list lags at the most.
+    lag: Duration,
+    random: Mutex<Random>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Late {
+    /// A bad answer at once, and the pass so much later.
+    Unavailable(Duration),
+    /// The answer comes with the pass, so much later.
+    Silent(Duration),
+}
+
+impl LateGraph {
+    fn new(world: &Arc<World>, random: &mut Random, most_lag: u64) -> Arc<Self> {
+        let mut late = VecDeque::new();
+        for _ in 0..random.below(3) {
+            late.push_back(match random.below(4) {
+                0 | 1 => Late::Unavailable(Duration::from_millis(random.below(18_000))),
+                2 => Late::Silent(seconds(random.below(16))),
+                // Past the caller's limit of a minute.
+                _ => Late::Silent(seconds(60 + random.below(18))),
+            });
+        }
+        if random.chance(40) {
+            late.clear();
+        }
+        let lag = match random.chance(50) {
+            true => seconds(random.below(most_lag)),
+            false => Duration::ZERO,
+        };
+        Arc::new(Self {
+            world: Arc::clone(world),
+            late: Mutex::new(late),
+            lag,
+            random: Mutex::new(Random::new(random.next())),
+        })
+    }
+}
+
+impl Late {
+    fn is_soon(&self) -> bool {
+        let (Self::Unavailable(by) | Self::Silent(by)) = self;
+        *by <= LATE
+    }
 }
 
 #[async_trait]
@@ -174,26 +223,56 @@ impl TapIssuer for LateGraph {
         user: &UserId,
         request: &TapRequest,
     ) -> Result<TemporaryAccessPass, GraphError> {
-        let late = self
-            .late
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |late| {
-                late.checked_sub(1)
-            });
-        if late.is_err() {
+        let late = self.late.lock().unwrap().pop_front();
+        let Some(late) = late else {
             return self.world.issue(user, request).await;
-        }
-        let (world, user, request, by) = (Arc::clone(&self.world), *user, *request, self.by);
+        };
+        let (world, user, request) = (Arc::clone(&self.world), *user, *request);
+        let (Late::Unavailable(by) | Late::Silent(by)) = late;
+        let (caller, gone) = oneshot::channel::<()>();
+        let began = Instant::now();
         let made = tokio::spawn(async move {
-            tokio::time::sleep(by).await;
+            let made_at = began + by;
+            if by > LATE {
+                // Who hangs up early is heard: only at its own limit a caller goes without that.
+                let early = async {
+                    let _ = gone.await;
+                    if began.elapsed() < LIMIT {
+                        return;
+                    }
+                    future::pending().await
+                };
+                tokio::select! {
+                    () = tokio::time::sleep_until(made_at) => {}
+                    () = early => {}
+                }
+            } else {
+                tokio::time::sleep_until(made_at).await;
+            }
             world.state().log.push("made late".into());
             world.make(&user, &request, None)
         });
-        made.await
-            .map_err(|_| GraphError::unknown(GraphErrorKind::Other, "the server died"))
+        match late {
+            Late::Unavailable(_) => {
+                let kind = GraphErrorKind::Unavailable;
+                Err(GraphError::unknown(kind, "told to"))
+            }
+            Late::Silent(_) => {
+                let made = made.await;
+                drop(caller);
+                made.map_err(|_| GraphError::unknown(GraphErrorKind::Other, "the server died"))
+            }
+        }
     }
 
     async fn list(&self, user: &UserId) -> Result<Vec<TapInfo>, GraphError> {
-        self.world.list(user).await
+        let now = self.world.list(user).await?;
+        if self.lag.is_zero() {
+            return Ok(now);
+        }
+        let most = u64::try_from(self.lag.as_millis()).unwrap();
+        let lag = Duration::from_millis(self.random.lock().unwrap().below(most.max(1)));
+        Ok(self.world.listed_before(lag))
     }
 
     async fn revoke(&self, user: &UserId, tap: &TapId) -> Result<(), GraphError> {
@@ -258,11 +337,7 @@ async fn one(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         CompleteOn::Accepted,
         CompleteOn::Delivered,
     ]);
-    let graph = Arc::new(LateGraph {
-        world: Arc::clone(world),
-        late: AtomicUsize::new(usize::from(random.chance(30))),
-        by: seconds(random.below(16)),
-    });
+    let graph = LateGraph::new(world, &mut random, 120);
     let build = || {
         let builder = world.builder().issuer(Arc::clone(&graph) as _);
         let builder = builder.on_doubt(on_doubt).complete_on(complete_on);
@@ -277,6 +352,10 @@ async fn one(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         .callout()
         .with_created_at(start() - TimeDelta::seconds(i64::try_from(ago).unwrap()));
     let closes = callout.window_start() + minutes(30);
+    if kills > 0 {
+        // Whoever takes over does not wait for as long as a call may take.
+        graph.late.lock().unwrap().retain(Late::is_soon);
+    }
     for _ in 0..kills {
         let at = world.state().records + usize::try_from(random.below(12)).unwrap();
         world.state().broken = Some((at, random.breaks()));
@@ -295,6 +374,15 @@ async fn one(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
     world.state().broken = None;
     let begun = world.clock.now();
     let onboarding = build();
+    let stop = random
+        .chance(15)
+        .then(|| Duration::from_millis(random.below(90_000)));
+    let shutdown = async {
+        match stop {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => future::pending().await,
+        }
+    };
     let jump = async {
         if jumps {
             tokio::time::sleep(seconds(random.below(300))).await;
@@ -304,7 +392,7 @@ async fn one(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         future::pending::<()>().await
     };
     let ending = tokio::select! {
-        ending = onboarding.run(callout.clone(), future::pending()) => ending.map_err(|_| "an error")?,
+        ending = onboarding.run(callout.clone(), shutdown) => ending.map_err(|_| "an error")?,
         () = reports(Arc::clone(world), &onboarding, Random::new(!seed)) => unreachable!(),
         () = jump => unreachable!(),
     };
@@ -358,7 +446,16 @@ async fn dropped_and_run(
         }
         tokio::time::sleep(seconds(random.below(30))).await;
     }
-    let run = onboarding.run(callout.clone(), future::pending());
+    let stop = random
+        .chance(25)
+        .then(|| Duration::from_millis(random.below(90_000)));
+    let shutdown = async {
+        match stop {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => future::pending().await,
+        }
+    };
+    let run = onboarding.run(callout.clone(), shutdown);
     run.await.map_err(|_| "an error")
 }
 
@@ -377,11 +474,7 @@ async fn two(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         ExistingPass::KeepOurs,
         ExistingPass::ReplaceOurs,
     ]);
-    let graph = Arc::new(LateGraph {
-        world: Arc::clone(world),
-        late: AtomicUsize::new(usize::from(random.chance(30))),
-        by: seconds(random.below(16)),
-    });
+    let graph = LateGraph::new(world, &mut random, 120);
     let builder = world.builder().issuer(graph).existing_pass(existing_pass);
     let onboarding = builder.complete_on(complete_on).build().unwrap();
     let mut callout = || {

@@ -319,6 +319,19 @@ impl World {
         TemporaryAccessPass::new(info, secret.into())
     }
 
+    /// What a list that lags by so much shows of the user's passes.
+    pub(crate) fn listed_before(&self, lag: Duration) -> Vec<TapInfo> {
+        let state = self.state();
+        let at = self.graph_clock.now() - TimeDelta::from_std(lag).unwrap();
+        let there = |pass: &&Pass| {
+            pass.user == state.user.id
+                && pass.shows_at <= at
+                && pass.gone_at.map_or(pass.usable, |gone_at| gone_at > at)
+        };
+        let passes = state.passes.iter().filter(there);
+        passes.map(|pass| pass.info.clone()).collect()
+    }
+
     pub(crate) fn log(&self) -> Vec<String> {
         self.state().log.clone()
     }
