@@ -2,7 +2,14 @@
 //!
 //! [`journal_conformance!`](crate::journal_conformance) makes each of them a named test.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{
@@ -13,7 +20,11 @@ use postduif_onboarding::{
     Claim, Entries, Entry, GraphCause, Journal, JournalError, JournalErrorKind, Memo, Record,
     Report, SendCause, Then,
 };
-use tokio::{sync::Barrier, task::JoinHandle, time::Instant};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task::JoinHandle,
+    time::Instant,
+};
 
 /// What the suite must know of a store to test its journal.
 ///
@@ -330,15 +341,52 @@ async fn another<S: PretendStore>(store: &S, journal: &Arc<dyn Journal>) -> Arc<
     }
 }
 
-/// Does it on a thread of its own, at the same time as the others at this barrier.
+/// Where several begin at the same moment.
+struct Start {
+    tasks: tokio::sync::Barrier,
+    threads: std::sync::Barrier,
+    awake: AtomicUsize,
+    all: usize,
+}
+
+impl Start {
+    fn of(all: usize) -> Arc<Self> {
+        Arc::new(Self {
+            tasks: tokio::sync::Barrier::new(all),
+            threads: std::sync::Barrier::new(all),
+            awake: AtomicUsize::new(0),
+            all,
+        })
+    }
+
+    /// Waits for the other threads until none of them has to be woken any more.
+    fn together(&self) {
+        const AWAKE: Duration = Duration::from_millis(1);
+        self.threads.wait();
+        self.awake.fetch_add(1, Ordering::SeqCst);
+        let began = std::time::Instant::now();
+        while self.awake.load(Ordering::SeqCst) < self.all && began.elapsed() < AWAKE {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// Does it on a thread of its own, at the same time as the others; where the runtime has one thread, in turns.
 fn at_once<T: Send + 'static>(
-    barrier: &Arc<Barrier>,
+    start: &Arc<Start>,
     work: impl Future<Output = T> + Send + 'static,
 ) -> JoinHandle<T> {
-    let barrier = Arc::clone(barrier);
-    tokio::spawn(async move {
-        barrier.wait().await;
-        work.await
+    let start = Arc::clone(start);
+    let runtime = Handle::current();
+    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return tokio::spawn(async move {
+            start.tasks.wait().await;
+            work.await
+        });
+    }
+    tokio::task::spawn_blocking(move || {
+        start.together();
+        runtime.block_on(work)
     })
 }
 
@@ -470,11 +518,11 @@ pub mod promises {
         let callout = callout();
         let claim: Arc<dyn Claim> = claim(store, &journal, &callout).await.into();
         for number in 0..ROUNDS {
-            let barrier = Arc::new(Barrier::new(4));
+            let start = Start::of(4);
             let tasks: [_; 4] = std::array::from_fn(|_| {
                 let claim = Arc::clone(&claim);
                 let record = sending(Reference::random());
-                at_once(&barrier, async move {
+                at_once(&start, async move {
                     let appended = soon(claim.append(number, &record)).await;
                     (record, appended)
                 })
@@ -528,8 +576,8 @@ pub mod promises {
         for round in 0..ROUNDS {
             let callout = callout();
             let old = claim(store, &here, &callout).await;
-            let barrier = Arc::new(Barrier::new(2));
-            let writes = at_once(&barrier, async move {
+            let start = Start::of(2);
+            let writes = at_once(&start, async move {
                 let mut written = Vec::new();
                 for number in 0..1000 {
                     let record = sending(Reference::random());
@@ -540,13 +588,14 @@ pub mod promises {
                             return written;
                         }
                     }
-                    tokio::task::yield_now().await;
+                    // In which whoever asks again and again gets a turn.
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 panic!("it is never told that the flow is another's");
             });
             let taken = callout.clone();
             let journal = Arc::clone(&there);
-            let takes_over = at_once(&barrier, async move {
+            let takes_over = at_once(&start, async move {
                 for _ in 0..round {
                     tokio::task::yield_now().await;
                 }
@@ -651,10 +700,10 @@ pub mod promises {
         for _ in 0..ROUNDS {
             let callout = callout();
             let began = Instant::now();
-            let barrier = Arc::new(Barrier::new(2));
+            let start = Start::of(2);
             let tasks = journals.clone().map(|journal| {
                 let callout = callout.clone();
-                at_once(&barrier, async move {
+                at_once(&start, async move {
                     soon(journal.claim(&callout)).await.expect("it is tried")
                 })
             });
@@ -986,10 +1035,10 @@ pub mod promises {
                 claim(store, &here, &callout_of(user)).await.into(),
                 claim(store, &there, &callout_of(user)).await.into(),
             ];
-            let barrier = Arc::new(Barrier::new(2));
+            let start = Start::of(2);
             let tasks = [&one, &two].map(|claim| {
                 let claim = Arc::clone(claim);
-                at_once(&barrier, async move { locks(&*claim).await })
+                at_once(&start, async move { locks(&*claim).await })
             });
             let [first, second] = tasks.map(joined);
             let (first, second) = (first.await, second.await);

@@ -484,7 +484,7 @@ impl Drop for Held {
 }
 
 /// Whether the promise fails for a store that is wrong in this way, and holds for one that is not.
-fn fails(lease: Duration, wrong: Wrong, promise: impl AsyncFn(&Store)) -> bool {
+fn fails(lease: Duration, wrong: Wrong, promise: &impl AsyncFn(&Store)) -> bool {
     let holds = |wrong| {
         let store = Store {
             wrong,
@@ -507,7 +507,7 @@ macro_rules! broken {
             #[test]
             fn $name() {
                 let lease = Duration::from_millis($lease);
-                assert!(fails(lease, Wrong::$wrong, async |store| {
+                assert!(fails(lease, Wrong::$wrong, &async |store: &Store| {
                     promises::$promise(store).await;
                 }));
             }
