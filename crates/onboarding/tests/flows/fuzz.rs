@@ -234,17 +234,15 @@ impl TapIssuer for LateGraph {
         let made = tokio::spawn(async move {
             let made_at = began + by;
             if by > LATE {
-                // Who hangs up early is heard: only at its own limit a caller goes without that.
-                let early = async {
+                // Who hangs up early is heard, and nothing is made: only at its own limit a caller is not.
+                let closed = async {
                     let _ = gone.await;
-                    if began.elapsed() < LIMIT {
-                        return;
-                    }
-                    future::pending().await
+                    began.elapsed() < LIMIT
                 };
                 tokio::select! {
                     () = tokio::time::sleep_until(made_at) => {}
-                    () = early => {}
+                    true = closed => future::pending().await,
+                    else => tokio::time::sleep_until(made_at).await,
                 }
             } else {
                 tokio::time::sleep_until(made_at).await;
