@@ -15,8 +15,7 @@ use crate::{
         effects::{failed, no_answer, passes_by_itself, within},
         history::{History, Pass},
         times::{
-            ASK_AGAIN, CLOCKS_APART, LEAST_TIME_TO_REPLACE, LONGEST_CALL, LONGEST_PASS,
-            LONGEST_PAUSE, SHORTEST_CALL,
+            ASK_AGAIN, CLOCKS_APART, LONGEST_CALL, LONGEST_PASS, LONGEST_PAUSE, SHORTEST_CALL,
         },
     },
 };
@@ -348,12 +347,11 @@ impl Onboarding {
             .unwrap_or(pass.issued_at);
         let lag = between(now, after(issued_at, self.list_lag())).min(self.list_lag());
         let patience = match kept {
-            // A list has shown it: what shows it no more may be older.
+            // What does not show it may be older: near the deadline nothing is issued over it.
             true => {
                 let since = run
                     .appended_at
                     .map_or(lag, |at| self.list_lag().saturating_sub(at.elapsed()));
-                let left = left.saturating_sub(LEAST_TIME_TO_REPLACE);
                 lag.max(unsure).max(since).min(left)
             }
             false => lag.max(unsure).min(to_tell),
