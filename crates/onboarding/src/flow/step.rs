@@ -80,6 +80,11 @@ impl Onboarding {
     /// at once, and the other run, unless Entra already has its verdict, finds its pass gone and issues another. If Entra has it, the
     /// person is left with a text whose pass no longer works.
     ///
+    /// A run that takes a flow over waits before it believes a list: with the default pauses until 29 seconds after
+    /// the entry of the request that nobody heard the answer of. Where a process died in the middle of a call that
+    /// Graph answered later than that, the pass is found by a later look, before `Completed` or while the flow
+    /// cleans up; one that comes up even after these is not found.
+    ///
     /// # Errors
     ///
     /// Where the journal did not do its work, or the claim is lost. Stop then: nothing else has been done, but
