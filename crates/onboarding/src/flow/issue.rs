@@ -519,7 +519,7 @@ impl Onboarding {
     }
 
     /// The pass that came of a request in doubt, where the list shows one: new, issued by nobody, and not taken away
-    /// yet. And whether it came of this flow's request for certain, and not of another's.
+    /// yet. And whether it came of this flow's last request for certain, and not of an earlier one or another flow's.
     pub(crate) async fn lost_pass(
         &self,
         run: &Run,
@@ -540,7 +540,9 @@ impl Onboarding {
             let mut others = flows.iter().filter(|flow| flow.flow() != history.flow());
             let anothers = others
                 .any(|flow| flow.may_have_left(&pass, now) || flow.had_replaced(&pass, now, lag));
-            (pass, !anothers)
+            // An old list may show what came of an earlier request of this flow's, too.
+            let earlier = history.had_replaced(&pass, now, lag);
+            (pass, !anothers && !earlier)
         }))
     }
 }
