@@ -27,16 +27,9 @@ use crate::{HttpRequest, PretendVendor, Received, Reply, Server};
 /// Makes a named test of every promise, for a [`PretendVendor`]:
 ///
 /// ```
-/// # use postduif_core::*;
-/// # #[derive(Debug)]
 /// # struct Acme;
-/// # impl Acme { fn at(_: &str, _: std::time::Duration) -> Self { Self } }
-/// # #[async_trait]
-/// # impl SmsProvider for Acme {
-/// #     fn profile(&self) -> &Profile { unimplemented!() }
-/// #     async fn send(&self, _: &Message) -> Result<Receipt, SendError> { unimplemented!() }
-/// #     async fn send_batch(&self, _: &[Message]) -> Outcomes { unimplemented!() }
-/// #     async fn check(&self) -> Result<Health, SendError> { unimplemented!() }
+/// # impl Acme {
+/// #     fn at(_: &str, _: std::time::Duration) -> postduif_testkit::Null { postduif_testkit::Null::new() }
 /// # }
 /// use std::sync::Arc;
 ///
