@@ -10,7 +10,7 @@ use postduif::{
     Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
     Text, async_trait,
     http::{Answer, BaseUrl, Client, Refusal, Request},
-    testing::{PretendVendor as _, Reply, Server},
+    testing::{FakeVendor as _, Reply, Server},
 };
 use postduif_examples::{Stop, outcome_json, outcome_sentence, print, print_json, run};
 use serde::Deserialize;
@@ -112,7 +112,7 @@ fn main() -> ExitCode {
 }
 
 async fn both(args: Args) -> Result<(), Stop> {
-    let acme = Server::start(|request| pretend::Acme.accept(request, &[0])).await;
+    let acme = Server::start(|request| fake::Acme.accept(request, &[0])).await;
     let accepted = send_one(&acme, args.json).await?;
     let proxy = Server::start(|_| Reply::html(403)).await;
     let refused = send_one(&proxy, args.json).await?;
@@ -128,7 +128,7 @@ async fn send_one(server: &Server, json: bool) -> Result<Result<Receipt, SendErr
         .parse()
         .map_err(|_| Stop::config("a number"))?;
     let text = Text::new("Hello from a vendor of your own").map_err(|_| Stop::config("a text"))?;
-    let acme = pretend::Acme.provider(&server.url());
+    let acme = fake::Acme.provider(&server.url());
     let outcome = acme.send(&Message::new(to, text)).await;
     match json {
         true => print_json(&outcome_json(&outcome)),
@@ -137,13 +137,13 @@ async fn send_one(server: &Server, json: bool) -> Result<Result<Receipt, SendErr
     Ok(outcome)
 }
 
-mod pretend {
+mod fake {
     use std::sync::Arc;
 
     use postduif::{
         ErrorKind, Profile, SmsProvider,
         http::{BaseUrl, Client},
-        testing::{DEADLINE, HttpRequest, PretendVendor, Received, Reply},
+        testing::{DEADLINE, FakeVendor, HttpRequest, Received, Reply},
     };
     use serde_json::{Value, json};
 
@@ -151,7 +151,7 @@ mod pretend {
     #[derive(Clone)]
     pub(crate) struct Acme;
 
-    impl PretendVendor for Acme {
+    impl FakeVendor for Acme {
         fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
             let client = Client::builder()
                 .with_timeout(DEADLINE)
@@ -165,7 +165,7 @@ mod pretend {
             })
         }
 
-        fn aside(&self, _: &HttpRequest) -> Option<Reply> {
+        fn other_reply(&self, _: &HttpRequest) -> Option<Reply> {
             None
         }
 
@@ -215,5 +215,5 @@ mod pretend {
 
 #[cfg(test)]
 mod conformance {
-    postduif::testing::conformance!(super::pretend::Acme);
+    postduif::testing::conformance!(super::fake::Acme);
 }

@@ -12,7 +12,7 @@ use postduif::{
     Callback, Callout, FlowId, Guid, Verdict,
     chrono::DateTime,
     onboarding::{Entry, Journal, JournalErrorKind, Record},
-    testing::PretendStore,
+    testing::FakeStore,
 };
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ impl Drop for Store {
     }
 }
 
-impl PretendStore for Store {
+impl FakeStore for Store {
     async fn open(&self) -> Arc<dyn Journal> {
         Arc::new(FileJournal::open(&self.0, Death::Never, self.1).unwrap())
     }

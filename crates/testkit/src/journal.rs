@@ -31,7 +31,7 @@ use tokio::{
 /// Two journals that were [opened](Self::open) are two processes: keep nothing in a `static`, or what one of them
 /// knows only by itself passes for what is written. What no suite sees is whether a write survives a loss of
 /// power: sync it, and do not count on a cache.
-pub trait PretendStore: Send + Sync + 'static {
+pub trait FakeStore: Send + Sync + 'static {
     /// Opens the store as a process that has just started does, and returns its journal. The first call makes a
     /// store of its own, that nobody has written in; each further call opens the same one a second time, while
     /// the journals of earlier calls may still be in use, as by another process.
@@ -74,7 +74,7 @@ pub trait PretendStore: Send + Sync + 'static {
     }
 }
 
-/// Makes a named test of every promise, for a [`PretendStore`]. The expression is evaluated for each of them, so
+/// Makes a named test of every promise, for a [`FakeStore`]. The expression is evaluated for each of them, so
 /// that each has a store of its own:
 ///
 /// ```no_run
@@ -83,38 +83,38 @@ pub trait PretendStore: Send + Sync + 'static {
 /// }
 /// ```
 ///
-/// A failure then reads `conformance::an_entry_is_appended_only_as_the_next`.
+/// A failure then reads `conformance::an_entry_is_appended_only_at_the_end`.
 #[macro_export]
 macro_rules! journal_conformance {
     ($store:expr) => {
         $crate::journal_conformance!(@each $store;
-            nothing_is_written_of_a_flow_that_nobody_knows
-            a_claim_is_of_the_call_out_that_was_claimed
-            the_first_call_out_stays
-            entries_come_as_they_were_appended
-            an_entry_is_appended_only_as_the_next
-            of_appends_at_once_one_is_written
-            of_two_holders_one_appends
+            an_unknown_flow_has_no_entries
+            a_claim_returns_its_call_out
+            the_first_call_out_of_a_flow_is_kept
+            entries_are_read_as_they_were_appended
+            an_entry_is_appended_only_at_the_end
+            one_of_several_concurrent_appends_is_written
+            only_the_last_of_two_holders_appends
             a_takeover_at_any_moment_loses_no_entry
-            a_lost_claim_holds_no_more
+            a_lost_claim_says_that_it_is_lost
             a_lost_claim_changes_nothing
             a_flow_has_one_holder_at_a_time
             a_lease_keeps_other_processes_out
             a_memo_is_kept_for_the_next_claim
-            what_was_written_outlives_its_process
-            an_unknown_word_gives_the_flow_back
-            an_unknown_word_is_not_written_over
-            an_unknown_word_is_not_left_out_of_the_users_flows
-            a_flow_is_found_by_the_references_of_its_texts
+            entries_survive_their_process
+            an_entry_of_a_newer_version_is_unreadable
+            an_entry_of_a_newer_version_is_not_overwritten
+            an_entry_of_a_newer_version_is_not_left_out_of_the_users_flows
+            a_flow_is_found_by_its_references
             a_flow_is_found_by_the_vendors_ids
-            reports_come_from_outside
-            reports_take_none_of_the_flows_room
-            an_order_to_stop_comes_from_outside
-            the_flows_of_a_user_are_known
-            a_user_is_one_flows_at_a_time
-            a_user_is_one_flows_in_every_process
-            a_users_lock_ends_by_itself
-            a_user_stays_with_a_flow_whose_effect_is_open
+            reports_are_kept_without_a_claim
+            reports_leave_room_for_entries
+            a_stop_is_kept_without_a_claim
+            a_claim_reads_every_flow_of_its_user
+            a_user_is_locked_by_one_flow_at_a_time
+            a_user_is_locked_across_processes
+            a_user_lock_expires
+            a_flow_with_an_open_effect_keeps_its_user
         );
     };
     (@each $store:expr; $($promise:ident)+) => {
@@ -301,7 +301,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T, JournalError>) -> JournalErrorKind
 }
 
 /// Claims a flow that is free, or will be when its lease has ended.
-async fn claim<S: PretendStore>(
+async fn claim<S: FakeStore>(
     store: &S,
     journal: &Arc<dyn Journal>,
     callout: &Callout,
@@ -323,7 +323,7 @@ async fn append(claim: &dyn Claim, number: usize, record: &Record) {
 }
 
 /// Claims a flow whose claim in another process is not dropped.
-async fn take_over<S: PretendStore>(
+async fn take_over<S: FakeStore>(
     store: &S,
     journal: &Arc<dyn Journal>,
     callout: &Callout,
@@ -333,7 +333,7 @@ async fn take_over<S: PretendStore>(
 }
 
 /// Another process, where there can be one.
-async fn another<S: PretendStore>(store: &S, journal: &Arc<dyn Journal>) -> Arc<dyn Journal> {
+async fn another<S: FakeStore>(store: &S, journal: &Arc<dyn Journal>) -> Arc<dyn Journal> {
     if store.is_shared() {
         store.open().await
     } else {
@@ -422,7 +422,7 @@ pub mod promises {
     use super::*;
 
     /// Reading of a flow that nobody claimed gives nothing, and no error.
-    pub async fn nothing_is_written_of_a_flow_that_nobody_knows<S: PretendStore>(store: &S) {
+    pub async fn an_unknown_flow_has_no_entries<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let flow = Guid::random().into();
         assert_eq!(entries(&journal, flow).await, Entries::new(flow));
@@ -434,7 +434,7 @@ pub mod promises {
     }
 
     /// A claim names the call-out as it was given, with a user or without, and holds.
-    pub async fn a_claim_is_of_the_call_out_that_was_claimed<S: PretendStore>(store: &S) {
+    pub async fn a_claim_returns_its_call_out<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let known = callout();
         let window = Duration::from_secs(300);
@@ -454,7 +454,7 @@ pub mod promises {
 
     /// Whoever claims a flow again gets the call-out that made it known, in another process too, with the user
     /// and the window that it named.
-    pub async fn the_first_call_out_stays<S: PretendStore>(store: &S) {
+    pub async fn the_first_call_out_of_a_flow_is_kept<S: FakeStore>(store: &S) {
         let here = store.open().await;
         let there = another(store, &here).await;
         let first = callout().with_window(Duration::from_secs(300));
@@ -477,7 +477,7 @@ pub mod promises {
     }
 
     /// Entries of every kind are read as they were appended, in order, by the claim and from outside.
-    pub async fn entries_come_as_they_were_appended<S: PretendStore>(store: &S) {
+    pub async fn entries_are_read_as_they_were_appended<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let [one, other] = [callout(), callout()];
         let claimed = claim(store, &journal, &one).await;
@@ -497,7 +497,7 @@ pub mod promises {
     }
 
     /// An entry that is not the next is refused as lost, and nothing of it is written.
-    pub async fn an_entry_is_appended_only_as_the_next<S: PretendStore>(store: &S) {
+    pub async fn an_entry_is_appended_only_at_the_end<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
         let claim = claim(store, &journal, &callout).await;
@@ -513,7 +513,7 @@ pub mod promises {
     }
 
     /// Of several that append at the same moment one has written, and the others are told that it was not they.
-    pub async fn of_appends_at_once_one_is_written<S: PretendStore>(store: &S) {
+    pub async fn one_of_several_concurrent_appends_is_written<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
         let claim: Arc<dyn Claim> = claim(store, &journal, &callout).await.into();
@@ -542,7 +542,7 @@ pub mod promises {
 
     /// Of two processes that both believe to hold a flow, the one that claimed it last appends, and the other is
     /// told that it is lost.
-    pub async fn of_two_holders_one_appends<S: PretendStore>(store: &S) {
+    pub async fn only_the_last_of_two_holders_appends<S: FakeStore>(store: &S) {
         if !store.is_shared() {
             return;
         }
@@ -568,7 +568,7 @@ pub mod promises {
 
     /// Whenever a process takes over a flow whose holder is writing, all that the holder was told is written is
     /// there when the new one reads, and nothing comes behind that.
-    pub async fn a_takeover_at_any_moment_loses_no_entry<S: PretendStore>(store: &S) {
+    pub async fn a_takeover_at_any_moment_loses_no_entry<S: FakeStore>(store: &S) {
         if !store.is_shared() || !store.lease().is_zero() {
             return;
         }
@@ -618,7 +618,7 @@ pub mod promises {
 
     /// A claim that another has replaced says that it holds no more: by itself where the store has a lease, else
     /// from the first call on by which it learns so, and for ever.
-    pub async fn a_lost_claim_holds_no_more<S: PretendStore>(store: &S) {
+    pub async fn a_lost_claim_says_that_it_is_lost<S: FakeStore>(store: &S) {
         if !store.is_shared() {
             return;
         }
@@ -644,7 +644,7 @@ pub mod promises {
 
     /// A claim that another has replaced neither locks nor frees the user, keeps no memo, and frees nothing when
     /// it is dropped.
-    pub async fn a_lost_claim_changes_nothing<S: PretendStore>(store: &S) {
+    pub async fn a_lost_claim_changes_nothing<S: FakeStore>(store: &S) {
         if !store.is_shared() {
             return;
         }
@@ -676,7 +676,7 @@ pub mod promises {
     }
 
     /// While a claim is held nobody gets another from the same journal; when it is dropped somebody does.
-    pub async fn a_flow_has_one_holder_at_a_time<S: PretendStore>(store: &S) {
+    pub async fn a_flow_has_one_holder_at_a_time<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
         let held = claim(store, &journal, &callout).await;
@@ -690,7 +690,7 @@ pub mod promises {
 
     /// For as long as the lease of a claim runs no other process gets one, and of several that ask at the same
     /// moment one does.
-    pub async fn a_lease_keeps_other_processes_out<S: PretendStore>(store: &S) {
+    pub async fn a_lease_keeps_other_processes_out<S: FakeStore>(store: &S) {
         let lease = store.lease();
         if !store.is_shared() || lease.is_zero() {
             return;
@@ -722,7 +722,7 @@ pub mod promises {
 
     /// What a run knew when it gave its flow back is there for the next claim, in whichever process, and it is the
     /// last that counts.
-    pub async fn a_memo_is_kept_for_the_next_claim<S: PretendStore>(store: &S) {
+    pub async fn a_memo_is_kept_for_the_next_claim<S: FakeStore>(store: &S) {
         let here = store.open().await;
         let there = another(store, &here).await;
         let [callout, other] = [callout(), callout()];
@@ -744,7 +744,7 @@ pub mod promises {
     }
 
     /// A process that starts reads what others have written: entries, reports, orders to stop.
-    pub async fn what_was_written_outlives_its_process<S: PretendStore>(store: &S) {
+    pub async fn entries_survive_their_process<S: FakeStore>(store: &S) {
         if !store.is_shared() {
             return;
         }
@@ -772,7 +772,7 @@ pub mod promises {
 
     /// An entry of a newer version is unreadable, and harms no other flow. It is not skipped, and the flow does
     /// not look as if nothing were written.
-    pub async fn an_unknown_word_gives_the_flow_back<S: PretendStore>(store: &S) {
+    pub async fn an_entry_of_a_newer_version_is_unreadable<S: FakeStore>(store: &S) {
         for raw in NEWER {
             let journal = store.open().await;
             let [newer, other] = [callout(), callout()];
@@ -796,7 +796,7 @@ pub mod promises {
     }
 
     /// The entry of a newer version has its number: who has not read it appends nothing there, and it stays.
-    pub async fn an_unknown_word_is_not_written_over<S: PretendStore>(store: &S) {
+    pub async fn an_entry_of_a_newer_version_is_not_overwritten<S: FakeStore>(store: &S) {
         let here = store.open().await;
         let there = another(store, &here).await;
         for raw in NEWER {
@@ -821,7 +821,9 @@ pub mod promises {
 
     /// Where one flow of a user cannot be read, nobody is told that the others are all there are: what is ours
     /// would look like a stranger's.
-    pub async fn an_unknown_word_is_not_left_out_of_the_users_flows<S: PretendStore>(store: &S) {
+    pub async fn an_entry_of_a_newer_version_is_not_left_out_of_the_users_flows<S: FakeStore>(
+        store: &S,
+    ) {
         for raw in NEWER {
             let journal = store.open().await;
             let user = Guid::random().into();
@@ -841,7 +843,7 @@ pub mod promises {
 
     /// A flow is found by each of its texts' references, from the moment that the intent to send is written, in
     /// every process.
-    pub async fn a_flow_is_found_by_the_references_of_its_texts<S: PretendStore>(store: &S) {
+    pub async fn a_flow_is_found_by_its_references<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let there = another(store, &journal).await;
         let [one, other] = [callout(), callout()];
@@ -867,7 +869,7 @@ pub mod promises {
 
     /// A flow is found by the vendor's ids of its texts and of their segments, and by no other vendor's, in
     /// every process.
-    pub async fn a_flow_is_found_by_the_vendors_ids<S: PretendStore>(store: &S) {
+    pub async fn a_flow_is_found_by_the_vendors_ids<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let there = another(store, &journal).await;
         let callout = callout();
@@ -893,7 +895,7 @@ pub mod promises {
     }
 
     /// Reports are kept whoever holds the flow, do not count among its entries, and say the same once.
-    pub async fn reports_come_from_outside<S: PretendStore>(store: &S) {
+    pub async fn reports_are_kept_without_a_claim<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
         let flow = callout.flow();
@@ -926,7 +928,7 @@ pub mod promises {
 
     /// However many reports come, the flow's own entries have room. The first 100 different ones are kept at
     /// least, and beyond the store's bound a final one is.
-    pub async fn reports_take_none_of_the_flows_room<S: PretendStore>(store: &S) {
+    pub async fn reports_leave_room_for_entries<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
         let claim = claim(store, &journal, &callout).await;
@@ -953,7 +955,7 @@ pub mod promises {
     }
 
     /// The first order to stop stays, and does not count among the entries.
-    pub async fn an_order_to_stop_comes_from_outside<S: PretendStore>(store: &S) {
+    pub async fn a_stop_is_kept_without_a_claim<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
         let flow = callout.flow();
@@ -974,7 +976,7 @@ pub mod promises {
     }
 
     /// A claim reads every flow about its user, its own too, and of nobody else.
-    pub async fn the_flows_of_a_user_are_known<S: PretendStore>(store: &S) {
+    pub async fn a_claim_reads_every_flow_of_its_user<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let user = Guid::random().into();
         let [one, two, other] = [callout_of(user), callout_of(user), callout()];
@@ -998,7 +1000,7 @@ pub mod promises {
     }
 
     /// A user is locked by one flow, which has them as often as it asks, until it lets go.
-    pub async fn a_user_is_one_flows_at_a_time<S: PretendStore>(store: &S) {
+    pub async fn a_user_is_locked_by_one_flow_at_a_time<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let user = Guid::random().into();
         let one = claim(store, &journal, &callout_of(user)).await;
@@ -1024,7 +1026,7 @@ pub mod promises {
 
     /// A user whom one process has locked is locked for all, from before any effect of the flow is written; of two
     /// processes that ask at the same moment one has the user.
-    pub async fn a_user_is_one_flows_in_every_process<S: PretendStore>(store: &S) {
+    pub async fn a_user_is_locked_across_processes<S: FakeStore>(store: &S) {
         if !store.is_shared() {
             return;
         }
@@ -1051,7 +1053,7 @@ pub mod promises {
     }
 
     /// A lock ends at its time although nobody lets go, and not before.
-    pub async fn a_users_lock_ends_by_itself<S: PretendStore>(store: &S) {
+    pub async fn a_user_lock_expires<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let user = Guid::random().into();
         let one = claim(store, &journal, &callout_of(user)).await;
@@ -1070,7 +1072,7 @@ pub mod promises {
 
     /// A flow whose holder is gone in the middle of an effect keeps its user, and has them when it goes on, in
     /// another process too.
-    pub async fn a_user_stays_with_a_flow_whose_effect_is_open<S: PretendStore>(store: &S) {
+    pub async fn a_flow_with_an_open_effect_keeps_its_user<S: FakeStore>(store: &S) {
         let mut journal = store.open().await;
         let user = Guid::random().into();
         let [open, other] = [callout_of(user), callout_of(user)];

@@ -10,10 +10,10 @@
 //! But for that feature it depends on `postduif-core` alone, so that a provider outside this workspace is tested by the same suite.
 
 mod conformance;
+mod fake;
 #[cfg(feature = "journal")]
 mod journal;
 mod null;
-mod pretend;
 mod recording;
 mod report;
 mod server;
@@ -22,13 +22,13 @@ mod tls;
 mod watch;
 
 pub use conformance::{Verdict, block_on, promises};
+pub use fake::{DEADLINE, FakeVendor, Received};
 #[cfg(feature = "journal")]
-pub use journal::{PretendStore, promises as journal_promises};
+pub use journal::{FakeStore, promises as journal_promises};
 pub use null::Null;
-pub use pretend::{DEADLINE, PretendVendor, Received};
 pub use recording::{Call, Recording, Scripted};
 pub use report::{
-    Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall, promises as report_promises,
+    FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall, promises as report_promises,
 };
 pub use server::{End, Greeting, HttpRequest, Reply, Server, refusing_address};
 #[cfg(feature = "tls")]

@@ -207,7 +207,7 @@ pub enum Greeting {
 #[non_exhaustive]
 pub enum Reply {
     /// An answer, and the connection stays.
-    Answer {
+    Response {
         /// The status code.
         status: u16,
         /// Headers beside `content-length`.
@@ -245,7 +245,7 @@ impl Reply {
     /// An answer of JSON.
     #[must_use]
     pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self::Answer {
+        Self::Response {
             status,
             headers: vec![("content-type".into(), "application/json".into())],
             body: body.into(),
@@ -255,7 +255,7 @@ impl Reply {
     /// An answer of this status without a body.
     #[must_use]
     pub const fn status(status: u16) -> Self {
-        Self::Answer {
+        Self::Response {
             status,
             headers: Vec::new(),
             body: Vec::new(),
@@ -265,7 +265,7 @@ impl Reply {
     /// An answer of HTML, as gateways and filters give it.
     #[must_use]
     pub fn html(status: u16) -> Self {
-        Self::Answer {
+        Self::Response {
             status,
             headers: vec![("content-type".into(), "text/html".into())],
             body: b"<html><body><h1>Request blocked</h1></body></html>".to_vec(),
@@ -275,7 +275,7 @@ impl Reply {
     /// The same answer with a header more. Changes nothing where there is no answer.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
-        if let Self::Answer { headers, .. } = &mut self {
+        if let Self::Response { headers, .. } = &mut self {
             headers.push((name.into(), value.into()));
         }
         self
@@ -284,7 +284,7 @@ impl Reply {
     /// The same answer with another status. Changes nothing where there is no answer.
     #[must_use]
     pub const fn with_status(mut self, code: u16) -> Self {
-        if let Self::Answer { status, .. } = &mut self {
+        if let Self::Response { status, .. } = &mut self {
             *status = code;
         }
         self
@@ -294,7 +294,7 @@ impl Reply {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
-            Self::Answer {
+            Self::Response {
                 status,
                 headers,
                 body,
@@ -367,7 +367,7 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
-/// What a pretend server talks over, TLS or not.
+/// What a fake server talks over, TLS or not.
 trait Line: AsyncRead + AsyncWrite + Send + Unpin {
     /// Makes its end a reset: closing a socket that lingers for zero seconds is one.
     fn reset(&self) -> std::io::Result<()>;
@@ -412,7 +412,7 @@ async fn serve(
         let reply = reply(&request);
         lock(seen).requests.push(request);
         match reply {
-            Reply::Answer { .. } => {
+            Reply::Response { .. } => {
                 stream.write_all(&reply.to_bytes()).await?;
                 stream.flush().await?;
             }

@@ -7,7 +7,7 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// The certificate with which a pretend server answers a TLS handshake.
+/// The certificate with which a fake server answers a TLS handshake.
 ///
 /// A client trusts the first two once it was given [`Certificate::ROOT`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -6,12 +6,12 @@ use postduif_core::{Callout, FlowId, Reference, async_trait};
 use postduif_onboarding::{
     Claim, Entries, Journal, JournalError, Memo, MemoryJournal, Record, Report,
 };
-use postduif_testkit::{PretendStore, journal_promises as promises};
+use postduif_testkit::{FakeStore, journal_promises as promises};
 
 /// A process and its memory.
 struct Memory(Arc<dyn Journal>);
 
-impl PretendStore for Memory {
+impl FakeStore for Memory {
     async fn open(&self) -> Arc<dyn Journal> {
         Arc::clone(&self.0)
     }
@@ -210,24 +210,27 @@ fn each_promise_is_broken_by_a_journal_that_does_not_keep_it() {
     use Wrong::*;
     assert!(fails(
         AppendsAnywhere,
-        promises::an_entry_is_appended_only_as_the_next
+        promises::an_entry_is_appended_only_at_the_end
     ));
-    assert!(fails(CountsReports, promises::reports_come_from_outside));
+    assert!(fails(
+        CountsReports,
+        promises::reports_are_kept_without_a_claim
+    ));
     assert!(fails(
         FindsNoIds,
         promises::a_flow_is_found_by_the_vendors_ids
     ));
     assert!(fails(
         FindsNoReferences,
-        promises::a_flow_is_found_by_the_references_of_its_texts
+        promises::a_flow_is_found_by_its_references
     ));
     assert!(fails(
         ForgetsTheEnd,
-        promises::entries_come_as_they_were_appended
+        promises::entries_are_read_as_they_were_appended
     ));
     assert!(fails(
         FreesEverybody,
-        promises::a_user_stays_with_a_flow_whose_effect_is_open
+        promises::a_flow_with_an_open_effect_keeps_its_user
     ));
     assert!(fails(
         GivesToMany,
@@ -235,13 +238,16 @@ fn each_promise_is_broken_by_a_journal_that_does_not_keep_it() {
     ));
     assert!(fails(
         KnowsOneFlowOfAUser,
-        promises::the_flows_of_a_user_are_known
+        promises::a_claim_reads_every_flow_of_its_user
     ));
-    assert!(fails(LocksNobody, promises::a_user_is_one_flows_at_a_time));
     assert!(fails(
-        LosesStops,
-        promises::an_order_to_stop_comes_from_outside
+        LocksNobody,
+        promises::a_user_is_locked_by_one_flow_at_a_time
     ));
-    assert!(fails(NeverAnswers, promises::a_users_lock_ends_by_itself));
-    assert!(fails(RepeatsReports, promises::reports_come_from_outside));
+    assert!(fails(LosesStops, promises::a_stop_is_kept_without_a_claim));
+    assert!(fails(NeverAnswers, promises::a_user_lock_expires));
+    assert!(fails(
+        RepeatsReports,
+        promises::reports_are_kept_without_a_claim
+    ));
 }

@@ -3,11 +3,11 @@
 use postduif_core::{Acceptance, Message, Profile, SendError, Text};
 
 use super::{Verdict, World, accept_all, messages, send_at, validity};
-use crate::{End, PretendVendor, Received, Reply};
+use crate::{End, FakeVendor, Received, Reply};
 
 /// Whatever the length, none included.
 pub async fn a_batch_has_one_outcome_for_each_message_in_order(
-    vendor: &impl PretendVendor,
+    vendor: &impl FakeVendor,
 ) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let size = world.provider.profile().batch_size().get();
@@ -26,7 +26,7 @@ pub async fn a_batch_has_one_outcome_for_each_message_in_order(
 }
 
 /// Different texts, the same number twice: each arrives once, in no more calls than needed.
-pub async fn a_batch_sends_each_message_once(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_batch_sends_each_message_once(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let size = world.provider.profile().batch_size().get();
     let mut messages = messages(7);
@@ -55,9 +55,7 @@ pub async fn a_batch_sends_each_message_once(vendor: &impl PretendVendor) -> Ver
 }
 
 /// Where one call takes one text only, no call mixes them; where it takes several, none is wasted.
-pub async fn a_call_holds_one_text_where_the_vendor_takes_one(
-    vendor: &impl PretendVendor,
-) -> Verdict {
+pub async fn a_call_holds_one_text_where_the_vendor_takes_one(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let profile = world.provider.profile();
     let size = profile.batch_size().get();
@@ -84,7 +82,7 @@ pub async fn a_call_holds_one_text_where_the_vendor_takes_one(
 }
 
 /// A call refused as a whole is refused for each of its messages.
-pub async fn a_refused_batch_was_not_sent(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_refused_batch_was_not_sent(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| vendor.refuse(request, "no")).await;
     let outcomes = world.provider.send_batch(&messages(3)).await;
     assert_eq!(outcomes.len(), 3);
@@ -98,7 +96,7 @@ pub async fn a_refused_batch_was_not_sent(vendor: &impl PretendVendor) -> Verdic
 }
 
 /// A call whose answer is lost leaves each of its messages in doubt, and none is sent again.
-pub async fn a_lost_answer_to_a_batch_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_lost_response_to_a_batch_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     for reply in [
         Reply::Reset,
         Reply::Close,
@@ -111,7 +109,7 @@ pub async fn a_lost_answer_to_a_batch_is_unknown(vendor: &impl PretendVendor) ->
 }
 
 /// So does one that a proxy or filter answers in the vendor's place.
-pub async fn a_strangers_answer_to_a_batch_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_response_from_a_proxy_leaves_a_batch_in_doubt(vendor: &impl FakeVendor) -> Verdict {
     for reply in [
         Reply::html(400),
         Reply::html(401),
@@ -129,7 +127,7 @@ pub async fn a_strangers_answer_to_a_batch_is_unknown(vendor: &impl PretendVendo
 }
 
 /// And one that a failing server answers, in the vendor's own shape too.
-pub async fn a_failing_server_leaves_a_batch_in_doubt(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_failing_server_leaves_a_batch_in_doubt(vendor: &impl FakeVendor) -> Verdict {
     for status in [500, 502, 503] {
         assert_batch_in_doubt(vendor, Reply::html(status)).await;
         assert_batch_in_doubt(vendor, Reply::json(status, "{}")).await;
@@ -152,7 +150,7 @@ pub async fn a_failing_server_leaves_a_batch_in_doubt(vendor: &impl PretendVendo
 }
 
 /// And one whose success does not read as the vendor's: nothing in it is an acceptance.
-pub async fn rubbish_in_a_success_leaves_a_batch_in_doubt(vendor: &impl PretendVendor) -> Verdict {
+pub async fn rubbish_in_a_success_leaves_a_batch_in_doubt(vendor: &impl FakeVendor) -> Verdict {
     for body in [
         "",
         "null",
@@ -170,7 +168,7 @@ pub async fn rubbish_in_a_success_leaves_a_batch_in_doubt(vendor: &impl PretendV
 }
 
 /// Sends three messages whose every call is answered so, which leaves each in doubt and sends none twice.
-async fn assert_batch_in_doubt(vendor: &impl PretendVendor, reply: Reply) {
+async fn assert_batch_in_doubt(vendor: &impl FakeVendor, reply: Reply) {
     let what = format!("{reply:?}");
     let world = World::new(vendor, move |_, _| reply.clone()).await;
     let messages = messages(3);
@@ -180,7 +178,7 @@ async fn assert_batch_in_doubt(vendor: &impl PretendVendor, reply: Reply) {
 
 /// Each message of a batch keeps what it asks for and gets nothing of its neighbours: it arrives, or is refused,
 /// as it would alone.
-pub async fn a_batch_carries_each_message_as_a_send_does(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_batch_carries_each_message_as_a_send_does(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let messages = optioned(&world);
     let mut alone = Vec::new();
@@ -215,7 +213,7 @@ pub async fn a_batch_carries_each_message_as_a_send_does(vendor: &impl PretendVe
 }
 
 /// The same text with each option by itself, declared or not, between messages without any.
-fn optioned<V: PretendVendor>(world: &World<'_, V>) -> Vec<Message> {
+fn optioned<V: FakeVendor>(world: &World<'_, V>) -> Vec<Message> {
     let options: [fn(Message, &Profile) -> Message; 8] = [
         |message, _| message,
         |message, profile| message.with_validity(validity(profile)),
@@ -238,9 +236,7 @@ fn optioned<V: PretendVendor>(world: &World<'_, V>) -> Vec<Message> {
 }
 
 /// The answer's order means nothing, and saying a thing twice does not change it.
-pub async fn entries_shuffled_or_doubled_find_their_message(
-    vendor: &impl PretendVendor,
-) -> Verdict {
+pub async fn shuffled_or_duplicate_entries_find_their_message(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| {
         let count = vendor.received(request).len();
         let shuffled: Vec<_> = if count > 1 {
@@ -266,7 +262,7 @@ pub async fn entries_shuffled_or_doubled_find_their_message(
 }
 
 /// An answer that does not mention a message says nothing of it.
-pub async fn an_entry_left_out_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_missing_entry_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| {
         let count = vendor.received(request).len();
         if count > 1 {

@@ -22,9 +22,9 @@ use postduif_core::{
 };
 use serde_json::Value;
 
-use crate::{HttpRequest, PretendVendor, Received, Reply, Server};
+use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 
-/// Makes a named test of every promise, for a [`PretendVendor`]:
+/// Makes a named test of every promise, for a [`FakeVendor`]:
 ///
 /// ```
 /// # struct Acme;
@@ -34,20 +34,20 @@ use crate::{HttpRequest, PretendVendor, Received, Reply, Server};
 /// use std::sync::Arc;
 ///
 /// use postduif_core::{ErrorKind, SmsProvider};
-/// use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+/// use postduif_testkit::{DEADLINE, HttpRequest, FakeVendor, Received, Reply};
 /// use serde_json::{Value, json};
 ///
 /// /// Acme as its page describes it: `POST /messages` with `{"to", "text", "ref"}` is answered with `{"id"}`, or
 /// /// refused with `{"acme_error": NUMBER, "explanation"}`.
 /// #[derive(Clone)]
-/// struct PretendAcme;
+/// struct FakeAcme;
 ///
-/// impl PretendVendor for PretendAcme {
+/// impl FakeVendor for FakeAcme {
 ///     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
 ///         Arc::new(Acme::at(base, DEADLINE)) // your provider
 ///     }
 ///
-///     fn aside(&self, _: &HttpRequest) -> Option<Reply> {
+///     fn other_reply(&self, _: &HttpRequest) -> Option<Reply> {
 ///         None // Acme has neither tokens nor a balance
 ///     }
 ///
@@ -94,13 +94,13 @@ use crate::{HttpRequest, PretendVendor, Received, Reply, Server};
 /// }
 ///
 /// mod conformance {
-///     postduif_testkit::conformance!(super::PretendAcme);
+///     postduif_testkit::conformance!(super::FakeAcme);
 /// }
 /// # fn main() {}
 /// ```
 ///
-/// A failure then reads `conformance::a_lost_answer_is_unknown`. A promise that does not apply to the vendor,
-/// or that the [`PretendVendor`] does not describe, passes and says so on standard error:
+/// A failure then reads `conformance::a_lost_response_is_unknown`. A promise that does not apply to the vendor,
+/// or that the [`FakeVendor`] does not describe, passes and says so on standard error:
 /// `skipped: PROMISE: why`.
 #[macro_export]
 macro_rules! conformance {
@@ -108,14 +108,14 @@ macro_rules! conformance {
         $crate::conformance!(@each $vendor;
             a_message_arrives_as_it_is
             a_refusal_by_the_vendor_was_not_sent
-            refused_credentials_are_told_as_such
+            refused_credentials_are_unauthorized
             a_refused_connection_was_not_sent
-            a_lost_answer_is_unknown
+            a_lost_response_is_unknown
             a_stall_is_unknown_and_ends_in_time
-            a_strangers_answer_is_unknown
-            a_strangers_json_is_unknown
-            whoever_gave_up_waiting_refused_nothing
-            a_status_that_nobody_gives_after_reading_was_not_sent
+            a_response_from_a_proxy_is_unknown
+            foreign_json_is_unknown
+            a_status_that_proves_no_refusal_is_unknown
+            a_status_given_before_reading_was_not_sent
             a_failing_server_is_unknown
             an_unlisted_refusal_is_not_sent_again
             a_refusal_beside_an_id_is_unknown
@@ -128,34 +128,34 @@ macro_rules! conformance {
             nothing_of_the_message_is_in_an_error
             a_code_that_echoes_the_text_is_not_kept
             no_secret_is_shown_anywhere
-            a_wish_is_granted_or_refused
-            a_sender_that_is_required_is_asked_for
+            an_option_is_applied_or_refused
+            a_message_without_a_required_sender_is_refused
             a_text_too_long_is_refused_before_any_call
             a_declared_report_finds_its_message
             a_repeat_inside_the_window_is_the_same_request
             a_check_sends_no_text
             a_check_is_never_in_doubt
-            a_token_that_stalls_was_not_sent
+            a_stalled_token_request_is_not_accepted
             a_dropped_send_is_made_at_most_once
-            a_doubt_is_not_sent_again_later
+            a_message_in_doubt_is_not_sent_again_later
             a_batch_has_one_outcome_for_each_message_in_order
             a_batch_sends_each_message_once
             a_call_holds_one_text_where_the_vendor_takes_one
             a_refused_batch_was_not_sent
-            a_lost_answer_to_a_batch_is_unknown
-            a_strangers_answer_to_a_batch_is_unknown
+            a_lost_response_to_a_batch_is_unknown
+            a_response_from_a_proxy_leaves_a_batch_in_doubt
             a_failing_server_leaves_a_batch_in_doubt
             rubbish_in_a_success_leaves_a_batch_in_doubt
             a_batch_carries_each_message_as_a_send_does
-            entries_shuffled_or_doubled_find_their_message
-            an_entry_left_out_is_unknown
+            shuffled_or_duplicate_entries_find_their_message
+            a_missing_entry_is_unknown
         );
     };
     (@each $vendor:expr; $($promise:ident)+) => {
         $(
             #[test]
             fn $promise() {
-                $crate::block_on($crate::promises::$promise(&$vendor)).tell(stringify!($promise));
+                $crate::block_on($crate::promises::$promise(&$vendor)).print_skipped(stringify!($promise));
             }
         )+
     };
@@ -209,7 +209,7 @@ impl Verdict {
 
     /// Writes a line on standard error for whatever was skipped, past the test runner's capture: a promise
     /// that was not tried must not look like one that was kept.
-    pub fn tell(self, promise: &str) {
+    pub fn print_skipped(self, promise: &str) {
         for why in self.skipped {
             // A test does not fail for a closed standard error.
             let _ = writeln!(std::io::stderr(), "skipped: {promise}: {why}");
@@ -226,7 +226,7 @@ struct World<'v, V> {
     before: AtomicUsize,
 }
 
-impl<'v, V: PretendVendor> World<'v, V> {
+impl<'v, V: FakeVendor> World<'v, V> {
     /// A vendor that answers each request for sending as `reply` says.
     async fn new(
         vendor: &'v V,
@@ -234,7 +234,7 @@ impl<'v, V: PretendVendor> World<'v, V> {
     ) -> Self {
         Self::whole(vendor, move |vendor, request| {
             vendor
-                .aside(request)
+                .other_reply(request)
                 .unwrap_or_else(|| reply(vendor, request))
         })
         .await
@@ -245,8 +245,8 @@ impl<'v, V: PretendVendor> World<'v, V> {
         vendor: &'v V,
         reply: impl Fn(&V, &HttpRequest) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let pretend = vendor.clone();
-        let server = Server::start(move |request| reply(&pretend, request)).await;
+        let fake = vendor.clone();
+        let server = Server::start(move |request| reply(&fake, request)).await;
         let provider = provider_at(vendor, &server.url());
         Self {
             vendor,
@@ -275,7 +275,7 @@ impl<'v, V: PretendVendor> World<'v, V> {
         let why = Arc::clone(&skipped);
         let world = Self::new(vendor, move |vendor, request| {
             let reply = vendor.refuse(request, "no").with_status(status);
-            if let Reply::Answer { body, .. } = &reply
+            if let Reply::Response { body, .. } = &reply
                 && vendor.documents(status, &String::from_utf8_lossy(body))
             {
                 why.get_or_init(|| format!("the vendor documents its refusal at {status}"));
@@ -296,7 +296,7 @@ impl<'v, V: PretendVendor> World<'v, V> {
     /// The requests for sending that the vendor read to the end.
     fn sends(&self) -> Vec<HttpRequest> {
         let mut requests = self.server.requests();
-        requests.retain(|request| self.vendor.aside(request).is_none());
+        requests.retain(|request| self.vendor.other_reply(request).is_none());
         requests
     }
 
@@ -332,7 +332,7 @@ impl<'v, V: PretendVendor> World<'v, V> {
     }
 }
 
-impl<V: PretendVendor> World<'_, V> {
+impl<V: FakeVendor> World<'_, V> {
     /// The vendor read each of these messages once, and nothing else.
     #[track_caller]
     fn assert_each_arrived_once(&self, messages: &[Message], what: &str) {
@@ -369,12 +369,12 @@ impl<V: PretendVendor> World<'_, V> {
 
 /// The provider under test, which has to send the suite's messages: they name no sender.
 #[track_caller]
-fn provider_at(vendor: &impl PretendVendor, base: &str) -> Arc<dyn SmsProvider> {
+fn provider_at(vendor: &impl FakeVendor, base: &str) -> Arc<dyn SmsProvider> {
     let provider = vendor.provider(base);
     assert!(
         !provider.profile().sender_required(),
-        "the profile requires a sender of each message: build PretendVendor::provider with a default sender, \
-         and describe the one without it by PretendVendor::without_sender"
+        "the profile requires a sender of each message: build FakeVendor::provider with a default sender, \
+         and describe the one without it by FakeVendor::without_sender"
     );
     provider
 }
@@ -446,7 +446,7 @@ fn send_at(profile: &Profile) -> DateTime<Utc> {
 /// room for what an acceptance says, or one of them is not JSON.
 fn contradictions(accepted: &Reply, refused: &Reply) -> Option<[Reply; 2]> {
     let read = |reply: &Reply| match reply {
-        Reply::Answer { status, body, .. } => {
+        Reply::Response { status, body, .. } => {
             let body = serde_json::from_slice::<Value>(body).ok()?;
             Some((*status, body))
         }
@@ -479,7 +479,7 @@ fn fill(value: &mut Value, from: Value) {
     }
 }
 
-fn accept_all<V: PretendVendor>(vendor: &V, request: &HttpRequest) -> Reply {
+fn accept_all<V: FakeVendor>(vendor: &V, request: &HttpRequest) -> Reply {
     let entries: Vec<_> = (0..vendor.received(request).len()).collect();
     vendor.accept(request, &entries)
 }

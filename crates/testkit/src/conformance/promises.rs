@@ -18,13 +18,13 @@ use super::{
     gzip_bomb, message, messages, provider_at, send_at, shown, validity,
 };
 use crate::{
-    DEADLINE, End, HttpRequest, PretendVendor, Reply, Server, refusing_address,
+    DEADLINE, End, FakeVendor, HttpRequest, Reply, Server, refusing_address,
     watch::{Watch, forms},
 };
 
 /// What is accepted arrives whole, and the receipt is the message's. What the vendor cannot carry is refused
 /// before any call, never changed.
-pub async fn a_message_arrives_as_it_is(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_message_arrives_as_it_is(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let refused = world.provider.profile().refused_characters().to_owned();
     let mut sends = 0;
@@ -63,7 +63,7 @@ pub async fn a_message_arrives_as_it_is(vendor: &impl PretendVendor) -> Verdict 
 }
 
 /// The vendor's own refusal proves that the message was not sent.
-pub async fn a_refusal_by_the_vendor_was_not_sent(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_refusal_by_the_vendor_was_not_sent(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| vendor.refuse(request, "no")).await;
     let result = world.provider.send(&message()).await;
     world.assert_failed(
@@ -75,7 +75,7 @@ pub async fn a_refusal_by_the_vendor_was_not_sent(vendor: &impl PretendVendor) -
 }
 
 /// A vendor that says so itself is believed, by whatever call it says it.
-pub async fn refused_credentials_are_told_as_such(vendor: &impl PretendVendor) -> Verdict {
+pub async fn refused_credentials_are_unauthorized(vendor: &impl FakeVendor) -> Verdict {
     let refused = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&refused);
     let tokens = Arc::new(AtomicUsize::new(0));
@@ -85,21 +85,21 @@ pub async fn refused_credentials_are_told_as_such(vendor: &impl PretendVendor) -
         let refusal = vendor.refuse_credentials(request);
         seen.fetch_or(refusal.is_some(), Ordering::SeqCst);
         refusal
-            .or_else(|| vendor.aside(request))
+            .or_else(|| vendor.other_reply(request))
             .unwrap_or_else(|| accept_all(vendor, request))
     })
     .await;
     let sent = world.provider.send(&message()).await;
     if !refused.swap(false, Ordering::SeqCst) {
         return Verdict::skipped(
-            "PretendVendor::refuse_credentials describes no answer to wrong credentials",
+            "FakeVendor::refuse_credentials describes no answer to wrong credentials",
         );
     }
     let error = sent.expect_err("a send with wrong credentials was accepted");
     assert_eq!(
         (error.kind(), error.acceptance()),
         (ErrorKind::Unauthorized, Acceptance::NotAccepted),
-        "a send answered by PretendVendor::refuse_credentials: {error:?}"
+        "a send answered by FakeVendor::refuse_credentials: {error:?}"
     );
     // Once more with a new token is right; once more with what was just refused is a second text.
     let tries = tokens.load(Ordering::SeqCst).max(1);
@@ -122,7 +122,7 @@ pub async fn refused_credentials_are_told_as_such(vendor: &impl PretendVendor) -
 }
 
 /// Nobody there: nothing left.
-pub async fn a_refused_connection_was_not_sent(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_refused_connection_was_not_sent(vendor: &impl FakeVendor) -> Verdict {
     let provider = provider_at(vendor, &format!("http://{}", refusing_address().await));
     let error = provider.send(&message()).await.expect_err("nobody listens");
     assert_eq!(
@@ -134,7 +134,7 @@ pub async fn a_refused_connection_was_not_sent(vendor: &impl PretendVendor) -> V
 }
 
 /// The request was read and no answer came: in doubt, and made once.
-pub async fn a_lost_answer_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_lost_response_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     for reply in [
         Reply::Reset,
         Reply::Close,
@@ -149,7 +149,7 @@ pub async fn a_lost_answer_is_unknown(vendor: &impl PretendVendor) -> Verdict {
 }
 
 /// No answer ever: in doubt within the deadline.
-pub async fn a_stall_is_unknown_and_ends_in_time(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_stall_is_unknown_and_ends_in_time(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |_, _| Reply::Stall).await;
     let started = Instant::now();
     let result = world.provider.send(&message()).await;
@@ -163,7 +163,7 @@ pub async fn a_stall_is_unknown_and_ends_in_time(vendor: &impl PretendVendor) ->
 }
 
 /// A proxy or filter answered in the vendor's place, perhaps after the vendor took the text.
-pub async fn a_strangers_answer_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_response_from_a_proxy_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let json = |status, body: &str| Reply::json(status, body.as_bytes());
     for status in [
         400, 401, 402, 403, 406, 408, 409, 410, 418, 421, 422, 425, 451,
@@ -212,7 +212,7 @@ const STRANGERS: [&str; 12] = [
 ];
 
 /// Somebody else's JSON is nobody's refusal, and never a reason to ask again.
-pub async fn a_strangers_json_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+pub async fn foreign_json_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let mut verdict = Verdict::kept();
     let (world, next) = World::changing(vendor).await;
     for status in [400, 401, 402, 403, 408, 409, 421, 422, 425, 451, 499] {
@@ -230,7 +230,7 @@ pub async fn a_strangers_json_is_unknown(vendor: &impl PretendVendor) -> Verdict
 }
 
 /// The vendor's shape alone, with a code that no list has, is no reason to ask again.
-pub async fn an_unlisted_refusal_is_not_sent_again(vendor: &impl PretendVendor) -> Verdict {
+pub async fn an_unlisted_refusal_is_not_sent_again(vendor: &impl FakeVendor) -> Verdict {
     for status in [401, 403] {
         let described = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&described);
@@ -244,7 +244,7 @@ pub async fn an_unlisted_refusal_is_not_sent_again(vendor: &impl PretendVendor) 
         let result = world.provider.send(&messages[0]).await;
         if !described.load(Ordering::SeqCst) {
             return Verdict::skipped(
-                "PretendVendor::refuse_unlisted describes no refusal that the vendor does not list",
+                "FakeVendor::refuse_unlisted describes no refusal that the vendor does not list",
             );
         }
         result.expect_err("it was refused");
@@ -257,7 +257,7 @@ pub async fn an_unlisted_refusal_is_not_sent_again(vendor: &impl PretendVendor) 
 }
 
 /// An answer that refuses a message and gives its id too contradicts itself, whatever its status.
-pub async fn a_refusal_beside_an_id_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_refusal_beside_an_id_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     for (at_refusal, status) in [(false, "an acceptance"), (true, "a refusal")] {
         let described = Arc::new(AtomicBool::new(true));
         let seen = Arc::clone(&described);
@@ -293,7 +293,7 @@ pub async fn a_refusal_beside_an_id_is_unknown(vendor: &impl PretendVendor) -> V
 
 /// These statuses say that somebody on the way stopped waiting. The vendor's shape does not change that, where
 /// no list has its code.
-pub async fn whoever_gave_up_waiting_refused_nothing(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_status_that_proves_no_refusal_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     for status in [408, 409, 425, 499] {
         let described = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&described);
@@ -306,7 +306,7 @@ pub async fn whoever_gave_up_waiting_refused_nothing(vendor: &impl PretendVendor
         let result = world.provider.send(&message()).await;
         if !described.load(Ordering::SeqCst) {
             return Verdict::skipped(
-                "PretendVendor::refuse_unlisted describes no refusal that the vendor does not list",
+                "FakeVendor::refuse_unlisted describes no refusal that the vendor does not list",
             );
         }
         let expected = Failed {
@@ -319,9 +319,7 @@ pub async fn whoever_gave_up_waiting_refused_nothing(vendor: &impl PretendVendor
 }
 
 /// These statuses come from whoever did not read the message.
-pub async fn a_status_that_nobody_gives_after_reading_was_not_sent(
-    vendor: &impl PretendVendor,
-) -> Verdict {
+pub async fn a_status_given_before_reading_was_not_sent(vendor: &impl FakeVendor) -> Verdict {
     for status in [404, 405, 411, 413, 414, 415, 431, 429] {
         let world = World::new(vendor, move |_, _| Reply::html(status)).await;
         let result = world.provider.send(&message()).await;
@@ -348,7 +346,7 @@ pub async fn a_status_that_nobody_gives_after_reading_was_not_sent(
 }
 
 /// From 500 up nothing is proven, by the vendor's own shape neither.
-pub async fn a_failing_server_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_failing_server_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     for status in [500, 502, 503, 504, 507, 520] {
         for reply in [
             Reply::html(status),
@@ -383,7 +381,7 @@ pub async fn a_failing_server_is_unknown(vendor: &impl PretendVendor) -> Verdict
 }
 
 /// The host that a redirect names sees nothing, and the doubt stays.
-pub async fn a_redirect_is_not_followed(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_redirect_is_not_followed(vendor: &impl FakeVendor) -> Verdict {
     let elsewhere = Server::start(|_| Reply::json(200, "{}")).await;
     for status in [301, 302, 303, 307, 308] {
         let location = elsewhere.url();
@@ -402,7 +400,7 @@ pub async fn a_redirect_is_not_followed(vendor: &impl PretendVendor) -> Verdict 
 }
 
 /// A success that does not read as the vendor's.
-pub async fn rubbish_in_a_success_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+pub async fn rubbish_in_a_success_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let nested = "[".repeat(10_000) + &"]".repeat(10_000);
     let deep = r#"{"a":"#.repeat(10_000) + "1" + &"}".repeat(10_000);
     for (what, body) in [
@@ -435,7 +433,7 @@ pub async fn rubbish_in_a_success_is_unknown(vendor: &impl PretendVendor) -> Ver
 }
 
 /// A body that does not come whole, in time, or within any bound.
-pub async fn a_broken_body_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_broken_body_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let head =
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900000\r\n\r\n{"
             .to_vec();
@@ -484,7 +482,7 @@ pub async fn a_broken_body_is_unknown(vendor: &impl PretendVendor) -> Verdict {
 }
 
 /// An acceptance whose id is blank or cannot be kept is not the vendor's.
-pub async fn an_acceptance_without_a_usable_id_is_unknown(vendor: &impl PretendVendor) -> Verdict {
+pub async fn an_acceptance_without_a_usable_id_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let long = "x".repeat(10_000);
     for id in ["", "   ", "\u{1b}[31m", "a\nb", &long] {
         let given = Arc::new(AtomicBool::new(false));
@@ -498,7 +496,7 @@ pub async fn an_acceptance_without_a_usable_id_is_unknown(vendor: &impl PretendV
         let result = world.provider.send(&message()).await;
         if !given.load(Ordering::SeqCst) {
             return Verdict::skipped(
-                "PretendVendor::accept_with_id describes no acceptance with an id that a receipt keeps",
+                "FakeVendor::accept_with_id describes no acceptance with an id that a receipt keeps",
             );
         }
         world.assert_failed(
@@ -511,8 +509,8 @@ pub async fn an_acceptance_without_a_usable_id_is_unknown(vendor: &impl PretendV
 }
 
 /// Where the answer says which message it is about, it is believed for that message alone.
-pub async fn an_acceptance_of_another_message_is_unknown(vendor: &impl PretendVendor) -> Verdict {
-    if !vendor.answers_name_the_message() {
+pub async fn an_acceptance_of_another_message_is_unknown(vendor: &impl FakeVendor) -> Verdict {
+    if !vendor.replies_name_the_message() {
         return Verdict::skipped("the vendor's answer does not say which message it is about");
     }
     let first = std::sync::Mutex::new(None);
@@ -534,10 +532,10 @@ pub async fn an_acceptance_of_another_message_is_unknown(vendor: &impl PretendVe
 }
 
 /// Vendors get it wrong, and what they say is the same.
-pub async fn a_wrong_content_type_changes_nothing(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_wrong_content_type_changes_nothing(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| {
         let mut reply = accept_all(vendor, request);
-        if let Reply::Answer { headers, .. } = &mut reply {
+        if let Reply::Response { headers, .. } = &mut reply {
             headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
         }
         reply.with_header("content-type", "text/html; charset=iso-8859-1")
@@ -549,7 +547,7 @@ pub async fn a_wrong_content_type_changes_nothing(vendor: &impl PretendVendor) -
 }
 
 /// Vendors repeat text and number in their words; no error of ours does.
-pub async fn nothing_of_the_message_is_in_an_error(vendor: &impl PretendVendor) -> Verdict {
+pub async fn nothing_of_the_message_is_in_an_error(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| {
         let received = &vendor.received(request)[0];
         vendor.refuse(
@@ -565,7 +563,7 @@ pub async fn nothing_of_the_message_is_in_an_error(vendor: &impl PretendVendor) 
 }
 
 /// Not even where a code should stand.
-pub async fn a_code_that_echoes_the_text_is_not_kept(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_code_that_echoes_the_text_is_not_kept(vendor: &impl FakeVendor) -> Verdict {
     let mut verdict = Verdict::kept();
     for code in [
         "482910",
@@ -597,7 +595,7 @@ type Ending<V> = fn(&V, &HttpRequest) -> Reply;
 
 /// Neither credentials nor text nor a whole number, the sender's included, in any event or span at any level,
 /// any error, any receipt or the `Debug` of the provider, whatever the vendor answers.
-pub async fn no_secret_is_shown_anywhere(vendor: &impl PretendVendor) -> Verdict {
+pub async fn no_secret_is_shown_anywhere(vendor: &impl FakeVendor) -> Verdict {
     let credentials = vendor.credentials();
     for credential in &credentials {
         assert!(
@@ -628,7 +626,7 @@ pub async fn no_secret_is_shown_anywhere(vendor: &impl PretendVendor) -> Verdict
 }
 
 /// All that the provider shows while the vendor answers in every way.
-async fn show_all<V: PretendVendor>(vendor: &V) -> String {
+async fn show_all<V: FakeVendor>(vendor: &V) -> String {
     let all: [Ending<V>; 7] = [
         |_, _| Reply::Reset,
         |_, _| Reply::html(401).with_header("www-authenticate", "Bearer"),
@@ -674,7 +672,7 @@ async fn show_all<V: PretendVendor>(vendor: &V) -> String {
     shown
 }
 
-async fn show<V: PretendVendor>(world: &World<'_, V>, all: &mut String) {
+async fn show<V: FakeVendor>(world: &World<'_, V>, all: &mut String) {
     let provider = &world.provider;
     *all += &format!("{provider:?} {provider:#?} ");
     let mut message = message();
@@ -698,7 +696,7 @@ async fn show<V: PretendVendor>(world: &World<'_, V>, all: &mut String) {
 }
 
 /// Declared works: it arrives on the wire. Undeclared is refused before any call, never dropped.
-pub async fn a_wish_is_granted_or_refused(vendor: &impl PretendVendor) -> Verdict {
+pub async fn an_option_is_applied_or_refused(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let profile = world.provider.profile().clone();
     let sent = |before: usize| world.sends().len() - before;
@@ -763,11 +761,11 @@ pub async fn a_wish_is_granted_or_refused(vendor: &impl PretendVendor) -> Verdic
 }
 
 /// A vendor that needs a sender gets no message without one; one that needs none gets it.
-pub async fn a_sender_that_is_required_is_asked_for(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_message_without_a_required_sender_is_refused(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let Some(provider) = vendor.without_sender(&world.server.url()) else {
         return Verdict::skipped(
-            "PretendVendor::without_sender describes no provider without a default sender",
+            "FakeVendor::without_sender describes no provider without a default sender",
         );
     };
     let result = provider.send(&message()).await;
@@ -792,7 +790,7 @@ pub async fn a_sender_that_is_required_is_asked_for(vendor: &impl PretendVendor)
 }
 
 /// The declared limit holds, to the character.
-pub async fn a_text_too_long_is_refused_before_any_call(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_text_too_long_is_refused_before_any_call(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let (fits, too_long) = match world.provider.profile().longest_text() {
         Some(TextLimit::Characters(limit)) => ("x".repeat(limit), "x".repeat(limit + 1)),
@@ -819,7 +817,7 @@ pub async fn a_text_too_long_is_refused_before_any_call(vendor: &impl PretendVen
 }
 
 /// A report says which message it is about by our reference or by the vendor's id, so one of them is known.
-pub async fn a_declared_report_finds_its_message(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_declared_report_finds_its_message(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     if !world.provider.profile().reports() {
         return Verdict::skipped("the profile declares no reports");
@@ -837,9 +835,7 @@ pub async fn a_declared_report_finds_its_message(vendor: &impl PretendVendor) ->
 
 /// The vendor can only tell a repeat by what it is given: the same message is the same request, and another
 /// message with the same words is another.
-pub async fn a_repeat_inside_the_window_is_the_same_request(
-    vendor: &impl PretendVendor,
-) -> Verdict {
+pub async fn a_repeat_inside_the_window_is_the_same_request(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     if world.provider.profile().repeat_window().is_none() {
         return Verdict::skipped("the profile declares no repeat window");
@@ -862,7 +858,7 @@ pub async fn a_repeat_inside_the_window_is_the_same_request(
 }
 
 /// Not ever.
-pub async fn a_check_sends_no_text(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_check_sends_no_text(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     world
         .provider
@@ -874,7 +870,7 @@ pub async fn a_check_sends_no_text(vendor: &impl PretendVendor) -> Verdict {
 }
 
 /// No text left, whatever befalls a check; and its words do not speak of one.
-pub async fn a_check_is_never_in_doubt(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_check_is_never_in_doubt(vendor: &impl FakeVendor) -> Verdict {
     for reply in [
         Reply::Reset,
         Reply::Close,
@@ -891,7 +887,7 @@ pub async fn a_check_is_never_in_doubt(vendor: &impl PretendVendor) -> Verdict {
             let answer = reply.clone();
             let world = World::whole(vendor, move |vendor, request| {
                 let token = (tokens_are_given && vendor.is_token(request))
-                    .then(|| vendor.aside(request))
+                    .then(|| vendor.other_reply(request))
                     .flatten();
                 token.unwrap_or_else(|| answer.clone())
             })
@@ -922,7 +918,7 @@ fn assert_of_a_check(error: &postduif_core::SendError, what: &str) {
 }
 
 /// While the token is waited for nothing has left, whoever cuts the wait off.
-pub async fn a_token_that_stalls_was_not_sent(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_stalled_token_request_is_not_accepted(vendor: &impl FakeVendor) -> Verdict {
     let asked = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&asked);
     let world = World::whole(vendor, move |vendor, request| {
@@ -930,8 +926,8 @@ pub async fn a_token_that_stalls_was_not_sent(vendor: &impl PretendVendor) -> Ve
             seen.store(true, Ordering::SeqCst);
             return Reply::Stall;
         }
-        let aside = vendor.aside(request);
-        aside.unwrap_or_else(|| accept_all(vendor, request))
+        let other = vendor.other_reply(request);
+        other.unwrap_or_else(|| accept_all(vendor, request))
     })
     .await;
     let deadline = tokio::time::sleep(DEADLINE / 4);
@@ -939,7 +935,7 @@ pub async fn a_token_that_stalls_was_not_sent(vendor: &impl PretendVendor) -> Ve
     let call = world.provider.send(&message);
     let ended = Departure::new().run_until(deadline, call).await;
     if !asked.load(Ordering::SeqCst) {
-        return Verdict::skipped("PretendVendor::is_token knows no request for a token");
+        return Verdict::skipped("FakeVendor::is_token knows no request for a token");
     }
     let acceptance = match &ended {
         Ok(Ok(receipt)) => panic!("accepted without a token as {receipt:?}"),
@@ -952,7 +948,7 @@ pub async fn a_token_that_stalls_was_not_sent(vendor: &impl PretendVendor) -> Ve
 }
 
 /// Whoever gives up on a send has not sent it twice.
-pub async fn a_dropped_send_is_made_at_most_once(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_dropped_send_is_made_at_most_once(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |_, _| Reply::Stall).await;
     let message = message();
     let given_up = tokio::time::timeout(DEADLINE / 4, world.provider.send(&message)).await;
@@ -964,7 +960,7 @@ pub async fn a_dropped_send_is_made_at_most_once(vendor: &impl PretendVendor) ->
 }
 
 /// A message in doubt may have arrived: nothing sends it again in the background, and no batch does.
-pub async fn a_doubt_is_not_sent_again_later(vendor: &impl PretendVendor) -> Verdict {
+pub async fn a_message_in_doubt_is_not_sent_again_later(vendor: &impl FakeVendor) -> Verdict {
     let mut worlds = Vec::new();
     let mut sends = tokio::task::JoinSet::new();
     for reply in [

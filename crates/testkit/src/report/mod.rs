@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use postduif_core::{DeliveryReport, DeliveryStatus, ReportError, ReportParser, ReportRequest};
 
-/// Makes a named test of every promise, for a [`PretendReports`]:
+/// Makes a named test of every promise, for a [`FakeReports`]:
 ///
 /// ```no_run
 /// # struct Example;
@@ -22,20 +22,20 @@ use postduif_core::{DeliveryReport, DeliveryStatus, ReportError, ReportParser, R
 macro_rules! report_conformance {
     ($reports:expr) => {
         $crate::report_conformance!(@each $reports;
-            a_genuine_report_is_believed_and_finds_its_message
+            a_genuine_report_is_accepted_and_finds_its_message
             every_field_of_a_report_is_read
             every_report_of_a_list_is_read
-            an_unreadable_entry_costs_no_other
+            an_unreadable_entry_loses_no_other
             every_documented_status_is_read
-            an_unknown_status_is_no_failure
-            a_reference_of_somebody_else_is_kept
+            an_unknown_status_is_not_a_failure
+            a_foreign_reference_is_kept
             an_unsigned_report_is_refused
             a_forged_report_is_refused
             a_stale_report_is_refused
             every_byte_of_the_proof_counts
-            every_byte_of_what_was_signed_counts
-            a_doubled_proof_is_refused
-            what_is_malformed_is_never_an_empty_success
+            every_signed_byte_counts
+            a_duplicate_proof_is_refused
+            a_malformed_report_is_never_an_empty_success
             a_huge_report_does_no_harm
             random_bytes_do_no_harm
             no_secret_of_a_report_is_shown
@@ -45,7 +45,7 @@ macro_rules! report_conformance {
         $(
             #[test]
             fn $promise() {
-                $crate::report_promises::$promise(&$reports).tell(stringify!($promise));
+                $crate::report_promises::$promise(&$reports).print_skipped(stringify!($promise));
             }
         )+
     };
@@ -54,7 +54,7 @@ macro_rules! report_conformance {
 /// What the suite must know of a vendor's delivery reports: how they look and how they are proven.
 ///
 /// Write it from the vendor's documentation, not from the parser.
-pub trait PretendReports: Clone + Send + Sync + 'static {
+pub trait FakeReports: Clone + Send + Sync + 'static {
     /// The parser under test, built with [`Key::Right`].
     fn parser(&self) -> Arc<dyn ReportParser>;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use postduif_core::{Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind};
 
-use super::{Key, OUR_REFERENCE, PretendReports, Proof, RECIPIENT, ReportCall};
+use super::{FakeReports, Key, OUR_REFERENCE, Proof, RECIPIENT, ReportCall};
 use crate::{
     Verdict,
     watch::{Watch, forms},
@@ -17,25 +17,25 @@ fn now() -> DateTime<Utc> {
 }
 
 /// The first status that the vendor documents, about a message of ours.
-fn genuine(reports: &impl PretendReports) -> ReportCall {
+fn genuine(reports: &impl FakeReports) -> ReportCall {
     let (status, _) = reports.statuses().swap_remove(0);
     reports.report(&status, OUR_REFERENCE)
 }
 
 fn parse(
-    reports: &impl PretendReports,
+    reports: &impl FakeReports,
     call: &ReportCall,
 ) -> Result<Vec<DeliveryReport>, ReportError> {
     call.parse(&*reports.parser(), now())
 }
 
-fn proven(reports: &impl PretendReports, call: ReportCall) -> ReportCall {
+fn proven(reports: &impl FakeReports, call: ReportCall) -> ReportCall {
     reports.prove(call, now(), Key::Right)
 }
 
 /// The only report of a request that is rightly proven.
 #[track_caller]
-fn one(reports: &impl PretendReports, call: ReportCall, what: &str) -> DeliveryReport {
+fn one(reports: &impl FakeReports, call: ReportCall, what: &str) -> DeliveryReport {
     let mut read = match parse(reports, &proven(reports, call)) {
         Ok(read) => read,
         Err(error) => panic!("{what}: refused: {error}"),
@@ -45,7 +45,7 @@ fn one(reports: &impl PretendReports, call: ReportCall, what: &str) -> DeliveryR
 }
 
 #[track_caller]
-fn assert_refused(reports: &impl PretendReports, call: &ReportCall, what: &str) -> ReportErrorKind {
+fn assert_refused(reports: &impl FakeReports, call: &ReportCall, what: &str) -> ReportErrorKind {
     match parse(reports, call) {
         Ok(read) => panic!("{what}: believed, as {read:?}"),
         Err(error) => error.kind(),
@@ -53,9 +53,7 @@ fn assert_refused(reports: &impl PretendReports, call: &ReportCall, what: &str) 
 }
 
 /// What the vendor itself says, with everything by which the message is found.
-pub fn a_genuine_report_is_believed_and_finds_its_message(
-    reports: &impl PretendReports,
-) -> Verdict {
+pub fn a_genuine_report_is_accepted_and_finds_its_message(reports: &impl FakeReports) -> Verdict {
     let report = one(reports, genuine(reports), "a genuine report");
     let reference = report.reference.map(|reference| reference.to_string());
     assert_eq!(reference.as_deref(), Some(OUR_REFERENCE));
@@ -71,9 +69,9 @@ pub fn a_genuine_report_is_believed_and_finds_its_message(
 }
 
 /// All that the vendor says beside: its id, what tells the segment, its code, when and what it cost.
-pub fn every_field_of_a_report_is_read(reports: &impl PretendReports) -> Verdict {
+pub fn every_field_of_a_report_is_read(reports: &impl FakeReports) -> Verdict {
     let Some(expected) = reports.fields() else {
-        return Verdict::skipped("PretendReports::fields describes no field of a report");
+        return Verdict::skipped("FakeReports::fields describes no field of a report");
     };
     let report = one(reports, genuine(reports), "a genuine report");
     assert_eq!(report.provider, expected.provider, "provider");
@@ -90,7 +88,7 @@ const LISTED: [&str; 3] = ["01J9Z8Q4T6M2V7X3", "01J9Z8Q4T6M2V7X4", "01J9Z8Q4T6M2
 
 /// The references and statuses that are read from a list of three, with `unreadable` entries at these places.
 #[track_caller]
-fn assert_list(reports: &impl PretendReports, unreadable: &[usize], what: &str) -> Verdict {
+fn assert_list(reports: &impl FakeReports, unreadable: &[usize], what: &str) -> Verdict {
     let statuses = reports.statuses();
     let listed: Vec<_> = LISTED
         .iter()
@@ -103,7 +101,7 @@ fn assert_list(reports: &impl PretendReports, unreadable: &[usize], what: &str) 
         entries.insert(*place, None);
     }
     let Some(call) = reports.list(&entries) else {
-        return Verdict::skipped("PretendReports::list describes no request with several reports");
+        return Verdict::skipped("FakeReports::list describes no request with several reports");
     };
     let read = match parse(reports, &proven(reports, call)) {
         Ok(read) => read,
@@ -125,12 +123,12 @@ fn assert_list(reports: &impl PretendReports, unreadable: &[usize], what: &str) 
 }
 
 /// Each in its order, with its own reference and status.
-pub fn every_report_of_a_list_is_read(reports: &impl PretendReports) -> Verdict {
+pub fn every_report_of_a_list_is_read(reports: &impl FakeReports) -> Verdict {
     assert_list(reports, &[], "a list")
 }
 
 /// Whatever else the vendor wrote into a list, what can be read of it is.
-pub fn an_unreadable_entry_costs_no_other(reports: &impl PretendReports) -> Verdict {
+pub fn an_unreadable_entry_loses_no_other(reports: &impl FakeReports) -> Verdict {
     let mut verdict = Verdict::kept();
     for (unreadable, what) in [
         (&[0][..], "an unreadable entry before"),
@@ -144,7 +142,7 @@ pub fn an_unreadable_entry_costs_no_other(reports: &impl PretendReports) -> Verd
 }
 
 /// The vendor's whole table.
-pub fn every_documented_status_is_read(reports: &impl PretendReports) -> Verdict {
+pub fn every_documented_status_is_read(reports: &impl FakeReports) -> Verdict {
     for (status, expected) in reports.statuses() {
         let report = one(reports, reports.report(&status, OUR_REFERENCE), &status);
         assert_eq!(report.status, expected, "{status}");
@@ -153,7 +151,7 @@ pub fn every_documented_status_is_read(reports: &impl PretendReports) -> Verdict
 }
 
 /// Tomorrow's status is a report, and neither a failure nor an error.
-pub fn an_unknown_status_is_no_failure(reports: &impl PretendReports) -> Verdict {
+pub fn an_unknown_status_is_not_a_failure(reports: &impl FakeReports) -> Verdict {
     let status = reports.unknown_status();
     let report = one(reports, reports.report(&status, OUR_REFERENCE), &status);
     assert_eq!(report.status, DeliveryStatus::Unknown, "{status}");
@@ -161,7 +159,7 @@ pub fn an_unknown_status_is_no_failure(reports: &impl PretendReports) -> Verdict
 }
 
 /// What another system sent through the same account.
-pub fn a_reference_of_somebody_else_is_kept(reports: &impl PretendReports) -> Verdict {
+pub fn a_foreign_reference_is_kept(reports: &impl FakeReports) -> Verdict {
     let (status, _) = reports.statuses().swap_remove(0);
     for theirs in ["their-ref-42", "f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32"] {
         let report = one(reports, reports.report(&status, theirs), theirs);
@@ -172,14 +170,14 @@ pub fn a_reference_of_somebody_else_is_kept(reports: &impl PretendReports) -> Ve
 }
 
 /// Without its proof a report is nobody's.
-pub fn an_unsigned_report_is_refused(reports: &impl PretendReports) -> Verdict {
+pub fn an_unsigned_report_is_refused(reports: &impl FakeReports) -> Verdict {
     let kind = assert_refused(reports, &genuine(reports), "without a proof");
     assert_eq!(kind, ReportErrorKind::Unsigned);
     Verdict::kept()
 }
 
 /// Whoever does not have the secret is not the vendor.
-pub fn a_forged_report_is_refused(reports: &impl PretendReports) -> Verdict {
+pub fn a_forged_report_is_refused(reports: &impl FakeReports) -> Verdict {
     let forged = reports.prove(genuine(reports), now(), Key::Wrong);
     let kind = assert_refused(reports, &forged, "with another secret");
     assert_eq!(kind, ReportErrorKind::Forged);
@@ -199,7 +197,7 @@ const PADDINGS: [usize; 3] = [70_000, 1_100_000, 5_000_000];
 
 /// A genuine report with so many blanks behind it, which change nothing of what it says. `None` where it is in
 /// the URL.
-fn padded(reports: &impl PretendReports, length: usize) -> Option<ReportCall> {
+fn padded(reports: &impl FakeReports, length: usize) -> Option<ReportCall> {
     let mut body = genuine(reports).body;
     if body.is_empty() {
         return None;
@@ -209,7 +207,7 @@ fn padded(reports: &impl PretendReports, length: usize) -> Option<ReportCall> {
 }
 
 /// A proof is good for its time only, before it and after.
-pub fn a_stale_report_is_refused(reports: &impl PretendReports) -> Verdict {
+pub fn a_stale_report_is_refused(reports: &impl FakeReports) -> Verdict {
     let Some(window) = reports.window() else {
         return Verdict::skipped("the proof says nothing of its time");
     };
@@ -257,7 +255,7 @@ fn span(url: &str, proof: Proof) -> Option<std::ops::Range<usize>> {
 }
 
 /// A signature that is right but for one byte is a wrong one, and so is a secret.
-pub fn every_byte_of_the_proof_counts(reports: &impl PretendReports) -> Verdict {
+pub fn every_byte_of_the_proof_counts(reports: &impl FakeReports) -> Verdict {
     let call = proven(reports, genuine(reports));
     if let Some(span) = span(&call.url, reports.proof()) {
         assert!(!span.is_empty(), "a proof");
@@ -295,7 +293,7 @@ pub fn every_byte_of_the_proof_counts(reports: &impl PretendReports) -> Verdict 
 }
 
 /// What the signature covers is read as it was signed, byte by byte, and in no other spelling.
-pub fn every_byte_of_what_was_signed_counts(reports: &impl PretendReports) -> Verdict {
+pub fn every_signed_byte_counts(reports: &impl FakeReports) -> Verdict {
     if reports.parser().authenticity() == Authenticity::Unsigned {
         return Verdict::skipped("the vendor does not sign");
     }
@@ -334,7 +332,7 @@ pub fn every_byte_of_what_was_signed_counts(reports: &impl PretendReports) -> Ve
 }
 
 /// Nobody may choose which of two signatures is meant.
-pub fn a_doubled_proof_is_refused(reports: &impl PretendReports) -> Verdict {
+pub fn a_duplicate_proof_is_refused(reports: &impl FakeReports) -> Verdict {
     let call = proven(reports, genuine(reports));
     let mut doubled = call.clone();
     match reports.proof() {
@@ -362,7 +360,7 @@ pub fn a_doubled_proof_is_refused(reports: &impl PretendReports) -> Verdict {
 }
 
 /// A believable request that holds no report must not look like one that was dealt with.
-pub fn what_is_malformed_is_never_an_empty_success(reports: &impl PretendReports) -> Verdict {
+pub fn a_malformed_report_is_never_an_empty_success(reports: &impl FakeReports) -> Verdict {
     let contents: [&[u8]; 16] = [
         b"",
         b" ",
@@ -394,7 +392,7 @@ pub fn what_is_malformed_is_never_an_empty_success(reports: &impl PretendReports
 }
 
 /// Deep, long and many: an end without a panic, believed or not.
-pub fn a_huge_report_does_no_harm(reports: &impl PretendReports) -> Verdict {
+pub fn a_huge_report_does_no_harm(reports: &impl FakeReports) -> Verdict {
     let many = |entry: &str| format!("[{entry}{}]", format!(",{entry}").repeat(50_000));
     for (what, content) in [
         ("arrays in arrays", "[".repeat(100_000)),
@@ -443,7 +441,7 @@ impl Random {
 }
 
 /// Bytes of any kind where the report, its headers or its URL should be: an end without a panic.
-pub fn random_bytes_do_no_harm(reports: &impl PretendReports) -> Verdict {
+pub fn random_bytes_do_no_harm(reports: &impl FakeReports) -> Verdict {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let call = genuine(reports);
     for _ in 0..300 {
@@ -479,7 +477,7 @@ pub fn random_bytes_do_no_harm(reports: &impl PretendReports) -> Verdict {
 
 /// Neither secrets nor text nor whole numbers nor somebody else's reference, in any error, any report's or
 /// the parser's `Debug`, or any event.
-pub fn no_secret_of_a_report_is_shown(reports: &impl PretendReports) -> Verdict {
+pub fn no_secret_of_a_report_is_shown(reports: &impl FakeReports) -> Verdict {
     let secrets = reports.secrets();
     for secret in &secrets {
         assert!(

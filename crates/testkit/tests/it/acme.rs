@@ -8,7 +8,7 @@ use postduif_core::{
     Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
 use postduif_http::{Answer, BaseUrl, Client, ClientCredentials, Refusal, Request, TokenCache};
-use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -583,13 +583,13 @@ impl Acme {
     }
 }
 
-impl PretendVendor for Acme {
+impl FakeVendor for Acme {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         let sender = "Contoso".parse().unwrap();
         Arc::new(Provider::new(base, self.0, Some(sender)))
     }
 
-    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
         match request.path() {
             "/token" => Some(Reply::json(
                 200,
@@ -650,7 +650,7 @@ impl PretendVendor for Acme {
         Some(Self::accepted(request, &[0], id))
     }
 
-    fn answers_name_the_message(&self) -> bool {
+    fn replies_name_the_message(&self) -> bool {
         true
     }
 
@@ -663,15 +663,15 @@ impl PretendVendor for Acme {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Modest;
 
-impl PretendVendor for Modest {
+impl FakeVendor for Modest {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         let mut provider = Provider::new(base, None, None);
         provider.profile = Profile::new("acme");
         Arc::new(provider)
     }
 
-    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
-        Acme(None).aside(request)
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
+        Acme(None).other_reply(request)
     }
 
     fn received(&self, request: &HttpRequest) -> Vec<Received> {
@@ -699,13 +699,13 @@ impl PretendVendor for Modest {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nameless;
 
-impl PretendVendor for Nameless {
+impl FakeVendor for Nameless {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         Arc::new(Provider::new(base, None, None))
     }
 
-    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
-        Modest.aside(request)
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
+        Modest.other_reply(request)
     }
 
     fn received(&self, request: &HttpRequest) -> Vec<Received> {

@@ -16,7 +16,7 @@ use postduif_core::{Callout, FlowId, Reference, UserId, async_trait};
 use postduif_onboarding::{
     Claim, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo, Record, Report,
 };
-use postduif_testkit::{PretendStore, journal_promises as promises};
+use postduif_testkit::{FakeStore, journal_promises as promises};
 use serde_json::Value;
 use tokio::{task::yield_now, time::Instant};
 
@@ -112,7 +112,7 @@ impl Store {
     }
 }
 
-impl PretendStore for Store {
+impl FakeStore for Store {
     async fn open(&self) -> Arc<dyn Journal> {
         static PROCESSES: AtomicU64 = AtomicU64::new(0);
         Arc::new(Process(Arc::new(Inner {
@@ -519,29 +519,29 @@ mod is_noticed {
     use super::*;
 
     broken! {
-        an_append_without_a_lock: AppendsWithoutALock, 0, of_appends_at_once_one_is_written;
+        an_append_without_a_lock: AppendsWithoutALock, 0, one_of_several_concurrent_appends_is_written;
         a_fence_without_a_lock: FencesWithoutALock, 0, a_takeover_at_any_moment_loses_no_entry;
-        a_claim_that_appends_when_it_is_lost: LetsTheLostAppend, 0, of_two_holders_one_appends;
-        a_claim_that_holds_for_ever: HoldsForEver, 0, a_lost_claim_holds_no_more;
-        a_claim_that_holds_beyond_its_lease: HoldsForEver, 500, a_lost_claim_holds_no_more;
+        a_claim_that_appends_when_it_is_lost: LetsTheLostAppend, 0, only_the_last_of_two_holders_appends;
+        a_claim_that_holds_for_ever: HoldsForEver, 0, a_lost_claim_says_that_it_is_lost;
+        a_claim_that_holds_beyond_its_lease: HoldsForEver, 500, a_lost_claim_says_that_it_is_lost;
         a_claim_that_locks_when_it_is_lost: LetsTheLostLock, 0, a_lost_claim_changes_nothing;
         a_claim_that_frees_when_it_is_lost: LetsTheLostFree, 0, a_lost_claim_changes_nothing;
         a_claim_that_keeps_a_memo_when_it_is_lost: LetsTheLostRemember, 0, a_lost_claim_changes_nothing;
         a_drop_that_frees_the_successor: FreesItsSuccessor, 0, a_lost_claim_changes_nothing;
         a_lease_that_is_ignored: IgnoresItsLease, 500, a_lease_keeps_other_processes_out;
-        a_second_call_out_that_replaces_the_first: TakesTheNewestCallout, 0, the_first_call_out_stays;
+        a_second_call_out_that_replaces_the_first: TakesTheNewestCallout, 0, the_first_call_out_of_a_flow_is_kept;
         a_memo_that_is_forgotten: ForgetsMemos, 0, a_memo_is_kept_for_the_next_claim;
-        an_unknown_word_that_is_written_over: WritesOverUnknownWords, 0, an_unknown_word_is_not_written_over;
+        an_unknown_word_that_is_written_over: WritesOverUnknownWords, 0, an_entry_of_a_newer_version_is_not_overwritten;
         an_unreadable_flow_that_is_left_out: LeavesUnreadableFlowsOut, 0,
-            an_unknown_word_is_not_left_out_of_the_users_flows;
+            an_entry_of_a_newer_version_is_not_left_out_of_the_users_flows;
         a_reference_that_only_its_writer_finds: FindsWhatItWroteItself, 0,
-            a_flow_is_found_by_the_references_of_its_texts;
+            a_flow_is_found_by_its_references;
         an_id_that_only_its_writer_finds: FindsWhatItWroteItself, 0, a_flow_is_found_by_the_vendors_ids;
-        a_report_of_nobody_that_stays: KeepsReportsOfNobody, 0, reports_come_from_outside;
-        an_order_to_nobody_that_stays: KeepsStopsOfNobody, 0, an_order_to_stop_comes_from_outside;
-        a_store_of_two_reports: KeepsTwoReports, 0, reports_take_none_of_the_flows_room;
-        a_final_report_without_room: DropsFinalReports, 0, reports_take_none_of_the_flows_room;
-        a_lock_of_one_process: LocksForItself, 0, a_user_is_one_flows_in_every_process;
-        a_lock_without_a_lock: LocksWithoutALock, 0, a_user_is_one_flows_in_every_process;
+        a_report_of_nobody_that_stays: KeepsReportsOfNobody, 0, reports_are_kept_without_a_claim;
+        an_order_to_nobody_that_stays: KeepsStopsOfNobody, 0, a_stop_is_kept_without_a_claim;
+        a_store_of_two_reports: KeepsTwoReports, 0, reports_leave_room_for_entries;
+        a_final_report_without_room: DropsFinalReports, 0, reports_leave_room_for_entries;
+        a_lock_of_one_process: LocksForItself, 0, a_user_is_locked_across_processes;
+        a_lock_without_a_lock: LocksWithoutALock, 0, a_user_is_locked_across_processes;
     }
 }

@@ -12,7 +12,7 @@ use postduif_core::{
 };
 use postduif_http::{check_window, signature::hmac_sha256};
 use postduif_testkit::{
-    Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall, Verdict, report_promises,
+    FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall, Verdict, report_promises,
 };
 use serde_json::{Value, json};
 
@@ -219,7 +219,7 @@ fn entry(status: &str, reference: &str) -> Value {
 #[derive(Clone, Copy, Debug)]
 struct Acme(Option<Flaw>);
 
-impl PretendReports for Acme {
+impl FakeReports for Acme {
     fn parser(&self) -> Arc<dyn ReportParser> {
         Arc::new(Parser(self.0))
     }
@@ -317,20 +317,20 @@ macro_rules! mistakes {
 }
 
 mistakes! {
-    a_genuine_report_is_believed_and_finds_its_message: DropsReference;
+    a_genuine_report_is_accepted_and_finds_its_message: DropsReference;
     every_field_of_a_report_is_read: DropsId DropsPart DropsCode DropsTime DropsPrice;
     every_report_of_a_list_is_read: ReadsTheFirst RepeatsStatusOfFirst;
-    an_unreadable_entry_costs_no_other: UnreadableCostsAll;
+    an_unreadable_entry_loses_no_other: UnreadableCostsAll;
     every_documented_status_is_read: MisreadsStatus;
-    an_unknown_status_is_no_failure: UnknownIsFailure UnknownIsError;
-    a_reference_of_somebody_else_is_kept: DropsForeignReference;
+    an_unknown_status_is_not_a_failure: UnknownIsFailure UnknownIsError;
+    a_foreign_reference_is_kept: DropsForeignReference;
     an_unsigned_report_is_refused: BelievesUnsigned;
     a_forged_report_is_refused: BelievesAnySignature BelievesTheLong;
     a_stale_report_is_refused: IgnoresTime;
     every_byte_of_the_proof_counts: ComparesTheBeginning;
-    every_byte_of_what_was_signed_counts: SignsWithoutBlanks;
-    a_doubled_proof_is_refused: BelievesDoubledSignature;
-    what_is_malformed_is_never_an_empty_success: EmptySuccess;
+    every_signed_byte_counts: SignsWithoutBlanks;
+    a_duplicate_proof_is_refused: BelievesDoubledSignature;
+    a_malformed_report_is_never_an_empty_success: EmptySuccess;
     a_huge_report_does_no_harm: PanicsOnMany;
     random_bytes_do_no_harm: PanicsOnText;
     no_secret_of_a_report_is_shown: ShowsSecret ShowsText LogsBody;
@@ -377,7 +377,7 @@ fn what_does_not_apply_is_skipped_by_name() {
 
     const ROUTE: &str = "acme-r0ute-secret-1";
 
-    impl PretendReports for Unsigned {
+    impl FakeReports for Unsigned {
         fn parser(&self) -> Arc<dyn ReportParser> {
             let secrets = postduif_http::PathSecrets::new("acme", vec![ROUTE.into()]);
             Arc::new(ByPath(secrets.unwrap()))
@@ -425,11 +425,11 @@ fn what_does_not_apply_is_skipped_by_name() {
     for verdict in [
         promises::every_field_of_a_report_is_read(&Unsigned),
         promises::every_report_of_a_list_is_read(&Unsigned),
-        promises::an_unreadable_entry_costs_no_other(&Unsigned),
+        promises::an_unreadable_entry_loses_no_other(&Unsigned),
         promises::a_stale_report_is_refused(&Unsigned),
-        promises::every_byte_of_what_was_signed_counts(&Unsigned),
-        promises::a_doubled_proof_is_refused(&Unsigned),
-        promises::what_is_malformed_is_never_an_empty_success(&Unsigned),
+        promises::every_signed_byte_counts(&Unsigned),
+        promises::a_duplicate_proof_is_refused(&Unsigned),
+        promises::a_malformed_report_is_never_an_empty_success(&Unsigned),
         promises::a_huge_report_does_no_harm(&Unsigned),
     ] {
         assert_eq!(verdict.why_skipped().len(), 1, "{verdict:?}");

@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use postduif_testkit::{PretendVendor, Verdict, block_on, promises};
+use postduif_testkit::{FakeVendor, Verdict, block_on, promises};
 
 use crate::acme::{Acme, Flaw, Modest, Nameless};
 
@@ -37,7 +37,7 @@ macro_rules! mistakes {
         const PROMISES: &[&str] = &[$(stringify!($promise)),+];
 
         /// What is left out for a vendor, promise by promise.
-        fn skipped(vendor: impl PretendVendor) -> Vec<(&'static str, Vec<String>)> {
+        fn skipped(vendor: impl FakeVendor) -> Vec<(&'static str, Vec<String>)> {
             // At the same time: most of it is waiting.
             std::thread::scope(|scope| {
                 let tried = [$(
@@ -53,16 +53,16 @@ macro_rules! mistakes {
 mistakes! {
     a_message_arrives_as_it_is: ChangesText;
     a_refusal_by_the_vendor_was_not_sent: RefusalInDoubt;
-    refused_credentials_are_told_as_such: CredentialsAreOther RepeatsRefusedCredentials;
+    refused_credentials_are_unauthorized: CredentialsAreOther RepeatsRefusedCredentials;
     a_refused_connection_was_not_sent: ConnectionInDoubt;
-    a_lost_answer_is_unknown: LostAnswerRefuses;
+    a_lost_response_is_unknown: LostAnswerRefuses;
     a_stall_is_unknown_and_ends_in_time: SlowerThanDeadline;
-    a_strangers_answer_is_unknown: AnyBodyRefuses;
-    a_strangers_json_is_unknown: AnyJsonRefuses;
+    a_response_from_a_proxy_is_unknown: AnyBodyRefuses;
+    foreign_json_is_unknown: AnyJsonRefuses;
     an_unlisted_refusal_is_not_sent_again: RepeatsUnlistedRefusal;
     a_refusal_beside_an_id_is_unknown: RefusalBesideIdRefuses;
-    whoever_gave_up_waiting_refused_nothing: GivingUpRefuses;
-    a_status_that_nobody_gives_after_reading_was_not_sent: StatusInDoubt;
+    a_status_that_proves_no_refusal_is_unknown: GivingUpRefuses;
+    a_status_given_before_reading_was_not_sent: StatusInDoubt;
     a_failing_server_is_unknown: ServerFailureRefuses OwnShapeRefusesAlways;
     a_redirect_is_not_followed: FollowsRedirects;
     rubbish_in_a_success_is_unknown: AnySuccessAccepts;
@@ -73,27 +73,27 @@ mistakes! {
     nothing_of_the_message_is_in_an_error: RepeatsWords;
     a_code_that_echoes_the_text_is_not_kept: KeepsAnyCode;
     no_secret_is_shown_anywhere: ShowsKey ShowsKeyInError ShowsSender LogsKey LogsText;
-    a_wish_is_granted_or_refused: DropsValidity TakesScheduleUndeclared;
-    a_sender_that_is_required_is_asked_for: NeedsNoSender;
+    an_option_is_applied_or_refused: DropsValidity TakesScheduleUndeclared;
+    a_message_without_a_required_sender_is_refused: NeedsNoSender;
     a_text_too_long_is_refused_before_any_call: AcceptsAnyLength;
     a_declared_report_finds_its_message: ForgetsReference;
     a_repeat_inside_the_window_is_the_same_request: NewKeyForEachTry;
     a_check_sends_no_text: CheckSends;
     a_check_is_never_in_doubt: CheckInDoubt;
-    a_token_that_stalls_was_not_sent: DoubtWhileWaitingForToken;
+    a_stalled_token_request_is_not_accepted: DoubtWhileWaitingForToken;
     a_dropped_send_is_made_at_most_once: SendsTwice SendsAgainWhenDropped;
-    a_doubt_is_not_sent_again_later: RepeatsDoubtLater;
+    a_message_in_doubt_is_not_sent_again_later: RepeatsDoubtLater;
     a_batch_has_one_outcome_for_each_message_in_order: LosesOutcomes;
     a_batch_sends_each_message_once: RepeatsFirstOfBatch;
     a_call_holds_one_text_where_the_vendor_takes_one: MixesTexts WastesCalls;
     a_refused_batch_was_not_sent: RefusesBatchesInDoubt;
-    a_lost_answer_to_a_batch_is_unknown: RepeatsBatchSingly RepeatsLateBatch;
-    a_strangers_answer_to_a_batch_is_unknown: RepeatsBlockedBatch RefusesBlockedBatch;
+    a_lost_response_to_a_batch_is_unknown: RepeatsBatchSingly RepeatsLateBatch;
+    a_response_from_a_proxy_leaves_a_batch_in_doubt: RepeatsBlockedBatch RefusesBlockedBatch;
     a_failing_server_leaves_a_batch_in_doubt: RepeatsFailedBatch OwnShapeRefusesAlways;
     rubbish_in_a_success_leaves_a_batch_in_doubt: AcceptsRubbishBatch RepeatsBlockedBatch;
     a_batch_carries_each_message_as_a_send_does: DropsOptionsOfBatch AdmitsAnyBatch;
-    entries_shuffled_or_doubled_find_their_message: MatchesByPosition;
-    an_entry_left_out_is_unknown: LeftOutIsAccepted;
+    shuffled_or_duplicate_entries_find_their_message: MatchesByPosition;
+    a_missing_entry_is_unknown: LeftOutIsAccepted;
 }
 
 #[test]
@@ -132,21 +132,21 @@ fn what_does_not_apply_is_skipped_by_name() {
         .map(|(promise, _)| promise)
         .collect();
     let expected = [
-        "refused_credentials_are_told_as_such",
+        "refused_credentials_are_unauthorized",
         "an_unlisted_refusal_is_not_sent_again",
-        "whoever_gave_up_waiting_refused_nothing",
+        "a_status_that_proves_no_refusal_is_unknown",
         "an_acceptance_without_a_usable_id_is_unknown",
         "an_acceptance_of_another_message_is_unknown",
         "a_code_that_echoes_the_text_is_not_kept",
         "no_secret_is_shown_anywhere",
-        "a_sender_that_is_required_is_asked_for",
+        "a_message_without_a_required_sender_is_refused",
         "a_text_too_long_is_refused_before_any_call",
         "a_declared_report_finds_its_message",
         "a_repeat_inside_the_window_is_the_same_request",
-        "a_token_that_stalls_was_not_sent",
+        "a_stalled_token_request_is_not_accepted",
         "a_call_holds_one_text_where_the_vendor_takes_one",
-        "entries_shuffled_or_doubled_find_their_message",
-        "an_entry_left_out_is_unknown",
+        "shuffled_or_duplicate_entries_find_their_message",
+        "a_missing_entry_is_unknown",
     ];
     assert_eq!(skipped, expected);
 }
@@ -163,7 +163,7 @@ fn said(promise: impl FnOnce() -> Verdict) -> String {
 #[test]
 fn a_description_whose_provider_has_no_sender_is_told_what_to_mend() {
     let said = said(|| block_on(promises::a_message_arrives_as_it_is(&Nameless)));
-    for words in ["default sender", "PretendVendor::without_sender"] {
+    for words in ["default sender", "FakeVendor::without_sender"] {
         assert!(said.contains(words), "{words}: {said}");
     }
 }

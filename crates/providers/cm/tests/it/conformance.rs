@@ -3,11 +3,11 @@ use std::{sync::Arc, time::Duration};
 use postduif_cm::Cm;
 use postduif_core::{ErrorKind, PhoneNumber, SmsProvider};
 use postduif_http::Client;
-use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
 use serde_json::{Value, json};
 
 #[derive(Clone)]
-struct PretendCm;
+struct FakeCm;
 
 const TOKEN: &str = "4b0e7c1a-93d5-4f6e-8a27-d15c0b9e6f38";
 
@@ -53,12 +53,12 @@ fn rejected(request: &HttpRequest, words: &str, code: &Value) -> Reply {
     Reply::json(400, body.to_string())
 }
 
-impl PretendVendor for PretendCm {
+impl FakeVendor for FakeCm {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         provider(base, "sender=Contoso")
     }
 
-    fn aside(&self, _: &HttpRequest) -> Option<Reply> {
+    fn other_reply(&self, _: &HttpRequest) -> Option<Reply> {
         None
     }
 
@@ -123,7 +123,7 @@ impl PretendVendor for PretendCm {
         Some(Reply::json(401, body.to_string()))
     }
 
-    fn answers_name_the_message(&self) -> bool {
+    fn replies_name_the_message(&self) -> bool {
         true
     }
 
@@ -132,4 +132,4 @@ impl PretendVendor for PretendCm {
     }
 }
 
-postduif_testkit::conformance!(PretendCm);
+postduif_testkit::conformance!(FakeCm);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use postduif_cm::report_parser;
 use postduif_core::{DeliveryReport, DeliveryStatus, ReportParser};
-use postduif_testkit::{Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
+use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;
 
 const RIGHT: &str = "hunter2-of-the-route";
@@ -13,12 +13,12 @@ const WRONG: &str = "hunter3-of-the-route";
 const URL: &str = "https://hooks.example.test/reports/cm";
 
 #[derive(Clone, Copy)]
-enum PretendCm {
+enum FakeCm {
     Get,
     Post,
 }
 
-impl PretendReports for PretendCm {
+impl FakeReports for FakeCm {
     fn parser(&self) -> Arc<dyn ReportParser> {
         report_parser(None, vec![RIGHT.into()]).unwrap()
     }
@@ -99,9 +99,9 @@ impl PretendReports for PretendCm {
 }
 
 mod posted {
-    postduif_testkit::report_conformance!(super::PretendCm::Post);
+    postduif_testkit::report_conformance!(super::FakeCm::Post);
 }
 
 mod by_get {
-    postduif_testkit::report_conformance!(super::PretendCm::Get);
+    postduif_testkit::report_conformance!(super::FakeCm::Get);
 }

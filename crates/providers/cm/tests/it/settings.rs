@@ -26,7 +26,7 @@ async fn url_and_builder_give_the_same_provider() {
                 .build(),
         }
         .unwrap();
-        // The pretended vendor has no prefix: its answer is no matter here.
+        // The fake vendor has no prefix: its answer is no matter here.
         let _ = cm.send(&message()).await;
         let request = server.received_requests().await.unwrap().remove(0);
         let mut headers = request.headers.clone();

@@ -3,11 +3,11 @@ use std::{sync::Arc, time::Duration};
 use postduif_core::{ErrorKind, SmsProvider};
 use postduif_http::Client;
 use postduif_kpn::Kpn;
-use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
 use serde_json::{Value, json};
 
 #[derive(Clone)]
-struct PretendKpn;
+struct FakeKpn;
 
 const ID: &str = "hunter2-is-the-id";
 const SECRET: &str = "hunter2-is-the-secret";
@@ -33,12 +33,12 @@ fn accepted(id: &str) -> Reply {
     Reply::json(200, body.to_string())
 }
 
-impl PretendVendor for PretendKpn {
+impl FakeVendor for FakeKpn {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         provider(base, "sender=Contoso&")
     }
 
-    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
         self.is_token(request)
             .then(|| json!({"access_token": TOKEN, "expires_in": "3599"}).to_string())
             .map(|body| Reply::json(200, body))
@@ -107,4 +107,4 @@ impl PretendVendor for PretendKpn {
     }
 }
 
-postduif_testkit::conformance!(PretendKpn);
+postduif_testkit::conformance!(FakeKpn);

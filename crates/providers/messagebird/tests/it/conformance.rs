@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use postduif_core::{ErrorKind, SmsProvider};
 use postduif_http::Client;
 use postduif_messagebird::MessageBird;
-use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
 use serde_json::{Value, json};
 
 use super::wire::{CHANNEL, WORKSPACE};
@@ -33,9 +33,9 @@ fn words(value: &Value) -> Option<String> {
 }
 
 #[derive(Clone)]
-struct PretendPlatform;
+struct FakePlatform;
 
-impl PretendPlatform {
+impl FakePlatform {
     fn is_batch(request: &HttpRequest) -> bool {
         request.path() == "/v1/sms/batches"
     }
@@ -48,7 +48,7 @@ impl PretendPlatform {
     }
 }
 
-impl PretendVendor for PretendPlatform {
+impl FakeVendor for FakePlatform {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         provider(base, PLATFORM_KEY, "sender=Contoso")
     }
@@ -72,11 +72,11 @@ impl PretendVendor for PretendPlatform {
         Some(Reply::json(202, body.to_string()))
     }
 
-    fn answers_name_the_message(&self) -> bool {
+    fn replies_name_the_message(&self) -> bool {
         true
     }
 
-    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
         (request.method == "GET").then(|| {
             assert_eq!(request.path(), "/v1/sms/messages");
             Reply::json(200, r#"{"data":[],"has_more":false}"#)
@@ -152,9 +152,9 @@ impl PretendVendor for PretendPlatform {
 }
 
 #[derive(Clone)]
-struct PretendClassic;
+struct FakeClassic;
 
-impl PretendVendor for PretendClassic {
+impl FakeVendor for FakeClassic {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         provider(
             base,
@@ -186,11 +186,11 @@ impl PretendVendor for PretendClassic {
         Some(Reply::json(201, answer.to_string()))
     }
 
-    fn answers_name_the_message(&self) -> bool {
+    fn replies_name_the_message(&self) -> bool {
         true
     }
 
-    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
         (request.method == "GET").then(|| {
             assert_eq!(request.path(), "/balance");
             Reply::json(
@@ -270,9 +270,9 @@ impl PretendVendor for PretendClassic {
 }
 
 #[derive(Clone)]
-struct PretendChannels;
+struct FakeChannels;
 
-impl PretendVendor for PretendChannels {
+impl FakeVendor for FakeChannels {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         let options = format!("workspace={WORKSPACE}&channel={CHANNEL}");
         provider(base, KEY, &options)
@@ -293,11 +293,11 @@ impl PretendVendor for PretendChannels {
         Some(Reply::json(202, body.to_string()))
     }
 
-    fn answers_name_the_message(&self) -> bool {
+    fn replies_name_the_message(&self) -> bool {
         true
     }
 
-    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
         (request.method == "GET").then(|| {
             assert_eq!(request.path(), format!("/workspaces/{WORKSPACE}/channels"));
             Reply::json(200, r#"{"results":[]}"#)
@@ -358,13 +358,13 @@ impl PretendVendor for PretendChannels {
 }
 
 mod platform {
-    postduif_testkit::conformance!(super::PretendPlatform);
+    postduif_testkit::conformance!(super::FakePlatform);
 }
 
 mod classic {
-    postduif_testkit::conformance!(super::PretendClassic);
+    postduif_testkit::conformance!(super::FakeClassic);
 }
 
 mod channels {
-    postduif_testkit::conformance!(super::PretendChannels);
+    postduif_testkit::conformance!(super::FakeChannels);
 }

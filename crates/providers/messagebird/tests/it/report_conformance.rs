@@ -14,7 +14,7 @@ use postduif_core::{
 };
 use postduif_http::signature::{hmac_sha256, sha256};
 use postduif_messagebird::report_parser;
-use postduif_testkit::{Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
+use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;
 
 /// Thirty-two characters, so that the platform's base64 of it is no text of its own.
@@ -43,7 +43,7 @@ fn table(statuses: &[(&str, DeliveryStatus)]) -> Vec<(String, DeliveryStatus)> {
 #[derive(Clone)]
 struct Platform;
 
-impl PretendReports for Platform {
+impl FakeReports for Platform {
     fn parser(&self) -> Arc<dyn ReportParser> {
         let secret = format!("whsec_{}", BASE64_STANDARD.encode(RIGHT));
         report_parser(Some("platform"), vec![secret.into()]).unwrap()
@@ -109,7 +109,7 @@ impl PretendReports for Platform {
 #[derive(Clone)]
 struct Classic;
 
-impl PretendReports for Classic {
+impl FakeReports for Classic {
     fn parser(&self) -> Arc<dyn ReportParser> {
         report_parser(Some("classic"), vec![RIGHT.into()]).unwrap()
     }
@@ -181,7 +181,7 @@ impl PretendReports for Classic {
 #[derive(Clone)]
 struct Channels;
 
-impl PretendReports for Channels {
+impl FakeReports for Channels {
     fn parser(&self) -> Arc<dyn ReportParser> {
         report_parser(Some("channels"), vec![RIGHT.into()]).unwrap()
     }

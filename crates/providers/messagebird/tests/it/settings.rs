@@ -288,7 +288,7 @@ async fn url_and_builder_give_the_same_provider_and_the_path_follows_the_prefix(
                 }
             }
             .unwrap();
-            // The pretended vendor has no such path: its answer is no matter here.
+            // The fake vendor has no such path: its answer is no matter here.
             let _ = bird.send(&message()).await;
             let request = server.received_requests().await.unwrap().remove(0);
             let mut headers = request.headers.clone();

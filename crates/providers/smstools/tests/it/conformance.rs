@@ -3,11 +3,11 @@ use std::sync::Arc;
 use postduif_core::{ErrorKind, SmsProvider};
 use postduif_http::Client;
 use postduif_smstools::Smstools;
-use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
 use serde_json::{Value, json};
 
 #[derive(Clone)]
-struct PretendSmstools;
+struct FakeSmstools;
 
 const ID: &str = "hunter2-is-the-id";
 const SECRET: &str = "hunter2-is-the-secret";
@@ -27,12 +27,12 @@ fn accepted(id: &str) -> Reply {
     Reply::json(200, json!({"messageid": id}).to_string())
 }
 
-impl PretendVendor for PretendSmstools {
+impl FakeVendor for FakeSmstools {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         provider(base, "sender=Contoso")
     }
 
-    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
         (request.path() == "/v1/balance")
             .then(|| Reply::json(200, r#"{"credits": "42.50", "currency": "EUR", "use": 0}"#))
     }
@@ -95,4 +95,4 @@ impl PretendVendor for PretendSmstools {
     }
 }
 
-postduif_testkit::conformance!(PretendSmstools);
+postduif_testkit::conformance!(FakeSmstools);

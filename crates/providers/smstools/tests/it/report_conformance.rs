@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use postduif_core::{DeliveryReport, DeliveryStatus, ReportParser};
 use postduif_http::signature::hmac_sha256;
 use postduif_smstools::report_parser;
-use postduif_testkit::{Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
+use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;
 
 const RIGHT: &str = "hunter2-signs-reports";
@@ -12,9 +12,9 @@ const WRONG: &str = "hunter3-signs-reports";
 const SIGNATURE: &str = "X-Smstools-Signature";
 
 #[derive(Clone)]
-struct PretendSmstools;
+struct FakeSmstools;
 
-impl PretendReports for PretendSmstools {
+impl FakeReports for FakeSmstools {
     fn parser(&self) -> Arc<dyn ReportParser> {
         report_parser(None, vec![RIGHT.into()]).unwrap()
     }
@@ -86,4 +86,4 @@ impl PretendReports for PretendSmstools {
     }
 }
 
-postduif_testkit::report_conformance!(PretendSmstools);
+postduif_testkit::report_conformance!(FakeSmstools);

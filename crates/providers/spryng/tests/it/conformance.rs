@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use postduif_core::{ErrorKind, SmsProvider};
 use postduif_http::Client;
 use postduif_spryng::Spryng;
-use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
 use serde_json::{Value, json};
 
 fn client() -> Client {
@@ -25,9 +25,9 @@ fn body(request: &HttpRequest) -> Value {
 const KEY: &str = "hunter2-of-spryng";
 
 #[derive(Clone)]
-struct PretendV2;
+struct FakeV2;
 
-impl PretendVendor for PretendV2 {
+impl FakeVendor for FakeV2 {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         let host = base.strip_prefix("http://").unwrap();
         let url = format!("spryng://{KEY}@{host}?account=SPNL0000000&sender=Contoso");
@@ -48,7 +48,7 @@ impl PretendVendor for PretendV2 {
         Some(Reply::json(202, json!({"data": data}).to_string()))
     }
 
-    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
         (request.path() == "/v2/balance").then(|| {
             Reply::json(
                 200,
@@ -115,15 +115,15 @@ fn ahead(moment: &str) -> Duration {
 }
 
 mod v2 {
-    use super::PretendV2;
+    use super::FakeV2;
 
-    postduif_testkit::conformance!(PretendV2);
+    postduif_testkit::conformance!(FakeV2);
 }
 
 #[derive(Clone)]
-struct PretendV1;
+struct FakeV1;
 
-impl PretendVendor for PretendV1 {
+impl FakeVendor for FakeV1 {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         let host = base.strip_prefix("http://").unwrap();
         let url = format!("spryng://{KEY}@{host}?api=v1&sender=Contoso");
@@ -152,11 +152,11 @@ impl PretendVendor for PretendV1 {
         Some(Reply::json(200, answer.to_string()))
     }
 
-    fn answers_name_the_message(&self) -> bool {
+    fn replies_name_the_message(&self) -> bool {
         true
     }
 
-    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
         (request.path() == "/v1/balance").then(|| Reply::json(200, r#"{"amount": 10.5}"#))
     }
 
@@ -218,7 +218,7 @@ impl PretendVendor for PretendV1 {
 }
 
 mod v1 {
-    use super::PretendV1;
+    use super::FakeV1;
 
-    postduif_testkit::conformance!(PretendV1);
+    postduif_testkit::conformance!(FakeV1);
 }

@@ -9,7 +9,7 @@ use postduif_core::{
     ReportParser,
 };
 use postduif_spryng::report_parser;
-use postduif_testkit::{Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
+use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;
 
 const RIGHT: &str = "hunter2-of-16-letters";
@@ -36,7 +36,7 @@ fn table(statuses: &[(&str, DeliveryStatus)]) -> Vec<(String, DeliveryStatus)> {
 #[derive(Clone)]
 struct V2;
 
-impl PretendReports for V2 {
+impl FakeReports for V2 {
     fn parser(&self) -> Arc<dyn ReportParser> {
         report_parser(Some("v2"), vec![RIGHT.into()]).unwrap()
     }
@@ -99,7 +99,7 @@ impl PretendReports for V2 {
 #[derive(Clone)]
 struct V1;
 
-impl PretendReports for V1 {
+impl FakeReports for V1 {
     fn parser(&self) -> Arc<dyn ReportParser> {
         report_parser(Some("v1"), vec![RIGHT.into()]).unwrap()
     }

@@ -17,7 +17,7 @@ async fn written(
     provider: fn(&str) -> Spryng,
 ) -> (String, Vec<(String, Vec<u8>)>, Vec<u8>) {
     let server = answering(api, accepted(api)).await;
-    // The pretended vendor has no prefix: its answer is no matter here.
+    // The fake vendor has no prefix: its answer is no matter here.
     let _ = provider(&server.address().to_string())
         .send(&message())
         .await;

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use postduif_core::{ErrorKind, SmsProvider};
 use postduif_http::Client;
-use postduif_testkit::{DEADLINE, HttpRequest, PretendVendor, Received, Reply};
+use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
 use postduif_vonage::Vonage;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use super::{
 
 /// Written from Vonage's definitions and pages, a mode each.
 #[derive(Clone, Copy)]
-enum PretendVonage {
+enum FakeVonage {
     Basic,
     Jwt,
     Sms,
@@ -40,7 +40,7 @@ fn entry_of(request: &HttpRequest, id: &str) -> Value {
     json!({"message-count": "1", "messages": [entry]})
 }
 
-impl PretendVonage {
+impl FakeVonage {
     fn problem(status: u16, code: &str, words: &str) -> Reply {
         let body = json!({
             "type": format!("https://developer.vonage.com/api-errors/messages#{code}"),
@@ -59,7 +59,7 @@ impl PretendVonage {
     }
 }
 
-impl PretendVonage {
+impl FakeVonage {
     fn build(self, base: &str, sender: &str) -> Arc<dyn SmsProvider> {
         let client = Client::builder()
             .with_connect_timeout(DEADLINE / 2)
@@ -80,7 +80,7 @@ impl PretendVonage {
     }
 }
 
-impl PretendVendor for PretendVonage {
+impl FakeVendor for FakeVonage {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         self.build(base, "&sender=Contoso")
     }
@@ -122,11 +122,11 @@ impl PretendVendor for PretendVonage {
         ))
     }
 
-    fn answers_name_the_message(&self) -> bool {
+    fn replies_name_the_message(&self) -> bool {
         matches!(self, Self::Sms)
     }
 
-    fn aside(&self, request: &HttpRequest) -> Option<Reply> {
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
         (request.path() == "/account/get-balance").then(|| {
             assert_eq!(
                 (request.method.as_str(), request.header("authorization")),
@@ -210,13 +210,13 @@ impl PretendVendor for PretendVonage {
 }
 
 mod messages_with_basic {
-    postduif_testkit::conformance!(super::PretendVonage::Basic);
+    postduif_testkit::conformance!(super::FakeVonage::Basic);
 }
 
 mod messages_with_a_token {
-    postduif_testkit::conformance!(super::PretendVonage::Jwt);
+    postduif_testkit::conformance!(super::FakeVonage::Jwt);
 }
 
 mod sms {
-    postduif_testkit::conformance!(super::PretendVonage::Sms);
+    postduif_testkit::conformance!(super::FakeVonage::Sms);
 }

@@ -10,7 +10,7 @@ use postduif_core::{
     ReportParser,
 };
 use postduif_http::signature::{hmac_sha256, sha256};
-use postduif_testkit::{Key, PretendReports, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
+use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use postduif_vonage::report_parser;
 use serde_json::json;
 
@@ -41,7 +41,7 @@ fn table(statuses: &[(&str, DeliveryStatus)]) -> Vec<(String, DeliveryStatus)> {
 #[derive(Clone)]
 struct Messages;
 
-impl PretendReports for Messages {
+impl FakeReports for Messages {
     fn parser(&self) -> Arc<dyn ReportParser> {
         report_parser(Some("messages"), vec![RIGHT.into()]).unwrap()
     }
@@ -104,7 +104,7 @@ impl PretendReports for Messages {
 #[derive(Clone)]
 struct Sms;
 
-impl PretendReports for Sms {
+impl FakeReports for Sms {
     fn parser(&self) -> Arc<dyn ReportParser> {
         report_parser(Some("sms:sha256"), vec![RIGHT.into()]).unwrap()
     }

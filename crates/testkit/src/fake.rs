@@ -9,7 +9,7 @@ use crate::{HttpRequest, Reply};
 ///
 /// Write it from the vendor's documentation, not from the provider: where the two disagree, that is what the
 /// suite is for. [`conformance!`](crate::conformance) shows a whole one.
-pub trait PretendVendor: Clone + Send + Sync + 'static {
+pub trait FakeVendor: Clone + Send + Sync + 'static {
     /// The provider under test, built as its users build it, for the vendor at `base`
     /// (`http://127.0.0.1:port`). Its deadline in all must be [`DEADLINE`].
     ///
@@ -18,7 +18,7 @@ pub trait PretendVendor: Clone + Send + Sync + 'static {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider>;
 
     /// The answer to a request that is not for sending (a token, a balance). None where it is.
-    fn aside(&self, request: &HttpRequest) -> Option<Reply>;
+    fn other_reply(&self, request: &HttpRequest) -> Option<Reply>;
 
     /// How a request for sending reads, message by message.
     fn received(&self, request: &HttpRequest) -> Vec<Received>;
@@ -86,7 +86,7 @@ pub trait PretendVendor: Clone + Send + Sync + 'static {
     /// Whether an acceptance repeats our reference or the recipient, so that one can be told from another's.
     ///
     /// Defaults to no, and then an acceptance of another message is not tried.
-    fn answers_name_the_message(&self) -> bool {
+    fn replies_name_the_message(&self) -> bool {
         false
     }
 
