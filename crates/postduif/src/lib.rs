@@ -51,8 +51,8 @@ pub use postduif_vonage as vonage;
 /// A provider from its connection URL, `vendor://id:secret@host?option=value`, with an HTTP client of its
 /// own. The host `default` is the vendor's.
 ///
-/// Credentials may also stand among the options, where each may be `env:NAME` or `file:PATH`. With the feature
-/// `testing`, `null://` sends nothing.
+/// Credentials may also stand among the options, where each may be `env:NAME` or `file:PATH`. `null://`, with anything
+/// behind it, is [`Null`]: it needs no feature, accepts every message and sends none.
 ///
 /// ```
 /// # #[cfg(feature = "kpn")] {
@@ -186,15 +186,6 @@ fn is_scheme(text: &str) -> bool {
         .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-#[cfg(feature = "testing")]
-macro_rules! known {
-    ($($scheme:literal),+) => { concat!($($scheme, "://, ",)+ "null://") };
-}
-#[cfg(not(feature = "testing"))]
-macro_rules! known {
-    ($first:literal $(, $scheme:literal)*) => { concat!($first, "://" $(, ", ", $scheme, "://")*) };
-}
-
 /// One line for each vendor: its scheme, which is its feature, and its crate, which has the provider and
 /// `report_parser`.
 macro_rules! vendors {
@@ -216,8 +207,7 @@ macro_rules! vendors {
                     #[cfg(not(feature = $scheme))]
                     $scheme => Err(not_compiled_in($scheme)),
                 )+
-                #[cfg(feature = "testing")]
-                "null" => Ok(Arc::new(testing::Null::new())),
+                "null" => Ok(Arc::new(Null::new())),
                 scheme if !is_scheme(scheme) => Err(ConfigError::new(
                     "the connection URL does not begin with a vendor's scheme: leave out what is before \
                      it, such as SMS_URL= or a quotation mark",
@@ -227,7 +217,7 @@ macro_rules! vendors {
         }
 
         /// What a URL may begin with.
-        const KNOWN: &str = known!($($scheme),+);
+        const KNOWN: &str = concat!($($scheme, "://, ",)+ "null://");
 
         fn reports(
             vendor: &str,

@@ -4,8 +4,7 @@
 //!
 //! So have journals of the onboarding flow, with the feature `journal`: `journal_conformance!`.
 //!
-//! And what programs are tested with that send texts: [`Recording`], which answers as scripted, and [`Null`],
-//! which sends nothing.
+//! And what programs that send texts are tested with: [`Recording`], a provider that answers as scripted.
 //!
 //! But for that feature it depends on `postduif-core` alone, so that a provider outside this workspace is tested by the same suite.
 
@@ -13,7 +12,6 @@ mod conformance;
 mod fake;
 #[cfg(feature = "journal")]
 mod journal;
-mod null;
 mod recording;
 mod report;
 mod server;
@@ -25,7 +23,6 @@ pub use conformance::{Verdict, block_on, promises};
 pub use fake::{DEADLINE, FakeVendor, Received};
 #[cfg(feature = "journal")]
 pub use journal::{FakeStore, promises as journal_promises};
-pub use null::Null;
 pub use recording::{Call, Recording, Scripted};
 pub use report::{
     FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall, promises as report_promises,

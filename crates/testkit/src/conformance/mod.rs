@@ -29,7 +29,7 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 /// ```
 /// # struct Acme;
 /// # impl Acme {
-/// #     fn at(_: &str, _: std::time::Duration) -> postduif_testkit::Null { postduif_testkit::Null::new() }
+/// #     fn at(_: &str, _: std::time::Duration) -> postduif_core::Null { postduif_core::Null::new() }
 /// # }
 /// use std::sync::Arc;
 ///
