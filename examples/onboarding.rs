@@ -5,7 +5,8 @@ use std::{fs, future, path::PathBuf, process::ExitCode, sync::Arc, time::SystemT
 use chrono::{DateTime, Utc};
 use clap::{Parser, builder::PossibleValuesParser};
 use postduif::{
-    Callback, Callout, Guid, Reason, SmsProvider, Verdict,
+    Guid, SmsProvider,
+    directory::{Callout, FailureReason, Verdict},
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client, Request},
     numbers,
@@ -135,9 +136,7 @@ async fn live(args: &Args, client: Client, body: Option<Vec<u8>>) -> Result<(), 
     let callout = match (body, args.user) {
         (Some(body), _) => callout(&body)?,
         // Nobody called, so nobody is told.
-        (None, Some(user)) => {
-            Callout::new(Guid::random().into(), user.into(), Callback::None, now())
-        }
+        (None, Some(user)) => Callout::new(Guid::random().into(), user.into(), None, now()),
         (None, None) => return Err(Stop::config("--live needs --callout or --user")),
     };
     let provider = args
@@ -204,7 +203,7 @@ fn finish(ending: &Ending, json: bool) -> Result<(), Stop> {
     if json {
         print_json(&json!({
             "verdict": if ending.verdict == Verdict::Completed { "completed" } else { "failed" },
-            "reason": ending.reason().map(Reason::as_str),
+            "reason": ending.reason().map(FailureReason::as_str),
             "provider": ending.provider,
             "receipt": ending.receipt.as_ref().map(|receipt| json!({
                 "id": receipt.id(),
@@ -314,7 +313,7 @@ impl World {
 /// The story, for people.
 mod story {
     use postduif::{
-        Reason, Verdict,
+        directory::{FailureReason, Verdict},
         onboarding::{Ending, StepName},
     };
     use postduif_examples::print;
@@ -422,7 +421,7 @@ mod story {
         });
     }
 
-    fn words(reason: Reason) -> String {
+    fn words(reason: FailureReason) -> String {
         reason.as_str().replace('_', " ")
     }
 

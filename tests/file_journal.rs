@@ -34,7 +34,8 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif::{
-    Callout, FlowId, Guid, Reference, UserId, async_trait,
+    Guid, Reference, async_trait,
+    directory::{Callout, FlowId, UserId},
     onboarding::{
         Claim, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo, Record, Report,
     },

@@ -1,7 +1,7 @@
 use std::{future, sync::Arc, time::Duration};
 
 use postduif::{
-    Reason, Verdict,
+    directory::{FailureReason, Verdict},
     entra::{CalloutParser, Parsed},
     onboarding::{ExistingPass, OnDoubt},
 };
@@ -128,7 +128,7 @@ async fn a_refused_text_leaves_no_pass_and_entra_hears_failed() {
     let sandbox = Sandbox::start().await;
     sandbox.fault("kpn.send", Fault::BadNumber);
     let ending = onboard(&sandbox, Cast::JOINER, CalloutKind::Lifecycle).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::NotAccepted));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::NotAccepted));
     assert!(ending.pass.unwrap().revoked());
     assert_settled(&sandbox, Cast::JOINER, "a refused text");
 }
@@ -204,7 +204,7 @@ async fn told_to_fail_in_doubt_it_revokes_and_fails() {
         .build()
         .unwrap();
     let ending = onboarding.run(callout, future::pending()).await.unwrap();
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::InDoubt));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::InDoubt));
     assert_settled(&sandbox, Cast::JOINER, "told to fail in doubt");
 }
 
@@ -329,7 +329,7 @@ async fn where_graph_refuses_because_a_pass_exists_ours_is_taken_away_first_and_
         .unwrap()
         .body;
     let ended = onboarding.run(parse(&body), future::pending()).await;
-    let refused = Verdict::Failed(Reason::PassExists);
+    let refused = Verdict::Failed(FailureReason::PassExists);
     assert_eq!(ended.unwrap().verdict, refused);
     assert_eq!(sandbox.usable_passes(Cast::HAS_PASS)[0].id, strangers[0].id);
 }
@@ -351,7 +351,7 @@ async fn a_call_out_about_nobody_is_answered_once_with_failed() {
     for _ in 0..2 {
         let ended = onboarding.run(callout.clone(), future::pending()).await;
         let ending = ended.unwrap();
-        assert_eq!(ending.verdict, Verdict::Failed(Reason::UserNotFound));
+        assert_eq!(ending.verdict, Verdict::Failed(FailureReason::UserNotFound));
         assert!(ending.heard);
     }
     let resumes = sandbox.resumes();

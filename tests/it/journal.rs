@@ -9,8 +9,9 @@ use std::{
 };
 
 use postduif::{
-    Callback, Callout, FlowId, Guid, Verdict,
+    Guid,
     chrono::DateTime,
+    directory::{Callout, FlowId, Verdict},
     onboarding::{Entry, Journal, JournalErrorKind, Record},
     testing::FakeStore,
 };
@@ -68,7 +69,7 @@ mod with_a_lease {
 fn callout() -> Callout {
     let [flow, user] = [Guid::random(), Guid::random()];
     let received_at = std::time::SystemTime::now().into();
-    Callout::new(flow.into(), user.into(), Callback::None, received_at)
+    Callout::new(flow.into(), user.into(), None, received_at)
 }
 
 fn resumed() -> Record {

@@ -1,7 +1,8 @@
 use std::{future, sync::Arc, time::Duration};
 
 use postduif::{
-    Callout, SmsProvider, Verdict,
+    SmsProvider,
+    directory::{Callout, Verdict},
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client},
     numbers,

@@ -85,63 +85,6 @@ impl fmt::Debug for Guid {
 
 serde_as_text!(Guid);
 
-/// Declares a GUID that names one kind of thing, so that a user cannot stand where a flow is meant.
-macro_rules! guid_id {
-    ($(#[$meta:meta])* $name:ident) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
-        pub struct $name(Guid);
-
-        impl $name {
-            /// The GUID itself.
-            #[must_use]
-            pub const fn guid(self) -> Guid {
-                self.0
-            }
-        }
-
-        impl From<Guid> for $name {
-            fn from(guid: Guid) -> Self {
-                Self(guid)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = ParseError;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(&self.0, f)
-            }
-        }
-
-        serde_as_text!($name);
-    };
-}
-
-guid_id! {
-    /// The object id of a user in the directory.
-    UserId
-}
-
-guid_id! {
-    /// One execution of the onboarding flow, as Entra names it: `taskProcessingResult.id` of a lifecycle
-    /// workflow, `CustomExtensionStageInstanceId` of an access package. A call-out that comes twice carries
-    /// the same one.
-    FlowId
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

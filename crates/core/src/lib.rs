@@ -5,14 +5,13 @@
 //! message certainly not sent ([`Acceptance::NotAccepted`]), or may it have gone out
 //! ([`Acceptance::Unknown`])?
 //!
-//! The onboarding flow speaks to Microsoft Graph through [`Graph`] and [`TapIssuer`]; delivery reports come
-//! in through a [`ReportParser`].
+//! Delivery reports come in through a [`ReportParser`]. What onboarding needs of Microsoft Entra stands apart, in
+//! [`directory`].
 
-mod callout;
 mod delivery;
 mod departure;
+pub mod directory;
 mod error;
-mod graph;
 mod guid;
 mod health;
 mod message;
@@ -26,9 +25,7 @@ mod reference;
 mod report;
 mod sender;
 mod split;
-mod tap;
 mod text;
-mod user;
 mod words;
 
 /// Re-exported so that a provider outside this workspace is written with the version that the traits were.
@@ -37,14 +34,12 @@ pub use async_trait::async_trait;
 pub use postduif_text::{Change, Transliteration};
 pub use postduif_text::{Count, Encoding, not_gsm};
 
-pub use callout::{Callback, Callout, Reason, RequestType, Stage, Verdict};
 pub use delivery::Delivery;
 pub use departure::{
     Closed, Departure, DepartureHandle, Proof, attempt, hold, hold_until_closed, unwatched,
 };
 pub use error::{Acceptance, ConfigError, ErrorKind, SendError};
-pub use graph::{Graph, GraphError, GraphErrorKind, TapIssuer};
-pub use guid::{FlowId, Guid, UserId};
+pub use guid::Guid;
 pub use health::Health;
 pub use message::Message;
 pub use null::Null;
@@ -60,7 +55,5 @@ pub use report::{
 };
 pub use sender::{Sender, SenderError, SenderKind};
 pub use split::{singly, split};
-pub use tap::{TapId, TapInfo, TapRequest, TemporaryAccessPass};
 pub use text::{Text, TextError};
-pub use user::{Manager, Roles, User, UserKind};
 pub use words::ParseError;

@@ -5,8 +5,11 @@ use std::{
 };
 
 use postduif_core::{
-    Acceptance, Callback, ConfigError, Graph, GraphError, Guid, TapId, TapInfo, TapIssuer,
-    TapRequest, TemporaryAccessPass, User, UserId, Verdict, async_trait,
+    Acceptance, ConfigError, Guid, async_trait,
+    directory::{
+        Callback, Graph, GraphError, TapId, TapInfo, TapIssuer, TapRequest, TemporaryAccessPass,
+        User, UserId, Verdict,
+    },
 };
 use postduif_http::{Answer, BaseUrl, Client, Request, Token, TokenCache, TokenSource};
 
@@ -204,7 +207,7 @@ impl EntraBuilder {
 
     /// Whether a user's directory roles are read; they are unless this says no. They are what keeps a pass for
     /// an administrator out of a text; without them [`User::roles`] is
-    /// [`NotAsked`](postduif_core::Roles::NotAsked).
+    /// [`NotAsked`](postduif_core::directory::Roles::NotAsked).
     pub const fn with_roles(mut self, reads_roles: bool) -> Self {
         self.reads_roles = reads_roles;
         self

@@ -3,7 +3,10 @@
 use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
 use chrono::DateTime;
-use postduif_core::{Acceptance, ErrorKind, GraphError, GraphErrorKind, Guid, SendError};
+use postduif_core::{
+    Acceptance, ErrorKind, Guid, SendError,
+    directory::{GraphError, GraphErrorKind},
+};
 use postduif_http::{Answer, Refusal};
 use serde_json::Value;
 

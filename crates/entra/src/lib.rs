@@ -4,7 +4,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use postduif_core::{Graph, TapIssuer};
+//! use postduif_core::directory::{Graph, TapIssuer};
 //! use postduif_entra::{CalloutParser, Credential, Entra, Parsed};
 //!
 //! let credential = Credential::client_secret("contoso.onmicrosoft.com", "client-id", "client-secret");
@@ -33,7 +33,7 @@
 //! # What is repeated
 //!
 //! Only a request whose token was refused for certain, once, with a new token. Everything else is told to the
-//! caller as it is, with Graph's [`retry_after`](postduif_core::GraphError::retry_after): who has the deadline
+//! caller as it is, with Graph's [`retry_after`](postduif_core::directory::GraphError::retry_after): who has the deadline
 //! does the waiting, and a wait in two places would be a wait of unknown length.
 //!
 //! # What an error proves
@@ -58,7 +58,7 @@
 //! nothing, so that its failure is always not accepted: it was certainly not done. Taking a pass away may have
 //! been done where acceptance is unknown; repeating it is harmless.
 //!
-//! At [`resume`](postduif_core::Graph::resume) a 404 in another shape is unknown too: there a proof would end
+//! At [`resume`](postduif_core::directory::Graph::resume) a 404 in another shape is unknown too: there a proof would end
 //! the tries. What that call says with acceptance not accepted and kind `Conflict`, `NotFound` or `Other` is
 //! Graph's own word (409, 404, 400) that nobody waits any more: that, and nothing else, counts as heard.
 //!

@@ -1,4 +1,4 @@
-use postduif_core::{Callback, GraphError, GraphErrorKind, Reason, Verdict};
+use postduif_core::directory::{Callback, FailureReason, GraphError, GraphErrorKind, Verdict};
 use postduif_http::Request;
 use serde_json::{Value, json};
 
@@ -17,11 +17,11 @@ impl Entra {
         verdict: Verdict,
     ) -> Result<(), GraphError> {
         let (path, body) = match callback {
-            Callback::None => return Ok(()),
             Callback::Lifecycle {
                 workflow,
                 task,
                 result,
+                ..
             } => (
                 format!(
                     "/v1.0/identityGovernance/lifecycleWorkflows/workflows/{workflow}/tasks/{task}\
@@ -33,6 +33,7 @@ impl Entra {
                 request,
                 stage_instance,
                 stage,
+                ..
             } => (
                 format!(
                     "/v1.0/identityGovernance/entitlementManagement/assignmentRequests/{request}/resume"
@@ -90,32 +91,40 @@ const fn detail(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Completed => "The text with the Temporary Access Pass was accepted for delivery.",
         Verdict::Failed(reason) => match reason {
-            Reason::DeadlinePassed => "No text was sent: the time for it was over.",
-            Reason::GraphUnavailable => "No text was sent: Microsoft Graph could not be reached.",
-            Reason::GuardRefused => "No text was sent: a rule of this organisation forbids it.",
-            Reason::InDoubt => {
+            FailureReason::DeadlinePassed => "No text was sent: the time for it was over.",
+            FailureReason::GraphUnavailable => {
+                "No text was sent: Microsoft Graph could not be reached."
+            }
+            FailureReason::GuardRefused => {
+                "No text was sent: a rule of this organisation forbids it."
+            }
+            FailureReason::InDoubt => {
                 "It is not known whether the text was sent; its Temporary Access Pass was withdrawn."
             }
-            Reason::InvalidNumber => "No text was sent: the mobile number cannot be used.",
-            Reason::NoNumber => "No text was sent: the user has no mobile number.",
-            Reason::NotAccepted => "No text was sent: the SMS vendor did not accept it.",
-            Reason::NotDelivered => "The text could not be delivered.",
-            Reason::PassExists => "No text was sent: the user has a Temporary Access Pass already.",
-            Reason::PassRefused => {
+            FailureReason::InvalidNumber => "No text was sent: the mobile number cannot be used.",
+            FailureReason::NoNumber => "No text was sent: the user has no mobile number.",
+            FailureReason::NotAccepted => "No text was sent: the SMS vendor did not accept it.",
+            FailureReason::NotDelivered => "The text could not be delivered.",
+            FailureReason::PassExists => {
+                "No text was sent: the user has a Temporary Access Pass already."
+            }
+            FailureReason::PassRefused => {
                 "No text was sent: Microsoft Graph issued no Temporary Access Pass."
             }
-            Reason::PermissionMissing => {
+            FailureReason::PermissionMissing => {
                 "No text was sent: the service lacks a permission in Microsoft Graph."
             }
-            Reason::RolesUnreadable => {
+            FailureReason::RolesUnreadable => {
                 "No text was sent: the user's directory roles could not be read."
             }
-            Reason::Shutdown => "No text was sent: the service was stopped.",
-            Reason::TextFailed => "No text was sent: the template of the text failed.",
-            Reason::UserAdministrator => "No text was sent: the user holds a directory role.",
-            Reason::UserDisabled => "No text was sent: the user's account is disabled.",
-            Reason::UserGuest => "No text was sent: the user is a guest of another tenant.",
-            Reason::UserNotFound => "No text was sent: the user was not found.",
+            FailureReason::Shutdown => "No text was sent: the service was stopped.",
+            FailureReason::TextFailed => "No text was sent: the template of the text failed.",
+            FailureReason::UserAdministrator => {
+                "No text was sent: the user holds a directory role."
+            }
+            FailureReason::UserDisabled => "No text was sent: the user's account is disabled.",
+            FailureReason::UserGuest => "No text was sent: the user is a guest of another tenant.",
+            FailureReason::UserNotFound => "No text was sent: the user was not found.",
             _ => "The text with the Temporary Access Pass was not sent.",
         },
     }
@@ -128,7 +137,7 @@ mod tests {
     #[test]
     fn every_reason_has_words_of_its_own() {
         let mut seen = vec![detail(Verdict::Completed)];
-        for &reason in Reason::ALL {
+        for &reason in FailureReason::ALL {
             let words = detail(Verdict::Failed(reason));
             assert!(!seen.contains(&words), "{reason}");
             seen.push(words);

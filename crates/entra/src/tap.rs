@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use postduif_core::{
+use postduif_core::directory::{
     GraphError, GraphErrorKind, TapId, TapInfo, TapRequest, TemporaryAccessPass, UserId,
 };
 use postduif_http::Request;

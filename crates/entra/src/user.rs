@@ -1,5 +1,7 @@
 use chrono::DateTime;
-use postduif_core::{GraphError, GraphErrorKind, Manager, Roles, User, UserId, UserKind};
+use postduif_core::directory::{
+    GraphError, GraphErrorKind, Manager, Roles, User, UserId, UserKind,
+};
 use postduif_http::{BaseUrl, Request};
 use serde::Deserialize;
 

@@ -1,6 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use postduif_core::{ConfigError, Graph, Message, Sender, SmsProvider, TapIssuer, TapRequest};
+use postduif_core::{
+    ConfigError, Message, Sender, SmsProvider,
+    directory::{Graph, TapIssuer, TapRequest},
+};
 
 use crate::{
     Clock, CompleteOn, ExistingPass, Guard, Journal, MemoryJournal, Numbers, OnDoubt, Onboarding,
@@ -86,7 +89,7 @@ impl Builder {
     }
 
     /// Refuses numbers in a range that the reader of [`numbers`](Self::numbers) does not know, as
-    /// [`InvalidNumber`](postduif_core::Reason::InvalidNumber). Defaults to going on with them, since new ranges
+    /// [`InvalidNumber`](postduif_core::directory::FailureReason::InvalidNumber). Defaults to going on with them, since new ranges
     /// are unknown to every reader for some months; an event and the ending say so.
     pub const fn refuse_unknown_numbers(mut self) -> Self {
         self.known_numbers_only = true;

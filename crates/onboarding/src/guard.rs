@@ -1,6 +1,9 @@
 use std::{fmt, sync::Arc};
 
-use postduif_core::{FlowId, PhoneNumber, PhoneNumberError, Reason, Roles, User, async_trait};
+use postduif_core::{
+    PhoneNumber, PhoneNumberError, async_trait,
+    directory::{FailureReason, FlowId, Roles, User},
+};
 
 use crate::{Numbers, ReadNumber};
 
@@ -15,7 +18,7 @@ use crate::{Numbers, ReadNumber};
 /// minute has refused.
 ///
 /// ```
-/// use postduif_core::{Reason, async_trait};
+/// use postduif_core::{async_trait, directory::FailureReason};
 /// use postduif_onboarding::{Candidate, Guard};
 ///
 /// /// Only numbers in the Netherlands get a pass.
@@ -24,22 +27,22 @@ use crate::{Numbers, ReadNumber};
 ///
 /// #[async_trait]
 /// impl Guard for Dutch {
-///     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+///     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
 ///         match candidate.number()?.starts_with("+31") {
 ///             true => Ok(()),
-///             false => Err(Reason::GuardRefused),
+///             false => Err(FailureReason::GuardRefused),
 ///         }
 ///     }
 /// }
 /// ```
 #[async_trait]
 pub trait Guard: fmt::Debug + Send + Sync + 'static {
-    /// Lets the candidate pass, or says why not; a guard of your own has [`Reason::GuardRefused`].
+    /// Lets the candidate pass, or says why not; a guard of your own has [`FailureReason::GuardRefused`].
     ///
     /// # Errors
     ///
     /// The reason that the flow ends with.
-    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason>;
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason>;
 }
 
 const _: fn(&dyn Guard) = |_| {};
@@ -49,7 +52,7 @@ const _: fn(&dyn Guard) = |_| {};
 pub struct Candidate<'a> {
     flow: FlowId,
     user: &'a User,
-    number: Result<ReadNumber, Reason>,
+    number: Result<ReadNumber, FailureReason>,
     number_error: Option<PhoneNumberError>,
 }
 
@@ -64,10 +67,10 @@ impl<'a> Candidate<'a> {
     pub(crate) fn read_by(flow: FlowId, user: &'a User, numbers: &Numbers) -> Self {
         let mut number_error = None;
         let number = match user.mobile.as_deref().map(str::trim) {
-            None | Some("") => Err(Reason::NoNumber),
+            None | Some("") => Err(FailureReason::NoNumber),
             Some(mobile) => numbers.read(mobile, user).map_err(|error| {
                 number_error = Some(error);
-                Reason::InvalidNumber
+                FailureReason::InvalidNumber
             }),
         };
         Self {
@@ -110,7 +113,7 @@ impl<'a> Candidate<'a> {
     /// # Errors
     ///
     /// `NoNumber` or `InvalidNumber`; only our own guards meet them, since a guard of yours is asked last.
-    pub fn number(&self) -> Result<PhoneNumber, Reason> {
+    pub fn number(&self) -> Result<PhoneNumber, FailureReason> {
         self.number.map(|read| read.number)
     }
 }
@@ -142,9 +145,9 @@ struct Enabled;
 
 #[async_trait]
 impl Guard for Enabled {
-    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
         match candidate.user().enabled {
-            Some(false) => Err(Reason::UserDisabled),
+            Some(false) => Err(FailureReason::UserDisabled),
             Some(true) | None => Ok(()),
         }
     }
@@ -156,9 +159,9 @@ struct Internal;
 
 #[async_trait]
 impl Guard for Internal {
-    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
         match candidate.user().external {
-            true => Err(Reason::UserGuest),
+            true => Err(FailureReason::UserGuest),
             false => Ok(()),
         }
     }
@@ -171,11 +174,11 @@ struct Ordinary;
 
 #[async_trait]
 impl Guard for Ordinary {
-    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
         match &candidate.user().roles {
             Roles::Held(roles) if roles.is_empty() => Ok(()),
-            Roles::Held(_) => Err(Reason::UserAdministrator),
-            _ => Err(Reason::RolesUnreadable),
+            Roles::Held(_) => Err(FailureReason::UserAdministrator),
+            _ => Err(FailureReason::RolesUnreadable),
         }
     }
 }
@@ -186,11 +189,11 @@ struct Known;
 
 #[async_trait]
 impl Guard for Known {
-    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
         if candidate.is_number_known() {
             Ok(())
         } else {
-            Err(Reason::InvalidNumber)
+            Err(FailureReason::InvalidNumber)
         }
     }
 }
@@ -201,7 +204,7 @@ struct Reachable;
 
 #[async_trait]
 impl Guard for Reachable {
-    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
         candidate.number().map(drop)
     }
 }

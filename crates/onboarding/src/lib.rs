@@ -9,10 +9,10 @@
 //!
 //! ```
 //! use std::{future, sync::Arc};
-//! use postduif_core::{Callback, Callout, Guid, Verdict};
+//! use postduif_core::{Guid, directory::{Callback, Callout, Verdict}};
 //! use postduif_onboarding::Onboarding;
 //! # use chrono::{DateTime, Utc};
-//! # use postduif_core::*;
+//! # use postduif_core::{*, directory::*};
 //! #
 //! # #[derive(Debug, Default)]
 //! # struct Directory(std::sync::Mutex<Option<TapInfo>>);
@@ -82,7 +82,7 @@
 //!     .provider(vendor)
 //!     .build()?;
 //!
-//! let callback = Callback::Lifecycle { workflow, task, result };
+//! let callback = Callback::lifecycle(workflow, task, result);
 //! let callout = Callout::new(result.into(), user.into(), callback, now);
 //! let ending = onboarding.run(callout, future::pending()).await?;
 //!
@@ -96,10 +96,10 @@
 //! it and takes [`Onboarding::step`] instead, as often as it needs and in whichever process; the table there is the
 //! whole of the machine. [`Onboarding::report`] takes delivery reports.
 //!
-//! [`Graph`]: postduif_core::Graph
-//! [`TapIssuer`]: postduif_core::TapIssuer
+//! [`Graph`]: postduif_core::directory::Graph
+//! [`TapIssuer`]: postduif_core::directory::TapIssuer
 //! [`SmsProvider`]: postduif_core::SmsProvider
-//! [`Callout`]: postduif_core::Callout
+//! [`Callout`]: postduif_core::directory::Callout
 
 mod builder;
 mod clock;

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use postduif_core::{PhoneNumber, PhoneNumberError, User};
+use postduif_core::{PhoneNumber, PhoneNumberError, directory::User};
 
 /// How the number of a directory is read: strictly unless you say otherwise.
 ///

@@ -6,7 +6,8 @@ use std::{
 };
 
 use postduif_core::{
-    Callout, DeliveryReport, FlowId, Graph, Sender, SmsProvider, TapIssuer, TapRequest,
+    DeliveryReport, Sender, SmsProvider,
+    directory::{Callout, FlowId, Graph, TapIssuer, TapRequest},
 };
 
 use crate::{
@@ -135,7 +136,7 @@ impl Onboarding {
     /// Starts a run of the flow that a claim holds, from its first step or from where its entries end.
     ///
     /// ```
-    /// use postduif_core::Callout;
+    /// use postduif_core::directory::Callout;
     /// use postduif_onboarding::{Ending, Journal, JournalError, Onboarding, Step};
     ///
     /// /// Runs a flow until it has to wait for long, or is done.

@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use chrono::{TimeZone, Utc};
-//! use postduif_core::{Guid, User};
+//! use postduif_core::{Guid, directory::User};
 //! use postduif_onboarding::template::Templates;
 //!
 //! let templates = Templates::builder()
@@ -91,7 +91,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeZone};
-use postduif_core::{ConfigError, Text, TextError, User};
+use postduif_core::{ConfigError, Text, TextError, directory::User};
 
 pub use builder::TemplatesBuilder;
 pub(crate) use reader::Reader;

@@ -17,8 +17,11 @@ use std::{
 };
 
 use postduif_core::{
-    ErrorKind, GraphError, GraphErrorKind, PhoneNumberError, PhoneNumberErrorKind, TapId, TapInfo,
-    TapIssuer, TapRequest, TemporaryAccessPass, UserId, async_trait,
+    ErrorKind, PhoneNumberError, PhoneNumberErrorKind, async_trait,
+    directory::{
+        GraphError, GraphErrorKind, TapId, TapInfo, TapIssuer, TapRequest, TemporaryAccessPass,
+        UserId,
+    },
 };
 use postduif_onboarding::Numbers;
 use tracing::{

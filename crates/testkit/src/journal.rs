@@ -13,8 +13,8 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{
-    Callback, Callout, DeliveryReport, DeliveryStatus, ErrorKind, FlowId, GraphErrorKind, Guid,
-    Reason, Reference, UserId, Verdict,
+    DeliveryReport, DeliveryStatus, ErrorKind, Guid, Reference,
+    directory::{Callback, Callout, FailureReason, FlowId, GraphErrorKind, UserId, Verdict},
 };
 use postduif_onboarding::{
     Claim, Entries, Entry, GraphCause, Journal, JournalError, JournalErrorKind, Memo, Record,
@@ -157,11 +157,7 @@ fn at() -> DateTime<Utc> {
 
 fn callout_of(user: UserId) -> Callout {
     let [workflow, task, result] = std::array::from_fn(|_| Guid::random());
-    let callback = Callback::Lifecycle {
-        workflow,
-        task,
-        result,
-    };
+    let callback = Callback::lifecycle(workflow, task, result);
     // Begun now: a store may forget what is older than a pass can be.
     let received_at = std::time::SystemTime::now().into();
     Callout::new(result.into(), user, callback, received_at)
@@ -175,7 +171,7 @@ fn record(entry: Entry) -> Record {
     Record::new(at(), entry)
 }
 
-fn tap(id: &str) -> postduif_core::TapId {
+fn tap(id: &str) -> postduif_core::directory::TapId {
     id.parse().expect("it is the id of a pass")
 }
 
@@ -211,7 +207,7 @@ fn accepted(reference: Reference, id: &str, part_id: &str) -> Record {
 fn every_entry() -> Vec<Record> {
     let reference = Reference::random();
     let valid_until = at();
-    let then = Then::End(Verdict::Failed(Reason::NotAccepted));
+    let then = Then::End(Verdict::Failed(FailureReason::NotAccepted));
     let mut cause = GraphCause::new(GraphErrorKind::Unavailable);
     cause.message = Some("Graph \"failed\"\n'é'".into());
     cause.date = Some(at());
@@ -441,7 +437,7 @@ pub mod promises {
         for callout in [
             callout(),
             callout().with_created_at(at()).with_window(window),
-            Callout::without_user(Guid::random().into(), *known.callback(), at()),
+            Callout::without_user(Guid::random().into(), known.callback().copied(), at()),
         ] {
             let claim = claim(store, &journal, &callout).await;
             assert_eq!(*claim.callout(), callout);
@@ -465,7 +461,7 @@ pub mod promises {
         let later = first.received_at() + TimeDelta::minutes(5);
         let window = Duration::from_secs(600);
         for user in user.into_iter().chain([Guid::random().into()]) {
-            let second = Callout::new(first.flow(), user, *first.callback(), later);
+            let second = Callout::new(first.flow(), user, first.callback().copied(), later);
             let second = second.with_window(window);
             for journal in [&here, &there] {
                 let again = claim(store, journal, &second).await;

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use postduif_core::{Callback, Callout, Guid, RequestType, Stage};
+use postduif_core::{
+    Guid,
+    directory::{AccessPackageStage, Callback, Callout, RequestType},
+};
 
 use super::{CalloutError, CalloutErrorKind, CalloutParser, Json, Parsed, window};
 
@@ -24,7 +27,7 @@ impl CalloutParser {
         if is_test {
             return Ok(Parsed::ConnectionTest);
         }
-        let stage = Stage::ALL
+        let stage = AccessPackageStage::ALL
             .iter()
             .find(|known| known.as_str().eq_ignore_ascii_case(stage))
             .copied()
@@ -47,9 +50,7 @@ impl CalloutParser {
             .optional_text();
         // As a time that cannot be read, a window that cannot be read is as good as none.
         let callout = match window.and_then(window::parse) {
-            Some(window) if callback != Callback::None => {
-                callout.with_window(window.min(LONGEST_WINDOW))
-            }
+            Some(window) if callback.is_some() => callout.with_window(window.min(LONGEST_WINDOW)),
             _ => callout,
         };
         Ok(match user {
@@ -71,16 +72,17 @@ impl CalloutParser {
     fn callback(
         &self,
         body: &Json,
-        stage: Stage,
+        stage: AccessPackageStage,
         stage_instance: Guid,
-    ) -> Result<Callback, CalloutError> {
+    ) -> Result<Option<Callback>, CalloutError> {
         let path = match stage {
             // Nobody waits before an expiry, whatever the path says; nobody reads it either.
-            Stage::FourteenDaysBeforeExpiration | Stage::OneDayBeforeExpiration => None,
+            AccessPackageStage::FourteenDaysBeforeExpiration
+            | AccessPackageStage::OneDayBeforeExpiration => None,
             _ => body.member("CallbackUriPath")?.text()?,
         };
         let Some(path) = path else {
-            return Ok(Callback::None);
+            return Ok(None);
         };
         let request = body.member("AccessPackageAssignmentRequestId")?.id()?;
         // The first is beta's name of the collection, which Entra writes; the second v1.0's.
@@ -89,11 +91,7 @@ impl CalloutParser {
                 format!("/identityGovernance/entitlementManagement/{collection}/{request}/resume")
             });
         self.check_path(path, &expected)?;
-        Ok(Callback::Assignment {
-            request,
-            stage_instance,
-            stage,
-        })
+        Ok(Some(Callback::assignment(request, stage_instance, stage)))
     }
 
     /// A connection test need not name a catalog: it asks for nothing.

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use postduif_core::{Callback, Callout};
+use postduif_core::directory::{Callback, Callout};
 
 use super::{CalloutError, CalloutParser, Json, Parsed};
 
@@ -15,7 +15,7 @@ impl CalloutParser {
         let result = data.at(&["taskProcessingResult", "id"])?.id()?;
         let flow = result.into();
         let callback = match data.member("callbackUriPath")?.text()? {
-            None => Callback::None,
+            None => None,
             Some(path) => {
                 let workflow = data.at(&["workflow", "id"])?.id()?;
                 let task = data.at(&["task", "id"])?.id()?;
@@ -24,11 +24,7 @@ impl CalloutParser {
                      /taskProcessingResults/{result}/resume"
                 );
                 self.check_path(path, &[expected])?;
-                Callback::Lifecycle {
-                    workflow,
-                    task,
-                    result,
-                }
+                Some(Callback::lifecycle(workflow, task, result))
             }
         };
         let user = match data.at(&["subject", "id"])?.guid()? {

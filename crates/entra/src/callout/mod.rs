@@ -7,7 +7,10 @@ mod lifecycle;
 mod window;
 
 use chrono::{DateTime, Utc};
-use postduif_core::{Callout, Guid, RequestType, Stage};
+use postduif_core::{
+    Guid,
+    directory::{AccessPackageStage, Callout, RequestType},
+};
 
 use json::Json;
 
@@ -27,10 +30,11 @@ pub use error::{CalloutError, CalloutErrorKind};
 /// Entra says where it waits for the answer. That path is compared, without regard to case, with the one that
 /// the body's ids make, and never requested: whoever reached the receiver could otherwise have its identity
 /// post anywhere in Graph. A path that is another is [`Hostile`](CalloutErrorKind::Hostile). No path, or an
-/// empty one, means that nobody waits ([`Callback::None`](postduif_core::Callback::None)).
+/// empty one, means that nobody waits: the call-out has no
+/// [`callback`](Callout::callback).
 ///
 /// ```
-/// use postduif_core::Callback;
+/// use postduif_core::directory::Callback;
 /// use postduif_entra::{CalloutErrorKind, CalloutParser, Parsed};
 ///
 /// let body = |path: &str| format!(r#"{{"data": {{
@@ -47,7 +51,7 @@ pub use error::{CalloutError, CalloutErrorKind};
 ///     /tasks/8c0b7a52-11de-4b0e-8b63-6b0a3e5d9f21\
 ///     /taskProcessingResults/f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32/resume");
 /// let Parsed::Callout(callout) = parser.parse(good.as_bytes(), now)? else { panic!() };
-/// assert!(matches!(callout.callback(), Callback::Lifecycle { .. }));
+/// assert!(matches!(callout.callback(), Some(Callback::Lifecycle { .. })));
 ///
 /// let hostile = body("@evil.example/resume");
 /// let error = parser.parse(hostile.as_bytes(), now).unwrap_err();
@@ -58,7 +62,7 @@ pub use error::{CalloutError, CalloutErrorKind};
 #[must_use]
 pub struct CalloutParser {
     catalogs: Option<Vec<Guid>>,
-    stages: Vec<Stage>,
+    stages: Vec<AccessPackageStage>,
     request_types: Vec<RequestType>,
     path_unchecked: bool,
 }
@@ -67,7 +71,7 @@ impl Default for CalloutParser {
     fn default() -> Self {
         Self {
             catalogs: None,
-            stages: vec![Stage::RequestGranted],
+            stages: vec![AccessPackageStage::RequestGranted],
             request_types: vec![
                 RequestType::UserAdd,
                 RequestType::AdminAdd,
@@ -98,9 +102,9 @@ impl CalloutParser {
     }
 
     /// Sets the stages at which access packages are taken; a call-out at another is
-    /// [`Unlisted`](CalloutErrorKind::Unlisted). Defaults to [`RequestGranted`](Stage::RequestGranted) alone: a
+    /// [`Unlisted`](CalloutErrorKind::Unlisted). Defaults to [`RequestGranted`](AccessPackageStage::RequestGranted) alone: a
     /// pass for somebody who loses access would be a mistake.
-    pub fn with_stages(mut self, stages: impl IntoIterator<Item = Stage>) -> Self {
+    pub fn with_stages(mut self, stages: impl IntoIterator<Item = AccessPackageStage>) -> Self {
         self.stages = stages.into_iter().collect();
         self
     }

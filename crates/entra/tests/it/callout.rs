@@ -1,5 +1,8 @@
 use chrono::{DateTime, Utc};
-use postduif_core::{Callback, Callout, Guid, RequestType, Stage};
+use postduif_core::{
+    Guid,
+    directory::{AccessPackageStage, Callback, Callout, RequestType},
+};
 use postduif_entra::{
     CalloutError,
     CalloutErrorKind::{self, Hostile, Malformed, Unlisted},
@@ -110,11 +113,7 @@ fn a_workflow_that_waits_is_read() {
     let expected = Callout::new(
         guid(RESULT).into(),
         guid(USER).into(),
-        Callback::Lifecycle {
-            workflow: guid(WORKFLOW),
-            task: guid(TASK),
-            result: guid(RESULT),
-        },
+        Callback::lifecycle(guid(WORKFLOW), guid(TASK), guid(RESULT)),
         received_at(),
     )
     .with_created_at("2026-11-23T08:00:00.1234567Z".parse().unwrap());
@@ -137,12 +136,12 @@ fn an_access_package_that_waits_is_read() {
         "the target, not the requestor"
     );
     assert_eq!(
-        *callout.callback(),
-        Callback::Assignment {
-            request: guid(REQUEST),
-            stage_instance: guid(INSTANCE),
-            stage: Stage::RequestGranted,
-        }
+        callout.callback().copied().unwrap(),
+        Callback::assignment(
+            guid(REQUEST),
+            guid(INSTANCE),
+            AccessPackageStage::RequestGranted
+        )
     );
     assert_eq!(callout.window().unwrap().as_secs(), 3600);
     assert_eq!(callout.window_start(), received_at());
@@ -183,7 +182,7 @@ fn names_have_no_case_and_strangers_are_ignored() {
 #[test]
 fn only_the_ids_that_are_needed_are_required() {
     let bare = json!({"data": {"subject": {"id": USER}, "taskProcessingResult": {"id": RESULT}}});
-    assert_eq!(*callout(&bare).callback(), Callback::None);
+    assert_eq!(callout(&bare).callback(), None);
     for at in [
         "/data/subject/displayName",
         "/data/subject/manager",
@@ -203,7 +202,7 @@ fn only_the_ids_that_are_needed_are_required() {
         "CustomExtensionStageInstanceId": INSTANCE,
         "Assignment": {"Target": {"ObjectId": USER}},
     });
-    assert_eq!(*callout(&bare).callback(), Callback::None);
+    assert_eq!(callout(&bare).callback(), None);
 }
 
 #[test]
@@ -257,9 +256,9 @@ fn an_id_that_is_needed_must_be_a_guid() {
 fn nobody_waits_where_there_is_no_path() {
     for value in [None, Some(Value::Null), Some(json!(""))] {
         let body = with(workflow(), "/data/callbackUriPath", value.clone());
-        assert_eq!(*callout(&body).callback(), Callback::None);
+        assert_eq!(callout(&body).callback(), None);
         let body = with(package(), "/CallbackUriPath", value);
-        assert_eq!(*callout(&body).callback(), Callback::None);
+        assert_eq!(callout(&body).callback(), None);
         assert_eq!(callout(&body).window(), None);
     }
 }
@@ -375,7 +374,7 @@ fn an_unchecked_path_changes_nothing_but_that_it_is_taken() {
 #[test]
 fn what_is_not_about_a_user_can_still_be_resumed() {
     let known = callout(&workflow());
-    let nobody = Callout::without_user(known.flow(), *known.callback(), received_at());
+    let nobody = Callout::without_user(known.flow(), known.callback().copied(), received_at());
     let waiting = Parsed::NoUser(nobody.with_created_at(known.window_start()));
     let provisioned = "#microsoft.graph.identityGovernance.provisioningObjectWorkflowSubject";
     for body in [
@@ -400,7 +399,7 @@ fn what_is_not_about_a_user_can_still_be_resumed() {
     assert_eq!(callout(&body), callout(&workflow()));
 
     let known = callout(&package());
-    let nobody = Callout::without_user(known.flow(), *known.callback(), received_at());
+    let nobody = Callout::without_user(known.flow(), known.callback().copied(), received_at());
     let waiting = Parsed::NoUser(nobody.with_window(known.window().unwrap()));
     for body in [
         with(package(), "/Assignment", None),
@@ -489,8 +488,8 @@ fn a_broken_display_name_refuses_no_callout() {
 
 #[test]
 fn every_stage_is_known_and_nobody_waits_before_an_expiry() {
-    let every = CalloutParser::new().with_stages(Stage::ALL.iter().copied());
-    for &stage in Stage::ALL {
+    let every = CalloutParser::new().with_stages(AccessPackageStage::ALL.iter().copied());
+    for &stage in AccessPackageStage::ALL {
         let stages = json!(stage.as_str().to_uppercase());
         let Ok(Parsed::Callout(callout)) = read_by(&every, &with(package(), "/Stage", stages))
         else {
@@ -498,9 +497,10 @@ fn every_stage_is_known_and_nobody_waits_before_an_expiry() {
         };
         let waits = !matches!(
             stage,
-            Stage::FourteenDaysBeforeExpiration | Stage::OneDayBeforeExpiration
+            AccessPackageStage::FourteenDaysBeforeExpiration
+                | AccessPackageStage::OneDayBeforeExpiration
         );
-        assert_eq!(*callout.callback() != Callback::None, waits, "{stage}");
+        assert_eq!(callout.callback().is_some(), waits, "{stage}");
         assert_eq!(callout.window().is_some(), waits, "{stage}");
     }
     for stage in ["assignmentRequestDeterminingApprovalRequirements", "x"] {
@@ -541,7 +541,7 @@ fn only_listed_catalogs_and_stages_are_taken() {
     );
 
     let removed = with(package(), "/Stage", json!("AssignmentRequestRemoved"));
-    let widened = CalloutParser::new().with_stages([Stage::RequestRemoved]);
+    let widened = CalloutParser::new().with_stages([AccessPackageStage::RequestRemoved]);
     assert_eq!(kind(read_by(&widened, &removed)), None);
     assert_eq!(kind(read_by(&widened, &package())), Some(Unlisted));
 }
@@ -549,9 +549,9 @@ fn only_listed_catalogs_and_stages_are_taken() {
 #[test]
 fn only_an_assignment_granted_for_the_first_time_makes_a_pass() {
     let kind = |body: &Value| read(body).err().map(|error| error.kind());
-    for &stage in Stage::ALL {
+    for &stage in AccessPackageStage::ALL {
         let body = with(package(), "/Stage", json!(stage));
-        let expected = (stage != Stage::RequestGranted).then_some(Unlisted);
+        let expected = (stage != AccessPackageStage::RequestGranted).then_some(Unlisted);
         assert_eq!(kind(&body), expected, "{stage}");
     }
     for &of in RequestType::ALL {

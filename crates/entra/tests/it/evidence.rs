@@ -2,12 +2,14 @@
 
 use postduif_core::{
     Acceptance::{self, NotAccepted, Unknown},
-    Callback, Graph as _, GraphError,
-    GraphErrorKind::{
-        self, Conflict, Forbidden, NotFound, Other, Protocol, Throttled, Timeout, Unauthorized,
-        Unavailable,
+    directory::{
+        Callback, Graph as _, GraphError,
+        GraphErrorKind::{
+            self, Conflict, Forbidden, NotFound, Other, Protocol, Throttled, Timeout, Unauthorized,
+            Unavailable,
+        },
+        TapIssuer as _, TapRequest, Verdict,
     },
-    TapIssuer as _, TapRequest, Verdict,
 };
 use postduif_entra::Entra;
 use serde_json::json;
@@ -229,11 +231,7 @@ impl Call {
 
 fn callback() -> Callback {
     let id = "3d6f0c61-7a5e-4f0b-9a39-0f6f2a1b7c10".parse().unwrap();
-    Callback::Lifecycle {
-        workflow: id,
-        task: id,
-        result: id,
-    }
+    Callback::lifecycle(id, id, id)
 }
 
 async fn check(call: Call, rows: Vec<Row>) {

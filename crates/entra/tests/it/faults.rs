@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use postduif_core::{
     Acceptance::{self, NotAccepted, Unknown},
-    Callback, Graph as _, GraphError,
-    GraphErrorKind::{self, Protocol, Timeout, Unavailable},
-    TapIssuer as _, TapRequest, Verdict,
+    directory::{
+        Callback, Graph as _, GraphError,
+        GraphErrorKind::{self, Protocol, Timeout, Unavailable},
+        TapIssuer as _, TapRequest, Verdict,
+    },
 };
 use postduif_entra::{Cloud, Credential, Entra};
 use postduif_http::{BaseUrl, Client};
@@ -90,11 +92,7 @@ async fn a_pass_whose_answer_is_lost_is_in_doubt_and_asked_for_once() {
 #[tokio::test]
 async fn a_verdict_whose_answer_is_lost_is_in_doubt_and_told_once() {
     let id = "3d6f0c61-7a5e-4f0b-9a39-0f6f2a1b7c10".parse().unwrap();
-    let callback = Callback::Lifecycle {
-        workflow: id,
-        task: id,
-        result: id,
-    };
+    let callback = Callback::lifecycle(id, id, id);
     check(Unknown, async |entra| {
         entra.resume(&callback, &Verdict::Completed).await
     })

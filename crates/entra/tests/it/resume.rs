@@ -1,4 +1,7 @@
-use postduif_core::{Callback, Graph as _, Guid, Reason, Stage, Verdict};
+use postduif_core::{
+    Guid,
+    directory::{AccessPackageStage, Callback, FailureReason, Graph as _, Verdict},
+};
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
@@ -10,14 +13,14 @@ fn guid(text: &str) -> Guid {
 
 #[tokio::test]
 async fn a_lifecycle_workflow_hears_at_the_address_that_its_ids_make() {
-    let callback = Callback::Lifecycle {
-        workflow: guid("3D6F0C61-7a5e-4f0b-9a39-0f6f2a1b7c10"),
-        task: guid("8c0b7a52-11de-4b0e-8b63-6b0a3e5d9f21"),
-        result: guid("f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32"),
-    };
+    let callback = Callback::lifecycle(
+        guid("3D6F0C61-7a5e-4f0b-9a39-0f6f2a1b7c10"),
+        guid("8c0b7a52-11de-4b0e-8b63-6b0a3e5d9f21"),
+        guid("f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32"),
+    );
     for (verdict, status) in [
         (Verdict::Completed, "Completed"),
-        (Verdict::Failed(Reason::NoNumber), "Failed"),
+        (Verdict::Failed(FailureReason::NoNumber), "Failed"),
     ] {
         let world = World::start().await;
         world.any(ResponseTemplate::new(204)).await;
@@ -46,15 +49,15 @@ async fn an_access_package_hears_in_words_and_is_never_denied() {
             "The text with the Temporary Access Pass was accepted for delivery.",
         ),
         (
-            Verdict::Failed(Reason::NoNumber),
+            Verdict::Failed(FailureReason::NoNumber),
             "No text was sent: the user has no mobile number.",
         ),
     ] {
-        let callback = Callback::Assignment {
-            request: guid("b0c4d9e2-3f51-4a77-9d15-2c6e8f0a1b23"),
-            stage_instance: guid("d41a7f60-9b2c-4e38-8c5d-7e1f2a3b4c5d"),
-            stage: Stage::RequestGranted,
-        };
+        let callback = Callback::assignment(
+            guid("b0c4d9e2-3f51-4a77-9d15-2c6e8f0a1b23"),
+            guid("d41a7f60-9b2c-4e38-8c5d-7e1f2a3b4c5d"),
+            AccessPackageStage::RequestGranted,
+        );
         let world = World::start().await;
         world.any(ResponseTemplate::new(204)).await;
         world.entra().resume(&callback, &verdict).await.unwrap();
@@ -80,18 +83,4 @@ async fn an_access_package_hears_in_words_and_is_never_denied() {
             })
         );
     }
-}
-
-#[tokio::test]
-async fn nobody_who_waits_is_nobody_to_tell() {
-    let world = World::start().await;
-    world
-        .entra()
-        .resume(&Callback::None, &Verdict::Completed)
-        .await
-        .unwrap();
-    assert_eq!(
-        (world.asked().await.len(), world.logins().await.len()),
-        (0, 0)
-    );
 }

@@ -2,9 +2,13 @@
 
 use postduif_core::{
     Acceptance::{NotAccepted, Unknown},
-    Graph as _,
-    GraphErrorKind::{Conflict, Forbidden, LifetimeRefused, NotFound, PolicyRefused, Throttled},
-    Reason, Roles, TapIssuer as _, TapRequest, Verdict,
+    directory::{
+        FailureReason, Graph as _,
+        GraphErrorKind::{
+            Conflict, Forbidden, LifetimeRefused, NotFound, PolicyRefused, Throttled,
+        },
+        Roles, TapIssuer as _, TapRequest, Verdict,
+    },
 };
 use postduif_entra::{CalloutParser, Cloud, Credential, Entra, Parsed};
 use postduif_http::BaseUrl;
@@ -140,7 +144,7 @@ async fn a_dead_token_is_renewed_and_a_poor_one_replaced_for_the_next_call() {
 async fn entra_hears_of_both_kinds() {
     let sandbox = Sandbox::start().await;
     let entra = entra(&sandbox);
-    let failed = Verdict::Failed(Reason::NoNumber);
+    let failed = Verdict::Failed(FailureReason::NoNumber);
     for (kind, verdict) in [
         (CalloutKind::Lifecycle, Verdict::Completed),
         (CalloutKind::Lifecycle, failed),
@@ -155,14 +159,17 @@ async fn entra_hears_of_both_kinds() {
         };
         assert_eq!(callout.user(), Some(Cast::JOINER.parse().unwrap()));
         assert_eq!(callout.flow().to_string(), sent.execution);
-        entra.resume(callout.callback(), &verdict).await.unwrap();
+        entra
+            .resume(callout.callback().unwrap(), &verdict)
+            .await
+            .unwrap();
         let heard = sandbox.resumes().pop().unwrap();
         assert_eq!(
             (heard.execution.as_str(), heard.answered),
             (&*sent.execution, 204)
         );
         let again = entra
-            .resume(callout.callback(), &verdict)
+            .resume(callout.callback().unwrap(), &verdict)
             .await
             .unwrap_err();
         assert_eq!(again.acceptance(), NotAccepted, "{again:?}");
@@ -186,7 +193,7 @@ async fn roles_are_read_whichever_way_the_directory_allows() {
         let read = entra.user(&user).await.unwrap();
         assert_eq!(
             read.roles,
-            postduif_core::Roles::Held(vec!["M".into()]),
+            postduif_core::directory::Roles::Held(vec!["M".into()]),
             "{breaks}"
         );
         assert!(sandbox.faults_left().is_empty());
@@ -207,7 +214,7 @@ async fn a_conflict_is_graphs_word_that_nobody_waits() {
     };
     sandbox.fault("graph.resume", Fault::ResumeConflict);
     let error = entra
-        .resume(callout.callback(), &Verdict::Completed)
+        .resume(callout.callback().unwrap(), &Verdict::Completed)
         .await
         .unwrap_err();
     assert_error(&error, Conflict, NotAccepted, "resumed already");

@@ -1,7 +1,8 @@
 use std::error::Error;
 
 use postduif_core::{
-    Callback, Graph as _, GraphError, TapIssuer as _, TapRequest, Verdict, async_trait,
+    async_trait,
+    directory::{Callback, Graph as _, GraphError, TapIssuer as _, TapRequest, Verdict},
 };
 use postduif_entra::{CalloutParser, Credential, Entra};
 use postduif_http::{Token, TokenSource};
@@ -54,11 +55,7 @@ fn loud(status: u16) -> Vec<ResponseTemplate> {
 #[tokio::test]
 async fn no_error_repeats_what_graph_says() {
     let id = "3d6f0c61-7a5e-4f0b-9a39-0f6f2a1b7c10".parse().unwrap();
-    let callback = Callback::Lifecycle {
-        workflow: id,
-        task: id,
-        result: id,
-    };
+    let callback = Callback::lifecycle(id, id, id);
     let world = World::start().await;
     let entra = world.entra();
     for status in [200, 201, 302, 400, 401, 403, 404, 409, 429, 500, 503] {

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use postduif_core::{Acceptance, GraphError, GraphErrorKind, Guid, TapIssuer as _, UserId};
+use postduif_core::{
+    Acceptance, Guid,
+    directory::{GraphError, GraphErrorKind, TapIssuer as _, UserId},
+};
 use postduif_entra::{Cloud, Credential, Entra, EntraBuilder};
 use postduif_http::BaseUrl;
 use serde_json::{Value, json};

@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use postduif_core::{
     Acceptance::{NotAccepted, Unknown},
-    GraphErrorKind::{
-        Conflict, Forbidden, LifetimeRefused, NotFound, Other, PolicyRefused, Protocol,
+    directory::{
+        GraphErrorKind::{
+            Conflict, Forbidden, LifetimeRefused, NotFound, Other, PolicyRefused, Protocol,
+        },
+        TapIssuer as _, TapRequest,
     },
-    TapIssuer as _, TapRequest,
 };
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;

@@ -5,9 +5,14 @@ use std::sync::{
 
 use postduif_core::{
     Acceptance::NotAccepted,
-    ErrorKind, Graph as _,
-    GraphErrorKind::{self, Forbidden, Protocol, Throttled, Timeout, Unauthorized, Unavailable},
-    SendError, TapIssuer as _, TapRequest, async_trait,
+    ErrorKind, SendError, async_trait,
+    directory::{
+        Graph as _,
+        GraphErrorKind::{
+            self, Forbidden, Protocol, Throttled, Timeout, Unauthorized, Unavailable,
+        },
+        TapIssuer as _, TapRequest,
+    },
 };
 use postduif_entra::{Cloud, Credential, Entra};
 use postduif_http::{BaseUrl, Token, TokenSource};

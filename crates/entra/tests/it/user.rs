@@ -1,8 +1,10 @@
 use postduif_core::{
     Acceptance::NotAccepted,
-    Graph as _, GraphError,
-    GraphErrorKind::{NotFound, Protocol, Unavailable},
-    Roles, UserKind,
+    directory::{
+        Graph as _, GraphError,
+        GraphErrorKind::{NotFound, Protocol, Unavailable},
+        Roles, UserKind,
+    },
 };
 use serde_json::{Value, json};
 use wiremock::{Request, ResponseTemplate};

@@ -1,4 +1,4 @@
-use postduif_core::{GraphError, GraphErrorKind, Reason, UserId, Verdict};
+use postduif_core::directory::{FailureReason, GraphError, GraphErrorKind, UserId, Verdict};
 use tokio::time::Instant;
 
 use crate::{
@@ -38,7 +38,7 @@ impl Onboarding {
         let mut verdict = Ok(());
         for guard in &self.guards {
             let spoken = within(LONGEST_CALL, guard.check(&candidate)).await;
-            verdict = spoken.unwrap_or(Err(Reason::GuardRefused));
+            verdict = spoken.unwrap_or(Err(FailureReason::GuardRefused));
             if verdict.is_err() {
                 break;
             }
@@ -63,7 +63,7 @@ impl Onboarding {
             }
             Err(reason) => {
                 let detail = match reason {
-                    Reason::InvalidNumber => candidate.number_fault(),
+                    FailureReason::InvalidNumber => candidate.number_fault(),
                     _ => None,
                 };
                 tracing::warn!(
@@ -86,9 +86,9 @@ impl Onboarding {
         tracing::warn!(flow = %run.flow(), %kind, %error, "Graph could not be read");
         let cause = GraphCause::from(error);
         let reason = match kind {
-            GraphErrorKind::NotFound => Reason::UserNotFound,
-            GraphErrorKind::Forbidden => Reason::PermissionMissing,
-            _ => Reason::GraphUnavailable,
+            GraphErrorKind::NotFound => FailureReason::UserNotFound,
+            GraphErrorKind::Forbidden => FailureReason::PermissionMissing,
+            _ => FailureReason::GraphUnavailable,
         };
         let again = match kind {
             // A token that was refused may be too new to be renewed at once.

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use postduif_core::{
+use postduif_core::directory::{
     GraphError, GraphErrorKind, TapId, TapInfo, TemporaryAccessPass, UserId, Verdict,
 };
 use tokio::time::Instant;
@@ -228,7 +228,12 @@ impl Onboarding {
     }
 
     /// A next round: while there are rounds and time; else the flow failed, of this where it is the rounds.
-    pub(crate) fn next(&self, run: &Run, next_round: u8, reason: postduif_core::Reason) -> Then {
+    pub(crate) fn next(
+        &self,
+        run: &Run,
+        next_round: u8,
+        reason: postduif_core::directory::FailureReason,
+    ) -> Then {
         if run.is_over(self.clock.now()) {
             failed(run.over())
         } else if next_round <= crate::flow::times::ROUNDS {
@@ -239,7 +244,7 @@ impl Onboarding {
     }
 }
 
-pub(crate) const fn failed(reason: postduif_core::Reason) -> Then {
+pub(crate) const fn failed(reason: postduif_core::directory::FailureReason) -> Then {
     Then::End(Verdict::Failed(reason))
 }
 

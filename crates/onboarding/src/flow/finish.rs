@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Acceptance, Callback, GraphError, GraphErrorKind, Reason, TapId, TapInfo, UserId, Verdict,
+    Acceptance,
+    directory::{FailureReason, GraphError, GraphErrorKind, TapId, TapInfo, UserId, Verdict},
 };
 use tokio::time::Instant;
 
@@ -240,7 +241,7 @@ impl Onboarding {
             // Only a journal that lost an entry says of a text and not of its pass.
             (None, Then::End(verdict)) => self.end(run, history, verdict, Why::default()).await,
             (None, Then::Issue) => {
-                let verdict = Verdict::Failed(Reason::InDoubt);
+                let verdict = Verdict::Failed(FailureReason::InDoubt);
                 self.end(run, history, verdict, Why::default()).await
             }
         }
@@ -366,7 +367,7 @@ impl Onboarding {
         }
         tracing::warn!(flow = %run.flow(), "the pass that was sent is not there any more");
         if !kept {
-            let then = self.next(run, history.next_round(), Reason::InDoubt);
+            let then = self.next(run, history.next_round(), FailureReason::InDoubt);
             return self.undo(run, history, then).await;
         }
         // It was another flow's: this one makes its own.
@@ -381,8 +382,8 @@ impl Onboarding {
     ) -> Result<Step, JournalError> {
         let mut cause = None;
         let heard = match run.callout.callback() {
-            Callback::None => false,
-            callback => {
+            None => false,
+            Some(callback) => {
                 Self::may_act(run)?;
                 let began = Instant::now();
                 let left = run.left_to_tell(self.clock.now());
@@ -462,7 +463,8 @@ impl Onboarding {
         run: &mut Run,
         history: &History,
     ) -> Result<Step, JournalError> {
-        self.undo(run, history, failed(Reason::NotDelivered)).await
+        self.undo(run, history, failed(FailureReason::NotDelivered))
+            .await
     }
 }
 

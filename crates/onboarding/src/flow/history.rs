@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Delivery, DeliveryStatus, FlowId, GraphErrorKind, Reason, Reference, TapId, TapInfo, Verdict,
+    Delivery, DeliveryStatus, Reference,
+    directory::{FailureReason, FlowId, GraphErrorKind, TapId, TapInfo, Verdict},
 };
 
 use crate::{
@@ -268,18 +269,20 @@ impl History {
     }
 
     /// Why there is no further round: what became of the pass of the last.
-    pub(crate) fn why_no_more_rounds(&self) -> Reason {
+    pub(crate) fn why_no_more_rounds(&self) -> FailureReason {
         let why = self.own().rev().find_map(|entry| match entry {
             Entry::Sending { .. } | Entry::InDoubt { .. } | Entry::Accepted { .. } => {
-                Some(Reason::InDoubt)
+                Some(FailureReason::InDoubt)
             }
-            Entry::NotSent { .. } => Some(Reason::DeadlinePassed),
+            Entry::NotSent { .. } => Some(FailureReason::DeadlinePassed),
             // Its secret was lost with a process.
-            Entry::Issued { .. } => Some(Reason::Shutdown),
-            Entry::Issuing { .. } | Entry::IssueInDoubt { .. } => Some(Reason::GraphUnavailable),
+            Entry::Issued { .. } => Some(FailureReason::Shutdown),
+            Entry::Issuing { .. } | Entry::IssueInDoubt { .. } => {
+                Some(FailureReason::GraphUnavailable)
+            }
             _ => None,
         });
-        why.unwrap_or(Reason::PassRefused)
+        why.unwrap_or(FailureReason::PassRefused)
     }
 
     /// The pass that was issued last.

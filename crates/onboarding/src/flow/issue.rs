@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Acceptance, Departure, ErrorKind, GraphError, GraphErrorKind, Message, PhoneNumber, Reason,
-    Reference, SendError, TapId, TapInfo, TemporaryAccessPass, TextError, User, UserId, Verdict,
+    Acceptance, Departure, ErrorKind, Message, PhoneNumber, Reference, SendError, TextError,
+    directory::{
+        FailureReason, GraphError, GraphErrorKind, TapId, TapInfo, TemporaryAccessPass, User,
+        UserId, Verdict,
+    },
 };
 use tokio::time::Instant;
 
@@ -58,7 +61,7 @@ impl Onboarding {
             match self.judge(history, &flows, pass, now) {
                 Existing::InNobodysWay => {}
                 Existing::Refused => {
-                    let verdict = Verdict::Failed(Reason::PassExists);
+                    let verdict = Verdict::Failed(FailureReason::PassExists);
                     return self.end(run, history, verdict, Why::default()).await;
                 }
                 Existing::Kept => kept = Some((pass.id.clone(), pass.valid_until())),
@@ -134,19 +137,23 @@ impl Onboarding {
         let info = pass.info().clone();
         self.record_issued(run, user, round, &info).await?;
         if !info.opens() {
-            return self.revoking(run, &info, failed(Reason::PassRefused)).await;
+            return self
+                .revoking(run, &info, failed(FailureReason::PassRefused))
+                .await;
         }
         if run.is_over(self.clock.now()) {
             return self.revoking(run, &info, failed(run.over())).await;
         }
         if issued_at.elapsed() > info.lifetime / 2 {
             // The journal was away for so long that the text would carry a pass that soon ends.
-            let then = self.next(run, round.saturating_add(1), Reason::DeadlinePassed);
+            let then = self.next(run, round.saturating_add(1), FailureReason::DeadlinePassed);
             return self.revoking(run, &info, then).await;
         }
         let Ok(message) = self.message(run, user, number, &pass) else {
             tracing::error!(flow = %run.flow(), step = %StepName::Send, "no text could be made");
-            return self.revoking(run, &info, failed(Reason::TextFailed)).await;
+            return self
+                .revoking(run, &info, failed(FailureReason::TextFailed))
+                .await;
         };
         // From here on the text holds the pass, and only until it is sent.
         drop(pass);
@@ -469,7 +476,7 @@ impl Onboarding {
                     }
                     // Made since the list that was read before.
                     Existing::Refused => {
-                        let verdict = Verdict::Failed(Reason::PassExists);
+                        let verdict = Verdict::Failed(FailureReason::PassExists);
                         return self.end(run, history, verdict, why).await;
                     }
                     Existing::InNobodysWay | Existing::Kept | Existing::Awaited => {}
@@ -487,7 +494,7 @@ impl Onboarding {
         history: &History,
         user: UserId,
     ) -> Result<Step, JournalError> {
-        run.obstacle = Some((Reason::GraphUnavailable, None));
+        run.obstacle = Some((FailureReason::GraphUnavailable, None));
         let now = self.clock.now();
         if run.is_over(now) {
             return self.end_over(run, history).await;
@@ -503,7 +510,10 @@ impl Onboarding {
                     flow = %run.flow(), step = %StepName::IssuePass, %error,
                     "a pass in doubt could not be looked for"
                 );
-                run.obstacle = Some((Reason::GraphUnavailable, Some(GraphCause::from(&error))));
+                run.obstacle = Some((
+                    FailureReason::GraphUnavailable,
+                    Some(GraphCause::from(&error)),
+                ));
                 let pause = self.pause_after(run.failures(), LONGEST_PAUSE, error.retry_after());
                 let left = run.left(self.clock.now());
                 return Ok(self.pause(run, pause, left));
@@ -512,7 +522,7 @@ impl Onboarding {
         // What may be another flow's settles nothing here, and goes by itself when another is issued.
         if let Some((pass, true)) = self.lost_pass(run, history, passes).await? {
             let after_it = history.round().saturating_add(1);
-            let then = self.next(run, after_it, Reason::GraphUnavailable);
+            let then = self.next(run, after_it, FailureReason::GraphUnavailable);
             return self.revoking(run, &pass, then).await;
         }
         self.issue(run, history, user).await
@@ -625,13 +635,13 @@ const fn may_exist(kind: GraphErrorKind) -> bool {
 }
 
 /// What a flow fails with when Graph would not issue a pass.
-const fn refusal(kind: GraphErrorKind) -> Reason {
+const fn refusal(kind: GraphErrorKind) -> FailureReason {
     match kind {
-        GraphErrorKind::NotFound => Reason::UserNotFound,
+        GraphErrorKind::NotFound => FailureReason::UserNotFound,
         GraphErrorKind::Protocol
         | GraphErrorKind::Throttled
         | GraphErrorKind::Timeout
-        | GraphErrorKind::Unavailable => Reason::GraphUnavailable,
-        _ => Reason::PassRefused,
+        | GraphErrorKind::Unavailable => FailureReason::GraphUnavailable,
+        _ => FailureReason::PassRefused,
     }
 }

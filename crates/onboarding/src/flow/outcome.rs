@@ -1,7 +1,10 @@
 use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
-use postduif_core::{ErrorKind, FlowId, PhoneNumber, Reason, Receipt, TapId, Verdict};
+use postduif_core::{
+    ErrorKind, PhoneNumber, Receipt,
+    directory::{FailureReason, FlowId, TapId, Verdict},
+};
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
 use crate::{
@@ -110,7 +113,7 @@ impl Ending {
 
     /// Why it failed; none where it did not.
     #[must_use]
-    pub const fn reason(&self) -> Option<Reason> {
+    pub const fn reason(&self) -> Option<FailureReason> {
         self.verdict.reason()
     }
 
@@ -126,7 +129,7 @@ impl Ending {
     pub(crate) fn of_run(history: &History, run: &Run, life: Option<Duration>) -> Self {
         let entries = history.entries();
         let mut ending = Self::of(entries)
-            .unwrap_or_else(|| Self::new(entries, Verdict::Failed(Reason::Shutdown), false));
+            .unwrap_or_else(|| Self::new(entries, Verdict::Failed(FailureReason::Shutdown), false));
         ending.unseen_until = history.unseen_until(life.unwrap_or(LONGEST_PASS));
         ending.to = run.person.as_ref().map(|person| person.number);
         ending.number_known = run.person.as_ref().map(|person| person.number_known);

@@ -1,7 +1,10 @@
 use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
-use postduif_core::{Callout, FlowId, PhoneNumber, Reason, Receipt, TapInfo, User};
+use postduif_core::{
+    PhoneNumber, Receipt,
+    directory::{Callout, FailureReason, FlowId, TapInfo, User},
+};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -54,7 +57,7 @@ pub struct Run {
     failures: u32,
     pause: Option<Pause>,
     /// What the flow fails with when it gets no further before the deadline, and what Graph said.
-    pub(crate) obstacle: Option<(Reason, Option<GraphCause>)>,
+    pub(crate) obstacle: Option<(FailureReason, Option<GraphCause>)>,
     /// Whether the flow is to stop, and whether that is why its deadline has come.
     stopping: bool,
     stopped: bool,
@@ -98,7 +101,7 @@ pub struct Memo {
     #[serde(default)]
     pause_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    obstacle: Option<Reason>,
+    obstacle: Option<FailureReason>,
     #[serde(default)]
     entries: usize,
     #[serde(default)]
@@ -308,11 +311,11 @@ impl Run {
     }
 
     /// Why it is over.
-    pub(crate) fn over(&self) -> Reason {
+    pub(crate) fn over(&self) -> FailureReason {
         match &self.obstacle {
-            _ if self.stopped => Reason::Shutdown,
+            _ if self.stopped => FailureReason::Shutdown,
             Some((reason, _)) => *reason,
-            None => Reason::DeadlinePassed,
+            None => FailureReason::DeadlinePassed,
         }
     }
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use postduif_core::{DeliveryStatus, Reason, UserId, Verdict};
+use postduif_core::{
+    DeliveryStatus,
+    directory::{FailureReason, UserId, Verdict},
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -106,7 +109,7 @@ impl Onboarding {
             return match last.map(|record| &record.entry) {
                 Some(Entry::Resuming { verdict, .. }) => self.resume(run, *verdict).await,
                 _ => {
-                    let verdict = Verdict::Failed(Reason::UserNotFound);
+                    let verdict = Verdict::Failed(FailureReason::UserNotFound);
                     let why = Why::of("the call-out is not about a user");
                     self.end(run, &history, verdict, why).await
                 }
@@ -126,7 +129,7 @@ impl Onboarding {
             Entry::NotAsked { .. } => self.issue(run, &history, user).await,
             Entry::NotIssued { cause, .. } => self.refused(run, &history, user, cause).await,
             Entry::Issued { .. } => {
-                let then = self.next(run, next_round, Reason::Shutdown);
+                let then = self.next(run, next_round, FailureReason::Shutdown);
                 self.undo(run, &history, then).await
             }
             Entry::Kept { tap, valid_until } => {
@@ -143,20 +146,21 @@ impl Onboarding {
                     return self.accepted(run, &history).await;
                 }
                 let then = match self.on_doubt {
-                    OnDoubt::Fail => failed(Reason::InDoubt),
-                    OnDoubt::Reissue => self.next(run, next_round, Reason::InDoubt),
+                    OnDoubt::Fail => failed(FailureReason::InDoubt),
+                    OnDoubt::Reissue => self.next(run, next_round, FailureReason::InDoubt),
                 };
                 self.undo(run, &history, then).await
             }
             Entry::NotSent { .. } => {
-                let then = self.next(run, next_round, Reason::DeadlinePassed);
+                let then = self.next(run, next_round, FailureReason::DeadlinePassed);
                 self.undo(run, &history, then).await
             }
             Entry::NotAccepted { .. } if history.delivery().is_some() => {
                 self.accepted(run, &history).await
             }
             Entry::NotAccepted { .. } => {
-                self.undo(run, &history, failed(Reason::NotAccepted)).await
+                self.undo(run, &history, failed(FailureReason::NotAccepted))
+                    .await
             }
             Entry::Accepted { .. } => self.accepted(run, &history).await,
             Entry::Revoking {
@@ -213,7 +217,7 @@ impl Onboarding {
     async fn accepted(&self, run: &mut Run, history: &History) -> Result<Step, JournalError> {
         let Some(pass) = history.pass() else {
             // Only a journal that lost an entry says of a text and not of its pass.
-            let verdict = Verdict::Failed(Reason::InDoubt);
+            let verdict = Verdict::Failed(FailureReason::InDoubt);
             return self.end(run, history, verdict, Why::default()).await;
         };
         match (history.delivery(), self.complete_on) {

@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    ErrorKind, GraphError, GraphErrorKind, Price, Reference, SendError, TapId, Verdict,
+    ErrorKind, Price, Reference, SendError,
+    directory::{GraphError, GraphErrorKind, TapId, Verdict},
 };
 use serde::{Deserialize, Serialize};
 
@@ -303,7 +304,7 @@ const fn is_one_report(reports: &u16) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use postduif_core::Reason;
+    use postduif_core::directory::FailureReason;
 
     use super::*;
 
@@ -311,7 +312,7 @@ mod tests {
     fn every_entry_is_read_back_from_json_as_written() {
         let reference: Reference = "order42".parse().unwrap();
         let tap: TapId = "c6a1f0d2".parse().unwrap();
-        let failed = Verdict::Failed(Reason::NotAccepted);
+        let failed = Verdict::Failed(FailureReason::NotAccepted);
         let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let error = GraphError::not_accepted(GraphErrorKind::PolicyRefused, "not yet")
             .with_code("badRequest")

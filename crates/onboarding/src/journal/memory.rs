@@ -8,7 +8,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use postduif_core::{Callout, FlowId, Reference, UserId, async_trait};
+use postduif_core::{
+    Reference, async_trait,
+    directory::{Callout, FlowId, UserId},
+};
 
 use crate::{
     Claim, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo, Record, Report,
@@ -376,18 +379,13 @@ const MOST_REPORTS: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    use postduif_core::{Callback, DeliveryReport, DeliveryStatus, Guid, Verdict};
+    use postduif_core::{DeliveryReport, DeliveryStatus, Guid, directory::Verdict};
 
     use super::*;
 
     fn callout() -> Callout {
         let [flow, user] = [Guid::random(), Guid::random()];
-        Callout::new(
-            flow.into(),
-            user.into(),
-            Callback::None,
-            DateTime::UNIX_EPOCH,
-        )
+        Callout::new(flow.into(), user.into(), None, DateTime::UNIX_EPOCH)
     }
 
     async fn claim(journal: &MemoryJournal, callout: &Callout) -> Box<dyn Claim> {
@@ -523,7 +521,7 @@ mod tests {
             .unwrap();
         let later = DateTime::from_timestamp(1500, 0).unwrap();
         let repeats = [first.user().unwrap(), Guid::random().into()]
-            .map(|user| Callout::new(first.flow(), user, Callback::None, later));
+            .map(|user| Callout::new(first.flow(), user, None, later));
         for repeat in repeats {
             let again = claim(&journal, &repeat).await;
             assert_eq!(*again.callout(), first);

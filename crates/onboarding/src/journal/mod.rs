@@ -7,7 +7,10 @@ pub(crate) mod record;
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use postduif_core::{Callout, FlowId, Reference, async_trait};
+use postduif_core::{
+    Reference, async_trait,
+    directory::{Callout, FlowId},
+};
 
 use crate::{Entries, Memo, Record, Report};
 

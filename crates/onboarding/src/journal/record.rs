@@ -1,7 +1,7 @@
 //! What a store keeps of a flow.
 
 use chrono::{DateTime, Utc};
-use postduif_core::{DeliveryReport, DeliveryStatus, FlowId, Reference};
+use postduif_core::{DeliveryReport, DeliveryStatus, Reference, directory::FlowId};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{Entry, Then};

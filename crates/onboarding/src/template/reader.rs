@@ -1,6 +1,6 @@
 //! Whom a text is for, as far as the text needs to know.
 
-use postduif_core::{Encoding, Transliteration, User};
+use postduif_core::{Encoding, Transliteration, directory::User};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// What the directory says of a reader, fit for a text. No `Debug`: all of it is personal.

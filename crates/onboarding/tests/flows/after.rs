@@ -2,7 +2,10 @@
 
 use std::{future, time::Duration};
 
-use postduif_core::{ErrorKind, GraphErrorKind, Reason, Verdict};
+use postduif_core::{
+    ErrorKind,
+    directory::{FailureReason, GraphErrorKind, Verdict},
+};
 use postduif_onboarding::{Ending, Entry, Step};
 
 use crate::world::{Break, IssueFault, SendFault, World, minutes, start};
@@ -78,7 +81,7 @@ async fn shutdown_does_not_wait_for_a_pass_to_end_and_says_so() {
     let shutdown = tokio::time::sleep(seconds(100));
     let callout = world.callout();
     let ending = onboarding.run(callout.clone(), shutdown).await.unwrap();
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::NotAccepted));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::NotAccepted));
     assert_eq!(ending.may_be_usable_until(), Some(start() + minutes(60)));
     assert!(world.clock.now() <= start() + seconds(170));
     // Whoever claims it next goes on.
@@ -119,7 +122,7 @@ async fn a_repeated_callout_does_not_wait_for_what_is_looked_after() {
         let again = onboarding.run(callout.clone(), future::pending()).await;
         let again = again.unwrap();
         assert_eq!(world.clock.now(), start() + seconds(90));
-        assert_eq!(again.verdict, Verdict::Failed(Reason::NotAccepted));
+        assert_eq!(again.verdict, Verdict::Failed(FailureReason::NotAccepted));
         assert!(again.may_be_usable_until().is_some());
     });
     assert_eq!(first.unwrap().may_be_usable_until(), None);
@@ -143,7 +146,7 @@ async fn an_order_to_stop_ends_a_flow_and_leaves_nothing() {
         ending = onboarding.run(callout, future::pending()) => ending.unwrap(),
         () = order => unreachable!(),
     };
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::Shutdown));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::Shutdown));
     world.assert_settled(&ending, "");
     assert_eq!(world.state().passes.len(), 1);
 }
@@ -176,9 +179,13 @@ async fn an_ending_is_made_from_entries_and_read_back_as_stored() {
 async fn a_callout_without_a_user_ends_durably_as_failed() {
     let world = World::new();
     let known = world.callout();
-    let callout = postduif_core::Callout::without_user(known.flow(), *known.callback(), start());
+    let callout = postduif_core::directory::Callout::without_user(
+        known.flow(),
+        known.callback().copied(),
+        start(),
+    );
     let ending = world.ending(&world.onboarding(), &callout).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::UserNotFound));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::UserNotFound));
     assert_eq!(world.log(), ["resuming", "resume", "resumed"]);
     world.clear_log();
     world.ending(&world.onboarding(), &callout).await;

@@ -3,7 +3,7 @@
 use std::{future, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use postduif_core::{GraphErrorKind, Reason, Verdict};
+use postduif_core::directory::{FailureReason, GraphErrorKind, Verdict};
 use postduif_onboarding::{
     CompleteOn, Ending, Entry, GraphCause, Journal, Memo, Record, Step, Then,
 };
@@ -42,7 +42,7 @@ async fn a_clock_that_is_set_back_makes_no_deadline_later() {
     });
     assert_eq!(
         ending.unwrap().verdict,
-        Verdict::Failed(Reason::GraphUnavailable)
+        Verdict::Failed(FailureReason::GraphUnavailable)
     );
     assert_eq!(began.elapsed().as_secs(), 29 * 60);
 }
@@ -91,7 +91,7 @@ async fn a_flow_that_is_given_back_at_each_wait_goes_on_with_its_limits() {
     };
     let reads = world.log().iter().filter(|line| *line == "user").count();
     assert_eq!(reads, 6);
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::UserNotFound));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::UserNotFound));
     let told = world.state().told[0].0 - start();
     assert_eq!(told.num_seconds(), 77);
 }
@@ -155,7 +155,7 @@ async fn a_flow_that_is_given_back_in_memory_goes_on_with_its_limits() {
     };
     let reads = world.log().iter().filter(|line| *line == "user").count();
     assert_eq!(reads, 6);
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::UserNotFound));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::UserNotFound));
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,7 +218,7 @@ async fn an_order_to_stop_is_heard_during_a_pause() {
     let Step::Done(ending) = step else {
         panic!("it pauses still")
     };
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::Shutdown));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::Shutdown));
 }
 
 /// A flow whose first request for a pass was written by a clock that was so far ahead, taken up after so many

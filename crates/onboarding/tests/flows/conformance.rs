@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use postduif_core::{Callout, FlowId, Reference, async_trait};
+use postduif_core::{
+    Reference, async_trait,
+    directory::{Callout, FlowId},
+};
 use postduif_onboarding::{
     Claim, Entries, Journal, JournalError, Memo, MemoryJournal, Record, Report,
 };

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use postduif_core::{Callout, DeliveryStatus, ErrorKind, GraphErrorKind, Verdict};
+use postduif_core::{
+    DeliveryStatus, ErrorKind,
+    directory::{Callout, GraphErrorKind, Verdict},
+};
 use postduif_onboarding::{Builder, CompleteOn, OnDoubt};
 
 use crate::world::{Break, IssueFault, SendFault, World};

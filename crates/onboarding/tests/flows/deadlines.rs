@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use postduif_core::{Callback, Callout, GraphError, GraphErrorKind, Guid, Reason, Verdict};
+use postduif_core::{
+    Guid,
+    directory::{Callback, Callout, FailureReason, GraphError, GraphErrorKind, Verdict},
+};
 use postduif_onboarding::{CompleteOn, Ending, Entry, Journal, Step, Then};
 
 use crate::world::{IssueFault, SendFault, World, graph_error, minutes, start, tap};
 
-fn failed(reason: Reason) -> Verdict {
+fn failed(reason: FailureReason) -> Verdict {
     Verdict::Failed(reason)
 }
 
@@ -16,7 +19,7 @@ async fn a_callout_that_comes_too_late_fails_without_any_effect_but_telling() {
     let world = World::new();
     let callout = world.callout().with_created_at(start() - minutes(29));
     let ending = world.ending(&world.onboarding(), &callout).await;
-    assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
+    assert_eq!(ending.verdict, failed(FailureReason::DeadlinePassed));
     assert_eq!(world.log(), ["resuming", "resume", "resumed"]);
 }
 
@@ -26,11 +29,11 @@ async fn the_window_of_the_callout_counts_before_the_setting() {
     let onboarding = world.builder().margin(Duration::from_secs(30));
     let onboarding = onboarding.build().unwrap();
     let [request, stage_instance, flow] = std::array::from_fn(|_| Guid::random());
-    let callback = Callback::Assignment {
+    let callback = Callback::assignment(
         request,
         stage_instance,
-        stage: postduif_core::Stage::RequestGranted,
-    };
+        postduif_core::directory::AccessPackageStage::RequestGranted,
+    );
     let user = world.state().user.id;
     let callout =
         Callout::new(flow.into(), user, callback, start()).with_window(Duration::from_secs(300));
@@ -49,7 +52,7 @@ async fn a_pass_that_comes_after_the_deadline_is_not_sent() {
     let slow = IssueFault::Slow(Duration::from_secs(40));
     world.state().issue_faults = [slow].into();
     let ending = world.ending(&world.onboarding(), &callout).await;
-    assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
+    assert_eq!(ending.verdict, failed(FailureReason::DeadlinePassed));
     assert_eq!((ending.attempts, world.state().sends), (1, 0));
     world.assert_settled(&ending, "");
 }
@@ -70,7 +73,7 @@ async fn a_text_that_is_never_answered_is_in_doubt_in_time_to_tell() {
     let world = World::new();
     world.state().send_faults = [SendFault::Slow(Duration::from_secs(86_400))].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
-    assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
+    assert_eq!(ending.verdict, failed(FailureReason::DeadlinePassed));
     assert!(world.state().told[0].0 < start() + minutes(30));
     world.assert_settled(&ending, "");
 }
@@ -134,7 +137,7 @@ async fn after_the_deadline_a_pass_is_taken_away_all_the_same() {
     };
     world.given(&callout, &[issued]).await;
     let ending = world.ending(&world.onboarding(), &callout).await;
-    assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
+    assert_eq!(ending.verdict, failed(FailureReason::DeadlinePassed));
     world.assert_settled(&ending, "");
 
     // One that cannot be at first keeps Entra from hearing no longer, and is taken away after.
@@ -149,7 +152,7 @@ async fn after_the_deadline_a_pass_is_taken_away_all_the_same() {
     };
     world.given(&callout, &[revoking]).await;
     let ending = world.ending(&world.onboarding(), &callout).await;
-    assert_eq!(ending.verdict, failed(Reason::DeadlinePassed));
+    assert_eq!(ending.verdict, failed(FailureReason::DeadlinePassed));
     assert!(ending.pass.unwrap().revoked());
     let log = world.log();
     let at = |what: &str| log.iter().rposition(|line| line == what);
@@ -223,12 +226,12 @@ async fn shutdown_ends_every_wait() {
     let world = World::new();
     world.state().user_faults = [GraphErrorKind::Unavailable; 500].into();
     let ending = stopped(&world, CompleteOn::Accepted, 5).await;
-    assert_eq!(ending.verdict, failed(Reason::Shutdown));
+    assert_eq!(ending.verdict, failed(FailureReason::Shutdown));
     assert_eq!(world.state().told[0].0, start() + Duration::from_secs(5));
 
     let world = World::new();
     let ending = stopped(&world, CompleteOn::Delivered, 5).await;
-    assert_eq!(ending.verdict, failed(Reason::Shutdown));
+    assert_eq!(ending.verdict, failed(FailureReason::Shutdown));
     assert_eq!(world.state().told[0].0, start() + Duration::from_secs(5));
     world.assert_settled(&ending, "");
 }
@@ -245,7 +248,7 @@ async fn shutdown_allows_no_next_round() {
     world.state().send_faults = [SendFault::Lost].into();
     world.state().revoke_faults = [GraphErrorKind::Unavailable; 2].into();
     let ending = stopped(&world, CompleteOn::Accepted, 4).await;
-    assert_eq!(ending.verdict, failed(Reason::Shutdown));
+    assert_eq!(ending.verdict, failed(FailureReason::Shutdown));
     assert_eq!(world.state().passes.len(), 1);
     world.assert_settled(&ending, "");
 }

@@ -2,7 +2,10 @@
 
 use std::{future, sync::Arc, time::Duration};
 
-use postduif_core::{DeliveryStatus, Reason, Verdict};
+use postduif_core::{
+    DeliveryStatus,
+    directory::{FailureReason, Verdict},
+};
 use postduif_onboarding::{CompleteOn, Ending, Step, StepName};
 
 use crate::world::{SendFault, World, minutes, start, step_until_idle};
@@ -55,7 +58,7 @@ async fn a_text_that_cannot_be_delivered_takes_its_pass_with_it() {
     ] {
         let world = World::new();
         let ending = reported(&world, &[status]).await;
-        assert_eq!(ending.verdict, Verdict::Failed(Reason::NotDelivered));
+        assert_eq!(ending.verdict, Verdict::Failed(FailureReason::NotDelivered));
         assert!(ending.receipt.is_some() && ending.pass.as_ref().unwrap().revoked());
         world.assert_settled(&ending, status.as_str());
     }
@@ -65,7 +68,10 @@ async fn a_text_that_cannot_be_delivered_takes_its_pass_with_it() {
 async fn no_report_before_the_deadline_is_no_delivery() {
     let world = World::new();
     let ending = reported(&world, &[]).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert_eq!(
+        ending.verdict,
+        Verdict::Failed(FailureReason::DeadlinePassed)
+    );
     assert_eq!(world.state().told[0].0, start() + minutes(29));
     world.assert_settled(&ending, "");
 }

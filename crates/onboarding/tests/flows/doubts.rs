@@ -10,8 +10,11 @@ use std::{
 };
 
 use postduif_core::{
-    GraphError, GraphErrorKind, Reason, TapId, TapInfo, TapIssuer, TapRequest, TemporaryAccessPass,
-    UserId, Verdict, async_trait,
+    async_trait,
+    directory::{
+        FailureReason, GraphError, GraphErrorKind, TapId, TapInfo, TapIssuer, TapRequest,
+        TemporaryAccessPass, UserId, Verdict,
+    },
 };
 use postduif_onboarding::{Entry, Step};
 
@@ -65,7 +68,7 @@ async fn a_pass_of_a_doubt_counts_as_ours_for_the_users_next_flow() {
     world.state().passes.clear();
     world.has_pass("strange");
     let next = world.ending(&onboarding, &world.callout()).await;
-    assert_eq!(next.verdict, Verdict::Failed(Reason::PassExists));
+    assert_eq!(next.verdict, Verdict::Failed(FailureReason::PassExists));
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +101,10 @@ async fn an_ending_names_a_pass_that_nobody_could_look_for() {
             Step::Done(ending) => break ending,
         }
     };
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::GraphUnavailable));
+    assert_eq!(
+        ending.verdict,
+        Verdict::Failed(FailureReason::GraphUnavailable)
+    );
     assert_eq!(world.state().told[0].0, start() + minutes(29));
     assert_eq!(world.usable().len(), 1);
     // No lifetime was asked for: the longest that Graph has.

@@ -14,8 +14,11 @@ use std::{
 
 use chrono::TimeDelta;
 use postduif_core::{
-    Callout, DeliveryReport, DeliveryStatus, ErrorKind, GraphError, GraphErrorKind, TapId, TapInfo,
-    TapIssuer, TapRequest, TemporaryAccessPass, UserId, Verdict, async_trait,
+    DeliveryReport, DeliveryStatus, ErrorKind, async_trait,
+    directory::{
+        Callout, GraphError, GraphErrorKind, TapId, TapInfo, TapIssuer, TapRequest,
+        TemporaryAccessPass, UserId, Verdict,
+    },
 };
 use postduif_onboarding::{CompleteOn, Ending, ExistingPass, OnDoubt, Onboarding};
 

@@ -2,7 +2,10 @@
 
 use std::{future, time::Duration};
 
-use postduif_core::{DeliveryStatus, ErrorKind, GraphErrorKind, Reason, Verdict};
+use postduif_core::{
+    DeliveryStatus, ErrorKind,
+    directory::{FailureReason, GraphErrorKind, Verdict},
+};
 use postduif_onboarding::{CompleteOn, Entry, ExistingPass};
 
 use crate::world::{IssueFault, SendFault, World, minutes, start, tap};
@@ -57,7 +60,7 @@ async fn a_pass_that_soon_ends_is_replaced_and_not_before_its_successor_is_there
     world.state().heard.clear();
     world.state().issue_faults = [IssueFault::Refused(GraphErrorKind::Forbidden)].into();
     let ending = world.ending(&onboarding, &world.callout()).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::PassRefused));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::PassRefused));
     assert_eq!(world.usable(), ["S1+cret!"], "it had a pass, and has it");
 
     world.state().heard.clear();
@@ -77,7 +80,10 @@ async fn no_pass_that_works_is_replaced_when_too_little_time_is_left_for_another
         .callout()
         .with_created_at(start() - minutes(29) + seconds(20));
     let ending = world.ending(&onboarding, &late).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert_eq!(
+        ending.verdict,
+        Verdict::Failed(FailureReason::DeadlinePassed)
+    );
     assert_eq!(world.usable(), ["S1+cret!"]);
 }
 
@@ -103,7 +109,7 @@ async fn a_pass_is_revoked_first_only_where_graph_refuses_because_one_exists() {
         world.state().refuses_existing = Some(kind);
         world.has_pass("strange");
         let ending = world.ending(&world.onboarding(), &world.callout()).await;
-        assert_eq!(ending.verdict, Verdict::Failed(Reason::PassExists));
+        assert_eq!(ending.verdict, Verdict::Failed(FailureReason::PassExists));
         assert_eq!(world.usable(), ["strange+secret"]);
     }
 }

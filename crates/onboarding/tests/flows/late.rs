@@ -11,8 +11,11 @@ use std::{
 
 use chrono::TimeDelta;
 use postduif_core::{
-    DeliveryReport, DeliveryStatus, ErrorKind, GraphError, GraphErrorKind, Reason, TapId, TapInfo,
-    TapIssuer, TapRequest, TemporaryAccessPass, UserId, Verdict, async_trait,
+    DeliveryReport, DeliveryStatus, ErrorKind, async_trait,
+    directory::{
+        FailureReason, GraphError, GraphErrorKind, TapId, TapInfo, TapIssuer, TapRequest,
+        TemporaryAccessPass, UserId, Verdict,
+    },
 };
 use postduif_onboarding::{CompleteOn, Entry, ExistingPass, Onboarding};
 
@@ -136,7 +139,7 @@ async fn an_ending_of_a_shutdown_names_a_pass_that_may_still_come_up() {
         let onboarding = world.onboarding();
         let run = onboarding.run(world.callout(), tokio::time::sleep(seconds(stop)));
         let ending = run.await.unwrap();
-        assert_eq!(ending.verdict, Verdict::Failed(Reason::Shutdown));
+        assert_eq!(ending.verdict, Verdict::Failed(FailureReason::Shutdown));
         assert_eq!(world.usable().len(), 1);
         assert!(ending.may_be_usable_until().is_some(), "{shown} {stop}");
     }
@@ -219,7 +222,7 @@ async fn a_doubt_that_a_later_pass_has_settled_makes_no_strangers_pass_ours() {
     world.make(&user, &TapRequest::new(), None);
     tokio::time::sleep(seconds(5 * 60)).await;
     let ending = world.ending(&onboarding, &world.callout()).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::PassExists));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::PassExists));
     assert_eq!(world.usable(), ["S2+cret!"]);
 }
 
@@ -312,7 +315,10 @@ async fn no_pass_is_kept_while_another_flow_may_have_replaced_it_unseen() {
         keep.run(world.callout(), future::pending()).await
     };
     let (one, two) = tokio::join!(doubtful, second);
-    assert_eq!(one.unwrap().verdict, Verdict::Failed(Reason::Shutdown));
+    assert_eq!(
+        one.unwrap().verdict,
+        Verdict::Failed(FailureReason::Shutdown)
+    );
     assert_eq!(two.unwrap().verdict, Verdict::Completed);
     let usable = world.usable();
     let last = world.state().texts.last().unwrap().text.clone();

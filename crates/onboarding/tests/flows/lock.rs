@@ -2,7 +2,7 @@
 
 use std::{future, time::Duration};
 
-use postduif_core::Verdict;
+use postduif_core::directory::Verdict;
 use postduif_onboarding::{Entry, ExistingPass};
 
 use crate::world::{IssueFault, SendFault, World, minutes, start};

@@ -4,8 +4,11 @@ use std::{future, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{
-    GraphError, GraphErrorKind, Reason, TapId, TapInfo, TapIssuer, TapRequest, TemporaryAccessPass,
-    UserId, Verdict, async_trait,
+    async_trait,
+    directory::{
+        FailureReason, GraphError, GraphErrorKind, TapId, TapInfo, TapIssuer, TapRequest,
+        TemporaryAccessPass, UserId, Verdict,
+    },
 };
 use postduif_onboarding::Entry;
 
@@ -82,7 +85,7 @@ async fn an_outage_to_the_deadline_fails_with_what_graph_said() {
         .unwrap();
     assert_eq!(
         ending.verdict,
-        Verdict::Failed(Reason::GraphUnavailable),
+        Verdict::Failed(FailureReason::GraphUnavailable),
         "{:#?}",
         world.log()
     );
@@ -102,7 +105,7 @@ async fn a_lifetime_outside_the_policy_is_final_at_once() {
     let fortnight = Duration::from_secs(14 * 86_400);
     let callout = world.callout().with_window(fortnight);
     let ending = world.ending(&world.onboarding(), &callout).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::PassRefused));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::PassRefused));
     assert_eq!(world.state().told[0].0, start());
     assert_eq!(ending.graph.unwrap().kind, GraphErrorKind::LifetimeRefused);
 }
@@ -115,7 +118,7 @@ async fn a_user_outside_the_policys_scope_is_asked_for_again_within_a_bound() {
     let fortnight = Duration::from_secs(14 * 86_400);
     let callout = world.callout().with_window(fortnight);
     let ending = world.ending(&world.onboarding(), &callout).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::PassRefused));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::PassRefused));
     assert_eq!(world.state().told[0].0, start() + minutes(15));
     let asked = world.log().iter().filter(|line| *line == "issue").count();
     assert!((5..=12).contains(&asked), "{asked}");

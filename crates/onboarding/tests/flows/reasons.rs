@@ -1,7 +1,8 @@
 //! What an operator learns: the true reason, and what Graph and the vendor said.
 
 use postduif_core::{
-    ErrorKind, GraphErrorKind, PhoneNumberError, PhoneNumberErrorKind, Reason, Verdict,
+    ErrorKind, PhoneNumberError, PhoneNumberErrorKind,
+    directory::{FailureReason, GraphErrorKind, Verdict},
 };
 use postduif_onboarding::{Entry, Numbers, ReadNumber, Then};
 
@@ -24,14 +25,14 @@ async fn no_more_rounds_is_told_as_what_used_them_up() {
         ]
     };
     for (tail, reason) in [
-        (vec![], Reason::Shutdown),
+        (vec![], FailureReason::Shutdown),
         (
             vec![Entry::Sending {
                 round: 3,
                 reference: "text".parse().unwrap(),
                 provider: "kpn".into(),
             }],
-            Reason::InDoubt,
+            FailureReason::InDoubt,
         ),
     ] {
         let world = World::new();
@@ -92,7 +93,10 @@ async fn why_a_number_was_refused_is_in_the_ending() {
         });
         let onboarding = world.builder().numbers(numbers).build().unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
-        assert_eq!(ending.verdict, Verdict::Failed(Reason::InvalidNumber));
+        assert_eq!(
+            ending.verdict,
+            Verdict::Failed(FailureReason::InvalidNumber)
+        );
         assert_eq!(ending.detail.as_deref(), Some(kind.as_str()));
     }
 }
@@ -115,7 +119,10 @@ async fn a_number_of_an_unknown_range_goes_on_and_the_ending_says_so() {
     let strict = world.builder().numbers(reading(false));
     let onboarding = strict.refuse_unknown_numbers().build().unwrap();
     let ending = world.ending(&onboarding, &world.callout()).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::InvalidNumber));
+    assert_eq!(
+        ending.verdict,
+        Verdict::Failed(FailureReason::InvalidNumber)
+    );
     assert_eq!(ending.detail.as_deref(), Some("unknown_range"));
     assert_eq!((ending.attempts, ending.number_known), (0, None));
 }
@@ -125,5 +132,8 @@ async fn a_permission_that_is_missing_has_a_word_of_its_own() {
     let world = World::new();
     world.state().user_faults = [GraphErrorKind::Forbidden].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::PermissionMissing));
+    assert_eq!(
+        ending.verdict,
+        Verdict::Failed(FailureReason::PermissionMissing)
+    );
 }

@@ -2,7 +2,10 @@
 
 use std::{future, sync::Arc, time::Duration};
 
-use postduif_core::{Callout, DeliveryReport, DeliveryStatus, Profile, Reason, Verdict};
+use postduif_core::{
+    DeliveryReport, DeliveryStatus, Profile,
+    directory::{Callout, FailureReason, Verdict},
+};
 use postduif_onboarding::{CompleteOn, Ending, Entry, Onboarding, Run, Step};
 
 use crate::world::{SendFault, World, minutes, reference, start, step_until_idle, tap};
@@ -182,7 +185,7 @@ async fn a_text_that_arrives_when_its_pass_has_ended_completes_nothing() {
     let onboarding = delivered(&world);
     let callout = world.callout().with_window(seconds(14 * 86_400));
     let ending = onboarding.run(callout, future::pending()).await.unwrap();
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::NotDelivered));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::NotDelivered));
     assert_eq!(world.state().told[0].0, start() + minutes(60));
     assert!(world.usable().is_empty());
 }
@@ -221,7 +224,10 @@ async fn reports_without_number_do_not_keep_entra_from_hearing() {
     tokio::time::advance(seconds(29 * 60)).await;
     drop(run);
     let ending = world.ending(&onboarding, &callout).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert_eq!(
+        ending.verdict,
+        Verdict::Failed(FailureReason::DeadlinePassed)
+    );
     world.assert_settled(&ending, "");
 }
 

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use postduif_core::{Callout, FlowId, Reason, Reference, Verdict, async_trait};
+use postduif_core::{
+    Reference, async_trait,
+    directory::{Callout, FailureReason, FlowId, Verdict},
+};
 use postduif_onboarding::{
     Claim, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo, Record, Report,
 };
@@ -239,7 +242,7 @@ async fn a_worker_that_wakes_up_after_its_lease_does_nothing() {
 async fn a_pass_whose_entry_is_refused_is_taken_away_at_once() {
     let world = World::new();
     // The request is under way when its worker is stopped: nothing can hold it back.
-    world.state().revoke_faults = [postduif_core::GraphErrorKind::Throttled; 2].into();
+    world.state().revoke_faults = [postduif_core::directory::GraphErrorKind::Throttled; 2].into();
     world.state().issue_faults = [IssueFault::Slow(seconds(50))].into();
     let callout = world.callout();
     let old = Leased::new(&world, None, true);
@@ -292,7 +295,10 @@ async fn nothing_is_sent_after_the_deadline_though_the_store_is_slow() {
         .callout()
         .with_created_at(start() - minutes(30) + seconds(40));
     let ending = world.ending(&onboarding, &callout).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert_eq!(
+        ending.verdict,
+        Verdict::Failed(FailureReason::DeadlinePassed)
+    );
     assert_eq!(world.state().sends, 0);
     assert!(world.log().contains(&"not_sent".to_owned()));
     assert!(world.usable().is_empty());
@@ -307,7 +313,10 @@ async fn nothing_is_issued_after_the_deadline_though_the_store_is_slow() {
         .callout()
         .with_created_at(start() - minutes(30) + seconds(40));
     let ending = world.ending(&onboarding, &callout).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert_eq!(
+        ending.verdict,
+        Verdict::Failed(FailureReason::DeadlinePassed)
+    );
     assert!(!world.log().contains(&"issue".to_owned()));
     assert!(world.log().contains(&"not_asked".to_owned()));
 }

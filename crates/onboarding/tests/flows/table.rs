@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use postduif_core::{Callout, DeliveryStatus, ErrorKind, GraphErrorKind, Reason, TapId, Verdict};
+use postduif_core::{
+    DeliveryStatus, ErrorKind,
+    directory::{Callout, FailureReason, GraphErrorKind, TapId, Verdict},
+};
 use postduif_onboarding::{
     Builder, CompleteOn, Ending, Entry, GraphCause, OnDoubt, SendCause, Then,
 };
@@ -56,7 +59,7 @@ fn ours() -> TapId {
     tap("ours")
 }
 
-const FAILED: Verdict = Verdict::Failed(Reason::NotAccepted);
+const FAILED: Verdict = Verdict::Failed(FailureReason::NotAccepted);
 
 async fn end(world: &Arc<World>, callout: &Callout, entries: &[Entry]) -> Ending {
     end_with(world, callout, entries, |builder| builder).await
@@ -118,7 +121,7 @@ async fn issuing_leaves_what_was_there_before_or_is_another_flows() {
     // A stranger's, seen before: it stays, and is refused as in any round.
     let (world, callout) = world();
     let ending = end(&world, &callout, &[issuing(1, &["ours"])]).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::PassExists));
+    assert_eq!(ending.verdict, Verdict::Failed(FailureReason::PassExists));
     assert_eq!(world.usable(), ["ours+secret"]);
     // New, and recorded by another flow: not a lost one, but ours, and replaced as such.
     let (world, callout) = self::world();
@@ -141,7 +144,10 @@ async fn issuing_in_the_last_round_ends_without_a_pass() {
     let (world, callout) = world();
     let ending = end(&world, &callout, &[issuing(3, &[])]).await;
     assert_eq!(world.log(), log(&[&["list"], &REVOKE, &FAIL]));
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::GraphUnavailable));
+    assert_eq!(
+        ending.verdict,
+        Verdict::Failed(FailureReason::GraphUnavailable)
+    );
     world.assert_settled(&ending, "last round");
 }
 
@@ -235,7 +241,7 @@ async fn sending_and_in_doubt_go_as_on_doubt_says() {
         let fail = |builder: Builder| builder.on_doubt(OnDoubt::Fail);
         let ending = end_with(&world, &callout, &entries, fail).await;
         assert_eq!(world.log(), log(&[&REVOKE, &FAIL]));
-        assert_eq!(ending.verdict, Verdict::Failed(Reason::InDoubt));
+        assert_eq!(ending.verdict, Verdict::Failed(FailureReason::InDoubt));
         world.assert_settled(&ending, "fail");
     }
 }
@@ -276,7 +282,10 @@ async fn accepted_waits_for_delivery_where_that_is_wanted() {
     let delivered = |builder: Builder| builder.complete_on(CompleteOn::Delivered);
     let ending = end_with(&world, &callout, &entries, delivered).await;
     assert_eq!(world.log(), log(&[&REVOKE, &FAIL]));
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert_eq!(
+        ending.verdict,
+        Verdict::Failed(FailureReason::DeadlinePassed)
+    );
     assert_eq!(world.state().told[0].0, start() + minutes(29));
     world.assert_settled(&ending, "no report");
 }
@@ -297,8 +306,8 @@ async fn reported_decides_by_its_status() {
                 let waits = complete_on == CompleteOn::Delivered;
                 let verdict = match status {
                     DeliveryStatus::Delivered => Verdict::Completed,
-                    status if status.is_final() => Verdict::Failed(Reason::NotDelivered),
-                    _ if waits => Verdict::Failed(Reason::DeadlinePassed),
+                    status if status.is_final() => Verdict::Failed(FailureReason::NotDelivered),
+                    _ if waits => Verdict::Failed(FailureReason::DeadlinePassed),
                     _ => Verdict::Completed,
                 };
                 assert_eq!(ending.verdict, verdict, "{status} {complete_on:?}");

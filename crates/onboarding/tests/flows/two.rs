@@ -2,7 +2,7 @@
 
 use std::{future, time::Duration};
 
-use postduif_core::{GraphErrorKind, Reason, Verdict};
+use postduif_core::directory::{FailureReason, GraphErrorKind, Verdict};
 use postduif_onboarding::{Entry, Step};
 
 use crate::world::{IssueFault, SendFault, World, minutes, start, step_until_idle};
@@ -98,7 +98,10 @@ async fn who_waits_for_a_user_in_vain_fails_at_its_own_deadline() {
     step_until_idle(&onboarding, &mut first).await;
     let second = world.callout().with_created_at(start() - minutes(20));
     let ending = world.ending(&onboarding, &second).await;
-    assert_eq!(ending.verdict, Verdict::Failed(Reason::DeadlinePassed));
+    assert_eq!(
+        ending.verdict,
+        Verdict::Failed(FailureReason::DeadlinePassed)
+    );
     assert_eq!(world.state().told[0].0, start() + minutes(9));
 }
 

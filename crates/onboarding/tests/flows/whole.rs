@@ -4,14 +4,14 @@ use std::{future, sync::Arc, time::Duration};
 
 use crate::world::{IssueFault, SendFault, World, minutes, start, step_until_idle};
 use postduif_core::{
-    Callback, Callout, ErrorKind, GraphErrorKind, Guid, PhoneNumber, Profile, Reason, Roles,
-    TapRequest, UserKind, Verdict, async_trait,
+    ErrorKind, Guid, PhoneNumber, Profile, async_trait,
+    directory::{Callout, FailureReason, GraphErrorKind, Roles, TapRequest, UserKind, Verdict},
 };
 use postduif_onboarding::{
     Candidate, CompleteOn, Entry, ExistingPass, Guard, OnDoubt, Onboarding, Step, StepName,
 };
 
-fn failed(reason: Reason) -> Verdict {
+fn failed(reason: FailureReason) -> Verdict {
     Verdict::Failed(reason)
 }
 
@@ -118,7 +118,7 @@ async fn a_callout_that_comes_twice_at_once_is_one_flow() {
 async fn without_a_callback_nobody_is_told() {
     let world = World::new();
     let user = world.state().user.id;
-    let callout = Callout::new(Guid::random().into(), user, Callback::None, start());
+    let callout = Callout::new(Guid::random().into(), user, None, start());
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert_eq!((ending.verdict, ending.heard), (Verdict::Completed, false));
     assert!(world.state().told.is_empty());
@@ -132,28 +132,37 @@ async fn without_a_callback_nobody_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn who_must_not_have_a_pass_gets_none_and_entra_hears() {
-    type Change = fn(&mut postduif_core::User);
-    let cases: [(Change, Reason); 9] = [
-        (|user| user.enabled = Some(false), Reason::UserDisabled),
-        (|user| user.external = true, Reason::UserGuest),
+    type Change = fn(&mut postduif_core::directory::User);
+    let cases: [(Change, FailureReason); 9] = [
+        (
+            |user| user.enabled = Some(false),
+            FailureReason::UserDisabled,
+        ),
+        (|user| user.external = true, FailureReason::UserGuest),
         (
             |user| (user.kind, user.external) = (Some(UserKind::Member), true),
-            Reason::UserGuest,
+            FailureReason::UserGuest,
         ),
         (
             |user| user.roles = Roles::Held(vec!["Helpdesk Administrator".into()]),
-            Reason::UserAdministrator,
+            FailureReason::UserAdministrator,
         ),
         (
             |user| user.roles = Roles::Unreadable,
-            Reason::RolesUnreadable,
+            FailureReason::RolesUnreadable,
         ),
-        (|user| user.roles = Roles::NotAsked, Reason::RolesUnreadable),
-        (|user| user.mobile = None, Reason::NoNumber),
-        (|user| user.mobile = Some("  ".into()), Reason::NoNumber),
+        (
+            |user| user.roles = Roles::NotAsked,
+            FailureReason::RolesUnreadable,
+        ),
+        (|user| user.mobile = None, FailureReason::NoNumber),
+        (
+            |user| user.mobile = Some("  ".into()),
+            FailureReason::NoNumber,
+        ),
         (
             |user| user.mobile = Some("06-12345678".into()),
-            Reason::InvalidNumber,
+            FailureReason::InvalidNumber,
         ),
     ];
     for (change, reason) in cases {
@@ -187,9 +196,9 @@ struct Nobody;
 
 #[async_trait]
 impl Guard for Nobody {
-    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), Reason> {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
         assert_eq!(candidate.number()?.to_string(), "+31612345678");
-        Err(Reason::GuardRefused)
+        Err(FailureReason::GuardRefused)
     }
 }
 
@@ -198,7 +207,7 @@ struct Asleep;
 
 #[async_trait]
 impl Guard for Asleep {
-    async fn check(&self, _: &Candidate<'_>) -> Result<(), Reason> {
+    async fn check(&self, _: &Candidate<'_>) -> Result<(), FailureReason> {
         future::pending().await
     }
 }
@@ -209,7 +218,7 @@ async fn a_guard_of_ones_own_refuses_and_one_that_never_speaks_has_refused() {
         let world = World::new();
         let onboarding = world.builder().guard(guard).build().unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
-        assert_eq!(ending.verdict, failed(Reason::GuardRefused));
+        assert_eq!(ending.verdict, failed(FailureReason::GuardRefused));
         assert!(world.state().passes.is_empty());
     }
 }
@@ -237,7 +246,7 @@ async fn a_user_who_never_comes_is_not_found() {
     let world = World::new();
     world.state().user_faults = [GraphErrorKind::NotFound; 6].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
-    assert_eq!(ending.verdict, failed(Reason::UserNotFound));
+    assert_eq!(ending.verdict, failed(FailureReason::UserNotFound));
     assert_eq!(ending.steps[0].step, StepName::ReadUser);
     assert_eq!(ending.steps[0].took, Duration::from_secs(77));
 }
@@ -259,13 +268,13 @@ async fn reads_that_may_succeed_later_are_repeated_until_the_deadline_and_no_lon
         let world = World::new();
         world.state().user_faults = [kind; 500].into();
         let ending = world.ending(&world.onboarding(), &world.callout()).await;
-        assert_eq!(ending.verdict, failed(Reason::GraphUnavailable));
+        assert_eq!(ending.verdict, failed(FailureReason::GraphUnavailable));
         assert_eq!(world.state().told[0].0, start() + minutes(29));
     }
     let world = World::new();
     world.state().user_faults = [GraphErrorKind::Forbidden].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
-    assert_eq!(ending.verdict, failed(Reason::PermissionMissing));
+    assert_eq!(ending.verdict, failed(FailureReason::PermissionMissing));
     assert_eq!(world.state().told[0].0, start());
 }
 
@@ -297,7 +306,7 @@ async fn a_policy_that_lets_nobody_pass_for_a_quarter_of_an_hour_is_final() {
     let refused = IssueFault::Refused(GraphErrorKind::PolicyRefused);
     world.state().issue_faults = [refused; 500].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
-    assert_eq!(ending.verdict, failed(Reason::PassRefused));
+    assert_eq!(ending.verdict, failed(FailureReason::PassRefused));
     assert_eq!(world.state().told[0].0, start() + minutes(15));
     assert!(world.state().records < 40);
 }
@@ -308,7 +317,7 @@ async fn a_refusal_that_stays_ends_the_flow_at_once() {
         let world = World::new();
         world.state().issue_faults = [IssueFault::Refused(kind)].into();
         let ending = world.ending(&world.onboarding(), &world.callout()).await;
-        assert_eq!(ending.verdict, failed(Reason::PassRefused));
+        assert_eq!(ending.verdict, failed(FailureReason::PassRefused));
         assert_eq!(world.state().told[0].0, start());
     }
 }
@@ -329,7 +338,7 @@ async fn a_person_is_read_again_after_a_long_wait() {
         ending = world.ending(&onboarding, &callout) => ending,
         () = disabled => unreachable!(),
     };
-    assert_eq!(ending.verdict, failed(Reason::UserDisabled));
+    assert_eq!(ending.verdict, failed(FailureReason::UserDisabled));
 }
 
 #[tokio::test(start_paused = true)]
@@ -379,7 +388,7 @@ async fn three_passes_lost_on_their_way_are_enough() {
     let world = World::new();
     world.state().issue_faults = [IssueFault::Lost; 3].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
-    assert_eq!(ending.verdict, failed(Reason::GraphUnavailable));
+    assert_eq!(ending.verdict, failed(FailureReason::GraphUnavailable));
     assert_eq!(world.state().passes.len(), 3);
     world.assert_settled(&ending, "");
 }
@@ -389,7 +398,7 @@ async fn a_pass_that_nobody_may_use_is_taken_away() {
     let world = World::new();
     world.state().issue_faults = [IssueFault::Disabled].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
-    assert_eq!(ending.verdict, failed(Reason::PassRefused));
+    assert_eq!(ending.verdict, failed(FailureReason::PassRefused));
     assert!(ending.pass.unwrap().revoked());
     assert_eq!(world.state().sends, 0);
 }
@@ -399,7 +408,7 @@ async fn a_text_that_is_not_accepted_takes_its_pass_with_it() {
     let world = World::new();
     world.state().send_faults = [SendFault::Refused(ErrorKind::InsufficientBalance)].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
-    assert_eq!(ending.verdict, failed(Reason::NotAccepted));
+    assert_eq!(ending.verdict, failed(FailureReason::NotAccepted));
     assert_eq!(ending.error, Some(ErrorKind::InsufficientBalance));
     assert!(ending.receipt.is_none() && ending.pass.as_ref().unwrap().revoked());
     assert_eq!(world.state().sends, 1);
@@ -455,7 +464,7 @@ async fn a_text_that_never_left_is_not_in_doubt() {
     let provider = Arc::new(Queued(Arc::clone(&world)));
     let onboarding = world.builder().provider(provider).build().unwrap();
     let ending = world.ending(&onboarding, &world.callout()).await;
-    assert_eq!(ending.verdict, failed(Reason::NotAccepted));
+    assert_eq!(ending.verdict, failed(FailureReason::NotAccepted));
     assert_eq!(ending.error, Some(ErrorKind::Timeout));
     assert!(world.log().contains(&"not_accepted".to_owned()));
     world.assert_settled(&ending, "");
@@ -468,7 +477,7 @@ async fn three_doubts_are_enough() {
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
     assert_eq!(
         (ending.verdict, ending.attempts),
-        (failed(Reason::InDoubt), 3)
+        (failed(FailureReason::InDoubt), 3)
     );
     world.assert_settled(&ending, "");
 }
@@ -481,7 +490,7 @@ async fn a_doubt_ends_the_flow_where_that_is_wanted() {
     let ending = world.ending(&onboarding, &world.callout()).await;
     assert_eq!(
         (ending.verdict, ending.attempts),
-        (failed(Reason::InDoubt), 1)
+        (failed(FailureReason::InDoubt), 1)
     );
     assert_eq!(ending.error, Some(ErrorKind::Unavailable));
     world.assert_settled(&ending, "");
@@ -490,9 +499,9 @@ async fn a_doubt_ends_the_flow_where_that_is_wanted() {
 #[tokio::test(start_paused = true)]
 async fn a_strangers_pass_is_refused_and_ours_replaced() {
     for (setting, verdict) in [
-        (ExistingPass::KeepOurs, failed(Reason::PassExists)),
-        (ExistingPass::ReplaceOurs, failed(Reason::PassExists)),
-        (ExistingPass::Refuse, failed(Reason::PassExists)),
+        (ExistingPass::KeepOurs, failed(FailureReason::PassExists)),
+        (ExistingPass::ReplaceOurs, failed(FailureReason::PassExists)),
+        (ExistingPass::Refuse, failed(FailureReason::PassExists)),
         (ExistingPass::Replace, Verdict::Completed),
     ] {
         let world = World::new();
@@ -507,7 +516,7 @@ async fn a_strangers_pass_is_refused_and_ours_replaced() {
     }
     for (setting, verdict) in [
         (ExistingPass::ReplaceOurs, Verdict::Completed),
-        (ExistingPass::Refuse, failed(Reason::PassExists)),
+        (ExistingPass::Refuse, failed(FailureReason::PassExists)),
         (ExistingPass::Replace, Verdict::Completed),
     ] {
         let world = World::new();

@@ -2,7 +2,10 @@
 
 use crate::world::World;
 use chrono::DateTime;
-use postduif_core::{Profile, TextLimit, User, Verdict};
+use postduif_core::{
+    Profile, TextLimit,
+    directory::{User, Verdict},
+};
 use postduif_onboarding::template::Templates;
 
 /// The text that this user gets from a flow that starts at this time.

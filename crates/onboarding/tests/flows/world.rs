@@ -10,10 +10,12 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{
-    Callback, Callout, DeliveryReport, DeliveryStatus, ErrorKind, FlowId, Graph, GraphError,
-    GraphErrorKind, Guid, Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference,
-    Roles, SendError, SmsProvider, TapId, TapInfo, TapIssuer, TapRequest, TemporaryAccessPass,
-    User, UserId, Verdict, async_trait,
+    DeliveryReport, DeliveryStatus, ErrorKind, Guid, Health, Message, Outcomes, PhoneNumber,
+    Profile, Receipt, Reference, SendError, SmsProvider, async_trait,
+    directory::{
+        Callback, Callout, FlowId, Graph, GraphError, GraphErrorKind, Roles, TapId, TapInfo,
+        TapIssuer, TapRequest, TemporaryAccessPass, User, UserId, Verdict,
+    },
 };
 use postduif_onboarding::{
     Builder, Claim, Clock, Ending, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo,
@@ -213,11 +215,7 @@ impl World {
     /// A call-out of a lifecycle workflow that was made now.
     pub(crate) fn callout(&self) -> Callout {
         let [workflow, task, result] = std::array::from_fn(|_| Guid::random());
-        let callback = Callback::Lifecycle {
-            workflow,
-            task,
-            result,
-        };
+        let callback = Callback::lifecycle(workflow, task, result);
         let user = self.state().user.id;
         Callout::new(result.into(), user, callback, self.clock.now())
     }

@@ -12,7 +12,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use postduif_core::{Callout, FlowId, Reference, UserId, async_trait};
+use postduif_core::{
+    Reference, async_trait,
+    directory::{Callout, FlowId, UserId},
+};
 use postduif_onboarding::{
     Claim, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo, Record, Report,
 };

@@ -3,62 +3,64 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::{
-    Acceptance, Callback, TapId, TapInfo, TapRequest, TemporaryAccessPass, User, UserId, Verdict,
-    words::words,
-};
+use super::{Callback, TapId, TapInfo, TapRequest, TemporaryAccessPass, User, UserId, Verdict};
+use crate::{Acceptance, words::words};
 
-/// The directory, as far as onboarding needs it.
+/// A directory that reads users and reports outcomes to Entra.
 ///
 /// # Contract
 ///
-/// As for [`SmsProvider`](crate::SmsProvider): no panic on any answer, no wait without an end, no secret
-/// and no personal data in an error. Dropping a returned future leaves open whether it took effect.
+/// As for [`SmsProvider`](crate::SmsProvider): no response causes a panic, every wait is bounded, and no error
+/// contains a secret or personal data. If a returned future is dropped, the operation may or may not have taken
+/// effect.
 #[async_trait]
 pub trait Graph: fmt::Debug + Send + Sync + 'static {
-    /// Reads a person.
+    /// Reads a user.
     ///
     /// # Errors
     ///
-    /// `NotFound` where the directory does not know the user, or not yet.
+    /// Returns [`NotFound`](GraphErrorKind::NotFound) if the directory does not know the user, or not yet.
     async fn user(&self, id: &UserId) -> Result<User, GraphError>;
 
-    /// Tells Entra how it went. Repeating it is harmless: Entra takes the first and refuses the others.
+    /// Reports the outcome to Entra. Repeating it is harmless: Entra takes the first and refuses the others.
     ///
     /// # Errors
     ///
-    /// `Conflict` and `NotFound` where nobody waits any more: that counts as heard.
+    /// Returns [`Conflict`](GraphErrorKind::Conflict) or [`NotFound`](GraphErrorKind::NotFound) if Entra no longer
+    /// waits, which a caller may treat as success.
     async fn resume(&self, callback: &Callback, verdict: &Verdict) -> Result<(), GraphError>;
 }
 
-/// Issues Temporary Access Passes.
+/// An issuer of Temporary Access Passes.
 ///
-/// A user has one pass: a new one replaces the one before it. The contract of [`Graph`] holds here too.
+/// A user has at most one pass: a new one replaces the previous one. The contract of [`Graph`] applies.
 #[async_trait]
 pub trait TapIssuer: fmt::Debug + Send + Sync + 'static {
-    /// Issues a pass. It is told once; never repeat a call whose acceptance is unknown: list first.
+    /// Issues a pass. Its secret is returned only once.
+    ///
+    /// Never repeat a call whose acceptance is unknown; [list](Self::list) the passes first.
     ///
     /// # Errors
     ///
-    /// Where its [`acceptance`](GraphError::acceptance) is unknown, a pass may exist that nobody has seen.
+    /// If the [`acceptance`](GraphError::acceptance) is unknown, a pass may exist whose secret is lost.
     async fn issue(
         &self,
         user: &UserId,
         request: &TapRequest,
     ) -> Result<TemporaryAccessPass, GraphError>;
 
-    /// The passes that the user has: the way back after a crash.
+    /// Lists the user's passes, for recovery after a crash.
     ///
     /// # Errors
     ///
-    /// Where Graph did not say.
+    /// Returns an error if the passes could not be read.
     async fn list(&self, user: &UserId) -> Result<Vec<TapInfo>, GraphError>;
 
-    /// Takes a pass away. One that is gone already counts as taken away.
+    /// Revokes a pass. A pass that no longer exists counts as revoked.
     ///
     /// # Errors
     ///
-    /// Where the pass may still be usable.
+    /// Returns an error if the pass may still be usable.
     async fn revoke(&self, user: &UserId, tap: &TapId) -> Result<(), GraphError>;
 }
 
@@ -95,38 +97,39 @@ impl<T: TapIssuer + ?Sized> TapIssuer for Arc<T> {
 }
 
 words! {
-    /// What went wrong between us and Graph.
+    /// What went wrong in a call to Microsoft Graph.
     #[non_exhaustive]
     pub enum GraphErrorKind("a kind of Graph error") {
-        /// The thing is not in a state for this: resumed already, cancelled.
+        /// The state of the object does not allow this, such as a task already resumed.
         Conflict = "conflict",
-        /// Our identity may not do this.
+        /// The application may not do this.
         Forbidden = "forbidden",
-        /// The tenant's policy does not allow a pass of this lifetime; the message names the bounds where Graph
+        /// The tenant's policy does not allow a pass of this lifetime. The message names the bounds if Graph
         /// does.
         LifetimeRefused = "lifetime_refused",
-        /// Graph does not know it, or not yet.
+        /// The object does not exist, or not yet.
         NotFound = "not_found",
-        /// A fault that no other kind names.
+        /// An error that no other kind describes.
         Other = "other",
-        /// The tenant's policy does not allow a pass for this user, or not yet.
+        /// The tenant's policy does not allow this user a pass, or not yet.
         PolicyRefused = "policy_refused",
-        /// The answer is not Graph's.
+        /// The response is not one that Graph documents.
         Protocol = "protocol",
-        /// Too many calls.
+        /// Too many requests.
         Throttled = "throttled",
         /// A deadline passed.
         Timeout = "timeout",
-        /// Our credentials or our token were refused.
+        /// The credentials or the token were refused.
         Unauthorized = "unauthorized",
-        /// Graph or the login service cannot be reached, or is out of order.
+        /// Graph or the login service cannot be reached, or failed.
         Unavailable = "unavailable",
     }
 }
 
-/// Graph has not done it, or we cannot know whether it has.
+/// A failed call to Microsoft Graph, which may have taken effect all the same.
 ///
-/// Built like [`SendError`](crate::SendError): a pass in doubt is as real as a text in doubt.
+/// Like [`SendError`](crate::SendError), it states whether that is possible: a pass that may exist matters as
+/// much as a text that may have been sent.
 #[derive(Clone)]
 pub struct GraphError(Arc<Inner>);
 
@@ -143,13 +146,13 @@ struct Inner {
 }
 
 impl GraphError {
-    /// It was certainly not done.
+    /// Creates an error for an operation that certainly did not take effect.
     #[must_use]
     pub fn not_accepted(kind: GraphErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(kind, Acceptance::NotAccepted, message.into())
     }
 
-    /// It may have been done.
+    /// Creates an error for an operation that may have taken effect.
     #[must_use]
     pub fn unknown(kind: GraphErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(kind, Acceptance::Unknown, message.into())
@@ -168,78 +171,78 @@ impl GraphError {
         }))
     }
 
-    /// Keeps Graph's own code.
+    /// Sets Graph's own code.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         Arc::make_mut(&mut self.0).code = Some(code.into());
         self
     }
 
-    /// How long Graph asks to wait.
+    /// Sets how long Graph asks to wait.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
         Arc::make_mut(&mut self.0).retry_after = Some(retry_after);
         self
     }
 
-    /// Graph's id of the request: what Microsoft's support asks for.
+    /// Sets Graph's id of the request, which Microsoft's support asks for.
     #[must_use]
     pub fn with_request_id(mut self, request_id: impl Into<Box<str>>) -> Self {
         Arc::make_mut(&mut self.0).request_id = Some(request_id.into());
         self
     }
 
-    /// Keeps when Graph answered, by its own clock: Microsoft's support asks for it beside the request's id.
+    /// Sets the time of Graph's response by its own clock, which Microsoft's support asks for.
     #[must_use]
     pub fn with_date(mut self, date: DateTime<Utc>) -> Self {
         Arc::make_mut(&mut self.0).date = Some(date);
         self
     }
 
-    /// What lies beneath. Its `Display` must hold no secret and no URL.
+    /// Sets the underlying cause. Its `Display` output must not contain secrets or URLs.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.0).source = Some(Arc::new(source));
         self
     }
 
-    /// What went wrong.
+    /// Returns the kind of error.
     #[must_use]
     pub fn kind(&self) -> GraphErrorKind {
         self.0.kind
     }
 
-    /// Whether it may have been done all the same.
+    /// Returns whether the operation may have taken effect all the same.
     #[must_use]
     pub fn acceptance(&self) -> Acceptance {
         self.0.acceptance
     }
 
-    /// Graph's own code, such as `Request_ResourceNotFound`.
+    /// Returns Graph's own code, such as `Request_ResourceNotFound`.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
     }
 
-    /// How long Graph asks to wait, where it says so.
+    /// Returns how long Graph asks to wait, or `None` if it does not say.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Graph's id of the request, where it gave one.
+    /// Returns Graph's id of the request, or `None` if there is none.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// When Graph answered, by its own clock, where it said so.
+    /// Returns the time of Graph's response by its own clock, or `None` if it does not say.
     #[must_use]
     pub fn date(&self) -> Option<DateTime<Utc>> {
         self.0.date
     }
 
-    /// What went wrong in our own words, without the code and the ids.
+    /// Returns the message, without the code and the ids.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message

@@ -3,17 +3,19 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{FlowId, Guid, UserId, words::words};
+use super::{FlowId, UserId};
+use crate::{Guid, words::words};
 
-/// What Entra asks of us: onboard this user, and say how it went.
+/// A call from Entra that asks for one user to be onboarded.
 ///
-/// It is stored and read back as it is, so it holds GUIDs and times only: no name, no number.
+/// It holds ids and times only, no name and no number, so that a journal can store it as it is.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Callout {
     flow: FlowId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<UserId>,
-    callback: Callback,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    callback: Option<Callback>,
     #[serde(default)]
     created_at: Option<DateTime<Utc>>,
     #[serde(default)]
@@ -22,32 +24,33 @@ pub struct Callout {
 }
 
 impl Callout {
-    /// A call-out about `user`. `received_at` is given by whoever takes the call and is kept with it.
+    /// Creates a call-out about `user`, received at `received_at`.
+    ///
+    /// `callback` is `None` where Entra does not wait for the outcome (launch and continue).
     #[must_use]
-    pub const fn new(
+    pub fn new(
         flow: FlowId,
         user: UserId,
-        callback: Callback,
+        callback: impl Into<Option<Callback>>,
         received_at: DateTime<Utc>,
     ) -> Self {
-        Self::of(flow, Some(user), callback, received_at)
+        Self::of(flow, Some(user), callback.into(), received_at)
     }
 
-    /// A call-out that is not about a user of the directory. It is answered with "failed", and nothing else
-    /// is done.
+    /// Creates a call-out that names no user of the directory. The flow ends at once, as failed.
     #[must_use]
-    pub const fn without_user(
+    pub fn without_user(
         flow: FlowId,
-        callback: Callback,
+        callback: impl Into<Option<Callback>>,
         received_at: DateTime<Utc>,
     ) -> Self {
-        Self::of(flow, None, callback, received_at)
+        Self::of(flow, None, callback.into(), received_at)
     }
 
     const fn of(
         flow: FlowId,
         user: Option<UserId>,
-        callback: Callback,
+        callback: Option<Callback>,
         received_at: DateTime<Utc>,
     ) -> Self {
         Self {
@@ -60,47 +63,48 @@ impl Callout {
         }
     }
 
-    /// When Entra made the call-out: lifecycle workflows say so.
+    /// Sets when Entra created the call-out. Only lifecycle workflows state it.
     #[must_use]
     pub const fn with_created_at(mut self, created_at: DateTime<Utc>) -> Self {
         self.created_at = Some(created_at);
         self
     }
 
-    /// How long Entra waits, where the call-out itself says so: access packages do. Whole seconds.
+    /// Sets how long Entra waits, in whole seconds. Only access packages state it.
     #[must_use]
     pub const fn with_window(mut self, window: Duration) -> Self {
         self.window_s = Some(window.as_secs());
         self
     }
 
-    /// The execution that the call-out belongs to; the same in a repeated call.
+    /// Returns the execution that the call-out belongs to. A repeated call-out has the same one.
     #[must_use]
     pub const fn flow(&self) -> FlowId {
         self.flow
     }
 
-    /// Whom it is about. `None` where it is not about a user of the directory: nobody can be onboarded.
+    /// Returns the user to onboard, or `None` if the call-out names no user of the directory.
     #[must_use]
     pub const fn user(&self) -> Option<UserId> {
         self.user
     }
 
-    /// How to tell Entra the outcome.
+    /// Returns where the outcome goes, or `None` if Entra does not wait for it.
     #[must_use]
-    pub const fn callback(&self) -> &Callback {
-        &self.callback
+    pub const fn callback(&self) -> Option<&Callback> {
+        self.callback.as_ref()
     }
 
-    /// When we took the call.
+    /// Returns when the call-out was received.
     #[must_use]
     pub const fn received_at(&self) -> DateTime<Utc> {
         self.received_at
     }
 
-    /// When Entra's window starts: at the call-out's creation, or when we took it where it has no time.
+    /// Returns when Entra's window starts: when the call-out was created or when it was received, whichever is
+    /// earlier.
     ///
-    /// Of the two the earlier: a creation time that lies ahead of our clock must not lengthen the window.
+    /// A creation time ahead of the local clock must not lengthen the window.
     #[must_use]
     pub fn window_start(&self) -> DateTime<Utc> {
         self.created_at.map_or(self.received_at, |created_at| {
@@ -108,19 +112,20 @@ impl Callout {
         })
     }
 
-    /// How long the window is, where the call-out says so.
+    /// Returns how long Entra waits, or `None` if the call-out does not say.
     #[must_use]
     pub fn window(&self) -> Option<Duration> {
         self.window_s.map(Duration::from_secs)
     }
 }
 
-/// Where the outcome of a call-out goes: ids only, from which the address is built.
+/// The ids of what waits in Entra, from which the URL for the outcome is built.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Callback {
-    /// A task of a lifecycle workflow that waits.
+    /// A task of a lifecycle workflow.
+    #[non_exhaustive]
     Lifecycle {
         /// `data.workflow.id`
         workflow: Guid,
@@ -129,57 +134,84 @@ pub enum Callback {
         /// `data.taskProcessingResult.id`
         result: Guid,
     },
-    /// A stage of an access package's assignment request that waits.
+    /// A stage of an access package's assignment request.
+    #[non_exhaustive]
     Assignment {
         /// `AccessPackageAssignmentRequestId`
         request: Guid,
         /// `CustomExtensionStageInstanceId`
         stage_instance: Guid,
         /// `Stage`
-        stage: Stage,
+        stage: AccessPackageStage,
     },
-    /// Launch and continue: nobody waits, nothing is resumed.
-    None,
+}
+
+impl Callback {
+    /// Creates the callback of a lifecycle workflow's task: `data.workflow.id`, `data.task.id` and
+    /// `data.taskProcessingResult.id` of the call-out.
+    #[must_use]
+    pub const fn lifecycle(workflow: Guid, task: Guid, result: Guid) -> Self {
+        Self::Lifecycle {
+            workflow,
+            task,
+            result,
+        }
+    }
+
+    /// Creates the callback of an access package's stage: `AccessPackageAssignmentRequestId`,
+    /// `CustomExtensionStageInstanceId` and `Stage` of the call-out.
+    #[must_use]
+    pub const fn assignment(
+        request: Guid,
+        stage_instance: Guid,
+        stage: AccessPackageStage,
+    ) -> Self {
+        Self::Assignment {
+            request,
+            stage_instance,
+            stage,
+        }
+    }
 }
 
 words! {
     /// The stages of an access package at which a custom extension can be called.
     #[non_exhaustive]
-    pub enum Stage("a stage of an access package") {
+    pub enum AccessPackageStage("a stage of an access package") {
         /// The request was made.
         RequestCreated = "assignmentRequestCreated",
         /// The request was approved.
         RequestApproved = "assignmentRequestApproved",
-        /// The assignment was granted: the natural stage for a welcome.
+        /// The assignment was granted: the usual stage for onboarding.
         RequestGranted = "assignmentRequestGranted",
         /// The assignment was removed.
         RequestRemoved = "assignmentRequestRemoved",
-        /// Fourteen days are left. Nobody waits at this stage.
+        /// The assignment ends in fourteen days. Entra does not wait at this stage.
         FourteenDaysBeforeExpiration = "assignmentFourteenDaysBeforeExpiration",
-        /// One day is left. Nobody waits at this stage.
+        /// The assignment ends in one day. Entra does not wait at this stage.
         OneDayBeforeExpiration = "assignmentOneDayBeforeExpiration",
     }
 }
 
 words! {
-    /// What happens to an assignment of an access package when a custom extension is called.
+    /// The type of an access package's assignment request.
     #[non_exhaustive]
     pub enum RequestType("a type of assignment request") {
         /// An administrator assigned it.
         AdminAdd = "adminAdd",
-        /// An administrator took it away.
+        /// An administrator revoked it.
         AdminRemove = "adminRemove",
         /// An administrator changed or extended it.
         AdminUpdate = "adminUpdate",
-        /// An approver took it away.
+        /// An approver revoked it.
         ApproverRemove = "approverRemove",
-        /// Entra does not say.
+        /// Not stated by Entra.
         NotSpecified = "notSpecified",
         /// Somebody asked for it on behalf of the user.
         OnBehalfAdd = "onBehalfAdd",
         /// A rule of Entra's assigned it.
         SystemAdd = "systemAdd",
-        /// A rule of Entra's took it away.
+        /// A rule of Entra's revoked it.
         SystemRemove = "systemRemove",
         /// A rule of Entra's changed it.
         SystemUpdate = "systemUpdate",
@@ -192,21 +224,21 @@ words! {
     }
 }
 
-/// How a flow ended, as Entra is told.
+/// The outcome of a flow, as reported to Entra.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::exhaustive_enums, reason = "Entra knows these two")]
+#[expect(clippy::exhaustive_enums, reason = "Entra has these two outcomes")]
 pub enum Verdict {
-    /// The vendor has the text that carries the usable pass.
+    /// The vendor accepted the text with the usable pass.
     Completed,
-    /// It did not come to that.
-    Failed(Reason),
+    /// The user was not onboarded.
+    Failed(FailureReason),
 }
 
 impl Verdict {
-    /// Why it failed; none where it did not.
+    /// Returns why the flow failed, or `None` if it completed.
     #[must_use]
-    pub const fn reason(self) -> Option<Reason> {
+    pub const fn reason(self) -> Option<FailureReason> {
         match self {
             Self::Completed => None,
             Self::Failed(reason) => Some(reason),
@@ -215,36 +247,36 @@ impl Verdict {
 }
 
 words! {
-    /// Why a flow ended without its text accepted.
+    /// Why a flow failed.
     #[non_exhaustive]
-    pub enum Reason("a reason") {
+    pub enum FailureReason("a reason") {
         /// The window closed first.
         DeadlinePassed = "deadline_passed",
-        /// Graph could not be reached, or answered with a fault of its own.
+        /// Microsoft Graph could not be reached, or failed.
         GraphUnavailable = "graph_unavailable",
-        /// A guard of the integrator's own said no.
+        /// A guard of your own refused the user.
         GuardRefused = "guard_refused",
-        /// The text may or may not have gone out, and the flow was told not to issue anew.
+        /// The text may have been sent, and the flow is configured not to issue another pass.
         InDoubt = "in_doubt",
-        /// The directory's number is not a phone number.
+        /// The mobile number in the directory is not a valid phone number.
         InvalidNumber = "invalid_number",
         /// The directory has no mobile number.
         NoNumber = "no_number",
-        /// The vendor did not take the text.
+        /// The vendor did not accept the text.
         NotAccepted = "not_accepted",
-        /// The vendor took the text and could not deliver it.
+        /// The vendor accepted the text but could not deliver it.
         NotDelivered = "not_delivered",
-        /// The user holds a pass that is not ours to replace.
+        /// The user has a pass that this flow may not replace.
         PassExists = "pass_exists",
-        /// Graph would not issue a pass.
+        /// Microsoft Graph refused to issue a pass.
         PassRefused = "pass_refused",
-        /// Our identity lacks a permission in Graph.
+        /// The application lacks a permission in Microsoft Graph.
         PermissionMissing = "permission_missing",
         /// The user's directory roles could not be read.
         RolesUnreadable = "roles_unreadable",
-        /// The process was asked to stop.
+        /// The process was shut down.
         Shutdown = "shutdown",
-        /// No text could be made of the template.
+        /// The template could not be rendered to a text.
         TextFailed = "text_failed",
         /// The user holds a directory role.
         UserAdministrator = "user_administrator",
@@ -269,15 +301,22 @@ mod tests {
         Callout::new(
             Guid::random().into(),
             Guid::random().into(),
-            Callback::None,
+            None,
             at(1_000),
         )
     }
 
     #[test]
     fn a_callout_is_read_back_as_it_was_stored_with_a_user_or_without() {
-        let nobody = Callout::without_user(Guid::random().into(), Callback::None, at(5));
-        for callout in [callout().with_window(Duration::from_secs(300)), nobody] {
+        let nobody = Callout::without_user(Guid::random().into(), None, at(5));
+        let [workflow, task, result] = std::array::from_fn(|_| Guid::random());
+        let waiting = Callback::lifecycle(workflow, task, result);
+        let waited_for = Callout::without_user(result.into(), waiting, at(5));
+        for callout in [
+            callout().with_window(Duration::from_secs(300)),
+            nobody,
+            waited_for,
+        ] {
             let stored = serde_json::to_string(&callout).unwrap();
             assert_eq!(serde_json::from_str::<Callout>(&stored).unwrap(), callout);
         }

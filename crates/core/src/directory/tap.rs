@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ParseError, words::serde_as_text};
 
-/// Graph's id of a pass: a name for it, no secret.
+/// Graph's id of a pass. It is not a secret.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TapId(Box<str>);
 
 impl TapId {
-    /// The id as Graph wrote it.
+    /// Returns the id as Graph wrote it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -21,7 +21,7 @@ impl TapId {
 impl FromStr for TapId {
     type Err = ParseError;
 
-    /// 1 to 128 letters, digits, hyphens and underscores: it becomes a segment of a path.
+    /// Reads 1 to 128 letters, digits, hyphens and underscores, since it becomes a path segment.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if (1..=128).contains(&text.len()) && text.bytes().all(plain) {
@@ -40,19 +40,20 @@ impl fmt::Display for TapId {
 
 serde_as_text!(TapId);
 
-/// What pass to ask for. Whatever is left out, the tenant's policy decides.
+/// The options of a new pass. The tenant's policy decides what is left out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TapRequest {
-    /// How long it lives, in whole minutes; 10 to 43,200, and inside the policy's bounds. None: as the
-    /// policy says.
+    /// The lifetime in whole minutes: 10 to 43,200, and within the policy's bounds. `None` is the policy's
+    /// default.
     pub lifetime: Option<Duration>,
-    /// Whether it works once only. Where the policy demands that, false is refused.
+    /// Whether the pass works only once. `None` is the policy's default. `Some(false)` is refused if the policy
+    /// requires one-time passes.
     pub one_time: Option<bool>,
 }
 
 impl TapRequest {
-    /// A pass that works once and lives as long as the policy says.
+    /// Creates a request for a one-time pass with the policy's default lifetime.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -61,15 +62,14 @@ impl TapRequest {
         }
     }
 
-    /// Asks for this lifetime, in whole minutes.
+    /// Sets the lifetime, in whole minutes.
     #[must_use]
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// Asks for a pass that works once, for one that works until it ends, or (none) for what the policy
-    /// says.
+    /// Sets whether the pass works only once. `None` leaves it to the policy.
     #[must_use]
     pub const fn with_one_time(mut self, one_time: Option<bool>) -> Self {
         self.one_time = one_time;
@@ -83,26 +83,26 @@ impl Default for TapRequest {
     }
 }
 
-/// What Graph tells about a pass after it was issued: everything but the pass.
+/// What Graph states about a pass after it was issued: everything but the secret.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TapInfo {
-    /// Graph's id of it.
+    /// Graph's id of the pass.
     pub id: TapId,
-    /// From when it works, by Graph's clock.
+    /// When the pass becomes valid, by Graph's clock.
     pub start: DateTime<Utc>,
-    /// How long it lives.
+    /// How long the pass is valid.
     pub lifetime: Duration,
-    /// Whether it works once only.
+    /// Whether the pass works only once.
     pub one_time: bool,
-    /// Whether it can be used now.
+    /// Whether the pass can be used now.
     pub usable: bool,
-    /// Whether it is to become usable by itself, at its start.
+    /// Whether the pass becomes usable by itself, at its start.
     pub not_yet_valid: bool,
 }
 
 impl TapInfo {
-    /// A usable pass that works once.
+    /// Creates the description of a usable one-time pass.
     #[must_use]
     pub const fn new(id: TapId, start: DateTime<Utc>, lifetime: Duration) -> Self {
         Self {
@@ -115,7 +115,7 @@ impl TapInfo {
         }
     }
 
-    /// Until when it works: start and lifetime of Graph's answer, never our own clock.
+    /// Returns when the pass expires: its start plus its lifetime, both by Graph's clock.
     #[must_use]
     pub fn valid_until(&self) -> DateTime<Utc> {
         chrono::TimeDelta::from_std(self.lifetime)
@@ -124,17 +124,17 @@ impl TapInfo {
             .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
-    /// Whether somebody who knows the pass can sign in with it, now or from its start on.
+    /// Returns whether the pass can be used to sign in, now or from its start on.
     #[must_use]
     pub const fn opens(&self) -> bool {
         self.usable || self.not_yet_valid
     }
 }
 
-/// A Temporary Access Pass: what Graph tells once, and never again.
+/// A Temporary Access Pass with its secret, which Graph returns only once.
 ///
-/// Not `Clone`: it is issued, put into one text and forgotten. `Debug` does not show it, and its memory is
-/// zeroed on drop.
+/// It is not `Clone`: a pass goes into one text. `Debug` does not show the secret, and its memory is zeroed on
+/// drop.
 #[derive(Debug)]
 pub struct TemporaryAccessPass {
     info: TapInfo,
@@ -142,19 +142,19 @@ pub struct TemporaryAccessPass {
 }
 
 impl TemporaryAccessPass {
-    /// A pass with its secret, as just issued.
+    /// Creates a pass from its description and its secret.
     #[must_use]
     pub const fn new(info: TapInfo, secret: SecretString) -> Self {
         Self { info, secret }
     }
 
-    /// All but the secret.
+    /// Returns everything but the secret.
     #[must_use]
     pub const fn info(&self) -> &TapInfo {
         &self.info
     }
 
-    /// The pass itself, for the text.
+    /// Returns the secret, for the text.
     #[must_use]
     pub fn secret(&self) -> &str {
         self.secret.expose_secret()
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_would_leave_its_path_segment_is_none() {
+    fn an_id_that_would_leave_its_path_segment_is_refused() {
         for text in ["", "..", "a/b", "a%2fb", "a b", &"x".repeat(129)] {
             assert!(text.parse::<TapId>().is_err(), "{text:?}");
         }

@@ -2,9 +2,9 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use crate::UserId;
+use super::UserId;
 
-/// What Graph told about a person. All of it may be missing but the id.
+/// A user of the directory. Everything but the id may be missing.
 ///
 /// `Debug` shows the id and the flags, never a name, a number or an address.
 #[derive(Clone, Eq, PartialEq)]
@@ -12,38 +12,38 @@ use crate::UserId;
 pub struct User {
     /// The object id.
     pub id: UserId,
-    /// The name to show; any script, up to 256 characters.
+    /// The display name, in any script, up to 256 characters.
     pub display_name: Option<String>,
     /// The given name.
     pub given_name: Option<String>,
     /// The family name.
     pub surname: Option<String>,
-    /// The name to sign in with.
+    /// The sign-in name.
     pub user_principal_name: Option<String>,
     /// The mail address. It may differ from the sign-in name, or not exist yet.
     pub mail: Option<String>,
-    /// The mobile number as somebody wrote it: free text.
+    /// The mobile number, as free text.
     pub mobile: Option<String>,
-    /// A BCP 47 language tag, such as `nl-NL`.
+    /// The preferred language as a BCP 47 tag, such as `nl-NL`.
     pub preferred_language: Option<String>,
-    /// ISO 3166 alpha-2, from `usageLocation`: the best default region for a national number.
+    /// The region in ISO 3166 alpha-2, from `usageLocation`: the best default for a national number.
     pub region: Option<String>,
     /// Whether the account may sign in.
     pub enabled: Option<bool>,
-    /// Member or guest.
+    /// Whether the user is a member or a guest.
     pub kind: Option<UserKind>,
     /// Whether the account comes from another tenant.
     pub external: bool,
-    /// The directory roles, where they were asked for.
+    /// The directory roles.
     pub roles: Roles,
-    /// When the person starts.
+    /// When the user starts work.
     pub hire_date: Option<DateTime<Utc>>,
-    /// Whom they report to.
+    /// The manager.
     pub manager: Option<Manager>,
 }
 
 impl User {
-    /// A user of whom nothing is known but the id.
+    /// Creates a user of whom only the id is known.
     #[must_use]
     pub const fn new(id: UserId) -> Self {
         Self {
@@ -79,12 +79,12 @@ impl fmt::Debug for User {
 }
 
 crate::words::words! {
-    /// What the directory says that an account is.
+    /// The kind of an account.
     #[non_exhaustive]
     pub enum UserKind("a kind of user") {
-        /// Invited from elsewhere, or treated so.
+        /// Invited from another organisation, or treated as such.
         Guest = "guest",
-        /// Of this organisation.
+        /// A member of this organisation.
         Member = "member",
     }
 }
@@ -93,29 +93,28 @@ crate::words::words! {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Roles {
-    /// These, by display name; empty is an ordinary user. Roles that somebody could only activate do not
-    /// show.
+    /// The active roles, by display name. Empty for an ordinary user. Eligible roles are not included.
     Held(Vec<String>),
-    /// Nobody asked.
+    /// The roles were not requested.
     NotAsked,
-    /// Graph would not say: the permission is missing.
+    /// The roles could not be read: the permission is missing.
     Unreadable,
 }
 
-/// Whom a user reports to. `Debug` shows the id only.
+/// A user's manager. `Debug` shows the id only.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Manager {
     /// The object id.
     pub id: UserId,
-    /// The name to show.
+    /// The display name.
     pub display_name: Option<String>,
     /// The mail address.
     pub mail: Option<String>,
 }
 
 impl Manager {
-    /// A manager of whom nothing is known but the id.
+    /// Creates a manager of whom only the id is known.
     #[must_use]
     pub const fn new(id: UserId) -> Self {
         Self {
@@ -140,7 +139,7 @@ mod tests {
     use crate::Guid;
 
     #[test]
-    fn debug_tells_no_personal_data() {
+    fn debug_shows_no_personal_data() {
         let mut user = User::new(Guid::random().into());
         for field in [
             &mut user.display_name,
