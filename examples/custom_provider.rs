@@ -9,7 +9,7 @@ use clap::Parser;
 use postduif::{
     Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
     Text, async_trait,
-    http::{Answer, BaseUrl, Client, Refusal, Request},
+    http::{Response, BaseUrl, Client, Refusal, Request},
     testing::{FakeVendor as _, Reply, Server},
 };
 use postduif_examples::{Stop, outcome_json, outcome_sentence, print, print_json, run};
@@ -42,7 +42,7 @@ static CODES: &[(u16, ErrorKind, &str)] = &[
 ];
 
 /// What Acme itself said; what an answer proves without it is decided in one place, for every vendor.
-fn refusal(answer: &Answer) -> Option<Refusal> {
+fn refusal(answer: &Response) -> Option<Refusal> {
     let Said { id, acme_error } = answer.json().ok()?;
     // Beside an id it contradicts itself, and proves nothing.
     let acme_error = acme_error.filter(|_| id.is_none())?;
@@ -68,7 +68,7 @@ impl Acme {
         }
         let Said { id, acme_error } = answer.json()?;
         let id = id.filter(|_| acme_error.is_none()).unwrap_or_default();
-        Ok(Receipt::new("acme", *message.reference()).with_id(Answer::message_id(&id)?))
+        Ok(Receipt::new("acme", *message.reference()).with_id(Response::message_id(&id)?))
     }
 }
 

@@ -23,6 +23,7 @@ mod provider;
 mod receipt;
 mod reference;
 mod report;
+mod report_options;
 mod sender;
 mod split;
 mod text;
@@ -53,6 +54,7 @@ pub use report::{
     Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind, ReportParser,
     ReportRequest,
 };
+pub use report_options::ReportOptions;
 pub use sender::{Sender, SenderError, SenderKind};
 pub use split::{singly, split};
 pub use text::{Text, TextError};

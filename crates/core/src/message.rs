@@ -111,18 +111,6 @@ impl Message {
     pub const fn send_at(&self) -> Option<DateTime<Utc>> {
         self.send_at
     }
-
-    /// Whether `words` repeat something of this message that no error may hold: part of its text, or its
-    /// number's digits.
-    ///
-    /// Vendors echo what they were given. A provider asks this before it keeps a code that is not in its
-    /// own table.
-    #[must_use]
-    pub fn echoes(&self, words: &str) -> bool {
-        // Three characters are too few to give anything away, and every vendor's codes have three.
-        words.len() > 3
-            && (self.text.as_str().contains(words) || self.to.digits().to_string().contains(words))
-    }
 }
 
 #[cfg(test)]
@@ -146,16 +134,6 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
         }
         assert!(shown.contains("+316•••••678"), "{shown}");
-    }
-
-    #[test]
-    fn an_echo_is_recognised_and_a_short_code_is_none() {
-        let message = message();
-        assert!(message.echoes("482913"));
-        assert!(message.echoes("31612345678"));
-        assert!(message.echoes("2345"));
-        assert!(!message.echoes("123"));
-        assert!(!message.echoes("E01033"));
     }
 
     #[test]

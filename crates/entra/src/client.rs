@@ -11,7 +11,7 @@ use postduif_core::{
         User, UserId, Verdict,
     },
 };
-use postduif_http::{Answer, BaseUrl, Client, Request, Token, TokenCache, TokenSource};
+use postduif_http::{Response, BaseUrl, Client, Request, Token, TokenCache, TokenSource};
 
 use crate::{
     Cloud, Credential, error,
@@ -67,7 +67,7 @@ impl Entra {
         &self,
         deed: Deed,
         request: impl Fn(&BaseUrl) -> Request + Send + Sync,
-    ) -> Result<Answer, GraphError> {
+    ) -> Result<Response, GraphError> {
         let mut token = self.token().await?;
         let mut answer = self.attempt(deed, request(&self.graph), &token).await?;
         if answer.status() == 401 && is_proven(&answer) && self.tokens.forget(&token) {
@@ -89,7 +89,7 @@ impl Entra {
         deed: Deed,
         request: Request,
         token: &Token,
-    ) -> Result<Answer, GraphError> {
+    ) -> Result<Response, GraphError> {
         let request = request
             .with_header("accept", "application/json")
             // What Microsoft's support finds a request by when no answer came.
@@ -112,7 +112,7 @@ impl Entra {
     }
 }
 
-fn is_proven(answer: &Answer) -> bool {
+fn is_proven(answer: &Response) -> bool {
     let proof = error::proof(answer, Said::read(answer).as_ref());
     proof.acceptance() == Acceptance::NotAccepted
 }

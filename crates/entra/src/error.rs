@@ -7,7 +7,7 @@ use postduif_core::{
     Acceptance, ErrorKind, Guid, SendError,
     directory::{GraphError, GraphErrorKind},
 };
-use postduif_http::{Answer, Refusal};
+use postduif_http::{Response, Refusal};
 use serde_json::Value;
 
 /// Whether a request changes anything. A read that failed was certainly not done.
@@ -43,7 +43,7 @@ impl Said {
     /// Reads `{"error": {"code", "message", "innerError"}}` with Graph's request id, in the body or in the
     /// header. `None` where the body is anybody else's: OAuth's `error` is a text, other gateways' `code` is a
     /// number, and those that use OData's shape have no request id of Graph's.
-    pub(crate) fn read(answer: &Answer) -> Option<Self> {
+    pub(crate) fn read(answer: &Response) -> Option<Self> {
         let body: Value = answer.json().ok()?;
         let error = body.get("error")?.as_object()?;
         let code = error.get("code")?.as_str()?.to_owned();
@@ -140,7 +140,7 @@ impl Meaning {
 }
 
 /// What an answer proves, by the one rule of evidence.
-pub(crate) fn proof(answer: &Answer, said: Option<&Said>) -> SendError {
+pub(crate) fn proof(answer: &Response, said: Option<&Said>) -> SendError {
     // The kind is told by our own table: only the acceptance is of use here.
     let refusal = said.map(|said| {
         let refusal = Refusal::new(ErrorKind::Other, "Graph refused");
@@ -154,13 +154,13 @@ pub(crate) fn proof(answer: &Answer, said: Option<&Said>) -> SendError {
 }
 
 /// An answer that is no success.
-pub(crate) fn refused(answer: &Answer, deed: Deed) -> GraphError {
+pub(crate) fn refused(answer: &Response, deed: Deed) -> GraphError {
     refused_as(answer, deed, |_, _| None)
 }
 
 /// An answer that is no success, to a call which Graph refuses in words of their own too.
 pub(crate) fn refused_as(
-    answer: &Answer,
+    answer: &Response,
     deed: Deed,
     own: fn(u16, &Said) -> Option<Meaning>,
 ) -> GraphError {
@@ -198,7 +198,7 @@ pub(crate) fn refused_as(
 }
 
 /// A success that is not what Graph's page says.
-pub(crate) fn unreadable(answer: &Answer, deed: Deed) -> GraphError {
+pub(crate) fn unreadable(answer: &Response, deed: Deed) -> GraphError {
     let error = match answer.body() {
         Ok(_) => deed.error(
             Acceptance::Unknown,
@@ -259,7 +259,7 @@ const fn words(kind: GraphErrorKind) -> &'static str {
     }
 }
 
-fn identified(error: GraphError, answer: &Answer, said: Option<&Said>) -> GraphError {
+fn identified(error: GraphError, answer: &Response, said: Option<&Said>) -> GraphError {
     let date = answer
         .header("date")
         .and_then(|date| DateTime::parse_from_rfc2822(date).ok());

@@ -1,32 +1,33 @@
-//! The HTTP of Postduif: one locked [`Client`], a [`TokenCache`], and one place that decides what a failure
-//! proves.
+//! What the providers of Postduif are made of: a locked-down HTTP client, tokens, and a vendor's toolbox.
 //!
-//! Providers see [`Request`] and [`Answer`], never the library beneath. A request goes to a [`BaseUrl`],
-//! which is https or loopback, so that credentials reach the host they were configured for and no other.
+//! | room | what is in it |
+//! |---|---|
+//! | the root | [`Client`], [`Request`], [`Response`], [`BaseUrl`], and [`Refusal`]: what a response proves |
+//! | [`auth`] | OAuth 2.0 client credentials and [`TokenCache`](auth::TokenCache) |
+//! | [`vendor`] | what providers share: endpoint, codes, batches, delivery reports, connection URLs, signatures |
 //!
-//! What a failure is called: a name that does not resolve, a refused connection and a failed TLS handshake
-//! prove that nothing left ([`Acceptance::NotAccepted`](postduif_core::Acceptance::NotAccepted)). From the
-//! moment the request may have been written, a deadline that passed is `Timeout`, a broken connection
-//! `Unavailable`, a redirect `Protocol`, and acceptance is unknown. An answer proves a refusal only by
-//! [evidence](Answer::refused).
+//! A request goes to a [`BaseUrl`], which is https or loopback, so that credentials reach the host they were
+//! configured for and no other.
+//!
+//! # What a failure proves
+//!
+//! A name that does not resolve, a refused connection and a failed TLS handshake prove that nothing left
+//! ([`Acceptance::NotAccepted`](postduif_core::Acceptance::NotAccepted)). From the moment the body may have been
+//! written, a deadline that passed is `Timeout`, a broken connection `Unavailable`, a redirect `Protocol`, and
+//! acceptance is unknown. A response proves a refusal only by [evidence](Response::refused).
+//!
+//! # Runtime
+//!
+//! The client needs a tokio runtime with time and I/O enabled.
 
-mod answer;
-mod base_url;
-mod body;
+pub mod auth;
 mod client;
-mod failure;
-mod oauth;
-mod report;
-mod request;
-pub mod signature;
-mod token;
-mod vendor_url;
+pub mod vendor;
 
-pub use answer::{Answer, Refusal};
-pub use base_url::BaseUrl;
-pub use client::{Client, ClientBuilder};
-pub use oauth::{ClientCredentials, TokenStyle};
-pub use report::{PathSecrets, ReportUrl, check_window, one_api, query_parameter, signing_secrets};
-pub use request::{Request, check_header_setting};
-pub use token::{Token, TokenCache, TokenSource};
-pub use vendor_url::VendorUrl;
+/// What the table macro [`codes!`] names.
+#[doc(hidden)]
+pub use postduif_core::ErrorKind;
+
+pub use client::{
+    BaseUrl, Client, ClientBuilder, Proof, Refusal, Request, Response, check_header_setting,
+};

@@ -606,7 +606,7 @@ mod tests {
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
         assert!(!holds_two(
-            "kpn://a:b@default?webhook_url=https://x.test/a,b?c=d"
+            "kpn://a:b@default?report_url=https://x.test/a,b?c=d"
         ));
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::ReportErrorKind;
-use postduif_http::{BaseUrl, Client, Request, check_window};
+use postduif_http::{BaseUrl, Client, Request, vendor::reports::check_window};
 use postduif_testkit::{Reply, Server};
 
 use crate::phases::post_by;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use postduif_core::{Acceptance, ErrorKind, SendError};
-use postduif_http::{Answer, BaseUrl, Client, Refusal, Request};
+use postduif_http::{BaseUrl, Client, Proof, Refusal, Request, Response};
 use postduif_testkit::{Reply, Server};
 
 async fn refused(client: &Client, reply: Reply, refusal: Option<Refusal>) -> SendError {
@@ -123,10 +123,10 @@ async fn a_new_token_is_tried_only_where_the_vendor_names_the_token() {
 async fn an_id_that_nobody_can_use_is_no_acceptance() {
     let long = "x".repeat(257);
     for bad in ["", "  ", "\u{a0}", "abc\u{1b}[31m", "a\nb", &long] {
-        let error = Answer::message_id(bad).unwrap_err();
+        let error = Response::message_id(bad).unwrap_err();
         assert_eq!(error.acceptance(), Acceptance::Unknown, "{bad:?}");
     }
-    assert_eq!(Answer::message_id(" 0f-1 ").unwrap(), "0f-1");
+    assert_eq!(Response::message_id(" 0f-1 ").unwrap(), "0f-1");
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn from_500_up_only_a_code_that_says_so_proves_it() {
         let error = refused(
             &client,
             Reply::json(status, "{}"),
-            Some(vendor_spoke().at_any_status()),
+            Some(vendor_spoke().with_proof(Proof::Always)),
         )
         .await;
         assert_eq!(
@@ -173,7 +173,7 @@ async fn a_redirect_proves_nothing_whatever_it_says() {
     let error = refused(
         &client,
         Reply::json(302, "{}"),
-        Some(vendor_spoke().at_any_status()),
+        Some(vendor_spoke().with_proof(Proof::Always)),
     )
     .await;
     assert_eq!(

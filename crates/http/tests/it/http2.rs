@@ -10,7 +10,7 @@ use std::{
 
 use h2::Reason;
 use postduif_core::{Acceptance, SendError};
-use postduif_http::{Answer, BaseUrl, Client, Request};
+use postduif_http::{BaseUrl, Client, Request, Response};
 use postduif_testkit::Certificate;
 use rustls::{
     ServerConfig,
@@ -99,7 +99,7 @@ async fn serve(stream: TlsStream<TcpStream>, second: Second, seen: Arc<Seen>) {
     }
 }
 
-async fn post(client: &Client, url: &str) -> Result<Answer, SendError> {
+async fn post(client: &Client, url: &str) -> Result<Response, SendError> {
     let base = BaseUrl::parse(url).unwrap();
     let request = Request::post(&base, "/send").with_json(&"text".repeat(1000));
     client.send(request).await

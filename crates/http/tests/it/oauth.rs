@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use postduif_core::{Acceptance, ErrorKind};
-use postduif_http::{BaseUrl, Client, ClientCredentials, TokenCache, TokenSource as _, TokenStyle};
+use postduif_http::{
+    BaseUrl, Client,
+    auth::{ClientCredentials, TokenCache, TokenSource as _, TokenStyle},
+};
 use postduif_testkit::{End, Reply, Server, refusing_address};
 
 const GOOD: &str = r#"{"access_token":"t0ken","token_type":"Bearer","expires_in":"3599"}"#;

@@ -5,7 +5,7 @@ use std::{
 };
 
 use postduif_core::{Acceptance, Departure, ErrorKind, SendError};
-use postduif_http::{Answer, BaseUrl, Client, Request};
+use postduif_http::{BaseUrl, Client, Request, Response};
 use postduif_testkit::{End, Greeting, Reply, Server, refusing_address};
 
 /// Short, so that a stall is over soon, and far above what loopback needs.
@@ -19,11 +19,11 @@ pub(crate) fn client() -> Client {
         .unwrap()
 }
 
-async fn post(url: &str) -> Result<Answer, SendError> {
+async fn post(url: &str) -> Result<Response, SendError> {
     post_by(&client(), url).await
 }
 
-pub(crate) async fn post_by(client: &Client, url: &str) -> Result<Answer, SendError> {
+pub(crate) async fn post_by(client: &Client, url: &str) -> Result<Response, SendError> {
     let base = BaseUrl::parse(url).unwrap();
     client
         .send(Request::post(&base, "/send").with_json(&"text".repeat(1000)))
@@ -32,7 +32,7 @@ pub(crate) async fn post_by(client: &Client, url: &str) -> Result<Answer, SendEr
 
 #[track_caller]
 pub(crate) fn assert_error(
-    result: Result<Answer, SendError>,
+    result: Result<Response, SendError>,
     kind: ErrorKind,
     acceptance: Acceptance,
 ) {
@@ -127,7 +127,7 @@ async fn a_handshake_that_stalls_was_not_sent_and_ends_in_time() {
 }
 
 /// A call cut off from outside, once the server has seen as much of it as `until` says.
-async fn cut_off(url: &str, until: impl Future) -> Result<Answer, Acceptance> {
+async fn cut_off(url: &str, until: impl Future) -> Result<Response, Acceptance> {
     let client = Client::new().unwrap();
     let call = post_by(&client, url);
     let ended = Departure::new().run_until(until, call).await;

@@ -6,14 +6,14 @@ use std::{
 };
 
 use postduif_core::{Acceptance, SendError};
-use postduif_http::{Answer, BaseUrl, Client, Request};
+use postduif_http::{BaseUrl, Client, Request, Response};
 use postduif_testkit::{Certificate, End, Greeting, Reply, Server};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream},
 };
 
-async fn post(client: &Client, url: &str) -> Result<Answer, SendError> {
+async fn post(client: &Client, url: &str) -> Result<Response, SendError> {
     let base = BaseUrl::parse(url).unwrap();
     let request = Request::post(&base, "/send/hunter2")
         .with_secret_header("x-key", &"hunter2".into())

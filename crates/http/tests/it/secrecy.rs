@@ -1,5 +1,8 @@
 use postduif_core::{Acceptance, ErrorKind};
-use postduif_http::{BaseUrl, Client, ClientCredentials, Request, TokenSource as _};
+use postduif_http::{
+    BaseUrl, Client, Request,
+    auth::{ClientCredentials, TokenSource as _},
+};
 use postduif_testkit::{Reply, Server, refusing_address};
 
 #[tokio::test]

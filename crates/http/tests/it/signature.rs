@@ -1,6 +1,6 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use postduif_core::ReportErrorKind;
-use postduif_http::signature::{
+use postduif_http::vendor::signature::{
     Rs256Key, hmac_sha256, hs256_claims, is_hmac_sha256, is_secret, sha256,
 };
 use secrecy::ExposeSecret as _;

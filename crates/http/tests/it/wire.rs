@@ -12,7 +12,7 @@ use crate::phases::{assert_error, client, post_by};
 async fn after(
     bytes: Vec<u8>,
     end: End,
-) -> Result<postduif_http::Answer, postduif_core::SendError> {
+) -> Result<postduif_http::Response, postduif_core::SendError> {
     let server = Server::start(move |_| Reply::Raw(bytes.clone(), end)).await;
     let result = post_by(&client(), &server.url()).await;
     assert_eq!((server.requests().len(), server.connections()), (1, 1));

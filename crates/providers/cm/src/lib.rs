@@ -41,7 +41,7 @@ use postduif_core::{
     split,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, PathSecrets, Refusal, Request, VendorUrl, check_header_setting,
+    Response, BaseUrl, Client, PathSecrets, Refusal, Request, ConnectionUrl, check_header_setting,
     one_api, query_parameter,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -131,7 +131,7 @@ pub struct CmBuilder {
 
 impl CmBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
-        let url = VendorUrl::parse("cm", url, &["token"], &["sender"])?;
+        let url = ConnectionUrl::parse("cm", url, &["token"], &["sender"])?;
         Ok(Self {
             base: Some(url.base(HOST)?),
             sender: url.parsed_option("sender")?,
@@ -371,7 +371,7 @@ fn validity(period: Duration, now: DateTime<Utc>) -> String {
 }
 
 /// Whether an answer says of any message that CM took it, in whatever form.
-fn accepts_any(answer: &Answer) -> bool {
+fn accepts_any(answer: &Response) -> bool {
     let body: Map<String, Value> = answer.json().unwrap_or_default();
     let told = body.get("messages").and_then(Value::as_array);
     told.into_iter()
@@ -380,15 +380,15 @@ fn accepts_any(answer: &Answer) -> bool {
 }
 
 /// What an answer that speaks of no message proves of the call as a whole.
-fn refused(answer: &Answer, spoken: Option<&Spoken>, messages: &[Message]) -> SendError {
+fn refused(answer: &Response, spoken: Option<&Spoken>, messages: &[Message]) -> SendError {
     let error = refused_as_a_whole(answer, spoken, messages);
     match error.acceptance() {
-        Acceptance::NotAccepted if accepts_any(answer) => Answer::contradiction(),
+        Acceptance::NotAccepted if accepts_any(answer) => Response::contradiction(),
         _ => error,
     }
 }
 
-fn refused_as_a_whole(answer: &Answer, spoken: Option<&Spoken>, messages: &[Message]) -> SendError {
+fn refused_as_a_whole(answer: &Response, spoken: Option<&Spoken>, messages: &[Message]) -> SendError {
     // Cloudflare's, for an origin that it did not hear from.
     if matches!(answer.status(), 522 | 524) {
         return SendError::unknown(
@@ -421,7 +421,7 @@ fn refused_as_a_whole(answer: &Answer, spoken: Option<&Spoken>, messages: &[Mess
 }
 
 /// Whether a call was refused for how much it carries: by 413, whoever says it, or by CM's own code.
-fn is_too_large(answer: &Answer, spoken: Option<&Spoken>) -> bool {
+fn is_too_large(answer: &Response, spoken: Option<&Spoken>) -> bool {
     match spoken {
         Some(spoken) if !spoken.told().is_empty() => false,
         Some(spoken) if spoken.is_own() => spoken.error_code == BAD_LIST,
@@ -439,7 +439,7 @@ fn both(
         (Ok(first), Ok(_)) => Ok(first),
         (Err(_), Err(second)) if second.acceptance() == Acceptance::Unknown => Err(second),
         (Err(first), Err(_)) => Err(first),
-        _ => Err(Answer::contradiction()),
+        _ => Err(Response::contradiction()),
     }
 }
 
@@ -620,7 +620,7 @@ impl Cm {
     /// What an answer says of each message, in the messages' order.
     fn read(
         &self,
-        answer: &Answer,
+        answer: &Response,
         spoken: Option<&Spoken>,
         sent: &Sent<'_>,
     ) -> Vec<Result<Receipt, SendError>> {
@@ -655,7 +655,7 @@ impl Cm {
     /// A verdict is believed where neither its own number nor the call's status and code say otherwise.
     fn outcome(
         &self,
-        answer: &Answer,
+        answer: &Response,
         spoken: &Spoken,
         verdict: &Verdict,
         message: &Message,
@@ -665,7 +665,7 @@ impl Cm {
             .to()
             .is_some_and(|to| PhoneNumber::from_msisdn(to) != Ok(message.to()))
         {
-            return Err(Answer::contradiction());
+            return Err(Response::contradiction());
         }
         match (verdict.status.as_str(), verdict.message_error_code) {
             ("Accepted", None | Some(0))
@@ -682,7 +682,7 @@ impl Cm {
                 // Answers of 2017 had no code for a message, which counts as the code for no known reason.
                 let number = code.unwrap_or(UNKNOWN_REASON);
                 if REFUSED_WITHOUT_PARTS.contains(&number) && !verdict.has_no_parts() {
-                    return Err(Answer::contradiction());
+                    return Err(Response::contradiction());
                 }
                 let known = MESSAGE_CODES.iter().find(|(known, ..)| *known == number);
                 let (_, kind, words) = *known.unwrap_or(&(number, ErrorKind::Other, UNLISTED));
@@ -695,7 +695,7 @@ impl Cm {
                 };
                 Err(answer.refused(spoken.is_own().then_some(refusal)))
             }
-            _ => Err(Answer::contradiction()),
+            _ => Err(Response::contradiction()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! [KPN](https://developer.kpn.com) as a provider: its SMS API, version 1.0.6.
 //!
-//! One message a call: KPN gives one id per call, so a call for several could not be told apart. It knows
-//! no idempotency and no look-up: a message whose answer is lost stays in doubt.
+//! One message a request: KPN gives one id per request, so several could not be told apart. It has no idempotency key
+//! and no look-up: a message whose response is lost stays in doubt.
 //!
 //! ```
 //! use postduif_core::{Message, SmsProvider as _, Text};
@@ -16,30 +16,36 @@
 //! # }
 //! ```
 //!
-//! | option of the URL | meaning |
+//! | option of the URL | what it sets |
 //! |---|---|
 //! | `sender` | a name of at most 11 characters, or a short code; KPN's own default is `KPN` |
 //! | `token_style` | `form` (default) or `basic`: how the credentials travel to the token endpoint |
-//! | `webhook_url` | the https URL where KPN posts delivery reports; `{reference}` as the value of its query parameter `reference` is how a report finds its message |
+//! | `report_url` | the https URL where KPN posts delivery reports; `{reference}` as the value of its query parameter `reference` is how a report finds its message |
 //! | `sub_account` | only for customers with sub-accounts |
+
+mod reports;
 
 use std::{num::NonZeroUsize, slice, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health,
-    Message, Outcomes, PhoneNumber, Profile, Receipt, ReportError, ReportParser, ReportRequest,
-    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, attempt, singly,
+    Acceptance, ConfigError, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError,
+    Sender, SenderKind, SmsProvider, TextLimit, async_trait, attempt, singly,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, ClientCredentials, Refusal, ReportUrl, Request, Token, TokenCache,
-    TokenStyle, VendorUrl, check_header_setting, check_window, one_api, query_parameter,
-    signature::{is_hmac_sha256, unhex},
-    signing_secrets,
+    BaseUrl, Client, Proof, Refusal, Request, Response,
+    auth::{ClientCredentials, Token, TokenCache, TokenStyle, TokenVerdict},
+    check_header_setting, codes,
+    vendor::{
+        Code, ConnectionUrl, Endpoint, EndpointBuilder, ReportUrl, has_value,
+        reports::query_parameter,
+    },
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use reports::{KpnReports, report_parser};
 
 /// What KPN can do. A validity period below 21 seconds is refused for numbers abroad, and KPN names no
 /// longest one; three days is what networks keep a text for.
@@ -53,37 +59,32 @@ const TOKEN_PATH: &str = "/oauth/client_credential/accesstoken";
 const SEND_PATH: &str = "/communication/kpn/sms/send";
 /// A token is renewed when less is left of its hour.
 const MINIMUM_TOKEN_LIFE: Duration = Duration::from_secs(120);
-/// Calls of one batch under way at a time: KPN's spike limit is not published.
+/// Requests of one batch under way at a time: KPN's spike limit is not published.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// KPN as a provider.
 #[derive(Debug)]
 pub struct Kpn {
-    profile: Profile,
-    client: Client,
-    base: BaseUrl,
+    endpoint: Endpoint,
     tokens: TokenCache<ClientCredentials>,
-    sender: Option<Sender>,
-    webhook_url: Option<WebhookUrl>,
+    report_url: Option<ReportUrl>,
     sub_account: Option<String>,
 }
 
 impl Kpn {
-    /// Settings for the client id and secret of a KPN project.
+    /// Starts building a provider from the client id and secret of a KPN project.
     pub fn builder(id: impl Into<SecretString>, secret: impl Into<SecretString>) -> KpnBuilder {
         KpnBuilder {
             id: id.into(),
             secret: secret.into(),
-            base: None,
-            client: None,
+            endpoint: EndpointBuilder::new(),
             token_style: TokenStyle::default(),
-            sender: None,
-            webhook_url: None,
+            report_url: None,
             sub_account: None,
         }
     }
 
-    /// A provider from a URL, with an HTTP client of its own.
+    /// Creates a provider from a connection URL, with an HTTP client of its own.
     ///
     /// # Errors
     ///
@@ -92,7 +93,7 @@ impl Kpn {
         KpnBuilder::from_url(url)?.build()
     }
 
-    /// A provider from a URL, over a client that you configured.
+    /// Creates a provider from a connection URL, over the given HTTP client.
     ///
     /// # Errors
     ///
@@ -104,72 +105,72 @@ impl Kpn {
     }
 }
 
-/// Settings for [`Kpn`]. Everything is checked in [`build`](Self::build).
+/// Builder for [`Kpn`]. Everything is checked in [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct KpnBuilder {
     id: SecretString,
     secret: SecretString,
-    base: Option<BaseUrl>,
-    client: Option<Client>,
+    endpoint: EndpointBuilder,
     token_style: TokenStyle,
-    sender: Option<Sender>,
     // Its path or query may hold a secret of ours.
-    webhook_url: Option<SecretString>,
+    report_url: Option<SecretString>,
     sub_account: Option<String>,
 }
 
 impl KpnBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
-        let options = ["sender", "token_style", "webhook_url", "sub_account"];
-        let url = VendorUrl::parse("kpn", url, &["id", "secret"], &options)?;
+        let options = ["sender", "token_style", "report_url", "sub_account"];
+        let url = ConnectionUrl::parse("kpn", url, &["id", "secret"], &options)?;
         Ok(Self {
-            base: Some(url.base(HOST)?),
+            endpoint: EndpointBuilder::from_url(&url)?,
             token_style: match url.option("token_style") {
                 None | Some("form") => TokenStyle::Form,
                 Some("basic") => TokenStyle::Basic,
-                Some(_) => return Err(ConfigError::new("option token_style: form or basic")),
+                Some(_) => {
+                    return Err(ConfigError::new(
+                        "invalid option token_style: write form or basic",
+                    ));
+                }
             },
-            sender: url.parsed_option("sender")?,
-            webhook_url: url.option("webhook_url").map(SecretString::from),
+            report_url: url.option("report_url").map(SecretString::from),
             sub_account: url.option("sub_account").map(str::to_owned),
             ..Kpn::builder(url.credential("id")?, url.credential("secret")?)
         })
     }
 
-    /// Another host than KPN's own.
+    /// Sets the base URL. Defaults to KPN's own.
     pub fn with_base(mut self, base: BaseUrl) -> Self {
-        self.base = Some(base);
+        self.endpoint = self.endpoint.with_base(base);
         self
     }
 
-    /// An HTTP client that you configured.
+    /// Sets the HTTP client. Defaults to one of its own.
     pub fn with_client(mut self, client: Client) -> Self {
-        self.client = Some(client);
+        self.endpoint = self.endpoint.with_client(client);
         self
     }
 
-    /// How the credentials travel to the token endpoint.
+    /// Sets the sender of messages that name none. Defaults to KPN's default.
+    pub fn with_sender(mut self, sender: Sender) -> Self {
+        self.endpoint = self.endpoint.with_sender(sender);
+        self
+    }
+
+    /// Sets how the credentials travel to the token endpoint. Defaults to [`TokenStyle::Form`].
     pub const fn with_token_style(mut self, style: TokenStyle) -> Self {
         self.token_style = style;
         self
     }
 
-    /// The sender of messages that name none.
-    pub fn with_sender(mut self, sender: Sender) -> Self {
-        self.sender = Some(sender);
+    /// Sets where KPN posts delivery reports: an https URL, or plain http on loopback. `{reference}`, as the value of a
+    /// query parameter named `reference`, becomes the message's reference: KPN has no other field for it.
+    pub fn with_report_url(mut self, url: impl Into<String>) -> Self {
+        self.report_url = Some(url.into().into());
         self
     }
 
-    /// Sets where KPN posts delivery reports: an https URL, or plain http on this machine. `{reference}`, as
-    /// the value of a query parameter named `reference`, becomes the message's reference: KPN has no other
-    /// field for it.
-    pub fn with_webhook_url(mut self, url: impl Into<String>) -> Self {
-        self.webhook_url = Some(url.into().into());
-        self
-    }
-
-    /// The sub-account to send for.
+    /// Sets the sub-account to send for.
     pub fn with_sub_account(mut self, account: impl Into<String>) -> Self {
         self.sub_account = Some(account.into());
         self
@@ -179,27 +180,26 @@ impl KpnBuilder {
     ///
     /// # Errors
     ///
-    /// Where the sender is of a kind that KPN does not take, the webhook URL is no https URL or holds the query
-    /// parameter `reference` twice, no header can carry the sub-account, or the HTTP client cannot be built.
+    /// Where KPN does not take the kind of sender, the report URL is invalid or has a duplicate query parameter
+    /// `reference`, no header can carry the sub-account, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Kpn, ConfigError> {
-        if self
-            .sender
-            .as_ref()
-            .is_some_and(|sender| !PROFILE.senders().contains(&sender.kind()))
-        {
-            return Err(ConfigError::new(
-                "option sender: KPN takes a name or a short code",
-            ));
-        }
+        self.endpoint.check_sender(
+            |sender| PROFILE.senders().contains(&sender.kind()),
+            "KPN takes a name or a short code",
+        )?;
         if let Some(account) = &self.sub_account {
             check_header_setting("option sub_account", account)?;
         }
-        let webhook_url = self.webhook_url.as_ref().map(WebhookUrl::new).transpose()?;
-        let client = self.client.map_or_else(Client::new, Ok)?;
-        let base = self.base.map_or_else(|| BaseUrl::parse(HOST), Ok)?;
+        let report_url = self.report_url.as_ref().map(report_url).transpose()?;
+        let has_reports = report_url
+            .as_ref()
+            .is_some_and(|url| url.expose().contains(PLACEHOLDER));
+        let endpoint = self
+            .endpoint
+            .build(PROFILE.with_reports(has_reports), HOST)?;
         let credentials = ClientCredentials::new(
-            client.clone(),
-            base.clone(),
+            endpoint.client().clone(),
+            endpoint.base().clone(),
             TOKEN_PATH,
             self.id,
             self.secret,
@@ -208,57 +208,37 @@ impl KpnBuilder {
         .with_query("grant_type", "client_credentials")
         .with_refusal(token_refusal);
         Ok(Kpn {
-            profile: PROFILE.with_reports(
-                webhook_url
-                    .as_ref()
-                    .is_some_and(WebhookUrl::names_the_message),
-            ),
-            client,
-            base,
+            endpoint,
             tokens: TokenCache::new(credentials, MINIMUM_TOKEN_LIFE),
-            sender: self.sender,
-            webhook_url,
+            report_url,
             sub_account: self.sub_account,
         })
     }
 }
 
-/// A webhook URL in which the reference has its place.
-#[derive(Debug)]
-struct WebhookUrl(ReportUrl);
+/// What stands for the message's reference in a report URL.
+const PLACEHOLDER: &str = "{reference}";
 
-impl WebhookUrl {
-    const PLACE: &str = "{reference}";
-
-    fn new(text: &SecretString) -> Result<Self, ConfigError> {
-        let url = ReportUrl::parse("webhook_url", text.expose_secret())?;
-        let (path, query) = url.expose().split_once('?').unwrap_or((url.expose(), ""));
-        let elsewhere = query
-            .split('&')
-            .filter(|pair| *pair != "reference={reference}")
-            .any(|pair| pair.contains('{'));
-        if query_parameter(url.expose(), "reference").is_err() {
-            return Err(ConfigError::new(
-                "option webhook_url: write the query parameter reference once",
-            ));
-        }
-        if path.contains('{') || elsewhere {
-            return Err(ConfigError::new(
-                "option webhook_url: write {reference} as the value of the query parameter reference only, as \
-                 in https://hooks.example.com/kpn?reference={reference}",
-            ));
-        }
-        Ok(Self(url))
+/// Reads a report URL, in which the reference has at most one place.
+fn report_url(text: &SecretString) -> Result<ReportUrl, ConfigError> {
+    let url = ReportUrl::parse(text.expose_secret())?;
+    let (path, query) = url.expose().split_once('?').unwrap_or((url.expose(), ""));
+    let is_elsewhere = query
+        .split('&')
+        .filter(|pair| *pair != "reference={reference}")
+        .any(|pair| pair.contains('{'));
+    if query_parameter(url.expose(), "reference").is_err() {
+        return Err(ConfigError::new(
+            "option report_url: write the query parameter reference once",
+        ));
     }
-
-    fn names_the_message(&self) -> bool {
-        self.0.expose().contains(Self::PLACE)
+    if path.contains('{') || is_elsewhere {
+        return Err(ConfigError::new(
+            "option report_url: write {reference} as the value of the query parameter reference only, as in \
+             https://hooks.example.com/kpn?reference={reference}",
+        ));
     }
-
-    fn of(&self, message: &Message) -> String {
-        let reference = message.reference().as_str();
-        self.0.expose().replace(Self::PLACE, reference)
-    }
+    Ok(url)
 }
 
 #[derive(Serialize)]
@@ -279,10 +259,10 @@ struct MessageBody<'a> {
     content: &'a str,
 }
 
-/// The members of an answer that tell KPN from somebody else, as far as they are there.
+/// The members of a response by which KPN is recognised, as far as they are there.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Spoken {
+struct ResponseBody {
     document_id: Value,
     #[serde(rename = "errorResponse")]
     error_response: Value,
@@ -293,23 +273,14 @@ struct Spoken {
     status: Value,
 }
 
-impl Spoken {
-    /// The gateway's code.
+impl ResponseBody {
+    /// Returns the gateway's code.
     fn fault(&self) -> Option<&str> {
         self.fault["detail"]["errorcode"].as_str()
     }
 
-    /// Whether it gives the id of a message, in whatever form.
-    fn has_id(&self) -> bool {
-        match &self.document_id {
-            Value::Null => false,
-            Value::String(id) => !id.trim().is_empty(),
-            _ => true,
-        }
-    }
-
-    /// Whether it is one of the error shapes of KPN's products. A `transactionId` is anybody's, unless the HTTP
-    /// status stands beside it, as KPN repeats it.
+    /// Returns whether it is one of the error shapes of KPN's products. A `transactionId` is anybody's, unless the
+    /// HTTP status stands beside it, as KPN repeats it.
     fn is_refusal(&self, status: u16) -> bool {
         let status = status.to_string();
         let repeats = |value: &Value| match value {
@@ -327,103 +298,65 @@ impl Spoken {
 
 /// The gateway's fault codes that say that nothing was done, whatever the status: Apigee's default for
 /// quota and spike limits is a plain 500 ("Comparing Quota and SpikeArrest policies"), and a sibling
-/// product answered 500 to a token that had run out. Apigee documents each of them as given before the target is
-/// called. Any other code proves nothing: it may come from behind KPN, or from a gateway that is not KPN's.
-static FAULTS: &[(&str, ErrorKind, &str)] = {
-    use ErrorKind::{Misconfigured, Throttled, Unauthorized};
-    &[
-        (TOKEN_FAULTS[0], Unauthorized, TOKEN_REFUSED),
-        (TOKEN_FAULTS[1], Unauthorized, TOKEN_REFUSED),
-        (TOKEN_FAULTS[2], Unauthorized, TOKEN_REFUSED),
-        (TOKEN_FAULTS[3], Unauthorized, TOKEN_REFUSED),
-        // "OAuth HTTP status code reference", "Verify AccessToken".
-        (
-            "keymanagement.service.access_token_not_approved",
-            Unauthorized,
-            TOKEN_REFUSED,
-        ),
-        (
-            "keymanagement.service.InvalidAPICallAsNoApiProductMatchFound",
-            Unauthorized,
-            NO_PRODUCT,
-        ),
-        (
-            "keymanagement.service.apiresource_doesnot_exist",
-            Unauthorized,
-            NO_PRODUCT,
-        ),
-        // "404 Unable to identify proxy for host": no route, so no target.
-        (
-            "messaging.adaptors.http.flow.ApplicationNotFound",
-            Misconfigured,
-            NO_ADDRESS,
-        ),
-        (QUOTA_VIOLATION, Throttled, "the project's quota is used up"),
-        (
-            "policies.ratelimit.SpikeArrestViolation",
-            Throttled,
-            "too many calls at once",
-        ),
-    ]
+/// product answered 500 to a token that had expired. Apigee documents each of them as given before the target is
+/// called ("OAuth HTTP status code reference", "Verify AccessToken", "404 Unable to identify proxy for host"). Any
+/// other code proves nothing: it may come from behind KPN, or from a gateway that is not KPN's.
+static FAULTS: &[Code] = codes! {
+    "keymanagement.service.access_token_not_approved" => Unauthorized, Always, TOKEN_REFUSED;
+    "keymanagement.service.InvalidAPICallAsNoApiProductMatchFound" => Unauthorized, Always, NO_PRODUCT;
+    "keymanagement.service.apiresource_doesnot_exist" => Unauthorized, Always, NO_PRODUCT;
+    "messaging.adaptors.http.flow.ApplicationNotFound" => Misconfigured, Always, NO_ADDRESS;
+    QUOTA_VIOLATION => Throttled, Always, "the project's quota is used up";
+    "policies.ratelimit.SpikeArrestViolation" => Throttled, Always, "too many requests at once";
 };
 
 /// The fault codes that a new token cures.
-const TOKEN_FAULTS: [&str; 4] = [
-    "keymanagement.service.access_token_expired",
-    "keymanagement.service.invalid_access_token",
-    "oauth.v2.AccessTokenExpired",
-    "oauth.v2.InvalidAccessToken",
-];
+static TOKEN_FAULTS: &[Code] = codes! {
+    "keymanagement.service.access_token_expired" => Unauthorized, Always, TOKEN_REFUSED;
+    "keymanagement.service.invalid_access_token" => Unauthorized, Always, TOKEN_REFUSED;
+    "oauth.v2.AccessTokenExpired" => Unauthorized, Always, TOKEN_REFUSED;
+    "oauth.v2.InvalidAccessToken" => Unauthorized, Always, TOKEN_REFUSED;
+};
 
 const TOKEN_REFUSED: &str = "the token was refused";
+const CLIENT_REFUSED: &str = "the client id or secret was refused";
 const NO_PRODUCT: &str = "the SMS product is not on the project, or not allowed";
 const NO_ADDRESS: &str = "there is no SMS product at the configured address";
 const QUOTA_VIOLATION: &str = "policies.ratelimit.QuotaViolation";
 
 /// KPN's refusals by status, where it names no cause that a program could read.
-static STATUSES: &[(u16, ErrorKind, &str)] = &[
-    (
-        400,
-        ErrorKind::Other,
-        "KPN refused the number, the sender or the text, and does not say which",
-    ),
-    (401, ErrorKind::Unauthorized, "the credentials were refused"),
-    (403, ErrorKind::Unauthorized, NO_PRODUCT),
-    (404, ErrorKind::Misconfigured, NO_ADDRESS),
-    (
-        405,
-        ErrorKind::Misconfigured,
-        "the SMS product does not take this call",
-    ),
-    (429, ErrorKind::Throttled, "too many calls"),
-];
+static STATUSES: &[Code] = codes! {
+    "400" => Other, Below500, "KPN refused the number, the sender or the text, and does not say which";
+    "401" => Unauthorized, Below500, "the credentials were refused";
+    "403" => Unauthorized, Below500, NO_PRODUCT;
+    "404" => Misconfigured, Below500, NO_ADDRESS;
+    "405" => Misconfigured, Below500, "the SMS product does not take this request";
+    "429" => Throttled, Below500, "too many requests";
+};
 
-/// What KPN said in an answer to a call for these messages. `None` where it is not KPN speaking.
-fn refusal(answer: &Answer, spoken: &Spoken, messages: &[Message]) -> Option<Refusal> {
-    let fault = spoken
+/// Returns the refusal in a response to a request for these messages. `None` where KPN did not write it.
+fn refusal(response: &Response, body: &ResponseBody, messages: &[Message]) -> Option<Refusal> {
+    let listed = body
         .fault()
-        .and_then(|fault| FAULTS.iter().find(|(code, ..)| *code == fault));
-    let Some((code, kind, words)) = fault else {
-        if !spoken.is_refusal(answer.status()) {
+        .and_then(|fault| Code::find(FAULTS, fault).or_else(|| Code::find(TOKEN_FAULTS, fault)));
+    let Some(fault) = listed else {
+        if !body.is_refusal(response.status()) {
             return None;
         }
-        let known = STATUSES
-            .iter()
-            .find(|(status, ..)| *status == answer.status());
-        let (kind, words) = known
-            .map_or((ErrorKind::Other, "KPN refused it"), |(_, kind, words)| {
-                (*kind, *words)
-            });
         // Every product repeats the status as its code.
-        let code = answer.status().to_string();
-        return Some(Refusal::new(kind, words).with_unlisted_code(&code, messages));
+        let code = response.status().to_string();
+        let (kind, message) = Code::find(STATUSES, &code)
+            .map_or((ErrorKind::Other, "KPN refused it"), |status| {
+                (status.kind, status.message)
+            });
+        return Some(Refusal::new(kind, message).with_unlisted_code(&code, messages));
     };
-    let refusal = Refusal::new(*kind, *words).with_code(*code).at_any_status();
-    // KPN sends the reset of the quota with every answer: it is a wait only for a quota that is used up,
+    // KPN sends the reset of the quota with every response: it is a wait only for a quota that is used up,
     // and only where no other wait is asked for.
     let now = std::time::SystemTime::now().into();
-    Some(match quota_reset(answer, now) {
-        Some(wait) if *code == QUOTA_VIOLATION && answer.retry_after(now).is_none() => {
+    let refusal = fault.refusal();
+    Some(match quota_reset(response, now) {
+        Some(wait) if fault.code == QUOTA_VIOLATION && response.retry_after(now).is_none() => {
             refusal.with_retry_after(wait)
         }
         _ => refusal,
@@ -431,42 +364,33 @@ fn refusal(answer: &Answer, spoken: &Spoken, messages: &[Message]) -> Option<Ref
 }
 
 /// The token endpoint's own shape, at 401 or, on a sibling product, at 500.
-fn token_refusal(answer: &Answer) -> Option<Refusal> {
+fn token_refusal(response: &Response) -> Option<Refusal> {
     #[derive(Deserialize)]
     struct Body {
         #[serde(rename = "ErrorCode")]
         code: String,
     }
-    match answer.json::<Body>() {
-        Ok(Body { code }) if code == "invalid_client" => {
-            let refused = Refusal::new(
-                ErrorKind::Unauthorized,
-                "the client id or secret was refused",
-            );
-            Some(refused.with_code("invalid_client").at_any_status())
+    const INVALID_CLIENT: &str = "invalid_client";
+    let body = response.body().unwrap_or_default();
+    let named = match response.json::<Body>() {
+        Ok(Body { code }) if code != INVALID_CLIENT => {
+            return Some(Refusal::new(ErrorKind::Unauthorized, TOKEN_REFUSED));
         }
-        Ok(_) => Some(Refusal::new(
-            ErrorKind::Unauthorized,
-            "the token was refused",
-        )),
-        Err(_)
-            if answer
-                .body()
-                .is_ok_and(|body| body.windows(14).any(|window| window == b"invalid_client")) =>
-        {
-            let refused = Refusal::new(
-                ErrorKind::Unauthorized,
-                "the client id or secret was refused",
-            );
-            Some(refused.with_code("invalid_client").at_any_status())
-        }
-        Err(_) => refusal(answer, &answer.json().ok()?, &[]),
+        Ok(_) => true,
+        Err(_) => body
+            .windows(INVALID_CLIENT.len())
+            .any(|window| window == INVALID_CLIENT.as_bytes()),
+    };
+    if named {
+        let refused = Refusal::new(ErrorKind::Unauthorized, CLIENT_REFUSED);
+        return Some(refused.with_code(INVALID_CLIENT).with_proof(Proof::Always));
     }
+    refusal(response, &response.json().ok()?, &[])
 }
 
 /// `quota-reset-UTC`, whose form KPN does not document: seconds or milliseconds since 1970, or a date.
-fn quota_reset(answer: &Answer, now: DateTime<Utc>) -> Option<Duration> {
-    let value = answer.header("quota-reset-utc")?.trim();
+fn quota_reset(response: &Response, now: DateTime<Utc>) -> Option<Duration> {
+    let value = response.header("quota-reset-utc")?.trim();
     let at = match value.parse::<i64>() {
         Ok(number) if number > 100_000_000_000 => DateTime::from_timestamp_millis(number)?,
         Ok(number) => DateTime::from_timestamp(number, 0)?,
@@ -480,15 +404,16 @@ fn quota_reset(answer: &Answer, now: DateTime<Utc>) -> Option<Duration> {
 
 impl Kpn {
     fn request(&self, message: &Message, token: &Token) -> Request {
-        let request = Request::post(&self.base, SEND_PATH)
+        let request = self
+            .endpoint
+            .post(SEND_PATH)
             .with_bearer(token)
-            .with_header("accept", "application/json")
             .with_json(&SendBody {
-                sender: message
-                    .sender()
-                    .or(self.sender.as_ref())
-                    .map(Sender::to_string),
-                webhook_url: self.webhook_url.as_ref().map(|url| url.of(message)),
+                sender: self.endpoint.sender(message).map(Sender::to_string),
+                webhook_url: self.report_url.as_ref().map(|url| {
+                    url.expose()
+                        .replace(PLACEHOLDER, message.reference().as_str())
+                }),
                 expirein: message
                     .validity()
                     .map(|validity| validity.as_secs().to_string()),
@@ -503,71 +428,83 @@ impl Kpn {
         }
     }
 
-    async fn post_with_token(&self, message: &Message) -> Result<Receipt, SendError> {
-        let token = self.tokens.token().await?;
-        let (outcome, again) = self.post(message, &token).await;
-        if !again {
-            return outcome;
-        }
-        let token = self.tokens.token().await?;
-        self.post(message, &token).await.0
-    }
-
-    /// Makes one call, and tells whether the same with a new token is worth a try.
-    async fn post(
+    /// Makes one request, and says what its outcome means for the token.
+    async fn exchange(
         &self,
         message: &Message,
-        token: &Arc<Token>,
-    ) -> (Result<Receipt, SendError>, bool) {
-        let mut again = false;
+        token: Arc<Token>,
+    ) -> (Result<Receipt, SendError>, TokenVerdict) {
+        let mut verdict = TokenVerdict::Good;
         let outcome = attempt(async {
-            let answer = self.client.send(self.request(message, token)).await?;
-            if answer.is_success() {
-                return self.accepted(&answer, message);
-            }
-            let spoken: Spoken = answer.json().unwrap_or_default();
-            if spoken.has_id() {
-                return Err(Answer::contradiction());
-            }
-            let error = answer.refused(refusal(&answer, &spoken, slice::from_ref(message)));
-            let is_cured = error
-                .code()
-                .is_some_and(|code| TOKEN_FAULTS.contains(&code));
-            let refuses_token = is_cured || answer.refuses_token(None);
-            // The gateway refused the call before it reached the SMS service: proven, so once more is safe.
-            // A 401 in KPN's shape alone ends the token too, but is not enough to post a second time.
-            if error.acceptance() == Acceptance::NotAccepted
-                && (refuses_token || answer.status() == 401)
-            {
-                again = self.tokens.forget(token) && refuses_token;
-            }
-            Err(error)
+            let request = self.request(message, &token);
+            let response = self.endpoint.client().send(request).await?;
+            let (outcome, of_token) = self.outcome(&response, message);
+            verdict = of_token;
+            outcome
         })
         .await;
-        (outcome, again)
+        (outcome, verdict)
     }
 
-    fn accepted(&self, answer: &Answer, message: &Message) -> Result<Receipt, SendError> {
-        let spoken: Spoken = answer.json()?;
-        if spoken.fault().is_some() || spoken.is_refusal(answer.status()) {
-            return Err(Answer::contradiction());
+    fn outcome(
+        &self,
+        response: &Response,
+        message: &Message,
+    ) -> (Result<Receipt, SendError>, TokenVerdict) {
+        let body: Result<ResponseBody, _> = response.json();
+        if response.is_success() {
+            return (
+                body.and_then(|body| self.accepted(response, &body, message)),
+                TokenVerdict::Good,
+            );
         }
-        let id = Answer::message_id(spoken.document_id.as_str().unwrap_or_default())?;
-        Ok(Receipt::new(self.profile.owned_name(), *message.reference()).with_id(id))
+        let body = body.unwrap_or_default();
+        if has_value(&body.document_id) {
+            return (Err(Response::contradiction()), TokenVerdict::Good);
+        }
+        let error = response.refused(refusal(response, &body, slice::from_ref(message)));
+        let is_cured = error
+            .code()
+            .is_some_and(|code| Code::find(TOKEN_FAULTS, code).is_some());
+        // The gateway refused the request before it reached the SMS service: proven, so once more is safe.
+        // A 401 in KPN's shape alone ends the token too, but is not enough to post a second time.
+        let verdict = if error.acceptance() != Acceptance::NotAccepted {
+            TokenVerdict::Good
+        } else if is_cured || response.refuses_token(None) {
+            TokenVerdict::Refused
+        } else if response.status() == 401 {
+            TokenVerdict::Suspect
+        } else {
+            TokenVerdict::Good
+        };
+        (Err(error), verdict)
+    }
+
+    fn accepted(
+        &self,
+        response: &Response,
+        body: &ResponseBody,
+        message: &Message,
+    ) -> Result<Receipt, SendError> {
+        if body.fault().is_some() || body.is_refusal(response.status()) {
+            return Err(Response::contradiction());
+        }
+        let id = body.document_id.as_str().unwrap_or_default();
+        self.endpoint.receipt(message, id)
     }
 }
 
 #[async_trait]
 impl SmsProvider for Kpn {
     fn profile(&self) -> &Profile {
-        &self.profile
+        self.endpoint.profile()
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.profile.admit(message)?;
-        self.post_with_token(message)
-            .await
-            .map_err(|error| error.with_provider(self.profile.owned_name()))
+        let exchange = self
+            .tokens
+            .with_token(|token| self.exchange(message, token));
+        self.endpoint.send_one(message, exchange).await
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
@@ -577,189 +514,7 @@ impl SmsProvider for Kpn {
     /// Fetches a new token. It proves the credentials, not that the SMS product is on the project: KPN
     /// issues a token without it.
     async fn check(&self) -> Result<Health, SendError> {
-        match self.tokens.renew().await {
-            Ok(_) => Ok(Health::good()),
-            Err(error) => Err(error.of_check().with_provider(self.profile.owned_name())),
-        }
-    }
-}
-
-/// KPN's delivery reports: signed over the body alone, so the route that takes them needs a secret of its
-/// own beside.
-///
-/// A report finds its message by the `reference` in the query of the URL that it was sent to, which no
-/// signature covers. KPN makes a signing key by itself at the first report; make and activate one before the
-/// first send, or reveal KPN's.
-pub struct KpnReports {
-    secrets: Vec<SecretString>,
-}
-
-impl KpnReports {
-    /// Believes what any of these signing secrets signed: several while one is being replaced.
-    ///
-    /// # Errors
-    ///
-    /// Where there is none, or one is blank.
-    pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
-        Ok(Self {
-            secrets: signing_secrets(
-                secrets,
-                "KPN signs its reports: give the webhook key's secret",
-            )?,
-        })
-    }
-
-    fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
-        let signature = request
-            .header("x-kpn-webhook-signature")?
-            .ok_or(ReportError::unsigned("the report has no signature"))?;
-        let timestamp = request
-            .header("x-kpn-webhook-timestamp")?
-            .ok_or(ReportError::unsigned("the report has no timestamp"))?;
-        let tag = unhex(signature.strip_prefix("sha256=").unwrap_or(signature))
-            .ok_or(ReportError::malformed("the signature is not hexadecimal"))?;
-        if !is_hmac_sha256(&self.secrets, request.body(), &tag) {
-            return Err(ReportError::forged(
-                "the report is not signed with our secret",
-            ));
-        }
-        let at: i64 = timestamp
-            .parse()
-            .map_err(|_| ReportError::malformed("the timestamp is no number"))?;
-        check_window(at, now, REPORT_WINDOW)
-    }
-}
-
-/// A parser of KPN's reports, chosen at run time. KPN has one API, so none is named.
-///
-/// # Errors
-///
-/// As [`KpnReports::new`]; and where an API is named.
-pub fn report_parser(
-    api: Option<&str>,
-    secrets: Vec<SecretString>,
-) -> Result<Arc<dyn ReportParser>, ConfigError> {
-    one_api(api)?;
-    Ok(Arc::new(KpnReports::new(secrets)?))
-}
-
-/// KPN tries four times within seven minutes, and does not say whether each try has a time of its own.
-const REPORT_WINDOW: Duration = Duration::from_secs(600);
-/// The most reports that are read from one request.
-const REPORT_LIMIT: usize = 1000;
-
-impl std::fmt::Debug for KpnReports {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KpnReports").finish_non_exhaustive()
-    }
-}
-
-impl ReportParser for KpnReports {
-    fn authenticity(&self) -> Authenticity {
-        Authenticity::BodyOnly
-    }
-
-    fn parse(
-        &self,
-        request: &ReportRequest<'_>,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<DeliveryReport>, ReportError> {
-        self.verify(request, now)?;
-        let reference = query_parameter(request.url(), "reference")?;
-        let body: Value = serde_json::from_slice(request.body())
-            .map_err(|_| ReportError::malformed("the report is not JSON"))?;
-        let entries = match &body {
-            Value::Array(entries) => entries,
-            entry => slice::from_ref(entry),
-        };
-        if entries.len() > REPORT_LIMIT {
-            return Err(ReportError::malformed("too many reports in one request"));
-        }
-        // One that cannot be read takes no other down with it.
-        let reports: Vec<_> = entries
-            .iter()
-            .filter_map(|entry| report(&Fields(entry.as_object()?), reference.as_deref()))
-            .collect();
-        match reports.is_empty() {
-            true => Err(ReportError::malformed("the request holds no report")),
-            false => Ok(reports),
-        }
-    }
-}
-
-/// `None` where no member tells that it is a report: inbound texts have a `message_id` too.
-fn report(fields: &Fields<'_>, reference: Option<&str>) -> Option<DeliveryReport> {
-    let status = fields.text(&[
-        "status",
-        "statuscode",
-        "deliverystatus",
-        "deliverystatuscode",
-    ]);
-    if status.is_none()
-        && fields
-            .text(&[
-                "statusdatetime",
-                "recipientphonenumber",
-                "documentid",
-                "dlrid",
-            ])
-            .is_none()
-    {
-        return None;
-    }
-    let status = status.and_then(|status| REPORT_STATUSES.iter().find(|(code, _)| *code == status));
-    let mut report = DeliveryReport::new(
-        "kpn",
-        status.map_or(DeliveryStatus::Unknown, |(_, status)| *status),
-    )
-    .with_reference_text(reference.unwrap_or_default());
-    report.id = fields
-        .text(&["messageid", "documentid", "dlrid"])
-        .filter(|id| Answer::message_id(id).is_ok());
-    report.recipient = fields
-        .text(&["recipientphonenumber"])
-        .and_then(|number| PhoneNumber::from_msisdn(&number).ok());
-    report.code = fields
-        .text(&["errorcode", "error", "reason", "statuserrorcode"])
-        .filter(|code| code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_digit()))
-        // The list begins at 001.
-        .filter(|code| code.bytes().any(|byte| byte != b'0'))
-        .map(|code| format!("{code:0>3}"));
-    report.at = fields.text(&["statusdatetime"]).and_then(|time| {
-        let number: i64 = time.parse().ok()?;
-        // Seconds or milliseconds, KPN does not say: nothing happened before 1973 in milliseconds.
-        match number > 100_000_000_000 {
-            true => DateTime::from_timestamp_millis(number),
-            false => DateTime::from_timestamp(number, 0),
-        }
-    });
-    Some(report)
-}
-
-/// KPN's numbers for how far a text has come.
-static REPORT_STATUSES: &[(&str, DeliveryStatus)] = &[
-    ("1", DeliveryStatus::Delivered),
-    ("2", DeliveryStatus::Buffered),
-    ("3", DeliveryStatus::Sent),
-    ("4", DeliveryStatus::Failed),
-    ("5", DeliveryStatus::Rejected),
-    ("6", DeliveryStatus::Expired),
-];
-
-/// A report's members. KPN publishes no schema, so names are looked up without case, hyphens and underscores.
-struct Fields<'a>(&'a serde_json::Map<String, Value>);
-
-impl Fields<'_> {
-    /// The first of these that is there and not blank, as text.
-    fn text(&self, names: &[&str]) -> Option<String> {
-        let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
-        names.iter().find_map(|name| {
-            let (_, value) = self.0.iter().find(|(known, _)| plain(known) == **name)?;
-            match value {
-                Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-                Value::Number(number) => Some(number.to_string()),
-                _ => None,
-            }
-        })
+        let fetched = async { self.tokens.renew().await.map(|_| Health::good()) };
+        self.endpoint.probe(fetched).await
     }
 }

@@ -11,7 +11,7 @@ use postduif_core::{
     SendError, SmsProvider, async_trait,
 };
 use postduif_http::{
-    Answer, Refusal,
+    Response, Refusal,
     signature::{is_hmac_sha256, sha256},
     signing_secrets,
 };
@@ -98,7 +98,7 @@ impl Channels {
             return Err(refused(&answer, message));
         }
         if spoken(&answer).is_some() {
-            return Err(Answer::contradiction());
+            return Err(Response::contradiction());
         }
         let created: Created = answer.json()?;
         is_about(&created.reference, message)?;
@@ -218,7 +218,7 @@ const SEEN: (u16, &str) = (422, "InvalidPayload");
 /// What has the error shape that was seen: a `code` in the form of `InvalidPayload`, with words or details of it.
 /// `None` where it is not the vendor speaking: everybody writes a lone `message`, a number as `code`, or a problem
 /// of RFC 9457.
-fn spoken(answer: &Answer) -> Option<(String, Map<String, Value>)> {
+fn spoken(answer: &Response) -> Option<(String, Map<String, Value>)> {
     let spoken: Map<String, Value> = answer.json().ok()?;
     let code = spoken.get("code")?.as_str()?.to_owned();
     let is_word = code.starts_with(|first: char| first.is_ascii_uppercase())
@@ -240,7 +240,7 @@ fn spoken(answer: &Answer) -> Option<(String, Map<String, Value>)> {
 
 /// What an answer to a send proves that is no success: in this shape nothing, unless code and status are those
 /// that were seen. What is not proven keeps its kind.
-fn refused(answer: &Answer, message: &Message) -> SendError {
+fn refused(answer: &Response, message: &Message) -> SendError {
     let by_status = answer.refused(None);
     let Some((code, _)) = spoken(answer) else {
         return by_status;
@@ -258,7 +258,7 @@ fn refused(answer: &Answer, message: &Message) -> SendError {
 }
 
 /// What an answer in the vendor's error shape says. `None` where it is not in that shape.
-fn refusal(answer: &Answer, messages: &[Message]) -> Option<Refusal> {
+fn refusal(answer: &Response, messages: &[Message]) -> Option<Refusal> {
     let (code, spoken) = spoken(answer)?;
     let by_status = STATUSES
         .iter()

@@ -9,7 +9,7 @@ use postduif_core::{
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
 use postduif_http::{
-    Answer, Refusal, ReportUrl, query_parameter,
+    Response, Refusal, ReportUrl, query_parameter,
     signature::{hmac_claims, is_secret},
     signing_secrets,
 };
@@ -79,7 +79,7 @@ impl Classic {
             return Err(refused(&answer));
         }
         if faults(&answer).is_some() {
-            return Err(Answer::contradiction());
+            return Err(Response::contradiction());
         }
         self.outcome(answer.json()?, message)
     }
@@ -296,7 +296,7 @@ struct Fault {
 }
 
 /// What classic says is wrong. None where it is not classic speaking.
-fn faults(answer: &Answer) -> Option<Vec<Fault>> {
+fn faults(answer: &Response) -> Option<Vec<Fault>> {
     let Spoken { errors } = answer.json().ok()?;
     let has_words = |fault: &Fault| !fault.description.trim().is_empty();
     (!errors.is_empty() && errors.iter().all(has_words)).then_some(errors)
@@ -426,7 +426,7 @@ impl Fault {
 }
 
 /// What an answer proves that is no success.
-fn refused(answer: &Answer) -> SendError {
+fn refused(answer: &Response) -> SendError {
     let by_status = answer.refused(None);
     let Some(errors) = faults(answer) else {
         return by_status;

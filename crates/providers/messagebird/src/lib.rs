@@ -46,7 +46,7 @@ use postduif_core::{
     Receipt, ReportParser, SendError, Sender, SmsProvider, async_trait, singly,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, ReportUrl, Request, VendorUrl, check_header_setting, signature::sha256,
+    Response, BaseUrl, Client, ReportUrl, Request, ConnectionUrl, check_header_setting, signature::sha256,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -240,7 +240,7 @@ impl MessageBirdBuilder {
             "sender",
             "workspace",
         ];
-        let url = VendorUrl::parse("messagebird", url, &["key"], &options)?;
+        let url = ConnectionUrl::parse("messagebird", url, &["key"], &options)?;
         let id = |name| url.option(name).map(SecretString::from);
         Ok(Self {
             api: url.parsed_option("api")?,
@@ -425,13 +425,13 @@ impl Vendor {
             Some(Ok(parts @ 1..)) => receipt.with_parts(parts),
             _ => receipt,
         };
-        Ok(receipt.with_id(Answer::message_id(id)?))
+        Ok(receipt.with_id(Response::message_id(id)?))
     }
 }
 
 /// Makes sure that an answer that is no success gives no id, of the message or of those of a batch, and counts
 /// no message as sent.
-fn gives_no_id(answer: &Answer) -> Result<(), SendError> {
+fn gives_no_id(answer: &Response) -> Result<(), SendError> {
     let Ok(body) = answer.json::<Value>() else {
         return Ok(());
     };
@@ -453,7 +453,7 @@ fn gives_no_id(answer: &Answer) -> Result<(), SendError> {
     let is_sent = text(&recipients["totalSentCount"]).is_some_and(|count| count != "0");
     match is_taken || is_sent || ids.into_iter().any(is_given) {
         false => Ok(()),
-        true => Err(Answer::contradiction()),
+        true => Err(Response::contradiction()),
     }
 }
 
@@ -514,7 +514,7 @@ fn price(amount: &Value, currency: &Value) -> Option<Price> {
 
 /// A report's id of a message, where it can be one.
 fn report_id(id: &str) -> Option<String> {
-    Answer::message_id(id).ok().map(str::to_owned)
+    Response::message_id(id).ok().map(str::to_owned)
 }
 
 /// Text, or a number as text.

@@ -18,7 +18,7 @@ use postduif_core::{
     Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser,
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
 };
-use postduif_http::{Answer, Refusal, Request, check_window};
+use postduif_http::{Response, Refusal, Request, check_window};
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -129,7 +129,7 @@ impl Platform {
             return Err(refused(&answer, slice::from_ref(message)).error);
         }
         if Fault::shaped(&answer).is_some() {
-            return Err(Answer::contradiction());
+            return Err(Response::contradiction());
         }
         self.receipt(&answer.json()?, message)
     }
@@ -249,10 +249,10 @@ impl Platform {
 
     /// What a success says of each message, in the messages' order. An entry finds its message by our
     /// reference, which the platform repeats; by its place only where no entry has one and none is missing.
-    fn read(&self, answer: &Answer, batch: &[Message]) -> Vec<Result<Receipt, SendError>> {
+    fn read(&self, answer: &Response, batch: &[Message]) -> Vec<Result<Receipt, SendError>> {
         let taken: Taken = match (answer.json(), Fault::shaped(answer)) {
             (Ok(taken), None) => taken,
-            (Ok(_), Some(_)) => return vec![Err(Answer::contradiction()); batch.len()],
+            (Ok(_), Some(_)) => return vec![Err(Response::contradiction()); batch.len()],
             (Err(error), _) => return vec![Err(error); batch.len()],
         };
         let whole = taken.data.len() == batch.len();
@@ -425,7 +425,7 @@ struct Fault {
 impl Fault {
     /// The platform's fault. `None` where its members alone are the platform's: validation libraries and
     /// gateways write `validation_error`, `auth_error` and `ValidationError` too.
-    fn of(answer: &Answer) -> Option<Self> {
+    fn of(answer: &Response) -> Option<Self> {
         let (fault, is_wrapped) = Self::shaped(answer)?;
         let request = fault.request_id.as_str().unwrap_or_default();
         let has_request = is_wrapped && request.starts_with("req_");
@@ -433,7 +433,7 @@ impl Fault {
     }
 
     /// What has the shape of a fault, whoever wrote it, and whether it is wrapped.
-    fn shaped(answer: &Answer) -> Option<(Self, bool)> {
+    fn shaped(answer: &Response) -> Option<(Self, bool)> {
         let (fault, is_wrapped) = match answer.json().ok()? {
             Spoken::Wrapped { error } => (error, true),
             Spoken::Bare(error) => (error, false),
@@ -660,7 +660,7 @@ struct Refused {
     for_an_entry: bool,
 }
 
-fn refused(answer: &Answer, messages: &[Message]) -> Refused {
+fn refused(answer: &Response, messages: &[Message]) -> Refused {
     let Some(fault) = Fault::of(answer) else {
         // By its status alone: nobody read it.
         let too_long =
@@ -700,7 +700,7 @@ fn refused(answer: &Answer, messages: &[Message]) -> Refused {
 
 /// What the fault proves, where it complains of these fields of a message: nothing, unless its type and its
 /// name or code come with their own status.
-fn explain(answer: &Answer, fault: &Fault, fields: &[&str]) -> SendError {
+fn explain(answer: &Response, fault: &Fault, fields: &[&str]) -> SendError {
     let mut types = TYPES.iter().filter(|(_, kind, _)| *kind == fault.kind);
     let at_its_status = types
         .clone()

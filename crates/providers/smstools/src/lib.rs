@@ -38,7 +38,7 @@ use postduif_core::{
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, Refusal, Request, VendorUrl, check_header_setting, check_window,
+    Response, BaseUrl, Client, Refusal, Request, ConnectionUrl, check_header_setting, check_window,
     one_api,
     signature::{is_hmac_sha256, unhex},
     signing_secrets,
@@ -134,7 +134,7 @@ pub struct SmstoolsBuilder {
 impl SmstoolsBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
         let options = ["sender", "sub_account", "test"];
-        let url = VendorUrl::parse("smstools", url, &["id", "secret"], &options)?;
+        let url = ConnectionUrl::parse("smstools", url, &["id", "secret"], &options)?;
         Ok(Self {
             base: Some(url.base(HOST)?),
             sender: url.parsed_option("sender")?,
@@ -374,14 +374,14 @@ fn text(value: &Value) -> Option<String> {
 /// Other gateways write `error` too, so that it is Smstools' own only with a code of its list, with `errorMsg`
 /// beside it, or as the one text that the documentation shows. A code that repeats the status is what many
 /// write.
-fn refused(answer: &Answer, messages: &[Message]) -> SendError {
+fn refused(answer: &Response, messages: &[Message]) -> SendError {
     let by_status = answer.refused(None);
     let body: Map<String, Value> = match answer.json() {
         Ok(body) => body,
         Err(_) => return by_status,
     };
     if has_id(&body) {
-        return Answer::contradiction();
+        return Response::contradiction();
     }
     let Some(said) = body.get("error").and_then(text) else {
         return by_status;
@@ -482,7 +482,7 @@ impl Smstools {
             None if self.test => Ok(receipt),
             id => {
                 let id = id.and_then(Value::as_str).unwrap_or_default();
-                Ok(receipt.with_id(Answer::message_id(id)?))
+                Ok(receipt.with_id(Response::message_id(id)?))
             }
         }
     }
@@ -678,7 +678,7 @@ fn report(message: &Map<String, Value>) -> Option<DeliveryReport> {
         status.map_or(DeliveryStatus::Unknown, |(_, status)| *status),
     )
     .with_reference_text(&field("reference").unwrap_or_default());
-    report.id = field("messageid").filter(|id| Answer::message_id(id).is_ok());
+    report.id = field("messageid").filter(|id| Response::message_id(id).is_ok());
     report.recipient = field("receiver").and_then(|number| PhoneNumber::from_msisdn(&number).ok());
     // 10 is an unknown number, 11 one out of range; there are more, whose meanings could not be read.
     report.code = field("delivery_code_detail")

@@ -45,7 +45,7 @@ use postduif_core::{
     SmsProvider, async_trait, singly,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, PathSecrets, Refusal, Request, VendorUrl, check_header_setting,
+    Response, BaseUrl, Client, PathSecrets, Refusal, Request, ConnectionUrl, check_header_setting,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
@@ -108,7 +108,7 @@ trait Api: fmt::Debug + Send + Sync {
 
     /// What Spryng said in an answer that is no success, to a call for `message` or, without one, to a call
     /// that carries none. `None` where it is not certain that Spryng speaks, which counts for a message alone.
-    fn refusal(&self, answer: &Answer, message: Option<&Message>) -> Option<Refusal>;
+    fn refusal(&self, answer: &Response, message: Option<&Message>) -> Option<Refusal>;
 
     /// None where this version cannot be asked.
     fn look_up(&self, base: &BaseUrl, reference: &Reference) -> Option<Request>;
@@ -183,7 +183,7 @@ impl SpryngBuilder {
 
     fn from_url(url: &str) -> Result<Self, ConfigError> {
         let options = ["sender", "api", "route"];
-        let url = VendorUrl::parse("spryng", url, &["key", "account"], &options)?;
+        let url = ConnectionUrl::parse("spryng", url, &["key", "account"], &options)?;
         let key = url.credential("key")?;
         let (version, host) = match url.option("api") {
             None | Some("v2") => (Version::V2(url.credential("account")?), v2::HOST),
@@ -366,7 +366,7 @@ fn is_given(value: &Value) -> bool {
 
 /// A report's id, where it can be one.
 fn report_id(id: &str) -> Option<String> {
-    Answer::message_id(id).ok().map(str::to_owned)
+    Response::message_id(id).ok().map(str::to_owned)
 }
 
 impl Spryng {
@@ -378,13 +378,13 @@ impl Spryng {
         let body = answer.json::<Map<String, Value>>();
         if !answer.is_success() {
             if body.is_ok_and(|body| self.api.ids(&body).into_iter().any(is_given)) {
-                return Err(Answer::contradiction());
+                return Err(Response::contradiction());
             }
             return Err(answer.refused(self.api.refusal(&answer, Some(message))));
         }
         let body = body?;
         if body.get("errors").is_some_and(is_given) {
-            return Err(Answer::contradiction());
+            return Err(Response::contradiction());
         }
         if !self.api.is_about(&body, message) {
             return Err(SendError::unknown(
@@ -394,7 +394,7 @@ impl Spryng {
         }
         let id = self.api.id(&body).unwrap_or_default();
         let receipt = Receipt::new(self.profile.owned_name(), *message.reference());
-        Ok(receipt.with_id(Answer::message_id(&id)?))
+        Ok(receipt.with_id(Response::message_id(&id)?))
     }
 
     async fn probe(&self) -> Result<Health, SendError> {

@@ -4,7 +4,7 @@ use postduif_core::{
     DeliveryReport, DeliveryStatus, ErrorKind, Message, PhoneNumber, Reference, ReportError,
     ReportRequest, SendError, Sender,
 };
-use postduif_http::{Answer, BaseUrl, Refusal, Request, query_parameter};
+use postduif_http::{Response, BaseUrl, Refusal, Request, query_parameter};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -163,7 +163,7 @@ impl crate::Api for Api {
         text(body, "amount").is_some()
     }
 
-    fn refusal(&self, answer: &Answer, message: Option<&Message>) -> Option<Refusal> {
+    fn refusal(&self, answer: &Response, message: Option<&Message>) -> Option<Refusal> {
         let body: Map<String, Value> = answer.json().ok()?;
         let words = body.get("message").and_then(Value::as_str)?.trim();
         if words.is_empty() {

@@ -10,7 +10,7 @@ use postduif_core::{
     DeliveryReport, DeliveryStatus, Message, PhoneNumber, Reference, ReportError, ReportRequest,
     SendError, Sender,
 };
-use postduif_http::{Answer, BaseUrl, Refusal, Request};
+use postduif_http::{Response, BaseUrl, Refusal, Request};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -131,7 +131,7 @@ fn field(words: &str) -> Option<&str> {
 }
 
 /// The entries of Spryng's error shape. None where it is somebody else speaking.
-fn errors(answer: &Answer) -> Option<Vec<Map<String, Value>>> {
+fn errors(answer: &Response) -> Option<Vec<Map<String, Value>>> {
     let body: Map<String, Value> = answer.json().ok()?;
     let errors = body.get("errors")?.as_array()?;
     let errors: Option<Vec<_>> = errors
@@ -216,7 +216,7 @@ impl crate::Api for Api {
         text(data, "available").is_some()
     }
 
-    fn refusal(&self, answer: &Answer, message: Option<&Message>) -> Option<Refusal> {
+    fn refusal(&self, answer: &Response, message: Option<&Message>) -> Option<Refusal> {
         let errors =
             errors(answer).filter(|errors| message.is_none() || is_spryng(answer.status(), errors));
         if errors.is_none() && answer.status() != 429 {

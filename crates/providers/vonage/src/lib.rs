@@ -49,7 +49,7 @@ use postduif_core::{
     ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, ReportParser,
     SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
 };
-use postduif_http::{Answer, BaseUrl, Client, Refusal, ReportUrl, Request, TokenCache, VendorUrl};
+use postduif_http::{Response, BaseUrl, Client, Refusal, ReportUrl, Request, TokenCache, ConnectionUrl};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -212,7 +212,7 @@ impl VonageBuilder {
 
     fn from_url(url: &str) -> Result<Self, ConfigError> {
         let credentials = ["key", "secret", "application_id", "private_key"];
-        let url = VendorUrl::parse(
+        let url = ConnectionUrl::parse(
             "vonage",
             url,
             &credentials,
@@ -443,7 +443,7 @@ fn refusal(status: u16, kind: ErrorKind, words: &'static str) -> Refusal {
 
 /// A report's id, where it can be one.
 fn report_id(id: &str) -> Option<String> {
-    Answer::message_id(id).ok().map(str::to_owned)
+    Response::message_id(id).ok().map(str::to_owned)
 }
 
 /// An amount as a plain decimal number, whether JSON has it as number or as text.

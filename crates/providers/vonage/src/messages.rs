@@ -14,7 +14,7 @@ use postduif_core::{
     async_trait, attempt,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, Refusal, Request, Token, TokenCache, TokenSource, check_window,
+    Response, BaseUrl, Client, Refusal, Request, Token, TokenCache, TokenSource, check_window,
     signature::{Rs256Key, hs256_claims, sha256},
     signing_secrets,
 };
@@ -177,13 +177,13 @@ async fn post(
         .json::<Value>()
         .is_ok_and(|body| is_given(&body["message_uuid"]));
     if is_refused && has_id {
-        return Err(Answer::contradiction());
+        return Err(Response::contradiction());
     }
     if answer.status() != 202 {
         return Err(refused(&answer, message));
     }
     let accepted = answer.json::<Accepted>()?;
-    Ok(receipt.with_id(Answer::message_id(&accepted.message_uuid)?))
+    Ok(receipt.with_id(Response::message_id(&accepted.message_uuid)?))
 }
 
 /// What Vonage calls a token that has ended. No other refusal goes away with a new token.
@@ -209,7 +209,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn of(answer: &Answer) -> Option<Self> {
+    pub(crate) fn of(answer: &Response) -> Option<Self> {
         let problem: Self = answer.json().ok()?;
         let (page, _) = problem.page.split_once('#')?;
         let (_, rest) = page.split_once("://")?;
@@ -471,7 +471,7 @@ static CODES: &[(ErrorKind, Acceptance, &str, &[&str])] = &[
 ];
 
 /// What an answer that is no success proves.
-fn refused(answer: &Answer, message: &Message) -> SendError {
+fn refused(answer: &Response, message: &Message) -> SendError {
     let (status, by_status) = (answer.status(), answer.refused(None));
     let problem = Problem::of(answer).filter(|_| status >= 400);
     let code = problem.as_ref().map_or("", Problem::code);

@@ -13,7 +13,7 @@ use postduif_core::{
     Message, PhoneNumber, Price, Receipt, ReportError, ReportParser, ReportRequest, SendError,
 };
 use postduif_http::{
-    Answer, BaseUrl, Client, Refusal, Request, check_window, signature::is_secret, signing_secrets,
+    Response, BaseUrl, Client, Refusal, Request, check_window, signature::is_secret, signing_secrets,
 };
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -235,7 +235,7 @@ fn wait(words: &str) -> Duration {
 }
 
 /// The body of an answer, if it speaks of parts.
-fn entries(answer: &Answer) -> Option<Value> {
+fn entries(answer: &Response) -> Option<Value> {
     json(answer).filter(|body| {
         body["messages"]
             .as_array()
@@ -244,7 +244,7 @@ fn entries(answer: &Answer) -> Option<Value> {
 }
 
 /// The body as JSON. Answers of 2014 were ISO-8859-1.
-fn json(answer: &Answer) -> Option<Value> {
+fn json(answer: &Response) -> Option<Value> {
     let body = answer.body().ok()?;
     let text = match str::from_utf8(body) {
         Ok(text) => Cow::Borrowed(text),
@@ -254,7 +254,7 @@ fn json(answer: &Answer) -> Option<Value> {
 }
 
 /// Whether this is Vonage's other error shape, which the balance shares.
-pub(crate) fn is_error(answer: &Answer) -> bool {
+pub(crate) fn is_error(answer: &Response) -> bool {
     json(answer).is_some_and(|body| {
         text(&body["error-code"]).is_some() && body["error-code-label"].is_string()
     })
@@ -262,12 +262,12 @@ pub(crate) fn is_error(answer: &Answer) -> bool {
 
 /// Whether an answer's status alone proves that nobody read the message. At 401 it is what Vonage says that
 /// counts.
-fn is_proven_by_status(answer: &Answer) -> bool {
+fn is_proven_by_status(answer: &Response) -> bool {
     answer.status() != 401 && answer.refused(None).acceptance() == Acceptance::NotAccepted
 }
 
 /// What an answer that speaks of no part proves.
-fn refused(answer: &Answer, message: &Message) -> SendError {
+fn refused(answer: &Response, message: &Message) -> SendError {
     let refusal = match answer.status() {
         _ if is_proven_by_status(answer) || !is_error(answer) => None,
         401..=403 => Some(Refusal::new(
@@ -311,7 +311,7 @@ impl<'a> Entries<'a> {
     /// that were taken beside parts that were not are sent and charged.
     fn outcome(
         &self,
-        answer: &Answer,
+        answer: &Response,
         message: &Message,
         receipt: Receipt,
     ) -> Result<Receipt, SendError> {

@@ -7,8 +7,8 @@ use postduif_core::{
     Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, Reference, SendError,
     Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
-use postduif_http::{Answer, BaseUrl, Client, ClientCredentials, Refusal, Request, TokenCache};
-use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
+use postduif_http::{Response, BaseUrl, Client, ClientCredentials, Refusal, Request, TokenCache};
+use postduif_testkit::{DEADLINE, HttpRequest, FakeVendor, Received, Reply};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -238,7 +238,7 @@ impl Provider {
             .with_messages(messages.len()))
     }
 
-    async fn post(&self, messages: &[Message]) -> Result<Answer, SendError> {
+    async fn post(&self, messages: &[Message]) -> Result<Response, SendError> {
         if self.has(Flaw::LogsText) {
             tracing::trace!(text = messages[0].text().as_str(), "a call");
         }
@@ -264,7 +264,7 @@ impl Provider {
         answer
     }
 
-    fn refusal(&self, answer: &Answer, messages: &[Message]) -> Option<Refusal> {
+    fn refusal(&self, answer: &Response, messages: &[Message]) -> Option<Refusal> {
         if self.has(Flaw::AnyBodyRefuses) && answer.status() == 403 {
             return Some(Refusal::new(ErrorKind::Blocked, "it was refused"));
         }
@@ -305,7 +305,7 @@ impl Provider {
     fn id(&self, entry: &Entry) -> Result<String, SendError> {
         match self.has(Flaw::KeepsAnyId) {
             true => Ok(entry.id.clone()),
-            false => Answer::message_id(&entry.id).map(str::to_owned),
+            false => Response::message_id(&entry.id).map(str::to_owned),
         }
     }
 
@@ -334,7 +334,7 @@ impl Provider {
         }
         let names_messages = answer.json::<Accepted>().is_ok();
         if refused.is_ok() && names_messages && !self.has(Flaw::RefusalBesideIdRefuses) {
-            return Err(Answer::contradiction());
+            return Err(Response::contradiction());
         }
         if !answer.is_success() || refused.is_ok() {
             if refused.is_ok() && self.has(Flaw::OwnShapeRefusesAlways) {

@@ -176,5 +176,5 @@ fn an_unusable_id_that_is_kept_names_what_reads_ids() {
             &vendor,
         ))
     });
-    assert!(said.contains("Answer::message_id"), "{said}");
+    assert!(said.contains("Response::message_id"), "{said}");
 }

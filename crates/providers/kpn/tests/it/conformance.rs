@@ -22,7 +22,7 @@ fn provider(base: &str, options: &str) -> Arc<dyn SmsProvider> {
         .unwrap();
     let host = base.strip_prefix("http://").unwrap();
     let url = format!(
-        "kpn://{ID}:{SECRET}@{host}?{options}webhook_url=https%3A%2F%2Fhooks.example.test%2F{ROUTE}\
+        "kpn://{ID}:{SECRET}@{host}?{options}report_url=https%3A%2F%2Fhooks.example.test%2F{ROUTE}\
          %3Freference%3D%7Breference%7D"
     );
     Arc::new(Kpn::from_url_with(&url, &client).unwrap())

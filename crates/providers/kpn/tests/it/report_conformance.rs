@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use postduif_core::{DeliveryReport, DeliveryStatus, ReportParser};
-use postduif_http::signature::hmac_sha256;
+use postduif_core::{DeliveryReport, DeliveryStatus, ReportOptions, ReportParser};
+use postduif_http::vendor::signature::hmac_sha256;
 use postduif_kpn::report_parser;
 use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;
@@ -16,7 +16,7 @@ struct FakeKpn;
 
 impl FakeReports for FakeKpn {
     fn parser(&self) -> Arc<dyn ReportParser> {
-        report_parser(None, vec![RIGHT.into()]).unwrap()
+        report_parser(ReportOptions::new([RIGHT])).unwrap()
     }
 
     fn secrets(&self) -> Vec<String> {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use postduif_core::{ErrorKind, SmsProvider as _};
-use postduif_http::{BaseUrl, TokenStyle};
+use postduif_http::{BaseUrl, auth::TokenStyle};
 use postduif_kpn::Kpn;
 
 use super::wire::{accepted, message, mount_send, server, url};
@@ -14,7 +14,7 @@ async fn url_and_builder_give_the_same_provider() {
         let server = server().await;
         mount_send(&server, accepted()).await;
         let options = "token_style=basic&sender=Acme&sub_account=b\
-                       &webhook_url=https%3A%2F%2Fhooks.example.test%2Fkpn%3Freference%3D%7Breference%7D%26x%3D1";
+                       &report_url=https%3A%2F%2Fhooks.example.test%2Fkpn%3Freference%3D%7Breference%7D%26x%3D1";
         let kpn = match turn {
             0 => Kpn::from_url(&url(&server, &format!("?{options}"))),
             1 => Kpn::from_url(&format!(
@@ -26,7 +26,7 @@ async fn url_and_builder_give_the_same_provider() {
                 .with_token_style(TokenStyle::Basic)
                 .with_sender("Acme".parse().unwrap())
                 .with_sub_account("b")
-                .with_webhook_url(webhook)
+                .with_report_url(webhook)
                 .build(),
         }
         .unwrap();
@@ -71,41 +71,38 @@ fn what_cannot_work_is_refused_when_it_is_built() {
             "kpn://me:hunter2@default?webhook=x",
             "unknown option webhook; known are sender, token_style",
         ),
+        ("kpn://me:hunter2@default?report_url=x", "option report_url"),
         (
-            "kpn://me:hunter2@default?webhook_url=x",
-            "option webhook_url",
+            "kpn://me:secret@default?report_url=http://x.test/hunter2",
+            "option report_url: invalid URL: write https://",
         ),
         (
-            "kpn://me:secret@default?webhook_url=http://x.test/hunter2",
-            "option webhook_url: an https:// URL",
+            "kpn://me:secret@default?report_url=https://u:hunter2@x.test/",
+            "option report_url",
         ),
         (
-            "kpn://me:secret@default?webhook_url=https://u:hunter2@x.test/",
-            "option webhook_url",
+            "kpn://me:hunter2@default?report_url=https://x.test/%7Breference%7D",
+            "option report_url",
         ),
         (
-            "kpn://me:hunter2@default?webhook_url=https://x.test/%7Breference%7D",
-            "option webhook_url",
+            "kpn://me:hunter2@default?report_url=https://x.test/?ref=%7Breference%7D",
+            "option report_url",
         ),
         (
-            "kpn://me:hunter2@default?webhook_url=https://x.test/?ref=%7Breference%7D",
-            "option webhook_url",
+            "kpn://me:hunter2@default?report_url=https://x.test/?reference=%7Bid%7D",
+            "option report_url",
         ),
         (
-            "kpn://me:hunter2@default?webhook_url=https://x.test/?reference=%7Bid%7D",
-            "option webhook_url",
+            "kpn://me:hunter2@default?report_url=https://x.test/?reference=%7Breference%7D%26reference=%7Breference%7D",
+            "option report_url: write the query parameter reference once",
         ),
         (
-            "kpn://me:hunter2@default?webhook_url=https://x.test/?reference=%7Breference%7D%26reference=%7Breference%7D",
-            "option webhook_url: write the query parameter reference once",
+            "kpn://me:hunter2@default?report_url=https://x.test/?reference=a%26x=1%26re%2566erence=%7Breference%7D",
+            "option report_url",
         ),
         (
-            "kpn://me:hunter2@default?webhook_url=https://x.test/?reference=a%26x=1%26re%2566erence=%7Breference%7D",
-            "option webhook_url",
-        ),
-        (
-            "kpn://me:hunter2@default?webhook_url=https://x.test/?re%2566erence=a%26reference=%7Breference%7D",
-            "option webhook_url: write the query parameter reference once",
+            "kpn://me:hunter2@default?report_url=https://x.test/?re%2566erence=a%26reference=%7Breference%7D",
+            "option report_url: write the query parameter reference once",
         ),
         (
             "kpn://me:hunter2@default?sub_account=",
@@ -143,15 +140,15 @@ fn reports_are_declared_only_where_they_find_their_message() {
             .reports()
     };
     assert!(!reports(""));
-    assert!(!reports("?webhook_url=https://x.test/hook"));
+    assert!(!reports("?report_url=https://x.test/hook"));
     assert!(reports(
-        "?webhook_url=https://x.test/hook?reference=%7Breference%7D"
+        "?report_url=https://x.test/hook?reference=%7Breference%7D"
     ));
 }
 
 #[test]
 fn a_webhook_on_this_machine_may_be_plain_http() {
-    let url = "kpn://me:secret@default?webhook_url=http://127.0.0.1:8160/kpn";
+    let url = "kpn://me:secret@default?report_url=http://127.0.0.1:8160/kpn";
     assert!(Kpn::from_url(url).is_ok());
 }
 
@@ -174,9 +171,9 @@ async fn kpn_cannot_send_later_and_has_bounds_for_the_validity() {
 }
 
 #[test]
-fn debug_shows_nothing_of_the_webhook_url() {
+fn debug_shows_nothing_of_the_report_url() {
     let webhook = "https://hooks.example.com/kpn/hunTer2?reference={reference}";
-    let builder = || Kpn::builder("me", "secret").with_webhook_url(webhook);
+    let builder = || Kpn::builder("me", "secret").with_report_url(webhook);
     let shown = format!("{:?} {:?}", builder(), builder().build().unwrap());
     for part in ["hunTer2", "hooks", "reference="] {
         assert!(!shown.contains(part), "{shown}");

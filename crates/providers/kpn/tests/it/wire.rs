@@ -80,7 +80,7 @@ async fn a_send_is_written_as_documented() {
     let webhook = "https%3A%2F%2Fhooks.example.test%2Fkpn%2Fdlr%3Freference%3D%7Breference%7D";
     let kpn = Kpn::from_url(&url(
         &server,
-        &format!("?sender=Acme&sub_account=branch&webhook_url={webhook}"),
+        &format!("?sender=Acme&sub_account=branch&report_url={webhook}"),
     ))
     .unwrap();
     let receipt = kpn

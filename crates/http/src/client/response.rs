@@ -1,28 +1,28 @@
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
-use postduif_core::{ErrorKind, Message, SendError};
+use postduif_core::{Acceptance, ErrorKind, SendError};
 use reqwest::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use secrecy::zeroize::Zeroizing;
 use serde::de::DeserializeOwned;
 
-use crate::failure::Failure;
+use super::{Failure, Proof, Refusal};
 
 /// The longest wait that a server's hint is believed for.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-const LONGEST_ID: usize = 256;
+const MAX_ID: usize = 256;
 const GAVE_UP: &str = "something on the way gave up waiting";
 
 /// An answer: its status, its headers, and its body as far as it came.
-pub struct Answer {
+pub struct Response {
     status: u16,
     headers: HeaderMap,
     // Zeroed on drop: an answer may hold a token or a pass.
     body: Result<Zeroizing<Vec<u8>>, Failure>,
 }
 
-impl Answer {
+impl Response {
     pub(crate) async fn read(mut response: reqwest::Response, limit: usize) -> Self {
         let (status, headers) = (
             response.status().as_u16(),
@@ -112,13 +112,13 @@ impl Answer {
         let wait = match value.parse::<f64>() {
             Ok(seconds) if seconds.is_nan() => return None,
             Ok(seconds) => {
-                Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST_WAIT.as_secs_f64())).ok()?
+                Duration::try_from_secs_f64(seconds.clamp(0.0, MAX_WAIT.as_secs_f64())).ok()?
             }
             Err(_) => (DateTime::parse_from_rfc2822(value).ok()?.to_utc() - now)
                 .to_std()
                 .unwrap_or_default(),
         };
-        Some(wait.min(LONGEST_WAIT))
+        Some(wait.min(MAX_WAIT))
     }
 
     /// Returns whether the same request with a new token is worth a try: the vendor refused the token by a
@@ -154,7 +154,7 @@ impl Answer {
     /// nobody can use is not the vendor's.
     pub fn message_id(id: &str) -> Result<&str, SendError> {
         let id = id.trim();
-        if id.is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) {
+        if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
             return Err(SendError::unknown(
                 ErrorKind::Protocol,
                 "the answer holds no usable id of the message",
@@ -173,145 +173,104 @@ impl Answer {
         )
     }
 
-    /// What this answer proves, where it is no acceptance.
+    /// Returns what this response proves, where it is not an acceptance. The one place that decides it.
     ///
-    /// `refusal` is what the vendor itself said, in its own error shape: `None` where the body is anybody
-    /// else's. Without it only a few statuses prove that nobody read the message; every other answer
-    /// leaves it in doubt, because proxies and filters replace answers after the vendor has the text.
+    /// `refusal` is what the vendor itself said, in its own error shape: `None` where anybody else wrote the body.
+    /// Without it only a few statuses prove that nobody read the message. Every other response leaves it in doubt,
+    /// because proxies and filters replace responses after the vendor has the text.
     ///
-    /// 408, 409, 425 and 499 say that somebody gave up waiting, whoever wrote the body, so there only a
+    /// A refusal that [proves nothing](Proof::Nothing) leaves the message in doubt, unless the status alone proves a
+    /// refusal. 408, 409, 425 and 499 say that something gave up waiting, whoever wrote the body, so there only a
     /// code that the vendor lists is a refusal.
     #[must_use]
     pub fn refused(&self, refusal: Option<Refusal>) -> SendError {
-        let said = |refusal: Refusal, otherwise: fn(ErrorKind, Cow<'static, str>) -> SendError| {
-            let mut error = otherwise(refusal.kind, refusal.message);
-            if let Some(code) = refusal.code {
-                error = error.with_code(code);
-            }
-            match refusal
-                .retry_after
-                .or_else(|| self.retry_after(std::time::SystemTime::now().into()))
-            {
-                Some(wait) if refusal.kind == ErrorKind::Throttled => {
-                    error.with_retry_after(wait.min(LONGEST_WAIT))
+        match refusal {
+            Some(refusal) if refusal.proof == Proof::Nothing => {
+                let by_status = self.refused(None);
+                match by_status.acceptance() {
+                    Acceptance::NotAccepted => by_status,
+                    Acceptance::Unknown => self
+                        .refused(Some(refusal.with_proof(Proof::Below500)))
+                        .in_doubt(),
                 }
-                _ => error,
             }
-        };
-        match (self.status, refusal) {
-            (300..=399, _) => {
-                SendError::unknown(ErrorKind::Protocol, "a redirect, which is never followed")
-            }
-            (status @ 500.., Some(refusal)) if !refusal.at_any_status => said(
-                Refusal {
-                    kind: ErrorKind::Unavailable,
-                    message: server_failed(status),
-                    ..refusal
-                },
-                SendError::unknown,
+            Some(refusal) => self.refused_by_vendor(refusal),
+            None => self.refused_by_status(),
+        }
+    }
+
+    /// What the vendor's own refusal proves at this status.
+    fn refused_by_vendor(&self, refusal: Refusal) -> SendError {
+        match self.status {
+            300..=399 => redirect(),
+            500.. if refusal.proof != Proof::Always => self.with_details(
+                SendError::unknown(ErrorKind::Unavailable, self.server_failed()),
+                refusal,
             ),
-            (408 | 409 | 425 | 499, Some(refusal)) if !refusal.listed => {
+            408 | 409 | 425 | 499 if !refusal.listed => {
                 SendError::unknown(ErrorKind::Protocol, GAVE_UP)
             }
-            (_, Some(refusal)) => said(refusal, SendError::not_accepted),
-            (429, None) => said(
-                Refusal::new(ErrorKind::Throttled, "too many calls"),
-                SendError::not_accepted,
+            _ => self.with_details(
+                SendError::not_accepted(refusal.kind, refusal.message.clone()),
+                refusal,
             ),
-            (401, None) if self.headers.contains_key(WWW_AUTHENTICATE) => {
+        }
+    }
+
+    /// What the status alone proves.
+    fn refused_by_status(&self) -> SendError {
+        match self.status {
+            300..=399 => redirect(),
+            401 if self.headers.contains_key(WWW_AUTHENTICATE) => {
                 SendError::not_accepted(ErrorKind::Unauthorized, "the credentials were refused")
             }
-            (404 | 405 | 411 | 413 | 414 | 415 | 431, None) => SendError::not_accepted(
+            404 | 405 | 411 | 413 | 414 | 415 | 431 => SendError::not_accepted(
                 ErrorKind::Misconfigured,
                 "nothing takes this request at the configured address",
             ),
-            (status @ 500.., None) => {
-                SendError::unknown(ErrorKind::Unavailable, server_failed(status))
+            429 => {
+                let refusal = Refusal::new(ErrorKind::Throttled, "too many calls");
+                self.refused_by_vendor(refusal)
             }
-            (status, None) => match self.body() {
+            500.. => SendError::unknown(ErrorKind::Unavailable, self.server_failed()),
+            status => match self.body() {
                 Ok(_) => SendError::unknown(
                     ErrorKind::Protocol,
-                    format!("the answer is not the vendor's (HTTP {status})"),
+                    format!("the response is not the vendor's (HTTP {status})"),
                 ),
                 Err(broken) => broken,
             },
         }
     }
+
+    /// Adds the refusal's code to an error of it, and how long to wait where it is throttled.
+    fn with_details(&self, error: SendError, refusal: Refusal) -> SendError {
+        let error = match refusal.code {
+            Some(code) => error.with_code(code),
+            None => error,
+        };
+        let asked = || self.retry_after(std::time::SystemTime::now().into());
+        match refusal.retry_after.or_else(asked) {
+            Some(wait) if error.kind() == ErrorKind::Throttled => {
+                error.with_retry_after(wait.min(MAX_WAIT))
+            }
+            _ => error,
+        }
+    }
+
+    fn server_failed(&self) -> String {
+        format!("the server failed (HTTP {})", self.status)
+    }
 }
 
-fn server_failed(status: u16) -> Cow<'static, str> {
-    format!("the server failed (HTTP {status})").into()
+fn redirect() -> SendError {
+    SendError::unknown(ErrorKind::Protocol, "a redirect, which is never followed")
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer")
+        f.debug_struct("Response")
             .field("status", &self.status)
             .finish_non_exhaustive()
-    }
-}
-
-/// What a vendor said in its own error shape: a proof that it did not take the message.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Refusal {
-    kind: ErrorKind,
-    message: Cow<'static, str>,
-    code: Option<Cow<'static, str>>,
-    retry_after: Option<Duration>,
-    at_any_status: bool,
-    listed: bool,
-}
-
-impl Refusal {
-    /// The kind by the vendor's table, and our own words for it. Never the vendor's words: they may
-    /// repeat the text.
-    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            code: None,
-            retry_after: None,
-            at_any_status: false,
-            listed: false,
-        }
-    }
-
-    /// Sets the vendor's code: one that its documentation lists, from the provider's own table. It makes the
-    /// refusal count at statuses where a shape alone does not.
-    pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
-        self.code = Some(code.into());
-        self.listed = true;
-        self
-    }
-
-    /// A code that is not in the provider's table, where it can give nothing away: at most four characters,
-    /// so that no longer secret hides in it, and not an [echo](postduif_core::Message::echoes) of any of the
-    /// messages.
-    pub fn with_unlisted_code(mut self, code: &str, messages: &[Message]) -> Self {
-        let plain =
-            (1..=4).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if plain && !messages.iter().any(|message| message.echoes(code)) {
-            self.code = Some(code.to_owned().into());
-        }
-        self
-    }
-
-    /// Returns whether it has a code that the vendor lists.
-    #[must_use]
-    pub const fn is_listed(&self) -> bool {
-        self.listed
-    }
-
-    /// How long the vendor asks to wait, where its answer says so elsewhere than in `Retry-After`.
-    pub const fn with_retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
-        self
-    }
-
-    /// The code itself says that nothing was done, so that it proves this from status 500 up too.
-    pub const fn at_any_status(mut self) -> Self {
-        self.at_any_status = true;
-        self
     }
 }

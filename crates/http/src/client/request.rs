@@ -9,13 +9,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use url::form_urlencoded;
 
-use crate::{BaseUrl, Token, body::Body, failure::Failure};
+use super::{BaseUrl, Body, Failure};
+use crate::auth::Token;
 use postduif_core::{ConfigError, DepartureHandle};
 
 /// The most that is read of an answer to one message, in bytes.
-const ANSWER_LIMIT: usize = 64 * 1024;
+const RESPONSE_LIMIT: usize = 64 * 1024;
 /// What a batch call's answer may have more for each message in it, in bytes.
-const ANSWER_LIMIT_PER_MESSAGE: usize = 8 * 1024;
+const RESPONSE_LIMIT_PER_MESSAGE: usize = 8 * 1024;
 
 /// A request to a host that was configured, and to no other.
 ///
@@ -26,7 +27,7 @@ pub struct Request {
     url: Url,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Option<Vec<u8>>,
-    answer_limit: usize,
+    response_limit: usize,
     fault: Option<&'static str>,
 }
 
@@ -59,7 +60,7 @@ impl Request {
             url: base.join(path),
             headers: Vec::new(),
             body: None,
-            answer_limit: ANSWER_LIMIT,
+            response_limit: RESPONSE_LIMIT,
             fault: None,
         }
     }
@@ -123,8 +124,8 @@ impl Request {
     /// Allows the longer answer of a call that carries so many messages.
     #[must_use]
     pub const fn with_messages(mut self, messages: usize) -> Self {
-        self.answer_limit =
-            ANSWER_LIMIT.saturating_add(messages.saturating_mul(ANSWER_LIMIT_PER_MESSAGE));
+        self.response_limit =
+            RESPONSE_LIMIT.saturating_add(messages.saturating_mul(RESPONSE_LIMIT_PER_MESSAGE));
         self
     }
 
@@ -147,8 +148,8 @@ impl Request {
         self.body.as_ref().is_some_and(|body| !body.is_empty())
     }
 
-    pub(crate) const fn answer_limit(&self) -> usize {
-        self.answer_limit
+    pub(crate) const fn response_limit(&self) -> usize {
+        self.response_limit
     }
 
     /// The library's request, whose body tells `departure` when it begins to leave.

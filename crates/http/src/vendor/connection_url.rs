@@ -15,22 +15,22 @@ use crate::BaseUrl;
 /// It is never printed, neither whole nor in part: it holds secrets.
 ///
 /// ```
-/// use postduif_http::VendorUrl;
+/// use postduif_http::vendor::ConnectionUrl;
 ///
 /// let url = "example://id:secret@default?sender=Contoso";
-/// let url = VendorUrl::parse("example", url, &["id", "secret"], &["sender"])?;
+/// let url = ConnectionUrl::parse("example", url, &["id", "secret"], &["sender"])?;
 /// assert_eq!(url.option("sender"), Some("Contoso"));
 /// assert!(url.credential("secret").is_ok());
-/// assert_eq!(url.base("https://api.example.test")?.as_str(), "https://api.example.test");
+/// assert!(url.host().is_none());
 /// # Ok::<(), postduif_core::ConfigError>(())
 /// ```
-pub struct VendorUrl {
+pub struct ConnectionUrl {
     base: Option<BaseUrl>,
     credentials: BTreeMap<&'static str, SecretString>,
     options: BTreeMap<&'static str, String>,
 }
 
-impl VendorUrl {
+impl ConnectionUrl {
     /// Takes a `text` of this scheme apart. The first two of `credentials` may stand in the authority, in that order; all
     /// of them, and `options`, in the query.
     ///
@@ -144,13 +144,11 @@ impl VendorUrl {
         Ok(())
     }
 
-    /// The configured host, or the vendor's own.
-    ///
-    /// # Errors
-    ///
-    /// Where `vendor` is no base address.
-    pub fn base(&self, vendor: &str) -> Result<BaseUrl, ConfigError> {
-        self.base.clone().map_or_else(|| BaseUrl::parse(vendor), Ok)
+    /// Returns the configured host with its path prefix. `None` where the URL says `default`, which is the vendor's
+    /// own.
+    #[must_use]
+    pub const fn host(&self) -> Option<&BaseUrl> {
+        self.base.as_ref()
     }
 
     /// A credential that must be there.
@@ -201,9 +199,9 @@ impl VendorUrl {
     }
 }
 
-impl fmt::Debug for VendorUrl {
+impl fmt::Debug for ConnectionUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VendorUrl").finish_non_exhaustive()
+        f.debug_struct("ConnectionUrl").finish_non_exhaustive()
     }
 }
 
@@ -342,8 +340,8 @@ mod tests {
 
     use super::*;
 
-    fn parse(text: &str) -> Result<VendorUrl, ConfigError> {
-        VendorUrl::parse("x", text, &["id", "secret"], &["sender", "api"])
+    fn parse(text: &str) -> Result<ConnectionUrl, ConfigError> {
+        ConnectionUrl::parse("x", text, &["id", "secret"], &["sender", "api"])
     }
 
     fn both(text: &str) -> (String, String) {
@@ -377,9 +375,8 @@ mod tests {
             assert_eq!(
                 parse(text)
                     .unwrap()
-                    .base("https://vendor.test")
-                    .unwrap()
-                    .as_str(),
+                    .host()
+                    .map_or("https://vendor.test", BaseUrl::as_str),
                 base,
                 "{text}"
             );

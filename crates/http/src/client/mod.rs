@@ -1,3 +1,10 @@
+mod base_url;
+mod body;
+mod failure;
+mod refusal;
+mod request;
+mod response;
+
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use postduif_core::{ConfigError, Departure, DepartureHandle, SendError, hold, unwatched};
@@ -9,7 +16,13 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-use crate::{Answer, Request, failure::Failure};
+pub use base_url::BaseUrl;
+pub use refusal::{Proof, Refusal};
+pub use request::{Request, check_header_setting};
+pub use response::Response;
+
+use body::Body;
+pub(crate) use failure::Failure;
 
 /// An HTTP client that keeps what it is trusted with.
 ///
@@ -63,7 +76,7 @@ impl Client {
     /// Where no answer came. Not accepted where nothing of the body had left: a name that does not resolve, a
     /// connection or TLS handshake that fails, a deadline before the body was begun. From the moment that
     /// the body may have been written, all is unknown.
-    pub async fn send(&self, request: Request) -> Result<Answer, SendError> {
+    pub async fn send(&self, request: Request) -> Result<Response, SendError> {
         self.attempt(request)
             .await
             .map_err(Failure::into_send_error)
@@ -74,14 +87,14 @@ impl Client {
     /// # Errors
     ///
     /// As [`send`](Self::send), but never in doubt: whatever became of it, no text left.
-    pub async fn ask(&self, request: Request) -> Result<Answer, SendError> {
+    pub async fn ask(&self, request: Request) -> Result<Response, SendError> {
         hold(unwatched(self.attempt(request)))
             .await
             .map_err(Failure::into_token_error)
     }
 
-    pub(crate) async fn attempt(&self, request: Request) -> Result<Answer, Failure> {
-        let limit = request.answer_limit();
+    pub(crate) async fn attempt(&self, request: Request) -> Result<Response, Failure> {
+        let limit = request.response_limit();
         if DepartureHandle::current().is_some_and(|call| call.is_closed()) {
             return Err(Failure::cut_off());
         }
@@ -93,7 +106,7 @@ impl Client {
             departure.handle().begin().map_err(|_| Failure::cut_off())?;
             let sent = departure.scope(self.0.execute(request));
             let response = sent.await.map_err(Failure::from_reqwest)?;
-            return Ok(Answer::read(response, limit).await);
+            return Ok(Response::read(response, limit).await);
         }
         // Until the body begins to leave, all this waits for is a connection.
         let response = match departure.scope(hold(self.0.execute(request))).await {
@@ -108,7 +121,7 @@ impl Client {
                 });
             }
         };
-        Ok(Answer::read(response, limit).await)
+        Ok(Response::read(response, limit).await)
     }
 }
 

@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    future::Future,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -75,6 +76,19 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
     async fn fetch(&self) -> Result<Token, SendError> {
         (**self).fetch().await
     }
+}
+
+/// What a response says of the token that its request carried.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum TokenVerdict {
+    /// Nothing against it.
+    Good,
+    /// The request was provenly refused for its token, so the same request with a new one is safe.
+    Refused,
+    /// The token may be the reason, but that is not certain enough to repeat the request: the next one gets a new
+    /// token.
+    Suspect,
 }
 
 /// One token for all who need it: shared while it lives, fetched once for all who wait.
@@ -203,6 +217,32 @@ impl<S: TokenSource> TokenCache<S> {
             state.current = None;
         }
         true
+    }
+
+    /// Makes a request with the token in use, and once more with a new one where the first was refused for its
+    /// token alone.
+    ///
+    /// `call` makes one request, and says with its outcome what that means for the token. A second request for a
+    /// text must be safe: [`TokenVerdict::Refused`] needs a proof that the first was not accepted.
+    ///
+    /// # Errors
+    ///
+    /// That of the last request, or of the token.
+    pub async fn with_token<T, E, F>(&self, call: impl Fn(Arc<Token>) -> F) -> Result<T, E>
+    where
+        E: From<SendError>,
+        F: Future<Output = (Result<T, E>, TokenVerdict)>,
+    {
+        let token = self.token().await?;
+        let (outcome, verdict) = call(Arc::clone(&token)).await;
+        let is_replaced = match verdict {
+            TokenVerdict::Good => return outcome,
+            TokenVerdict::Refused | TokenVerdict::Suspect => self.forget(&token),
+        };
+        if !is_replaced || verdict == TokenVerdict::Suspect {
+            return outcome;
+        }
+        call(self.token().await?).await.0
     }
 
     /// The fetch that is under way, or a new one.

@@ -5,7 +5,10 @@ use postduif_core::{ErrorKind, SendError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
-use crate::{Answer, BaseUrl, Client, Refusal, Request, Token, TokenSource};
+use crate::{
+    BaseUrl, Client, Refusal, Request, Response,
+    auth::{Token, TokenSource},
+};
 
 /// The life of a token whose answer does not say how long it lives.
 const ASSUMED_LIFE: Duration = Duration::from_secs(3000);
@@ -20,7 +23,7 @@ pub struct ClientCredentials {
     style: TokenStyle,
     query: Vec<(&'static str, &'static str)>,
     form: Vec<(&'static str, String)>,
-    refusal: fn(&Answer) -> Option<Refusal>,
+    refusal: fn(&Response) -> Option<Refusal>,
 }
 
 /// How the credentials travel to the token endpoint.
@@ -83,7 +86,7 @@ impl ClientCredentials {
 
     /// How this server says no, where it does not say it as RFC 6749 does.
     #[must_use]
-    pub fn with_refusal(mut self, refusal: fn(&Answer) -> Option<Refusal>) -> Self {
+    pub fn with_refusal(mut self, refusal: fn(&Response) -> Option<Refusal>) -> Self {
         self.refusal = refusal;
         self
     }
@@ -128,10 +131,10 @@ impl TokenSource for ClientCredentials {
             .client
             .attempt(self.request())
             .await
-            .map_err(crate::failure::Failure::into_token_error)?;
+            .map_err(crate::client::Failure::into_token_error)?;
         if answer.is_success() {
-            return match answer.json::<TokenAnswer>() {
-                Ok(TokenAnswer {
+            return match answer.json::<TokenResponse>() {
+                Ok(TokenResponse {
                     access_token,
                     expires_in,
                 }) if !access_token.expose_secret().is_empty() => {
@@ -172,7 +175,7 @@ fn no_token(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> SendError
 
 /// RFC 6749, section 5.2: a JSON object with `error`, at 400 or 401. Entra adds `error_codes`, by which
 /// its cause is known.
-fn refusal_of_rfc6749(answer: &Answer) -> Option<Refusal> {
+fn refusal_of_rfc6749(answer: &Response) -> Option<Refusal> {
     #[derive(Deserialize)]
     struct Body {
         #[expect(dead_code, reason = "its presence makes the shape")]
@@ -193,7 +196,7 @@ fn refusal_of_rfc6749(answer: &Answer) -> Option<Refusal> {
 }
 
 #[derive(Deserialize)]
-struct TokenAnswer {
+struct TokenResponse {
     access_token: SecretString,
     #[serde(default, deserialize_with = "seconds")]
     expires_in: Option<Duration>,

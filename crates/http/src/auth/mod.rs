@@ -1,0 +1,7 @@
+//! Tokens: where they come from, how long they are used, and when a request is repeated with a new one.
+
+mod oauth;
+mod token;
+
+pub use oauth::{ClientCredentials, TokenStyle};
+pub use token::{Token, TokenCache, TokenSource, TokenVerdict};

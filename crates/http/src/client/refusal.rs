@@ -1,0 +1,133 @@
+use std::{borrow::Cow, time::Duration};
+
+use postduif_core::{ErrorKind, Message};
+
+/// Whether what a vendor said proves that it did not accept the message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a code proves it always, below status 500, or not at all"
+)]
+pub enum Proof {
+    /// The code itself says that nothing was done, so it proves this at every status.
+    Always,
+    /// It proves it at every status below 500.
+    Below500,
+    /// It proves nothing: the message is in doubt, unless the status alone proves a refusal.
+    Nothing,
+}
+
+/// What a vendor said in its own error shape, in our words.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Refusal {
+    pub(super) kind: ErrorKind,
+    pub(super) message: Cow<'static, str>,
+    pub(super) code: Option<Cow<'static, str>>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) proof: Proof,
+    pub(super) listed: bool,
+}
+
+impl Refusal {
+    /// Creates a refusal that proves itself below status 500. `kind` is by the vendor's table; `message` is never
+    /// the vendor's, which may repeat the text.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            code: None,
+            retry_after: None,
+            proof: Proof::Below500,
+            listed: false,
+        }
+    }
+
+    /// Sets the vendor's code: one that its documentation lists, from the provider's own table. It makes the
+    /// refusal count at statuses where a shape alone does not.
+    pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.code = Some(code.into());
+        self.listed = true;
+        self
+    }
+
+    /// Sets a code that is not in the provider's table, where it can give nothing away: at most four letters and
+    /// digits, so that no longer secret hides in it, and no part of the messages' texts and numbers.
+    pub fn with_unlisted_code(mut self, code: &str, messages: &[Message]) -> Self {
+        let plain =
+            (1..=4).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if plain && !messages.iter().any(|message| echoes(message, code)) {
+            self.code = Some(code.to_owned().into());
+        }
+        self
+    }
+
+    /// Returns whether it has a code that the vendor lists.
+    #[must_use]
+    pub const fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    /// Sets how long the vendor asks to wait, where its response says so elsewhere than in `Retry-After`.
+    pub const fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Sets what it proves. Defaults to [`Proof::Below500`].
+    pub const fn with_proof(mut self, proof: Proof) -> Self {
+        self.proof = proof;
+        self
+    }
+}
+
+/// Returns whether a code repeats a part of the message's text or number: vendors echo what they were given.
+fn echoes(message: &Message, code: &str) -> bool {
+    // Three characters are too few to give anything away, and every vendor's codes have three.
+    code.len() > 3
+        && (message.text().as_str().contains(code)
+            || message.to().digits().to_string().contains(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use postduif_core::Text;
+
+    use super::*;
+
+    fn message() -> Message {
+        Message::new(
+            "+31612345678".parse().unwrap(),
+            Text::new("Your code is 482913").unwrap(),
+        )
+    }
+
+    #[test]
+    fn an_echo_is_recognised_and_a_short_code_is_none() {
+        let message = message();
+        assert!(echoes(&message, "482913"));
+        assert!(echoes(&message, "31612345678"));
+        assert!(echoes(&message, "2345"));
+        assert!(!echoes(&message, "123"));
+        assert!(!echoes(&message, "E01033"));
+    }
+
+    #[test]
+    fn a_code_that_repeats_the_message_is_not_kept() {
+        let message = message();
+        let kept = |code: &str| {
+            let refusal = Refusal::new(ErrorKind::Other, "refused");
+            let messages = std::slice::from_ref(&message);
+            refusal.with_unlisted_code(code, messages).code.is_some()
+        };
+        for echo in ["8291", "2345", "code", "Your"] {
+            assert!(!kept(echo), "{echo}");
+        }
+        for code in ["123", "E010", "1", "9999"] {
+            assert!(kept(code), "{code}");
+        }
+        for unfit in ["", "E01033", "4 29", "é"] {
+            assert!(!kept(unfit), "{unfit}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use postduif_core::ErrorKind;
+
+use crate::{Proof, Refusal};
+
+/// A row of a vendor's table of codes: what a code means, and what it proves.
+///
+/// Tables are written with [`codes!`](crate::codes), one row a line.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Code {
+    /// The code as the vendor writes it.
+    pub code: &'static str,
+    /// What it means.
+    pub kind: ErrorKind,
+    /// Whether it proves that the message was not accepted.
+    pub proof: Proof,
+    /// Our own words for it. Never the vendor's: they may repeat the text.
+    pub message: &'static str,
+}
+
+impl Code {
+    /// Creates a row.
+    #[must_use]
+    pub const fn new(
+        code: &'static str,
+        kind: ErrorKind,
+        proof: Proof,
+        message: &'static str,
+    ) -> Self {
+        Self {
+            code,
+            kind,
+            proof,
+            message,
+        }
+    }
+
+    /// Returns the row of `code`. `None` where the table does not list it.
+    #[must_use]
+    pub fn find(table: &'static [Self], code: &str) -> Option<&'static Self> {
+        table.iter().find(|row| row.code == code)
+    }
+
+    /// Creates the refusal that this code is.
+    pub fn refusal(&self) -> Refusal {
+        Refusal::new(self.kind, self.message)
+            .with_code(self.code)
+            .with_proof(self.proof)
+    }
+}
+
+/// Writes a table of [`Code`](crate::vendor::Code)s: code, [`ErrorKind`](postduif_core::ErrorKind),
+/// [`Proof`](crate::Proof), and what it means in words of our own.
+///
+/// ```
+/// use postduif_http::{codes, vendor::Code};
+///
+/// static CODES: &[Code] = codes! {
+///     "101" => Unauthorized, Below500, "the token was refused";
+///     "500" => Unavailable, Nothing, "the vendor failed";
+/// };
+/// assert!(Code::find(CODES, "101").is_some());
+/// ```
+#[macro_export]
+macro_rules! codes {
+    ($($code:expr => $kind:ident, $proof:ident, $message:expr;)+) => {
+        &[$($crate::vendor::Code::new(
+            $code,
+            $crate::ErrorKind::$kind,
+            $crate::Proof::$proof,
+            $message,
+        )),+]
+    };
+}

@@ -1,0 +1,252 @@
+use std::future::Future;
+
+use postduif_core::{ConfigError, ErrorKind, Health, Message, Profile, Receipt, SendError, Sender};
+
+use crate::{BaseUrl, Client, Request, Response, vendor::ConnectionUrl};
+
+/// A vendor's API as a provider reaches it: its profile, its host, the HTTP client, and the sender of messages that
+/// name none.
+///
+/// The frame of every provider is here: a message is validated before anything is sent, an error has the provider's
+/// name, and a request without a text never leaves a message in doubt.
+///
+/// ```
+/// use postduif_core::{Message, Profile, Receipt, SendError};
+/// use postduif_http::vendor::{Endpoint, EndpointBuilder};
+///
+/// const PROFILE: Profile = Profile::new("example");
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let endpoint: Endpoint = EndpointBuilder::new().build(PROFILE, "https://api.example.test")?;
+/// # Ok(()) }
+///
+/// async fn send(endpoint: &Endpoint, message: &Message) -> Result<Receipt, SendError> {
+///     endpoint.send_one(message, async {
+///         let request = endpoint.post("/messages").with_json(&message.text().as_str());
+///         let response = endpoint.client().send(request).await?;
+///         match response.is_success() {
+///             true => endpoint.receipt(message, response.header("x-message-id").unwrap_or_default()),
+///             false => Err(response.refused(None)),
+///         }
+///     })
+///     .await
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    profile: Profile,
+    client: Client,
+    base: BaseUrl,
+    sender: Option<Sender>,
+}
+
+impl Endpoint {
+    /// Returns what the provider can do.
+    #[must_use]
+    pub const fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Replaces the profile by one that the configuration narrows.
+    #[must_use]
+    pub fn with_profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Returns the HTTP client.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Returns the host and the path prefix of the API.
+    #[must_use]
+    pub const fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
+    /// Creates a GET below the base URL that accepts JSON.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Request {
+        Request::get(&self.base, path).with_header("accept", "application/json")
+    }
+
+    /// Creates a POST below the base URL that accepts JSON.
+    #[must_use]
+    pub fn post(&self, path: &str) -> Request {
+        Request::post(&self.base, path).with_header("accept", "application/json")
+    }
+
+    /// Returns the sender of the message, or the configured one.
+    #[must_use]
+    pub fn sender<'a>(&'a self, message: &'a Message) -> Option<&'a Sender> {
+        message.sender().or(self.sender.as_ref())
+    }
+
+    /// Returns the sender of the message, or the configured one, in the form of the wire.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidSender` with `expected`, which says what the vendor takes, where there is no sender or `form` has no
+    /// form for it.
+    pub fn wire_sender(
+        &self,
+        message: &Message,
+        form: fn(&Sender) -> Option<String>,
+        expected: &'static str,
+    ) -> Result<String, SendError> {
+        self.sender(message)
+            .and_then(form)
+            .ok_or(SendError::not_accepted(ErrorKind::InvalidSender, expected))
+    }
+
+    /// Sends one message: validates it against the profile, then runs `exchange`, the request and what is made of
+    /// its response.
+    ///
+    /// # Errors
+    ///
+    /// That of the profile or of `exchange`, with the provider's name.
+    pub async fn send_one(
+        &self,
+        message: &Message,
+        exchange: impl Future<Output = Result<Receipt, SendError>>,
+    ) -> Result<Receipt, SendError> {
+        let outcome = match self.profile.admit(message) {
+            Ok(()) => exchange.await,
+            Err(error) => Err(error),
+        };
+        outcome.map_err(|error| self.named(error))
+    }
+
+    /// Finds out what `check` promises, by an `exchange` that carries no text.
+    ///
+    /// # Errors
+    ///
+    /// That of `exchange`, with the provider's name, and never in doubt: no text was on its way.
+    pub async fn probe(
+        &self,
+        exchange: impl Future<Output = Result<Health, SendError>>,
+    ) -> Result<Health, SendError> {
+        exchange.await.map_err(|error| self.named(error.of_check()))
+    }
+
+    /// Creates the receipt of a message with the vendor's id.
+    ///
+    /// # Errors
+    ///
+    /// Unknown where the id is [unusable](Response::message_id).
+    pub fn receipt(&self, message: &Message, id: &str) -> Result<Receipt, SendError> {
+        Ok(self
+            .receipt_without_id(message)
+            .with_id(Response::message_id(id)?))
+    }
+
+    /// Creates the receipt of a message that the vendor gives no id.
+    #[must_use]
+    pub fn receipt_without_id(&self, message: &Message) -> Receipt {
+        Receipt::new(self.profile.owned_name(), *message.reference())
+    }
+
+    /// Adds the provider's name to an error.
+    #[must_use]
+    pub fn named(&self, error: SendError) -> SendError {
+        error.with_provider(self.profile.owned_name())
+    }
+}
+
+/// Builds an [`Endpoint`]: what the builders of all vendors share.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct EndpointBuilder {
+    base: Option<BaseUrl>,
+    client: Option<Client>,
+    sender: Option<Sender>,
+}
+
+impl EndpointBuilder {
+    /// Starts with the vendor's own host, a client of its own, and no sender.
+    pub const fn new() -> Self {
+        Self {
+            base: None,
+            client: None,
+            sender: None,
+        }
+    }
+
+    /// Reads the host and the option `sender` of a connection URL.
+    ///
+    /// # Errors
+    ///
+    /// Where the sender is invalid.
+    pub fn from_url(url: &ConnectionUrl) -> Result<Self, ConfigError> {
+        Ok(Self {
+            base: url.host().cloned(),
+            client: None,
+            sender: url.parsed_option("sender")?,
+        })
+    }
+
+    /// Sets the base URL. Defaults to the vendor's own.
+    pub fn with_base(mut self, base: BaseUrl) -> Self {
+        self.base = Some(base);
+        self
+    }
+
+    /// Sets the HTTP client. Defaults to one with the defaults of [`ClientBuilder`](crate::ClientBuilder).
+    pub fn with_client(mut self, client: Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Sets the sender of messages that name none. Defaults to none.
+    pub fn with_sender(mut self, sender: Sender) -> Self {
+        self.sender = Some(sender);
+        self
+    }
+
+    /// Returns the base URL, where one was set.
+    #[must_use]
+    pub const fn base(&self) -> Option<&BaseUrl> {
+        self.base.as_ref()
+    }
+
+    /// Returns the sender, where one was set.
+    #[must_use]
+    pub const fn sender(&self) -> Option<&Sender> {
+        self.sender.as_ref()
+    }
+
+    /// Makes sure that the vendor takes the configured sender.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not; the error names the option `sender` and says what is `expected`.
+    pub fn check_sender(
+        &self,
+        fits: impl FnOnce(&Sender) -> bool,
+        expected: &str,
+    ) -> Result<(), ConfigError> {
+        if self.sender.as_ref().is_none_or(fits) {
+            Ok(())
+        } else {
+            Err(ConfigError::new(format!("option sender: {expected}")))
+        }
+    }
+
+    /// Builds the endpoint. `host` is the vendor's own base URL, for a configuration that sets none. Where the
+    /// profile requires a sender, a configured one fulfils that.
+    ///
+    /// # Errors
+    ///
+    /// Where `host` is no base URL, or the HTTP client cannot be built.
+    pub fn build(self, profile: Profile, host: &str) -> Result<Endpoint, ConfigError> {
+        let is_required = profile.sender_required() && self.sender.is_none();
+        Ok(Endpoint {
+            profile: profile.with_sender_required(is_required),
+            client: self.client.map_or_else(Client::new, Ok)?,
+            base: self.base.map_or_else(|| BaseUrl::parse(host), Ok)?,
+            sender: self.sender,
+        })
+    }
+}

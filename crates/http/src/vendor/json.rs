@@ -1,0 +1,39 @@
+use serde_json::Value;
+
+/// Returns a JSON string or number as text, without the white space around it. `None` where it is anything else,
+/// or blank.
+///
+/// Vendors, their clients and their pages disagree on which of the two a field is.
+///
+/// ```
+/// use postduif_http::vendor::text;
+/// use serde_json::json;
+///
+/// assert_eq!(text(&json!(" 4 ")).as_deref(), Some("4"));
+/// assert_eq!(text(&json!(4)).as_deref(), Some("4"));
+/// assert_eq!(text(&json!(" ")), None);
+/// assert_eq!(text(&json!(true)), None);
+/// ```
+#[must_use]
+pub fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Returns whether a member of a response holds anything: neither `null` nor a blank string, an empty list or an
+/// empty object.
+///
+/// A refusal that gives an id in whatever form contradicts itself, and this is how it is recognised.
+#[must_use]
+pub fn has_value(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(entries) => !entries.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    }
+}

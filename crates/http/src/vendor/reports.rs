@@ -1,0 +1,377 @@
+//! Delivery reports: the secrets that prove them, and the fields that they are read from.
+
+use std::{fmt, slice, time::Duration};
+
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    ConfigError, DeliveryReport, DeliveryStatus, PhoneNumber, ReportError, ReportOptions,
+    ReportRequest,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use url::form_urlencoded;
+
+use crate::{
+    Response,
+    vendor::{
+        signature::{is_hmac_sha256, is_secret, unhex},
+        text,
+    },
+};
+
+/// The most reports that are read from one request.
+pub const MAX_REPORTS: usize = 1000;
+
+/// The secrets that a vendor signs its reports with: several while one is being replaced.
+#[derive(Clone, Debug)]
+pub struct SigningSecrets(Vec<SecretString>);
+
+impl SigningSecrets {
+    /// Takes reports that any of these secrets signed.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no secret, or one is blank. The error is `missing`, which says what to give.
+    pub fn new(secrets: Vec<SecretString>, missing: &'static str) -> Result<Self, ConfigError> {
+        let is_blank = |secret: &SecretString| secret.expose_secret().trim().is_empty();
+        if secrets.is_empty() || secrets.iter().any(is_blank) {
+            return Err(ConfigError::new(missing));
+        }
+        Ok(Self(secrets))
+    }
+
+    /// Returns the secrets, for a signature that [`signature`](crate::vendor::signature) verifies.
+    #[must_use]
+    pub fn as_slice(&self) -> &[SecretString] {
+        &self.0
+    }
+
+    /// Verifies an HMAC-SHA256 in hexadecimal digits over `signed`.
+    ///
+    /// # Errors
+    ///
+    /// Malformed where `tag` is not hexadecimal, forged where none of the secrets made it.
+    pub fn verify_hmac_sha256(&self, signed: &[u8], tag: &str) -> Result<(), ReportError> {
+        let tag = unhex(tag).ok_or(ReportError::malformed("the signature is not hexadecimal"))?;
+        if is_hmac_sha256(&self.0, signed, &tag) {
+            Ok(())
+        } else {
+            Err(ReportError::forged(
+                "the report is not signed with our secret",
+            ))
+        }
+    }
+}
+
+/// Checks the time of a signature, in text as seconds since 1970: it must lie within `window` of now, before it or
+/// after.
+///
+/// # Errors
+///
+/// Malformed where it is not a number, stale where it lies outside.
+pub fn check_time(
+    signed_at: &str,
+    now: DateTime<Utc>,
+    window: Duration,
+) -> Result<(), ReportError> {
+    let signed_at = signed_at
+        .parse()
+        .map_err(|_| ReportError::malformed("the time of the signature is not a number"))?;
+    check_window(signed_at, now, window)
+}
+
+/// Checks the time of a signature, in seconds since 1970: it must lie within `window` of now, before it or after.
+///
+/// # Errors
+///
+/// Stale where it lies outside.
+pub fn check_window(
+    signed_at: i64,
+    now: DateTime<Utc>,
+    window: Duration,
+) -> Result<(), ReportError> {
+    if now.timestamp().abs_diff(signed_at) > window.as_secs() {
+        return Err(ReportError::stale(
+            "the report was signed too long ago, or in the future",
+        ));
+    }
+    Ok(())
+}
+
+/// Returns a header that a report is proven by.
+///
+/// # Errors
+///
+/// Unsigned where it is missing or empty, malformed where it occurs twice.
+pub fn proof_header<'r>(
+    request: &'r ReportRequest<'_>,
+    name: &str,
+) -> Result<&'r str, ReportError> {
+    request
+        .header(name)?
+        .filter(|value| !value.is_empty())
+        .ok_or(ReportError::unsigned("the report has no signature"))
+}
+
+/// Returns the value of a query parameter of a URL, decoded.
+///
+/// # Errors
+///
+/// Malformed where the parameter is a duplicate: nobody may choose which one is meant.
+pub fn query_parameter(url: &str, name: &str) -> Result<Option<String>, ReportError> {
+    let query = url
+        .split_once('#')
+        .map_or(url, |(url, _)| url)
+        .split_once('?')
+        .map_or("", |(_, query)| query);
+    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(known, _)| known == name);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some((_, value)), None) => Ok(Some(value.into_owned())),
+        (Some(_), Some(_)) => Err(ReportError::malformed("duplicate query parameter")),
+    }
+}
+
+/// Reads the body of a report as JSON.
+///
+/// # Errors
+///
+/// Malformed where it is not JSON.
+pub fn json(request: &ReportRequest<'_>) -> Result<Value, ReportError> {
+    serde_json::from_slice(request.body())
+        .map_err(|_| ReportError::malformed("the report is not JSON"))
+}
+
+/// Returns the entries of a list, or a single value as a list of one.
+#[must_use]
+pub fn entries(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(entries) => entries,
+        entry => slice::from_ref(entry),
+    }
+}
+
+/// Reads the entries of one request. An entry without a report takes no other down with it.
+///
+/// # Errors
+///
+/// Malformed where there are more than [`MAX_REPORTS`] entries.
+pub fn read_each<'v>(
+    entries: impl IntoIterator<Item = &'v Value>,
+    read: impl FnMut(&'v Value) -> Option<DeliveryReport>,
+) -> Result<Vec<DeliveryReport>, ReportError> {
+    let entries: Vec<_> = entries.into_iter().collect();
+    if entries.len() > MAX_REPORTS {
+        return Err(ReportError::malformed("too many reports in one request"));
+    }
+    Ok(entries.into_iter().filter_map(read).collect())
+}
+
+/// Returns what a vendor's word means in a table. A word that the table does not list is
+/// [`Unknown`](DeliveryStatus::Unknown), which is no failure.
+#[must_use]
+pub fn status(table: &[(&str, DeliveryStatus)], word: &str) -> DeliveryStatus {
+    table
+        .iter()
+        .find(|(known, _)| *known == word)
+        .map_or(DeliveryStatus::Unknown, |(_, status)| *status)
+}
+
+/// Returns the vendor's id of a message, where it is [usable](Response::message_id).
+#[must_use]
+pub fn message_id(value: &Value) -> Option<String> {
+    let id = text(value)?;
+    Response::message_id(&id).ok().map(str::to_owned)
+}
+
+/// Returns the recipient's number from digits with or without a plus, as text or as a number.
+#[must_use]
+pub fn recipient(value: &Value) -> Option<PhoneNumber> {
+    PhoneNumber::from_msisdn(&text(value)?).ok()
+}
+
+/// Returns a code of at most `max` digits. `None` where it is anything else, or zero: a longer one might be taken
+/// from a text.
+#[must_use]
+pub fn code(value: &Value, max: usize) -> Option<String> {
+    text(value).filter(|code| {
+        code.len() <= max
+            && code.bytes().all(|byte| byte.is_ascii_digit())
+            && code.bytes().any(|byte| byte != b'0')
+    })
+}
+
+/// Returns a time in the form of RFC 3339. `None` where it has no time zone: such a time tells nothing.
+#[must_use]
+pub fn time(value: &Value) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(value.as_str()?.trim()).ok()?;
+    Some(time.to_utc())
+}
+
+/// Nobody guesses as many random characters as this; a shorter secret of ours is not all the proof there is.
+const MIN_SECRET: usize = 16;
+
+/// Secrets of our own at the end of a report's URL: all the proof there is where a vendor does not sign.
+///
+/// One of them is the last segment of the path, as in `https://sms.example.com/reports/cm/SECRET`.
+pub struct PathSecrets {
+    provider: &'static str,
+    secrets: Vec<SecretString>,
+}
+
+impl PathSecrets {
+    /// Takes any of these secrets, several while one is being replaced, at the URL of this provider.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, one is shorter than 16 characters and could be guessed, or one cannot be a segment
+    /// of a path: it holds anything but letters, digits and `-._~!$&'()*+,;=:@`.
+    pub fn new(provider: &'static str, secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
+        let fits = |secret: &SecretString| {
+            let secret = secret.expose_secret();
+            let plain =
+                |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
+            secret.len() >= MIN_SECRET && secret.bytes().all(plain)
+        };
+        if secrets.is_empty() || !secrets.iter().all(fits) {
+            return Err(ConfigError::new(format!(
+                "{provider} does not sign its reports: give a random secret of your own, of 16 characters or \
+                 more, from letters, digits and -._~"
+            )));
+        }
+        Ok(Self { provider, secrets })
+    }
+
+    /// Compares the end of the path, in constant time.
+    ///
+    /// # Errors
+    ///
+    /// Unsigned where the path ends in nothing or in the provider's name, forged where it ends in anything
+    /// but a secret of ours.
+    pub fn verify(&self, url: &str) -> Result<(), ReportError> {
+        match self.given(url) {
+            None => Err(ReportError::unsigned(
+                "the report's URL does not end in a secret",
+            )),
+            Some(given) if self.contains(given) => Ok(()),
+            Some(_) => Err(ReportError::forged(
+                "the report's URL does not end in our secret",
+            )),
+        }
+    }
+
+    /// What stands where the secret belongs; none where there is nothing, or the provider's name.
+    #[must_use]
+    pub fn given<'u>(&self, url: &'u str) -> Option<&'u str> {
+        let url = url.split(['?', '#']).next().unwrap_or_default();
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let (_, path) = rest.split_once('/')?;
+        let last = path.split('/').next_back();
+        last.filter(|segment| !segment.is_empty() && *segment != self.provider)
+    }
+
+    /// Whether it is a secret of ours, wherever it was given; in constant time.
+    #[must_use]
+    pub fn contains(&self, given: &str) -> bool {
+        is_secret(&self.secrets, given)
+    }
+}
+
+impl fmt::Debug for PathSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PathSecrets")
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes sure that the options of a parser name no API, for a vendor that has one.
+///
+/// # Errors
+///
+/// Where they name an API or a signature method.
+pub fn one_api(options: &ReportOptions) -> Result<(), ConfigError> {
+    if options.api().is_some() {
+        return Err(ConfigError::new("this vendor has one API: leave it out"));
+    }
+    one_signature_method(options)
+}
+
+/// Makes sure that the options of a parser name no signature method, for an API that has one.
+///
+/// # Errors
+///
+/// Where they name one.
+pub fn one_signature_method(options: &ReportOptions) -> Result<(), ConfigError> {
+    if options.signature_method().is_some() {
+        return Err(ConfigError::new(
+            "this API signs in one way: leave the signature method out",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_secret_of_ours_at_the_end_of_the_path_is_proof() {
+        use postduif_core::ReportErrorKind::{Forged, Unsigned};
+        let (old, new) = ("0ld-0ld-0ld-0ld-", "n3w-n3w-n3w-n3w-");
+        let secrets = PathSecrets::new("cm", vec![old.into(), new.into()]).unwrap();
+        for (url, expected) in [
+            (format!("https://x.test/reports/cm/{new}"), None),
+            (format!("https://x.test/reports/cm/{old}?x=1#f"), None),
+            (format!("https://x.test/reports/cm/{new}/"), Some(Unsigned)),
+            ("https://x.test/reports/cm".into(), Some(Unsigned)),
+            ("https://x.test".into(), Some(Unsigned)),
+            ("https://x.test/reports/cm/n3w".into(), Some(Forged)),
+            (
+                format!("https://x.test/reports/cm/other?{new}"),
+                Some(Forged),
+            ),
+        ] {
+            assert_eq!(
+                secrets.verify(&url).err().map(ReportError::kind),
+                expected,
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_that_could_be_guessed_or_fits_no_path_builds_nothing() {
+        for bad in [
+            vec![],
+            vec!["".into()],
+            vec!["cm".into()],
+            vec!["fifteen-chars-x".into()],
+            vec!["a/b/c/d/e/f/g/h/i".into()],
+            vec!["a secret with blanks in it".into()],
+            vec!["long-enough-and-random".into(), "short".into()],
+        ] {
+            assert!(PathSecrets::new("cm", bad).is_err());
+        }
+        for bad in [
+            vec![],
+            vec!["".into()],
+            vec![" ".into()],
+            vec!["good".into(), "\t".into()],
+        ] {
+            assert!(SigningSecrets::new(bad, "give one").is_err());
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_decoded_and_stands_there_once() {
+        let of = |url| query_parameter(url, "a");
+        assert_eq!(
+            of("https://x.test/?b=1&a=x%2By+z#a=2").unwrap().as_deref(),
+            Some("x+y z")
+        );
+        assert_eq!(of("https://x.test/").unwrap(), None);
+        assert_eq!(of("https://x.test/?A=1").unwrap(), None);
+        assert!(of("https://x.test/?a=1&a=1").is_err());
+    }
+}
