@@ -9,7 +9,7 @@ use clap::Parser;
 use postduif::{
     Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
     Text, async_trait,
-    http::{Response, BaseUrl, Client, Refusal, Request},
+    http::{BaseUrl, Client, Refusal, Request, Response},
     testing::{FakeVendor as _, Reply, Server},
 };
 use postduif_examples::{Stop, outcome_json, outcome_sentence, print, print_json, run};

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::ExitCode, time::SystemTime};
 
 use chrono::{DateTime, Utc};
 use clap::Parser;
-use postduif::{DeliveryReport, ReportRequest};
+use postduif::{DeliveryReport, ReportOptions, ReportRequest};
 use postduif_examples::{Stop, price_json, print_json, run, time};
 use serde_json::{Value, json};
 
@@ -45,18 +45,17 @@ fn main() -> ExitCode {
 }
 
 async fn reports(args: Args) -> Result<(), Stop> {
-    let secrets = args
-        .secret
-        .iter()
-        .map(|secret| secret.as_str().into())
-        .collect();
-    let api = match (args.api.as_deref(), &args.signature_method) {
-        // The method is a setting of the account, and part of which API it is.
-        (Some("sms"), Some(method)) => Some(format!("sms:{method}")),
-        (api, None) => api.map(str::to_owned),
-        _ => return Err(Stop::config("--signature-method belongs to --api sms")),
-    };
-    let parser = postduif::report_parser(&args.provider, api.as_deref(), secrets)?;
+    let mut options = ReportOptions::new(args.secret.iter().map(String::as_str));
+    if let Some(api) = &args.api {
+        options = options.with_api(api);
+    }
+    if let Some(method) = &args.signature_method {
+        if args.api.as_deref() != Some("sms") {
+            return Err(Stop::config("--signature-method belongs to --api sms"));
+        }
+        options = options.with_signature_method(method);
+    }
+    let parser = postduif::report_parser(&args.provider, options)?;
     let file = fs::read(&args.file)
         .map_err(|error| Stop::config(format!("{}: {error}", args.file.display())))?;
     let raw =

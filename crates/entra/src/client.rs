@@ -11,7 +11,7 @@ use postduif_core::{
         User, UserId, Verdict,
     },
 };
-use postduif_http::{Response, BaseUrl, Client, Request, Token, TokenCache, TokenSource};
+use postduif_http::{BaseUrl, Client, Request, Response, Token, TokenCache, TokenSource};
 
 use crate::{
     Cloud, Credential, error,

@@ -132,27 +132,25 @@ pub use stack::failover_with;
 #[cfg(feature = "layers")]
 pub use stack::{Stack, failover};
 
-/// A parser of a vendor's delivery reports, chosen at run time.
+/// Creates a parser of a vendor's delivery reports, chosen at run time.
 ///
-/// `api` is the vendor's API where it has several, as in the connection URL; `None` is the vendor's default:
+/// The API is that of the connection URL, where a vendor has several:
 ///
-/// | vendor | `api` |
+/// | vendor | APIs |
 /// |---|---|
-/// | `messagebird` | `classic`, `channels`; default is the platform |
-/// | `spryng` | `v1`; default is version 2 |
-/// | `vonage` | `messages`, the default; `sms`; `sms:METHOD` |
+/// | `messagebird` | `platform`, `classic`, `channels`; without one the secret tells the first two apart |
+/// | `spryng` | `v2`, the default; `v1` |
+/// | `vonage` | `messages`, the default; `sms` |
 ///
-/// Vonage's SMS API signs by one method for each account, and `METHOD` names it: `md5hash`, `md5`, `sha1`, `sha256`
-/// or `sha512`. `sms` alone is `sms:md5hash`, which an account has unless it was changed. Reports of the SMS API
-/// that the parser of `messages` reads are refused as unsigned, and so are those of `messages` by the parser of `sms`:
-/// give the `api` of the connection URL here, too.
-///
-/// `secrets` are the vendor's signing secrets where it signs, several while one is being replaced; where it
-/// does not, they are your own, one of which stands as the last segment of the route's path.
+/// Vonage's SMS API signs by one method for each account: `md5hash` unless the account was changed, or `md5`, `sha1`,
+/// `sha256` or `sha512`. Set it with [`ReportOptions::with_signature_method`]. Reports of one of its APIs are unsigned
+/// to the parser of the other.
 ///
 /// ```
 /// # #[cfg(feature = "kpn")] {
-/// let parser = postduif::report_parser("kpn", None, vec!["signing-secret".into()])?;
+/// use postduif::ReportOptions;
+///
+/// let parser = postduif::report_parser("kpn", ReportOptions::new(["signing-secret"]))?;
 /// assert_eq!(parser.authenticity(), postduif::Authenticity::BodyOnly);
 /// # }
 /// # Ok::<(), postduif::ConfigError>(())
@@ -160,14 +158,13 @@ pub use stack::{Stack, failover};
 ///
 /// # Errors
 ///
-/// Where the vendor is not compiled in, has no such API, or there is no secret: no parser believes without
-/// one.
+/// Where the vendor is not compiled in, has no such API or signature method, or there is no secret: no parser
+/// believes a report without one.
 pub fn report_parser(
     vendor: &str,
-    api: Option<&str>,
-    secrets: Vec<SecretString>,
+    options: ReportOptions,
 ) -> Result<Arc<dyn ReportParser>, ConfigError> {
-    reports(vendor, api, secrets)
+    reports(vendor, options)
 }
 
 /// A text that is no URL at all.
@@ -221,15 +218,14 @@ macro_rules! vendors {
 
         fn reports(
             vendor: &str,
-            api: Option<&str>,
-            secrets: Vec<SecretString>,
+            options: ReportOptions,
         ) -> Result<Arc<dyn ReportParser>, ConfigError> {
             // No vendor may be there to use them.
-            let _ = (api, &secrets);
+            let _ = &options;
             match vendor {
                 $(
                     #[cfg(feature = $scheme)]
-                    $scheme => $vendor::report_parser(api, secrets),
+                    $scheme => $vendor::report_parser(options),
                     #[cfg(not(feature = $scheme))]
                     $scheme => Err(not_compiled_in($scheme)),
                 )+

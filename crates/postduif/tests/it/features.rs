@@ -59,7 +59,7 @@ fn a_url_of_a_vendor_that_is_not_compiled_in_names_the_feature() {
 #[test]
 fn reports_of_a_vendor_that_is_not_compiled_in_name_the_feature() {
     for (vendor, is_compiled, _) in VENDORS {
-        let parser = postduif::report_parser(vendor, None, vec![SECRET.into()]);
+        let parser = postduif::report_parser(vendor, postduif::ReportOptions::new([SECRET]));
         match is_compiled {
             true => assert!(parser.is_ok(), "{vendor}"),
             false => assert_eq!(parser.unwrap_err().to_string(), not_compiled_in(vendor)),
@@ -76,7 +76,8 @@ fn a_scheme_that_no_vendor_has_is_told_which_there_are() {
             assert!(error.contains(&format!("{vendor}://")), "{error}");
         }
     }
-    let error = postduif::report_parser("pigeon", None, vec![SECRET.into()]).unwrap_err();
+    let error =
+        postduif::report_parser("pigeon", postduif::ReportOptions::new([SECRET])).unwrap_err();
     assert!(error.to_string().contains("smstools"), "{error}");
 }
 

@@ -41,7 +41,7 @@ use postduif_core::{
     split,
 };
 use postduif_http::{
-    Response, BaseUrl, Client, PathSecrets, Refusal, Request, ConnectionUrl, check_header_setting,
+    BaseUrl, Client, ConnectionUrl, PathSecrets, Refusal, Request, Response, check_header_setting,
     one_api, query_parameter,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -133,7 +133,7 @@ impl CmBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
         let url = ConnectionUrl::parse("cm", url, &["token"], &["sender"])?;
         Ok(Self {
-            base: Some(url.base(HOST)?),
+            base: url.host().cloned(),
             sender: url.parsed_option("sender")?,
             ..Cm::builder(url.credential("token")?)
         })
@@ -388,7 +388,11 @@ fn refused(answer: &Response, spoken: Option<&Spoken>, messages: &[Message]) -> 
     }
 }
 
-fn refused_as_a_whole(answer: &Response, spoken: Option<&Spoken>, messages: &[Message]) -> SendError {
+fn refused_as_a_whole(
+    answer: &Response,
+    spoken: Option<&Spoken>,
+    messages: &[Message],
+) -> SendError {
     // Cloudflare's, for an origin that it did not hear from.
     if matches!(answer.status(), 522 | 524) {
         return SendError::unknown(
@@ -755,9 +759,10 @@ impl CmReports {
 ///
 /// As [`CmReports::new`]; and where an API is named.
 pub fn report_parser(
-    api: Option<&str>,
-    secrets: Vec<SecretString>,
+    options: postduif_core::ReportOptions,
 ) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    let api = options.api().map(str::to_owned);
+    let (api, secrets) = (api.as_deref(), options.into_secrets());
     one_api(api)?;
     Ok(Arc::new(CmReports::new(secrets)?))
 }

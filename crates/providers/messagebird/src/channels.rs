@@ -11,7 +11,7 @@ use postduif_core::{
     SendError, SmsProvider, async_trait,
 };
 use postduif_http::{
-    Response, Refusal,
+    Refusal, Response,
     signature::{is_hmac_sha256, sha256},
     signing_secrets,
 };

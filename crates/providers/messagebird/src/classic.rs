@@ -9,7 +9,7 @@ use postduif_core::{
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
 use postduif_http::{
-    Response, Refusal, ReportUrl, query_parameter,
+    Refusal, ReportUrl, Response, query_parameter,
     signature::{hmac_claims, is_secret},
     signing_secrets,
 };

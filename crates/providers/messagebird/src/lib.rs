@@ -46,7 +46,8 @@ use postduif_core::{
     Receipt, ReportParser, SendError, Sender, SmsProvider, async_trait, singly,
 };
 use postduif_http::{
-    Response, BaseUrl, Client, ReportUrl, Request, ConnectionUrl, check_header_setting, signature::sha256,
+    BaseUrl, Client, ConnectionUrl, ReportUrl, Request, Response, check_header_setting,
+    signature::sha256,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -245,7 +246,7 @@ impl MessageBirdBuilder {
         Ok(Self {
             api: url.parsed_option("api")?,
             // None where the host is `default`: which that is depends on the API.
-            base: url.base("").ok(),
+            base: url.host().cloned(),
             sender: url.parsed_option("sender")?,
             category: url.parsed_option("category")?,
             report_url: url.option("report_url").map(SecretString::from),
@@ -330,11 +331,8 @@ impl MessageBirdBuilder {
         let report_url = self
             .report_url
             .map(|url| {
-                ReportUrl::parse("report_url", url.expose_secret())?.without_parameters(
-                    "report_url",
-                    "MessageBird",
-                    &classic::REPORT_PARAMETERS,
-                )
+                ReportUrl::parse(url.expose_secret())?
+                    .without_parameters("MessageBird", &classic::REPORT_PARAMETERS)
             })
             .transpose()?;
         let vendor = Vendor {
@@ -491,9 +489,10 @@ async fn send_singly(provider: &impl SmsProvider, messages: &[Message]) -> Outco
 ///
 /// Where there is no such API, or there is no secret.
 pub fn report_parser(
-    api: Option<&str>,
-    secrets: Vec<SecretString>,
+    options: postduif_core::ReportOptions,
 ) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    let api = options.api().map(str::to_owned);
+    let (api, secrets) = (api.as_deref(), options.into_secrets());
     let of_platform = |secret: &SecretString| secret.expose_secret().starts_with("whsec_");
     let api = match api {
         Some(api) => api.parse()?,

@@ -18,7 +18,7 @@ use postduif_core::{
     Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser,
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
 };
-use postduif_http::{Response, Refusal, Request, check_window};
+use postduif_http::{Refusal, Request, Response, check_window};
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -718,7 +718,7 @@ fn explain(answer: &Response, fault: &Fault, fields: &[&str]) -> SendError {
     };
     let refusal = Refusal::new(kind, meaning).with_code(key);
     match proof {
-        Proof::Always => answer.refused(Some(refusal.at_any_status())),
+        Proof::Always => answer.refused(Some(refusal.with_proof(postduif_http::Proof::Always))),
         Proof::Below500 => answer.refused(Some(refusal)),
         Proof::None => {
             let by_status = answer.refused(None);

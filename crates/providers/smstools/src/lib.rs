@@ -38,7 +38,7 @@ use postduif_core::{
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
 };
 use postduif_http::{
-    Response, BaseUrl, Client, Refusal, Request, ConnectionUrl, check_header_setting, check_window,
+    BaseUrl, Client, ConnectionUrl, Refusal, Request, Response, check_header_setting, check_window,
     one_api,
     signature::{is_hmac_sha256, unhex},
     signing_secrets,
@@ -136,7 +136,7 @@ impl SmstoolsBuilder {
         let options = ["sender", "sub_account", "test"];
         let url = ConnectionUrl::parse("smstools", url, &["id", "secret"], &options)?;
         Ok(Self {
-            base: Some(url.base(HOST)?),
+            base: url.host().cloned(),
             sender: url.parsed_option("sender")?,
             sub_account: url.option("sub_account").map(str::to_owned),
             test: url.parsed_option("test")?.unwrap_or_default(),
@@ -590,9 +590,10 @@ impl SmstoolsReports {
 ///
 /// As [`SmstoolsReports::new`]; and where an API is named.
 pub fn report_parser(
-    api: Option<&str>,
-    secrets: Vec<SecretString>,
+    options: postduif_core::ReportOptions,
 ) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    let api = options.api().map(str::to_owned);
+    let (api, secrets) = (api.as_deref(), options.into_secrets());
     one_api(api)?;
     Ok(Arc::new(SmstoolsReports::new(secrets)?))
 }

@@ -45,7 +45,7 @@ use postduif_core::{
     SmsProvider, async_trait, singly,
 };
 use postduif_http::{
-    Response, BaseUrl, Client, PathSecrets, Refusal, Request, ConnectionUrl, check_header_setting,
+    BaseUrl, Client, ConnectionUrl, PathSecrets, Refusal, Request, Response, check_header_setting,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
@@ -185,7 +185,7 @@ impl SpryngBuilder {
         let options = ["sender", "api", "route"];
         let url = ConnectionUrl::parse("spryng", url, &["key", "account"], &options)?;
         let key = url.credential("key")?;
-        let (version, host) = match url.option("api") {
+        let (version, _) = match url.option("api") {
             None | Some("v2") => (Version::V2(url.credential("account")?), v2::HOST),
             Some("v1") if url.optional_credential("account").is_some() => {
                 return Err(ConfigError::new(
@@ -196,7 +196,7 @@ impl SpryngBuilder {
             Some(_) => return Err(ConfigError::new("option api: v2 or v1")),
         };
         Ok(Self {
-            base: Some(url.base(host)?),
+            base: url.host().cloned(),
             sender: url.parsed_option("sender")?,
             route: url.option("route").map(SecretString::from),
             ..Self::new(key, version)
@@ -544,9 +544,10 @@ fn password(authorization: &str) -> String {
 ///
 /// As [`SpryngReports::new`]; and where there is no such API.
 pub fn report_parser(
-    api: Option<&str>,
-    secrets: Vec<SecretString>,
+    options: postduif_core::ReportOptions,
 ) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    let api = options.api().map(str::to_owned);
+    let (api, secrets) = (api.as_deref(), options.into_secrets());
     Ok(Arc::new(match api {
         None | Some("v2") => SpryngReports::new(secrets)?,
         Some("v1") => SpryngReports::new_v1(secrets)?,

@@ -4,7 +4,7 @@ use postduif_core::{
     DeliveryReport, DeliveryStatus, ErrorKind, Message, PhoneNumber, Reference, ReportError,
     ReportRequest, SendError, Sender,
 };
-use postduif_http::{Response, BaseUrl, Refusal, Request, query_parameter};
+use postduif_http::{BaseUrl, Refusal, Request, Response, query_parameter};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -10,7 +10,7 @@ use postduif_core::{
     DeliveryReport, DeliveryStatus, Message, PhoneNumber, Reference, ReportError, ReportRequest,
     SendError, Sender,
 };
-use postduif_http::{Response, BaseUrl, Refusal, Request};
+use postduif_http::{BaseUrl, Refusal, Request, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -49,7 +49,9 @@ use postduif_core::{
     ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, ReportParser,
     SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
 };
-use postduif_http::{Response, BaseUrl, Client, Refusal, ReportUrl, Request, TokenCache, ConnectionUrl};
+use postduif_http::{
+    BaseUrl, Client, ConnectionUrl, Refusal, ReportUrl, Request, Response, TokenCache,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -246,7 +248,8 @@ impl VonageBuilder {
                 }
             },
         };
-        let (api, rest) = (url.base(API_HOST)?, url.base(REST_HOST)?);
+        let base = |host| url.host().cloned().map_or_else(|| BaseUrl::parse(host), Ok);
+        let (api, rest) = (base(API_HOST)?, base(REST_HOST)?);
         Ok(Self {
             api: match url.option("api") {
                 None | Some("messages") => Api::Messages,
@@ -350,7 +353,7 @@ impl VonageBuilder {
 }
 
 fn webhook_url(url: &str, api: Api) -> Result<ReportUrl, ConfigError> {
-    let read = ReportUrl::parse("webhook_url", url)?;
+    let read = ReportUrl::parse(url)?;
     if api != Api::Sms {
         return Ok(read);
     }
@@ -359,7 +362,7 @@ fn webhook_url(url: &str, api: Api) -> Result<ReportUrl, ConfigError> {
             "option webhook_url: the SMS API takes at most 100 characters",
         ));
     }
-    read.without_parameters("webhook_url", "Vonage", &sms::REPORT_PARAMETERS)
+    read.without_parameters("Vonage", &sms::REPORT_PARAMETERS)
 }
 
 /// A sender as Vonage takes it: digits without a plus, or letters and digits. None where Vonage would drop
@@ -487,18 +490,20 @@ fn report_code(text: Option<String>) -> Option<String> {
 ///
 /// Where there is no such API or method, or there is no secret.
 pub fn report_parser(
-    api: Option<&str>,
-    secrets: Vec<SecretString>,
+    options: postduif_core::ReportOptions,
 ) -> Result<Arc<dyn ReportParser>, ConfigError> {
-    let method = match api {
-        None | Some("messages") => return Ok(Arc::new(VonageReports::new(secrets)?)),
-        Some("sms") => SignatureMethod::default(),
-        Some(api) => api
-            .strip_prefix("sms:")
-            .ok_or_else(|| ConfigError::new("api: messages, sms, or sms: and a signature method"))?
-            .parse()?,
-    };
-    Ok(Arc::new(VonageSmsReports::new(secrets, method)?))
+    let method: Result<Option<SignatureMethod>, _> =
+        options.signature_method().map(str::parse).transpose();
+    let api = options.api().map(str::to_owned);
+    let (api, secrets) = (api.as_deref(), options.into_secrets());
+    match api {
+        None | Some("messages") => Ok(Arc::new(VonageReports::new(secrets)?)),
+        Some("sms") => Ok(Arc::new(VonageSmsReports::new(
+            secrets,
+            method?.unwrap_or_default(),
+        )?)),
+        Some(_) => Err(ConfigError::new("invalid api: write messages or sms")),
+    }
 }
 
 /// What to give where the secret of the reports is missing.

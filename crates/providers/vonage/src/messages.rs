@@ -14,7 +14,7 @@ use postduif_core::{
     async_trait, attempt,
 };
 use postduif_http::{
-    Response, BaseUrl, Client, Refusal, Request, Token, TokenCache, TokenSource, check_window,
+    BaseUrl, Client, Refusal, Request, Response, Token, TokenCache, TokenSource, check_window,
     signature::{Rs256Key, hs256_claims, sha256},
     signing_secrets,
 };

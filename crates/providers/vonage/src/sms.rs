@@ -13,7 +13,8 @@ use postduif_core::{
     Message, PhoneNumber, Price, Receipt, ReportError, ReportParser, ReportRequest, SendError,
 };
 use postduif_http::{
-    Response, BaseUrl, Client, Refusal, Request, check_window, signature::is_secret, signing_secrets,
+    BaseUrl, Client, Refusal, Request, Response, check_window, signature::is_secret,
+    signing_secrets,
 };
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};

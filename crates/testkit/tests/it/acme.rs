@@ -7,7 +7,7 @@ use postduif_core::{
     Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, Reference, SendError,
     Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
-use postduif_http::{Response, BaseUrl, Client, ClientCredentials, Refusal, Request, TokenCache};
+use postduif_http::{BaseUrl, Client, ClientCredentials, Refusal, Request, Response, TokenCache};
 use postduif_testkit::{DEADLINE, HttpRequest, FakeVendor, Received, Reply};
 use serde::Deserialize;
 use serde_json::{Value, json};

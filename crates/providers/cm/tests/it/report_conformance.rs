@@ -20,7 +20,7 @@ enum FakeCm {
 
 impl FakeReports for FakeCm {
     fn parser(&self) -> Arc<dyn ReportParser> {
-        report_parser(None, vec![RIGHT.into()]).unwrap()
+        report_parser(postduif_core::ReportOptions::new([RIGHT])).unwrap()
     }
 
     fn secrets(&self) -> Vec<String> {

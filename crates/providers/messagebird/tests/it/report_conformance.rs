@@ -46,7 +46,7 @@ struct Platform;
 impl FakeReports for Platform {
     fn parser(&self) -> Arc<dyn ReportParser> {
         let secret = format!("whsec_{}", BASE64_STANDARD.encode(RIGHT));
-        report_parser(Some("platform"), vec![secret.into()]).unwrap()
+        report_parser(postduif_core::ReportOptions::new([secret]).with_api("platform")).unwrap()
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -111,7 +111,7 @@ struct Classic;
 
 impl FakeReports for Classic {
     fn parser(&self) -> Arc<dyn ReportParser> {
-        report_parser(Some("classic"), vec![RIGHT.into()]).unwrap()
+        report_parser(postduif_core::ReportOptions::new([RIGHT]).with_api("classic")).unwrap()
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -183,7 +183,7 @@ struct Channels;
 
 impl FakeReports for Channels {
     fn parser(&self) -> Arc<dyn ReportParser> {
-        report_parser(Some("channels"), vec![RIGHT.into()]).unwrap()
+        report_parser(postduif_core::ReportOptions::new([RIGHT]).with_api("channels")).unwrap()
     }
 
     fn secrets(&self) -> Vec<String> {

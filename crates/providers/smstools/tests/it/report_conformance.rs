@@ -16,7 +16,7 @@ struct FakeSmstools;
 
 impl FakeReports for FakeSmstools {
     fn parser(&self) -> Arc<dyn ReportParser> {
-        report_parser(None, vec![RIGHT.into()]).unwrap()
+        report_parser(postduif_core::ReportOptions::new([RIGHT])).unwrap()
     }
 
     fn secrets(&self) -> Vec<String> {

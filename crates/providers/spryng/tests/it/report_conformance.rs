@@ -38,7 +38,7 @@ struct V2;
 
 impl FakeReports for V2 {
     fn parser(&self) -> Arc<dyn ReportParser> {
-        report_parser(Some("v2"), vec![RIGHT.into()]).unwrap()
+        report_parser(postduif_core::ReportOptions::new([RIGHT]).with_api("v2")).unwrap()
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -101,7 +101,7 @@ struct V1;
 
 impl FakeReports for V1 {
     fn parser(&self) -> Arc<dyn ReportParser> {
-        report_parser(Some("v1"), vec![RIGHT.into()]).unwrap()
+        report_parser(postduif_core::ReportOptions::new([RIGHT]).with_api("v1")).unwrap()
     }
 
     fn secrets(&self) -> Vec<String> {

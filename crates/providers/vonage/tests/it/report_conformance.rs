@@ -43,7 +43,7 @@ struct Messages;
 
 impl FakeReports for Messages {
     fn parser(&self) -> Arc<dyn ReportParser> {
-        report_parser(Some("messages"), vec![RIGHT.into()]).unwrap()
+        report_parser(postduif_core::ReportOptions::new([RIGHT]).with_api("messages")).unwrap()
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -106,7 +106,12 @@ struct Sms;
 
 impl FakeReports for Sms {
     fn parser(&self) -> Arc<dyn ReportParser> {
-        report_parser(Some("sms:sha256"), vec![RIGHT.into()]).unwrap()
+        report_parser(
+            postduif_core::ReportOptions::new([RIGHT])
+                .with_api("sms")
+                .with_signature_method("sha256"),
+        )
+        .unwrap()
     }
 
     fn secrets(&self) -> Vec<String> {
