@@ -8,7 +8,7 @@ use postduif_core::{
     Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
 use postduif_http::{BaseUrl, Client, ClientCredentials, Refusal, Request, Response, TokenCache};
-use postduif_testkit::{DEADLINE, HttpRequest, FakeVendor, Received, Reply};
+use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
