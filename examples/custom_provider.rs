@@ -56,7 +56,7 @@ fn refusal(answer: &Response) -> Option<Refusal> {
 
 impl Acme {
     async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.profile.admit(message)?;
+        self.profile.validate(message)?;
         let request = Request::post(&self.base, "/messages")
             .with_secret_header("x-acme-key", &"hunter2-at-acme".into())
             .with_json(&serde_json::json!({

@@ -159,7 +159,7 @@ impl SmsProvider for Dry {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.profile().admit(message)?;
+        self.profile().validate(message)?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.clone());
         Ok(Receipt::new(
             self.profile().owned_name(),

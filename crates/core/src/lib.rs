@@ -8,6 +8,7 @@
 //! Delivery reports come in through a [`ReportParser`]. What onboarding needs of Microsoft Entra stands apart, in
 //! [`directory`].
 
+pub mod batch;
 mod delivery;
 mod departure;
 pub mod directory;
@@ -25,7 +26,6 @@ mod reference;
 mod report;
 mod report_options;
 mod sender;
-mod split;
 mod text;
 mod words;
 
@@ -46,7 +46,7 @@ pub use message::Message;
 pub use null::Null;
 pub use outcomes::Outcomes;
 pub use phone::{PhoneNumber, PhoneNumberError, PhoneNumberErrorKind};
-pub use profile::{Problem, Profile, TextLimit};
+pub use profile::{BatchTexts, Problem, Profile, TextLimit};
 pub use provider::SmsProvider;
 pub use receipt::{Attempt, Price, Receipt};
 pub use reference::Reference;
@@ -56,6 +56,5 @@ pub use report::{
 };
 pub use report_options::ReportOptions;
 pub use sender::{Sender, SenderError, SenderKind};
-pub use split::{singly, split};
 pub use text::{Text, TextError};
 pub use words::ParseError;

@@ -1,7 +1,8 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use crate::{
-    Health, Message, Outcomes, Profile, Receipt, SendError, SenderKind, SmsProvider, async_trait,
+    BatchTexts, Health, Message, Outcomes, Profile, Receipt, SendError, SenderKind, SmsProvider,
+    async_trait,
 };
 
 /// A provider that accepts every message and sends none, for systems that must not reach anybody.
@@ -25,14 +26,14 @@ pub struct Null;
 
 /// Declares every option: what a real vendor would apply must not fail here.
 static PROFILE: Profile = Profile::new("null")
-    .with_batch(NonZeroUsize::new(1000).unwrap(), true)
+    .with_batch(NonZeroUsize::new(1000).unwrap(), BatchTexts::Mixed)
     .with_senders(&[
         SenderKind::Alphanumeric,
         SenderKind::Number,
         SenderKind::ShortCode,
     ])
     .with_validity(Duration::ZERO, Duration::MAX)
-    .with_scheduling(Duration::MAX);
+    .with_max_schedule_ahead(Duration::MAX);
 
 impl Null {
     /// Creates a provider that sends nothing.

@@ -10,15 +10,16 @@ use chrono::{DateTime, Utc};
 
 use crate::{ErrorKind, Message, SendError, SenderKind};
 
-/// What a provider can do, and its name.
+/// The name and capabilities of a provider.
 ///
-/// A provider starts from a constant and narrows it by how it was built. Everything that is not declared
-/// is refused as `Unsupported` before any call, never dropped in silence. [`profile`](crate::SmsProvider::profile)
-/// lends it, so keep it in a field of the provider, or in a `static` where it is the same for all.
+/// A provider starts from a constant and adjusts it to its configuration. A message with an option that the profile
+/// does not declare is refused as [`Unsupported`](ErrorKind::Unsupported) before any request; no option is ever
+/// ignored.
 ///
 /// ```
+/// # use postduif_core as postduif;
 /// use std::time::Duration;
-/// use postduif_core::{Profile, SenderKind, TextLimit};
+/// use postduif::{Profile, SenderKind, TextLimit};
 ///
 /// const PROFILE: Profile = Profile::new("example")
 ///     .with_senders(&[SenderKind::Alphanumeric, SenderKind::ShortCode])
@@ -31,9 +32,9 @@ use crate::{ErrorKind, Message, SendError, SenderKind};
 pub struct Profile {
     name: Cow<'static, str>,
     batch_size: NonZeroUsize,
-    different_texts: bool,
+    batch_texts: BatchTexts,
     repeat_window: Option<Duration>,
-    furthest_send_at: Option<Duration>,
+    max_schedule_ahead: Option<Duration>,
     validity: Option<(Duration, Duration)>,
     senders: &'static [SenderKind],
     sender_required: bool,
@@ -43,26 +44,36 @@ pub struct Profile {
     rate: Option<NonZeroU32>,
 }
 
-/// How long a text may be.
+/// Whether the messages of one request may have different texts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum BatchTexts {
+    /// All messages of a request have the same text.
+    Same,
+    /// Each message of a request has its own text.
+    Mixed,
+}
+
+/// The longest text that a vendor accepts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TextLimit {
-    /// At most so many characters, as Unicode counts them.
+    /// Up to this number of Unicode characters.
     Characters(usize),
-    /// At most so many parts.
+    /// Up to this number of parts.
     Parts(usize),
 }
 
 impl Profile {
-    /// A provider of this name that sends single messages and can do nothing else.
+    /// Creates the profile of a provider that sends single messages and supports no options.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self {
             name: Cow::Borrowed(name),
             batch_size: NonZeroUsize::MIN,
-            different_texts: false,
+            batch_texts: BatchTexts::Same,
             repeat_window: None,
-            furthest_send_at: None,
+            max_schedule_ahead: None,
             validity: None,
             senders: &[],
             sender_required: false,
@@ -73,173 +84,179 @@ impl Profile {
         }
     }
 
-    /// Another name: of one of two accounts of a vendor, or of several members.
+    /// Sets the name, for example to tell two accounts of one vendor apart.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// One vendor call carries so many messages, each with its own reference or id in the answer and in
-    /// the reports, and with different texts or not.
+    /// Sets how many messages one request can carry, and whether their texts may differ.
+    ///
+    /// Each message must keep its own reference or id in the response and in the delivery reports. Defaults to one
+    /// message.
     #[must_use]
-    pub const fn with_batch(mut self, size: NonZeroUsize, different_texts: bool) -> Self {
+    pub const fn with_batch(mut self, size: NonZeroUsize, texts: BatchTexts) -> Self {
         self.batch_size = size;
-        self.different_texts = different_texts;
+        self.batch_texts = texts;
         self
     }
 
-    /// For how long after its first try a repeat of the same single `send`, byte for byte, is harmless,
-    /// because the vendor knows our key. None takes it away.
+    /// Sets for how long after the first attempt repeating the same `send`, byte for byte, is harmless.
+    ///
+    /// That is the case where the vendor recognizes the message by an idempotency key. Defaults to `None`: a repeat
+    /// may send the message twice.
     #[must_use]
     pub const fn with_repeat_window(mut self, window: Option<Duration>) -> Self {
         self.repeat_window = window;
         self
     }
 
-    /// The vendor sends later where asked, at most so far ahead.
+    /// Sets how far ahead a message can be scheduled. Without it, scheduling is unsupported.
     #[must_use]
-    pub const fn with_scheduling(mut self, furthest: Duration) -> Self {
-        self.furthest_send_at = Some(furthest);
+    pub const fn with_max_schedule_ahead(mut self, ahead: Duration) -> Self {
+        self.max_schedule_ahead = Some(ahead);
         self
     }
 
-    /// The vendor takes a validity period between these two, both included.
+    /// Sets the shortest and longest validity period, both inclusive. Without it, validity periods are unsupported.
     #[must_use]
     pub const fn with_validity(mut self, shortest: Duration, longest: Duration) -> Self {
         self.validity = Some((shortest, longest));
         self
     }
 
-    /// The kinds of sender that the vendor takes.
+    /// Sets the supported kinds of sender. Defaults to none.
     #[must_use]
     pub const fn with_senders(mut self, kinds: &'static [SenderKind]) -> Self {
         self.senders = kinds;
         self
     }
 
-    /// Whether each message must name its sender, because neither vendor nor configuration has a default.
+    /// Sets whether each message must name its sender, for lack of a default. Defaults to `false`.
     #[must_use]
     pub const fn with_sender_required(mut self, required: bool) -> Self {
         self.sender_required = required;
         self
     }
 
-    /// The longest text that the vendor takes.
+    /// Sets the longest text that the vendor accepts. Defaults to no limit beyond [`Text`](crate::Text)'s own.
     #[must_use]
     pub const fn with_longest_text(mut self, limit: TextLimit) -> Self {
         self.longest_text = Some(limit);
         self
     }
 
-    /// The characters that the vendor cannot carry as they are, such as those of a template language that it
-    /// has no escape for.
+    /// Sets the characters that the vendor cannot deliver unchanged, such as those of a template language without
+    /// an escape.
     #[must_use]
     pub fn with_refused_characters(mut self, characters: impl Into<Cow<'static, str>>) -> Self {
         self.refused_characters = characters.into();
         self
     }
 
-    /// Whether delivery reports can arrive for what this provider sends.
+    /// Sets whether delivery reports can arrive for messages of this provider. Defaults to `false`.
     #[must_use]
     pub const fn with_reports(mut self, reports: bool) -> Self {
         self.reports = reports;
         self
     }
 
-    /// Sets how many messages a second the vendor takes by its page, where that says so.
+    /// Sets how many messages per second the vendor accepts by its documentation.
     #[must_use]
     pub const fn with_rate(mut self, per_second: NonZeroU32) -> Self {
         self.rate = Some(per_second);
         self
     }
 
-    /// The provider's name: `kpn`; of several members theirs, joined by commas.
+    /// Returns the provider's name, such as `kpn`. A group's name joins its members' names by commas.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name in the form that receipts and errors keep, without copying a name known at compile time.
+    /// Returns the name in the form that receipts and errors take, without copying a static name.
     #[must_use]
     pub fn owned_name(&self) -> Cow<'static, str> {
         self.name.clone()
     }
 
-    /// How many messages one vendor call carries at most.
+    /// Returns how many messages one request can carry.
     #[must_use]
     pub const fn batch_size(&self) -> NonZeroUsize {
         self.batch_size
     }
 
-    /// Whether the messages of one call may have different texts.
+    /// Returns whether the messages of one request may have different texts.
     #[must_use]
-    pub const fn different_texts(&self) -> bool {
-        self.different_texts
+    pub const fn batch_texts(&self) -> BatchTexts {
+        self.batch_texts
     }
 
-    /// For how long a repeat of the same single send is harmless. It never covers `send_batch`.
+    /// Returns for how long repeating the same `send` is harmless, or `None` if it never is. It never covers
+    /// `send_batch`.
     #[must_use]
     pub const fn repeat_window(&self) -> Option<Duration> {
         self.repeat_window
     }
 
-    /// Returns how many messages a second the vendor takes. `None` where its page does not say.
+    /// Returns how many messages per second the vendor accepts, or `None` if its documentation does not say.
     #[must_use]
     pub const fn rate(&self) -> Option<NonZeroU32> {
         self.rate
     }
 
-    /// How far ahead a message may be scheduled; none where it cannot.
+    /// Returns how far ahead a message can be scheduled, or `None` if scheduling is unsupported.
     #[must_use]
-    pub const fn furthest_send_at(&self) -> Option<Duration> {
-        self.furthest_send_at
+    pub const fn max_schedule_ahead(&self) -> Option<Duration> {
+        self.max_schedule_ahead
     }
 
-    /// The validity periods that the vendor takes; none where it takes none.
+    /// Returns the supported validity periods, or `None` if they are unsupported.
     #[must_use]
     pub fn validity(&self) -> Option<RangeInclusive<Duration>> {
         self.validity.map(|(shortest, longest)| shortest..=longest)
     }
 
-    /// The kinds of sender that the vendor takes.
+    /// Returns the supported kinds of sender.
     #[must_use]
     pub const fn senders(&self) -> &'static [SenderKind] {
         self.senders
     }
 
-    /// Whether each message must name its sender.
+    /// Returns whether each message must name its sender.
     #[must_use]
     pub const fn sender_required(&self) -> bool {
         self.sender_required
     }
 
-    /// The longest text, where the vendor has a limit of its own.
+    /// Returns the longest text that the vendor accepts, or `None` if it has no limit of its own.
     #[must_use]
     pub const fn longest_text(&self) -> Option<TextLimit> {
         self.longest_text
     }
 
-    /// The characters that the vendor cannot carry; empty where it carries all.
+    /// Returns the characters that the vendor cannot deliver unchanged.
     #[must_use]
     pub fn refused_characters(&self) -> &str {
         &self.refused_characters
     }
 
-    /// Whether delivery reports can arrive.
+    /// Returns whether delivery reports can arrive.
     #[must_use]
     pub const fn reports(&self) -> bool {
         self.reports
     }
 
-    /// What this provider could not do with the message, found without any network. Empty: it may be sent.
+    /// Lists what the provider does not support about the message, without any request.
+    ///
+    /// An empty list means that [`validate`](Self::validate) accepts the message.
     #[must_use]
     pub fn problems(&self, message: &Message) -> Vec<Problem> {
         self.problems_at(message, std::time::SystemTime::now().into())
     }
 
-    /// The [`problems`](Self::problems) at another moment than now: how far ahead a schedule lies depends
-    /// on it.
+    /// Lists the [`problems`](Self::problems) as of `now`, which decides how far ahead a schedule lies.
     #[must_use]
     pub fn problems_at(&self, message: &Message, now: DateTime<Utc>) -> Vec<Problem> {
         let problem = |kind, message: Cow<'static, str>| Some(Problem { kind, message });
@@ -301,7 +318,7 @@ impl Profile {
                     ErrorKind::Unsupported,
                     "this vendor takes no validity period".into(),
                 ),
-                (Some(wish), Some(range)) if !range.contains(&wish) => problem(
+                (Some(validity), Some(range)) if !range.contains(&validity) => problem(
                     ErrorKind::Unsupported,
                     format!(
                         "this vendor takes a validity period of {} to {} seconds",
@@ -312,19 +329,21 @@ impl Profile {
                 ),
                 _ => None,
             },
-            match (message.send_at(), self.furthest_send_at) {
+            match (message.send_at(), self.max_schedule_ahead) {
                 (Some(_), None) => problem(
                     ErrorKind::Unsupported,
                     "this vendor cannot send later".into(),
                 ),
-                (Some(wish), Some(furthest))
-                    if (wish - now).to_std().is_ok_and(|ahead| ahead > furthest) =>
+                (Some(send_at), Some(max_ahead))
+                    if (send_at - now)
+                        .to_std()
+                        .is_ok_and(|ahead| ahead > max_ahead) =>
                 {
                     problem(
                         ErrorKind::Unsupported,
                         format!(
                             "this vendor can be asked at most {} seconds ahead",
-                            furthest.as_secs()
+                            max_ahead.as_secs()
                         )
                         .into(),
                     )
@@ -337,13 +356,13 @@ impl Profile {
         .collect()
     }
 
-    /// Refuses the message for the first of its [`problems`](Self::problems) at this moment: what a
-    /// provider does before it makes a call.
+    /// Checks that the provider supports the message. Providers call this before they make a request.
     ///
     /// # Errors
     ///
-    /// Not accepted, with the problem's kind and this provider's name.
-    pub fn admit(&self, message: &Message) -> Result<(), SendError> {
+    /// Returns the first of the message's [`problems`](Self::problems), as an error that was not accepted and names
+    /// this provider.
+    pub fn validate(&self, message: &Message) -> Result<(), SendError> {
         match self.problems(message).into_iter().next() {
             Some(problem) => Err(SendError::not_accepted(problem.kind, problem.message)
                 .with_provider(self.owned_name())),
@@ -352,7 +371,7 @@ impl Profile {
     }
 }
 
-/// Something that a provider cannot do with a message.
+/// Something about a message that a provider does not support.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problem {
     kind: ErrorKind,
@@ -360,7 +379,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The kind of the error that a send would end in.
+    /// Returns the kind of error that sending the message would return.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
@@ -369,7 +388,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.pad(&self.message)
     }
 }
 
@@ -380,7 +399,7 @@ mod tests {
 
     const ABLE: Profile = Profile::new("able")
         .with_senders(&[SenderKind::Alphanumeric])
-        .with_scheduling(Duration::from_secs(3600))
+        .with_max_schedule_ahead(Duration::from_secs(3600))
         .with_validity(Duration::from_secs(60), Duration::from_secs(7200))
         .with_longest_text(TextLimit::Parts(1));
 
@@ -402,28 +421,28 @@ mod tests {
 
     #[test]
     fn what_is_declared_has_no_problem() {
-        let wishes = message("x")
+        let options = message("x")
             .with_sender("Contoso".parse().unwrap())
             .with_validity(Duration::from_secs(60))
             .with_send_at(now() + Duration::from_secs(3600));
-        assert_eq!(kinds(&ABLE, &wishes), []);
+        assert_eq!(kinds(&ABLE, &options), []);
         assert_eq!(kinds(&Profile::new("bare"), &message("x")), []);
     }
 
     #[test]
-    fn every_undeclared_wish_is_listed() {
-        let wishes = message("x")
+    fn every_undeclared_option_is_listed() {
+        let options = message("x")
             .with_sender("Contoso".parse().unwrap())
             .with_validity(Duration::from_secs(60))
             .with_send_at(now());
         assert_eq!(
-            kinds(&Profile::new("bare"), &wishes),
+            kinds(&Profile::new("bare"), &options),
             [ErrorKind::Unsupported; 3]
         );
     }
 
     #[test]
-    fn a_wish_outside_its_limits_is_a_problem() {
+    fn an_option_outside_its_limits_is_a_problem() {
         let late = message("x").with_send_at(now() + Duration::from_secs(3601));
         assert_eq!(kinds(&ABLE, &late), [ErrorKind::Unsupported]);
         for seconds in [59, 7201] {
@@ -447,7 +466,12 @@ mod tests {
         let profile = Profile::new("odd").with_refused_characters("[]");
         assert_eq!(kinds(&profile, &message("(ok)")), []);
         assert_eq!(kinds(&profile, &message("[ok]")), [ErrorKind::Unsupported]);
-        assert!(profile.admit(&message("[ok]")).unwrap_err().may_reroute());
+        assert!(
+            profile
+                .validate(&message("[ok]"))
+                .unwrap_err()
+                .may_reroute()
+        );
     }
 
     #[test]
@@ -459,8 +483,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_admitted_was_not_sent() {
-        let error = ABLE.admit(&message(&"x".repeat(161))).unwrap_err();
+    fn what_is_not_valid_was_not_sent() {
+        let error = ABLE.validate(&message(&"x".repeat(161))).unwrap_err();
         assert_eq!(
             (error.kind(), error.acceptance()),
             (ErrorKind::InvalidText, Acceptance::NotAccepted)

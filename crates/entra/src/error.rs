@@ -7,7 +7,7 @@ use postduif_core::{
     Acceptance, ErrorKind, Guid, SendError,
     directory::{GraphError, GraphErrorKind},
 };
-use postduif_http::{Response, Refusal};
+use postduif_http::{Refusal, Response};
 use serde_json::Value;
 
 /// Whether a request changes anything. A read that failed was certainly not done.

@@ -22,8 +22,8 @@ use std::{
 };
 
 use postduif_core::{
-    DepartureHandle, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt,
-    SendError, SmsProvider, async_trait, hold, hold_until_closed,
+    BatchTexts, DepartureHandle, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile,
+    Receipt, SendError, SmsProvider, async_trait, hold, hold_until_closed,
 };
 use tokio::{
     runtime::Handle,
@@ -88,7 +88,7 @@ impl<P: SmsProvider> Batch<P> {
             calls: Arc::new(Calls {
                 inner: Arc::new(inner),
                 size: profile.batch_size(),
-                different_texts: profile.different_texts(),
+                different_texts: profile.batch_texts() == BatchTexts::Mixed,
                 state: Mutex::new(State {
                     in_flight,
                     capacity: 10_000,

@@ -14,7 +14,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use postduif_core::{
     ConfigError, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
-    split,
+    batch,
 };
 
 use crate::{
@@ -107,8 +107,8 @@ impl SmsProvider for Failover {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let size = self.members.call_size(messages);
-        split(messages, size, self.in_flight, async |piece| {
-            // Boxed when its turn comes: `split` makes a future for each piece at once.
+        batch::in_chunks(messages, size, self.in_flight, async |piece| {
+            // Boxed when its turn comes: `in_chunks` makes a future for each piece at once.
             Box::pin(self.members.send_batch(0..self.members.len(), piece)).await
         })
         .await

@@ -12,8 +12,8 @@ use std::{
 };
 
 use postduif_core::{
-    Attempt, ConfigError, Departure, ErrorKind, Health, Message, Outcomes, Profile, Proof, Receipt,
-    SendError, SenderKind, SmsProvider, TextLimit, attempt,
+    Attempt, BatchTexts, ConfigError, Departure, ErrorKind, Health, Message, Outcomes, Profile,
+    Proof, Receipt, SendError, SenderKind, SmsProvider, TextLimit, attempt,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -189,7 +189,7 @@ impl Members {
         mut ranking: impl Iterator<Item = usize> + Clone + Send + Sync,
         message: &Message,
     ) -> Result<Receipt, SendError> {
-        self.profile.admit(message)?;
+        self.profile.validate(message)?;
         let mut trail = Trail::default();
         let before = Progress::current();
         let mut aside = Vec::new();
@@ -253,7 +253,7 @@ impl Members {
         let mut pending = Vec::new();
         let cut_off = is_cut_off().then(|| self.cut_off());
         for (place, message) in messages.iter().enumerate() {
-            match (self.profile.admit(message), &cut_off) {
+            match (self.profile.validate(message), &cut_off) {
                 (Ok(()), None) => pending.push(place),
                 (Ok(()), Some(error)) => outcomes.set(place, Err(error.clone())),
                 (Err(error), _) => outcomes.set(place, Err(error)),
@@ -562,14 +562,17 @@ fn weakest(one: &Profile, other: &Profile) -> Profile {
         .with_name(format!("{},{}", one.name(), other.name()))
         .with_batch(
             one.batch_size().min(other.batch_size()),
-            one.different_texts() && other.different_texts(),
+            match (one.batch_texts(), other.batch_texts()) {
+                (BatchTexts::Mixed, BatchTexts::Mixed) => BatchTexts::Mixed,
+                _ => BatchTexts::Same,
+            },
         )
         .with_senders(common_senders(one.senders(), other.senders()))
         .with_sender_required(one.sender_required() || other.sender_required())
         .with_refused_characters(either(one.refused_characters(), other.refused_characters()))
         .with_reports(one.reports() && other.reports());
-    if let (Some(one), Some(other)) = (one.furthest_send_at(), other.furthest_send_at()) {
-        weakest = weakest.with_scheduling(one.min(other));
+    if let (Some(one), Some(other)) = (one.max_schedule_ahead(), other.max_schedule_ahead()) {
+        weakest = weakest.with_max_schedule_ahead(one.min(other));
     }
     if let (Some(one), Some(other)) = (one.validity(), other.validity()) {
         let shortest = *one.start().max(other.start());

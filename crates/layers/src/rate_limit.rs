@@ -21,7 +21,7 @@ use std::{
 
 use postduif_core::{
     ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
-    hold_until_closed, split,
+    batch, hold_until_closed,
 };
 use tokio::{
     sync::{Notify, Semaphore},
@@ -104,7 +104,7 @@ impl<P: SmsProvider> RateLimit<P> {
         self.turns().burst = messages.get();
         let inner = self.inner.profile();
         let size = inner.batch_size().min(self.largest_call());
-        self.profile = self.profile.with_batch(size, inner.different_texts());
+        self.profile = self.profile.with_batch(size, inner.batch_texts());
         self
     }
 
@@ -211,8 +211,8 @@ impl<P: SmsProvider> SmsProvider for RateLimit<P> {
         // The pieces of a batch queue here, where their time does not run: only the first of them waits
         // among the callers.
         let order = Semaphore::new(1);
-        split(messages, size, self.in_flight, async |piece| {
-            // Boxed when its turn comes: `split` makes a future for each piece at once.
+        batch::in_chunks(messages, size, self.in_flight, async |piece| {
+            // Boxed when its turn comes: `in_chunks` makes a future for each piece at once.
             Box::pin(self.piece(&order, piece)).await
         })
         .await

@@ -15,7 +15,7 @@ use std::{
 
 use postduif_core::{
     ConfigError, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
-    split,
+    batch,
 };
 
 use crate::{
@@ -117,8 +117,8 @@ impl SmsProvider for RoundRobin {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let size = call_size(self.members.profile(), messages);
-        split(messages, size, self.in_flight, async |piece| {
-            // Boxed when its turn comes: `split` makes a future for each piece at once.
+        batch::in_chunks(messages, size, self.in_flight, async |piece| {
+            // Boxed when its turn comes: `in_chunks` makes a future for each piece at once.
             Box::pin(self.members.send_batch(self.ranking(), piece)).await
         })
         .await

@@ -11,7 +11,7 @@ use std::{future::Future, num::NonZeroUsize, time::Duration};
 
 use postduif_core::{
     Acceptance, Departure, ErrorKind, Health, Message, Outcomes, Profile, Proof, Receipt,
-    SendError, SmsProvider, async_trait, split,
+    SendError, SmsProvider, async_trait, batch,
 };
 use tokio::time::{sleep, timeout};
 
@@ -120,8 +120,8 @@ impl<P: SmsProvider> SmsProvider for Timeout<P> {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let size = call_size(self.inner.profile(), messages);
-        split(messages, size, self.in_flight, async |piece| {
-            // Boxed when its turn comes: `split` makes a future for each piece at once.
+        batch::in_chunks(messages, size, self.in_flight, async |piece| {
+            // Boxed when its turn comes: `in_chunks` makes a future for each piece at once.
             let call = Box::pin(self.within(self.inner.send_batch(piece)));
             match call.await {
                 Ok(outcomes) => outcomes,

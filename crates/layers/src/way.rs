@@ -3,8 +3,8 @@
 use std::{borrow::Cow, num::NonZeroUsize, time::Duration};
 
 use postduif_core::{
-    Attempt, DepartureHandle, ErrorKind, Message, Outcomes, Profile, Receipt, SendError,
-    SmsProvider,
+    Attempt, BatchTexts, DepartureHandle, ErrorKind, Message, Outcomes, Profile, Receipt,
+    SendError, SmsProvider,
 };
 use tokio::time::Instant;
 
@@ -93,7 +93,7 @@ pub(crate) async fn send_passed<'a, P: SmsProvider>(
 /// How many of these messages one vendor call carries. Where all of a call have the same text, a list of
 /// different ones goes singly: cut larger, a piece would be many calls under one deadline.
 pub(crate) fn call_size(profile: &Profile, messages: &[Message]) -> NonZeroUsize {
-    let one_call = profile.different_texts()
+    let one_call = profile.batch_texts() == BatchTexts::Mixed
         || messages
             .iter()
             .zip(messages.iter().skip(1))

@@ -112,7 +112,7 @@ impl Endpoint {
         message: &Message,
         exchange: impl Future<Output = Result<Receipt, SendError>>,
     ) -> Result<Receipt, SendError> {
-        let outcome = match self.profile.admit(message) {
+        let outcome = match self.profile.validate(message) {
             Ok(()) => exchange.await,
             Err(error) => Err(error),
         };

@@ -1,6 +1,6 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
-use postduif_core::{ErrorKind, Message, Profile, Receipt, SendError, SmsProvider};
+use postduif_core::{BatchTexts, ErrorKind, Message, Profile, Receipt, SendError, SmsProvider};
 use postduif_layers::{Batch, Retry, Timeout};
 use tokio::{
     task::{JoinHandle, yield_now},
@@ -176,7 +176,7 @@ async fn a_full_queue_refuses_and_those_who_gave_up_make_room() {
 
 #[tokio::test(start_paused = true)]
 async fn different_texts_do_not_gather_where_a_call_carries_one() {
-    let vendor = Recording::new(Profile::new("a").with_batch(size(10), false));
+    let vendor = Recording::new(Profile::new("a").with_batch(size(10), BatchTexts::Same));
     vendor.close_gate();
     let provider = Arc::new(Batch::new(vendor.clone()));
     let texts = ["first", "x", "y", "x", "y", "x"];

@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use postduif_core::{
-    Acceptance, ErrorKind, Health, Price, Profile, Receipt, SendError, SenderKind, SmsProvider,
-    TextLimit,
+    Acceptance, BatchTexts, ErrorKind, Health, Price, Profile, Receipt, SendError, SenderKind,
+    SmsProvider, TextLimit,
 };
 use postduif_layers::{Failover, Member, RateLimit, Retry, Timeout};
 
@@ -238,9 +238,9 @@ fn members_need_names_of_their_own() {
 #[test]
 fn the_profile_is_the_weakest_of_its_members() {
     let strong = Profile::new("s")
-        .with_batch(size(100), true)
+        .with_batch(size(100), BatchTexts::Mixed)
         .with_repeat_window(Some(HOUR))
-        .with_scheduling(48 * HOUR)
+        .with_max_schedule_ahead(48 * HOUR)
         .with_validity(SECOND, 72 * HOUR)
         .with_senders(&[
             SenderKind::Alphanumeric,
@@ -250,8 +250,8 @@ fn the_profile_is_the_weakest_of_its_members() {
         .with_longest_text(TextLimit::Characters(1000))
         .with_reports(true);
     let weak = Profile::new("w")
-        .with_batch(size(10), true)
-        .with_scheduling(HOUR)
+        .with_batch(size(10), BatchTexts::Mixed)
+        .with_max_schedule_ahead(HOUR)
         .with_validity(60 * SECOND, 90 * HOUR)
         .with_senders(&[SenderKind::ShortCode, SenderKind::Alphanumeric])
         .with_sender_required(true)
@@ -263,8 +263,8 @@ fn the_profile_is_the_weakest_of_its_members() {
     assert_eq!(
         both.unwrap().profile(),
         &Profile::new("s,w")
-            .with_batch(size(10), true)
-            .with_scheduling(HOUR)
+            .with_batch(size(10), BatchTexts::Mixed)
+            .with_max_schedule_ahead(HOUR)
             .with_validity(60 * SECOND, 72 * HOUR)
             .with_senders(&[SenderKind::Alphanumeric, SenderKind::ShortCode])
             .with_sender_required(true)

@@ -9,8 +9,8 @@ use std::{
 };
 
 use postduif_core::{
-    Acceptance, DepartureHandle, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError,
-    SenderKind, SmsProvider, Text, async_trait, hold,
+    Acceptance, BatchTexts, DepartureHandle, ErrorKind, Health, Message, Outcomes, Profile,
+    Receipt, SendError, SenderKind, SmsProvider, Text, async_trait, hold,
 };
 
 pub(crate) use std::num::NonZeroUsize;
@@ -30,7 +30,7 @@ pub(crate) fn count(count: u32) -> NonZeroU32 {
 
 pub(crate) fn profile(name: &'static str, batch: usize) -> Profile {
     Profile::new(name)
-        .with_batch(size(batch), true)
+        .with_batch(size(batch), BatchTexts::Mixed)
         .with_senders(&[SenderKind::Alphanumeric, SenderKind::Number])
 }
 

@@ -15,7 +15,7 @@ use std::{
 
 use postduif_core::{
     Acceptance, Departure, DepartureHandle, ErrorKind, Health, Message, Outcomes, Profile, Receipt,
-    Reference, SendError, SmsProvider, async_trait, hold, split,
+    Reference, SendError, SmsProvider, async_trait, batch, hold,
 };
 use postduif_layers::{
     AllowDestinations, Batch, Budget, Dedupe, Failover, Member, OnlyTo, RateLimit, RedirectTo,
@@ -385,7 +385,7 @@ impl SmsProvider for Speaking {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let size = self.profile().batch_size();
-        split(messages, size, size, async |piece| {
+        batch::in_chunks(messages, size, size, async |piece| {
             match self.leave().await {
                 Ok(()) => self.inner.send_batch(piece).await,
                 Err(error) => Outcomes::failed(piece, &error),

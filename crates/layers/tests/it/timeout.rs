@@ -1,4 +1,4 @@
-use postduif_core::{ErrorKind, Profile, SmsProvider as _, Text};
+use postduif_core::{BatchTexts, ErrorKind, Profile, SmsProvider as _, Text};
 use postduif_layers::{RateLimit, Timeout};
 use tokio::time::Instant;
 
@@ -42,7 +42,7 @@ async fn a_stalled_call_leaves_the_other_calls_of_its_batch_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn different_texts_go_singly_where_a_call_carries_one() {
-    let profile = Profile::new("a").with_batch(size(10), false);
+    let profile = Profile::new("a").with_batch(size(10), BatchTexts::Same);
     let vendor = Recording::new(profile);
     let provider = Timeout::new(vendor.clone(), SECOND);
     let mut messages = messages(3);

@@ -35,10 +35,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health,
-    Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser,
+    Acceptance, Authenticity, BatchTexts, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind,
+    Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser,
     ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, attempt,
-    split,
+    batch,
 };
 use postduif_http::{
     BaseUrl, Client, ConnectionUrl, PathSecrets, Refusal, Request, Response, check_header_setting,
@@ -51,7 +51,7 @@ use serde_json::{Map, Value};
 /// What CM can do. Eight parts are the practice of every official client; whether more are possible is not
 /// stated. Delivery reports arrive where the account has a URL for them, which is set in CM's web app.
 pub const PROFILE: Profile = Profile::new("cm")
-    .with_batch(BATCH_SIZE, true)
+    .with_batch(BATCH_SIZE, BatchTexts::Mixed)
     .with_senders(&[
         SenderKind::Alphanumeric,
         SenderKind::Number,
@@ -497,7 +497,7 @@ impl<'a> Sent<'a> {
 impl Cm {
     /// A message as the wire has it, or why CM would not take it.
     fn msg<'a>(&self, message: &'a Message) -> Result<Msg<'a>, SendError> {
-        self.profile.admit(message)?;
+        self.profile.validate(message)?;
         let sender = message.sender().or(self.sender.as_ref());
         let from = sender.and_then(from).ok_or(SendError::not_accepted(
             ErrorKind::InvalidSender,
@@ -715,7 +715,7 @@ impl SmsProvider for Cm {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        split(messages, BATCH_SIZE, IN_FLIGHT, async |piece| {
+        batch::in_chunks(messages, BATCH_SIZE, IN_FLIGHT, async |piece| {
             self.piece(piece).await
         })
         .await

@@ -30,7 +30,7 @@ use std::{num::NonZeroUsize, slice, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use postduif_core::{
     Acceptance, ConfigError, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError,
-    Sender, SenderKind, SmsProvider, TextLimit, async_trait, attempt, singly,
+    Sender, SenderKind, SmsProvider, TextLimit, async_trait, attempt, batch,
 };
 use postduif_http::{
     BaseUrl, Client, Proof, Refusal, Request, Response,
@@ -508,7 +508,7 @@ impl SmsProvider for Kpn {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        singly(messages, IN_FLIGHT, |message| self.send(message)).await
+        batch::one_by_one(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
     /// Fetches a new token. It proves the credentials, not that the SMS product is on the project: KPN

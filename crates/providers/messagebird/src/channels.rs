@@ -71,7 +71,7 @@ impl Channels {
     }
 
     async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.vendor.profile.admit(message)?;
+        self.vendor.profile.validate(message)?;
         let path = format!(
             "/workspaces/{}/channels/{}/messages",
             self.workspace.expose_secret(),

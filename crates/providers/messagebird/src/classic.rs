@@ -29,7 +29,7 @@ pub(crate) const PROFILE: Profile = Profile::new("messagebird")
     .with_senders(&[SenderKind::Alphanumeric, SenderKind::Number])
     .with_sender_required(true)
     .with_validity(Duration::from_secs(1), Duration::from_secs(7 * 86_400))
-    .with_scheduling(Duration::from_secs(35 * 86_400))
+    .with_max_schedule_ahead(Duration::from_secs(35 * 86_400))
     .with_longest_text(TextLimit::Parts(9))
     .with_reports(true)
     .with_rate(NonZeroU32::new(500).unwrap());
@@ -99,7 +99,7 @@ impl Classic {
     }
 
     fn body<'a>(&'a self, message: &'a Message) -> Result<SendBody<'a>, SendError> {
-        self.vendor.profile.admit(message)?;
+        self.vendor.profile.validate(message)?;
         let originator = message
             .sender()
             .or(self.sender.as_ref())

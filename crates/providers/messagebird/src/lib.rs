@@ -43,7 +43,7 @@ use std::{fmt, num::NonZeroUsize, str::FromStr, sync::Arc};
 
 use postduif_core::{
     ConfigError, DeliveryStatus, ErrorKind, Health, Message, Outcomes, PhoneNumber, Price, Profile,
-    Receipt, ReportParser, SendError, Sender, SmsProvider, async_trait, singly,
+    Receipt, ReportParser, SendError, Sender, SmsProvider, async_trait, batch,
 };
 use postduif_http::{
     BaseUrl, Client, ConnectionUrl, ReportUrl, Request, Response, check_header_setting,
@@ -479,7 +479,7 @@ fn another() -> SendError {
 
 /// A call for each message.
 async fn send_singly(provider: &impl SmsProvider, messages: &[Message]) -> Outcomes {
-    singly(messages, IN_FLIGHT, |message| provider.send(message)).await
+    batch::one_by_one(messages, IN_FLIGHT, |message| provider.send(message)).await
 }
 
 /// A parser of the vendor's reports, chosen at run time: `platform`, `classic` or `channels`. Where none is

@@ -14,9 +14,10 @@ use base64::{
 };
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, Departure, ErrorKind,
-    Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError, ReportParser,
-    ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, split,
+    Acceptance, Authenticity, BatchTexts, ConfigError, DeliveryReport, DeliveryStatus, Departure,
+    ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, ReportError,
+    ReportParser, ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit,
+    async_trait, batch,
 };
 use postduif_http::{Refusal, Request, Response, check_window};
 use ring::hmac;
@@ -31,7 +32,7 @@ use crate::{
 
 /// What the platform can do. Schedules and validity periods are previews that it refuses for most accounts.
 pub(crate) const PROFILE: Profile = Profile::new("messagebird")
-    .with_batch(BATCH_SIZE, true)
+    .with_batch(BATCH_SIZE, BatchTexts::Mixed)
     .with_repeat_window(Some(REPEAT_WINDOW))
     .with_senders(&[
         SenderKind::Alphanumeric,
@@ -94,7 +95,7 @@ impl Platform {
     /// A message as the wire has it, or why the platform would not take it. The same message is always
     /// written in the same bytes, which is what makes a repeat harmless.
     fn entry<'a>(&self, message: &'a Message) -> Result<Entry<'a>, SendError> {
-        self.vendor.profile.admit(message)?;
+        self.vendor.profile.validate(message)?;
         let from = message
             .sender()
             .or(self.sender.as_ref())
@@ -765,7 +766,7 @@ impl SmsProvider for Platform {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        split(messages, BATCH_SIZE, IN_FLIGHT, async |piece| {
+        batch::in_chunks(messages, BATCH_SIZE, IN_FLIGHT, async |piece| {
             self.piece(piece).await
         })
         .await

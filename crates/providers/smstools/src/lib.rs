@@ -35,7 +35,7 @@ use chrono::{DateTime, Utc};
 use postduif_core::{
     Acceptance, Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ErrorKind, Health,
     Message, Outcomes, PhoneNumber, Price, Profile, Receipt, ReportError, ReportParser,
-    ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
+    ReportRequest, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, batch,
 };
 use postduif_http::{
     BaseUrl, Client, ConnectionUrl, Refusal, Request, Response, check_header_setting, check_window,
@@ -467,7 +467,7 @@ impl Smstools {
     }
 
     async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.profile.admit(message)?;
+        self.profile.validate(message)?;
         let answer = self.client.send(self.request(message)?).await?;
         if !answer.is_success() {
             return Err(refused(&answer, slice::from_ref(message)));
@@ -523,7 +523,7 @@ impl SmsProvider for Smstools {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        singly(messages, IN_FLIGHT, |message| self.send(message)).await
+        batch::one_by_one(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
     /// Asks for the balance, which only good credentials are told. It is given where Smstools names a

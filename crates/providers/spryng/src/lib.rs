@@ -42,7 +42,7 @@ use chrono::{DateTime, Utc};
 use postduif_core::{
     Authenticity, ConfigError, DeliveryReport, ErrorKind, Health, Message, Outcomes, Profile,
     Receipt, Reference, ReportError, ReportParser, ReportRequest, SendError, Sender, SenderKind,
-    SmsProvider, async_trait, singly,
+    SmsProvider, async_trait, batch,
 };
 use postduif_http::{
     BaseUrl, Client, ConnectionUrl, PathSecrets, Refusal, Request, Response, check_header_setting,
@@ -371,7 +371,7 @@ fn report_id(id: &str) -> Option<String> {
 
 impl Spryng {
     async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.profile.admit(message)?;
+        self.profile.validate(message)?;
         let sender = message.sender().or(self.sender.as_ref());
         let request = self.api.send(&self.base, sender, message)?;
         let answer = self.client.send(request).await?;
@@ -455,7 +455,7 @@ impl SmsProvider for Spryng {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        singly(messages, IN_FLIGHT, |message| self.send(message)).await
+        batch::one_by_one(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
     /// Asks for the balance, which only a good key is told. The figure is left out: neither version says in

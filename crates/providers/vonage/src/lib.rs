@@ -47,7 +47,7 @@ use std::{
 
 use postduif_core::{
     ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, ReportParser,
-    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, singly,
+    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, batch,
 };
 use postduif_http::{
     BaseUrl, Client, ConnectionUrl, Refusal, ReportUrl, Request, Response, TokenCache,
@@ -520,14 +520,14 @@ impl SmsProvider for Vonage {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.profile.admit(message)?;
+        self.profile.validate(message)?;
         self.attempt(message)
             .await
             .map_err(|error| error.with_provider(self.profile.owned_name()))
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        singly(messages, IN_FLIGHT, |message| self.send(message)).await
+        batch::one_by_one(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
     /// Asks for the balance, which proves the key and the secret. An application's private key cannot ask,

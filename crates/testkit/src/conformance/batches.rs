@@ -1,6 +1,6 @@
 //! The promises of a batch: one function for each, which panics where it is broken.
 
-use postduif_core::{Acceptance, Message, Profile, SendError, Text};
+use postduif_core::{Acceptance, BatchTexts, Message, Profile, SendError, Text};
 
 use super::{Verdict, World, accept_all, messages, send_at, validity};
 use crate::{End, FakeVendor, Received, Reply};
@@ -46,9 +46,9 @@ pub async fn a_batch_sends_each_message_once(vendor: &impl FakeVendor) -> Verdic
     expected.sort();
     assert_eq!(arrived, expected);
     // Seven different texts.
-    let calls = match world.provider.profile().different_texts() {
-        true => 7_usize.div_ceil(size),
-        false => 7,
+    let calls = match world.provider.profile().batch_texts() {
+        BatchTexts::Mixed => 7_usize.div_ceil(size),
+        _ => 7,
     };
     assert_eq!(world.sends().len(), calls, "calls");
     Verdict::kept()
@@ -67,7 +67,7 @@ pub async fn a_call_holds_one_text_where_the_vendor_takes_one(vendor: &impl Fake
     messages[3] = Message::new(messages[3].to(), messages[1].text().clone());
     let outcomes = world.provider.send_batch(&messages).await;
     assert_eq!(outcomes.accepted(), 4);
-    if profile.different_texts() {
+    if profile.batch_texts() == BatchTexts::Mixed {
         assert_eq!(world.sends().len(), 4_usize.div_ceil(size), "calls");
         return Verdict::kept();
     }

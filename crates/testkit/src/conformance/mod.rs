@@ -437,7 +437,7 @@ fn validity(profile: &Profile) -> Duration {
 fn send_at(profile: &Profile) -> DateTime<Utc> {
     let now = DateTime::<Utc>::from(std::time::SystemTime::now());
     let ahead = profile
-        .furthest_send_at()
+        .max_schedule_ahead()
         .map_or(7200, |furthest| furthest.as_secs().min(7200));
     DateTime::from_timestamp(now.timestamp() + ahead as i64, 0).expect("a time")
 }

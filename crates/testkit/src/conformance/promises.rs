@@ -723,7 +723,7 @@ pub async fn an_option_is_applied_or_refused(vendor: &impl FakeVendor) -> Verdic
     let send_at = send_at(&profile);
     let before = world.sends().len();
     let result = world.provider.send(&message().with_send_at(send_at)).await;
-    if profile.furthest_send_at().is_some() {
+    if profile.max_schedule_ahead().is_some() {
         result.expect("a declared schedule is taken");
         assert_eq!(
             world.received().pop().and_then(|received| received.send_at),

@@ -4,8 +4,8 @@ use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use chrono::DateTime;
 use postduif_core::{
-    Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, Reference, SendError,
-    Sender, SenderKind, SmsProvider, TextLimit, async_trait,
+    Acceptance, BatchTexts, ErrorKind, Health, Message, Outcomes, Profile, Receipt, Reference,
+    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
 use postduif_http::{BaseUrl, Client, ClientCredentials, Refusal, Request, Response, TokenCache};
 use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
@@ -77,14 +77,14 @@ const SECRET: &str = "acme-s3cret-77b2";
 const HOUR: Duration = Duration::from_secs(3600);
 
 const PROFILE: Profile = Profile::new("acme")
-    .with_batch(NonZeroUsize::new(5).unwrap(), true)
+    .with_batch(NonZeroUsize::new(5).unwrap(), BatchTexts::Mixed)
     .with_senders(&[
         SenderKind::Alphanumeric,
         SenderKind::Number,
         SenderKind::ShortCode,
     ])
     .with_validity(Duration::from_secs(60), HOUR)
-    .with_scheduling(Duration::from_secs(86_400))
+    .with_max_schedule_ahead(Duration::from_secs(86_400))
     .with_longest_text(TextLimit::Characters(1000))
     .with_repeat_window(Some(HOUR))
     .with_reports(true);
@@ -148,13 +148,13 @@ impl Provider {
         let mut profile = PROFILE.with_sender_required(sender.is_none());
         match flaw {
             Some(Flaw::MixesTexts) => {
-                profile = profile.with_batch(PROFILE.batch_size(), false);
+                profile = profile.with_batch(PROFILE.batch_size(), BatchTexts::Same);
             }
             Some(Flaw::TakesScheduleUndeclared) => {
                 profile = Profile::new("acme").with_senders(PROFILE.senders());
             }
             Some(Flaw::AdmitsAnyBatch) => {
-                profile = Profile::new("acme").with_batch(PROFILE.batch_size(), true);
+                profile = Profile::new("acme").with_batch(PROFILE.batch_size(), BatchTexts::Mixed);
             }
             _ => {}
         }
@@ -173,7 +173,7 @@ impl Provider {
     }
 
     fn admit(&self, message: &Message) -> Result<(), SendError> {
-        let problem = self.profile.admit(message);
+        let problem = self.profile.validate(message);
         let lets_through = match problem.as_ref().map_err(SendError::kind) {
             Err(ErrorKind::InvalidText) => self.has(Flaw::AcceptsAnyLength),
             Err(ErrorKind::InvalidSender) => self.has(Flaw::NeedsNoSender),

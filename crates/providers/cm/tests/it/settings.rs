@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use postduif_cm::{Cm, PROFILE};
-use postduif_core::{Acceptance, ErrorKind, Health, Message, SmsProvider as _, Text};
+use postduif_core::{Acceptance, BatchTexts, ErrorKind, Health, Message, SmsProvider as _, Text};
 use postduif_http::{BaseUrl, Client};
 
 use super::wire::{TOKEN, accepted, answer, answering, calls, cm, message};
@@ -84,15 +84,15 @@ fn what_cannot_work_is_refused_when_it_is_built() {
 #[test]
 fn the_profile_says_what_cm_can_do() {
     assert_eq!(
-        (PROFILE.batch_size().get(), PROFILE.different_texts()),
-        (1000, true)
+        (PROFILE.batch_size().get(), PROFILE.batch_texts()),
+        (1000, BatchTexts::Mixed)
     );
     assert_eq!(
         PROFILE.validity(),
         Some(Duration::from_secs(60)..=Duration::from_secs(172_800))
     );
     assert_eq!(
-        (PROFILE.repeat_window(), PROFILE.furthest_send_at()),
+        (PROFILE.repeat_window(), PROFILE.max_schedule_ahead()),
         (None, None)
     );
     assert!(PROFILE.sender_required() && PROFILE.reports());

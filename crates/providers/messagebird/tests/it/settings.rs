@@ -1,4 +1,4 @@
-use postduif_core::{SenderKind, SmsProvider as _};
+use postduif_core::{BatchTexts, SenderKind, SmsProvider as _};
 use postduif_http::{BaseUrl, Client};
 use postduif_messagebird::{Api, Category, MessageBird};
 use wiremock::MockServer;
@@ -208,16 +208,16 @@ fn the_profile_says_what_each_api_can_do() {
         assert!(profile.reports());
     }
     assert_eq!(
-        (platform.batch_size().get(), platform.different_texts()),
-        (100, true)
+        (platform.batch_size().get(), platform.batch_texts()),
+        (100, BatchTexts::Mixed)
     );
     assert_eq!(
         (classic.batch_size().get(), channels.batch_size().get()),
         (1, 1)
     );
-    assert!(classic.validity().is_some() && classic.furthest_send_at().is_some());
-    assert!(platform.validity().is_none() && platform.furthest_send_at().is_none());
-    assert!(channels.validity().is_none() && channels.furthest_send_at().is_none());
+    assert!(classic.validity().is_some() && classic.max_schedule_ahead().is_some());
+    assert!(platform.validity().is_none() && platform.max_schedule_ahead().is_none());
+    assert!(channels.validity().is_none() && channels.max_schedule_ahead().is_none());
     assert!(platform.senders().contains(&SenderKind::ShortCode));
     assert!(!classic.senders().contains(&SenderKind::ShortCode));
     assert!(channels.senders().is_empty() && !channels.sender_required());

@@ -126,7 +126,7 @@ fn the_profile_says_what_smstools_can_do() {
         (
             PROFILE.validity(),
             PROFILE.repeat_window(),
-            PROFILE.furthest_send_at()
+            PROFILE.max_schedule_ahead()
         ),
         (None, None, None)
     );

@@ -185,7 +185,7 @@ fn the_profiles_say_what_each_version_can_do() {
     for profile in [PROFILE, PROFILE_V1] {
         assert_eq!((profile.name(), profile.batch_size().get()), ("spryng", 1));
         assert_eq!(
-            (profile.repeat_window(), profile.furthest_send_at()),
+            (profile.repeat_window(), profile.max_schedule_ahead()),
             (None, None)
         );
         assert!(profile.reports());

@@ -222,7 +222,7 @@ fn the_profile_says_what_vonage_can_do() {
         Some(Duration::from_secs(20)..=Duration::from_secs(604_800))
     );
     assert_eq!(
-        (PROFILE.repeat_window(), PROFILE.furthest_send_at()),
+        (PROFILE.repeat_window(), PROFILE.max_schedule_ahead()),
         (None, None)
     );
     assert!(PROFILE.sender_required() && PROFILE.reports());

@@ -1,103 +1,113 @@
+//! Splitting a batch into requests.
+//!
+//! A provider or layer that implements [`send_batch`](crate::SmsProvider::send_batch) makes one call per chunk with
+//! [`in_chunks`], or one call per message with [`one_by_one`].
+
 use std::{future::Future, num::NonZeroUsize};
 
 use futures_util::{StreamExt as _, stream};
 
 use crate::{Message, Outcomes, Receipt, SendError, departure::attempt};
 
-/// Cuts a batch into pieces, makes a call for each, and joins the outcomes in the messages' order.
+/// Makes a call for each chunk of a batch, and returns the outcomes in the order of the messages.
 ///
-/// Pieces are begun in order, at most `in_flight` at a time. Whoever counts deadlines or permits does it
-/// inside `call`, so that each belongs to one vendor call: a deadline over the whole batch would turn
-/// messages that were accepted in time into doubts.
+/// Chunks have up to `size` messages and start in order, up to `in_flight` at a time. Deadlines and permits belong
+/// inside `call`, so that each covers one request: a deadline over the whole batch would put messages in doubt that
+/// were accepted in time.
 ///
-/// A `call` whose outcomes are not as many as its piece leaves those that are missing in doubt.
+/// If `call` returns too few outcomes for its chunk, the missing ones are in doubt.
 ///
 /// ```
-/// # use std::num::NonZeroUsize;
-/// # use postduif_core::{split, Message, Outcomes, Receipt, Text};
+/// # use postduif_core as postduif;
+/// use std::num::NonZeroUsize;
+/// use postduif::{Message, Outcomes, Receipt, Text, batch};
+///
 /// # futures_executor::block_on(async {
 /// let to = "+31612345678".parse().unwrap();
 /// let messages: Vec<_> = (0..5).map(|_| Message::new(to, Text::new("x").unwrap())).collect();
 /// let (two, four) = (NonZeroUsize::new(2).unwrap(), NonZeroUsize::new(4).unwrap());
-/// let outcomes = split(&messages, two, four, async |piece| {
-///     assert!(piece.len() <= 2);
-///     Outcomes::from_fn(piece, |message| Ok(Receipt::new("example", *message.reference())))
+/// let outcomes = batch::in_chunks(&messages, two, four, async |chunk| {
+///     assert!(chunk.len() <= 2);
+///     Outcomes::from_fn(chunk, |message| Ok(Receipt::new("example", *message.reference())))
 /// })
 /// .await;
 /// assert_eq!(outcomes.accepted(), 5);
 /// # });
 /// ```
-pub async fn split<'a, Call, Answer>(
+pub async fn in_chunks<'a, Call, Response>(
     messages: &'a [Message],
-    piece: NonZeroUsize,
+    size: NonZeroUsize,
     in_flight: NonZeroUsize,
     call: Call,
 ) -> Outcomes
 where
-    Call: Fn(&'a [Message]) -> Answer,
-    Answer: Future<Output = Outcomes>,
+    Call: Fn(&'a [Message]) -> Response,
+    Response: Future<Output = Outcomes>,
 {
     let mut outcomes = Outcomes::in_doubt(messages);
     // Collected, so that no closure lives across an await: the future would not be `Send` for every
     // lifetime, as `async_trait` asks.
     let calls: Vec<_> = messages
-        .chunks(piece.get())
-        .map(|piece| attempt(whole(piece, call(piece))))
+        .chunks(size.get())
+        .map(|chunk| attempt(whole(chunk, call(chunk))))
         .collect();
-    let mut answers = stream::iter(calls).buffered(in_flight.get());
+    let mut responses = stream::iter(calls).buffered(in_flight.get());
     let mut start = 0;
-    for chunk in messages.chunks(piece.get()) {
-        let Some(answer) = answers.next().await else {
+    for chunk in messages.chunks(size.get()) {
+        let Some(response) = responses.next().await else {
             break;
         };
-        for (place, outcome) in answer.into_iter().enumerate() {
-            outcomes.set(start + place, outcome);
+        for (index, outcome) in response.into_iter().enumerate() {
+            outcomes.set(start + index, outcome);
         }
         start += chunk.len();
     }
     outcomes
 }
 
-/// A piece's outcomes, one for each message: too few would pass for a proof that nothing left.
-async fn whole(piece: &[Message], answer: impl Future<Output = Outcomes>) -> Outcomes {
-    answer.await.covering(piece)
+/// One outcome for each message of a chunk: too few would pass for a proof that nothing left.
+async fn whole(chunk: &[Message], response: impl Future<Output = Outcomes>) -> Outcomes {
+    response.await.covering(chunk)
 }
 
-/// Sends each message in a call of its own, at most `in_flight` at a time: what a vendor's batch is where one
-/// call carries one message.
+/// Makes a call for each message of a batch, and returns the outcomes in the order of the messages.
+///
+/// Calls start in order, up to `in_flight` at a time. This is the batch of a vendor whose requests carry one message.
 ///
 /// ```
-/// # use std::num::NonZeroUsize;
-/// # use postduif_core::{singly, Message, Receipt, Text};
+/// # use postduif_core as postduif;
+/// use std::num::NonZeroUsize;
+/// use postduif::{Message, Receipt, Text, batch};
+///
 /// # futures_executor::block_on(async {
 /// let to = "+31612345678".parse().unwrap();
 /// let messages: Vec<_> = (0..5).map(|_| Message::new(to, Text::new("x").unwrap())).collect();
 /// let eight = NonZeroUsize::new(8).unwrap();
-/// let outcomes = singly(&messages, eight, async |message: &Message| {
+/// let outcomes = batch::one_by_one(&messages, eight, async |message: &Message| {
 ///     Ok(Receipt::new("example", *message.reference()))
 /// })
 /// .await;
 /// assert_eq!(outcomes.accepted(), 5);
 /// # });
 /// ```
-pub async fn singly<'a, Call, Answer>(
+pub async fn one_by_one<'a, Call, Response>(
     messages: &'a [Message],
     in_flight: NonZeroUsize,
     call: Call,
 ) -> Outcomes
 where
-    Call: Fn(&'a Message) -> Answer,
-    Answer: Future<Output = Result<Receipt, SendError>>,
+    Call: Fn(&'a Message) -> Response,
+    Response: Future<Output = Result<Receipt, SendError>>,
 {
     let mut outcomes = Outcomes::in_doubt(messages);
-    // Collected for the reason that `split` gives.
+    // Collected for the same reason as in `in_chunks`.
     let calls: Vec<_> = messages
         .iter()
         .map(|message| attempt(call(message)))
         .collect();
-    let mut answers = stream::iter(calls).buffered(in_flight.get()).enumerate();
-    while let Some((place, outcome)) = answers.next().await {
-        outcomes.set(place, outcome);
+    let mut responses = stream::iter(calls).buffered(in_flight.get()).enumerate();
+    while let Some((index, outcome)) = responses.next().await {
+        outcomes.set(index, outcome);
     }
     outcomes
 }
@@ -121,8 +131,8 @@ mod tests {
             .collect()
     }
 
-    fn accept(piece: &[Message]) -> Outcomes {
-        Outcomes::from_fn(piece, |message| {
+    fn accept(chunk: &[Message]) -> Outcomes {
+        Outcomes::from_fn(chunk, |message| {
             Ok(Receipt::new("example", *message.reference()))
         })
     }
@@ -134,17 +144,18 @@ mod tests {
     #[test]
     fn every_outcome_lands_on_its_own_message() {
         for count in 0..8 {
-            for piece in 1..5 {
+            for chunk in 1..5 {
                 let messages = messages(count);
-                let outcomes = block_on(split(&messages, size(piece), size(3), async |piece| {
-                    accept(piece)
-                }));
+                let outcomes =
+                    block_on(in_chunks(&messages, size(chunk), size(3), async |chunk| {
+                        accept(chunk)
+                    }));
                 let sent: Vec<_> = messages.iter().map(Message::reference).collect();
-                let told: Vec<_> = outcomes
+                let returned: Vec<_> = outcomes
                     .iter()
                     .map(|outcome| outcome.as_ref().unwrap().reference())
                     .collect();
-                assert_eq!(sent, told);
+                assert_eq!(sent, returned);
             }
         }
     }
@@ -152,7 +163,7 @@ mod tests {
     #[test]
     fn no_more_calls_are_in_flight_than_allowed() {
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let outcomes = block_on(split(&messages(20), size(1), size(3), async |piece| {
+        let outcomes = block_on(in_chunks(&messages(20), size(1), size(3), async |chunk| {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             let mut polled = false;
             poll_fn(|context| {
@@ -165,7 +176,7 @@ mod tests {
             })
             .await;
             now.fetch_sub(1, Ordering::SeqCst);
-            accept(piece)
+            accept(chunk)
         }));
         assert_eq!((outcomes.accepted(), most.into_inner()), (20, 3));
     }
@@ -173,7 +184,7 @@ mod tests {
     #[test]
     fn single_calls_land_on_their_own_messages() {
         let messages = messages(7);
-        let outcomes = block_on(singly(&messages, size(3), async |message: &Message| {
+        let outcomes = block_on(one_by_one(&messages, size(3), async |message: &Message| {
             Ok(Receipt::new("example", *message.reference()))
         }));
         for (message, outcome) in messages.iter().zip(&outcomes) {
@@ -184,8 +195,8 @@ mod tests {
     #[test]
     fn what_a_call_leaves_out_stays_in_doubt() {
         let messages = messages(4);
-        let outcomes = block_on(split(&messages, size(2), size(1), async |piece| {
-            accept(&piece[..1])
+        let outcomes = block_on(in_chunks(&messages, size(2), size(1), async |chunk| {
+            accept(&chunk[..1])
         }));
         let doubts: Vec<_> = outcomes.iter().map(|outcome| outcome.is_err()).collect();
         assert_eq!(doubts, [false, true, false, true]);
