@@ -4,18 +4,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use postduif_core::{
-    Acceptance, ConfigError, Guid, async_trait,
-    directory::{
-        Callback, Graph, GraphError, TapId, TapInfo, TapIssuer, TapRequest, TemporaryAccessPass,
-        User, UserId, Verdict,
-    },
+use postduif_core::{Acceptance, ConfigError, Guid, SendError, directory::GraphError};
+use postduif_http::{
+    BaseUrl, Client, Request, Response,
+    auth::{Token, TokenCache, TokenSource, TokenVerdict},
 };
-use postduif_http::{BaseUrl, Client, Request, Response, Token, TokenCache, TokenSource};
 
 use crate::{
     Cloud, Credential, error,
-    error::{Deed, Said},
+    error::{ErrorBody, Operation},
 };
 
 /// How long a token that lacked a permission is kept before another is asked for on that account.
@@ -62,41 +59,35 @@ impl Entra {
         self.reads_manager
     }
 
-    /// Makes a request, and makes it once more with a new token where the token was refused for certain.
+    /// Makes a request, and makes it once more with a new token where the token was provenly refused.
     pub(crate) async fn call(
         &self,
-        deed: Deed,
+        operation: Operation,
         request: impl Fn(&BaseUrl) -> Request + Send + Sync,
     ) -> Result<Response, GraphError> {
-        let mut token = self.token().await?;
-        let mut answer = self.attempt(deed, request(&self.graph), &token).await?;
-        if answer.status() == 401 && is_proven(&answer) && self.tokens.forget(&token) {
-            token = self.token().await?;
-            answer = self.attempt(deed, request(&self.graph), &token).await?;
-        }
-        if answer.status() == 403 && is_proven(&answer) {
-            self.doubt_permissions(&token);
-        }
-        Ok(answer)
-    }
-
-    async fn token(&self) -> Result<Arc<Token>, GraphError> {
-        self.tokens.token().await.map_err(error::no_token)
-    }
-
-    async fn attempt(
-        &self,
-        deed: Deed,
-        request: Request,
-        token: &Token,
-    ) -> Result<Response, GraphError> {
-        let request = request
-            .with_header("accept", "application/json")
-            // What Microsoft's support finds a request by when no answer came.
-            .with_header("client-request-id", &Guid::random().to_string())
-            .with_bearer(token);
-        let sent = self.client.send(request).await;
-        sent.map_err(|failure| error::no_answer(failure, deed))
+        let called = self.tokens.with_token(async |token| {
+            let request = request(&self.graph)
+                .with_header("accept", "application/json")
+                // What Microsoft's support finds a request by when no response came.
+                .with_header("client-request-id", &Guid::random().to_string())
+                .with_bearer(&token);
+            let sent = self.client.send(request).await;
+            let verdict = match &sent {
+                Ok(response) if response.status() == 401 && is_proven(response) => {
+                    TokenVerdict::Refused
+                }
+                Ok(response) if response.status() == 403 && is_proven(response) => {
+                    self.doubt_permissions(&token);
+                    TokenVerdict::Good
+                }
+                _ => TokenVerdict::Good,
+            };
+            (sent.map_err(Failed::Request), verdict)
+        });
+        called.await.map_err(|failed| match failed {
+            Failed::Request(failure) => error::no_response(failure, operation),
+            Failed::Token(failure) => error::no_token(failure),
+        })
     }
 
     /// A permission shows only in a token that was made after it was granted. So a refusal costs the token its
@@ -112,62 +103,21 @@ impl Entra {
     }
 }
 
-fn is_proven(answer: &Response) -> bool {
-    let proof = error::proof(answer, Said::read(answer).as_ref());
+/// What a call failed at.
+enum Failed {
+    Request(SendError),
+    Token(SendError),
+}
+
+impl From<SendError> for Failed {
+    fn from(error: SendError) -> Self {
+        Self::Token(error)
+    }
+}
+
+fn is_proven(response: &Response) -> bool {
+    let proof = error::proof(response, ErrorBody::read(response).as_ref());
     proof.acceptance() == Acceptance::NotAccepted
-}
-
-#[async_trait]
-impl Graph for Entra {
-    /// Reads a person: one request, one more for the roles, one more for the manager where that is set.
-    ///
-    /// Roles are asked for with an OData cast. Microsoft's pages say that such a cast needs
-    /// `ConsistencyLevel: eventual` and `$count`; in the field it mostly works without, and sometimes it fails
-    /// for members of groups. So where Graph refuses the cast or breaks at it, it is asked with both, and then
-    /// for all memberships, which are filtered here. Pages are followed on a URL of our own.
-    ///
-    /// A user made just now may be `NotFound` for some minutes: Graph's replicas follow each other. Waiting
-    /// for it is the caller's part.
-    async fn user(&self, id: &UserId) -> Result<User, GraphError> {
-        self.read_user(*id).await
-    }
-
-    /// One POST, to an address built from the ids of `callback`; none where nobody waits.
-    ///
-    /// Not accepted with kind `Conflict`, `NotFound` or `Other` is Graph's own word that nobody waits any
-    /// more, which counts as heard. Everything else may be tried again until the window closes.
-    async fn resume(&self, callback: &Callback, verdict: &Verdict) -> Result<(), GraphError> {
-        self.answer_callback(callback, *verdict).await
-    }
-}
-
-#[async_trait]
-impl TapIssuer for Entra {
-    /// One POST. It names no start, so that the pass works from now on by Graph's clock, and nothing that
-    /// `request` leaves to the tenant's policy.
-    ///
-    /// Beside the kinds of the crate's table: `LifetimeRefused` where the tenant's policy does not allow this
-    /// lifetime (the message then names the bounds); `PolicyRefused` where it allows no pass for this user;
-    /// `Conflict` where Graph does not replace the pass that the user has; `Other` where the user is a guest of
-    /// another tenant, who can never have one.
-    async fn issue(
-        &self,
-        user: &UserId,
-        request: &TapRequest,
-    ) -> Result<TemporaryAccessPass, GraphError> {
-        self.create_pass(*user, request).await
-    }
-
-    /// One GET. An answer that is not all of the list, or holds a pass that cannot be read, is `Protocol`: half
-    /// a list would hide a pass.
-    async fn list(&self, user: &UserId) -> Result<Vec<TapInfo>, GraphError> {
-        self.list_passes(*user).await
-    }
-
-    /// One DELETE. A 404 in Graph's shape is a pass taken away.
-    async fn revoke(&self, user: &UserId, tap: &TapId) -> Result<(), GraphError> {
-        self.delete_pass(*user, tap).await
-    }
 }
 
 impl fmt::Debug for Entra {

@@ -12,12 +12,12 @@ use serde_json::Value;
 
 /// Whether a request changes anything. A read that failed was certainly not done.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Deed {
+pub(crate) enum Operation {
     Change,
     Read,
 }
 
-impl Deed {
+impl Operation {
     fn error(
         self,
         acceptance: Acceptance,
@@ -31,20 +31,20 @@ impl Deed {
     }
 }
 
-/// What Graph said in its own error shape.
-pub(crate) struct Said {
+/// What Graph body in its own error shape.
+pub(crate) struct ErrorBody {
     code: String,
     /// In lower case; looked at for phrases and dropped: it repeats what was sent.
     message: String,
     request_id: Guid,
 }
 
-impl Said {
+impl ErrorBody {
     /// Reads `{"error": {"code", "message", "innerError"}}` with Graph's request id, in the body or in the
     /// header. `None` where the body is anybody else's: OAuth's `error` is a text, other gateways' `code` is a
     /// number, and those that use OData's shape have no request id of Graph's.
-    pub(crate) fn read(answer: &Response) -> Option<Self> {
-        let body: Value = answer.json().ok()?;
+    pub(crate) fn read(response: &Response) -> Option<Self> {
+        let body: Value = response.json().ok()?;
         let error = body.get("error")?.as_object()?;
         let code = error.get("code")?.as_str()?.to_owned();
         let message = error.get("message").and_then(Value::as_str);
@@ -53,7 +53,7 @@ impl Said {
         let request_id = inner
             .and_then(|inner| inner.get("request-id"))
             .or_else(|| error.get("request-id"));
-        let in_header = answer.header("request-id").and_then(guid);
+        let in_header = response.header("request-id").and_then(guid);
         let in_body = request_id.and_then(Value::as_str).and_then(guid);
         Some(Self {
             code,
@@ -81,7 +81,7 @@ impl Said {
 }
 
 /// What a status in Graph's shape means. A status that Graph's pages do not name for these calls is in no row:
-/// it is no answer to what was asked.
+/// it is no response to what was asked.
 static STATUSES: &[(u16, GraphErrorKind, &str)] = &[
     (400, GraphErrorKind::Other, "Graph refused the request"),
     (401, GraphErrorKind::Unauthorized, "Graph refused our token"),
@@ -121,8 +121,8 @@ impl Meaning {
         }
     }
 
-    fn of(status: u16, said: &Said) -> Self {
-        let is_known_code = |known: &&str| known.eq_ignore_ascii_case(&said.code);
+    fn of(status: u16, body: &ErrorBody) -> Self {
+        let is_known_code = |known: &&str| known.eq_ignore_ascii_case(&body.code);
         let status = match status {
             400 if NOT_FOUND.iter().any(is_known_code) => 404,
             status => status,
@@ -139,41 +139,41 @@ impl Meaning {
     }
 }
 
-/// What an answer proves, by the one rule of evidence.
-pub(crate) fn proof(answer: &Response, said: Option<&Said>) -> SendError {
+/// What an response proves, by the one rule of evidence.
+pub(crate) fn proof(response: &Response, body: Option<&ErrorBody>) -> SendError {
     // The kind is told by our own table: only the acceptance is of use here.
-    let refusal = said.map(|said| {
+    let refusal = body.map(|body| {
         let refusal = Refusal::new(ErrorKind::Other, "Graph refused");
-        match (answer.status(), said.plain_code()) {
+        match (response.status(), body.plain_code()) {
             // Documented for a pass that exists and for a request that was answered already.
             (409, Some(code)) => refusal.with_code(code.to_owned()),
             _ => refusal,
         }
     });
-    answer.refused(refusal)
+    response.refused(refusal)
 }
 
-/// An answer that is no success.
-pub(crate) fn refused(answer: &Response, deed: Deed) -> GraphError {
-    refused_as(answer, deed, |_, _| None)
+/// An response that is no success.
+pub(crate) fn refused(response: &Response, operation: Operation) -> GraphError {
+    refused_as(response, operation, |_, _| None)
 }
 
-/// An answer that is no success, to a call which Graph refuses in words of their own too.
+/// An response that is no success, to a call which Graph refuses in words of their own too.
 pub(crate) fn refused_as(
-    answer: &Response,
-    deed: Deed,
-    own: fn(u16, &Said) -> Option<Meaning>,
+    response: &Response,
+    operation: Operation,
+    own: fn(u16, &ErrorBody) -> Option<Meaning>,
 ) -> GraphError {
-    let said = Said::read(answer);
-    let proof = proof(answer, said.as_ref());
-    let Meaning { kind, message } = match (answer.status(), &said) {
+    let body = ErrorBody::read(response);
+    let proof = proof(response, body.as_ref());
+    let Meaning { kind, message } = match (response.status(), &body) {
         (300..=399, _) => Meaning::new(
             GraphErrorKind::Protocol,
             "a redirect, which is never followed",
         ),
         (429, _) => Meaning::new(GraphErrorKind::Throttled, words(GraphErrorKind::Throttled)),
         (500.., _) => Meaning::new(GraphErrorKind::Unavailable, "Graph failed"),
-        (status, Some(said)) => own(status, said).unwrap_or_else(|| Meaning::of(status, said)),
+        (status, Some(body)) => own(status, body).unwrap_or_else(|| Meaning::of(status, body)),
         (_, None) => {
             let kind = match proof.kind() {
                 ErrorKind::Misconfigured => GraphErrorKind::Protocol,
@@ -182,38 +182,39 @@ pub(crate) fn refused_as(
             Meaning::new(kind, words(kind))
         }
     };
-    let mut error = deed.error(proof.acceptance(), kind, message);
-    if let Some(code) = said.as_ref().and_then(Said::plain_code) {
+    let mut error = operation.error(proof.acceptance(), kind, message);
+    if let Some(code) = body.as_ref().and_then(ErrorBody::plain_code) {
         error = error.with_code(code.to_owned());
     }
     if let GraphErrorKind::Throttled | GraphErrorKind::Unavailable = kind
-        && let Some(wait) = answer.retry_after(std::time::SystemTime::now().into())
+        && let Some(wait) = response.retry_after(std::time::SystemTime::now().into())
     {
         error = error.with_retry_after(whole_seconds(wait));
     }
     if proof.source().is_some() {
         error = error.with_source(Cause(proof));
     }
-    identified(error, answer, said.as_ref())
+    identified(error, response, body.as_ref())
 }
 
 /// A success that is not what Graph's page says.
-pub(crate) fn unreadable(answer: &Response, deed: Deed) -> GraphError {
-    let error = match answer.body() {
-        Ok(_) => deed.error(
+pub(crate) fn unreadable(response: &Response, operation: Operation) -> GraphError {
+    let error = match response.body() {
+        Ok(_) => operation.error(
             Acceptance::Unknown,
             GraphErrorKind::Protocol,
             words(GraphErrorKind::Protocol),
         ),
-        Err(broken) => no_answer(broken, deed),
+        Err(broken) => no_response(broken, operation),
     };
-    identified(error, answer, None)
+    identified(error, response, None)
 }
 
-/// No answer came, or no whole one.
-pub(crate) fn no_answer(failure: SendError, deed: Deed) -> GraphError {
+/// No response came, or no whole one.
+pub(crate) fn no_response(failure: SendError, operation: Operation) -> GraphError {
     let kind = kind(failure.kind());
-    deed.error(failure.acceptance(), kind, words(kind))
+    operation
+        .error(failure.acceptance(), kind, words(kind))
         .with_source(Cause(failure))
 }
 
@@ -222,9 +223,9 @@ pub(crate) fn no_token(failure: SendError) -> GraphError {
     let kind = kind(failure.kind());
     let message = match kind {
         GraphErrorKind::Throttled => "no token: the login service is asked too often",
-        GraphErrorKind::Timeout => "no token: the login service did not answer in time",
+        GraphErrorKind::Timeout => "no token: the login service did not response in time",
         GraphErrorKind::Unavailable => "no token: the login service cannot be reached, or failed",
-        GraphErrorKind::Protocol => "no token: the answer is not the login service's",
+        GraphErrorKind::Protocol => "no token: the response is not the login service's",
         _ => "no token: our credentials were refused, or the login is not set up for us",
     };
     let mut error = GraphError::not_accepted(kind, message);
@@ -252,23 +253,23 @@ const fn kind(kind: ErrorKind) -> GraphErrorKind {
 const fn words(kind: GraphErrorKind) -> &'static str {
     match kind {
         GraphErrorKind::Throttled => "Graph is asked too often",
-        GraphErrorKind::Timeout => "no answer from Graph in time",
+        GraphErrorKind::Timeout => "no response from Graph in time",
         GraphErrorKind::Unauthorized => "Graph refused our token",
         GraphErrorKind::Unavailable => "Graph cannot be reached, or failed",
-        _ => "the answer is not Graph's",
+        _ => "the response is not Graph's",
     }
 }
 
-fn identified(error: GraphError, answer: &Response, said: Option<&Said>) -> GraphError {
-    let date = answer
+fn identified(error: GraphError, response: &Response, body: Option<&ErrorBody>) -> GraphError {
+    let date = response
         .header("date")
         .and_then(|date| DateTime::parse_from_rfc2822(date).ok());
     let error = match date {
         Some(date) => error.with_date(date.to_utc()),
         None => error,
     };
-    let in_header = answer.header("request-id").and_then(guid);
-    match in_header.or_else(|| Some(said?.request_id)) {
+    let in_header = response.header("request-id").and_then(guid);
+    match in_header.or_else(|| Some(body?.request_id)) {
         Some(id) => error.with_request_id(id.to_string()),
         None => error,
     }

@@ -27,7 +27,7 @@
 //! # Where requests go
 //!
 //! To the Graph root and the login authority of the [`Cloud`] and nowhere else. Every path is built from ids
-//! that parsed as such; no link of an answer (`@odata.nextLink`, `Location`) and no `callbackUriPath` of a
+//! that parsed as such; no link of an response (`@odata.nextLink`, `Location`) and no `callbackUriPath` of a
 //! call-out is ever requested.
 //!
 //! # What is repeated
@@ -38,10 +38,10 @@
 //!
 //! # What an error proves
 //!
-//! | answer | kind | acceptance |
+//! | response | kind | acceptance |
 //! |---|---|---|
 //! | no connection; no token | `Unavailable`, `Timeout`, `Unauthorized`, `Throttled`, `Protocol` | not accepted |
-//! | no answer, or not a whole one | `Unavailable`, `Timeout`, `Protocol` | unknown |
+//! | no response, or not a whole one | `Unavailable`, `Timeout`, `Protocol` | unknown |
 //! | 400 in Graph's shape | `Other`; `NotFound` where the code says so; at a pass, see [`TapIssuer::issue`](Entra#method.issue) | not accepted |
 //! | 401, 403, 404, 409 in Graph's shape | `Unauthorized`, `Forbidden`, `NotFound`, `Conflict` | not accepted |
 //! | 408 in Graph's shape | `Timeout` | unknown |
@@ -70,9 +70,10 @@ mod client;
 mod cloud;
 mod credential;
 mod error;
+mod graph;
 mod resume;
+mod roles;
 mod tap;
-mod user;
 
 pub use callout::{CalloutError, CalloutErrorKind, CalloutParser, Parsed};
 pub use client::{Entra, EntraBuilder};

@@ -1,76 +1,50 @@
-use postduif_core::directory::{Callback, FailureReason, GraphError, GraphErrorKind, Verdict};
-use postduif_http::Request;
+//! How a call-out is resumed: the address and the body of the request.
+
+use postduif_core::directory::{Callback, FailureReason, Verdict};
 use serde_json::{Value, json};
 
-use crate::{
-    Entra,
-    error::{self, Deed, Said},
-};
-
-/// Who answers, as an administrator reads it.
+/// Who resumes it, as an administrator reads it.
 const SOURCE: &str = "postduif";
 
-impl Entra {
-    pub(crate) async fn answer_callback(
-        &self,
-        callback: &Callback,
-        verdict: Verdict,
-    ) -> Result<(), GraphError> {
-        let (path, body) = match callback {
-            Callback::Lifecycle {
-                workflow,
-                task,
-                result,
-                ..
-            } => (
-                format!(
-                    "/v1.0/identityGovernance/lifecycleWorkflows/workflows/{workflow}/tasks/{task}\
+/// Returns path and body of the request. `None` where the kind of callback is unknown.
+pub(crate) fn request(callback: &Callback, verdict: Verdict) -> Option<(String, Value)> {
+    Some(match callback {
+        Callback::Lifecycle {
+            workflow,
+            task,
+            result,
+            ..
+        } => (
+            format!(
+                "/v1.0/identityGovernance/lifecycleWorkflows/workflows/{workflow}/tasks/{task}\
                      /taskProcessingResults/{result}/resume"
-                ),
-                lifecycle(verdict),
             ),
-            Callback::Assignment {
-                request,
-                stage_instance,
-                stage,
-                ..
-            } => (
-                format!(
-                    "/v1.0/identityGovernance/entitlementManagement/assignmentRequests/{request}/resume"
-                ),
-                json!({
-                    "source": SOURCE,
-                    "type": format!("microsoft.graph.accessPackageCustomExtensionStage.{stage}"),
-                    "data": {
-                        // Needed here and not at a lifecycle workflow: this action's `data` is abstract.
-                        "@odata.type": "microsoft.graph.accessPackageAssignmentRequestCallbackData",
-                        "stage": stage,
-                        "customExtensionStageInstanceId": stage_instance,
-                        // No `state`: a text that was not sent is no reason to take the access away.
-                        "customExtensionStageInstanceDetail": detail(verdict),
-                    },
-                }),
+            lifecycle(verdict),
+        ),
+        Callback::Assignment {
+            request,
+            stage_instance,
+            stage,
+            ..
+        } => (
+            format!(
+                "/v1.0/identityGovernance/entitlementManagement/assignmentRequests/{request}/resume"
             ),
-            _ => {
-                return Err(GraphError::not_accepted(
-                    GraphErrorKind::Protocol,
-                    "a callback of a kind that is not known here",
-                ));
-            }
-        };
-        let answer = self
-            .call(Deed::Change, |graph| {
-                Request::post(graph, &path).with_json(&body)
-            })
-            .await?;
-        match answer.status() {
-            204 => Ok(()),
-            200..=299 => Err(error::unreadable(&answer, Deed::Change)),
-            // Elsewhere a bare 404 proves that nobody read the request. Here a proof would end the tries.
-            404 if Said::read(&answer).is_none() => Err(error::unreadable(&answer, Deed::Change)),
-            _ => Err(error::refused(&answer, Deed::Change)),
-        }
-    }
+            json!({
+                "source": SOURCE,
+                "type": format!("microsoft.graph.accessPackageCustomExtensionStage.{stage}"),
+                "data": {
+                    // Needed here and not at a lifecycle workflow: this action's `data` is abstract.
+                    "@odata.type": "microsoft.graph.accessPackageAssignmentRequestCallbackData",
+                    "stage": stage,
+                    "customExtensionStageInstanceId": stage_instance,
+                    // No `state`: a text that was not sent is no reason to take the access away.
+                    "customExtensionStageInstanceDetail": detail(verdict),
+                },
+            }),
+        ),
+        _ => return None,
+    })
 }
 
 /// The spelling of Microsoft's sample; Entra reads it without regard to case.

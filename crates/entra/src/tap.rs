@@ -1,8 +1,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use postduif_core::directory::{
-    GraphError, GraphErrorKind, TapId, TapInfo, TapRequest, TemporaryAccessPass, UserId,
+use postduif_core::{
+    async_trait,
+    directory::{
+        GraphError, GraphErrorKind, TapId, TapInfo, TapIssuer, TapRequest, TemporaryAccessPass,
+        UserId,
+    },
 };
 use postduif_http::Request;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -10,61 +14,72 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{
     Entra,
-    error::{self, Deed, Meaning, Said},
+    error::{self, ErrorBody, Meaning, Operation},
 };
 
 /// The longest life that Graph's page allows at all, in minutes.
-const LONGEST_LIFE: u32 = 43_200;
+const MAX_LIFETIME: u32 = 43_200;
 
-impl Entra {
-    pub(crate) async fn create_pass(
+#[async_trait]
+impl TapIssuer for Entra {
+    /// One POST. It names no start, so that the pass works from now on by Graph's clock, and nothing that
+    /// `request` leaves to the tenant's policy.
+    ///
+    /// Beside the kinds of the crate's table: `LifetimeRefused` where the tenant's policy does not allow this
+    /// lifetime (the message then names the bounds); `PolicyRefused` where it allows no pass for this user;
+    /// `Conflict` where Graph does not replace the pass that the user has; `Other` where the user is a guest of
+    /// another tenant, who can never have one.
+    async fn issue(
         &self,
-        user: UserId,
+        user: &UserId,
         request: &TapRequest,
     ) -> Result<TemporaryAccessPass, GraphError> {
-        let wish = Wish::new(request);
-        let answer = self
-            .call(Deed::Change, |graph| {
-                Request::post(graph, &path(user)).with_json(&wish)
+        let body = PassBody::new(request);
+        let response = self
+            .call(Operation::Change, |graph| {
+                Request::post(graph, &path(*user)).with_json(&body)
             })
             .await?;
-        if !answer.is_success() {
-            return Err(error::refused_as(&answer, Deed::Change, refusal));
+        if !response.is_success() {
+            return Err(error::refused_as(&response, Operation::Change, refusal));
         }
-        answer
+        response
             .json::<GraphPass>()
             .ok()
             .and_then(GraphPass::into_pass)
-            .ok_or_else(|| error::unreadable(&answer, Deed::Change))
+            .ok_or_else(|| error::unreadable(&response, Operation::Change))
     }
 
-    pub(crate) async fn list_passes(&self, user: UserId) -> Result<Vec<TapInfo>, GraphError> {
-        let answer = self
-            .call(Deed::Read, |graph| Request::get(graph, &path(user)))
+    /// One GET. An response that is not all of the list, or holds a pass that cannot be read, is `Protocol`: half
+    /// a list would hide a pass.
+    async fn list(&self, user: &UserId) -> Result<Vec<TapInfo>, GraphError> {
+        let response = self
+            .call(Operation::Read, |graph| Request::get(graph, &path(*user)))
             .await?;
-        if answer.status() != 200 {
-            return Err(error::refused(&answer, Deed::Read));
+        if response.status() != 200 {
+            return Err(error::refused(&response, Operation::Read));
         }
-        match answer.json::<PassPage>() {
+        match response.json::<PassPage>() {
             Ok(page) if page.next_link.is_none() => {
                 page.value.into_iter().map(GraphPass::into_info).collect()
             }
             _ => None,
         }
-        .ok_or_else(|| error::unreadable(&answer, Deed::Read))
+        .ok_or_else(|| error::unreadable(&response, Operation::Read))
     }
 
-    pub(crate) async fn delete_pass(&self, user: UserId, tap: &TapId) -> Result<(), GraphError> {
-        let answer = self
-            .call(Deed::Change, |graph| {
-                Request::delete(graph, &format!("{}/{tap}", path(user)))
+    /// One DELETE. A 404 in Graph's shape is a pass taken away.
+    async fn revoke(&self, user: &UserId, tap: &TapId) -> Result<(), GraphError> {
+        let response = self
+            .call(Operation::Change, |graph| {
+                Request::delete(graph, &format!("{}/{tap}", path(*user)))
             })
             .await?;
-        match answer.status() {
+        match response.status() {
             204 => Ok(()),
-            404 if Said::read(&answer).is_some() => Ok(()),
-            200..=299 => Err(error::unreadable(&answer, Deed::Change)),
-            _ => Err(error::refused(&answer, Deed::Change)),
+            404 if ErrorBody::read(&response).is_some() => Ok(()),
+            200..=299 => Err(error::unreadable(&response, Operation::Change)),
+            _ => Err(error::refused(&response, Operation::Change)),
         }
     }
 }
@@ -100,11 +115,11 @@ static REFUSALS: &[(&[&str], GraphErrorKind, &str)] = &[
     ),
 ];
 
-fn refusal(status: u16, said: &Said) -> Option<Meaning> {
+fn refusal(status: u16, body: &ErrorBody) -> Option<Meaning> {
     let (phrases, kind, message) = REFUSALS
         .iter()
-        .find(|(phrases, ..)| matches!(status, 400 | 403) && said.mentions(phrases))?;
-    Some(match bounds(said.message()) {
+        .find(|(phrases, ..)| matches!(status, 400 | 403) && body.mentions(phrases))?;
+    Some(match bounds(body.message()) {
         Some((shortest, longest)) if phrases.contains(&"lifetimeinminutes") => Meaning::new(
             *kind,
             format!("{message}; it allows {shortest} to {longest} minutes"),
@@ -119,7 +134,7 @@ fn bounds(message: &str) -> Option<(u32, u32)> {
     let mut words = rest.split(' ');
     let minutes = |word: &str| {
         let number = word.trim_end_matches('.').parse().ok()?;
-        (1..=LONGEST_LIFE).contains(&number).then_some(number)
+        (1..=MAX_LIFETIME).contains(&number).then_some(number)
     };
     let (shortest, longest) = (words.next()?, words.nth(1)?);
     Some((minutes(shortest)?, minutes(longest)?))
@@ -129,14 +144,14 @@ fn bounds(message: &str) -> Option<(u32, u32)> {
 /// refused.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Wish {
+struct PassBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     lifetime_in_minutes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     is_usable_once: Option<bool>,
 }
 
-impl Wish {
+impl PassBody {
     fn new(request: &TapRequest) -> Self {
         Self {
             // What is no whole minute is rounded down: a pass must not live longer than asked for.
@@ -172,7 +187,7 @@ impl GraphPass {
         let start: DateTime<Utc> = DateTime::parse_from_rfc3339(&start).ok()?.to_utc();
         let lifetime = Duration::from_secs(u64::from(self.lifetime_in_minutes) * 60);
         let mut info = TapInfo::new(self.id, start, lifetime);
-        // Where Graph does not say, the answer that takes more care: somebody may sign in, again and again.
+        // Where Graph does not say, the response that takes more care: somebody may sign in, again and again.
         info.one_time = self.is_usable_once.unwrap_or(false);
         info.usable = self.is_usable.unwrap_or(true);
         info.not_yet_valid = self
