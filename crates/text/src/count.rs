@@ -1,6 +1,6 @@
 //! What a text costs.
 
-use core::fmt;
+use core::{array, fmt};
 
 use crate::{gsm, split};
 
@@ -40,15 +40,14 @@ impl Count {
     /// ```
     #[must_use]
     pub fn of(text: &str) -> Self {
-        if let Some(Size { units, pairs }) = Size::of_gsm(text) {
-            Self::new(text, Encoding::Gsm7, units, pairs)
-        } else {
-            let Size { units, pairs } = Size::of_utf16(text);
-            Self::new(text, Encoding::Ucs2, units, pairs)
+        match Size::of_gsm(text) {
+            Some(size) => Self::new(text, Encoding::Gsm7, size),
+            None => Self::new(text, Encoding::Ucs2, Size::of_utf16(text)),
         }
     }
 
-    fn new(text: &str, encoding: Encoding, units: usize, pairs: usize) -> Self {
+    fn new(text: &str, encoding: Encoding, size: Size) -> Self {
+        let Size { units, pairs } = size;
         if units <= encoding.alone() {
             let left = encoding.alone() - units;
             return Self {
@@ -68,11 +67,11 @@ impl Count {
                 left: parts * limit - units,
             };
         }
-        // With pairs no division tells: each edge falls where the parts before it left it.
-        let (mut parts, mut last, mut rest) = (0, 0, text);
-        while !rest.is_empty() {
+        // A pair at an edge moves to the next part, so only walking the text finds the edges.
+        let (mut parts, mut last, mut rest) = (1, units, text);
+        while last > limit {
             let (at, filled) = split::fill(rest, encoding, limit);
-            (parts, last, rest) = (parts + 1, filled, &rest[at..]);
+            (parts, last, rest) = (parts + 1, last - filled, &rest[at..]);
         }
         Self {
             encoding,
@@ -191,15 +190,21 @@ impl Encoding {
         }
     }
 
-    /// The units in a piece of a text, of which the encoding is already known.
+    /// Returns the units in some bytes of a text that has this encoding.
     ///
-    /// A character's units are counted at its first byte and tell themselves by it, so a piece may begin
-    /// and end anywhere: of the characters of three bytes the GSM tables hold only `€`, which alone
-    /// begins with 0xE2.
+    /// They may begin and end within a character: [`units_at`](Self::units_at) counts it at its first byte.
     pub(crate) fn units(self, bytes: &[u8]) -> usize {
         match self {
-            Self::Gsm7 => sum(bytes, |byte| starts(byte) + extended(byte)),
-            Self::Ucs2 => sum(bytes, |byte| starts(byte) + beyond_bmp(byte)),
+            Self::Gsm7 => sum(bytes, gsm_units_at),
+            Self::Ucs2 => sum(bytes, utf16_units_at),
+        }
+    }
+
+    /// Returns the units of the character that starts with a byte, and zero for the other bytes of one.
+    pub(crate) const fn units_at(self, byte: u8) -> usize {
+        match self {
+            Self::Gsm7 => gsm_units_at(byte) as usize,
+            Self::Ucs2 => utf16_units_at(byte) as usize,
         }
     }
 }
@@ -210,42 +215,40 @@ impl fmt::Display for Encoding {
     }
 }
 
-/// A text's length, and how many of its characters take two units.
+/// The length of a text, and the number of its characters that take two units.
 struct Size {
     units: usize,
     pairs: usize,
 }
 
 impl Size {
-    /// In septets; `None` where a character is outside the alphabet.
+    /// Counts septets; `None` for a text with a character outside the alphabet.
     fn of_gsm(text: &str) -> Option<Self> {
-        let (mut chars, mut pairs) = (0, 0);
-        for (i, chunk) in text.as_bytes().chunks(CHUNK).enumerate() {
-            let settled = match chunk.first_chunk() {
-                Some(chunk) => extended_in(chunk),
-                None => {
-                    let mut padded = [b' '; CHUNK];
-                    padded[..chunk.len()].copy_from_slice(chunk);
-                    extended_in(&padded)
-                }
-            };
-            if let Some(extended) = settled {
-                chars += chunk.len();
-                pairs += extended;
-            } else if is_gsm(text, i * CHUNK, chunk) {
-                chars += sum(chunk, starts);
-                pairs += sum(chunk, extended);
+        let bytes = text.as_bytes();
+        let (mut units, mut pairs) = (bytes.len(), 0);
+        for (i, chunk) in bytes.chunks(CHUNK).enumerate() {
+            let mut padded = [b' '; CHUNK];
+            let chunk = chunk.first_chunk().unwrap_or_else(|| {
+                padded[..chunk.len()].copy_from_slice(chunk);
+                &padded
+            });
+            if let Some(brackets) = brackets(chunk) {
+                units += brackets;
+                pairs += brackets;
             } else {
-                return None;
+                // In this order: what has been read as words is not made vectors any more.
+                let brackets = brackets(&stand_ins(*chunk))?;
+                let (chars, euros) = beyond_ascii(bytes, i * CHUNK, chunk)?;
+                // A character beyond ASCII takes a septet less than it has bytes: the two bytes of `é` one septet,
+                // the three of `€` two.
+                units = units + brackets - chars;
+                pairs += brackets + euros;
             }
         }
-        Some(Self {
-            units: chars + pairs,
-            pairs,
-        })
+        Some(Self { units, pairs })
     }
 
-    /// In UTF-16 code units.
+    /// Counts UTF-16 code units.
     fn of_utf16(text: &str) -> Self {
         let pairs = sum(text.as_bytes(), beyond_bmp);
         Self {
@@ -255,29 +258,52 @@ impl Size {
     }
 }
 
-/// How many of these bytes are characters of the extension table; `None` where one of them is more than
-/// a look at ASCII can settle: beyond it, a control character, or not in the alphabet.
+/// Counts the brackets and the like in a chunk of printable ASCII and line ends; `None` for a chunk with any other
+/// character, or with one outside the alphabet.
 ///
 /// No branch and no table in the loop, so that the compiler makes it a few vector instructions on any
 /// target.
-fn extended_in(chunk: &[u8; CHUNK]) -> Option<usize> {
-    let (mut pairs, mut odd) = (0, 0);
+fn brackets(chunk: &[u8; CHUNK]) -> Option<usize> {
+    let (mut brackets, mut odd) = (0, false);
     for &byte in chunk {
-        pairs += bracket(byte);
+        brackets += bracket(byte);
         let printable = byte.wrapping_sub(b' ') < 0x5f;
-        let newline = (byte == b'\n') | (byte == b'\r');
-        odd |= u8::from(!(printable | newline) | (byte == b'`'));
+        let line_end = (byte == b'\n') | (byte == b'\r');
+        odd |= !(printable | line_end) | (byte == b'`');
     }
-    (odd == 0).then_some(usize::from(pairs))
+    (!odd).then_some(usize::from(brackets))
 }
 
-/// Whether every character that starts in a chunk of a text is in the alphabet.
-fn is_gsm(text: &str, at: usize, chunk: &[u8]) -> bool {
-    (at..).zip(chunk).all(|(at, &byte)| match byte {
-        0x00..0x80 => gsm::is_gsm(char::from(byte)),
-        0x80..0xc0 => true,
-        0xc0.. => text[at..].chars().next().is_some_and(gsm::is_gsm),
-    })
+/// Replaces what [`brackets`] does not take: a form feed by a bracket, which takes two septets as well, and each
+/// byte beyond ASCII by a space.
+fn stand_ins(mut chunk: [u8; CHUNK]) -> [u8; CHUNK] {
+    for byte in &mut chunk {
+        *byte = match *byte {
+            FORM_FEED => b'[',
+            0x80.. => b' ',
+            byte => byte,
+        };
+    }
+    chunk
+}
+
+/// Counts the characters beyond ASCII that start in a chunk of a text, and the `€` among them; `None` where one of
+/// them is outside the alphabet.
+fn beyond_ascii(text: &[u8], at: usize, chunk: &[u8; CHUNK]) -> Option<(usize, usize)> {
+    let (mut chars, mut euros) = (0, 0);
+    for start in (0..CHUNK).step_by(8) {
+        let word = u64::from_le_bytes(array::from_fn(|i| chunk[start + i]));
+        // A character beyond ASCII starts at a byte whose two highest bits are set: the highest of each is found.
+        let mut found = word & (word << 1) & u64::from_le_bytes([0x80; 8]);
+        while found != 0 {
+            let first = at + start + found.trailing_zeros() as usize / 8;
+            let size = gsm::size_beyond_ascii(&text[first..])?;
+            chars += 1;
+            euros += usize::from(size == 3);
+            found &= found - 1;
+        }
+    }
+    Some((chars, euros))
 }
 
 /// Adds up what `each` says of every byte: 0, 1 or 2.
@@ -288,15 +314,19 @@ fn sum(bytes: &[u8], each: impl Fn(u8) -> u8) -> usize {
     whole + add(chunks.remainder())
 }
 
-/// One where a character starts: everywhere but at the continuation bytes, 0x80 to 0xBF.
-const fn starts(byte: u8) -> u8 {
-    (byte < 0x80 || byte >= 0xc0) as u8
+/// The septets of the character of the alphabet that starts with this byte.
+const fn gsm_units_at(byte: u8) -> u8 {
+    starts(byte) + (bracket(byte) | (byte == FORM_FEED) as u8 | (byte == EURO_LEAD) as u8)
 }
 
-/// One where a character of the extension table starts, in a text that is in the alphabet.
-const fn extended(byte: u8) -> u8 {
-    // A bracket and the like, form feed, the first byte of `€`.
-    bracket(byte) | (byte == 0x0c) as u8 | (byte == 0xe2) as u8
+/// The code units of the character that starts with this byte.
+const fn utf16_units_at(byte: u8) -> u8 {
+    starts(byte) + beyond_bmp(byte)
+}
+
+/// One for the first byte of a character: all but 0x80 to 0xBF.
+const fn starts(byte: u8) -> u8 {
+    (byte < 0x80 || byte >= 0xc0) as u8
 }
 
 /// One for `[ \ ] ^` and `{ | } ~`: four in a row each, 0x20 apart.
@@ -312,3 +342,9 @@ const fn beyond_bmp(byte: u8) -> u8 {
 /// Bytes looked at together: two vectors of the smallest kind in use, and few enough to be counted in
 /// a byte.
 pub(crate) const CHUNK: usize = 32;
+
+/// The form feed, the only other ASCII character of the extension table.
+const FORM_FEED: u8 = 0x0c;
+
+/// The first byte of `€`: no other character of the alphabet starts with it.
+const EURO_LEAD: u8 = 0xe2;

@@ -155,6 +155,33 @@ const fn lookup(char: char) -> u8 {
     }
 }
 
+/// Returns the number of bytes of the character beyond ASCII that some UTF-8 starts with; `None` where it is not in
+/// the alphabet.
+///
+/// Counting asks for the bytes: to decode each character and look it up would take most of its time.
+pub(crate) fn size_beyond_ascii(bytes: &[u8]) -> Option<usize> {
+    match *bytes {
+        [lead @ 0xc0..0xe0, next, ..] => {
+            let row = TWO_BYTES[usize::from(lead - 0xc0)];
+            (row >> (next & 0x3f) & 1 == 1).then_some(2)
+        }
+        _ => bytes.starts_with("€".as_bytes()).then_some(3),
+    }
+}
+
+/// The characters of two bytes: a row for each first byte, from 0xC0, and in it a bit for each second byte.
+static TWO_BYTES: [u64; 0x20] = {
+    let mut rows = [0; 0x20];
+    let mut code = 0x80;
+    while code < 0x800 {
+        if let Some(char) = char::from_u32(code) {
+            rows[code as usize >> 6] |= (is_gsm(char) as u64) << (code & 0x3f);
+        }
+        code += 1;
+    }
+    rows
+};
+
 const NONE: u8 = 0xff;
 const EXTENDED: u8 = 0x80;
 const ESCAPE: u8 = 0x1b;

@@ -37,16 +37,20 @@ pub fn parts(text: &str) -> impl ExactSizeIterator<Item = &str> + FusedIterator 
 /// bytes, and in units.
 pub(crate) fn fill(text: &str, encoding: Encoding, limit: usize) -> (usize, usize) {
     let (mut at, mut filled) = (0, 0);
-    // In strides while they fit, then byte by byte. The bytes after a character's first are free, so
-    // the edge falls before a first byte, or at the end.
-    for stride in [CHUNK, 1] {
-        while let Some(bytes) = text.as_bytes().get(at..at + stride) {
-            let units = encoding.units(bytes);
-            if filled + units > limit {
-                break;
-            }
-            (at, filled) = (at + stride, filled + units);
+    for chunk in text.as_bytes().chunks_exact(CHUNK) {
+        let units = encoding.units(chunk);
+        if filled + units > limit {
+            break;
         }
+        (at, filled) = (at + CHUNK, filled + units);
+    }
+    // The bytes after a character's first have no units, so the edge falls before a first byte, or at the end.
+    for &byte in &text.as_bytes()[at..] {
+        let units = encoding.units_at(byte);
+        if filled + units > limit {
+            break;
+        }
+        (at, filled) = (at + 1, filled + units);
     }
     (at, filled)
 }

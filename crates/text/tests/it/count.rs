@@ -129,6 +129,9 @@ fn the_fast_count_agrees_with_a_slow_one() {
         "ab`",
         "a\u{1b}\u{7f}\t\0",
         "aéçΑ\u{a0}“\u{301}\u{fffd}\u{ffff}\u{10000}\u{10ffff}",
+        "aÖ€€ΓΔß[\u{c}",
+        "aéΓ€ĂαÜΩ\u{37e}€",
+        "aé€₫₭\u{20a8}‚ö",
     ];
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     for round in 0..10_000 {
@@ -164,6 +167,27 @@ fn every_character_is_counted_alone_and_at_every_place_in_a_chunk() {
                 check(&format!("{}{char}{}", a(before), a(after)));
             }
         }
+    }
+}
+
+#[test]
+fn every_character_is_counted_across_the_edge_of_a_chunk() {
+    // Its first byte is the last of 32, and characters of two and of three bytes are beside it.
+    let mut text = format!("é€{}", a(26));
+    for char in '\0'..=char::MAX {
+        text.truncate(31);
+        text.push(char);
+        text.push_str("€é");
+        let (encoding, units) = match size(char, Gsm7) {
+            0 => (Ucs2, 30 + char.len_utf16()),
+            septets => (Gsm7, 32 + septets),
+        };
+        let count = Count::of(&text);
+        assert_eq!(
+            (count.encoding(), count.units()),
+            (encoding, units),
+            "{char:?}"
+        );
     }
 }
 
