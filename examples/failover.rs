@@ -36,7 +36,7 @@ async fn failover(args: Args) -> Result<(), Stop> {
         json: args.json,
     };
 
-    stage.tell("KPN refuses: too many calls. The text certainly never left, so CM gets it.");
+    stage.tell("KPN refuses: too many requests. The text certainly never left, so CM gets it.");
     stage.sandbox.fault("kpn.send", Fault::Throttle);
     stage.send().await?;
 

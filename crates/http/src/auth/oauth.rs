@@ -10,10 +10,10 @@ use crate::{
     auth::{Token, TokenSource},
 };
 
-/// The life of a token whose answer does not say how long it lives.
+/// The life of a token whose response does not say how long it lives.
 const ASSUMED_LIFE: Duration = Duration::from_secs(3000);
 
-/// OAuth 2.0 client credentials (RFC 6749, 4.4): what KPN and Microsoft Entra both ask for.
+/// A source of tokens by OAuth 2.0 client credentials (RFC 6749, 4.4), as KPN and Microsoft Entra both ask for.
 pub struct ClientCredentials {
     client: Client,
     base: BaseUrl,
@@ -26,7 +26,7 @@ pub struct ClientCredentials {
     refusal: fn(&Response) -> Option<Refusal>,
 }
 
-/// How the credentials travel to the token endpoint.
+/// How the client id and secret travel to the token endpoint.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
@@ -41,7 +41,7 @@ pub enum TokenStyle {
 }
 
 impl ClientCredentials {
-    /// Asks for tokens at `path` below `base`.
+    /// Creates a source that requests tokens at `path` below `base`.
     #[must_use]
     pub fn new(
         client: Client,
@@ -63,28 +63,28 @@ impl ClientCredentials {
         }
     }
 
-    /// How the credentials travel; in the form unless set.
+    /// Sets how the credentials travel. Defaults to [`TokenStyle::Form`].
     #[must_use]
     pub fn with_style(mut self, style: TokenStyle) -> Self {
         self.style = style;
         self
     }
 
-    /// A further parameter of the query.
+    /// Adds a parameter to the query of the token request.
     #[must_use]
     pub fn with_query(mut self, name: &'static str, value: &'static str) -> Self {
         self.query.push((name, value));
         self
     }
 
-    /// A further field of the form.
+    /// Adds a field to the form of the token request.
     #[must_use]
     pub fn with_form(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.form.push((name, value.into()));
         self
     }
 
-    /// How this server says no, where it does not say it as RFC 6749 does.
+    /// Sets how this server refuses, where it does not do it as RFC 6749 does.
     #[must_use]
     pub fn with_refusal(mut self, refusal: fn(&Response) -> Option<Refusal>) -> Self {
         self.refusal = refusal;
@@ -127,13 +127,13 @@ impl fmt::Debug for ClientCredentials {
 #[async_trait]
 impl TokenSource for ClientCredentials {
     async fn fetch(&self) -> Result<Token, SendError> {
-        let answer = self
+        let response = self
             .client
             .attempt(self.request())
             .await
             .map_err(crate::client::Failure::into_token_error)?;
-        if answer.is_success() {
-            return match answer.json::<TokenResponse>() {
+        if response.is_success() {
+            return match response.json::<TokenResponse>() {
                 Ok(TokenResponse {
                     access_token,
                     expires_in,
@@ -146,8 +146,8 @@ impl TokenSource for ClientCredentials {
                 )),
             };
         }
-        let refused = answer.refused((self.refusal)(&answer));
-        let status = answer.status();
+        let refused = response.refused((self.refusal)(&response));
+        let status = response.status();
         let message: Cow<'static, str> = match refused.kind() {
             ErrorKind::Throttled => "the token endpoint is asked too often".into(),
             ErrorKind::Unauthorized => "the token endpoint refused the credentials".into(),
@@ -175,7 +175,7 @@ fn no_token(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> SendError
 
 /// RFC 6749, section 5.2: a JSON object with `error`, at 400 or 401. Entra adds `error_codes`, by which
 /// its cause is known.
-fn refusal_of_rfc6749(answer: &Response) -> Option<Refusal> {
+fn refusal_of_rfc6749(response: &Response) -> Option<Refusal> {
     #[derive(Deserialize)]
     struct Body {
         #[expect(dead_code, reason = "its presence makes the shape")]
@@ -183,8 +183,8 @@ fn refusal_of_rfc6749(answer: &Response) -> Option<Refusal> {
         #[serde(default)]
         error_codes: Vec<u64>,
     }
-    let body: Body = answer.json().ok()?;
-    let kind = match answer.status() {
+    let body: Body = response.json().ok()?;
+    let kind = match response.status() {
         429 => ErrorKind::Throttled,
         _ => ErrorKind::Unauthorized,
     };

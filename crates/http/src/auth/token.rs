@@ -26,7 +26,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// Creates a token that was just received and lives so long.
+    /// Creates a token that was just received and lives for `lifetime`.
     #[must_use]
     pub fn new(secret: SecretString, lifetime: Duration) -> Self {
         let now = Instant::now();
@@ -60,7 +60,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Where tokens come from.
+/// A source of tokens.
 #[async_trait]
 pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Gets a new token. [`TokenCache`] bounds how long it may take.
@@ -91,11 +91,11 @@ pub enum TokenVerdict {
     Suspect,
 }
 
-/// One token for all who need it: shared while it lives, fetched once for all who wait.
+/// A cache of one token: shared while it lives, and fetched once for all callers that wait.
 ///
-/// A fetch is nobody's own: it goes on when the caller who began it gives up, and ends within 8 seconds.
+/// A fetch belongs to no caller: it goes on when the one that began it gives up, and ends within 8 seconds.
 /// Fetches begin at least a second apart. A token that still lives is used while its renewal runs. Waiting
-/// for a token never leaves a message in doubt, whoever cuts the wait off.
+/// for a token never leaves a message in doubt.
 pub struct TokenCache<S>(Arc<Inner<S>>);
 
 struct Inner<S> {

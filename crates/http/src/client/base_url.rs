@@ -16,57 +16,57 @@ use url::{Host, Url};
 pub struct BaseUrl(Url);
 
 impl BaseUrl {
-    /// Reads an address: scheme, host, port and a path under which everything lies.
+    /// Parses a base URL: scheme, host, port, and a path that precedes every request's own.
     ///
     /// # Errors
     ///
-    /// Where it is no such address, is plain http to another machine, or holds credentials, a query or a
-    /// fragment.
+    /// Where it is not a URL, is plain http to another machine, or has credentials, a query or a fragment.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         // The cause and the text are left out: people paste secrets into addresses.
-        let mut url =
-            Url::parse(text).map_err(|_| ConfigError::new("the base address is not a URL"))?;
+        let mut url = Url::parse(text).map_err(|_| {
+            ConfigError::new("invalid base URL: write one such as https://api.example.com")
+        })?;
         // One spelling for one address: what is for this machine goes to no proxy, however it is written.
         if let Some(Host::Ipv6(ip)) = url.host()
             && let mapped @ IpAddr::V4(_) = IpAddr::from(ip).to_canonical()
         {
             url.set_ip_host(mapped)
-                .map_err(|()| ConfigError::new("the base address has no host"))?;
+                .map_err(|()| ConfigError::new("invalid base URL: it has no host"))?;
         }
         let loopback = match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            None => return Err(ConfigError::new("the base address has no host")),
+            None => return Err(ConfigError::new("invalid base URL: it has no host")),
         };
         match url.scheme() {
             "https" => {}
             "http" if loopback => {}
             "http" => {
                 return Err(ConfigError::new(
-                    "plain http is allowed on loopback only: write https",
+                    "plain http is allowed on loopback only: write https://",
                 ));
             }
             _ => {
                 return Err(ConfigError::new(
-                    "the base address must start with https://",
+                    "invalid base URL: it must start with https://",
                 ));
             }
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(ConfigError::new(
-                "the base address holds credentials; give them as settings",
+                "the base URL has credentials: set them as options",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(ConfigError::new(
-                "the base address holds a query or a fragment",
+                "the base URL has a query or a fragment: leave it out",
             ));
         }
         Ok(Self(url))
     }
 
-    /// The address without a slash at its end.
+    /// Returns the URL without a slash at its end.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str().trim_end_matches('/')

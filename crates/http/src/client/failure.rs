@@ -2,7 +2,7 @@ use std::{error::Error, sync::Arc};
 
 use postduif_core::{Acceptance, ErrorKind, SendError};
 
-/// No answer, or none that is whole, and whether the request may have left. The one place that decides it.
+/// Why there is no complete response, and whether the request may have left. The one place that decides it.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     kind: ErrorKind,
@@ -12,7 +12,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The request could not even be made.
+    /// The request could not be created.
     pub(crate) const fn before(message: &'static str) -> Self {
         Self {
             kind: ErrorKind::Misconfigured,
@@ -49,14 +49,14 @@ impl Failure {
                 acceptance: Acceptance::NotAccepted,
                 source: None,
             },
-            _ if error.is_builder() => Self::before("the request cannot be made"),
-            (false, true) => Self::after(ErrorKind::Timeout, "no answer in time"),
+            _ if error.is_builder() => Self::before("the request cannot be created"),
+            (false, true) => Self::after(ErrorKind::Timeout, "no response in time"),
             _ if is_unreadable(&error) => {
-                Self::after(ErrorKind::Protocol, "the answer is not HTTP")
+                Self::after(ErrorKind::Protocol, "the response is not HTTP")
             }
             _ => Self::after(
                 ErrorKind::Unavailable,
-                "the connection broke before the answer was whole",
+                "the connection broke before the response was complete",
             ),
         };
         // Without the URL: some vendors take credentials in it.
@@ -74,7 +74,7 @@ impl Failure {
         }
     }
 
-    /// Whoever watches the call cut it off before anything left.
+    /// The call was cut off before anything left.
     pub(crate) const fn cut_off() -> Self {
         Self {
             kind: ErrorKind::Timeout,
@@ -101,7 +101,7 @@ impl Failure {
     }
 }
 
-/// Why there is no connection, in words for whoever has to do something about it.
+/// Returns why there is no connection, as an operator needs it.
 fn cause(error: &reqwest::Error) -> &'static str {
     for cause in causes(error) {
         let io = cause.downcast_ref::<std::io::Error>();

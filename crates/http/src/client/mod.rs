@@ -24,31 +24,33 @@ pub use response::Response;
 use body::Body;
 pub(crate) use failure::Failure;
 
-/// An HTTP client that keeps what it is trusted with.
+/// An HTTP client that leaks nothing and repeats nothing.
 ///
-/// Cheap to clone; clones share one pool of connections. Whatever it was built from, it follows no
-/// redirect, repeats nothing by itself, sends no referer, writes no connection log, goes through a proxy
-/// only where told to, has a deadline for everything, and reads at most so much of an answer as the
-/// request allows.
+/// It is cheap to clone, and clones share one pool of connections. Whatever it was built from, it follows no
+/// redirect, repeats no request, sends no referer, writes no connection log, and uses a proxy only where one is
+/// configured. Everything has a deadline, and no more of a response is read than its request allows.
+///
+/// It needs a tokio runtime with time and I/O. Building one takes about 20 ms, since the system's certificates are
+/// read: build one, and clone it.
 #[derive(Clone)]
 pub struct Client(reqwest::Client);
 
 impl Client {
-    /// A client with the defaults of [`ClientBuilder`].
+    /// Creates a client with the defaults of [`ClientBuilder`].
     ///
     /// # Errors
     ///
-    /// Where the platform's TLS cannot be set up.
+    /// Where TLS cannot be set up.
     pub fn new() -> Result<Self, ConfigError> {
         Self::builder().build()
     }
 
-    /// Settings for a client, none of them tied to the HTTP library beneath.
+    /// Starts building a client. None of the options is tied to the HTTP library beneath.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
 
-    /// Takes a builder of the library beneath, for everything that ours has no setting for, and locks it.
+    /// Creates a client from a builder of the library beneath, for everything that [`ClientBuilder`] has no option for.
     ///
     /// This door moves with reqwest's version. TLS stays as the builder has it. The deadlines and locks
     /// of [`Client`] replace the builder's own. Cookies cannot be shut off here: leave reqwest's feature
@@ -69,11 +71,11 @@ impl Client {
         lock(builder, CONNECT_TIMEOUT, TIMEOUT)
     }
 
-    /// Makes the request and reads its answer.
+    /// Sends the request and reads its response.
     ///
     /// # Errors
     ///
-    /// Where no answer came. Not accepted where nothing of the body had left: a name that does not resolve, a
+    /// Where no response came. Not accepted where nothing of the body had left: a name that does not resolve, a
     /// connection or TLS handshake that fails, a deadline before the body was begun. From the moment that
     /// the body may have been written, all is unknown.
     pub async fn send(&self, request: Request) -> Result<Response, SendError> {
@@ -82,11 +84,11 @@ impl Client {
             .map_err(Failure::into_send_error)
     }
 
-    /// Makes a request that carries no text, such as a look-up or what `check` asks.
+    /// Sends a request that carries no text, such as a look-up or what `check` asks.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), but never in doubt: whatever became of it, no text left.
+    /// As [`send`](Self::send), but never in doubt: no text can have left.
     pub async fn ask(&self, request: Request) -> Result<Response, SendError> {
         hold(unwatched(self.attempt(request)))
             .await
@@ -131,7 +133,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Settings for a [`Client`].
+/// Builder for a [`Client`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -174,28 +176,30 @@ impl ClientBuilder {
         }
     }
 
-    /// How long name look-up, connection and TLS may take together; unless set 5 seconds, and half of the
-    /// total where that is less. It is below the total, since only a failure in this phase proves that
-    /// nothing was sent.
+    /// Sets how long name look-up, connection and TLS may take together. Defaults to 5 seconds, or half of the total
+    /// where that is less. It must be below the total, since only a failure in this phase proves that nothing was
+    /// sent.
     pub const fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self
     }
 
-    /// How long a request may take in all, its answer included; 30 seconds unless set.
+    /// Sets how long a request may take in all, its response included. Defaults to 30 seconds.
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// What the client calls itself; `postduif/` and the version unless set.
+    /// Sets the user agent. Defaults to `postduif/` and the version.
     pub fn with_user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
         self
     }
 
-    /// Sends everything but what is for this machine itself through a proxy
-    /// (`http://[user:secret@]host:port`). The environment's proxy variables are not read: they would be given credentials that were not meant for them.
+    /// Sends requests through a proxy (`http://[user:secret@]host:port`), except those to loopback.
+    ///
+    /// The environment's proxy variables are not read: such a proxy would see credentials that were not meant for
+    /// it.
     pub fn with_proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
         self
@@ -207,7 +211,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Reaches `host` at this address, without a name look-up.
+    /// Resolves `host` to this address, without a name look-up.
     pub fn with_resolve(mut self, host: impl Into<String>, address: SocketAddr) -> Self {
         self.resolve.push((host.into(), address));
         self
@@ -217,8 +221,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// Where a certificate, the proxy or the user agent cannot be read, or the deadlines contradict each
-    /// other.
+    /// Where a certificate, the proxy or the user agent is invalid, or the deadlines contradict each other.
     pub fn build(self) -> Result<Client, ConfigError> {
         let total = self.timeout;
         let connect = self
@@ -226,7 +229,7 @@ impl ClientBuilder {
             .unwrap_or(CONNECT_TIMEOUT.min(total / 2));
         if connect.is_zero() || connect >= total {
             return Err(ConfigError::new(
-                "the connect time-out must be above zero and below the total time-out",
+                "the connect timeout must be above zero and below the total timeout",
             ));
         }
         let mut builder = reqwest::Client::builder()
@@ -255,7 +258,7 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-/// What no caller's setting may undo.
+/// Sets what no caller's option may undo.
 fn lock(
     builder: reqwest::ClientBuilder,
     connect: Duration,
@@ -285,11 +288,14 @@ fn tls(roots: &[Vec<u8>]) -> Result<ClientConfig, ConfigError> {
     for pem in roots {
         let before = extra.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            extra.push(certificate.map_err(|_| ConfigError::new("a root certificate is not PEM"))?);
+            extra.push(
+                certificate
+                    .map_err(|_| ConfigError::new("invalid root certificate: it must be PEM"))?,
+            );
         }
         if extra.len() == before {
             return Err(ConfigError::new(
-                "a root certificate file holds no certificate",
+                "invalid root certificate: the PEM has no certificate",
             ));
         }
     }

@@ -13,15 +13,14 @@ use super::{BaseUrl, Body, Failure};
 use crate::auth::Token;
 use postduif_core::{ConfigError, DepartureHandle};
 
-/// The most that is read of an answer to one message, in bytes.
+/// The most that is read of a response to one message, in bytes.
 const RESPONSE_LIMIT: usize = 64 * 1024;
-/// What a batch call's answer may have more for each message in it, in bytes.
+/// What the response to a batch may have more for each message, in bytes.
 const RESPONSE_LIMIT_PER_MESSAGE: usize = 8 * 1024;
 
-/// A request to a host that was configured, and to no other.
+/// A request below a [`BaseUrl`], and to no other host.
 ///
-/// A setting that cannot be (a line break in a secret, say) is told when the request is sent, as not
-/// accepted.
+/// An invalid value, such as a line break in a secret, is reported when the request is sent, as not accepted.
 pub struct Request {
     method: Method,
     url: Url,
@@ -32,14 +31,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// Asks for `path` below `base`. Whatever varies in the path must be an id that cannot leave its
-    /// segment, such as a GUID.
+    /// Creates a GET of `path` below `base`. What varies in the path must be an id that cannot leave its segment, such
+    /// as a GUID.
     #[must_use]
     pub fn get(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::GET, base, path)
     }
 
-    /// Posts to `path` below `base`; without a body an empty one of stated length.
+    /// Creates a POST to `path` below `base`. Without a body it has an empty one, of stated length.
     #[must_use]
     pub fn post(base: &BaseUrl, path: &str) -> Self {
         Self {
@@ -48,7 +47,7 @@ impl Request {
         }
     }
 
-    /// Deletes `path` below `base`.
+    /// Creates a DELETE of `path` below `base`.
     #[must_use]
     pub fn delete(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::DELETE, base, path)
@@ -65,26 +64,26 @@ impl Request {
         }
     }
 
-    /// A query parameter, encoded.
+    /// Adds a query parameter, encoded.
     #[must_use]
     pub fn with_query(mut self, name: &str, value: &str) -> Self {
         self.url.query_pairs_mut().append_pair(name, value);
         self
     }
 
-    /// A header that may be seen.
+    /// Sets a header that holds no secret.
     #[must_use]
     pub fn with_header(self, name: &'static str, value: &str) -> Self {
         self.header(HeaderName::from_static(name), value, false)
     }
 
-    /// A header that holds a credential.
+    /// Sets a header that holds a credential.
     #[must_use]
     pub fn with_secret_header(self, name: &'static str, value: &SecretString) -> Self {
         self.header(HeaderName::from_static(name), value.expose_secret(), true)
     }
 
-    /// `Authorization: Bearer`.
+    /// Sets `Authorization: Bearer`.
     #[must_use]
     pub fn with_bearer(self, token: &Token) -> Self {
         self.header(
@@ -94,14 +93,14 @@ impl Request {
         )
     }
 
-    /// `Authorization: Basic`.
+    /// Sets `Authorization: Basic`.
     #[must_use]
     pub fn with_basic(self, user: &str, secret: &SecretString) -> Self {
         let pair = BASE64_STANDARD.encode(format!("{user}:{}", secret.expose_secret()));
         self.header(AUTHORIZATION, &format!("Basic {pair}"), true)
     }
 
-    /// A body of JSON.
+    /// Sets a JSON body.
     #[must_use]
     pub fn with_json(mut self, body: &impl Serialize) -> Self {
         match serde_json::to_vec(body) {
@@ -111,7 +110,7 @@ impl Request {
         self.header(CONTENT_TYPE, "application/json", false)
     }
 
-    /// A form-encoded body.
+    /// Sets a form-encoded body.
     #[must_use]
     pub fn with_form<'a>(mut self, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let body = form_urlencoded::Serializer::new(String::new())
@@ -121,7 +120,7 @@ impl Request {
         self.header(CONTENT_TYPE, "application/x-www-form-urlencoded", false)
     }
 
-    /// Allows the longer answer of a call that carries so many messages.
+    /// Allows the longer response of a request that carries this many messages: 64 KiB, and 8 KiB for each.
     #[must_use]
     pub const fn with_messages(mut self, messages: usize) -> Self {
         self.response_limit =
@@ -143,7 +142,7 @@ impl Request {
         self
     }
 
-    /// Whether there is a body, and with it something that the other side could act on.
+    /// Returns whether there is a body, and with it something that the other side could act on.
     pub(crate) fn has_body(&self) -> bool {
         self.body.as_ref().is_some_and(|body| !body.is_empty())
     }
@@ -152,7 +151,7 @@ impl Request {
         self.response_limit
     }
 
-    /// The library's request, whose body tells `departure` when it begins to leave.
+    /// Returns the library's request, whose body tells `departure` when it begins to leave.
     pub(crate) fn into_reqwest(
         self,
         departure: DepartureHandle,
@@ -179,18 +178,18 @@ impl Request {
     }
 }
 
-/// Makes sure that a header can carry a setting, so that one that every send would fail on is refused when the
+/// Makes sure that a header can carry an option, so that one that every send would fail on is refused when the
 /// provider is built.
 ///
 /// # Errors
 ///
 /// Where it is empty, begins or ends in a space, or holds anything but printable ASCII. The error names the
-/// setting and never shows its value.
+/// option and never shows its value.
 pub fn check_header_setting(name: &str, value: &str) -> Result<(), ConfigError> {
     let is_printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if value.is_empty() || value.trim() != value || !is_printable {
         return Err(ConfigError::new(format!(
-            "{name}: write printable ASCII without spaces or line breaks around it"
+            "invalid {name}: write printable ASCII without spaces or line breaks around it"
         )));
     }
     Ok(())

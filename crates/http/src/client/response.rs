@@ -8,17 +8,17 @@ use serde::de::DeserializeOwned;
 
 use super::{Failure, Proof, Refusal};
 
-/// The longest wait that a server's hint is believed for.
+/// The longest wait that is taken from a server.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 const MAX_ID: usize = 256;
-const GAVE_UP: &str = "something on the way gave up waiting";
+const GAVE_UP: &str = "a server on the way gave up waiting";
 
-/// An answer: its status, its headers, and its body as far as it came.
+/// A response: its status, its headers, and its body as far as it came.
 pub struct Response {
     status: u16,
     headers: HeaderMap,
-    // Zeroed on drop: an answer may hold a token or a pass.
+    // Zeroed on drop: a response may hold a token or a pass.
     body: Result<Zeroizing<Vec<u8>>, Failure>,
 }
 
@@ -39,7 +39,7 @@ impl Response {
                 Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
                     break Err(Failure::after(
                         ErrorKind::Protocol,
-                        "the answer is longer than any real one",
+                        "the response is longer than any real one",
                     ));
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
@@ -53,25 +53,25 @@ impl Response {
         }
     }
 
-    /// The status code.
+    /// Returns the status code.
     #[must_use]
     pub const fn status(&self) -> u16 {
         self.status
     }
 
-    /// Whether the status is 200 to 299.
+    /// Returns whether the status is 200 to 299.
     #[must_use]
     pub const fn is_success(&self) -> bool {
         matches!(self.status, 200..=299)
     }
 
-    /// The first value of a header, where it is text.
+    /// Returns the first value of a header. `None` where it is missing or not text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The body, or how reading it ended.
+    /// Returns the body.
     ///
     /// # Errors
     ///
@@ -83,11 +83,11 @@ impl Response {
             .map_err(|failure| failure.clone().into_send_error())
     }
 
-    /// The body read as JSON: an object, as every vendor's answer is.
+    /// Reads the body as a JSON object, which every vendor's response is.
     ///
     /// # Errors
     ///
-    /// Unknown, where there is no whole body, or it is no object of this shape. An array is none, although
+    /// Unknown, where there is no whole body, or it is not an object of this shape. An array is refused, although
     /// serde would read a struct from it: a stranger's `["x"]` must not pass for a vendor's id.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, SendError> {
         let body = self.body()?;
@@ -99,13 +99,13 @@ impl Response {
             .ok_or_else(|| {
                 SendError::unknown(
                     ErrorKind::Protocol,
-                    "the answer is not in the vendor's form",
+                    "the response does not have the vendor's form",
                 )
             })
     }
 
-    /// How long the server asks to wait: `Retry-After` as seconds, decimals included, or as a date.
-    /// At most a day.
+    /// Returns how long the server asks to wait, at most a day: `Retry-After` as seconds, decimals included, or as a
+    /// date.
     #[must_use]
     pub fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
         let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
@@ -150,26 +150,26 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// Unknown, where it is blank, longer than 256 bytes, or holds control characters: an acceptance whose id
-    /// nobody can use is not the vendor's.
+    /// Unknown, where it is blank, longer than 256 bytes, or holds control characters: an acceptance with an unusable
+    /// id is not the vendor's.
     pub fn message_id(id: &str) -> Result<&str, SendError> {
         let id = id.trim();
         if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
             return Err(SendError::unknown(
                 ErrorKind::Protocol,
-                "the answer holds no usable id of the message",
+                "the response holds no usable id of the message",
             ));
         }
         Ok(id)
     }
 
-    /// Returns the error of an answer that contradicts itself, as one does that refuses a message and gives its
-    /// id too: the message is in doubt, whatever the status.
+    /// Returns the error of a response that contradicts itself, such as a refusal with an id: the message is in doubt,
+    /// whatever the status.
     #[must_use]
     pub fn contradiction() -> SendError {
         SendError::unknown(
             ErrorKind::Protocol,
-            "the answer contradicts itself about the message",
+            "the response contradicts itself about the message",
         )
     }
 
@@ -229,7 +229,7 @@ impl Response {
                 "nothing takes this request at the configured address",
             ),
             429 => {
-                let refusal = Refusal::new(ErrorKind::Throttled, "too many calls");
+                let refusal = Refusal::new(ErrorKind::Throttled, "too many requests");
                 self.refused_by_vendor(refusal)
             }
             500.. => SendError::unknown(ErrorKind::Unavailable, self.server_failed()),

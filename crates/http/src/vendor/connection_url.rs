@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::BaseUrl;
 
-/// A connection URL taken apart: `scheme://user:secret@host[:port][/prefix]?option=value`.
+/// A parsed connection URL: `scheme://user:secret@host[:port][/prefix]?option=value`.
 ///
 /// The host `default` is the vendor's own. Credentials stand in the authority, percent-encoded, or among
 /// the options under the vendor's names for them, where they may also be `env:NAME` or `file:PATH`.
@@ -31,12 +31,12 @@ pub struct ConnectionUrl {
 }
 
 impl ConnectionUrl {
-    /// Takes a `text` of this scheme apart. The first two of `credentials` may stand in the authority, in that order; all
-    /// of them, and `options`, in the query.
+    /// Parses `text` as a URL of this scheme. The first two of `credentials` may be in the authority, in that order;
+    /// all of them, and `options`, in the query.
     ///
     /// # Errors
     ///
-    /// Where it is no such URL, an option is unknown or stands there twice, a credential is given twice,
+    /// Where it is not such a URL, an option is unknown or a duplicate, a credential is given twice,
     /// or an `env:` or `file:` cannot be read. The error names the option, never a value.
     pub fn parse(
         scheme: &str,
@@ -151,7 +151,7 @@ impl ConnectionUrl {
         self.base.as_ref()
     }
 
-    /// A credential that must be there.
+    /// Returns a required credential.
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl ConnectionUrl {
         })
     }
 
-    /// A credential that may be missing.
+    /// Returns a credential. `None` where it is missing or empty.
     #[must_use]
     pub fn optional_credential(&self, name: &str) -> Option<SecretString> {
         use secrecy::ExposeSecret as _;
@@ -174,17 +174,17 @@ impl ConnectionUrl {
             .cloned()
     }
 
-    /// An option, where it is given.
+    /// Returns an option. `None` where it is not given.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&str> {
         self.options.get(name).map(String::as_str)
     }
 
-    /// An option read as a `T`, where it is given.
+    /// Parses an option as a `T`. `None` where it is not given.
     ///
     /// # Errors
     ///
-    /// Where it is given and is none; the error names the option and says what is wrong with it.
+    /// Where it is not a `T`; the error names the option and says what is wrong with it.
     pub fn parsed_option<T>(&self, name: &str) -> Result<Option<T>, ConfigError>
     where
         T: std::str::FromStr<Err: std::error::Error>,

@@ -220,12 +220,12 @@ pub struct PathSecrets {
 }
 
 impl PathSecrets {
-    /// Takes any of these secrets, several while one is being replaced, at the URL of this provider.
+    /// Creates secrets for the reports of this provider: several while one is being replaced.
     ///
     /// # Errors
     ///
-    /// Where there is none, one is shorter than 16 characters and could be guessed, or one cannot be a segment
-    /// of a path: it holds anything but letters, digits and `-._~!$&'()*+,;=:@`.
+    /// Where there is no secret, one is shorter than 16 characters and could be guessed, or one cannot be a segment
+    /// of a path: it has anything but letters, digits and `-._~!$&'()*+,;=:@`.
     pub fn new(provider: &'static str, secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         let fits = |secret: &SecretString| {
             let secret = secret.expose_secret();
@@ -260,7 +260,7 @@ impl PathSecrets {
         }
     }
 
-    /// What stands where the secret belongs; none where there is nothing, or the provider's name.
+    /// Returns what the URL has in the place of the secret. `None` where it has nothing, or the provider's name.
     #[must_use]
     pub fn given<'u>(&self, url: &'u str) -> Option<&'u str> {
         let url = url.split(['?', '#']).next().unwrap_or_default();
@@ -270,7 +270,7 @@ impl PathSecrets {
         last.filter(|segment| !segment.is_empty() && *segment != self.provider)
     }
 
-    /// Whether it is a secret of ours, wherever it was given; in constant time.
+    /// Returns whether this is one of the secrets, compared in constant time.
     #[must_use]
     pub fn contains(&self, given: &str) -> bool {
         is_secret(&self.secrets, given)

@@ -18,7 +18,7 @@ use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-/// HMAC-SHA256 of `data` under the text of `key`.
+/// Returns the HMAC-SHA256 of `data` under the text of `key`.
 #[must_use]
 pub fn hmac_sha256(key: &SecretString, data: &[u8]) -> [u8; 32] {
     let key = hmac::Key::new(HMAC_SHA256, key.expose_secret().as_bytes());
@@ -27,7 +27,7 @@ pub fn hmac_sha256(key: &SecretString, data: &[u8]) -> [u8; 32] {
     tag
 }
 
-/// Whether `tag` is the HMAC-SHA256 of `data` under the text of any of `keys`: several while one is being
+/// Returns whether `tag` is the HMAC-SHA256 of `data` under the text of any of `keys`: several while one is being
 /// replaced.
 #[must_use]
 pub fn is_hmac_sha256(keys: &[SecretString], data: &[u8], tag: &[u8]) -> bool {
@@ -42,13 +42,13 @@ fn is_hmac(algorithm: hmac::Algorithm, keys: &[SecretString], data: &[u8], tag: 
     })
 }
 
-/// Whether `given` is one of our own `secrets`.
+/// Returns whether `given` is one of our own `secrets`, in constant time.
 #[must_use]
 pub fn is_secret(secrets: &[SecretString], given: &str) -> bool {
     is_hmac_sha256(secrets, b"", hmac_sha256(&given.into(), b"").as_ref())
 }
 
-/// Bytes from hexadecimal digits of either case; none where the text is anything else.
+/// Decodes hexadecimal digits of either case. `None` where the text has anything else.
 #[must_use]
 pub fn unhex(digits: &str) -> Option<Vec<u8>> {
     let value = |digit: u8| {
@@ -62,7 +62,17 @@ pub fn unhex(digits: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// SHA-256 of `data`.
+/// Encodes bytes as hexadecimal digits in lower case.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
+/// Returns the SHA-256 of `data`.
 #[must_use]
 pub fn sha256(data: &[u8]) -> [u8; 32] {
     let mut sum = [0; 32];
@@ -70,11 +80,11 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
     sum
 }
 
-/// The claims of a JSON Web Token that is signed with HMAC-SHA256 under any of `keys`.
+/// Returns the claims of a JSON Web Token that is signed with HMAC-SHA256 under any of `keys`.
 ///
 /// # Errors
 ///
-/// Malformed where it is no such token, forged where another algorithm or another key signed it. Claims are
+/// Malformed where it is not such a token, forged where another algorithm or another key signed it. Claims are
 /// the caller's to judge: times, and hashes of what the token goes with.
 pub fn hs256_claims(token: &str, keys: &[SecretString]) -> Result<Vec<u8>, ReportError> {
     claims(token, keys, &[("HS256", HMAC_SHA256)])
@@ -100,7 +110,7 @@ fn claims(
     keys: &[SecretString],
     algorithms: &[(&str, hmac::Algorithm)],
 ) -> Result<Vec<u8>, ReportError> {
-    const NO_TOKEN: ReportError = ReportError::malformed("the signature is no JSON Web Token");
+    const NO_TOKEN: ReportError = ReportError::malformed("the signature is not a JSON Web Token");
     #[derive(Deserialize)]
     struct Header {
         alg: String,
@@ -115,7 +125,7 @@ fn claims(
     let algorithm = algorithms.iter().find(|(name, _)| *name == header.alg);
     let (Some((_, algorithm)), None) = (algorithm, header.crit) else {
         return Err(ReportError::forged(
-            "the token is not signed with an algorithm that counts here",
+            "the token is signed with an algorithm that is not allowed here",
         ));
     };
     if !is_hmac(*algorithm, keys, signed.as_bytes(), &tag) {
@@ -134,11 +144,14 @@ impl Rs256Key {
     ///
     /// # Errors
     ///
-    /// Where it is no such key.
+    /// Where it is not such a key.
     pub fn from_pem(pem: &SecretString) -> Result<Self, ConfigError> {
         // The causes are left out: they are of no use to whoever has the wrong file.
-        let no_key =
-            || ConfigError::new("the private key is no RSA key of 2048 bits or more in PEM");
+        let no_key = || {
+            ConfigError::new(
+                "invalid private key: it must be an RSA key of 2048 bits or more in PEM",
+            )
+        };
         let pair = match PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes()) {
             Ok(PrivateKeyDer::Pkcs8(key)) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()),
             Ok(PrivateKeyDer::Pkcs1(key)) => RsaKeyPair::from_der(key.secret_pkcs1_der()),
@@ -147,7 +160,7 @@ impl Rs256Key {
         pair.map(Self).map_err(|_| no_key())
     }
 
-    /// A token with these claims, which are JSON.
+    /// Signs a token with these claims, which are JSON.
     ///
     /// # Errors
     ///
