@@ -1,10 +1,10 @@
-//! What a text costs.
+//! The encoding, the length and the parts of a text.
 
 use core::{array, fmt};
 
 use crate::{gsm, split};
 
-/// What a text costs: its encoding, its length in units, and the parts it is billed as.
+/// The encoding of a text, its length in units, and the parts it is billed as.
 ///
 /// ```
 /// use postduif_text::{Count, Encoding};
@@ -25,11 +25,10 @@ pub struct Count {
 }
 
 impl Count {
-    /// Counts a text exactly as it is given: CR LF is two characters, a combining accent one of its
+    /// Counts a text exactly as it is given: CR LF counts as two characters, and a combining accent as one of its
     /// own.
     ///
-    /// The text may be of any length, though no more than 255 parts can be joined; refusing it is the
-    /// caller's business.
+    /// Takes a text of any length. No more than 255 parts can be joined, so limit the parts yourself.
     ///
     /// ```
     /// use postduif_text::Count;
@@ -81,24 +80,25 @@ impl Count {
         }
     }
 
-    /// How the text travels.
+    /// Returns the encoding in which the text is sent.
     #[must_use]
     pub const fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// The length of the text: septets for [`Encoding::Gsm7`], UTF-16 code units for
-    /// [`Encoding::Ucs2`]. What stays empty at the edge of a part, to keep a pair together, is not in
-    /// it.
+    /// Returns the length of the text: septets for [`Encoding::Gsm7`], UTF-16 code units for
+    /// [`Encoding::Ucs2`].
+    ///
+    /// A unit that stays empty at the end of a part, to keep a pair together, is not counted.
     #[must_use]
     pub const fn units(&self) -> usize {
         self.units
     }
 
-    /// The parts the text is billed as, at least one.
+    /// Returns the number of parts the text is billed as, at least one.
     ///
-    /// One for the empty text too: a vendor that takes it sends one message with nothing in it, an
-    /// editor shows "1 part, 160 left" before the first key, and nothing is ever offered for free.
+    /// The empty text has one part: a vendor that takes it sends one message, and an editor shows "1 part, 160 left"
+    /// before the first key.
     ///
     /// ```
     /// use postduif_text::Count;
@@ -111,8 +111,8 @@ impl Count {
         self.parts
     }
 
-    /// The units that each part of this text can hold: 160 septets or 70 code units where it is one
-    /// part, else 153 or 67.
+    /// Returns the units that each part of this text can hold: 160 septets or 70 code units if it has one part,
+    /// otherwise 153 or 67.
     #[must_use]
     pub const fn per_part(&self) -> usize {
         if self.parts == 1 {
@@ -122,15 +122,16 @@ impl Count {
         }
     }
 
-    /// The units still free in the last part. Where it is one, a character that takes two opens a new
-    /// part.
+    /// Returns the units still free in the last part.
+    ///
+    /// With one unit left, a character that takes two units starts a new part.
     #[must_use]
     pub const fn left(&self) -> usize {
         self.left
     }
 }
 
-/// How a text travels.
+/// The encoding in which a text is sent.
 ///
 /// ```
 /// use postduif_text::Encoding;
@@ -148,13 +149,12 @@ impl Count {
 pub enum Encoding {
     /// The GSM 03.38 default alphabet, seven bits a septet.
     Gsm7,
-    /// UCS-2 by name; phones have long read it as UTF-16, so that a character beyond U+FFFF takes two
-    /// code units.
+    /// UCS-2, which phones read as UTF-16: a character beyond U+FFFF takes two code units.
     Ucs2,
 }
 
 impl Encoding {
-    /// Tells how a text travels: GSM 03.38 where every character is in its tables, else UCS-2.
+    /// Returns the encoding of a text: GSM 03.38 if every character is in its tables, otherwise UCS-2.
     #[must_use]
     pub fn of(text: &str) -> Self {
         if Size::of_gsm(text).is_some() {
@@ -164,7 +164,7 @@ impl Encoding {
         }
     }
 
-    /// Its name in lower case, the same as `Display` writes.
+    /// Returns the name in lower case, as `Display` writes it: `gsm7` or `ucs2`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -173,7 +173,7 @@ impl Encoding {
         }
     }
 
-    /// The units in a text of one part: a part is 140 octets.
+    /// Returns the units in a text of one part, which is 140 octets.
     const fn alone(self) -> usize {
         match self {
             Self::Gsm7 => 160,
@@ -181,8 +181,8 @@ impl Encoding {
         }
     }
 
-    /// The units in each of several parts: the header that joins them takes six octets, and septets
-    /// start at the next multiple of seven bits.
+    /// Returns the units in each of several parts: the header that joins them takes six octets, and septets start at
+    /// the next multiple of seven bits.
     const fn joined(self) -> usize {
         match self {
             Self::Gsm7 => 153,
@@ -216,6 +216,7 @@ impl fmt::Display for Encoding {
 }
 
 /// The length of a text, and the number of its characters that take two units.
+#[derive(Clone, Copy)]
 struct Size {
     units: usize,
     pairs: usize,
@@ -236,7 +237,7 @@ impl Size {
                 units += brackets;
                 pairs += brackets;
             } else {
-                // In this order: what has been read as words is not made vectors any more.
+                // First the vectors: the compiler makes none of bytes that it has already read as words.
                 let brackets = brackets(&stand_ins(*chunk))?;
                 let (chars, euros) = beyond_ascii(bytes, i * CHUNK, chunk)?;
                 // A character beyond ASCII takes a septet less than it has bytes: the two bytes of `é` one septet,
@@ -306,7 +307,7 @@ fn beyond_ascii(text: &[u8], at: usize, chunk: &[u8; CHUNK]) -> Option<(usize, u
     Some((chars, euros))
 }
 
-/// Adds up what `each` says of every byte: 0, 1 or 2.
+/// Adds up `each` over all bytes: 0, 1 or 2.
 fn sum(bytes: &[u8], each: impl Fn(u8) -> u8) -> usize {
     let add = |chunk: &[u8]| usize::from(chunk.iter().map(|&byte| each(byte)).sum::<u8>());
     let mut chunks = bytes.chunks_exact(CHUNK);
@@ -314,33 +315,32 @@ fn sum(bytes: &[u8], each: impl Fn(u8) -> u8) -> usize {
     whole + add(chunks.remainder())
 }
 
-/// The septets of the character of the alphabet that starts with this byte.
+/// Returns the septets of the character of the alphabet that starts with this byte, and zero within a character.
 const fn gsm_units_at(byte: u8) -> u8 {
     starts(byte) + (bracket(byte) | (byte == FORM_FEED) as u8 | (byte == EURO_LEAD) as u8)
 }
 
-/// The code units of the character that starts with this byte.
+/// Returns the code units of the character that starts with this byte, and zero within a character.
 const fn utf16_units_at(byte: u8) -> u8 {
     starts(byte) + beyond_bmp(byte)
 }
 
-/// One for the first byte of a character: all but 0x80 to 0xBF.
+/// Returns one for the first byte of a character: any byte but 0x80 to 0xBF.
 const fn starts(byte: u8) -> u8 {
     (byte < 0x80 || byte >= 0xc0) as u8
 }
 
-/// One for `[ \ ] ^` and `{ | } ~`: four in a row each, 0x20 apart.
+/// Returns one for `[ \ ] ^` and `{ | } ~`: four in a row each, 0x20 apart.
 const fn bracket(byte: u8) -> u8 {
     ((byte | 0x20).wrapping_sub(b'{') < 4) as u8
 }
 
-/// One where a character beyond U+FFFF starts: it has four bytes.
+/// Returns one for the first byte of a character beyond U+FFFF, which has four bytes.
 const fn beyond_bmp(byte: u8) -> u8 {
     (byte >= 0xf0) as u8
 }
 
-/// Bytes looked at together: two vectors of the smallest kind in use, and few enough to be counted in
-/// a byte.
+/// The bytes counted together: two vectors of the smallest kind in use, and few enough for a sum in a byte.
 pub(crate) const CHUNK: usize = 32;
 
 /// The form feed, the only other ASCII character of the extension table.

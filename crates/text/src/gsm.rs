@@ -1,11 +1,11 @@
-//! The alphabet: 3GPP TS 23.038, 6.2.1 (basic table) and 6.2.1.1 (extension table).
+//! The GSM 03.38 default alphabet: 3GPP TS 23.038, 6.2.1 (basic table) and 6.2.1.1 (extension table).
 
-/// Tells whether a character is in the GSM 03.38 default alphabet, basic or extension table.
+/// Returns whether a character is in the GSM 03.38 default alphabet, basic or extension table.
 ///
-/// Only the very code point counts, not what looks like it: the Latin `A` is in, the Greek capital
-/// alpha is not; `Ω` is in as the Greek letter (U+03A9), not as the ohm sign (U+2126); an accent
-/// composed with its letter may be in, a combining accent never is. U+001B (escape) is not: in the
-/// alphabet it is no character, but what makes the next septet one of the extension table.
+/// Compares code points, not shapes: the Latin `A` is in the alphabet and the Greek capital alpha is not. `Ω` is in
+/// it as the Greek letter (U+03A9), not as the ohm sign (U+2126). Some letters with an accent are in it, a combining
+/// accent never is. U+001B (escape) is not a character of the alphabet: it makes the next septet one of the
+/// extension table.
 ///
 /// ```
 /// use postduif_text::is_gsm;
@@ -20,11 +20,11 @@ pub const fn is_gsm(char: char) -> bool {
     lookup(char) != NONE
 }
 
-/// Gives the septets a character takes in GSM 03.38: one from the basic table, two from the extension
-/// table, `None` where it is in neither.
+/// Returns the septets a character takes in GSM 03.38: one in the basic table, two in the extension table, `None`
+/// in neither.
 ///
-/// Two, because an escape septet goes before each character of the extension table: `€`, `[`, `]`,
-/// `{`, `}`, `\`, `^`, `|`, `~` and the form feed.
+/// An escape septet precedes each character of the extension table: `€`, `[`, `]`, `{`, `}`, `\`, `^`, `|`, `~` and
+/// the form feed.
 ///
 /// ```
 /// use postduif_text::septets;
@@ -43,9 +43,9 @@ pub const fn septets(char: char) -> Option<usize> {
     }
 }
 
-/// Gives a character's place in the GSM 03.38 default alphabet, or `None` where it has none.
+/// Returns the code of a character in the GSM 03.38 default alphabet, or `None` if it is not in it.
 ///
-/// The way back is [`gsm_to_char`].
+/// [`gsm_to_char`] is the inverse.
 ///
 /// ```
 /// use postduif_text::{Code, char_to_gsm};
@@ -63,11 +63,10 @@ pub const fn char_to_gsm(char: char) -> Option<Code> {
     }
 }
 
-/// Gives the character at a place in the GSM 03.38 default alphabet.
+/// Returns the character of a code in the GSM 03.38 default alphabet.
 ///
-/// `None` for a code above 0x7F, for the escape itself, and for a code of the extension table that the
-/// standard leaves free. (A phone that meets one of those last shows the basic table's character: such
-/// leniency is for a decoder to choose.)
+/// Returns `None` for a code above 0x7F, for the escape, and for a code of the extension table that the standard
+/// leaves free. A phone shows the basic table's character for a free code; a decoder may do the same.
 ///
 /// ```
 /// use postduif_text::{Code, gsm_to_char};
@@ -95,10 +94,10 @@ pub const fn gsm_to_char(code: Code) -> Option<char> {
     }
 }
 
-/// Lists the characters that force a text into UCS-2, in order, each with the byte at which it starts.
+/// Returns the characters that force a text into UCS-2, in order, each with the index of its first byte.
 ///
-/// Empty for a text that fits GSM 03.38. The positions are those of [`str::char_indices`]: they slice
-/// the text. An editor that marks them by UTF-16 code unit (a browser) converts them first.
+/// Empty for a text that fits GSM 03.38. The indices are those of [`str::char_indices`], so they slice the text.
+/// Convert them for an editor that counts UTF-16 code units, such as a browser.
 ///
 /// ```
 /// use postduif_text::not_gsm;
@@ -111,7 +110,7 @@ pub fn not_gsm(text: &str) -> impl DoubleEndedIterator<Item = (usize, char)> + C
     text.char_indices().filter(|&(_, char)| !is_gsm(char))
 }
 
-/// A place in the GSM 03.38 default alphabet: the table, and the septet in it (0 to 0x7F).
+/// A code of the GSM 03.38 default alphabet: the table, and the septet in it (0 to 0x7F).
 ///
 /// ```
 /// use postduif_text::{Code, char_to_gsm};
@@ -140,12 +139,12 @@ pub enum Code {
 }
 
 impl Code {
-    /// The septet that goes before each one of the extension table.
+    /// The septet that precedes each one of the extension table.
     pub const ESCAPE: u8 = ESCAPE;
 }
 
-/// The septet of a character, with the top bit set where it is one of the extension table; [`NONE`]
-/// where the alphabet lacks it.
+/// Returns the septet of a character, with the top bit set for the extension table, or [`NONE`] if it is in neither
+/// table.
 const fn lookup(char: char) -> u8 {
     match char as u32 {
         code @ 0..=0xff => LATIN[code as usize],
@@ -189,7 +188,7 @@ const EURO: u32 = '€' as u32;
 const GREEK_FIRST: u32 = 'Γ' as u32;
 const GREEK_LAST: u32 = 'Ω' as u32;
 
-/// The way back from U+0000 to U+00FF, filled from the tables below so that the two cannot disagree.
+/// The septets of U+0000 to U+00FF, filled from the tables below so that the two cannot disagree.
 static LATIN: [u8; 0x100] = reverse(0);
 /// The same from `Γ` to `Ω`.
 static GREEK: [u8; (GREEK_LAST - GREEK_FIRST + 1) as usize] = reverse(GREEK_FIRST);

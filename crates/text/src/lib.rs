@@ -1,10 +1,9 @@
-//! What a text message costs, before it is sent and without a network.
+//! The encoding, length and parts of a text message, counted before it is sent.
 //!
-//! A text is billed per part, and how much fits into a part depends on its characters. Where all of
-//! them are in the GSM 03.38 default alphabet, a text of up to 160 septets is one part; a single
-//! character outside it (an emoji, a curly quote, a `ç`) makes the whole text UCS-2, of which a part
-//! holds 70 code units. A text of more than one part gives some of each part to the header that joins
-//! them on the phone.
+//! A text is billed per part, and its characters decide how much fits into one. If all of them are in the GSM 03.38
+//! default alphabet, a text of up to 160 septets is one part. A single character outside it (an emoji, a curly
+//! quote, a `ç`) makes the whole text UCS-2, of which a part holds 70 code units. In a text of several parts, the
+//! header that joins them on the phone takes some of each.
 //!
 //! ```
 //! use postduif_text::{Count, Encoding};
@@ -13,12 +12,12 @@
 //! assert_eq!(count.encoding(), Encoding::Gsm7);
 //! assert_eq!((count.units(), count.parts(), count.left()), (26, 1, 134));
 //!
-//! // One character can make all the others dearer.
+//! // One character makes the whole text UCS-2.
 //! let count = Count::of("Welkom! Je code is 482913. 🎉");
 //! assert_eq!(count.encoding(), Encoding::Ucs2);
 //! assert_eq!((count.units(), count.parts(), count.left()), (29, 1, 41));
 //!
-//! // Which one, and where?
+//! // It is at byte 27.
 //! let culprits: Vec<_> = postduif_text::not_gsm("Welkom! Je code is 482913. 🎉").collect();
 //! assert_eq!(culprits, [(27, '🎉')]);
 //! ```
@@ -28,30 +27,29 @@
 //! | [`Gsm7`](Encoding::Gsm7) | septets; a character of the extension table takes two | 160 | 153 |
 //! | [`Ucs2`](Encoding::Ucs2) | UTF-16 code units; a character beyond U+FFFF takes two | 70 | 67 |
 //!
-//! What takes two units is never cut: where it would straddle the edge of a part it starts the next
-//! one, so a text can take a part more than a division says. [`parts`] shows where the cuts fall.
+//! A character of two units is never cut: one that would not fit whole starts the next part. A text can therefore
+//! have more parts than a division gives. [`parts`] returns the pieces.
 //!
 //! # Limits
 //!
 //! - Tables and sizes are those of 3GPP TS 23.038 and TS 23.040. The national language tables (single
 //!   shift and locking shift) are left out: a character that only they hold, such as `ğ`, counts as
-//!   UCS-2. A vendor that uses them bills less than is said here.
-//! - Parts are joined by a header with an 8-bit reference number, six octets long. A vendor that takes
-//!   a 16-bit one, or adds ports, fits a little less into a part.
-//! - Only pairs are kept whole. A vendor that also keeps together what a reader sees as one character
-//!   (a flag, a family, a letter with a combining accent) may bill a part more, in a text with such a
-//!   one at an edge.
-//! - The text is counted exactly as it is given. Composing accents or turning CR LF into LF saves
-//!   units, but changes the text: do it before, if at all. A vendor that replaces characters by
-//!   itself (curly quotes by straight ones, say) may bill less.
-//! - Where a vendor's answer tells how many parts it billed, believe the vendor.
+//!   UCS-2. A vendor that uses them bills less.
+//! - Parts are joined by a header with an 8-bit reference number, six octets long. A vendor that uses
+//!   a 16-bit number, or adds ports, fits a little less into a part.
+//! - Only pairs are kept whole. A vendor may also keep a flag, a family emoji or a letter with a
+//!   combining accent whole, and bill one part more.
+//! - The text is counted exactly as it is given. Composing accents or replacing CR LF by LF saves
+//!   units, but changes the text: do it before counting, if at all. A vendor that replaces characters
+//!   itself, such as curly quotes by straight ones, may bill less.
+//! - If a vendor's response holds the number of parts it billed, use that number.
 //!
-//! No allocation, no dependencies, no `std`; the cost of counting is linear in the text.
+//! The crate needs no allocation, no dependency and no `std`. Counting takes time linear in the text.
 //!
 //! # Features
 //!
-//! - `transliteration` (off): `Transliteration`, which rewrites a text to fit GSM 03.38 and tells each
-//!   change. Brings `alloc`, and no dependency.
+//! - `transliteration` (off by default): `Transliteration`, which rewrites a text to fit GSM 03.38 and lists each
+//!   change. Needs `alloc`, and no dependency.
 
 #![no_std]
 

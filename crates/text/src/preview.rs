@@ -1,10 +1,10 @@
-//! What an editor shows beside a text while it is written.
+//! The count that an editor shows beside a text while it is written.
 
 use core::fmt;
 
 use crate::{Count, not_gsm};
 
-/// What a user interface shows beside a text: what it costs, and which characters made it dear.
+/// The count of a text, and the characters that force it into UCS-2: what an editor shows beside it.
 ///
 /// ```
 /// use postduif_text::{Encoding, Preview};
@@ -16,7 +16,7 @@ use crate::{Count, not_gsm};
 /// assert_eq!(preview.forced_by().collect::<Vec<_>>(), [(16, '🎉')]);
 /// ```
 ///
-/// `Debug` shows the count and never the words.
+/// `Debug` shows the count and never the text.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Preview<'a> {
     text: &'a str,
@@ -24,7 +24,7 @@ pub struct Preview<'a> {
 }
 
 impl<'a> Preview<'a> {
-    /// Looks at a text exactly as it is given, without allocation: cheap enough for every key.
+    /// Counts a text exactly as it is given, without allocation: fast enough for every keystroke.
     #[must_use]
     pub fn of(text: &'a str) -> Self {
         Self {
@@ -33,14 +33,15 @@ impl<'a> Preview<'a> {
         }
     }
 
-    /// Encoding, units, parts, and what is left in the last part.
+    /// Returns the encoding, the units, the parts, and what is left in the last part.
     #[must_use]
     pub const fn count(&self) -> Count {
         self.count
     }
 
-    /// The characters that forced the text into UCS-2, in order, each with the byte at which it starts;
-    /// see [`not_gsm`].
+    /// Returns the characters that force the text into UCS-2, in order, each with the index of its first byte.
+    ///
+    /// See [`not_gsm`].
     pub fn forced_by(&self) -> impl DoubleEndedIterator<Item = (usize, char)> + Clone + use<'a> {
         not_gsm(self.text)
     }

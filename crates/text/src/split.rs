@@ -1,17 +1,17 @@
-//! Where a text is cut into parts.
+//! The cuts between the parts of a text.
 
 use core::iter::FusedIterator;
 
 use crate::{Count, Encoding, count::CHUNK};
 
-/// Gives the pieces of a text that travel in a part each, in order.
+/// Returns the pieces of a text that are sent in a part each, in order.
 ///
-/// Joined they are the text; there are as many as [`Count::parts`] says (one, empty, for the empty
-/// text); none is longer than [`Count::per_part`] units, and no character is cut, so each is as full
-/// as it can be. The encoding is that of the whole text: a piece by itself might be cheaper.
+/// Joined they are the text. Their number is [`Count::parts`]: one, empty, for the empty text. Each is as full as
+/// [`Count::per_part`] units allow without cutting a character. The encoding is that of the whole text, also where
+/// a piece alone would fit GSM 03.38.
 ///
-/// What a reader sees as one character but is written as several, such as a flag or a letter with a
-/// combining accent, may be cut between those: the phone shows the parts joined.
+/// A flag or a letter with a combining accent consists of several characters, and may be cut between them: the phone
+/// shows the parts joined.
 ///
 /// ```
 /// use postduif_text::{Count, parts};
@@ -33,8 +33,8 @@ pub fn parts(text: &str) -> impl ExactSizeIterator<Item = &str> + FusedIterator 
     }
 }
 
-/// Takes as much of the start of a text as `limit` units hold without cutting a pair: its length in
-/// bytes, and in units.
+/// Returns the length, in bytes and in units, of the longest start of a text that `limit` units hold without cutting
+/// a pair.
 pub(crate) fn fill(text: &str, encoding: Encoding, limit: usize) -> (usize, usize) {
     let (mut at, mut filled) = (0, 0);
     for chunk in text.as_bytes().chunks_exact(CHUNK) {

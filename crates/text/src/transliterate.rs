@@ -1,45 +1,44 @@
-//! Saying a text with the characters GSM 03.38 has.
+//! Texts rewritten in the characters of GSM 03.38.
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
 use crate::gsm::is_gsm;
 
-/// A text rewritten to fit GSM 03.38 as far as that can be done well, with everything that was changed
-/// and everything that was not.
+/// A text rewritten to fit GSM 03.38, with a list of the changes and of the characters that stayed.
 ///
-/// Opt-in, because it changes what the reader sees: curly quotes become straight ones, dashes hyphens,
-/// an ellipsis three dots, odd spaces plain ones, ligatures their letters, and Latin letters whose mark
-/// GSM lacks the nearest letter it has (`ç` a `c`, for only `Ç` is in the table; `ő` an `ö`). What GSM
-/// can say is never touched.
+/// Behind a feature, because it changes what the reader sees. Curly quotes become straight ones, dashes hyphens, an
+/// ellipsis three dots, odd spaces plain ones, and ligatures their letters. A Latin letter with a mark that GSM lacks
+/// becomes the nearest letter that it has: `ç` a `c`, since only `Ç` is in the table, and `ő` an `ö`. A character of
+/// GSM 03.38 is never changed.
 ///
 /// ```
 /// use postduif_text::{Count, Transliteration};
 ///
 /// let text = "Graças à “Zoë” – tot zo…";
-/// let said = Transliteration::of(text);
-/// assert_eq!(said.text(), "Gracas à \"Zoe\" - tot zo...");
-/// assert_eq!((Count::of(text).units(), Count::of(said.text()).units()), (24, 26));
-/// assert!(said.is_gsm());
+/// let rewritten = Transliteration::of(text);
+/// assert_eq!(rewritten.text(), "Gracas à \"Zoe\" - tot zo...");
+/// assert_eq!((Count::of(text).units(), Count::of(rewritten.text()).units()), (24, 26));
+/// assert!(rewritten.is_gsm());
 ///
-/// let change = said.changes()[0];
+/// let change = rewritten.changes()[0];
 /// assert_eq!((change.at(), change.from(), change.to()), (3, "ç", "c"));
 /// ```
 ///
-/// What cannot be said well stays as it is, and is listed: another script, an emoji, a fraction or a
-/// power (`3½` would become 31/2). One such character keeps the whole text in UCS-2, and then the
-/// changes have bought nothing: send the text as it was.
+/// A character without a good replacement stays, and is listed: another script, an emoji, a fraction or a power
+/// (`3½` would become 31/2). One such character keeps the whole text in UCS-2, and then the changes save nothing:
+/// send the original text.
 ///
 /// ```
 /// # use postduif_text::Transliteration;
-/// let said = Transliteration::of("“Ура” 🎉");
-/// assert_eq!(said.text(), "\"Ура\" 🎉");
-/// assert!(!said.is_gsm());
-/// assert_eq!(said.left().len(), 4);
-/// assert_eq!(said.left()[3], (13, '🎉'));
+/// let rewritten = Transliteration::of("“Ура” 🎉");
+/// assert_eq!(rewritten.text(), "\"Ура\" 🎉");
+/// assert!(!rewritten.is_gsm());
+/// assert_eq!(rewritten.left().len(), 4);
+/// assert_eq!(rewritten.left()[3], (13, '🎉'));
 /// ```
 ///
-/// `Debug` shows sizes and never the words.
+/// `Debug` shows sizes and never the text.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Transliteration<'a> {
     text: Cow<'a, str>,
@@ -48,7 +47,7 @@ pub struct Transliteration<'a> {
 }
 
 impl<'a> Transliteration<'a> {
-    /// Rewrites a text. One that fits already is borrowed, and nothing is allocated.
+    /// Rewrites a text. A text that already fits is borrowed, without allocation.
     #[must_use]
     pub fn of(text: &'a str) -> Self {
         let (mut changes, mut left) = (Vec::new(), Vec::new());
@@ -56,13 +55,14 @@ impl<'a> Transliteration<'a> {
         while let Some(char) = text[at..].chars().next() {
             let after = at + char.len_utf8();
             let end = after + marks(&text[after..]);
-            let to = if end > after && (is_latin(char) || say(char).is_some_and(is_letters)) {
-                // A letter and its marks are what the reader sees as one, so they are said as one.
-                Some((end, say_marked(char, &text[after..end])))
+            let to = if end > after && (is_latin(char) || replacement(char).is_some_and(is_letters))
+            {
+                // A letter and its marks are one to the reader, so they are replaced as one.
+                Some((end, replace_marked(char, &text[after..end])))
             } else if is_gsm(char) {
                 None
             } else {
-                let to = say(char);
+                let to = replacement(char);
                 if to.is_none() {
                     left.push((at, char));
                 }
@@ -83,32 +83,32 @@ impl<'a> Transliteration<'a> {
         }
     }
 
-    /// The text as it can be said.
+    /// Returns the rewritten text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The text as it can be said, borrowed where nothing had to change.
+    /// Returns the rewritten text, borrowed if nothing was changed.
     #[must_use]
     pub fn into_text(self) -> Cow<'a, str> {
         self.text
     }
 
-    /// What was changed, in order.
+    /// Returns the changes, in order.
     #[must_use]
     pub fn changes(&self) -> &[Change<'a>] {
         &self.changes
     }
 
-    /// The characters that GSM lacks and that stayed, each with the byte of the original text at which
-    /// it starts.
+    /// Returns the characters outside GSM 03.38 that stayed, each with the index of its first byte in the original
+    /// text.
     #[must_use]
     pub fn left(&self) -> &[(usize, char)] {
         &self.left
     }
 
-    /// Whether the rewritten text fits GSM 03.38.
+    /// Returns whether the rewritten text fits GSM 03.38.
     #[must_use]
     pub fn is_gsm(&self) -> bool {
         self.left.is_empty()
@@ -125,8 +125,7 @@ impl fmt::Debug for Transliteration<'_> {
     }
 }
 
-/// One change of a [`Transliteration`]: a character, or a letter with its combining marks, and what it
-/// became.
+/// One change of a [`Transliteration`]: a character, or a letter with its combining marks, and its replacement.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Change<'a> {
     at: usize,
@@ -135,20 +134,20 @@ pub struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    /// The byte of the original text at which it starts, as [`str::char_indices`] and
+    /// Returns the index of its first byte in the original text, as [`str::char_indices`] and
     /// [`not_gsm`](crate::not_gsm) count.
     #[must_use]
     pub const fn at(&self) -> usize {
         self.at
     }
 
-    /// What stood there.
+    /// Returns what was replaced.
     #[must_use]
     pub const fn from(&self) -> &'a str {
         self.from
     }
 
-    /// What stands there now: characters of GSM 03.38, or nothing for what was invisible.
+    /// Returns the replacement: characters of GSM 03.38, or nothing for an invisible character.
     #[must_use]
     pub const fn to(&self) -> &'static str {
         self.to
@@ -161,43 +160,43 @@ fn rewrite<'a>(text: &'a str, changes: &[Change<'a>]) -> Cow<'a, str> {
     }
     let removed: usize = changes.iter().map(|change| change.from.len()).sum();
     let added: usize = changes.iter().map(|change| change.to.len()).sum();
-    // Of the right size from the start: growing would leave copies of the text behind in memory.
-    let mut said = String::with_capacity(text.len() - removed + added);
+    // Allocated once: growing would leave copies of the text behind in memory.
+    let mut rewritten = String::with_capacity(text.len() - removed + added);
     let mut copied = 0;
     for change in changes {
-        said.push_str(&text[copied..change.at]);
-        said.push_str(change.to);
+        rewritten.push_str(&text[copied..change.at]);
+        rewritten.push_str(change.to);
         copied = change.at + change.from.len();
     }
-    said.push_str(&text[copied..]);
-    Cow::Owned(said)
+    rewritten.push_str(&text[copied..]);
+    Cow::Owned(rewritten)
 }
 
-/// The length in bytes of the combining marks that a text begins with: U+0300 to U+036F, the block that
+/// Returns the length in bytes of the combining marks that a text begins with: U+0300 to U+036F, the block that
 /// composes with Latin.
 fn marks(text: &str) -> usize {
     text.find(|char| !matches!(char, '\u{300}'..='\u{36f}'))
         .unwrap_or(text.len())
 }
 
-/// A letter with combining marks: the letter GSM has for it, else the letter alone.
-fn say_marked(letter: char, marks: &str) -> &'static str {
+/// Returns the replacement of a letter with combining marks: the letter that GSM has for it, else the letter alone.
+fn replace_marked(letter: char, marks: &str) -> &'static str {
     marks
         .chars()
         .find_map(|mark| compose(letter, mark))
         .or_else(|| slice(LETTERS, letter))
-        .or_else(|| say(letter))
+        .or_else(|| replacement(letter))
         .unwrap_or_default()
 }
 
-/// A character that GSM lacks; `None` where it cannot be said well.
+/// Returns the replacement of a character outside GSM 03.38, or `None` if there is no good one.
 ///
 /// Kept by hand rather than taken from a crate. deunicode 1.6 and any_ascii 0.3 were tried: for the
 /// letters of Dutch, French, German, Polish and Turkish both agree with this table, but they know no GSM
-/// (`ő` and `ǿ` are an `o` to them), spend two septets on `«`, say what should be left alone (`½`,
+/// (`ő` and `ǿ` are an `o` to them), spend two septets on `«`, replace what should be left alone (`½`,
 /// Cyrillic, emoji), and add 475 and 582 KB to a binary for some 600 letters; deunicode swaps the cases
-/// of `Ŋ`, and makes a schwa an `@`. A test holds this table against deunicode's, and lists where the two differ.
-fn say(char: char) -> Option<&'static str> {
+/// of `Ŋ`, and makes a schwa an `@`. A test compares this table with deunicode's, and lists the differences.
+fn replacement(char: char) -> Option<&'static str> {
     Some(match char {
         '“' | '”' | '„' | '‟' | '«' | '»' | '″' => "\"",
         '‘' | '’' | '‚' | '‛' | '‹' | '›' | '′' | 'ʼ' | 'ʻ' | '´' | '`' => "'",
@@ -267,7 +266,7 @@ fn say(char: char) -> Option<&'static str> {
         '®' => "(R)",
         '©' => "(C)",
         '№' => "No",
-        // The full-width forms of ASCII, in its order; its grave accent is as little in GSM as ours.
+        // The full-width forms of ASCII, in its order; its grave accent is not in GSM either.
         '\u{ff40}' => "'",
         '\u{ff01}'..='\u{ff5e}' => {
             let at = char as usize - 0xff01;
@@ -277,7 +276,7 @@ fn say(char: char) -> Option<&'static str> {
     })
 }
 
-/// A Latin letter with a mark, from [`MARKED`].
+/// Returns the replacement of a Latin letter with a mark, from [`MARKED`].
 fn letter(char: char) -> Option<&'static str> {
     let (first, letters) = MARKED
         .iter()
@@ -288,7 +287,7 @@ fn letter(char: char) -> Option<&'static str> {
     (letter != ' ').then(|| &letters[at..at + letter.len_utf8()])
 }
 
-/// The letter of GSM that a letter and a mark compose to.
+/// Returns the letter of GSM that a letter and a mark compose to.
 fn compose(letter: char, mark: char) -> Option<&'static str> {
     let row = match mark {
         '\u{300}' => "aàeèiìoòuù",
@@ -304,13 +303,13 @@ fn compose(letter: char, mark: char) -> Option<&'static str> {
         .find_map(|pair| pair.strip_prefix(letter))
 }
 
-/// The part of a row that is a character.
+/// Returns the part of a row that is a character.
 fn slice(row: &'static str, char: char) -> Option<&'static str> {
     let at = row.find(char)?;
     Some(&row[at..at + char.len_utf8()])
 }
 
-/// Whether a character is a Latin letter that GSM has.
+/// Returns whether a character is a Latin letter that GSM has.
 fn is_latin(char: char) -> bool {
     LETTERS.contains(char)
 }
@@ -325,7 +324,7 @@ static LETTERS: &str =
 static ASCII: &str = "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~";
 
 /// Latin letters with marks: the first of each run of code points, and one letter for each of the run;
-/// a space where the run has none that one letter says.
+/// a space where no single letter replaces one.
 ///
 /// From Unicode's canonical decompositions: the letter GSM has where one of the marks makes it (`ǿ` is
 /// an `ø`, `ǖ` a `ü`), else the base letter. Beside those stand the letters with a stroke, the dotless

@@ -95,7 +95,7 @@ fn a_surrogate_pair_at_the_edge_moves_to_the_next_part() {
 }
 
 #[test]
-fn a_flag_takes_four_code_units_and_may_part_between_its_two_characters() {
+fn a_flag_takes_four_code_units_and_may_be_cut_between_its_two_characters() {
     expect("🇳🇱", Ucs2, 4, 1, 66);
     let text = "ж".repeat(64) + "🇳🇱" + "жжж";
     expect(&text, Ucs2, 71, 2, 62);
@@ -103,14 +103,14 @@ fn a_flag_takes_four_code_units_and_may_part_between_its_two_characters() {
 }
 
 #[test]
-fn a_text_that_no_division_could_count_is_counted() {
+fn every_part_may_waste_a_unit() {
     // Each part wastes its last septet, or its last code unit.
     expect(&"[".repeat(76 * 100 + 1), Gsm7, 15_202, 101, 151);
     expect(&"🎉".repeat(33 * 100 + 1), Ucs2, 6_602, 101, 65);
 }
 
 #[test]
-fn names_are_as_the_examples_print_them() {
+fn encodings_print_their_names() {
     assert_eq!(Gsm7.to_string(), "gsm7");
     assert_eq!(format!("{Ucs2:>6}"), "  ucs2");
 }

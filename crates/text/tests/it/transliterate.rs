@@ -1,14 +1,14 @@
-//! What is said in place of what GSM lacks.
+//! The replacements of characters outside GSM.
 
 use postduif_text::{Encoding, Transliteration, is_gsm};
 
-fn say(text: &str) -> String {
+fn rewrite(text: &str) -> String {
     Transliteration::of(text).text().to_owned()
 }
 
 #[test]
 fn five_languages_read_well() {
-    for (text, said) in [
+    for (text, expected) in [
         // Dutch.
         (
             "Zoë, één coöperatie in Curaçao",
@@ -44,16 +44,16 @@ fn five_languages_read_well() {
         ),
     ] {
         let transliteration = Transliteration::of(text);
-        assert_eq!(transliteration.text(), said);
+        assert_eq!(transliteration.text(), expected);
         assert!(transliteration.is_gsm(), "{text}");
-        assert_eq!(Encoding::of(said), Encoding::Gsm7, "{text}");
+        assert_eq!(Encoding::of(expected), Encoding::Gsm7, "{text}");
     }
 }
 
 #[test]
 fn the_nearest_letter_is_the_one_gsm_has() {
     // Hungarian, Danish, pinyin, Vietnamese, Welsh, Czech.
-    for (text, said) in [
+    for (text, expected) in [
         ("Őry, fűtő", "Öry, fütö"),
         ("ǿ Ǻ ǽ", "ø Å æ"),
         ("nǚ lǜ", "nü lü"),
@@ -61,12 +61,12 @@ fn the_nearest_letter_is_the_one_gsm_has() {
         ("tŷ, dŵr", "ty, dwr"),
         ("Dvořák, Šárka, Žižka", "Dvorak, Sarka, Zizka"),
     ] {
-        assert_eq!(say(text), said);
+        assert_eq!(rewrite(text), expected);
     }
 }
 
 #[test]
-fn what_gsm_can_say_is_never_changed() {
+fn a_character_of_gsm_is_never_changed() {
     let all: String = (0..0x3000)
         .filter_map(char::from_u32)
         .filter(|&char| is_gsm(char))
@@ -81,28 +81,31 @@ fn what_gsm_can_say_is_never_changed() {
 }
 
 #[test]
-fn every_character_is_said_in_gsm_or_left_and_listed() {
+fn every_character_is_replaced_by_gsm_or_left_and_listed() {
     for char in (0..=0x10_ffff).filter_map(char::from_u32) {
         let text = char.to_string();
-        let said = Transliteration::of(&text);
-        match (said.changes(), said.left()) {
-            ([], []) => assert!(is_gsm(char) && said.text() == text, "{char:?}"),
+        let rewritten = Transliteration::of(&text);
+        match (rewritten.changes(), rewritten.left()) {
+            ([], []) => assert!(is_gsm(char) && rewritten.text() == text, "{char:?}"),
             ([change], []) => {
                 assert_eq!((change.at(), change.from()), (0, text.as_str()));
-                assert_eq!(change.to(), said.text());
-                assert!(!is_gsm(char) && said.text().chars().all(is_gsm), "{char:?}");
+                assert_eq!(change.to(), rewritten.text());
+                assert!(
+                    !is_gsm(char) && rewritten.text().chars().all(is_gsm),
+                    "{char:?}"
+                );
             }
-            ([], left) => assert_eq!((left, said.text()), (&[(0, char)][..], text.as_str())),
+            ([], left) => assert_eq!((left, rewritten.text()), (&[(0, char)][..], text.as_str())),
             _ => panic!("{char:?} is both"),
         }
     }
 }
 
 #[test]
-fn each_change_is_told_with_its_place_in_the_original() {
+fn each_change_has_its_index_in_the_original() {
     let text = "Één “ç” e\u{301} 🎉…";
-    let said = Transliteration::of(text);
-    let changes: Vec<_> = said
+    let rewritten = Transliteration::of(text);
+    let changes: Vec<_> = rewritten
         .changes()
         .iter()
         .map(|change| (change.at(), change.from(), change.to()))
@@ -120,26 +123,26 @@ fn each_change_is_told_with_its_place_in_the_original() {
     for &(at, from, _) in &changes {
         assert!(text[at..].starts_with(from));
     }
-    assert_eq!(said.left(), [(19, '🎉')]);
+    assert_eq!(rewritten.left(), [(19, '🎉')]);
 }
 
 #[test]
 fn the_changes_rebuild_the_text() {
     let text = "“Crème brûlée” – ﬁn… Ж ½ 👩\u{200d}💻 o\u{308}\u{301}x\u{323}\u{a0}é";
-    let said = Transliteration::of(text);
+    let rewritten = Transliteration::of(text);
     let (mut rebuilt, mut at) = (String::new(), 0);
-    for change in said.changes() {
+    for change in rewritten.changes() {
         rebuilt.push_str(&text[at..change.at()]);
         rebuilt.push_str(change.to());
         at = change.at() + change.from().len();
     }
     rebuilt.push_str(&text[at..]);
-    assert_eq!(rebuilt, said.text());
+    assert_eq!(rebuilt, rewritten.text());
 }
 
 #[test]
-fn a_letter_and_its_combining_marks_are_said_as_one() {
-    for (text, said) in [
+fn a_letter_and_its_combining_marks_are_replaced_as_one() {
+    for (text, expected) in [
         ("e\u{301}", "é"),
         ("C\u{327}", "Ç"),
         ("c\u{327}", "c"),
@@ -151,16 +154,16 @@ fn a_letter_and_its_combining_marks_are_said_as_one() {
         ("É\u{301}", "É"),
         ("ş\u{301}", "s"),
     ] {
-        assert_eq!(say(text), said, "{text:?}");
+        assert_eq!(rewrite(text), expected, "{text:?}");
     }
     // Not after another script, a sign or nothing.
     for text in ["и\u{306}", "\u{301}", "1\u{301}", "Ω\u{301}"] {
-        assert_eq!(say(text), text, "{text:?}");
+        assert_eq!(rewrite(text), text, "{text:?}");
     }
 }
 
 #[test]
-fn what_cannot_be_said_well_is_left() {
+fn a_character_without_a_good_replacement_is_left() {
     // A fraction behind a digit would be another number; a name in another script is not ours to spell;
     // the joiner holds the emoji together.
     for text in [
@@ -173,62 +176,67 @@ fn what_cannot_be_said_well_is_left() {
         "20 °C",
         "±5",
     ] {
-        let said = Transliteration::of(text);
-        assert_eq!(said.text(), text);
-        assert!(!said.is_gsm());
+        let rewritten = Transliteration::of(text);
+        assert_eq!(rewritten.text(), text);
+        assert!(!rewritten.is_gsm());
     }
 }
 
 #[test]
 fn spaces_and_invisible_characters_cost_nothing_more() {
     assert_eq!(
-        say("a\u{a0}b\u{202f}c\td\u{3000}e\u{200b}f\u{ad}g\u{feff}h\u{200e}i\u{2028}j"),
+        rewrite("a\u{a0}b\u{202f}c\td\u{3000}e\u{200b}f\u{ad}g\u{feff}h\u{200e}i\u{2028}j"),
         "a b c d efghi\nj"
     );
-    assert_eq!(say("ＡＢＣ１２３！～"), "ABC123!~");
+    assert_eq!(rewrite("ＡＢＣ１２３！～"), "ABC123!~");
 }
 
 #[test]
 fn the_marks_that_fluent_puts_around_every_variable_cost_nothing() {
     let text = "Hi \u{2068}Zoé\u{2069}, \u{2066}1\u{2069} \u{2067}2\u{2069} \u{202a}3\u{202b}4\u{202c}\u{202d}5\u{202e}";
-    assert_eq!(say(text), "Hi Zoé, 1 2 345");
+    assert_eq!(rewrite(text), "Hi Zoé, 1 2 345");
     assert!(Transliteration::of(text).is_gsm());
     assert_eq!(
-        say("a\u{200f}b\u{61c}c\u{180e}d\u{2061}e\u{34f}f\u{fffb}g"),
+        rewrite("a\u{200f}b\u{61c}c\u{180e}d\u{2061}e\u{34f}f\u{fffb}g"),
         "abcdefg"
     );
 }
 
 #[test]
-fn signs_that_look_like_what_gsm_has_are_said_with_it() {
-    assert_eq!(say("5 µg, 3 k\u{2126}, nº 1, 1ª"), "5 ug, 3 kΩ, no 1, 1a");
+fn signs_that_look_like_one_of_gsm_are_replaced_by_it() {
+    assert_eq!(
+        rewrite("5 µg, 3 k\u{2126}, nº 1, 1ª"),
+        "5 ug, 3 kΩ, no 1, 1a"
+    );
 }
 
 #[test]
 fn a_rewritten_text_takes_no_more_memory_than_it_needs() {
     let text = "“Crème brûlée” – ﬁn… ™©®№ \u{2068}x\u{2069}".repeat(20);
-    let std::borrow::Cow::Owned(said) = Transliteration::of(&text).into_text() else {
+    let std::borrow::Cow::Owned(rewritten) = Transliteration::of(&text).into_text() else {
         panic!("it is rewritten");
     };
-    assert_eq!(said.capacity(), said.len());
+    assert_eq!(rewritten.capacity(), rewritten.len());
 }
 
 #[test]
-fn debug_shows_no_words() {
+fn debug_shows_no_text() {
     let debug = format!("{:?}", Transliteration::of("Pass “K7-secret”"));
     assert!(!debug.contains("secret"), "{debug}");
 }
 
 #[test]
-fn a_well_kept_table_agrees_but_for_what_is_listed() {
+fn deunicode_agrees_except_for_the_listed_characters() {
     let mut differ = String::new();
     for char in ('\u{a0}'..='\u{24f}')
         .chain('\u{1e00}'..='\u{1eff}')
         .chain('\u{fb00}'..='\u{fb06}')
     {
         let text = char.to_string();
-        let said = Transliteration::of(&text);
-        let [change] = said.changes() else { continue };
+        let rewritten = Transliteration::of(&text);
+        let [change] = rewritten.changes() else {
+            continue;
+        };
         if deunicode::deunicode_char(char) != Some(change.to()) {
             // A letter that GSM has and ASCII lacks is what we are for.
             if change.to().is_ascii() {
