@@ -1,30 +1,29 @@
-//! The digits of what a person wrote, and where it was broken up.
+//! The digits of a number as a person wrote it, and the signs between them.
 
 use postduif_core::{PhoneNumber, PhoneNumberErrorKind as Kind};
 
-/// More digits than two numbers have together are no number, and are not looked at further: the text
-/// comes from outside and may be of any length.
+/// The maximum number of digits that is read, more than two numbers have together: the text comes from outside and
+/// may be of any length.
 const MOST_DIGITS: usize = 32;
-/// As many digits as make a number by themselves; fewer behind a separator are an extension, or an
-/// ending that replaces another.
+/// The minimum number of digits of a number; fewer behind a separator are an extension or an alternative ending.
 const NUMBER: usize = 7;
-/// The longest group of digits that may be a mark in front, or an ending of its own behind a mere space.
+/// The longest group of digits that may be a list mark in front, or an alternative ending behind a space.
 const PAIR: usize = 2;
-/// The longest group of digits that may be an ending of its own behind any other sign.
+/// The longest group of digits that may be an alternative ending behind any other sign.
 const LONGEST_ENDING: usize = 4;
 
-/// A text that holds one number, as far as its signs tell.
+/// The digits and signs of a text that holds one number, as far as its signs show.
 pub(crate) struct Clean {
-    /// Digits, behind a plus where one was written.
+    /// The digits, after a plus if one was written.
     digits: String,
-    /// Where signs stood between two digits.
+    /// The signs between two digits.
     gaps: Vec<Gap>,
-    /// Where a zero stands that was written in brackets behind a country code.
+    /// The index in `digits` of a zero in brackets.
     bracketed_zero: Option<usize>,
 }
 
 struct Gap {
-    /// The index in `digits` of the digit behind the signs.
+    /// The index in `digits` of the digit after the signs.
     at: usize,
     signs: String,
 }
@@ -93,7 +92,7 @@ impl Clean {
         Ok(clean)
     }
 
-    /// Leaves out the plus in front, where `00` behind it means the same.
+    /// Removes the plus in front of `00`, which means the same.
     fn drop_plus(&mut self) {
         self.digits.remove(0);
         for gap in &mut self.gaps {
@@ -102,7 +101,7 @@ impl Clean {
         self.bracketed_zero = self.bracketed_zero.map(|at| at - 1);
     }
 
-    /// Whether a spreadsheet took the number for a quantity: `1713920012.0`.
+    /// Returns whether a spreadsheet stored the number as a quantity: `1713920012.0`.
     fn is_a_float(&self) -> bool {
         self.gaps.last().is_some_and(|gap| {
             let (before, after) = self.digits.split_at(gap.at);
@@ -110,7 +109,7 @@ impl Clean {
         })
     }
 
-    /// The same with a plus for the prefix of so many digits in front, where it begins with `00`.
+    /// Replaces a prefix of `prefix` digits by a plus; `None` if the number does not begin with `00`.
     pub(crate) fn with_plus(&self, prefix: usize) -> Option<Self> {
         let rest = self.digits.get(prefix..)?;
         let gaps = self.gaps.iter().filter(|gap| gap.at > prefix);
@@ -129,9 +128,9 @@ impl Clean {
         })
     }
 
-    /// Whether a zero stands apart in front of another: `0 0151 23456789`, `(0)0151 23456789`.
+    /// Returns whether a zero is separate from the zero after it: `0 0151 23456789`, `(0)0151 23456789`.
     ///
-    /// It is dialled for nothing, and the two are no `00` in front of a country code.
+    /// The two are not the `00` in front of a country code.
     pub(crate) fn has_zeros_apart(&self) -> bool {
         self.digits.starts_with("00") && self.gaps.first().is_some_and(|gap| gap.at == 1)
     }
@@ -140,8 +139,7 @@ impl Clean {
         &self.digits
     }
 
-    /// The digits without the zero in brackets, where one stands behind a country code: one to three
-    /// digits.
+    /// Returns the digits without a zero in brackets behind a country code of one to three digits.
     pub(crate) fn without_bracketed_zero(&self) -> Option<String> {
         let at = self
             .bracketed_zero
@@ -150,7 +148,7 @@ impl Clean {
         Some(format!("{before}{after}"))
     }
 
-    /// The digits before and after each slash.
+    /// Returns the digits before and after each slash.
     pub(crate) fn slashes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.gaps
             .iter()
@@ -158,12 +156,12 @@ impl Clean {
             .map(|gap| self.digits.split_at(gap.at))
     }
 
-    /// The digits before and after each place where the text is broken up.
+    /// Returns the digits before and after each gap.
     pub(crate) fn gaps(&self) -> impl Iterator<Item = (&str, &str)> {
         self.gaps.iter().map(|gap| self.digits.split_at(gap.at))
     }
 
-    /// The digits behind one or two that stand apart in front, and may be a mark in a list: `1. `, `(2) `.
+    /// Returns the digits behind one or two separate ones in front, which may be a list mark: `1. `, `(2) `.
     pub(crate) fn behind_a_mark(&self) -> Option<&str> {
         let first = self.gaps.first().filter(|gap| gap.at <= PAIR)?;
         self.digits
@@ -171,11 +169,10 @@ impl Clean {
             .then(|| &self.digits[first.at..])
     }
 
-    /// An ending that may not belong to what is before: one or two digits behind any sign (`-12`,
-    /// ` 12`, `(12)`), or three or four behind any but a mere space (`-123`, `(1234)`).
+    /// Returns an ending that may not belong to the number: one or two digits behind any sign (`-12`, ` 12`, `(12)`),
+    /// or three or four behind any sign but a space (`-123`, `(1234)`).
     ///
-    /// `None` where it only goes on as the text did before, in groups as long: `0664 12 34 56 78`. A
-    /// single digit is no such group.
+    /// `None` if the group before it has the same length and sign: `0664 12 34 56 78`. A single digit is not a group.
     pub(crate) fn short_ending(&self) -> Option<Ending<'_>> {
         let (last, others) = self.gaps.split_last()?;
         let digits = self.digits.len() - last.at;
@@ -193,25 +190,24 @@ impl Clean {
     }
 }
 
-/// The last digits of a text, which may be an ending of their own.
+/// The last digits of a text, which may be an alternative ending.
 pub(crate) struct Ending<'a> {
     /// The digits before it.
     pub(crate) before: &'a str,
-    /// How many it has.
+    /// The number of its digits.
     pub(crate) digits: usize,
-    /// Whether the same signs stand before it as before the digits in front.
+    /// Whether the same signs precede it as the group before it.
     pub(crate) alike: bool,
 }
 
 impl Ending<'_> {
-    /// Whether a landline has it as well: a switchboard's extensions have so many digits, and are part
-    /// of the number.
+    /// Returns whether it is as long as a switchboard's extension, which is part of a landline's number.
     pub(crate) fn may_be_an_extension(&self) -> bool {
         self.digits > PAIR
     }
 }
 
-/// One sign for all that look or mean the same; nothing for what is invisible.
+/// Replaces signs that look or mean the same by one, and an invisible character by `None`.
 fn fold(char: char) -> Result<Option<char>, Kind> {
     Ok(Some(match char {
         '0'..='9' => char,
@@ -230,7 +226,7 @@ fn fold(char: char) -> Result<Option<char>, Kind> {
         ':' | '：' => ':',
         '|' | '&' | '=' => char,
         '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
-        // What copying from a contact card or a web page brings along: soft hyphen, zero-width
+        // Copied along from a contact card or a web page: soft hyphen, zero-width
         // characters, marks and embeddings of direction, word joiner, byte order mark.
         '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' => return Ok(None),
         '\u{2060}'..='\u{2069}' | '\u{feff}' => return Ok(None),
@@ -244,7 +240,7 @@ fn digit(char: char, zero: char) -> char {
     char::from_digit(u32::from(char) - u32::from(zero), 10).unwrap_or('0')
 }
 
-/// What core's strict parser says of a text that it does not read.
+/// Returns the error of core's strict parser for a text that it does not read.
 fn beside_the_point(text: &str) -> Kind {
     match text.parse::<PhoneNumber>() {
         Ok(_) => Kind::NotANumber,
@@ -252,7 +248,7 @@ fn beside_the_point(text: &str) -> Kind {
     }
 }
 
-/// What is wrong with a text that goes on, after a number or nothing, with a letter or a separator.
+/// Returns the error of a text in which a letter or a separator follows a number or nothing.
 fn beyond(head: &str, tail: &str) -> Kind {
     let count = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
     let (before, after) = (count(head), count(tail));
@@ -274,7 +270,7 @@ fn beyond(head: &str, tail: &str) -> Kind {
     }
 }
 
-/// What an extension is called: libphonenumber's words, and those of Dutch, German, Polish and Turkish.
+/// The words for an extension: libphonenumber's, and those of Dutch, German, Polish and Turkish.
 static EXTENSION: &[&str] = &[
     "anexo",
     "app",
@@ -295,7 +291,7 @@ static EXTENSION: &[&str] = &[
     "xtn",
 ];
 
-/// A plus stands in front, once.
+/// Refuses a plus anywhere but once in front.
 fn check_pluses(text: &str) -> Result<(), Kind> {
     let mut pieces = text
         .split('+')
@@ -304,7 +300,7 @@ fn check_pluses(text: &str) -> Result<(), Kind> {
     let behind: Vec<_> = pieces.collect();
     match (in_front, behind.as_slice()) {
         (_, []) | (0, [_]) => Ok(()),
-        // As many as one number has, more than once.
+        // Two pieces, each long enough for a number.
         _ => {
             let numbers = behind
                 .iter()

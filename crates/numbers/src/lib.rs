@@ -1,13 +1,14 @@
-//! Phone numbers as people write them in directories, read with a region and never guessed.
+//! A parser of phone numbers as people write them, which reads with a region and never guesses.
 //!
 //! [`PhoneNumber`]'s own parser takes a plus and digits and nothing else. A directory holds
-//! `06-1234 5678`, `+31 (0)6 12345678`, `0031612345678`, with no-break spaces, full-width digits and
-//! invisible marks in between. [`read`] ends in the same [`PhoneNumber`], or in an error that says what
-//! a person should put right.
+//! `06-1234 5678`, `+31 (0)6 12345678` or `0031612345678`, with no-break spaces, full-width digits and
+//! invisible marks in between. [`read`] returns the same [`PhoneNumber`], or an error that says what
+//! a person should correct.
 //!
 //! ```
-//! use postduif_core::PhoneNumberErrorKind;
-//! use postduif_numbers::{Mobile, read};
+//! # mod postduif { pub use postduif_core::*; pub use postduif_numbers as numbers; }
+//! use postduif::PhoneNumberErrorKind;
+//! use postduif::numbers::{Mobile, read};
 //!
 //! let reading = read("06-1234 5678", Some("NL"))?;
 //! assert_eq!(reading.number().to_string(), "+31612345678");
@@ -17,10 +18,10 @@
 //! // A country code needs no region.
 //! assert_eq!(read("+31 (0)6 12345678", None)?.number(), reading.number());
 //!
-//! // Two numbers in a field are nobody's to choose from.
+//! // A field with two numbers is an error: nothing chooses between them.
 //! let error = read("06-12345678 / 020-1234567", Some("NL")).unwrap_err();
 //! assert_eq!(error.kind(), PhoneNumberErrorKind::TwoNumbers);
-//! # Ok::<(), postduif_core::PhoneNumberError>(())
+//! # Ok::<(), postduif::PhoneNumberError>(())
 //! ```
 //!
 //! # What is read, and what is refused
@@ -31,45 +32,50 @@
 //! | full-width and Arabic digits | digits |
 //! | invisible marks (left-to-right and the like, zero-width, soft hyphen) | nothing |
 //! | `tel:` in front | nothing |
-//! | `00` in front, a plus before it or not | a plus, or the region's own prefix (`0011`, `009`), whichever makes a number of it |
-//! | `00` in front, where both do and the numbers differ | an error: `ambiguous` |
-//! | a zero in front, apart from the one that follows: `0 0151…`, `(0)0151…` | an error: `trunk_zero` |
+//! | `00` in front, with or without a plus before it | a plus, or the region's own prefix (`0011`, `009`), whichever gives a number |
+//! | `00` in front, if both give a number and the numbers differ | an error: `ambiguous` |
+//! | a zero in front, separate from the zero that follows: `0 0151…`, `(0)0151…` | an error: `trunk_zero` |
 //! | `(0)` behind a country code | nothing, unless the plan keeps its zero (Italy) |
-//! | a trunk zero behind a country code, without brackets | nothing, where the plan has one |
-//! | a national number, with a region | that country's |
+//! | a trunk zero behind a country code, without brackets | nothing, if the plan has one |
+//! | a national number, with a region | a number of that country |
 //! | a national number, without one | an error: `no_region` |
 //! | a national number, with a region that does not exist (`UK`, `Nederland`) | an error: `unknown_region` |
-//! | two numbers, or what may be two | an error: `two_numbers` |
-//! | one or two digits behind a number that is whole without them: `-1`, ` 12`, `(12)` | an error: `two_numbers` |
-//! | three or four behind a whole mobile, and any sign but a space: `-123`, `(1234)` | an error: `two_numbers` |
-//! | one or two apart in front of a whole mobile, in no known range together: `1. ` | an error: `two_numbers` |
-//! | a number that a spreadsheet took for a quantity: `1713920012.0`, `3,16E+10` | an error: `quantity` |
+//! | two numbers, or possibly two | an error: `two_numbers` |
+//! | one or two digits behind a number that is complete without them: `-1`, ` 12`, `(12)` | an error: `two_numbers` |
+//! | three or four digits behind a complete mobile and any sign but a space: `-123`, `(1234)` | an error: `two_numbers` |
+//! | one or two separate digits in front of a complete mobile, if both together are in no known range: `1. ` | an error: `two_numbers` |
+//! | a number that a spreadsheet stored as a quantity: `1713920012.0`, `3,16E+10` | an error: `quantity` |
 //! | an extension: `x12`, `ext. 12`, `#12`, `,12`, `toestel 12` | an error: `extension` |
-//! | digits and any other letter, the `O` for a zero included | an error: `letter` |
+//! | digits and any other letter, including `O` for zero | an error: `letter` |
 //! | nothing, or spaces only | an error: `empty` |
 //! | words or signs without digits | an error: `not_a_number` |
-//! | one digit over and over, or all in order, in no known range | an error: `not_a_number` |
+//! | one digit repeated, or all digits in order, in no known range | an error: `not_a_number` |
 //! | more or fewer digits than the plan has | an error: `too_long`, `too_short` |
-//! | a length that the plan skips, between two that it has | an error: `too_long`, `too_short`, or `wrong_length` where neither is certain |
+//! | a length that the plan skips, between two that it has | an error: `too_long`, `too_short`, or `wrong_length` if neither is certain |
 //! | an unknown range of a length that no mobile of the plan has | an error: `too_long`, `too_short` |
-//! | a short code that nobody abroad can dial: `14 020` in the Netherlands | an error: `too_short` |
-//! | a country code that no country has | an error: `unknown_country` |
+//! | a short code that cannot be dialled from abroad: `14 020` in the Netherlands | an error: `too_short` |
+//! | an unassigned country code | an error: `unknown_country` |
 //! | any other range that the metadata does not know | the number, with [`Reading::is_known`] false |
 //!
-//! Metadata is always some months old, and new ranges have been refused for it: so an unknown range is
-//! no error by itself. What is refused is what no new range explains: a length of no mobile of the plan;
-//! a mobile with digits missing or left over, where every way of ending it, or its beginning, is a known
-//! mobile; a zero in front of a known number; on an island, a number that lacks the island's own digit
-//! and so is in another island's range. In a plan whose lengths vary, a digit more or less is not always
-//! to be seen: German 016 and 017 numbers have ten digits or eleven. For the same reason a short ending
-//! is read where the digits before it come in groups as long behind the same sign: `0664 12 34 56 78` is
-//! one Austrian number. A single digit is no such group.
+//! Metadata is always some months old, and programs have refused new ranges because of it. An unknown range is
+//! therefore not an error by itself. An error is what no new range can explain:
 //!
-//! Known means inside a range, never in use: only a delivery report tells that.
+//! - a length that no mobile of the plan has;
+//! - a mobile with digits missing, if every way to complete it gives a known mobile;
+//! - a mobile with digits left over, if its beginning is a known mobile;
+//! - a zero in front of a known number;
+//! - a number without its island's own digit, which is then in another island's range.
 //!
-//! # Why a crate of its own, and why this port
+//! In a plan of varying lengths, one digit more or less cannot always be detected: German 016 and 017 numbers have
+//! ten or eleven digits. For the same reason a short ending belongs to the number if the digits before it come in
+//! groups of the same length behind the same sign: `0664 12 34 56 78` is one Austrian number. A single digit is
+//! not a group.
 //!
-//! libphonenumber and its metadata are 2 MB, and whoever sends to E.164 numbers needs none of it. Measured in
+//! A known number is in a known range, which does not mean that it is in use: only a delivery report shows that.
+//!
+//! # Why a separate crate, and why this port
+//!
+//! libphonenumber and its metadata take 2 MB, which a program that sends to E.164 numbers does not need. Measured in
 //! November 2026 with Rust 1.95 on two shared cores (release, stripped; a program that reads lines and
 //! prints number, validity and type), against libphonenumber 9.0.43 in Python over 8,849 texts: its
 //! example number for every region and type, in four ways of writing, with `00`, without a region, and
@@ -86,31 +92,30 @@
 //! | and type | 8,849 (100 %) | 8,554 (96.7 %) | 5,027 (56.8 %) |
 //! | the 8,849 texts | 0.7 s | 1.4 s | 0.01 s |
 //!
-//! phonelib takes no region, so that every national form fails. phonenumber reads `0061…` in Australia
-//! as the country code although `00` is not dialled there, calls some numbers valid that are a digit
-//! short, and knows no type for Benin's and Botswana's new ranges: older metadata in part. The one that
-//! agrees everywhere costs twice the crates, most of them for its build script; that is why it stands
-//! behind a feature.
+//! phonelib takes no region, so every national form fails. phonenumber reads `0061…` in Australia as the country
+//! code although `00` is not dialled there. It also calls some numbers valid that lack a digit, and has no type for
+//! Benin's and Botswana's new ranges; its metadata is partly older. rlibphonenumber agrees everywhere and needs twice
+//! the crates, most of them for its build script, so it is behind a feature.
 //!
-//! [`read`] itself reads every example number as libphonenumber does, in each way of writing, but for three
-//! short codes and one of sixteen digits. Over all the texts, cut and lengthened ones included, it agrees
-//! in 8,068 (91.2 %), where "not possible" there and an error here count as agreement
-//! (`tests/tools/numbers.py`). It disagrees on purpose in the other 781:
+//! [`read`] reads every example number as libphonenumber does, in each way of writing, except three short codes and
+//! one number of sixteen digits. Over all texts, cut and lengthened ones included, it agrees in 8,068 (91.2 %), if
+//! "not possible" there and an error here count as agreement (`tests/tools/numbers.py`). It disagrees on purpose in
+//! the other 781:
 //!
 //! | texts | libphonenumber | here | why |
 //! |---|---|---|---|
 //! | 306 | possible, not valid | `too_short` | digits missing: a length that no mobile of the plan has, or the beginning of a known mobile |
-//! | 180 | possible, not valid | `too_long` | such a length, or a known mobile with a digit left over |
-//! | 1 | possible, not valid | `wrong_length` | a length of the Congo's plan that is neither too long nor too short for certain |
-//! | 219 | nothing | a number | `00` where the region dials another prefix |
+//! | 180 | possible, not valid | `too_long` | a length that no mobile of the plan has, or a known mobile with a digit left over |
+//! | 1 | possible, not valid | `wrong_length` | a length of the Congo's plan that is neither certainly too long nor certainly too short |
+//! | 219 | no number | a number | `00` where the region dials another prefix |
 //! | 45 | another number | a number | the same, misread there: Australia's `0061…` as national, Brazil's `0055…` as a carrier's |
 //! | 6 | another number | `ambiguous` | `00` in a region whose own prefix makes another number of it: Colombia's `005`, Thailand's `006` |
-//! | 18 | valid | `too_short` | the short codes of Iran, the Netherlands and French Polynesia, which nobody abroad can dial |
+//! | 18 | valid | `too_short` | the short codes of Iran, the Netherlands and French Polynesia, which cannot be dialled from abroad |
 //! | 5 | possible, not valid | `trunk_zero`, `not_a_number` | Lithuania, Russia, Kazakhstan: zeros that libphonenumber leaves in the number |
-//! | 1 | valid | `too_long` | a German free number of sixteen digits: E.164 has fifteen |
+//! | 1 | valid | `too_long` | a German free number of sixteen digits: E.164 allows fifteen |
 //!
-//! A mobile of any of 244 regions, written behind `0011`, `009` and the like where that is dialled, is
-//! read as itself or refused as `ambiguous`, never as another number.
+//! A mobile of any of 244 regions, written behind `0011`, `009` or another prefix that is dialled there, is read as
+//! itself or refused as `ambiguous`, never read as another number.
 
 mod clean;
 
@@ -124,29 +129,29 @@ use rlibphonenumber::{
 
 use crate::clean::Clean;
 
-/// The digits of a short code at most, without the country code.
+/// The maximum length of a short code, in digits without the country code.
 const SHORT_CODE: usize = 6;
-/// Prefixes that are dialled before a country code, begin with `00`, and are not in the metadata.
+/// The prefixes that are dialled before a country code, begin with `00`, and are not in the metadata.
 static ALSO_DIALLED: &[(Region, &str)] = &[
     (Region::HK, "0080"),
     (Region::ID, "001"),
     (Region::ID, "007"),
     (Region::MN, "002"),
 ];
-/// As many digits as may be missing of a known mobile, or left over behind one.
+/// The maximum number of digits missing from a known mobile, or left over behind one, that is detected.
 const MISCOUNTED: usize = 3;
-/// As many equal digits at the end of an unknown range as nobody's number has.
+/// The number of equal digits at the end of an unknown range that no real number has.
 const FILLER: usize = 7;
 
-/// Reads a number as a person wrote it, with the region (ISO 3166, two letters) that a national form
-/// belongs to.
+/// Reads a number as a person wrote it, with the region (ISO 3166, two letters) of a national form.
 ///
-/// An empty region is the same as `None`. Where the number names its country behind a plus, the region is not
-/// looked at. The first call sets the metadata up, which takes some ten milliseconds.
+/// An empty region is the same as `None`. The region is ignored for a number with a plus and a country code. The
+/// first call loads the metadata, which takes about ten milliseconds.
 ///
 /// ```
-/// use postduif_core::PhoneNumberErrorKind;
-/// use postduif_numbers::read;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_numbers as numbers; }
+/// use postduif::PhoneNumberErrorKind;
+/// use postduif::numbers::read;
 ///
 /// assert_eq!(read("079 123 45 67", Some("CH"))?.number().to_string(), "+41791234567");
 ///
@@ -155,13 +160,13 @@ const FILLER: usize = 7;
 ///
 /// let error = read("079 123 45 67", Some("Switzerland")).unwrap_err();
 /// assert_eq!(error.kind(), PhoneNumberErrorKind::UnknownRegion);
-/// # Ok::<(), postduif_core::PhoneNumberError>(())
+/// # Ok::<(), postduif::PhoneNumberError>(())
 /// ```
 ///
 /// # Errors
 ///
-/// The text is no number, more than one, or one that a plan cannot have, or the region does not exist; see the
-/// table on the [crate].
+/// Returns an error if the text is not a number, holds more than one, holds one that the plan does not allow, or if the
+/// region does not exist. The table on the [crate] lists each case and its kind.
 pub fn read(text: &str, region: Option<&str>) -> Result<Reading, PhoneNumberError> {
     let written = Clean::of(text)?;
     if written.has_zeros_apart() {
@@ -185,16 +190,18 @@ fn known_region(region: &str) -> Option<Region> {
         .map(|_| region)
 }
 
-/// Reads a text that begins with `00` by every prefix that this may be the beginning of.
+/// Reads a text that begins with `00` by every prefix that begins so.
 fn reconcile_all(
     written: &Clean,
     plus: &Clean,
     region: Region,
 ) -> Result<Reading, PhoneNumberError> {
-    let by_region = read_clean(written, Some(region)).and_then(|reading| match reading.known {
-        // What the country's own prefix leaves over begins with a zero, as no new range does.
-        false if is_of(reading.number, region) => Err(Kind::NotANumber.into()),
-        _ => Ok(reading),
+    let by_region = read_clean(written, Some(region)).and_then(|reading| {
+        // Behind the country's own prefix a zero is left, and no new range begins with one.
+        if !reading.known && is_of(reading.number, region) {
+            return Err(Kind::NotANumber.into());
+        }
+        Ok(reading)
     });
     let first = reconcile(read_clean(plus, Some(region)), by_region);
     ALSO_DIALLED
@@ -211,7 +218,7 @@ fn is_of(number: PhoneNumber, region: Region) -> bool {
         .is_some_and(|code| number.starts_with(&format!("+{code}")))
 }
 
-/// Chooses between two readings of a text that begins with `00`, where the choice is certain.
+/// Chooses between two readings of a text that begins with `00`, or refuses it if the choice is not certain.
 fn reconcile(
     one: Result<Reading, PhoneNumberError>,
     other: Result<Reading, PhoneNumberError>,
@@ -220,7 +227,7 @@ fn reconcile(
         (Ok(one), Ok(other)) if one.number != other.number => Err(Kind::Ambiguous.into()),
         (Err(error), _) | (_, Err(error)) if error.kind() == Kind::TwoNumbers => Err(error),
         (Err(error), _) if error.kind() == Kind::Ambiguous => Err(error),
-        // What has no country code behind the prefix was not meant so.
+        // Without a country code behind it, this was not the prefix.
         (Err(error), Err(other)) if error.kind() == Kind::UnknownCountry => Err(other),
         (Ok(reading), _) | (Err(_), Ok(reading)) => Ok(reading),
         (Err(error), Err(_)) => Err(error),
@@ -229,7 +236,7 @@ fn reconcile(
 
 fn read_clean(clean: &Clean, region: Option<Region>) -> Result<Reading, PhoneNumberError> {
     for (before, after) in clean.slashes() {
-        // A slash may be a form of writing, or stand between two numbers, or before another ending.
+        // A slash may separate groups, two numbers, or a number and another ending.
         if is_known(before, region) && !after.is_empty() {
             return Err(Kind::TwoNumbers.into());
         }
@@ -240,7 +247,7 @@ fn read_clean(clean: &Clean, region: Option<Region>) -> Result<Reading, PhoneNum
     };
     let reading = match clean.without_bracketed_zero() {
         None => read_digits(clean.digits(), region),
-        // Where the plan keeps its zero, and only there, the number is known with it and not without it.
+        // Only in a plan that keeps its zero is the number known with it and unknown without it.
         Some(bracketed) => match read_digits(clean.digits(), region) {
             Ok(reading) if reading.known => Ok(reading),
             _ => read_digits(&bracketed, region),
@@ -249,9 +256,10 @@ fn read_clean(clean: &Clean, region: Option<Region>) -> Result<Reading, PhoneNum
     let two = match reading {
         Ok(reading) if !reading.known && clean.behind_a_mark().is_some_and(is_a_mobile) => true,
         Ok(reading) => clean.short_ending().is_some_and(|ending| {
-            let whole = match ending.may_be_an_extension() {
-                true => is_a_mobile(ending.before),
-                false => is_known(ending.before, region),
+            let whole = if ending.may_be_an_extension() {
+                is_a_mobile(ending.before)
+            } else {
+                is_known(ending.before, region)
             };
             whole && !(ending.alike && ending.digits == last_group(reading.number))
         }),
@@ -260,13 +268,14 @@ fn read_clean(clean: &Clean, region: Option<Region>) -> Result<Reading, PhoneNum
             .any(|(before, after)| is_known(before, region) && is_known(after, region)),
         Err(_) => false,
     };
-    match two {
-        true => Err(Kind::TwoNumbers.into()),
-        false => reading,
+    if two {
+        Err(Kind::TwoNumbers.into())
+    } else {
+        reading
     }
 }
 
-/// The digits behind the last separator where the number is written as its country does.
+/// Counts the digits behind the last separator of the number in its country's own format.
 fn last_group(number: PhoneNumber) -> usize {
     let util = &*PHONE_NUMBER_UTIL;
     util.parse(number.to_string(), None).map_or(0, |number| {
@@ -276,16 +285,16 @@ fn last_group(number: PhoneNumber) -> usize {
     })
 }
 
-/// Whether a piece of a text is by itself a number of a known range.
+/// Returns whether a piece of a text is by itself a number of a known range.
 fn is_known(digits: &str, region: Option<Region>) -> bool {
     read_digits(digits, region).is_ok_and(|reading| reading.known)
 }
 
-/// Reads digits, with a plus in front or not.
+/// Reads digits, with or without a plus in front.
 fn read_digits(digits: &str, region: Option<Region>) -> Result<Reading, PhoneNumberError> {
     let reading = read_all_digits(digits, region);
     let is_of = |reading: &Result<Reading, _>, kind| *reading == Err(PhoneNumberError::from(kind));
-    // Too long with what is dialled in front of it, and too short without: which of the two is not certain.
+    // Too long with a trunk prefix and too short without it: neither is certain.
     match without_prefix(digits) {
         Some(rest)
             if is_of(&reading, Kind::TooLong)
@@ -297,7 +306,7 @@ fn read_digits(digits: &str, region: Option<Region>) -> Result<Reading, PhoneNum
     }
 }
 
-/// National digits without what is dialled in front of them: zeros, and the 1 or 8 of some countries.
+/// Removes the trunk prefix from national digits: zeros, and the 1 or 8 of some countries.
 fn without_prefix(digits: &str) -> Option<&str> {
     let rest = digits.trim_start_matches('0');
     let rest = rest.strip_prefix(['1', '8']).unwrap_or(rest);
@@ -318,12 +327,13 @@ fn read_all_digits(digits: &str, region: Option<Region>) -> Result<Reading, Phon
         ParseError::TooLongNsn => Kind::TooLong,
     })?;
     let known = util.is_valid_number(&parsed);
-    match known {
-        true => check_known(&parsed)?,
-        false => check_unknown(&parsed)?,
+    if known {
+        check_known(&parsed)?;
+    } else {
+        check_unknown(&parsed)?;
     }
     check_beginning(&parsed, known, national)?;
-    // Strict to the end: whatever was read must be an E.164 number by core's own rules.
+    // The result must be an E.164 number by core's own rules, too.
     let number = e164(&parsed).parse()?;
     Ok(Reading {
         number,
@@ -335,21 +345,21 @@ fn read_all_digits(digits: &str, region: Option<Region>) -> Result<Reading, Phon
     })
 }
 
-/// Refuses a short code, such as a Dutch town hall's 14 020: nobody abroad can dial it, so that it has
-/// no E.164 form.
+/// Refuses a short code, such as a Dutch town hall's 14 020: it cannot be dialled from abroad and has no E.164 form.
 fn check_known(number: &Number) -> Result<(), Kind> {
     let short = PHONE_NUMBER_UTIL
         .is_possible_number_for_type_with_reason(number, PhoneNumberType::Mobile)
         == Err(ValidationError::TooShort)
         && get_national_significant_number_owned(number).len() <= SHORT_CODE;
-    match short && !PHONE_NUMBER_UTIL.can_be_internationally_dialled(number) {
-        true => Err(Kind::TooShort),
-        false => Ok(()),
+    if short && !PHONE_NUMBER_UTIL.can_be_internationally_dialled(number) {
+        Err(Kind::TooShort)
+    } else {
+        Ok(())
     }
 }
 
-/// Refuses what no new range explains: a length that no mobile of the plan has, a mobile with digits
-/// missing or left over, a zero too many, what people type to fill a field.
+/// Refuses what no new range explains: a length that no mobile of the plan has, a mobile with digits missing or left
+/// over, an extra zero, a filler.
 fn check_unknown(number: &Number) -> Result<(), Kind> {
     let util = &*PHONE_NUMBER_UTIL;
     check_length(number, PhoneNumberType::Unknown)?;
@@ -375,9 +385,10 @@ fn check_unknown(number: &Number) -> Result<(), Kind> {
         util.parse(format!("+{}{rest}", number.country_code), None)
             .is_ok_and(|number| util.is_valid_number(&number))
     });
-    match without_zero {
-        true => Err(Kind::TrunkZero),
-        false => Ok(()),
+    if without_zero {
+        Err(Kind::TrunkZero)
+    } else {
+        Ok(())
     }
 }
 
@@ -389,12 +400,12 @@ fn check_length(number: &Number, kind: PhoneNumberType) -> Result<(), Kind> {
         }
         Err(ValidationError::InvalidCountryCode) => Err(Kind::UnknownCountry),
         Err(ValidationError::TooLong) => Err(Kind::TooLong),
-        // A length that the plan skips: between two that it has.
+        // A length between two that the plan has.
         Err(ValidationError::InvalidLength) => Err(wrong_length(number)),
     }
 }
 
-/// Whether the plan says which numbers are mobiles: an international free number's does not.
+/// Returns whether the plan has ranges for mobiles: that of an international free number has none.
 fn has_mobiles(number: &Number) -> bool {
     let util = &*PHONE_NUMBER_UTIL;
     match util.get_region_for_country_code(number.country_code) {
@@ -408,13 +419,15 @@ fn has_mobiles(number: &Number) -> bool {
     }
 }
 
-/// Refuses a number whose beginning an islander leaves out, so that what is left is in the range of
-/// another island: Curaçao's `512 3456` for +599 9 512 3456.
+/// Refuses a number without its island's own digit, which then is in the range of another island: Curaçao's
+/// `512 3456` for +599 9 512 3456.
 fn check_beginning(number: &Number, known: bool, national: Option<Region>) -> Result<(), Kind> {
     let util = &*PHONE_NUMBER_UTIL;
-    // Unless it names its country, even a known number may be another one's ending.
-    let told = known && (national.is_none() || mobile_of(number) == Mobile::Not);
-    if told || region_of(number).is_some_and(|region| national.is_none_or(|own| own == region)) {
+    // A known number without a country code may still be the end of another one.
+    let is_certain = known && (national.is_none() || mobile_of(number) == Mobile::Not);
+    if is_certain
+        || region_of(number).is_some_and(|region| national.is_none_or(|own| own == region))
+    {
         return Ok(());
     }
     let rest = get_national_significant_number_owned(number);
@@ -428,14 +441,11 @@ fn check_beginning(number: &Number, known: bool, national: Option<Region>) -> Re
                         .is_some_and(|region| national.is_none_or(|own| own == region))
             })
     });
-    match missing {
-        true => Err(Kind::TooShort),
-        false => Ok(()),
-    }
+    if missing { Err(Kind::TooShort) } else { Ok(()) }
 }
 
-/// What stands in a field that must not be empty: one digit over and over, all of them in order, two
-/// zeros in front.
+/// Returns whether the digits only fill a mandatory field: one digit repeated, all digits in order, or two zeros in
+/// front.
 fn is_filler(national: &str) -> bool {
     let digits = national.as_bytes();
     let mut ending = digits.iter().rev().take(FILLER);
@@ -445,7 +455,8 @@ fn is_filler(national: &str) -> bool {
         || national.starts_with("00")
 }
 
-/// In North America neither the area nor the exchange begins with a zero or a one.
+/// Returns whether a number with the code 1 has an area or exchange that begins with a zero or a one: North America
+/// has none.
 fn is_no_north_american(number: &Number, national: &str) -> bool {
     number.country_code == 1
         && [0, 3].iter().any(|at| {
@@ -469,7 +480,7 @@ fn region_of(number: &Number) -> Option<Region> {
     PHONE_NUMBER_UTIL.get_region_for_number(number)
 }
 
-/// What a length that the plan skips has too many or too few of, as far as that is certain.
+/// Returns whether a length that the plan skips is too long or too short, as far as that is certain.
 fn wrong_length(number: &Number) -> Kind {
     let international = e164(number);
     let is_valid = |text: &str| {
@@ -486,7 +497,7 @@ fn wrong_length(number: &Number) -> Kind {
     }
 }
 
-/// Too long or too short where the usual numbers of the plan are all shorter or all longer.
+/// Returns `TooLong` or `TooShort` if the usual numbers of the plan are all shorter or all longer.
 fn beside_the_usual(number: &Number) -> Kind {
     let util = &*PHONE_NUMBER_UTIL;
     let digits = get_national_significant_number_owned(number).len();
@@ -505,16 +516,19 @@ fn beside_the_usual(number: &Number) -> Kind {
     let (least, most) = usual.fold((usize::MAX, 0), |(least, most), length| {
         (least.min(length), most.max(length))
     });
-    match () {
-        () if most == 0 => Kind::WrongLength,
-        () if digits > most => Kind::TooLong,
-        () if digits < least => Kind::TooShort,
-        () => Kind::WrongLength,
+    if most == 0 {
+        Kind::WrongLength
+    } else if digits > most {
+        Kind::TooLong
+    } else if digits < least {
+        Kind::TooShort
+    } else {
+        Kind::WrongLength
     }
 }
 
-/// Whether one digit, or the same digit two or three times, gives a known mobile whichever it is: then
-/// the beginning is a mobile's, and the rest is missing.
+/// Returns whether the digits are the beginning of a mobile: each digit from 0 to 9, repeated once to three times,
+/// completes a known one.
 fn is_short_of_a_mobile(international: &str) -> bool {
     let completed = |more: usize| {
         ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
@@ -530,23 +544,24 @@ fn is_mobile(international: &str) -> bool {
         .is_ok_and(|number| PHONE_NUMBER_UTIL.get_number_type(&number) == PhoneNumberType::Mobile)
 }
 
-/// What [`read`] made of a text.
+/// A number that [`read`] found in a text, with its region, and what the metadata says of it.
 ///
 /// ```
-/// use postduif_core::PhoneNumberErrorKind;
-/// use postduif_numbers::{Mobile, read};
+/// # mod postduif { pub use postduif_core::*; pub use postduif_numbers as numbers; }
+/// use postduif::PhoneNumberErrorKind;
+/// use postduif::numbers::{Mobile, read};
 ///
-/// // The range is not in the metadata: warn, and try.
+/// // The range is not in the metadata: log a warning, and send.
 /// let reading = read("+44 7700 900123", None)?;
 /// assert!(!reading.is_known());
 /// assert_eq!(reading.mobile(), Mobile::Possibly);
 /// assert_eq!(reading.require_mobile()?, reading.number());
 ///
-/// // A landline of a plan that tells: no text message arrives there.
+/// // A landline: no text message arrives there.
 /// let reading = read("020 123 4567", Some("NL"))?;
 /// assert_eq!(reading.mobile(), Mobile::Not);
 /// assert_eq!(reading.require_mobile().unwrap_err().kind(), PhoneNumberErrorKind::NotMobile);
-/// # Ok::<(), postduif_core::PhoneNumberError>(())
+/// # Ok::<(), postduif::PhoneNumberError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Reading {
@@ -557,15 +572,15 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub const fn number(&self) -> PhoneNumber {
         self.number
     }
 
-    /// The region the number belongs to (ISO 3166, two letters): not always the one it was read with.
-    /// `None` where no region has it alone: a satellite's, or an unknown range of a country code that
-    /// several share.
+    /// Returns the region of the number (ISO 3166, two letters), which may differ from the region it was read with.
+    ///
+    /// `None` for a number of no single region: a satellite phone, or an unknown range of a shared country code.
     #[must_use]
     pub fn region(&self) -> Option<&str> {
         self.region
@@ -573,24 +588,25 @@ impl Reading {
             .and_then(|region| std::str::from_utf8(region).ok())
     }
 
-    /// Whether the number is in a range that the metadata knows. Where it is not, say so to whoever can
-    /// look at it, and send: the metadata may be the older of the two.
+    /// Returns whether the number is in a range of the metadata.
+    ///
+    /// If it is not, log that and send all the same: the metadata may be older than the range.
     #[must_use]
     pub const fn is_known(&self) -> bool {
         self.known
     }
 
-    /// Whether it is a mobile's, as far as the plan tells.
+    /// Returns whether the number is a mobile, as far as the plan shows.
     #[must_use]
     pub const fn mobile(&self) -> Mobile {
         self.mobile
     }
 
-    /// The number, for a text message.
+    /// Returns the number, for a text message, unless it is certainly not a mobile.
     ///
     /// # Errors
     ///
-    /// `not_mobile` where the number is certainly none.
+    /// Returns an error of kind `NotMobile` for [`Mobile::Not`].
     pub fn require_mobile(&self) -> Result<PhoneNumber, PhoneNumberError> {
         match self.mobile {
             Mobile::Certainly | Mobile::Possibly => Ok(self.number),
@@ -599,19 +615,19 @@ impl Reading {
     }
 }
 
-/// Whether a number is a mobile's.
+/// The certainty that a number is a mobile.
 #[expect(
     clippy::exhaustive_enums,
     reason = "yes, no and perhaps: there is no fourth"
 )]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Mobile {
-    /// The plan has ranges for mobiles, and this is in one.
+    /// The number is in a range for mobiles.
     Certainly,
-    /// The plan does not tell (North America), the range is unknown, or it is of a kind that some
-    /// operators send texts to: internet telephony, personal numbers, pagers.
+    /// The plan does not separate mobiles (North America), the range is unknown, or it is one to which some operators
+    /// send texts: internet telephony, personal numbers, pagers.
     Possibly,
-    /// The plan tells, and it is a landline, a free or paid service, or a voice mailbox.
+    /// The number is a landline, a free or paid service, or a voice mailbox.
     Not,
 }
 
@@ -633,7 +649,7 @@ impl Mobile {
         }
     }
 
-    /// Its name in lower case, the same as `Display` writes.
+    /// Returns the name in lower case, as `Display` writes it: `certainly`, `possibly` or `not`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

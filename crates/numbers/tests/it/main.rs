@@ -1,4 +1,4 @@
 //! The tests of this crate, in one program.
 
+mod misreadings;
 mod read;
-mod somebody_else;

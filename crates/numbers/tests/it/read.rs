@@ -159,7 +159,7 @@ fn a_zero_behind_the_country_code_is_judged_by_the_plan() {
 }
 
 #[test]
-fn the_region_decides_only_what_names_no_country() {
+fn the_region_is_used_only_without_a_country_code() {
     for (text, region, number) in [
         ("0171/1234567", "DE", "+491711234567"),
         ("089/123456", "DE", "+4989123456"),
@@ -187,7 +187,7 @@ fn the_region_decides_only_what_names_no_country() {
 }
 
 #[test]
-fn an_unknown_range_is_accepted_and_said_to_be_unknown() {
+fn an_unknown_range_is_accepted_and_reported_as_unknown() {
     for text in ["+44 7700 900123", "+44 1632 960001", "+31 6 91 234 567"] {
         let Ok(reading) = read(text, None) else {
             panic!("{text} is refused")
@@ -215,7 +215,7 @@ fn german_mobiles_have_ten_digits_or_eleven() {
 }
 
 #[test]
-fn only_what_is_certainly_no_mobile_is_refused_for_a_text() {
+fn only_a_certain_landline_or_service_is_refused_for_a_text() {
     for (text, mobile) in [
         ("+31612345678", Mobile::Certainly),
         ("+31201234567", Mobile::Not),
@@ -237,7 +237,7 @@ fn only_what_is_certainly_no_mobile_is_refused_for_a_text() {
 }
 
 #[test]
-fn the_region_told_is_the_numbers_own() {
+fn the_region_of_a_reading_is_the_numbers_own() {
     for (text, region, own) in [
         ("06-12345678", "NL", Some("NL")),
         ("+32475123456", "NL", Some("BE")),

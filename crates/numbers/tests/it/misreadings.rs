@@ -254,7 +254,7 @@ fn pairs_of_digits_are_a_way_of_writing() {
 }
 
 #[test]
-fn two_zeros_apart_are_no_plus() {
+fn two_separate_zeros_are_not_a_plus() {
     let util = &*PHONE_NUMBER_UTIL;
     for region in util.get_supported_regions() {
         let code = region.as_region_str();
@@ -284,7 +284,7 @@ fn two_zeros_apart_are_no_plus() {
 }
 
 #[test]
-fn two_zeros_behind_a_plus_are_that_plus() {
+fn two_zeros_behind_a_plus_are_part_of_it() {
     let mobiles = mobiles();
     for region in mobiles.iter().map(|mobile| &mobile.region) {
         for mobile in mobiles.iter().step_by(40) {
@@ -304,7 +304,7 @@ fn two_zeros_behind_a_plus_are_that_plus() {
 }
 
 #[test]
-fn a_single_digit_behind_pairs_is_no_pair() {
+fn a_single_digit_behind_pairs_is_not_a_pair() {
     for mobile in mobiles() {
         for sign in [" ", "-", ".", "/"] {
             // From the front, and with a trunk zero.
@@ -492,7 +492,7 @@ fn a_digit_too_many_is_never_too_few_and_the_other_way_round() {
 }
 
 #[test]
-fn what_an_islander_leaves_out_is_not_made_up_by_another_island() {
+fn a_missing_island_digit_never_leads_to_another_island() {
     assert_eq!(reading("512 3456", "CW"), Err(TooShort));
     assert_eq!(
         reading("9 512 3456", "CW"),
@@ -521,7 +521,7 @@ fn a_zero_that_hides_a_known_number_is_a_trunk_zero() {
 }
 
 #[test]
-fn what_only_fills_a_field_is_no_number() {
+fn a_filler_is_not_a_number() {
     for (text, region) in [
         ("123456789", "NL"),
         ("999999999", "NL"),
@@ -543,7 +543,7 @@ fn what_only_fills_a_field_is_no_number() {
 }
 
 #[test]
-fn a_new_range_is_accepted_and_told_as_a_value() {
+fn a_new_range_is_accepted_and_reported_as_unknown() {
     for (text, region) in [
         ("06 9123 4567", "NL"),
         ("07700 900123", "GB"),
