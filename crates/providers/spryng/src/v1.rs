@@ -1,24 +1,34 @@
 //! Version 1 of the REST API, as its SDKs and those who use it speak it.
 
 use postduif_core::{
-    DeliveryReport, DeliveryStatus, ErrorKind, Message, PhoneNumber, Reference, ReportError,
-    ReportRequest, SendError, Sender,
+    ConfigError, DeliveryReport, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile,
+    Receipt, Reference, SendError, Sender, SmsProvider, async_trait, batch,
 };
-use postduif_http::{BaseUrl, Refusal, Request, Response, query_parameter};
+use postduif_http::{
+    Refusal, Request, Response,
+    vendor::{
+        Endpoint, EndpointBuilder,
+        reports::{message_id, recipient},
+    },
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{PROFILE_V1, names, plain, refusal_by_field, refusal_by_status, report_id, text};
+use crate::{
+    IN_FLIGHT, PROFILE_V1, gives_no_id, member, names, refusal_by_field, refusal_by_status,
+    reports::v1_status, without_errors,
+};
 
-pub(crate) const HOST: &str = "https://rest.spryngsms.com";
+const HOST: &str = "https://rest.spryngsms.com";
 const MESSAGES_PATH: &str = "/v1/messages";
 const BALANCE_PATH: &str = "/v1/balance";
-/// The digits of a number as originator.
-const LONGEST_NUMBER: usize = 14;
+/// The most digits of a number as sender.
+const MAX_DIGITS: usize = 14;
 
 #[derive(Debug)]
-pub(crate) struct Api {
+pub(crate) struct V1 {
+    endpoint: Endpoint,
     /// The whole `Authorization` header.
     bearer: SecretString,
     route: SecretString,
@@ -35,11 +45,11 @@ struct SendBody<'a> {
     reference: &'a str,
 }
 
-/// A sender as version 1 takes it: a number without its plus, and none that is too long.
-pub(crate) fn originator(sender: &Sender) -> Option<String> {
+/// Returns a sender as version 1 takes it: a number without its plus. `None` where it is too long.
+fn wire_sender(sender: &Sender) -> Option<String> {
     match sender.number() {
         Some(number) => {
-            Some(number.digits().to_string()).filter(|digits| digits.len() <= LONGEST_NUMBER)
+            Some(number.digits().to_string()).filter(|digits| digits.len() <= MAX_DIGITS)
         }
         None => Some(sender.to_string()),
     }
@@ -91,35 +101,88 @@ fn refusal_by_message(words: &str) -> Option<Refusal> {
     })
 }
 
-impl Api {
-    pub(crate) fn new(key: &SecretString, route: Option<SecretString>) -> Self {
-        Self {
-            bearer: format!("Bearer {}", key.expose_secret()).into(),
-            route: route.unwrap_or_else(|| "business".into()),
+fn refusal(response: &Response, message: Option<&Message>) -> Option<Refusal> {
+    let body: Map<String, Value> = response.json().ok()?;
+    let words = body.get("message").and_then(Value::as_str)?.trim();
+    if words.is_empty() {
+        return None;
+    }
+    let fields = fields(&body);
+    if message.is_some() && response.status() != 422 {
+        return None;
+    }
+    let named = match (response.status(), &fields) {
+        (402, _) => Some(Refusal::new(
+            ErrorKind::InsufficientBalance,
+            "the account has too few credits",
+        )),
+        (422, Some(fields)) => refusal_by_field(fields),
+        (422, None) => refusal_by_message(words),
+        _ => None,
+    };
+    if message.is_some() {
+        let is_lone = body.get("errors").is_none_or(Value::is_null);
+        let is_own = fields
+            .as_ref()
+            .map_or(is_lone && named.is_some(), |fields| {
+                fields.iter().all(|field| OWN_FIELDS.contains(field))
+            });
+        if !is_own {
+            return None;
         }
     }
-
-    /// Without `Accept` the framework behind it may redirect where a field is wrong.
-    fn authenticated(&self, request: Request) -> Request {
-        request
-            .with_secret_header("authorization", &self.bearer)
-            .with_header("accept", "application/json")
-    }
+    // Without a text nothing hangs on who it was that said so.
+    Some(named.unwrap_or_else(|| refusal_by_status(response.status())))
 }
 
-impl crate::Api for Api {
-    fn send(
-        &self,
-        base: &BaseUrl,
-        sender: Option<&Sender>,
-        message: &Message,
-    ) -> Result<Request, SendError> {
-        let originator = sender.and_then(originator).ok_or(SendError::not_accepted(
-            ErrorKind::InvalidSender,
+/// Returns the ids that a response gives, in whatever form.
+fn ids(body: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    let wrapped = body.get("data").and_then(|data| data.get("id"));
+    body.get("id").into_iter().chain(wrapped)
+}
+
+/// Makes sure that a response is about this message: it repeats no other reference or number.
+fn is_about(body: &Map<String, Value>, message: &Message) -> bool {
+    let reference = member(body, "reference");
+    let numbers = body.get("recipients").and_then(Value::as_array);
+    let is_other = |recipient: &Value| {
+        let number = match recipient {
+            Value::Object(recipient) => member(recipient, "number"),
+            Value::String(number) => Some(number.clone()),
+            _ => None,
+        };
+        let number = number.and_then(|number| PhoneNumber::from_msisdn(&number).ok());
+        number.is_some_and(|number| number != message.to())
+    };
+    reference.is_none_or(|told| told == message.reference().as_str())
+        && !numbers.into_iter().flatten().any(is_other)
+}
+
+impl V1 {
+    pub(crate) fn new(
+        endpoint: EndpointBuilder,
+        key: &SecretString,
+        route: Option<SecretString>,
+    ) -> Result<Self, ConfigError> {
+        endpoint.check_sender(
+            |sender| wire_sender(sender).is_some(),
+            "v1 takes a number of at most 14 digits",
+        )?;
+        Ok(Self {
+            endpoint: endpoint.build(PROFILE_V1, HOST)?,
+            bearer: format!("Bearer {}", key.expose_secret()).into(),
+            route: route.unwrap_or_else(|| "business".into()),
+        })
+    }
+
+    fn request(&self, message: &Message) -> Result<Request, SendError> {
+        let originator = self.endpoint.wire_sender(
+            message,
+            wire_sender,
             "version 1 takes a number of at most 14 digits as sender",
-        ))?;
-        let request = self.authenticated(Request::post(base, MESSAGES_PATH));
-        Ok(request.with_json(&SendBody {
+        )?;
+        let request = self.endpoint.post(MESSAGES_PATH);
+        Ok(self.authorized(request).with_json(&SendBody {
             body: message.text().as_str(),
             encoding: "auto",
             originator,
@@ -129,89 +192,85 @@ impl crate::Api for Api {
         }))
     }
 
-    fn id(&self, body: &Map<String, Value>) -> Option<String> {
-        body.get("id").and_then(Value::as_str).map(str::to_owned)
+    fn authorized(&self, request: Request) -> Request {
+        request.with_secret_header("authorization", &self.bearer)
     }
 
-    fn ids<'a>(&self, body: &'a Map<String, Value>) -> Vec<&'a Value> {
-        let wrapped = body.get("data").and_then(|data| data.get("id"));
-        body.get("id").into_iter().chain(wrapped).collect()
-    }
-
-    fn is_about(&self, body: &Map<String, Value>, message: &Message) -> bool {
-        let reference = text(body, "reference");
-        let numbers = body.get("recipients").and_then(Value::as_array);
-        let is_other = |recipient: &Value| {
-            let number = match recipient {
-                Value::Object(recipient) => text(recipient, "number"),
-                Value::String(number) => Some(number.clone()),
-                _ => None,
-            };
-            let number = number.and_then(|number| PhoneNumber::from_msisdn(&number).ok());
-            number.is_some_and(|number| number != message.to())
-        };
-        reference.is_none_or(|told| told == message.reference().as_str())
-            && !numbers.into_iter().flatten().any(is_other)
-    }
-
-    fn balance(&self, base: &BaseUrl) -> Request {
-        self.authenticated(Request::get(base, BALANCE_PATH))
-    }
-
-    /// A number; one SDK has it as text.
-    fn is_balance(&self, body: &Map<String, Value>) -> bool {
-        text(body, "amount").is_some()
-    }
-
-    fn refusal(&self, answer: &Response, message: Option<&Message>) -> Option<Refusal> {
-        let body: Map<String, Value> = answer.json().ok()?;
-        let words = body.get("message").and_then(Value::as_str)?.trim();
-        if words.is_empty() {
-            return None;
+    async fn exchange(&self, message: &Message) -> Result<Receipt, SendError> {
+        let response = self.endpoint.client().send(self.request(message)?).await?;
+        if !response.is_success() {
+            let body: Map<String, Value> = response.json().unwrap_or_default();
+            gives_no_id(ids(&body))?;
+            return Err(response.refused(refusal(&response, Some(message))));
         }
-        let fields = fields(&body);
-        if message.is_some() && answer.status() != 422 {
-            return None;
+        let body = without_errors(&response)?;
+        if !is_about(&body, message) {
+            return Err(SendError::unknown(
+                ErrorKind::Protocol,
+                "the response is about another message",
+            ));
         }
-        let named = match (answer.status(), &fields) {
-            (402, _) => Some(Refusal::new(
-                ErrorKind::InsufficientBalance,
-                "the account has too few credits",
-            )),
-            (422, Some(fields)) => refusal_by_field(fields),
-            (422, None) => refusal_by_message(words),
-            _ => None,
-        };
-        if message.is_some() {
-            let is_lone = body.get("errors").is_none_or(Value::is_null);
-            let is_own = fields
-                .as_ref()
-                .map_or(is_lone && named.is_some(), |fields| {
-                    fields.iter().all(|field| OWN_FIELDS.contains(field))
-                });
-            if !is_own {
-                return None;
-            }
-        }
-        // Without a text nothing hangs on who it was that said so.
-        Some(named.unwrap_or_else(|| refusal_by_status(answer.status())))
+        let id = body.get("id").and_then(Value::as_str).unwrap_or_default();
+        self.endpoint.receipt(message, id)
     }
 
-    /// The filter is written in both ways that the official SDKs know; they disagree on it.
-    fn look_up(&self, base: &BaseUrl, reference: &Reference) -> Option<Request> {
-        let request = self.authenticated(Request::get(base, MESSAGES_PATH));
-        Some(
-            request
-                .with_query("reference", reference.as_str())
-                .with_query("filters[reference]", reference.as_str())
-                .with_query("with[]", "recipients"),
-        )
+    async fn balance(&self) -> Result<Health, SendError> {
+        let request = self.authorized(self.endpoint.get(BALANCE_PATH));
+        let response = self.endpoint.client().ask(request).await?;
+        if !response.is_success() {
+            return Err(response.refused(refusal(&response, None)));
+        }
+        // A number; one SDK has it as text.
+        match member(&response.json()?, "amount") {
+            Some(_) => Ok(Health::good()),
+            None => Err(response.refused(None)),
+        }
+    }
+
+    /// Returns what Spryng lists under this reference. The filter is written in both ways that the official SDKs
+    /// know; they disagree on it.
+    pub(crate) async fn look_up(
+        &self,
+        reference: &Reference,
+    ) -> Result<Vec<DeliveryReport>, SendError> {
+        let request = self
+            .authorized(self.endpoint.get(MESSAGES_PATH))
+            .with_query("reference", reference.as_str())
+            .with_query("filters[reference]", reference.as_str())
+            .with_query("with[]", "recipients");
+        let response = self.endpoint.client().ask(request).await?;
+        if response.is_success() {
+            listed(&response.json()?, reference)
+        } else {
+            Err(response.refused(refusal(&response, None)))
+        }
+    }
+}
+
+#[async_trait]
+impl SmsProvider for V1 {
+    fn profile(&self) -> &Profile {
+        self.endpoint.profile()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.endpoint
+            .send_one(message, self.exchange(message))
+            .await
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        batch::one_by_one(messages, IN_FLIGHT, |message| self.send(message)).await
+    }
+
+    async fn check(&self) -> Result<Health, SendError> {
+        self.endpoint.probe(self.balance()).await
     }
 }
 
 /// What a list of messages holds under this reference. That it holds nothing is believed only where the list
 /// is whole or was filtered.
-pub(crate) fn listed(
+fn listed(
     body: &Map<String, Value>,
     reference: &Reference,
 ) -> Result<Vec<DeliveryReport>, SendError> {
@@ -219,22 +278,21 @@ pub(crate) fn listed(
     let messages = body
         .get("data")
         .and_then(Value::as_array)
-        .ok_or(protocol("the answer is no list of messages"))?;
+        .ok_or(protocol("the response is not a list of messages"))?;
     let mut reports = Vec::new();
     for message in messages {
         let message = message
             .as_object()
-            .ok_or(protocol("the answer is no list of messages"))?;
-        if text(message, "reference").as_deref() != Some(reference.as_str()) {
+            .ok_or(protocol("the response is not a list of messages"))?;
+        if member(message, "reference").as_deref() != Some(reference.as_str()) {
             continue;
         }
         let report = |state: &Map<String, Value>| {
-            let status = text(state, "status").unwrap_or_default();
-            let mut report = DeliveryReport::new(PROFILE_V1.owned_name(), status_of(&status));
+            let status = member(state, "status").unwrap_or_default();
+            let mut report = DeliveryReport::new(PROFILE_V1.owned_name(), v1_status(&status));
             report.reference = Some(*reference);
-            report.id = text(message, "id").as_deref().and_then(report_id);
-            report.recipient =
-                text(state, "number").and_then(|number| PhoneNumber::from_msisdn(&number).ok());
+            report.id = message.get("id").and_then(message_id);
+            report.recipient = state.get("number").and_then(recipient);
             report
         };
         let recipients = message.get("recipients").and_then(Value::as_array);
@@ -254,86 +312,3 @@ pub(crate) fn listed(
     }
     Ok(reports)
 }
-
-/// A report: a GET with its parameters in the query, as a public service takes them, or a POST with a form or
-/// JSON in case Spryng sends one. The names are in capitals there; their case does not count.
-pub(crate) fn reports(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError> {
-    let body = str::from_utf8(request.body())
-        .map_err(|_| ReportError::malformed("the report is not text"))?
-        .trim();
-    let (form, json) = match body.starts_with(['{', '[']) {
-        true => (
-            String::new(),
-            serde_json::from_str(body)
-                .map_err(|_| ReportError::malformed("the report is no JSON object"))?,
-        ),
-        false => (format!("?{body}"), Map::new()),
-    };
-    let field = |names: &[&str]| -> Result<Option<String>, ReportError> {
-        for name in names {
-            let found = match parameter(request.url(), name)? {
-                Some(value) => Some(value),
-                None => parameter(&form, name)?.or_else(|| text(&json, name)),
-            };
-            if found.as_ref().is_some_and(|value| !value.is_empty()) {
-                return Ok(found);
-            }
-        }
-        Ok(None)
-    };
-    let status = field(&["status"])?.ok_or(ReportError::malformed("the report tells no status"))?;
-    let mut report = DeliveryReport::new(PROFILE_V1.owned_name(), status_of(&status));
-    if let Some(reference) = field(&["reference"])? {
-        report = report.with_reference_text(&reference);
-    }
-    report.id = field(&["id", "message_id", "messageid"])?
-        .as_deref()
-        .and_then(report_id);
-    report.recipient = field(&["recipient", "number", "destination"])?
-        .and_then(|number| PhoneNumber::from_msisdn(&number).ok());
-    // 0 is none; 20 unreachable, 21 a wrong number, 22 a failure, 31 a block list, 32 the sender.
-    report.code = field(&["reasoncode"])?.filter(|code| {
-        (1..=3).contains(&code.len())
-            && code.bytes().all(|byte| byte.is_ascii_digit())
-            && code != "0"
-    });
-    Ok(vec![report])
-}
-
-/// A parameter of a query whatever the case of its name.
-fn parameter(url: &str, name: &str) -> Result<Option<String>, ReportError> {
-    let query = url.split('#').next().unwrap_or_default();
-    let query = query.split_once('?').map_or("", |(_, query)| query);
-    let written: Vec<_> = query
-        .split('&')
-        .filter_map(|pair| pair.split('=').next())
-        .filter(|known| known.eq_ignore_ascii_case(name))
-        .collect();
-    match written[..] {
-        [] => Ok(None),
-        [written] => Ok(query_parameter(url, written)?.map(|value| value.trim().to_owned())),
-        _ => Err(ReportError::malformed(
-            "a query parameter stands there twice",
-        )),
-    }
-}
-
-fn status_of(word: &str) -> DeliveryStatus {
-    let word = plain(word);
-    let known = STATUSES.iter().find(|(known, _)| *known == word);
-    known.map_or(DeliveryStatus::Unknown, |(_, status)| *status)
-}
-
-/// How far a text has come: the numbers of a service in use, the words of the old product's page, and the
-/// states of a look-up.
-static STATUSES: &[(&str, DeliveryStatus)] = &[
-    ("10", DeliveryStatus::Delivered),
-    ("20", DeliveryStatus::Failed),
-    ("buffered", DeliveryStatus::Buffered),
-    ("delivered", DeliveryStatus::Delivered),
-    ("failed", DeliveryStatus::Failed),
-    ("notdelivered", DeliveryStatus::Failed),
-    ("pending", DeliveryStatus::Sent),
-    ("scheduled", DeliveryStatus::Buffered),
-    ("sent", DeliveryStatus::Sent),
-];

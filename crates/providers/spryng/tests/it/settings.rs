@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use postduif_core::{Acceptance, ErrorKind, Health, Message, SendError, SmsProvider as _, Text};
 use postduif_http::{BaseUrl, Client};
-use postduif_spryng::{PROFILE, PROFILE_V1, Spryng};
+use postduif_spryng::{Api, PROFILE, PROFILE_V1, Spryng};
 use serde_json::{Value, json};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
@@ -54,7 +54,8 @@ async fn url_and_builder_give_the_same_provider() {
         |host| from(&format!("spryng://{host}/p?key=k/y&account=A1&sender=Acme")),
         |host| with(&format!("spryng://k%2Fy@{host}/p?account=A1&sender=Acme")),
         |host| {
-            Spryng::builder("k/y", "A1")
+            Spryng::builder("k/y")
+                .with_account("A1")
                 .with_base(base(host))
                 .with_client(Client::new().unwrap())
                 .with_sender("Acme".parse().unwrap())
@@ -79,7 +80,8 @@ async fn url_and_builder_give_the_same_provider() {
             ))
         },
         |host| {
-            Spryng::builder_v1("k/y")
+            Spryng::builder("k/y")
+                .with_api(Api::V1)
                 .with_base(base(host))
                 .with_client(Client::new().unwrap())
                 .with_sender("Acme".parse().unwrap())
@@ -173,7 +175,8 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         }
     }
     assert!(
-        Spryng::builder("k", "A")
+        Spryng::builder("k")
+            .with_account("A")
             .with_route("business")
             .build()
             .is_err()
@@ -395,9 +398,18 @@ async fn a_check_that_fails_says_why_and_leaves_nothing_in_doubt() {
 #[test]
 fn a_key_that_no_header_carries_is_told_without_showing_it() {
     for (builder, name) in [
-        (Spryng::builder("hunter\n2", "A"), "key: "),
-        (Spryng::builder_v1("hunter\n2"), "key: "),
-        (Spryng::builder("A", "hunter2\0"), "account: "),
+        (
+            Spryng::builder("hunter\n2").with_account("A"),
+            "invalid key: ",
+        ),
+        (
+            Spryng::builder("hunter\n2").with_api(Api::V1),
+            "invalid key: ",
+        ),
+        (
+            Spryng::builder("A").with_account("hunter2\0"),
+            "invalid account: ",
+        ),
     ] {
         let error = builder.build().unwrap_err();
         assert!(error.to_string().starts_with(name), "{error}");
@@ -407,7 +419,9 @@ fn a_key_that_no_header_carries_is_told_without_showing_it() {
 
 #[test]
 fn debug_shows_no_route_of_the_account() {
-    let builder = Spryng::builder_v1("key").with_route("hunter2");
+    let builder = Spryng::builder("key")
+        .with_api(Api::V1)
+        .with_route("hunter2");
     let shown = format!("{builder:?}");
     let shown = format!("{shown} {:#?}", builder.build().unwrap());
     assert!(!shown.contains("hunter2"), "{shown}");
@@ -419,8 +433,8 @@ fn debug_shows_no_credential() {
     let v1 = Spryng::from_url("spryng://hunter2@default?api=v1").unwrap();
     let shown = format!(
         "{v2:?} {v1:?} {:?} {:?}",
-        Spryng::builder("hunter2", "SPNL0000000"),
-        Spryng::builder_v1("hunter2")
+        Spryng::builder("hunter2").with_account("SPNL0000000"),
+        Spryng::builder("hunter2").with_api(Api::V1)
     );
     assert!(
         !shown.contains("hunter2") && !shown.contains("SPNL"),

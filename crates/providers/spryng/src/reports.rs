@@ -1,0 +1,315 @@
+use std::sync::Arc;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ReportError, ReportOptions,
+    ReportParser, ReportRequest,
+};
+use postduif_http::vendor::{
+    reports::{
+        PathSecrets, code, message_id, one_signature_method, query_parameter, read_each, recipient,
+        status, time,
+    },
+    text,
+};
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use crate::{Api, member, plain};
+
+const PROVIDER: &str = "spryng";
+
+/// Parser of Spryng's delivery reports: not signed, so a secret of ours is all the proof there is.
+///
+/// The secret is the last segment of the path, as in `https://sms.example.com/reports/spryng/SECRET`. For
+/// version 2, whose webhooks are subscriptions of the account, it may also be the password of the pair that
+/// Spryng sends where its authentication method is set to `basic`; the user name is not looked at. The URL of
+/// version 1 is set for the account by Spryng.
+///
+/// The reports of all senders of the account come here: a reference that cannot be ours is kept as
+/// [`vendor_reference`](DeliveryReport::vendor_reference). Whether Spryng repeats reports is not documented: ignore an
+/// id and a status that you have already.
+#[derive(Debug)]
+pub struct SpryngReports {
+    secrets: PathSecrets,
+    read: fn(&ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError>,
+}
+
+impl SpryngReports {
+    /// Creates a parser of version 2's reports that takes what comes with any of these secrets: several while one is
+    /// being replaced. A request with more than 1000 reports is refused as a whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`PathSecrets::new`].
+    pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
+        Self::reading(secrets, read_v2)
+    }
+
+    /// Creates a parser of version 1's reports, one a request.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn new_v1(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
+        Self::reading(secrets, read_v1)
+    }
+
+    fn reading(
+        secrets: Vec<SecretString>,
+        read: fn(&ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError>,
+    ) -> Result<Self, ConfigError> {
+        let secrets = PathSecrets::new("spryng", secrets)?;
+        Ok(Self { secrets, read })
+    }
+
+    fn verify(&self, request: &ReportRequest<'_>) -> Result<(), ReportError> {
+        let password = request.header("authorization")?.map(password);
+        let segment = self.secrets.given(request.url()).map(str::to_owned);
+        let mut given = [password, segment].into_iter().flatten().peekable();
+        if given.peek().is_none() {
+            return Err(ReportError::unsigned(
+                "the report comes without a secret, in its URL or its headers",
+            ));
+        }
+        if given.any(|given| self.secrets.contains(&given)) {
+            Ok(())
+        } else {
+            Err(ReportError::forged("the report's secret is not ours"))
+        }
+    }
+}
+
+/// Returns the password of a Basic pair (RFC 7617); empty, which is nobody's, where the header has none.
+fn password(authorization: &str) -> String {
+    let pair = authorization
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
+        .and_then(|(_, pair)| BASE64_STANDARD.decode(pair.trim()).ok())
+        .and_then(|pair| String::from_utf8(pair).ok());
+    let password = pair.as_deref().and_then(|pair| pair.split_once(':'));
+    password.map_or_else(String::new, |(_, password)| password.to_owned())
+}
+
+/// Creates a parser of Spryng's reports, chosen at run time: `v2`, which is the default, or `v1`.
+///
+/// # Errors
+///
+/// As [`SpryngReports::new`]; and where there is no such API.
+pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    one_signature_method(&options)?;
+    let api = options.api().map_or(Ok(Api::default()), str::parse)?;
+    let secrets = options.into_secrets();
+    Ok(Arc::new(match api {
+        Api::V1 => SpryngReports::new_v1(secrets)?,
+        Api::V2 => SpryngReports::new(secrets)?,
+    }))
+}
+
+impl ReportParser for SpryngReports {
+    fn authenticity(&self) -> Authenticity {
+        Authenticity::Unsigned
+    }
+
+    fn parse(
+        &self,
+        request: &ReportRequest<'_>,
+        _: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryReport>, ReportError> {
+        self.verify(request)?;
+        (self.read)(request)
+    }
+}
+
+/// Reads a report of version 1: a GET with its parameters in the query, as a public service takes them, or a POST
+/// with a form or JSON in case Spryng sends one. The names are in capitals there; their case does not count.
+fn read_v1(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError> {
+    let body = str::from_utf8(request.body())
+        .map_err(|_| ReportError::malformed("the report is not text"))?
+        .trim();
+    let (form, json) = if body.starts_with(['{', '[']) {
+        let json = serde_json::from_str(body)
+            .map_err(|_| ReportError::malformed("the report is not a JSON object"))?;
+        (String::new(), json)
+    } else {
+        (format!("?{body}"), Map::new())
+    };
+    let field = |names: &[&str]| -> Result<Value, ReportError> {
+        for name in names {
+            let found = match parameter(request.url(), name)? {
+                Some(value) => Some(value),
+                None => parameter(&form, name)?.or_else(|| member(&json, name)),
+            };
+            if let Some(value) = found.filter(|value| !value.is_empty()) {
+                return Ok(value.into());
+            }
+        }
+        Ok(Value::Null)
+    };
+    let status =
+        text(&field(&["status"])?).ok_or(ReportError::malformed("the report has no status"))?;
+    let reference = text(&field(&["reference"])?).unwrap_or_default();
+    let mut report =
+        DeliveryReport::new(PROVIDER, v1_status(&status)).with_reference_text(&reference);
+    report.id = message_id(&field(&["id", "message_id", "messageid"])?);
+    report.recipient = recipient(&field(&["recipient", "number", "destination"])?);
+    // 0 is none; 20 unreachable, 21 a wrong number, 22 a failure, 31 a block list, 32 the sender.
+    report.code = code(&field(&["reasoncode"])?, 3);
+    Ok(vec![report])
+}
+
+/// Returns a parameter of a query, whatever the case of its name.
+fn parameter(url: &str, name: &str) -> Result<Option<String>, ReportError> {
+    let query = url.split('#').next().unwrap_or_default();
+    let query = query.split_once('?').map_or("", |(_, query)| query);
+    let written: Vec<_> = query
+        .split('&')
+        .filter_map(|pair| pair.split('=').next())
+        .filter(|known| known.eq_ignore_ascii_case(name))
+        .collect();
+    match written[..] {
+        [] => Ok(None),
+        [written] => Ok(query_parameter(url, written)?.map(|value| value.trim().to_owned())),
+        _ => Err(ReportError::malformed("duplicate query parameter")),
+    }
+}
+
+pub(crate) fn v1_status(word: &str) -> DeliveryStatus {
+    status(V1_STATUSES, &plain(word))
+}
+
+/// How far a text has come: the numbers of a service in use, the words of the old product's page, and the
+/// states of a look-up.
+static V1_STATUSES: &[(&str, DeliveryStatus)] = &[
+    ("10", DeliveryStatus::Delivered),
+    ("20", DeliveryStatus::Failed),
+    ("buffered", DeliveryStatus::Buffered),
+    ("delivered", DeliveryStatus::Delivered),
+    ("failed", DeliveryStatus::Failed),
+    ("notdelivered", DeliveryStatus::Failed),
+    ("pending", DeliveryStatus::Sent),
+    ("scheduled", DeliveryStatus::Buffered),
+    ("sent", DeliveryStatus::Sent),
+];
+
+/// What distinguishes an event of the account from a request that is not Spryng's.
+static V2_EVENTS: [&str; 3] = ["accountreference", "address", "scheduleid"];
+
+/// Reads the reports of version 2. A request without a list of messages (an opt-out, a schedule) has none.
+fn read_v2(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError> {
+    let body: Map<String, Value> = serde_json::from_slice(request.body())
+        .map_err(|_| ReportError::malformed("the report is not a JSON object"))?;
+    let Some((_, messages)) = body
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("messages"))
+    else {
+        let is_event = |name: &String| {
+            V2_EVENTS
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+        };
+        if body.keys().any(is_event) {
+            return Ok(Vec::new());
+        }
+        return Err(ReportError::malformed("the report has no messages"));
+    };
+    let messages = messages
+        .as_array()
+        .ok_or(ReportError::malformed("the messages are not a list"))?;
+    let mut is_readable = false;
+    let reports = read_each(messages, |message| {
+        let read = v2_report(message.as_object()?)?;
+        is_readable = true;
+        read.0
+    })?;
+    if is_readable {
+        Ok(reports)
+    } else {
+        Err(ReportError::malformed("no message has a status"))
+    }
+}
+
+/// A message of a report that could be read, and its report where it is one that we sent.
+struct Readable(Option<DeliveryReport>);
+
+/// Reads a message. `None` where it has neither status nor reason.
+fn v2_report(message: &Map<String, Value>) -> Option<Readable> {
+    let word = |name| member(message, name).map(|word| plain(&word));
+    let (status, reason) = (word("status"), word("reason"));
+    if status.is_none() && reason.is_none() {
+        return None;
+    }
+    if status.as_deref() == Some("received") || reason.as_deref() == Some("inbound") {
+        return Some(Readable(None));
+    }
+    let status = V2_STATUSES
+        .iter()
+        .find(|(known, _)| Some(*known) == status.as_deref());
+    let reason = V2_REASONS
+        .iter()
+        .find(|(known, _)| Some(plain(known)) == reason);
+    let outcome = v2_outcome(
+        status.map(|(_, status)| *status),
+        reason.map(|(_, outcome)| *outcome),
+    );
+    let field = |name| member(message, name).map_or(Value::Null, Value::String);
+    // An empty list stands for nothing, in some requests.
+    let metadata = message
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("metadata"))
+        .and_then(|(_, metadata)| metadata.as_object());
+    let reference = metadata.and_then(|metadata| member(metadata, "reference"));
+    let mut report =
+        DeliveryReport::new(PROVIDER, outcome).with_reference_text(&reference.unwrap_or_default());
+    report.id = message_id(&field("messageid"));
+    report.recipient = recipient(&field("msisdn"));
+    report.code = reason
+        .filter(|(_, outcome)| !matches!(outcome, DeliveryStatus::Delivered | DeliveryStatus::Sent))
+        .map(|(reason, _)| (*reason).to_owned());
+    report.at = time(&field("occurredattime"));
+    Some(Readable(Some(report)))
+}
+
+/// What status and reason say together. A sample of the portal has `Sent` with `Delivered`: the reason is the
+/// newer of the two. Where they contradict each other in any other way, nothing is known.
+fn v2_outcome(status: Option<DeliveryStatus>, reason: Option<DeliveryStatus>) -> DeliveryStatus {
+    use DeliveryStatus::{Delivered, Failed, Sent, Unknown};
+    match (status, reason) {
+        (Some(status), None) => status,
+        (Some(status), Some(reason)) if status == reason => status,
+        (Some(Sent | Delivered), Some(Delivered | Sent)) => Delivered,
+        // Of a text in parts that came in part only, the rest has failed.
+        (Some(Failed), Some(Sent | Unknown)) => Failed,
+        _ => Unknown,
+    }
+}
+
+/// How far a text has come.
+static V2_STATUSES: &[(&str, DeliveryStatus)] = &[
+    ("delivered", DeliveryStatus::Delivered),
+    ("failed", DeliveryStatus::Failed),
+    ("inprogress", DeliveryStatus::Sent),
+    ("sent", DeliveryStatus::Sent),
+];
+
+/// Why, and what that makes of the text.
+static V2_REASONS: &[(&str, DeliveryStatus)] = &[
+    ("Delivered", DeliveryStatus::Delivered),
+    ("PartiallyDelivered", DeliveryStatus::Unknown),
+    ("EdgeSubmitted", DeliveryStatus::Sent),
+    ("MsisdnInvalid", DeliveryStatus::Failed),
+    ("LandlineNotAllowed", DeliveryStatus::Failed),
+    ("DestinationNotAllowed", DeliveryStatus::Failed),
+    ("OptedOut", DeliveryStatus::Failed),
+    ("senderIdInvalid", DeliveryStatus::Failed),
+    ("MessagePartCountExceeded", DeliveryStatus::Failed),
+    ("DisallowedContent", DeliveryStatus::Failed),
+    ("Unprocessable", DeliveryStatus::Failed),
+    ("SendingLimitExceeded", DeliveryStatus::Failed),
+    ("OutsideBusinessHours", DeliveryStatus::Failed),
+    ("WithinQuietHours", DeliveryStatus::Failed),
+    ("NetworkFailed", DeliveryStatus::Failed),
+    ("EdgeFailed", DeliveryStatus::Failed),
+    ("FailedToRoute", DeliveryStatus::Failed),
+];
