@@ -173,9 +173,9 @@ fn every_api(sandbox: &Sandbox) -> Vec<(String, String)> {
         format!("messagebird://sandbox@{host}/messagebird?{sender}&report_url={ROUTE}"),
         format!("messagebird://sandbox@{host}/messagebird?workspace=sandbox&channel=sandbox"),
         format!("spryng://sandbox@{host}/spryng?api=v1&{sender}"),
-        format!("vonage://sandbox:sandbox@{host}/vonage?api=sms&{sender}&webhook_url={ROUTE}"),
+        format!("vonage://sandbox:sandbox@{host}/vonage?api=sms&{sender}&report_url={ROUTE}"),
         format!(
-            "vonage://sandbox@{host}/vonage?private_key=file:{}&{sender}&webhook_url={ROUTE}",
+            "vonage://sandbox@{host}/vonage?private_key=file:{}&{sender}&report_url={ROUTE}",
             key.display()
         ),
     ];
@@ -183,7 +183,7 @@ fn every_api(sandbox: &Sandbox) -> Vec<(String, String)> {
         // It takes names alone.
         ("kpn", url) => format!("{url}&report_url={ROUTE}%3Freference%3D%7Breference%7D"),
         ("vonage", url) => {
-            url.replace("sender=Postduif", sender) + &format!("&webhook_url={ROUTE}")
+            url.replace("sender=Postduif", sender) + &format!("&report_url={ROUTE}")
         }
         (_, url) => url.replace("sender=Postduif", sender),
     });

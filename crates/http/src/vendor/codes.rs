@@ -50,25 +50,25 @@ impl Code {
 }
 
 /// Writes a table of [`Code`](crate::vendor::Code)s: code, [`ErrorKind`](postduif_core::ErrorKind),
-/// [`Proof`](crate::Proof), and what it means in words of our own.
+/// [`Proof`](crate::Proof), and what it means in words of our own. Codes of one meaning share a row.
 ///
 /// ```
 /// use postduif_http::{codes, vendor::Code};
 ///
 /// static CODES: &[Code] = codes! {
 ///     "101" => Unauthorized, Below500, "the token was refused";
-///     "500" => Unavailable, Nothing, "the vendor failed";
+///     "500" | "999" => Unavailable, Nothing, "the vendor failed";
 /// };
-/// assert!(Code::find(CODES, "101").is_some());
+/// assert!(Code::find(CODES, "999").is_some());
 /// ```
 #[macro_export]
 macro_rules! codes {
-    ($($code:expr => $kind:ident, $proof:ident, $message:expr;)+) => {
-        &[$($crate::vendor::Code::new(
+    ($($($code:tt)|+ => $kind:ident, $proof:ident, $message:expr;)+) => {
+        &[$($($crate::vendor::Code::new(
             $code,
             $crate::ErrorKind::$kind,
             $crate::Proof::$proof,
             $message,
-        )),+]
+        ),)+)+]
     };
 }

@@ -1,8 +1,8 @@
 //! [Vonage](https://developer.vonage.com), formerly Nexmo, as a provider: its Messages API v1, and its older
 //! SMS API for accounts that have only that.
 //!
-//! Each call carries one message to one recipient. Vonage knows no idempotency and no look-up: a message whose
-//! answer is lost stays in doubt.
+//! Each request carries one message to one recipient. Vonage has no idempotency key and no look-up: a message whose
+//! response is lost stays in doubt.
 //!
 //! ```
 //! use postduif_core::{Message, SmsProvider as _, Text};
@@ -17,14 +17,14 @@
 //! # }
 //! ```
 //!
-//! | option of the URL | meaning |
+//! | option of the URL | what it sets |
 //! |---|---|
 //! | `api` | `messages` (default) or `sms` |
 //! | `sender` | a name of at most 11 of `A-Z a-z 0-9`, a number, or a short code, for messages that name none; Vonage has no default |
-//! | `webhook_url` | where Vonage posts the delivery reports of these messages, in place of what the account or application says; https, with `api=sms` at most 100 characters |
-//! | `key`, `secret` | of the account, where they do not stand before the `@` |
+//! | `report_url` | where Vonage posts the delivery reports of these messages, instead of the URL of the account or application; https, with `api=sms` at most 100 characters |
+//! | `key`, `secret` | of the account, where they are not before the `@` |
 //! | `private_key` | of an application, in PEM, best as `file:PATH`; the user of the URL is then the application's id |
-//! | `application_id` | the application's id, where it does not stand before the `@` |
+//! | `application_id` | the application's id, where it is not before the `@` |
 //!
 //! |  | Messages API | SMS API |
 //! |---|---|---|
@@ -36,33 +36,40 @@
 //! Vonage has a host for each API and for the balance. The host `default` means all of them; any other, a
 //! regional one such as `api-eu.nexmo.com` included, stands for all of them.
 
+mod account;
 mod messages;
+mod problem;
+mod receipts;
+mod reports;
 mod sms;
 
 use std::{
+    fmt,
     num::{NonZeroU32, NonZeroUsize},
+    str::FromStr,
     sync::Arc,
     time::Duration,
 };
 
 use postduif_core::{
-    ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, ReportParser,
-    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, batch,
+    ConfigError, Health, Message, Outcomes, Profile, Receipt, ReportOptions, ReportParser,
+    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
 use postduif_http::{
-    BaseUrl, Client, ConnectionUrl, Refusal, ReportUrl, Request, Response, TokenCache,
+    BaseUrl, Client,
+    vendor::{ConnectionUrl, EndpointBuilder, reports::one_signature_method},
 };
-use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
+use secrecy::SecretString;
 
-pub use messages::VonageReports;
-pub use sms::{SignatureMethod, VonageSmsReports};
+pub use receipts::{SignatureMethod, VonageSmsReports};
+pub use reports::VonageReports;
 
-use messages::{Application, Messages, Problem};
+use account::Account;
+use messages::{Application, Messages};
 use sms::Sms;
 
 /// What Vonage can do, by either of its APIs. Delivery reports arrive where the account, the application or
-/// `webhook_url` says where to.
+/// `report_url` says where to.
 pub const PROFILE: Profile = Profile::new("vonage")
     .with_senders(&[
         SenderKind::Alphanumeric,
@@ -75,28 +82,14 @@ pub const PROFILE: Profile = Profile::new("vonage")
     .with_reports(true)
     .with_rate(NonZeroU32::new(30).unwrap());
 
-const API_HOST: &str = "https://api.nexmo.com";
-const REST_HOST: &str = "https://rest.nexmo.com";
-const BALANCE_PATH: &str = "/account/get-balance";
-/// Calls of one batch under way at a time: an account has 30 a second unless agreed otherwise.
+/// Requests of one batch under way at a time: an account has 30 a second unless agreed otherwise.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
-/// The longest URL for reports that the SMS API takes.
-const LONGEST_CALLBACK: usize = 100;
-
-/// Vonage as a provider.
-#[derive(Debug)]
-pub struct Vonage {
-    profile: Profile,
-    client: Client,
-    wire: Wire,
-    /// What the balance is asked with: an application cannot ask.
-    account: Option<Account>,
-    rest: BaseUrl,
-    is_vendors_host: bool,
-    /// The sender of messages that name none.
-    sender: Option<Sender>,
-    webhook_url: Option<ReportUrl>,
-}
+/// How far the time of a report's signature may lie from now. Vonage names no tolerance; Symfony took 300 seconds in
+/// 2026 (`symfony/symfony`, pull request 65700).
+const REPORT_WINDOW: Duration = Duration::from_secs(300);
+/// What to give where the secret of the reports is missing.
+const SECRET_MISSING: &str = "Vonage signs its reports: give the account's signature secret";
+const SENDER: &str = "Vonage takes a name of letters A to Z and digits, a number, or a short code";
 
 /// Which of Vonage's two APIs sends.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -109,54 +102,48 @@ pub enum Api {
     Sms,
 }
 
-#[derive(Debug)]
-enum Wire {
-    Messages(Messages),
-    Sms(Sms),
-}
-
-/// The key and secret of an account.
-#[derive(Clone, Debug)]
-struct Account {
-    key: SecretString,
-    secret: SecretString,
-}
-
-impl Account {
-    fn authorize(&self, request: Request) -> Request {
-        request.with_basic(self.key.expose_secret(), &self.secret)
+impl fmt::Display for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Messages => "messages",
+            Self::Sms => "sms",
+        })
     }
 }
 
-/// A message, and what the provider adds to it.
-#[derive(Clone, Copy)]
-struct Call<'a> {
-    message: &'a Message,
-    from: &'a str,
-    webhook_url: Option<&'a str>,
+impl FromStr for Api {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "messages" => Ok(Self::Messages),
+            "sms" => Ok(Self::Sms),
+            _ => Err(ConfigError::new("invalid API: write messages or sms")),
+        }
+    }
+}
+
+/// Vonage as a provider, over one of its APIs.
+#[derive(Debug)]
+pub struct Vonage {
+    inner: Box<dyn SmsProvider>,
 }
 
 impl Vonage {
-    /// Settings for the key and secret of an account.
+    /// Starts building a provider from the key and secret of an account.
     pub fn builder(key: impl Into<SecretString>, secret: impl Into<SecretString>) -> VonageBuilder {
-        VonageBuilder::new(Credentials::Account(Account {
-            key: key.into(),
-            secret: secret.into(),
-        }))
+        VonageBuilder::new(Credentials::Account(key.into(), secret.into()))
     }
 
-    /// Settings for an application of the Messages API: its id, and its private key in PEM.
+    /// Starts building a provider from an application of the Messages API: its id, and its private key in PEM.
     pub fn application(
         id: impl Into<SecretString>,
         private_key: impl Into<SecretString>,
     ) -> VonageBuilder {
-        VonageBuilder::new(Credentials::Application {
-            id: id.into(),
-            private_key: private_key.into(),
-        })
+        VonageBuilder::new(Credentials::Application(id.into(), private_key.into()))
     }
 
-    /// A provider from a URL, with an HTTP client of its own.
+    /// Creates a provider from a connection URL, with an HTTP client of its own.
     ///
     /// # Errors
     ///
@@ -166,7 +153,7 @@ impl Vonage {
         VonageBuilder::from_url(url)?.build()
     }
 
-    /// A provider from a URL, over a client that you configured.
+    /// Creates a provider from a connection URL, over the given HTTP client.
     ///
     /// # Errors
     ///
@@ -178,26 +165,44 @@ impl Vonage {
     }
 }
 
-/// Settings for [`Vonage`]. Everything is checked in [`build`](Self::build).
+#[async_trait]
+impl SmsProvider for Vonage {
+    fn profile(&self) -> &Profile {
+        self.inner.profile()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.inner.send(message).await
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        self.inner.send_batch(messages).await
+    }
+
+    /// Asks for the balance, which proves the key and the secret. An application's private key cannot ask,
+    /// and neither can a regional host of the Messages API: then the credentials are not known.
+    async fn check(&self) -> Result<Health, SendError> {
+        self.inner.check().await
+    }
+}
+
+/// Builder for [`Vonage`]. Everything is checked in [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct VonageBuilder {
     credentials: Credentials,
     api: Api,
-    base: Option<BaseUrl>,
-    client: Option<Client>,
-    sender: Option<Sender>,
+    endpoint: EndpointBuilder,
     /// Its path may hold a secret of ours.
-    webhook_url: Option<SecretString>,
+    report_url: Option<SecretString>,
 }
 
 #[derive(Debug)]
 enum Credentials {
-    Account(Account),
-    Application {
-        id: SecretString,
-        private_key: SecretString,
-    },
+    /// Key and secret.
+    Account(SecretString, SecretString),
+    /// Id and private key.
+    Application(SecretString, SecretString),
 }
 
 impl VonageBuilder {
@@ -205,21 +210,15 @@ impl VonageBuilder {
         Self {
             credentials,
             api: Api::Messages,
-            base: None,
-            client: None,
-            sender: None,
-            webhook_url: None,
+            endpoint: EndpointBuilder::new(),
+            report_url: None,
         }
     }
 
     fn from_url(url: &str) -> Result<Self, ConfigError> {
         let credentials = ["key", "secret", "application_id", "private_key"];
-        let url = ConnectionUrl::parse(
-            "vonage",
-            url,
-            &credentials,
-            &["api", "sender", "webhook_url"],
-        )?;
+        let options = ["api", "sender", "report_url"];
+        let url = ConnectionUrl::parse("vonage", url, &credentials, &options)?;
         let (id, key) = (
             url.optional_credential("application_id"),
             url.optional_credential("key"),
@@ -248,50 +247,42 @@ impl VonageBuilder {
                 }
             },
         };
-        let base = |host| url.host().cloned().map_or_else(|| BaseUrl::parse(host), Ok);
-        let (api, rest) = (base(API_HOST)?, base(REST_HOST)?);
         Ok(Self {
-            api: match url.option("api") {
-                None | Some("messages") => Api::Messages,
-                Some("sms") => Api::Sms,
-                Some(_) => return Err(ConfigError::new("option api: messages or sms")),
-            },
-            // The host `default` is two hosts; one that is written stands for both.
-            base: (api == rest).then_some(api),
-            sender: url.parsed_option("sender")?,
-            webhook_url: url.option("webhook_url").map(SecretString::from),
+            api: url.parsed_option("api")?.unwrap_or_default(),
+            endpoint: EndpointBuilder::from_url(&url)?,
+            report_url: url.option("report_url").map(SecretString::from),
             ..builder
         })
     }
 
-    /// Which API sends; the Messages API unless set.
+    /// Sets the API. Defaults to [`Api::Messages`].
     pub const fn with_api(mut self, api: Api) -> Self {
         self.api = api;
         self
     }
 
-    /// Another host in the place of all of Vonage's own.
+    /// Sets the base URL, for all that Vonage has a host for. Defaults to Vonage's own hosts.
     pub fn with_base(mut self, base: BaseUrl) -> Self {
-        self.base = Some(base);
+        self.endpoint = self.endpoint.with_base(base);
         self
     }
 
-    /// An HTTP client that you configured.
+    /// Sets the HTTP client. Defaults to one of its own.
     pub fn with_client(mut self, client: Client) -> Self {
-        self.client = Some(client);
+        self.endpoint = self.endpoint.with_client(client);
         self
     }
 
-    /// The sender of messages that name none.
+    /// Sets the sender of messages that name none. Vonage has no default.
     pub fn with_sender(mut self, sender: Sender) -> Self {
-        self.sender = Some(sender);
+        self.endpoint = self.endpoint.with_sender(sender);
         self
     }
 
-    /// Where Vonage posts the delivery reports of these messages, in place of what the account or the
-    /// application says. https, or loopback.
-    pub fn with_webhook_url(mut self, url: impl Into<SecretString>) -> Self {
-        self.webhook_url = Some(url.into());
+    /// Sets where Vonage posts the delivery reports of these messages: https, or plain http on loopback. Defaults to
+    /// the URL of the account or the application.
+    pub fn with_report_url(mut self, url: impl Into<SecretString>) -> Self {
+        self.report_url = Some(url.into());
         self
     }
 
@@ -300,74 +291,46 @@ impl VonageBuilder {
     ///
     /// # Errors
     ///
-    /// Where the sender is a name that Vonage would change, the webhook URL is none or, for the SMS API, holds a
-    /// query parameter that Vonage adds, the private key is none, an application is to use the SMS API, or the HTTP client cannot be built.
+    /// Where the sender is a name that Vonage would change, the report URL is invalid or, for the SMS API, has a
+    /// query parameter that Vonage adds, the private key is invalid, an application is to use the SMS API, or the
+    /// HTTP client cannot be built.
     pub fn build(self) -> Result<Vonage, ConfigError> {
-        if self
-            .sender
-            .as_ref()
-            .is_some_and(|sender| from(sender).is_none())
-        {
-            return Err(ConfigError::new(
-                "option sender: Vonage takes a name of letters A to Z and digits, a number, or a short code",
-            ));
-        }
-        let webhook_url = self
-            .webhook_url
-            .map(|url| webhook_url(url.expose_secret(), self.api))
-            .transpose()?;
-        let is_vendors_host = self.base.is_none();
-        let base = |host| self.base.clone().map_or_else(|| BaseUrl::parse(host), Ok);
-        let (api, rest) = (base(API_HOST)?, base(REST_HOST)?);
-        let (wire, account) = match (self.api, self.credentials) {
-            (Api::Messages, Credentials::Account(account)) => (
-                Wire::Messages(Messages::of_account(api, account.clone())),
-                Some(account),
-            ),
-            (Api::Messages, Credentials::Application { id, private_key }) => {
-                let application = Application::new(id, &private_key)?;
-                let tokens = TokenCache::new(application, messages::MINIMUM_TOKEN_LIFE);
-                (Wire::Messages(Messages::of_application(api, tokens)), None)
+        self.endpoint
+            .check_sender(|sender| wire_sender(sender).is_some(), SENDER)?;
+        let inner: Box<dyn SmsProvider> = match (self.api, self.credentials) {
+            (Api::Messages, Credentials::Account(key, secret)) => {
+                let account = Account::new(key, secret, self.endpoint.base())?;
+                Box::new(Messages::new(
+                    self.endpoint,
+                    account.into(),
+                    self.report_url.as_ref(),
+                )?)
             }
-            (Api::Sms, Credentials::Account(account)) => (
-                Wire::Sms(Sms::new(rest.clone(), account.clone())),
-                Some(account),
-            ),
-            (Api::Sms, Credentials::Application { .. }) => {
+            (Api::Messages, Credentials::Application(id, private_key)) => {
+                let application = Application::new(id, &private_key)?;
+                Box::new(Messages::new(
+                    self.endpoint,
+                    application.into(),
+                    self.report_url.as_ref(),
+                )?)
+            }
+            (Api::Sms, Credentials::Account(key, secret)) => {
+                let account = Account::new(key, secret, self.endpoint.base())?;
+                Box::new(Sms::new(self.endpoint, account, self.report_url.as_ref())?)
+            }
+            (Api::Sms, Credentials::Application(..)) => {
                 return Err(ConfigError::new(
                     "the SMS API takes the key and secret of an account, not an application's private key",
                 ));
             }
         };
-        Ok(Vonage {
-            profile: PROFILE.with_sender_required(self.sender.is_none()),
-            client: self.client.map_or_else(Client::new, Ok)?,
-            wire,
-            account,
-            rest,
-            is_vendors_host,
-            sender: self.sender,
-            webhook_url,
-        })
+        Ok(Vonage { inner })
     }
 }
 
-fn webhook_url(url: &str, api: Api) -> Result<ReportUrl, ConfigError> {
-    let read = ReportUrl::parse(url)?;
-    if api != Api::Sms {
-        return Ok(read);
-    }
-    if url.chars().count() > LONGEST_CALLBACK {
-        return Err(ConfigError::new(
-            "option webhook_url: the SMS API takes at most 100 characters",
-        ));
-    }
-    read.without_parameters("Vonage", &sms::REPORT_PARAMETERS)
-}
-
-/// A sender as Vonage takes it: digits without a plus, or letters and digits. None where Vonage would drop
+/// Returns a sender as Vonage takes it: digits without a plus, or letters and digits. `None` where Vonage would drop
 /// characters, or change the sender on the way, and not say so.
-fn from(sender: &Sender) -> Option<String> {
+fn wire_sender(sender: &Sender) -> Option<String> {
     if let Some(number) = sender.number() {
         return Some(number.digits().to_string());
     }
@@ -376,169 +339,26 @@ fn from(sender: &Sender) -> Option<String> {
     (!zeros && name.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(name)
 }
 
-impl Vonage {
-    async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
-        let from = message
-            .sender()
-            .or(self.sender.as_ref())
-            .and_then(from)
-            .ok_or(SendError::not_accepted(
-                ErrorKind::InvalidSender,
-                "Vonage takes a name of letters A to Z and digits, a number, or a short code as sender",
-            ))?;
-        let call = Call {
-            message,
-            from: &from,
-            webhook_url: self.webhook_url.as_ref().map(ReportUrl::expose),
-        };
-        let receipt = || Receipt::new(self.profile.owned_name(), *message.reference());
-        match &self.wire {
-            Wire::Messages(messages) => messages.send(&self.client, call, receipt()).await,
-            Wire::Sms(sms) => sms.send(&self.client, call, receipt()).await,
-        }
-    }
-
-    async fn probe(&self, account: &Account) -> Result<Health, SendError> {
-        let request =
-            Request::get(&self.rest, BALANCE_PATH).with_header("accept", "application/json");
-        let answer = self.client.ask(account.authorize(request)).await?;
-        match (answer.status(), &self.wire) {
-            (200, _) => {
-                let body: Value = answer.json()?;
-                let balance = body.get("value").ok_or(SendError::unknown(
-                    ErrorKind::Protocol,
-                    "an answer without a balance",
-                ))?;
-                let health = Health::good();
-                Ok(
-                    match amount(balance).and_then(|amount| Price::new(&amount, "EUR").ok()) {
-                        Some(balance) => health.with_balance(balance),
-                        None => health,
-                    },
-                )
-            }
-            // A regional host is one of the Messages API alone; the secret goes to no other than it.
-            (404, Wire::Messages(_)) if !self.is_vendors_host => Ok(Health::cannot_tell()),
-            (status, _) => {
-                let spoken = sms::is_error(&answer) || Problem::of(&answer).is_some();
-                let refusal = spoken.then(|| match status {
-                    401 | 403 => refusal(
-                        status,
-                        ErrorKind::Unauthorized,
-                        "the key or the secret was refused",
-                    ),
-                    429 => refusal(status, ErrorKind::Throttled, "too many calls"),
-                    _ => refusal(
-                        status,
-                        ErrorKind::Protocol,
-                        "Vonage refused to tell the balance",
-                    ),
-                });
-                Err(answer.refused(refusal))
-            }
-        }
-    }
-}
-
-fn refusal(status: u16, kind: ErrorKind, words: &'static str) -> Refusal {
-    Refusal::new(kind, words).with_unlisted_code(&status.to_string(), &[])
-}
-
-/// A report's id, where it can be one.
-fn report_id(id: &str) -> Option<String> {
-    Response::message_id(id).ok().map(str::to_owned)
-}
-
-/// An amount as a plain decimal number, whether JSON has it as number or as text.
-fn amount(value: &Value) -> Option<String> {
-    match value {
-        Value::Number(number) => number.as_f64().map(|number| format!("{number:.9}")),
-        value => text(value),
-    }
-}
-
-/// What JSON has as text or as number: Vonage's own clients and fixtures disagree on many fields.
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-/// Whether a member of an answer holds an id, in whatever form.
-fn is_given(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::String(text) => !text.trim().is_empty(),
-        _ => true,
-    }
-}
-
-/// A code of a report: Vonage's all have one to four digits, and a longer one might be taken from a text.
-fn report_code(text: Option<String>) -> Option<String> {
-    text.filter(|code| {
-        (1..=4).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit())
-    })
-}
-
-/// A parser of Vonage's reports, chosen at run time: `messages`, which is the default, or `sms`, which signs
-/// as the account says. That is `sms:METHOD`, with the name of a [`SignatureMethod`]; `sms` alone is
-/// `sms:md5hash`.
+/// Creates a parser of Vonage's reports, chosen at run time: of the API `messages`, which is the default, or of `sms`,
+/// whose signature method is the account's: a [`SignatureMethod`], `md5hash` unless it was changed.
 ///
 /// # Errors
 ///
 /// Where there is no such API or method, or there is no secret.
-pub fn report_parser(
-    options: postduif_core::ReportOptions,
-) -> Result<Arc<dyn ReportParser>, ConfigError> {
-    let method: Result<Option<SignatureMethod>, _> =
-        options.signature_method().map(str::parse).transpose();
-    let api = options.api().map(str::to_owned);
-    let (api, secrets) = (api.as_deref(), options.into_secrets());
-    match api {
-        None | Some("messages") => Ok(Arc::new(VonageReports::new(secrets)?)),
-        Some("sms") => Ok(Arc::new(VonageSmsReports::new(
-            secrets,
-            method?.unwrap_or_default(),
-        )?)),
-        Some(_) => Err(ConfigError::new("invalid api: write messages or sms")),
-    }
-}
-
-/// What to give where the secret of the reports is missing.
-const SECRET_MISSING: &str = "Vonage signs its reports: give the account's signature secret";
-
-/// How far the time of a signature may lie from now, unless set. Vonage names no tolerance; Symfony took
-/// 300 seconds in 2026 (`symfony/symfony`, pull request 65700).
-const REPORT_WINDOW: Duration = Duration::from_secs(300);
-
-#[async_trait]
-impl SmsProvider for Vonage {
-    fn profile(&self) -> &Profile {
-        &self.profile
-    }
-
-    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.profile.validate(message)?;
-        self.attempt(message)
-            .await
-            .map_err(|error| error.with_provider(self.profile.owned_name()))
-    }
-
-    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        batch::one_by_one(messages, IN_FLIGHT, |message| self.send(message)).await
-    }
-
-    /// Asks for the balance, which proves the key and the secret. An application's private key cannot ask,
-    /// and neither can a regional host of the Messages API: then nothing can be told.
-    async fn check(&self) -> Result<Health, SendError> {
-        match &self.account {
-            Some(account) => self
-                .probe(account)
-                .await
-                .map_err(|error| error.of_check().with_provider(self.profile.owned_name())),
-            None => Ok(Health::cannot_tell()),
+pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    match options.api().map_or(Ok(Api::default()), str::parse)? {
+        Api::Messages => {
+            one_signature_method(&options)?;
+            Ok(Arc::new(VonageReports::new(options.into_secrets())?))
+        }
+        Api::Sms => {
+            let method = options
+                .signature_method()
+                .map_or(Ok(SignatureMethod::default()), str::parse)?;
+            Ok(Arc::new(VonageSmsReports::new(
+                options.into_secrets(),
+                method,
+            )?))
         }
     }
 }

@@ -75,7 +75,7 @@ impl FakeVonage {
                 private_key()
             ),
         };
-        let url = format!("{url}webhook_url={WEBHOOK}{sender}");
+        let url = format!("{url}report_url={WEBHOOK}{sender}");
         Arc::new(Vonage::from_url_with(&url, &client).unwrap())
     }
 }

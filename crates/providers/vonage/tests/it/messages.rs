@@ -17,7 +17,7 @@ use super::wire::{UUID, World, accepted, answer, message, problem};
 async fn a_send_is_written_as_documented() {
     let world = World::new(
         "key:secret@",
-        "?sender=Acme&webhook_url=https%3A%2F%2Fhooks.example.test%2Fstatus",
+        "?sender=Acme&report_url=https%3A%2F%2Fhooks.example.test%2Fstatus",
     )
     .await;
     world.answer(accepted()).await;

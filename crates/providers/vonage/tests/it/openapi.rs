@@ -150,7 +150,7 @@ fn wishes() -> Vec<Message> {
     ]
 }
 
-const HOOK: &str = "&webhook_url=https%3A%2F%2Fhooks.example.test%2Fstatus";
+const HOOK: &str = "&report_url=https%3A%2F%2Fhooks.example.test%2Fstatus";
 
 #[tokio::test]
 async fn every_request_of_the_messages_api_fits_its_definition() {

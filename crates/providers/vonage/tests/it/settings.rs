@@ -124,11 +124,11 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "vonage://me:hunter2@default?account=x",
-            "unknown option account; known are api, sender, webhook_url, key, secret, application_id, private_key",
+            "unknown option account; known are api, sender, report_url, key, secret, application_id, private_key",
         ),
         (
             "vonage://me:hunter2@default?api=rest",
-            "option api: messages or sms",
+            "option api: invalid API: write messages or sms",
         ),
         (
             "vonage://me:hunter2@default?sender=ThisIsTooLongAName",
@@ -151,31 +151,31 @@ fn what_cannot_work_is_refused_when_it_is_built() {
             "letters A to Z and digits",
         ),
         (
-            "vonage://me:hunter2@default?webhook_url=hunter2",
-            "option webhook_url",
+            "vonage://me:hunter2@default?report_url=hunter2",
+            "option report_url",
         ),
         (
-            "vonage://me:hunter2@default?webhook_url=ftp://x.test/hunter2",
-            "option webhook_url",
+            "vonage://me:hunter2@default?report_url=ftp://x.test/hunter2",
+            "option report_url",
         ),
         (
-            "vonage://me:hunter2@default?webhook_url=http://x.test/hunter2",
-            "option webhook_url: an https:// URL",
+            "vonage://me:hunter2@default?report_url=http://x.test/hunter2",
+            "option report_url: invalid URL: write https://",
         ),
         (
-            "vonage://me:hunter2@default?webhook_url=https://u:hunter2@x.test/",
-            "option webhook_url: a URL with neither user",
+            "vonage://me:hunter2@default?report_url=https://u:hunter2@x.test/",
+            "option report_url: invalid URL: write it without user",
         ),
         (
-            "vonage://me:hunter2@default?webhook_url=https://x.test/hunter2%20b",
-            "option webhook_url",
+            "vonage://me:hunter2@default?report_url=https://x.test/hunter2%20b",
+            "option report_url",
         ),
         (
-            "vonage://me:hunter2@default?api=sms&webhook_url=https://x.test/%3FmessageId=1",
-            "option webhook_url: Vonage adds the query parameter messageId",
+            "vonage://me:hunter2@default?api=sms&report_url=https://x.test/%3FmessageId=1",
+            "option report_url: Vonage adds the query parameter messageId",
         ),
         (
-            &format!("vonage://me:hunter2@default?api=sms&webhook_url={long}"),
+            &format!("vonage://me:hunter2@default?api=sms&report_url={long}"),
             "at most 100 characters",
         ),
         (
@@ -210,7 +210,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         assert!(error.to_string().contains(words), "{url}: {error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
-    assert!(Vonage::from_url(&format!("vonage://a:b@default?webhook_url={long}")).is_ok());
+    assert!(Vonage::from_url(&format!("vonage://a:b@default?report_url={long}")).is_ok());
     assert!(Vonage::application("", "x").build().is_err());
 }
 
@@ -307,15 +307,15 @@ async fn a_wish_beyond_vonages_means_is_refused_before_any_call() {
 }
 
 #[test]
-fn debug_shows_no_credential_no_webhook_url_and_no_whole_number() {
+fn debug_shows_no_credential_no_report_url_and_no_whole_number() {
     let pem = std::fs::read_to_string(private_key()).unwrap();
     let sender: Sender = "+31687654321".parse().unwrap();
     let url = "https://x.test/vonage/hunter2?token=hunter2";
     let application = Vonage::application("hunter2", pem.as_str())
-        .with_webhook_url(url)
+        .with_report_url(url)
         .with_sender(sender.clone());
     let account = Vonage::builder("hunter2", "hunter2")
-        .with_webhook_url(url)
+        .with_report_url(url)
         .with_sender(sender);
     let mut shown = format!("{application:?} {account:?}");
     shown += &format!(

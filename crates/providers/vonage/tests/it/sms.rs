@@ -21,7 +21,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
 async fn a_send_is_written_as_documented() {
     let world = World::new(
         "key:secret@",
-        "?sender=Acme&api=sms&webhook_url=https%3A%2F%2Fhooks.example.test%2Fdlr",
+        "?sender=Acme&api=sms&report_url=https%3A%2F%2Fhooks.example.test%2Fdlr",
     )
     .await;
     let text = Text::new("Zoë, je code is 123456 ✓").unwrap();

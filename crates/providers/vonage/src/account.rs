@@ -1,0 +1,99 @@
+//! An account's key and secret, and its balance, which proves them.
+
+use postduif_core::{ConfigError, ErrorKind, Health, Price, SendError};
+use postduif_http::{BaseUrl, Client, Refusal, Request, Response, vendor::text};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+use crate::{problem::Problem, sms};
+
+const REST_HOST: &str = "https://rest.nexmo.com";
+const BALANCE_PATH: &str = "/account/get-balance";
+/// Vonage counts its prices in euros.
+pub(crate) const CURRENCY: &str = "EUR";
+
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    key: SecretString,
+    secret: SecretString,
+    rest: BaseUrl,
+    is_vendors_host: bool,
+}
+
+impl Account {
+    /// Creates an account. The host of its balance is Vonage's own, unless one is configured for all.
+    pub(crate) fn new(
+        key: SecretString,
+        secret: SecretString,
+        base: Option<&BaseUrl>,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            key,
+            secret,
+            rest: base.map_or_else(|| BaseUrl::parse(REST_HOST), |base| Ok(base.clone()))?,
+            is_vendors_host: base.is_none(),
+        })
+    }
+
+    pub(crate) fn authorize(&self, request: Request) -> Request {
+        request.with_basic(self.key.expose_secret(), &self.secret)
+    }
+
+    /// Asks for the balance, as the Messages API's `check` does: a regional host is one of that API alone, and the
+    /// secret goes to no other host than it.
+    pub(crate) async fn balance_beside_messages(
+        &self,
+        client: &Client,
+    ) -> Result<Health, SendError> {
+        let response = self.ask(client).await?;
+        if response.status() == 404 && !self.is_vendors_host {
+            return Ok(Health::cannot_tell());
+        }
+        health(&response)
+    }
+
+    /// Asks for the balance.
+    pub(crate) async fn balance(&self, client: &Client) -> Result<Health, SendError> {
+        health(&self.ask(client).await?)
+    }
+
+    async fn ask(&self, client: &Client) -> Result<Response, SendError> {
+        let request =
+            Request::get(&self.rest, BALANCE_PATH).with_header("accept", "application/json");
+        client.ask(self.authorize(request)).await
+    }
+}
+
+fn health(response: &Response) -> Result<Health, SendError> {
+    if response.status() == 200 {
+        let body: Value = response.json()?;
+        let balance = body.get("value").ok_or(SendError::unknown(
+            ErrorKind::Protocol,
+            "the response has no balance",
+        ))?;
+        let balance = amount(balance).and_then(|amount| Price::new(&amount, CURRENCY).ok());
+        return Ok(balance.map_or(Health::good(), |balance| {
+            Health::good().with_balance(balance)
+        }));
+    }
+    let is_vonages = sms::is_error(response) || Problem::of(response).is_some();
+    let refusal = is_vonages.then(|| {
+        let (kind, message) = match response.status() {
+            401 | 403 => (ErrorKind::Unauthorized, CREDENTIALS_REFUSED),
+            429 => (ErrorKind::Throttled, "too many requests"),
+            _ => (ErrorKind::Protocol, "Vonage refused to tell the balance"),
+        };
+        Refusal::new(kind, message).with_unlisted_code(&response.status().to_string(), &[])
+    });
+    Err(response.refused(refusal))
+}
+
+pub(crate) const CREDENTIALS_REFUSED: &str = "the key or the secret was refused";
+
+/// Returns an amount as a plain decimal number, whether JSON has it as number or as text.
+fn amount(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(number) => number.as_f64().map(|number| format!("{number:.9}")),
+        value => text(value),
+    }
+}

@@ -1,0 +1,158 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, Price, ReportError, ReportParser,
+    ReportRequest,
+};
+use postduif_http::vendor::{
+    reports::{SigningSecrets, check_window, code, json, message_id, recipient, time},
+    signature::{hex, hs256_claims, sha256},
+    text,
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{REPORT_WINDOW, SECRET_MISSING};
+
+/// Parser of the status webhooks of the Messages API, form v1: signed by the account's signature secret over the body, with
+/// the time of signing.
+///
+/// The signature covers neither the URL nor what came before: within the time window a report can be
+/// replayed, which changes nothing, since it says the same again. Reports come in no promised order. Vonage
+/// says that an unsigned one can occur after a fault of its own, and that it comes again signed where it is
+/// answered with a 5xx; whether a repeat is signed anew is not known, so that a merely old one may come again
+/// too.
+#[derive(Debug)]
+pub struct VonageReports {
+    keys: SigningSecrets,
+    window: Duration,
+}
+
+impl VonageReports {
+    /// Creates a parser that takes what any of these signature secrets signed: several while one is being replaced, or one for
+    /// each account. The secret is that of the account's settings, not the API secret.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no secret, or one is blank.
+    pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            keys: SigningSecrets::new(secrets, SECRET_MISSING)?,
+            window: REPORT_WINDOW,
+        })
+    }
+
+    /// Sets how far the time of signing may lie from now. Defaults to 300 seconds.
+    #[must_use]
+    pub const fn with_window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
+        #[derive(Deserialize)]
+        struct Claims {
+            iat: i64,
+            payload_hash: String,
+        }
+        let (scheme, token) = request
+            .header("authorization")?
+            .ok_or(ReportError::unsigned(
+                "the report has no token; a report of the SMS API is read by the parser of that API",
+            ))?
+            .split_once(' ')
+            .ok_or(ReportError::malformed("invalid token: the report has no bearer token"))?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(ReportError::malformed(
+                "invalid token: the report has no bearer token",
+            ));
+        }
+        let claims = hs256_claims(token.trim(), self.keys.as_slice())?;
+        let claims: Claims = serde_json::from_slice(&claims)
+            .map_err(|_| ReportError::forged("the token covers no body, or has no time"))?;
+        let hash = hex(&sha256(request.body()));
+        if !claims.payload_hash.eq_ignore_ascii_case(&hash) {
+            return Err(ReportError::forged("the token covers another body"));
+        }
+        check_window(claims.iat, now, self.window)
+    }
+}
+
+impl ReportParser for VonageReports {
+    fn authenticity(&self) -> Authenticity {
+        Authenticity::Signed
+    }
+
+    fn parse(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryReport>, ReportError> {
+        self.verify(request, now)?;
+        let body = json(request)?;
+        if text(&body["status"]).is_none() {
+            return Err(ReportError::malformed("the report has no status"));
+        }
+        Ok(vec![report(&body)])
+    }
+}
+
+fn report(body: &Value) -> DeliveryReport {
+    // The title is the code; older payloads have it as a number, and the type repeats it.
+    let code = code(&body["error"]["title"], 4).or_else(|| {
+        let page = text(&body["error"]["type"])?;
+        let (_, number) = page.split_once('#')?;
+        code(&number.into(), 4)
+    });
+    let status = text(&body["status"]);
+    let mut report = DeliveryReport::new("vonage", status_of(status.as_deref(), code.as_deref()))
+        .with_reference_text(&text(&body["client_ref"]).unwrap_or_default());
+    report.id = message_id(&body["message_uuid"]);
+    report.recipient = recipient(&body["to"]);
+    report.code = code;
+    report.at = time(&body["timestamp"]).or_else(|| {
+        // As older payloads have it.
+        let time = text(&body["timestamp"])?;
+        let time = DateTime::parse_from_str(&time, "%Y-%m-%d %H:%M:%S %z").ok()?;
+        Some(time.to_utc())
+    });
+    let usage = &body["usage"];
+    report.price = text(&usage["price"])
+        .zip(text(&usage["currency"]))
+        .and_then(|(price, currency)| Price::new(&price, &currency).ok());
+    report
+}
+
+fn status_of(status: Option<&str>, code: Option<&str>) -> DeliveryStatus {
+    let rejected = |otherwise| {
+        let known = REJECTIONS
+            .iter()
+            .find(|(_, codes)| code.is_some_and(|code| codes.contains(&code)));
+        known.map_or(otherwise, |(status, _)| *status)
+    };
+    match status {
+        // The phone is busy, and tried again for a day or two.
+        Some("submitted") if code == Some("1220") => DeliveryStatus::Buffered,
+        Some("submitted") => DeliveryStatus::Sent,
+        Some("delivered") => DeliveryStatus::Delivered,
+        Some("rejected") => rejected(DeliveryStatus::Rejected),
+        Some("undeliverable") => rejected(DeliveryStatus::Failed),
+        _ => DeliveryStatus::Unknown,
+    }
+}
+
+/// What `rejected` covers beside a refusal: Vonage says it of what expired or failed too. Two codes say that
+/// the text, or some of its parts, may have arrived, and so no failure.
+static REJECTIONS: &[(DeliveryStatus, &[&str])] = &[
+    (DeliveryStatus::Expired, &["1360"]),
+    (
+        DeliveryStatus::Failed,
+        &[
+            "1180", "1190", "1200", "1220", "1230", "1250", "1251", "1260", "1300", "1310", "1330",
+            "1331",
+        ],
+    ),
+    (DeliveryStatus::Unknown, &["1320", "1490"]),
+];
