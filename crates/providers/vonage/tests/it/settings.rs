@@ -180,7 +180,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "vonage://hunter2@default?private_key=hunter2",
-            "no RSA key of 2048 bits",
+            "must be an RSA key of 2048 bits",
         ),
         (
             "vonage://default?application_id=hunter2",
