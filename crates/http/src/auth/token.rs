@@ -228,10 +228,14 @@ impl<S: TokenSource> TokenCache<S> {
     /// # Errors
     ///
     /// That of the last request, or of the token.
-    pub async fn with_token<T, E, F>(&self, call: impl Fn(Arc<Token>) -> F) -> Result<T, E>
+    pub async fn with_token<T, E, F>(
+        &self,
+        call: impl Fn(Arc<Token>) -> F + Send + Sync,
+    ) -> Result<T, E>
     where
-        E: From<SendError>,
-        F: Future<Output = (Result<T, E>, TokenVerdict)>,
+        T: Send,
+        E: From<SendError> + Send,
+        F: Future<Output = (Result<T, E>, TokenVerdict)> + Send,
     {
         let token = self.token().await?;
         let (outcome, verdict) = call(Arc::clone(&token)).await;
