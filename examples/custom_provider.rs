@@ -92,7 +92,7 @@ impl SmsProvider for Acme {
     }
 
     async fn check(&self) -> Result<Health, SendError> {
-        Ok(Health::cannot_tell())
+        Ok(Health::unknown())
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 use chrono::{DateTime, Utc};
 use clap::Parser;
 use postduif::{
-    ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference, SendError,
-    Sender, SmsProvider, Text, async_trait,
+    Credentials, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference,
+    SendError, Sender, SmsProvider, Text, async_trait,
     http::Client,
     layers::{Failover, Member},
 };
@@ -173,7 +173,7 @@ impl SmsProvider for Dry {
     }
 
     async fn check(&self) -> Result<Health, SendError> {
-        Ok(Health::cannot_tell())
+        Ok(Health::unknown())
     }
 }
 
@@ -223,9 +223,13 @@ async fn check(vendors: &[Arc<dyn SmsProvider>], json: bool) -> Result<(), Stop>
     for vendor in vendors {
         let name = vendor.profile().name();
         let (verified, balance, error) = match vendor.check().await {
-            Ok(health) => (health.is_verified().then_some(true), health.balance(), None),
-            Err(error) if error.kind() == ErrorKind::Unauthorized => {
-                (Some(false), None, Some(error))
+            Ok(health) => {
+                let verified = match health.credentials() {
+                    Credentials::Verified => Some(true),
+                    Credentials::Refused => Some(false),
+                    _ => None,
+                };
+                (verified, health.balance(), health.refusal().cloned())
             }
             Err(error) => (None, None, Some(error)),
         };

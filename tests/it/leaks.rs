@@ -182,9 +182,7 @@ fn every_api(sandbox: &Sandbox) -> Vec<(String, String)> {
     let own = Sandbox::vendors().map(|vendor| match (vendor, sandbox.sms_url(vendor)) {
         // It takes names alone.
         ("kpn", url) => format!("{url}&report_url={ROUTE}%3Freference%3D%7Breference%7D"),
-        ("vonage", url) => {
-            url.replace("sender=Postduif", sender) + &format!("&report_url={ROUTE}")
-        }
+        ("vonage", url) => url.replace("sender=Postduif", sender) + &format!("&report_url={ROUTE}"),
         (_, url) => url.replace("sender=Postduif", sender),
     });
     own.chain(others)

@@ -1,67 +1,76 @@
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
-use crate::{Attempt, words::words};
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-words! {
-    /// Whether a message that was not accepted may have gone out all the same.
-    #[expect(clippy::exhaustive_enums, reason = "there is no third answer to the question")]
+use crate::{
+    Attempt,
+    string_enum::{padded, string_enum},
+};
+
+string_enum! {
+    /// Whether a message whose send failed may have been sent all the same.
+    #[expect(clippy::exhaustive_enums, reason = "there is no third case")]
     pub enum Acceptance("an acceptance") {
-        /// Certainly not sent: the vendor refused it, or it never left.
+        /// Certainly not sent: the vendor refused the message, or the request never left.
         NotAccepted = "not_accepted",
-        /// It may have gone out. Nothing of ours repeats it.
+        /// Possibly sent. Neither a provider nor a layer sends the message again.
         Unknown = "unknown",
     }
 }
 
-words! {
-    /// What went wrong, whoever the vendor is.
+string_enum! {
+    /// What went wrong, in terms common to all vendors.
     #[non_exhaustive]
     pub enum ErrorKind("an error kind") {
-        /// The recipient, a filter or a rule of ours does not let this message through.
+        /// The recipient has opted out, or a filter or local rule blocks the message.
         Blocked = "blocked",
         /// The account has no credit, or its quota is used up.
         InsufficientBalance = "insufficient_balance",
-        /// The recipient's number is wrong or cannot be reached.
+        /// The recipient's number is invalid or unreachable.
         InvalidRecipient = "invalid_recipient",
         /// The sender is not allowed.
         InvalidSender = "invalid_sender",
         /// The text is empty, too long or not allowed.
         InvalidText = "invalid_text",
-        /// The account, the product or the address is not set up for this.
+        /// The account, the product or the URL is not set up for this.
         Misconfigured = "misconfigured",
-        /// A fault that no other kind names.
+        /// An error that no other kind describes.
         Other = "other",
-        /// The answer is not what the vendor's page says.
+        /// The response does not match the vendor's documented API.
         Protocol = "protocol",
-        /// Too many calls; [`SendError::retry_after`] says how long to wait where the vendor does.
+        /// Too many requests. [`SendError::retry_after`] is how long to wait, if the vendor states it.
         Throttled = "throttled",
         /// A deadline passed.
         Timeout = "timeout",
         /// The credentials were refused.
         Unauthorized = "unauthorized",
-        /// The vendor cannot be reached, or is out of order.
+        /// The vendor cannot be reached, or failed.
         Unavailable = "unavailable",
-        /// The message wishes for something that this vendor cannot do.
+        /// The message uses an option that this provider does not support.
         Unsupported = "unsupported",
     }
 }
 
-/// The vendor has not taken the message, or we cannot know whether it has.
+/// A failed send, which states whether the message may have been sent all the same.
 ///
-/// Two constructors, [`not_accepted`](Self::not_accepted) and [`unknown`](Self::unknown), ask whoever
-/// makes an error the one question that counts. "Not accepted" is a claim and needs a proof: the request
-/// never left, or the vendor itself spoke.
+/// That is its [`acceptance`](Self::acceptance). "Not accepted" needs a proof: the request never left, or the vendor
+/// itself refused it. Everything else is unknown.
 ///
-/// One word wide and cheap to clone, because a failed call for many messages is told to each. It never
-/// holds an answer's body, and its words are ours: vendors repeat texts and numbers in theirs.
+/// An error is one pointer wide and cheap to clone, since one failed request is the error of each of its messages. It
+/// never contains a response body, which may repeat the text or the number.
+///
+/// Two errors are equal if everything but their [`source`](Error::source) is. serde writes `kind`, `acceptance`,
+/// `provider`, `code`, `retry_after_ms` (milliseconds), `may_resend`, `may_reroute`, `message` (as `Display` writes
+/// it) and `attempts`; absent values are null.
 ///
 /// ```
-/// use postduif_core::{Acceptance, ErrorKind, SendError};
+/// # use postduif_core as postduif;
+/// use postduif::{Acceptance, ErrorKind, SendError};
 ///
-/// let refused = SendError::not_accepted(ErrorKind::Throttled, "too many calls").with_provider("kpn");
+/// let refused = SendError::not_accepted(ErrorKind::Throttled, "too many requests").with_provider("kpn");
 /// assert!(refused.may_resend() && refused.may_reroute());
 ///
-/// let lost = SendError::unknown(ErrorKind::Unavailable, "the connection broke before the answer");
+/// let lost = SendError::unknown(ErrorKind::Unavailable, "the connection broke before the response");
 /// assert_eq!(lost.acceptance(), Acceptance::Unknown);
 /// assert!(!lost.may_resend() && !lost.may_reroute());
 /// ```
@@ -81,25 +90,25 @@ struct Inner {
     origin: Origin,
 }
 
-/// What kind of call an error comes from.
+/// What an error comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Origin {
-    /// A vendor was asked to send a message, or could not be reached for it.
+    /// A request to send a message, or the attempt to make one.
     Vendor,
-    /// A layer on this side refused it; no vendor was asked.
+    /// A local refusal; no request was made.
     Local,
-    /// A call that carried no message.
+    /// A request that carried no message.
     Check,
 }
 
 impl SendError {
-    /// The message was certainly not sent.
+    /// Creates an error for a message that was certainly not sent.
     #[must_use]
     pub fn not_accepted(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(kind, Acceptance::NotAccepted, message.into())
     }
 
-    /// The message may have been sent.
+    /// Creates an error for a message that may have been sent.
     #[must_use]
     pub fn unknown(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(kind, Acceptance::Unknown, message.into())
@@ -119,55 +128,55 @@ impl SendError {
         }))
     }
 
-    /// Names the provider that answered, by its profile's name.
+    /// Sets the provider, by its profile's name.
     #[must_use]
     pub fn with_provider(mut self, provider: impl Into<Cow<'static, str>>) -> Self {
         self.inner().provider = Some(provider.into());
         self
     }
 
-    /// Keeps the vendor's own code. Only a code from the provider's table, or one that does not
-    /// [echo](crate::Message::echoes) the message.
+    /// Sets the vendor's own code.
+    ///
+    /// It must be a documented code, or one that does not [echo](crate::Message::echoes) the message.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.inner().code = Some(code.into());
         self
     }
 
-    /// How long the vendor asks to wait before another try.
+    /// Sets how long the vendor asks to wait before another attempt.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.inner().retry_after = Some(retry_after);
         self
     }
 
-    /// What lies beneath. Its `Display` must hold no secret and no URL.
+    /// Sets the underlying cause. Its `Display` output must not contain secrets or URLs.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.inner().source = Some(Arc::new(source));
         self
     }
 
-    /// Who was tried before, in order.
+    /// Sets the earlier attempts, oldest first.
     #[must_use]
     pub fn with_attempts(mut self, attempts: Vec<Attempt>) -> Self {
         self.inner().attempts = attempts;
         self
     }
 
-    /// The same failure, with acceptance unknown: what a wrapper says of a message that was in doubt
-    /// before this failure was met.
+    /// Sets the acceptance to unknown, for a message that was already in doubt before this error.
     #[must_use]
     pub fn in_doubt(mut self) -> Self {
         self.inner().acceptance = Acceptance::Unknown;
         self
     }
 
-    /// Marks a refusal as made on this side: a limit, a full queue, a rule. No vendor was asked, so it says
-    /// nothing about one.
+    /// Marks the error as a local refusal, such as a limit or a full queue, which says nothing about a vendor.
     ///
     /// ```
-    /// use postduif_core::{ErrorKind, SendError};
+    /// # use postduif_core as postduif;
+    /// use postduif::{ErrorKind, SendError};
     ///
     /// let refused = SendError::not_accepted(ErrorKind::Throttled, "the queue is full").local();
     /// assert!(refused.is_local());
@@ -178,11 +187,13 @@ impl SendError {
         self
     }
 
-    /// Turns it into the failure of a call that carried no message, such as
-    /// [`check`](crate::SmsProvider::check): never in doubt, and without a word about a message.
+    /// Marks the error as one of a request that carried no message, such as a [`check`](crate::SmsProvider::check).
+    ///
+    /// Such an error is never in doubt, and its text does not mention a message.
     ///
     /// ```
-    /// use postduif_core::{Acceptance, ErrorKind, SendError};
+    /// # use postduif_core as postduif;
+    /// use postduif::{Acceptance, ErrorKind, SendError};
     ///
     /// let failed = SendError::unknown(ErrorKind::Unavailable, "the server failed").of_check();
     /// assert_eq!(failed.acceptance(), Acceptance::NotAccepted);
@@ -196,12 +207,11 @@ impl SendError {
         self
     }
 
-    /// Writes what happened, and the vendor's code.
-    pub(crate) fn write_words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)?;
+    /// The message and the vendor's code.
+    pub(crate) fn cause(&self) -> Cow<'_, str> {
         match self.code() {
-            Some(code) => write!(f, " (code {code})"),
-            None => Ok(()),
+            Some(code) => format!("{} (code {code})", self.0.message).into(),
+            None => Cow::Borrowed(&self.0.message),
         }
     }
 
@@ -209,50 +219,51 @@ impl SendError {
         Arc::make_mut(&mut self.0)
     }
 
-    /// What went wrong.
+    /// Returns the kind of error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the message may have gone out all the same.
+    /// Returns whether the message may have been sent all the same.
     #[must_use]
     pub fn acceptance(&self) -> Acceptance {
         self.0.acceptance
     }
 
-    /// The provider that answered, where one did.
+    /// Returns the name of the provider, or `None` if no provider was involved.
     #[must_use]
     pub fn provider(&self) -> Option<&str> {
         self.0.provider.as_deref()
     }
 
-    /// The vendor's own code, where it gave one that is safe to keep.
+    /// Returns the vendor's own code, or `None` if it sent none that is safe to keep.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
     }
 
-    /// How long the vendor asks to wait, where it says so.
+    /// Returns how long the vendor asks to wait, or `None` if it does not say.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Who was tried before this failure ended the message's way, oldest first.
+    /// Returns the earlier attempts, oldest first.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         &self.0.attempts
     }
 
-    /// Returns whether it was refused on this side, before any vendor was asked.
+    /// Returns whether the message was refused locally, before any request.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.0.origin == Origin::Local
     }
 
-    /// Whether the same message may go to the same vendor again: it was not accepted, and the reason
-    /// passes by itself.
+    /// Returns whether the message may be sent to the same vendor again.
+    ///
+    /// That is the case if it was not accepted and the reason is temporary.
     #[must_use]
     pub fn may_resend(&self) -> bool {
         self.acceptance() == Acceptance::NotAccepted
@@ -262,7 +273,9 @@ impl SendError {
             )
     }
 
-    /// Whether another vendor may be tried: it was not accepted, and the fault is not the message's own.
+    /// Returns whether the message may be sent to another vendor.
+    ///
+    /// That is the case if it was not accepted and the reason is not the message itself.
     #[must_use]
     pub fn may_reroute(&self) -> bool {
         self.acceptance() == Acceptance::NotAccepted
@@ -275,15 +288,57 @@ impl SendError {
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(provider) = self.provider() {
-            write!(f, "{provider}: ")?;
-        }
-        self.write_words(f)?;
-        f.write_str(match (self.0.origin, self.acceptance()) {
+        let consequence = match (self.0.origin, self.acceptance()) {
             (Origin::Check, _) => "",
             (_, Acceptance::NotAccepted) => "; the message was not sent",
             (_, Acceptance::Unknown) => "; the message may have been sent",
-        })
+        };
+        let cause = self.cause();
+        match self.provider() {
+            Some(provider) => padded(f, format_args!("{provider}: {cause}{consequence}")),
+            None => padded(f, format_args!("{cause}{consequence}")),
+        }
+    }
+}
+
+impl PartialEq for SendError {
+    /// Compares everything but the source, which is of any type.
+    fn eq(&self, other: &Self) -> bool {
+        let compared = |error: &Self| {
+            let Inner {
+                kind,
+                acceptance,
+                origin,
+                retry_after,
+                ..
+            } = *error.0;
+            (kind, acceptance, origin, retry_after)
+        };
+        Arc::ptr_eq(&self.0, &other.0)
+            || compared(self) == compared(other)
+                && self.0.message == other.0.message
+                && self.0.provider == other.0.provider
+                && self.0.code == other.0.code
+                && self.0.attempts == other.0.attempts
+    }
+}
+
+impl Eq for SendError {}
+
+impl Serialize for SendError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let milliseconds = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let mut fields = serializer.serialize_struct("SendError", 9)?;
+        fields.serialize_field("kind", &self.kind())?;
+        fields.serialize_field("acceptance", &self.acceptance())?;
+        fields.serialize_field("provider", &self.provider())?;
+        fields.serialize_field("code", &self.code())?;
+        fields.serialize_field("retry_after_ms", &self.retry_after().map(milliseconds))?;
+        fields.serialize_field("may_resend", &self.may_resend())?;
+        fields.serialize_field("may_reroute", &self.may_reroute())?;
+        fields.serialize_field("message", &format_args!("{self}"))?;
+        fields.serialize_field("attempts", self.attempts())?;
+        fields.end()
     }
 }
 
@@ -320,10 +375,9 @@ impl Error for SendError {
     }
 }
 
-/// A provider, a client or a flow cannot be built from what it was given.
+/// An invalid configuration of a provider, a client or a flow.
 ///
-/// It happens before any message exists, so it knows no acceptance. It never shows a URL: that may hold
-/// a secret.
+/// It never contains a URL, which may hold a secret.
 #[derive(Clone)]
 pub struct ConfigError {
     message: Cow<'static, str>,
@@ -331,7 +385,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// What is wrong, and what to do about it.
+    /// Creates an error from what is wrong and what to do about it.
     #[must_use]
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -340,7 +394,7 @@ impl ConfigError {
         }
     }
 
-    /// What lies beneath. Its `Display` must hold no secret and no URL.
+    /// Sets the underlying cause. Its `Display` output must not contain secrets or URLs.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
@@ -350,7 +404,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.pad(&self.message)
     }
 }
 
@@ -376,7 +430,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_one_word_wide() {
+    fn an_error_is_one_pointer_wide() {
         assert_eq!(size_of::<SendError>(), size_of::<usize>());
         assert_eq!(size_of::<Option<SendError>>(), size_of::<usize>());
     }
@@ -390,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_passes_by_itself_may_be_resent() {
+    fn only_what_failed_for_a_temporary_reason_may_be_resent() {
         use ErrorKind::{Throttled, Timeout, Unavailable};
         for &kind in ErrorKind::ALL {
             let may = SendError::not_accepted(kind, "x").may_resend();
@@ -403,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn a_messages_own_fault_does_not_travel_on() {
+    fn a_message_that_is_itself_the_reason_goes_to_no_other_vendor() {
         use ErrorKind::{Blocked, InvalidRecipient, InvalidText};
         for &kind in ErrorKind::ALL {
             let may = SendError::not_accepted(kind, "x").may_reroute();
@@ -434,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_is_never_in_doubt_and_speaks_of_no_message() {
+    fn a_check_is_never_in_doubt_and_mentions_no_message() {
         let error = SendError::unknown(ErrorKind::Unavailable, "the server failed").of_check();
         assert_eq!(error.acceptance(), Acceptance::NotAccepted);
         assert_eq!(error.to_string(), "the server failed");

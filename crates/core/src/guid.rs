@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use crate::{ParseError, words::serde_as_text};
+use crate::{ParseError, string_enum::serde_as_text};
 
 /// A GUID: what Microsoft names users, workflows and executions with.
 ///

@@ -19,6 +19,7 @@ mod message;
 mod null;
 mod outcomes;
 mod phone;
+mod price;
 mod profile;
 mod provider;
 mod receipt;
@@ -26,8 +27,8 @@ mod reference;
 mod report;
 mod report_options;
 mod sender;
+mod string_enum;
 mod text;
-mod words;
 
 /// Re-exported so that a provider outside this workspace is written with the version that the traits were.
 pub use async_trait::async_trait;
@@ -41,14 +42,15 @@ pub use departure::{
 };
 pub use error::{Acceptance, ConfigError, ErrorKind, SendError};
 pub use guid::Guid;
-pub use health::Health;
+pub use health::{Credentials, Health};
 pub use message::Message;
 pub use null::Null;
 pub use outcomes::Outcomes;
 pub use phone::{PhoneNumber, PhoneNumberError, PhoneNumberErrorKind};
+pub use price::Price;
 pub use profile::{BatchTexts, Problem, Profile, TextLimit};
 pub use provider::SmsProvider;
-pub use receipt::{Attempt, Price, Receipt};
+pub use receipt::{Attempt, Receipt};
 pub use reference::Reference;
 pub use report::{
     Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind, ReportParser,
@@ -56,5 +58,5 @@ pub use report::{
 };
 pub use report_options::ReportOptions;
 pub use sender::{Sender, SenderError, SenderKind};
+pub use string_enum::ParseError;
 pub use text::{Text, TextError};
-pub use words::ParseError;

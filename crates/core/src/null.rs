@@ -58,7 +58,7 @@ impl SmsProvider for Null {
     }
 
     async fn check(&self) -> Result<Health, SendError> {
-        Ok(Health::cannot_tell())
+        Ok(Health::unknown())
     }
 }
 

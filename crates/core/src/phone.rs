@@ -1,6 +1,6 @@
 use std::{fmt, num::NonZeroU64, str::FromStr};
 
-use crate::words::serde_as_text;
+use crate::string_enum::serde_as_text;
 
 /// An E.164 number: a country code and a national number, at most 15 digits.
 ///
@@ -212,7 +212,7 @@ impl fmt::Display for PhoneNumberError {
 
 impl std::error::Error for PhoneNumberError {}
 
-crate::words::words! {
+crate::string_enum::string_enum! {
     /// Which rule a text breaks that should be a phone number.
     #[non_exhaustive]
     pub enum PhoneNumberErrorKind("a kind of phone number error") {

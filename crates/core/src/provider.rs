@@ -46,30 +46,35 @@ pub trait SmsProvider: fmt::Debug + Send + Sync + 'static {
     /// message has its own outcome; the messages go out in no promised order.
     async fn send_batch(&self, messages: &[Message]) -> Outcomes;
 
-    /// Finds out what can be found out without sending a text: credentials, and the balance where the
-    /// vendor tells.
+    /// Checks the credentials without sending a message, and reads the balance if the vendor states it.
     ///
-    /// A health page has five states. Check each vendor alone: a stack over several gives one answer for all.
+    /// Providers end it with [`Health::of`]. A health page has five states, and checks each vendor by itself, since a
+    /// stack of several has one result for all:
     ///
     /// ```
-    /// # use postduif_core::*;
+    /// # use postduif_core as postduif;
+    /// use postduif::{Credentials, ErrorKind, SmsProvider};
+    ///
     /// async fn state(vendor: &dyn SmsProvider) -> (&'static str, String) {
     ///     match vendor.check().await {
-    ///         Ok(health) if health.is_verified() => ("good", health.to_string()),
-    ///         // Not every vendor has a call for it. The next send tells.
-    ///         Ok(health) => ("not known", health.to_string()),
-    ///         Err(error) => match error.kind() {
-    ///             ErrorKind::Unauthorized => ("wrong credentials", error.to_string()),
-    ///             ErrorKind::InsufficientBalance => ("no credit left", error.to_string()),
-    ///             _ => ("out of reach", error.to_string()),
+    ///         Ok(health) => match health.credentials() {
+    ///             Credentials::Verified => ("up", health.to_string()),
+    ///             Credentials::Refused => ("wrong credentials", health.to_string()),
+    ///             // Not every vendor offers a check. The next send shows it.
+    ///             _ => ("unknown", health.to_string()),
     ///         },
+    ///         Err(error) if error.kind() == ErrorKind::InsufficientBalance => {
+    ///             ("no credit", error.to_string())
+    ///         }
+    ///         Err(error) => ("unreachable", error.to_string()),
     ///     }
     /// }
     /// ```
     ///
     /// # Errors
     ///
-    /// `Unauthorized` where the credentials are refused; other kinds where the vendor could not be asked.
+    /// Returns an error if the vendor could not be asked. Refused credentials are not an error, but
+    /// [`Credentials::Refused`](crate::Credentials::Refused).
     async fn check(&self) -> Result<Health, SendError>;
 }
 

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr, time::SystemTime};
 
-use crate::{ParseError, phone::write_masked, words::serde_as_text};
+use crate::{ParseError, phone::write_masked, string_enum::serde_as_text};
 
 /// Our own key of a message: it goes to the vendor and comes back in delivery reports.
 ///

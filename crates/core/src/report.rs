@@ -2,9 +2,9 @@ use std::{borrow::Cow, fmt};
 
 use chrono::{DateTime, Utc};
 
-use crate::{PhoneNumber, Price, Reference, words::words};
+use crate::{PhoneNumber, Price, Reference, string_enum::string_enum};
 
-words! {
+string_enum! {
     /// How far a text has come, in one vocabulary for every vendor.
     #[non_exhaustive]
     pub enum DeliveryStatus("a delivery status") {
@@ -158,7 +158,7 @@ pub trait ReportParser: fmt::Debug + Send + Sync + 'static {
 
 const _: fn(&dyn ReportParser) = |_| {};
 
-words! {
+string_enum! {
     /// What a vendor's signature on its reports proves.
     #[expect(clippy::exhaustive_enums, reason = "a route must decide on each of them")]
     pub enum Authenticity("an authenticity") {
@@ -324,7 +324,7 @@ impl fmt::Debug for ReportRequest<'_> {
     }
 }
 
-words! {
+string_enum! {
     /// Why a request is not believed. [`ReportRequest`] says what to answer to each.
     #[non_exhaustive]
     pub enum ReportErrorKind("a kind of report error") {

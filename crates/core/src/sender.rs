@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use crate::{PhoneNumber, PhoneNumberError, words::serde_as_text};
+use crate::{PhoneNumber, PhoneNumberError, string_enum::serde_as_text};
 
 /// Who the text says it is from: a name, a number or a short code.
 ///
@@ -109,7 +109,7 @@ impl fmt::Debug for Sender {
 
 serde_as_text!(Sender);
 
-crate::words::words! {
+crate::string_enum::string_enum! {
     /// The three kinds of sender.
     #[expect(clippy::exhaustive_enums, reason = "the address types that a sender can have are settled")]
     pub enum SenderKind("a kind of sender") {

@@ -12,8 +12,8 @@ use std::{
 };
 
 use postduif_core::{
-    Attempt, BatchTexts, ConfigError, Departure, ErrorKind, Health, Message, Outcomes, Profile,
-    Proof, Receipt, SendError, SenderKind, SmsProvider, TextLimit, attempt,
+    Attempt, BatchTexts, ConfigError, Credentials, Departure, ErrorKind, Health, Message, Outcomes,
+    Profile, Proof, Receipt, SendError, SenderKind, SmsProvider, TextLimit, attempt,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -353,25 +353,20 @@ impl Members {
     pub(crate) async fn check(&self) -> Result<Health, SendError> {
         let (mut verified, mut fault) = (true, None);
         for seat in &self.seats {
-            match seat.member.provider.check().await {
-                Ok(health) => verified &= health.is_verified(),
-                Err(error) => {
-                    let error = error.of_check();
-                    let refused = error.kind() == ErrorKind::Unauthorized;
-                    let Err(error) = seat.member.sign(Err(error)) else {
-                        continue;
-                    };
-                    match refused {
-                        true => return Err(error),
-                        false => fault = fault.or(Some(error)),
+            match Health::of(seat.member.provider.check().await) {
+                Ok(health) => {
+                    if let Some(refusal) = health.refusal() {
+                        return Ok(Health::refused(seat.member.signed_error(refusal.clone())));
                     }
+                    verified &= health.credentials() == Credentials::Verified;
                 }
+                Err(error) => fault = fault.or(Some(seat.member.signed_error(error))),
             }
         }
         match fault {
             Some(error) => Err(error),
-            None if verified => Ok(Health::good()),
-            None => Ok(Health::cannot_tell()),
+            None if verified => Ok(Health::verified()),
+            None => Ok(Health::unknown()),
         }
     }
 }

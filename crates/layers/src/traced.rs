@@ -107,7 +107,11 @@ impl<P: SmsProvider> SmsProvider for Traced<P> {
             otel.status_code = field::Empty,
         );
         let answer = self.inner.check().instrument(span.clone()).await;
-        if let Err(error) = &answer {
+        let error = match &answer {
+            Ok(health) => health.refusal(),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = error {
             fail(&span, error);
             let _entered = span.enter();
             tracing::warn!(

@@ -62,7 +62,7 @@
 //! #         Outcomes::in_doubt(messages)
 //! #     }
 //! #     async fn check(&self) -> Result<Health, SendError> {
-//! #         Ok(Health::cannot_tell())
+//! #         Ok(Health::unknown())
 //! #     }
 //! # }
 //! #

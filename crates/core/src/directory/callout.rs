@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{FlowId, UserId};
-use crate::{Guid, words::words};
+use crate::{Guid, string_enum::string_enum};
 
 /// A call from Entra that asks for one user to be onboarded.
 ///
@@ -174,7 +174,7 @@ impl Callback {
     }
 }
 
-words! {
+string_enum! {
     /// The stages of an access package at which a custom extension can be called.
     #[non_exhaustive]
     pub enum AccessPackageStage("a stage of an access package") {
@@ -193,7 +193,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The type of an access package's assignment request.
     #[non_exhaustive]
     pub enum RequestType("a type of assignment request") {
@@ -246,7 +246,7 @@ impl Verdict {
     }
 }
 
-words! {
+string_enum! {
     /// Why a flow failed.
     #[non_exhaustive]
     pub enum FailureReason("a reason") {

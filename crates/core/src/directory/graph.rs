@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{Callback, TapId, TapInfo, TapRequest, TemporaryAccessPass, User, UserId, Verdict};
-use crate::{Acceptance, words::words};
+use crate::{Acceptance, string_enum::string_enum};
 
 /// A directory that reads users and reports outcomes to Entra.
 ///
@@ -96,7 +96,7 @@ impl<T: TapIssuer + ?Sized> TapIssuer for Arc<T> {
     }
 }
 
-words! {
+string_enum! {
     /// What went wrong in a call to Microsoft Graph.
     #[non_exhaustive]
     pub enum GraphErrorKind("a kind of Graph error") {

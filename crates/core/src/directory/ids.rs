@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use crate::{Guid, ParseError, words::serde_as_text};
+use crate::{Guid, ParseError, string_enum::serde_as_text};
 
 /// Declares a GUID that identifies one kind of thing, so that a user's id cannot be passed for a flow's.
 macro_rules! guid_id {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{ParseError, words::serde_as_text};
+use crate::{ParseError, string_enum::serde_as_text};
 
 /// Graph's id of a pass. It is not a secret.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -78,7 +78,7 @@ impl fmt::Debug for User {
     }
 }
 
-crate::words::words! {
+crate::string_enum::string_enum! {
     /// The kind of an account.
     #[non_exhaustive]
     pub enum UserKind("a kind of user") {

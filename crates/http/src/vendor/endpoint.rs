@@ -128,7 +128,7 @@ impl Endpoint {
         &self,
         exchange: impl Future<Output = Result<Health, SendError>>,
     ) -> Result<Health, SendError> {
-        exchange.await.map_err(|error| self.named(error.of_check()))
+        Health::of(exchange.await.map_err(|error| self.named(error)))
     }
 
     /// Creates the receipt of a message with the vendor's id.

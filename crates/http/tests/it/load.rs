@@ -47,7 +47,7 @@ impl SmsProvider for Vendor {
     }
 
     async fn check(&self) -> Result<Health, SendError> {
-        Ok(Health::cannot_tell())
+        Ok(Health::unknown())
     }
 }
 

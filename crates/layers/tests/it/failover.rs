@@ -287,18 +287,22 @@ async fn what_not_all_can_do_is_refused_before_any_call() {
 
 #[tokio::test]
 async fn check_asks_every_member() {
-    let refusal = || Err(SendError::not_accepted(Unauthorized, "x"));
+    let refusal = || Ok(Health::refused(SendError::not_accepted(Unauthorized, "x")));
+    let refused_by_b = || {
+        Ok(Health::refused(
+            SendError::not_accepted(Unauthorized, "x").with_provider("b"),
+        ))
+    };
+    let error = || Err(SendError::not_accepted(Unauthorized, "x"));
     let away = || Err(SendError::not_accepted(Unavailable, "x"));
-    let rich = || Ok(Health::good().with_balance("5 EUR".parse().unwrap()));
+    let rich = || Ok(Health::verified().with_balance("5 EUR".parse().unwrap()));
     for (one, other, expected) in [
-        (rich(), rich(), Ok(Health::good())),
-        (rich(), Ok(Health::cannot_tell()), Ok(Health::cannot_tell())),
-        (
-            Ok(Health::cannot_tell()),
-            refusal(),
-            Err(("b", Unauthorized)),
-        ),
-        (away(), refusal(), Err(("b", Unauthorized))),
+        (rich(), rich(), Ok(Health::verified())),
+        (rich(), Ok(Health::unknown()), Ok(Health::unknown())),
+        (Ok(Health::unknown()), refusal(), refused_by_b()),
+        (away(), refusal(), refused_by_b()),
+        // From a provider that returns the refusal as an error.
+        (away(), error(), refused_by_b()),
         (away(), rich(), Err(("a", Unavailable))),
     ] {
         let (a, b, provider) = two();

@@ -1208,7 +1208,7 @@ async fn every_layer_asks_the_one_inside_when_it_is_checked() {
     ] {
         let vendor = vendor("a", 1);
         let refusal = SendError::not_accepted(ErrorKind::Unauthorized, "scripted");
-        let health = Health::cannot_tell();
+        let health = Health::unknown();
         vendor.script_checks([Err(refusal), Ok(health.clone())]);
         let provider = layer.around(Arc::new(vendor.clone()));
         let error = provider.check().await.unwrap_err();

@@ -514,7 +514,7 @@ impl SmsProvider for Kpn {
     /// Fetches a new token. It proves the credentials, not that the SMS product is on the project: KPN
     /// issues a token without it.
     async fn check(&self) -> Result<Health, SendError> {
-        let fetched = async { self.tokens.renew().await.map(|_| Health::good()) };
+        let fetched = async { self.tokens.renew().await.map(|_| Health::verified()) };
         self.endpoint.probe(fetched).await
     }
 }

@@ -119,7 +119,9 @@ impl Channels {
         if !answer.is_success() {
             return Err(answer.refused(refusal(&answer, &[])));
         }
-        answer.json::<Map<String, Value>>().map(|_| Health::good())
+        answer
+            .json::<Map<String, Value>>()
+            .map(|_| Health::verified())
     }
 }
 
@@ -320,9 +322,8 @@ impl SmsProvider for Channels {
 
     /// Lists the workspace's channels, which tries the key; whether ours is among them is not read.
     async fn check(&self) -> Result<Health, SendError> {
-        self.probe()
-            .await
-            .map_err(|error| self.vendor.named(error.of_check()))
+        let health = self.probe().await;
+        Health::of(health.map_err(|error| self.vendor.named(error)))
     }
 }
 

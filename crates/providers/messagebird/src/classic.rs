@@ -93,8 +93,8 @@ impl Classic {
         let balance: Balance = answer.json()?;
         let money = balance.payment == "prepaid" && balance.unit == EUROS;
         Ok(match price(&balance.amount, &"EUR".into()) {
-            Some(price) if money => Health::good().with_balance(price),
-            _ => Health::good(),
+            Some(price) if money => Health::verified().with_balance(price),
+            _ => Health::verified(),
         })
     }
 
@@ -479,9 +479,8 @@ impl SmsProvider for Classic {
 
     /// Asks for the balance, which is told where it is money that was paid before.
     async fn check(&self) -> Result<Health, SendError> {
-        self.probe()
-            .await
-            .map_err(|error| self.vendor.named(error.of_check()))
+        let health = self.probe().await;
+        Health::of(health.map_err(|error| self.vendor.named(error)))
     }
 }
 

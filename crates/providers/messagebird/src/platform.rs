@@ -326,10 +326,10 @@ impl Platform {
         let request = self.vendor.get(SEND_PATH).with_query("limit", "1");
         let answer = self.vendor.client.ask(request).await?;
         if answer.is_success() {
-            return answer.json::<Listed>().map(|_| Health::good());
+            return answer.json::<Listed>().map(|_| Health::verified());
         }
         match answer.status() {
-            403 if Fault::of(&answer).is_some() => Ok(Health::cannot_tell()),
+            403 if Fault::of(&answer).is_some() => Ok(Health::unknown()),
             _ => Err(refused(&answer, &[]).error),
         }
     }
@@ -774,9 +774,8 @@ impl SmsProvider for Platform {
 
     /// Lists one message, which tries the key. One that may only send is refused that, and tells nothing.
     async fn check(&self) -> Result<Health, SendError> {
-        self.probe()
-            .await
-            .map_err(|error| self.vendor.named(error.of_check()))
+        let health = self.probe().await;
+        Health::of(health.map_err(|error| self.vendor.named(error)))
     }
 }
 

@@ -504,8 +504,8 @@ impl Smstools {
         };
         let currency = body.get("currency").and_then(Value::as_str);
         let balance = currency.and_then(|currency| Price::new(&amount, currency).ok());
-        Ok(balance.map_or(Health::good(), |balance| {
-            Health::good().with_balance(balance)
+        Ok(balance.map_or(Health::verified(), |balance| {
+            Health::verified().with_balance(balance)
         }))
     }
 }
@@ -529,9 +529,8 @@ impl SmsProvider for Smstools {
     /// Asks for the balance, which only good credentials are told. It is given where Smstools names a
     /// currency; what is left on an account in credits is no money.
     async fn check(&self) -> Result<Health, SendError> {
-        self.probe()
-            .await
-            .map_err(|error| error.of_check().with_provider(self.profile.owned_name()))
+        let health = self.probe().await;
+        Health::of(health.map_err(|error| error.with_provider(self.profile.owned_name())))
     }
 }
 

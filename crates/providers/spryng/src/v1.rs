@@ -222,7 +222,7 @@ impl V1 {
         }
         // A number; one SDK has it as text.
         match member(&response.json()?, "amount") {
-            Some(_) => Ok(Health::good()),
+            Some(_) => Ok(Health::verified()),
             None => Err(response.refused(None)),
         }
     }

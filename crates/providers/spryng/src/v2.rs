@@ -257,7 +257,7 @@ impl V2 {
         let body: Map<String, Value> = response.json()?;
         let data = body.get("data").and_then(Value::as_object).unwrap_or(&body);
         match member(data, "available") {
-            Some(_) => Ok(Health::good()),
+            Some(_) => Ok(Health::verified()),
             None => Err(response.refused(None)),
         }
     }

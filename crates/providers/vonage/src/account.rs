@@ -47,7 +47,7 @@ impl Account {
     ) -> Result<Health, SendError> {
         let response = self.ask(client).await?;
         if response.status() == 404 && !self.is_vendors_host {
-            return Ok(Health::cannot_tell());
+            return Ok(Health::unknown());
         }
         health(&response)
     }
@@ -72,8 +72,8 @@ fn health(response: &Response) -> Result<Health, SendError> {
             "the response has no balance",
         ))?;
         let balance = amount(balance).and_then(|amount| Price::new(&amount, CURRENCY).ok());
-        return Ok(balance.map_or(Health::good(), |balance| {
-            Health::good().with_balance(balance)
+        return Ok(balance.map_or(Health::verified(), |balance| {
+            Health::verified().with_balance(balance)
         }));
     }
     let is_vonages = sms::is_error(response) || Problem::of(response).is_some();

@@ -217,7 +217,7 @@ impl SmsProvider for Messages {
                 let balance = account.balance_beside_messages(client);
                 self.endpoint.probe(balance).await
             }
-            Auth::Application(_) => Ok(Health::cannot_tell()),
+            Auth::Application(_) => Ok(Health::unknown()),
         }
     }
 }

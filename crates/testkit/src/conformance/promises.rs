@@ -9,7 +9,8 @@ use std::{
 };
 
 use postduif_core::{
-    Acceptance, Departure, ErrorKind, Message, Sender, SenderKind, SmsProvider, Text, TextLimit,
+    Acceptance, Credentials, Departure, ErrorKind, Message, Sender, SenderKind, SmsProvider, Text,
+    TextLimit,
 };
 
 pub use super::batches::*;
@@ -108,15 +109,22 @@ pub async fn refused_credentials_are_unauthorized(vendor: &impl FakeVendor) -> V
         sends <= tries,
         "{sends} requests for sending with the same refused credentials"
     );
-    match world.provider.check().await {
-        Ok(health) => {
-            assert!(!health.is_verified(), "a check says that they are good");
-            Verdict::skipped("a send told it; the check of this vendor cannot tell")
-        }
-        Err(error) => {
+    let health = world.provider.check().await;
+    let health = health.expect("a check that refuses the credentials is a health, not an error");
+    match health.refusal() {
+        Some(error) => {
+            assert_eq!(health.credentials(), Credentials::Refused);
             assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
-            assert_of_a_check(&error, "wrong credentials");
+            assert_of_a_check(error, "wrong credentials");
             Verdict::kept()
+        }
+        None => {
+            assert_ne!(
+                health.credentials(),
+                Credentials::Verified,
+                "a check of wrong credentials"
+            );
+            Verdict::skipped("a send told it; the check of this vendor cannot tell")
         }
     }
 }
@@ -690,7 +698,10 @@ async fn show<V: FakeVendor>(world: &World<'_, V>, all: &mut String) {
         };
     }
     *all += &match provider.check().await {
-        Ok(health) => format!("{health:?} "),
+        Ok(health) => {
+            let refusal = health.refusal().map(shown).unwrap_or_default();
+            format!("{health:?} {health} {refusal}")
+        }
         Err(error) => shown(&error),
     };
 }
@@ -895,8 +906,13 @@ pub async fn a_check_is_never_in_doubt(vendor: &impl FakeVendor) -> Verdict {
             match world.provider.check().await {
                 Err(error) => assert_of_a_check(&error, &format!("{reply:?}")),
                 // A vendor whose token is all that a check asks for.
-                Ok(_) if tokens_are_given => {}
-                Ok(health) => assert!(!health.is_verified(), "{reply:?}: good credentials"),
+                Ok(health) if tokens_are_given && health.refusal().is_none() => {}
+                Ok(health) => {
+                    assert_ne!(health.credentials(), Credentials::Verified, "{reply:?}");
+                    if let Some(refusal) = health.refusal() {
+                        assert_of_a_check(refusal, &format!("{reply:?}"));
+                    }
+                }
             }
         }
     }

@@ -24,6 +24,7 @@ pub(crate) enum Flaw {
     BelievesAnyAnswer,
     BrokenBodyAccepts,
     ChangesText,
+    CheckFailsOnRefusal,
     CheckInDoubt,
     CheckSends,
     ConnectionInDoubt,
@@ -478,7 +479,7 @@ impl Provider {
         }
         answer
             .json::<HashMap<String, u32>>()
-            .map(|_| Health::good())
+            .map(|_| Health::verified())
     }
 }
 
@@ -548,13 +549,11 @@ impl SmsProvider for Provider {
 
     async fn check(&self) -> Result<Health, SendError> {
         let health = self.look_up().await;
-        health.map_err(|error| {
-            let error = error.with_provider("acme");
-            match self.has(Flaw::CheckInDoubt) {
-                true => error,
-                false => error.of_check(),
-            }
-        })
+        match health.map_err(|error| error.with_provider("acme")) {
+            Err(error) if self.has(Flaw::CheckInDoubt) => Err(error),
+            Err(error) if self.has(Flaw::CheckFailsOnRefusal) => Err(error.of_check()),
+            health => Health::of(health),
+        }
     }
 }
 

@@ -53,7 +53,7 @@ macro_rules! mistakes {
 mistakes! {
     a_message_arrives_as_it_is: ChangesText;
     a_refusal_by_the_vendor_was_not_sent: RefusalInDoubt;
-    refused_credentials_are_unauthorized: CredentialsAreOther RepeatsRefusedCredentials;
+    refused_credentials_are_unauthorized: CheckFailsOnRefusal CredentialsAreOther RepeatsRefusedCredentials;
     a_refused_connection_was_not_sent: ConnectionInDoubt;
     a_lost_response_is_unknown: LostAnswerRefuses;
     a_stall_is_unknown_and_ends_in_time: SlowerThanDeadline;

@@ -183,3 +183,20 @@ async fn a_success_without_its_id_is_in_doubt() {
         assert_eq!(sends(&server).await, 1);
     }
 }
+
+/// The error of a check that did not succeed: the refusal where the credentials were refused.
+pub(crate) fn failure(
+    checked: Result<postduif_core::Health, postduif_core::SendError>,
+) -> postduif_core::SendError {
+    match checked {
+        Ok(health) => {
+            let refusal = health.refusal().expect("the check succeeded").clone();
+            assert_eq!(refusal.kind(), ErrorKind::Unauthorized);
+            refusal
+        }
+        Err(error) => {
+            assert_ne!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+            error
+        }
+    }
+}

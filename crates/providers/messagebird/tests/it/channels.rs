@@ -9,7 +9,7 @@ use wiremock::{
     matchers::{body_json, header, method, path},
 };
 
-use super::wire::{CHANNEL, Vendor, WORKSPACE, assert_rule_of_evidence, message};
+use super::wire::{CHANNEL, Vendor, WORKSPACE, assert_rule_of_evidence, failure, message};
 
 const PATH: &str = "/workspaces/1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed/channels/9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d/messages";
 
@@ -279,7 +279,7 @@ async fn a_check_lists_the_workspaces_channels() {
     let many = json!({"results": vec![json!({"id": CHANNEL, "name": "x".repeat(300)}); 300]});
     for listed in [json!({"results": []}), many] {
         vendor.mount_get(&path, answer(200, &listed)).await;
-        assert_eq!(vendor.bird.check().await.unwrap(), Health::good());
+        assert_eq!(vendor.bird.check().await.unwrap(), Health::verified());
     }
     for (given, kind) in [
         (
@@ -297,7 +297,7 @@ async fn a_check_lists_the_workspaces_channels() {
         ),
     ] {
         vendor.mount_get(&path, given).await;
-        let error = vendor.bird.check().await.unwrap_err();
+        let error = failure(vendor.bird.check().await);
         assert_eq!(
             (error.kind(), error.provider()),
             (kind, Some("messagebird"))

@@ -9,7 +9,7 @@ use wiremock::{
     matchers::{body_json, header, header_exists, header_regex, method, path},
 };
 
-use super::wire::{Vendor, assert_rule_of_evidence, message, message_of};
+use super::wire::{Vendor, assert_rule_of_evidence, failure, message, message_of};
 
 const KEY: &str = "bk_eu1_key";
 
@@ -728,13 +728,13 @@ async fn a_check_lists_one_message_and_a_key_that_may_not_tells_nothing() {
     let path = "/v1/sms/messages";
     let listed = answer(200, &json!({"data": [{"id": "sms_1"}], "has_more": true}));
     vendor.mount_get(path, listed).await;
-    assert_eq!(vendor.bird.check().await.unwrap(), Health::good());
+    assert_eq!(vendor.bird.check().await.unwrap(), Health::verified());
     let call = &vendor.calls().await[0];
     assert_eq!(call.url.query(), Some("limit=1"));
     assert_eq!(call.headers["authorization"], "Bearer bk_eu1_key");
     let forbidden = answer(403, &fault("permission_error", json!("E1"), json!(null)));
     vendor.mount_get(path, forbidden).await;
-    assert_eq!(vendor.bird.check().await.unwrap(), Health::cannot_tell());
+    assert_eq!(vendor.bird.check().await.unwrap(), Health::unknown());
     for (given, kind) in [
         (
             answer(401, &fault("auth_error", json!("E1"), json!(null))),
@@ -752,7 +752,7 @@ async fn a_check_lists_one_message_and_a_key_that_may_not_tells_nothing() {
         (answer(503, &json!({})), ErrorKind::Unavailable),
     ] {
         vendor.mount_get(path, given).await;
-        let error = vendor.bird.check().await.unwrap_err();
+        let error = failure(vendor.bird.check().await);
         assert_eq!(
             (error.kind(), error.provider()),
             (kind, Some("messagebird"))

@@ -6,7 +6,7 @@ use postduif_testkit::{Reply, Server};
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
-use super::wire::{CHANNEL, Vendor, WORKSPACE, message_of};
+use super::wire::{CHANNEL, Vendor, WORKSPACE, failure, message_of};
 
 /// Error bodies of common frameworks, filters and gateways.
 fn strangers() -> [Value; 29] {
@@ -277,7 +277,7 @@ async fn a_check_is_never_in_doubt_and_speaks_of_no_message() {
             ResponseTemplate::new(503),
         ] {
             vendor.mount_get(path, answer).await;
-            let error = vendor.bird.check().await.unwrap_err();
+            let error = failure(vendor.bird.check().await);
             assert_eq!(
                 error.acceptance(),
                 Acceptance::NotAccepted,

@@ -161,3 +161,20 @@ pub(crate) fn parse(
     let now = chrono::DateTime::from_timestamp(now, 0).unwrap();
     parser.parse(&ReportRequest::new(method, url, &headers, body), now)
 }
+
+/// The error of a check that did not succeed: the refusal where the credentials were refused.
+pub(crate) fn failure(
+    checked: Result<postduif_core::Health, postduif_core::SendError>,
+) -> postduif_core::SendError {
+    match checked {
+        Ok(health) => {
+            let refusal = health.refusal().expect("the check succeeded").clone();
+            assert_eq!(refusal.kind(), ErrorKind::Unauthorized);
+            refusal
+        }
+        Err(error) => {
+            assert_ne!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+            error
+        }
+    }
+}

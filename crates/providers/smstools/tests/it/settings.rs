@@ -9,7 +9,7 @@ use wiremock::{
     matchers::{header, method, path},
 };
 
-use super::wire::{accepted, answering, calls, message, smstools};
+use super::wire::{accepted, answering, calls, failure, message, smstools};
 
 #[tokio::test]
 async fn url_and_builder_give_the_same_provider() {
@@ -223,7 +223,7 @@ async fn check(answer: ResponseTemplate) -> Result<Health, postduif_core::SendEr
 
 #[tokio::test]
 async fn a_check_tells_the_balance_in_every_form_that_clients_know() {
-    let euros = |amount: &str| Health::good().with_balance(Price::new(amount, "EUR").unwrap());
+    let euros = |amount: &str| Health::verified().with_balance(Price::new(amount, "EUR").unwrap());
     for (body, health) in [
         (
             json!({"credits": "42.50", "currency": "EUR", "use": 0}),
@@ -236,15 +236,18 @@ async fn a_check_tells_the_balance_in_every_form_that_clients_know() {
             euros("12"),
         ),
         // Credits are no money, and neither is what cannot be read.
-        (json!({"credits": "42.50"}), Health::good()),
-        (json!({"credits": "42.50", "currency": ""}), Health::good()),
+        (json!({"credits": "42.50"}), Health::verified()),
+        (
+            json!({"credits": "42.50", "currency": ""}),
+            Health::verified(),
+        ),
         (
             json!({"credits": "42.50", "currency": "credits"}),
-            Health::good(),
+            Health::verified(),
         ),
         (
             json!({"credits": "many", "currency": "EUR"}),
-            Health::good(),
+            Health::verified(),
         ),
     ] {
         let told = check(ResponseTemplate::new(200).set_body_json(&body)).await;
@@ -297,9 +300,7 @@ async fn a_check_that_fails_says_why_and_leaves_nothing_in_doubt() {
         (429, json!({}), ErrorKind::Throttled, None),
         (503, json!({}), ErrorKind::Unavailable, None),
     ] {
-        let error = check(ResponseTemplate::new(status).set_body_json(&body))
-            .await
-            .unwrap_err();
+        let error = failure(check(ResponseTemplate::new(status).set_body_json(&body)).await);
         assert_eq!(
             (error.kind(), error.acceptance(), error.code()),
             (kind, Acceptance::NotAccepted, code),
@@ -316,7 +317,7 @@ async fn a_check_whose_answer_is_lost_speaks_of_no_message() {
     let address = listener.local_addr().unwrap();
     let closing = std::thread::spawn(move || drop(listener.accept().unwrap()));
     let url = format!("smstools://me:secret@{address}?sender=Acme");
-    let error = Smstools::from_url(&url).unwrap().check().await.unwrap_err();
+    let error = failure(Smstools::from_url(&url).unwrap().check().await);
     closing.join().unwrap();
     assert_eq!(error.acceptance(), Acceptance::NotAccepted);
     assert!(!error.to_string().contains("message"), "{error}");

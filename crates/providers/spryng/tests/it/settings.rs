@@ -9,7 +9,7 @@ use wiremock::{
     matchers::{header, method, path},
 };
 
-use super::wire::{V1, V2, accepted, answering, calls, message, spryng, url};
+use super::wire::{V1, V2, accepted, answering, calls, failure, message, spryng, url};
 
 /// The path, headers and body that this provider, made for a server's address, writes a message as.
 async fn written(
@@ -338,7 +338,11 @@ async fn a_check_tries_the_key_and_leaves_out_a_balance_without_a_currency() {
         (V1, 200, json!({"amount": "10.5"})),
     ] {
         let answer = ResponseTemplate::new(status).set_body_json(&body);
-        assert_eq!(check(api, answer).await.unwrap(), Health::good(), "{body}");
+        assert_eq!(
+            check(api, answer).await.unwrap(),
+            Health::verified(),
+            "{body}"
+        );
     }
 }
 
@@ -385,7 +389,7 @@ async fn a_check_that_fails_says_why_and_leaves_nothing_in_doubt() {
         (V1, 200, &json!({"amount": null}), ErrorKind::Protocol),
     ] {
         let answer = ResponseTemplate::new(status).set_body_json(body);
-        let error = check(api, answer).await.unwrap_err();
+        let error = failure(check(api, answer).await);
         assert_eq!(
             (error.kind(), error.acceptance()),
             (kind, Acceptance::NotAccepted),

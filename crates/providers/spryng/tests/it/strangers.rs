@@ -5,7 +5,7 @@ use postduif_spryng::Spryng;
 use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
-use super::wire::{V1, V2, calls, message, mount, spryng};
+use super::wire::{V1, V2, calls, failure, message, mount, spryng};
 
 /// Error bodies of common frameworks, filters and gateways.
 fn strangers() -> [Value; 24] {
@@ -255,7 +255,7 @@ async fn a_check_speaks_of_no_message() {
                 .respond_with(ResponseTemplate::new(status))
                 .mount(&world.server)
                 .await;
-            let error = world.spryng.check().await.unwrap_err();
+            let error = failure(world.spryng.check().await);
             assert_eq!(
                 error.acceptance(),
                 Acceptance::NotAccepted,

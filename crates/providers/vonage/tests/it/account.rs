@@ -1,15 +1,18 @@
-use postduif_core::{ErrorKind, Health, SmsProvider as _};
+use postduif_core::{Credentials, ErrorKind, Health, SmsProvider as _};
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
-use super::wire::{World, accepted, answer, problem};
+use super::wire::{World, accepted, answer, failure, problem};
 
 async fn check(world: &World, answer: ResponseTemplate) -> Result<Health, ErrorKind> {
     world.answer(answer).await;
-    world.vonage.check().await.map_err(|error| {
-        assert_eq!(error.provider(), Some("vonage"));
-        error.kind()
-    })
+    let checked = world.vonage.check().await;
+    if matches!(&checked, Ok(health) if health.refusal().is_none()) {
+        return checked.map_err(|error| error.kind());
+    }
+    let error = failure(checked);
+    assert_eq!(error.provider(), Some("vonage"));
+    Err(error.kind())
 }
 
 #[tokio::test]
@@ -18,7 +21,7 @@ async fn the_balance_is_asked_for_as_documented() {
         let answer =
             ResponseTemplate::new(200).set_body_json(json!({"value": 10.28, "autoReload": false}));
         let health = check(&world, answer).await.unwrap();
-        assert!(health.is_verified());
+        assert!(health.credentials() == Credentials::Verified);
         assert_eq!(health.balance().unwrap().to_string(), "10.28 EUR");
         let request = &world.requests().await[0];
         assert_eq!(
@@ -45,7 +48,7 @@ async fn a_balance_is_read_in_any_form_of_number() {
     ] {
         let answer = ResponseTemplate::new(200).set_body_json(json!({"value": value}));
         let health = check(&world, answer).await.unwrap();
-        assert!(health.is_verified());
+        assert!(health.credentials() == Credentials::Verified);
         assert_eq!(
             health
                 .balance()
@@ -58,7 +61,7 @@ async fn a_balance_is_read_in_any_form_of_number() {
 }
 
 #[tokio::test]
-async fn refused_credentials_are_an_error_of_the_check() {
+async fn refused_credentials_are_told_by_the_check() {
     let world = World::messages().await;
     let label = json!({"error-code": "401", "error-code-label": "authentication failed"});
     for (answer, kind) in [
@@ -98,7 +101,7 @@ async fn refused_credentials_are_an_error_of_the_check() {
 #[tokio::test]
 async fn an_application_cannot_tell_and_asks_nobody() {
     let world = World::application().await;
-    assert_eq!(check(&world, accepted()).await, Ok(Health::cannot_tell()));
+    assert_eq!(check(&world, accepted()).await, Ok(Health::unknown()));
     assert_eq!(world.requests().await.len(), 0);
 }
 
@@ -107,7 +110,7 @@ async fn a_host_without_a_balance_cannot_tell_in_the_messages_api_alone() {
     let missing = || ResponseTemplate::new(404);
     assert_eq!(
         check(&World::messages().await, missing()).await,
-        Ok(Health::cannot_tell())
+        Ok(Health::unknown())
     );
     assert_eq!(
         check(&World::sms().await, missing()).await,

@@ -148,3 +148,20 @@ pub(crate) fn entries_body(entries: &[Value]) -> Value {
 pub(crate) fn form(body: &[u8]) -> Vec<(String, String)> {
     url::form_urlencoded::parse(body).into_owned().collect()
 }
+
+/// The error of a check that did not succeed: the refusal where the credentials were refused.
+pub(crate) fn failure(
+    checked: Result<postduif_core::Health, postduif_core::SendError>,
+) -> postduif_core::SendError {
+    match checked {
+        Ok(health) => {
+            let refusal = health.refusal().expect("the check succeeded").clone();
+            assert_eq!(refusal.kind(), ErrorKind::Unauthorized);
+            refusal
+        }
+        Err(error) => {
+            assert_ne!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+            error
+        }
+    }
+}

@@ -1,12 +1,12 @@
-//! One way for every closed list of words to be written and read back.
+//! The macros that give a type one written form for `Display`, `FromStr` and serde.
 
-/// Declares an enum whose variants have one written form each, used by `Display`, `FromStr` and serde
-/// alike, so that a journal, a JSON line and a log never spell a word in two ways.
-macro_rules! words {
+/// Declares an enum whose variants have one written form each, so that a journal, a JSON line and a log never
+/// spell it in two ways.
+macro_rules! string_enum {
     (
         $(#[$meta:meta])*
         pub enum $name:ident ($what:literal) {
-            $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),+ $(,)?
+            $( $(#[$variant_meta:meta])* $variant:ident = $text:literal ),+ $(,)?
         }
     ) => {
         $(#[$meta])*
@@ -16,14 +16,14 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every word of the list, in order.
+            /// All variants, in order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The written form, in snake_case.
+            /// Returns the written form, as used by `Display`, `FromStr` and serde.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$variant => $word),+
+                    $(Self::$variant => $text),+
                 }
             }
         }
@@ -40,13 +40,13 @@ macro_rules! words {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::ALL
                     .iter()
-                    .find(|word| word.as_str() == text)
+                    .find(|variant| variant.as_str() == text)
                     .copied()
                     .ok_or($crate::ParseError::new($what))
             }
         }
 
-        $crate::words::serde_as_text!($name);
+        $crate::string_enum::serde_as_text!($name);
     };
 }
 
@@ -70,11 +70,23 @@ macro_rules! serde_as_text {
     };
 }
 
-pub(crate) use {serde_as_text, words};
+/// Writes a text of several parts with the formatter's width, fill and alignment.
+pub(crate) fn padded(
+    f: &mut std::fmt::Formatter<'_>,
+    text: std::fmt::Arguments<'_>,
+) -> std::fmt::Result {
+    if f.width().is_none() && f.precision().is_none() {
+        f.write_fmt(text)
+    } else {
+        f.pad(&text.to_string())
+    }
+}
 
-/// A text is not the written form of the word it should be.
+pub(crate) use {serde_as_text, string_enum};
+
+/// An error for a text that is not the written form of the expected type.
 ///
-/// The text itself is left out: it may hold a number or a secret.
+/// It does not contain the text, which may be a number or a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseError {
     what: &'static str,
@@ -88,7 +100,7 @@ impl ParseError {
 
 impl std::fmt::Display for ParseError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "not {}", self.what)
+        padded(f, format_args!("not {}", self.what))
     }
 }
 
