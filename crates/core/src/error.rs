@@ -137,7 +137,7 @@ impl SendError {
 
     /// Sets the vendor's own code.
     ///
-    /// It must be a documented code, or one that does not [echo](crate::Message::echoes) the message.
+    /// It must be a documented code, or one that repeats nothing of the message: vendors echo what they receive.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.inner().code = Some(code.into());

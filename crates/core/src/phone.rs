@@ -1,24 +1,24 @@
 use std::{fmt, num::NonZeroU64, str::FromStr};
 
-use crate::string_enum::serde_as_text;
+use crate::string_enum::{padded, serde_as_text};
 
-/// An E.164 number: a country code and a national number, at most 15 digits.
+/// A phone number in E.164: a country code and a national number, up to 15 digits.
 ///
-/// `Display` writes the whole number with its plus; `Debug` masks it, so that a log line made with
-/// `{:?}` cannot give a person away.
+/// `Display` writes the whole number with its plus. `Debug` masks it, so that `{:?}` in a log does not reveal a
+/// personal number.
 ///
-/// Parsing is strict: a plus and digits, nothing else. What people write in directories
-/// ("06 1234 5678", "+31 (0)6 …") is read by the regional parser, which ends in this type. What begins with a
-/// country code and has no plus, as on the wires of vendors, is read by [`PhoneNumber::from_msisdn`].
+/// Parsing is strict: a plus and digits, nothing else. The crate `postduif-numbers` reads numbers as people write
+/// them, such as "06 1234 5678". [`PhoneNumber::from_msisdn`] reads numbers without a plus, as vendors write them.
 ///
 /// ```
-/// use postduif_core::PhoneNumber;
+/// # use postduif_core as postduif;
+/// use postduif::PhoneNumber;
 ///
 /// let number: PhoneNumber = "+31612345678".parse()?;
 /// assert_eq!(number.to_string(), "+31612345678");
 /// assert_eq!(format!("{number:?}"), "+316•••••678");
 /// assert!("0612345678".parse::<PhoneNumber>().is_err());
-/// # Ok::<(), postduif_core::PhoneNumberError>(())
+/// # Ok::<(), postduif::PhoneNumberError>(())
 /// ```
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PhoneNumber(NonZeroU64);
@@ -29,37 +29,54 @@ impl PhoneNumber {
     /// ITU-T E.164, section 6: at most fifteen digits, country code included.
     const MAX_DIGITS: usize = 15;
 
-    /// The digits, country code first, without the plus: what several vendors want on their wire.
+    /// Returns the number as an integer: its digits, country code first.
     ///
     /// ```
-    /// # use postduif_core::PhoneNumber;
+    /// # use postduif_core as postduif;
+    /// use postduif::PhoneNumber;
+    ///
     /// let number: PhoneNumber = "+31612345678".parse()?;
-    /// assert_eq!(number.digits(), 31612345678);
-    /// assert_eq!(format!("00{}", number.digits()), "0031612345678");
-    /// # Ok::<(), postduif_core::PhoneNumberError>(())
+    /// assert_eq!(number.to_u64(), 31_612_345_678);
+    /// # Ok::<(), postduif::PhoneNumberError>(())
     /// ```
     #[must_use]
-    pub const fn digits(self) -> u64 {
+    pub const fn to_u64(self) -> u64 {
         self.0.get()
     }
 
-    /// Reads a number as vendors write it on their wires: digits with the country code first, behind a
-    /// plus, `00` or nothing.
-    ///
-    /// Not for what people write: `0612345678` is no MSISDN, and what has no plus here is taken to start
-    /// with a country code.
+    /// Returns the number as an MSISDN, the form of many vendors' APIs: its digits without the plus.
     ///
     /// ```
-    /// # use postduif_core::PhoneNumber;
+    /// # use postduif_core as postduif;
+    /// use postduif::PhoneNumber;
+    ///
+    /// let number: PhoneNumber = "+31612345678".parse()?;
+    /// assert_eq!(number.msisdn().to_string(), "31612345678");
+    /// assert_eq!(format!("00{}", number.msisdn()), "0031612345678");
+    /// # Ok::<(), postduif::PhoneNumberError>(())
+    /// ```
+    #[must_use]
+    pub fn msisdn(self) -> impl fmt::Display {
+        self.0
+    }
+
+    /// Reads a number as vendors write it: a country code and a national number, after a plus, `00` or nothing.
+    ///
+    /// Do not use it for what people write: without a plus, `0612345678` would be read with a country code of `06`.
+    ///
+    /// ```
+    /// # use postduif_core as postduif;
+    /// use postduif::PhoneNumber;
+    ///
     /// for text in ["31612345678", "0031612345678", "+31612345678"] {
     ///     assert_eq!(PhoneNumber::from_msisdn(text)?.to_string(), "+31612345678");
     /// }
-    /// # Ok::<(), postduif_core::PhoneNumberError>(())
+    /// # Ok::<(), postduif::PhoneNumberError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// The text is no such number; see [`PhoneNumberErrorKind`].
+    /// Returns an error if the text is not such a number; its [kind](PhoneNumberErrorKind) says why.
     pub fn from_msisdn(text: &str) -> Result<Self, PhoneNumberError> {
         let digits = text
             .strip_prefix('+')
@@ -68,25 +85,16 @@ impl PhoneNumber {
         format!("+{digits}").parse()
     }
 
-    /// The number as logs may show it: first and last three digits, of a short number the last two.
+    /// Returns the number for logs: its first and last three digits, or the last two of a number under nine digits.
     #[must_use]
     pub fn masked(self) -> impl fmt::Display + fmt::Debug {
         Masked(self)
-    }
-
-    /// Whether the number, written with its plus, starts with `prefix`.
-    ///
-    /// A whole number is a prefix of itself alone among the numbers of its plan, which is what lists of
-    /// allowed destinations build on.
-    #[must_use]
-    pub fn starts_with(self, prefix: &str) -> bool {
-        self.to_string().starts_with(prefix)
     }
 }
 
 impl fmt::Display for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "+{}", self.0)
+        padded(f, format_args!("+{}", self.0))
     }
 }
 
@@ -99,14 +107,17 @@ impl fmt::Debug for PhoneNumber {
 impl FromStr for PhoneNumber {
     type Err = PhoneNumberError;
 
-    /// Reads a plus and digits, and nothing else. Digits without a plus are `no_region`: read them with a
-    /// region, or with [`PhoneNumber::from_msisdn`] where they begin with a country code.
+    /// Reads a plus and digits, and nothing else.
+    ///
+    /// Digits without a plus are [`NoRegion`](PhoneNumberErrorKind::NoRegion): read them with a region, or with
+    /// [`PhoneNumber::from_msisdn`] if they start with a country code.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let Some(digits) = text.strip_prefix('+') else {
             let national = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            return Err(PhoneNumberError(match national {
-                true => PhoneNumberErrorKind::NoRegion,
-                false => PhoneNumberErrorKind::of_no_number(text),
+            return Err(PhoneNumberError(if national {
+                PhoneNumberErrorKind::NoRegion
+            } else {
+                PhoneNumberErrorKind::of_no_number(text)
             }));
         };
         if digits.starts_with('0') || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -134,14 +145,14 @@ impl FromStr for PhoneNumber {
 
 serde_as_text!(PhoneNumber);
 
-/// What is wrong with a text that should be a phone number.
+/// An error for a text that is not a phone number.
 ///
-/// The text itself is left out of the error: it is somebody's number.
+/// It does not contain the text, which may be somebody's number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PhoneNumberError(PhoneNumberErrorKind);
 
 impl PhoneNumberError {
-    /// Which rule the text breaks.
+    /// Returns what is wrong with the text.
     #[must_use]
     pub const fn kind(self) -> PhoneNumberErrorKind {
         self.0
@@ -149,7 +160,7 @@ impl PhoneNumberError {
 }
 
 impl From<PhoneNumberErrorKind> for PhoneNumberError {
-    /// For whoever reads numbers in another way than [`PhoneNumber`]'s own, such as the regional reader.
+    /// Creates an error of this kind, for a parser other than [`PhoneNumber`]'s own.
     fn from(kind: PhoneNumberErrorKind) -> Self {
         Self(kind)
     }
@@ -213,39 +224,39 @@ impl fmt::Display for PhoneNumberError {
 impl std::error::Error for PhoneNumberError {}
 
 crate::string_enum::string_enum! {
-    /// Which rule a text breaks that should be a phone number.
+    /// What is wrong with a text that is not a phone number.
     #[non_exhaustive]
     pub enum PhoneNumberErrorKind("a kind of phone number error") {
-        /// Two readings that differ: `00` as a plus, and as the beginning of the region's own prefix.
+        /// Two different readings: `00` as a plus, or as the start of the region's own prefix.
         Ambiguous = "ambiguous",
-        /// Nothing at all, or spaces only.
+        /// Empty, or only spaces.
         Empty = "empty",
-        /// An extension behind the number.
+        /// A number with an extension.
         Extension = "extension",
-        /// Digits and a letter, such as the `O` for a zero, or a word.
+        /// Digits with a letter, such as `O` for a zero, or with a word.
         Letter = "letter",
-        /// Digits without a plus, and nobody said of which country. Give a region to the regional parser, or
-        /// read what begins with a country code with [`PhoneNumber::from_msisdn`].
+        /// Digits without a plus or a region. Read them with a region, or with [`PhoneNumber::from_msisdn`] if they
+        /// start with a country code.
         NoRegion = "no_region",
-        /// Words or signs where a number belongs, or digits that only fill a field.
+        /// Words, signs or placeholder digits instead of a number.
         NotANumber = "not_a_number",
-        /// Certainly not a mobile, in a plan that tells mobiles from others.
+        /// Certainly not a mobile number, in a numbering plan that separates mobile numbers.
         NotMobile = "not_mobile",
-        /// What a spreadsheet made of a number: `31612345678.0`, `3,16E+10`. Digits may be lost.
+        /// A number that a spreadsheet turned into a quantity, such as `31612345678.0` or `3,16E+10`.
         Quantity = "quantity",
-        /// More than fifteen digits, or more than the country's plan has.
+        /// More than fifteen digits, or more than the country's numbering plan has.
         TooLong = "too_long",
-        /// Fewer than seven digits, or fewer than the country's plan has.
+        /// Fewer than seven digits, or fewer than the country's numbering plan has.
         TooShort = "too_short",
-        /// A zero that is dialled inside the country only, behind the country code or in front of another zero.
+        /// A zero that is only dialled within the country, after the country code or before another zero.
         TrunkZero = "trunk_zero",
-        /// Two numbers, or what may be two, or one and another ending: which one is meant is never guessed.
+        /// Two numbers, or a number with a second ending.
         TwoNumbers = "two_numbers",
-        /// A country code that no country has.
+        /// An unassigned country code.
         UnknownCountry = "unknown_country",
-        /// A region to read the number in that does not exist.
+        /// A region that does not exist.
         UnknownRegion = "unknown_region",
-        /// A length that the country's plan skips, with neither too few digits nor too many for certain.
+        /// A length that the country's numbering plan does not have, between its shortest and longest.
         WrongLength = "wrong_length",
     }
 }
@@ -310,7 +321,7 @@ struct Masked(PhoneNumber);
 impl fmt::Display for Masked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("+")?;
-        write_masked(&self.0.digits().to_string(), f)
+        write_masked(&self.0.msisdn().to_string(), f)
     }
 }
 

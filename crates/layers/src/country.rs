@@ -97,8 +97,8 @@ impl fmt::Debug for Country {
 }
 
 const fn starts_with(number: PhoneNumber, prefix: u64) -> bool {
-    let (digits, length) = (number.digits().ilog10(), prefix.ilog10());
-    digits >= length && number.digits() / 10_u64.pow(digits - length) == prefix
+    let (digits, length) = (number.to_u64().ilog10(), prefix.ilog10());
+    digits >= length && number.to_u64() / 10_u64.pow(digits - length) == prefix
 }
 
 const CANADA: &[u64] = &[

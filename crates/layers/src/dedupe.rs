@@ -359,7 +359,7 @@ impl<P: SmsProvider> Dedupe<P> {
 
     fn digest(&self, message: &Message) -> u128 {
         let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write(&message.to().digits().to_le_bytes());
+        hasher.write(&message.to().to_u64().to_le_bytes());
         hasher.write(message.text().as_str().as_bytes());
         hasher.finish128().as_u128()
     }

@@ -62,7 +62,6 @@ mod dedupe;
 mod failover;
 mod members;
 mod only_to;
-mod prefix;
 mod rate_limit;
 mod redirect_to;
 mod retry;
@@ -76,6 +75,8 @@ mod timeout;
 mod traced;
 mod way;
 
+pub use postduif_core::Prefix;
+
 pub use allow_destinations::AllowDestinations;
 pub use batch::Batch;
 pub use budget::Budget;
@@ -84,7 +85,6 @@ pub use dedupe::{Dedupe, Doubt, Settlement};
 pub use failover::Failover;
 pub use members::Member;
 pub use only_to::OnlyTo;
-pub use prefix::Prefix;
 pub use rate_limit::RateLimit;
 pub use redirect_to::RedirectTo;
 pub use retry::Retry;

@@ -90,7 +90,7 @@ impl<P: SmsProvider> Senders<P> {
         self.by_prefix
             .iter()
             .filter(|(prefix, _)| prefix.matches(message.to()))
-            .max_by_key(|(prefix, _)| prefix.length())
+            .max_by_key(|(prefix, _)| prefix.digit_count())
             .map_or(self.default.as_ref(), |(_, sender)| sender.as_ref())
     }
 }

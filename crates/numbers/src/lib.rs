@@ -215,7 +215,7 @@ fn reconcile_all(
 fn is_of(number: PhoneNumber, region: Region) -> bool {
     PHONE_NUMBER_UTIL
         .get_country_code_for_region(region)
-        .is_some_and(|code| number.starts_with(&format!("+{code}")))
+        .is_some_and(|code| number.to_string().starts_with(&format!("+{code}")))
 }
 
 /// Chooses between two readings of a text that begins with `00`, or refuses it if the choice is not certain.

@@ -18,19 +18,20 @@ use crate::{Numbers, ReadNumber};
 /// minute has refused.
 ///
 /// ```
-/// use postduif_core::{async_trait, directory::FailureReason};
+/// use postduif_core::{Prefix, async_trait, directory::FailureReason};
 /// use postduif_onboarding::{Candidate, Guard};
 ///
-/// /// Only numbers in the Netherlands get a pass.
+/// /// Only numbers in one country get a pass, such as `+31`.
 /// #[derive(Debug)]
-/// struct Dutch;
+/// struct OnlyIn(Prefix);
 ///
 /// #[async_trait]
-/// impl Guard for Dutch {
+/// impl Guard for OnlyIn {
 ///     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
-///         match candidate.number()?.starts_with("+31") {
-///             true => Ok(()),
-///             false => Err(FailureReason::GuardRefused),
+///         if self.0.matches(candidate.number()?) {
+///             Ok(())
+///         } else {
+///             Err(FailureReason::GuardRefused)
 ///         }
 ///     }
 /// }

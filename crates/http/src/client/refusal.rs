@@ -86,7 +86,7 @@ fn echoes(message: &Message, code: &str) -> bool {
     // Three characters are too few to give anything away, and every vendor's codes have three.
     code.len() > 3
         && (message.text().as_str().contains(code)
-            || message.to().digits().to_string().contains(code))
+            || message.to().msisdn().to_string().contains(code))
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ async fn a_send_that_is_given_up_is_told_as_a_doubt() {
 async fn no_line_tells_a_text_or_a_whole_number() {
     let (lines, _other, _guard) = listen();
     let vendor = vendor("a", 3);
-    let number = message("x").to().digits().to_string().parse().unwrap();
+    let number = message("x").to().msisdn().to_string().parse().unwrap();
     let secret = message("Your code is 482913").with_reference(number);
     for scripted in [
         Scripted::accept(),

@@ -349,7 +349,7 @@ const BAD_LIST: i64 = 203;
 
 /// A number as CM asks for it.
 fn digits(number: PhoneNumber) -> String {
-    format!("00{}", number.digits())
+    format!("00{}", number.msisdn())
 }
 
 /// A sender as CM takes it; none where it does not. What else a country forbids shows in a report.

@@ -110,7 +110,7 @@ impl Classic {
             ))?;
         Ok(SendBody {
             originator,
-            recipients: [message.to().digits().to_string()],
+            recipients: [message.to().msisdn().to_string()],
             body: message.text().as_str(),
             datacoding: match message.text().encoding() {
                 Encoding::Gsm7 => "plain",
@@ -179,7 +179,7 @@ impl Classic {
 /// numbers instead.
 fn originator(sender: &Sender) -> Option<String> {
     match sender.number() {
-        Some(number) => Some(number.digits().to_string()),
+        Some(number) => Some(number.msisdn().to_string()),
         None if sender.kind() == SenderKind::ShortCode => None,
         None => Some(sender.to_string()).filter(|name| !name.eq_ignore_ascii_case("inbox")),
     }

@@ -356,7 +356,7 @@ static CODES: &[(&str, ErrorKind, Acceptance, &str)] = {
 fn on_the_wire(sender: &Sender) -> Option<String> {
     let fits = sender
         .number()
-        .is_none_or(|number| number.digits().to_string().len() <= LONGEST_NUMBER);
+        .is_none_or(|number| number.msisdn().to_string().len() <= LONGEST_NUMBER);
     fits.then(|| sender.to_string())
 }
 
@@ -458,7 +458,7 @@ impl Smstools {
         let request = self.authenticated(Request::post(&self.base, SEND_PATH));
         Ok(request.with_json(&SendBody {
             message: message.text().as_str(),
-            to: message.to().digits().to_string(),
+            to: message.to().msisdn().to_string(),
             sender: &sender,
             reference: message.reference().as_str(),
             subid: self.sub_account.as_deref(),

@@ -49,7 +49,7 @@ struct SendBody<'a> {
 fn wire_sender(sender: &Sender) -> Option<String> {
     match sender.number() {
         Some(number) => {
-            Some(number.digits().to_string()).filter(|digits| digits.len() <= MAX_DIGITS)
+            Some(number.msisdn().to_string()).filter(|digits| digits.len() <= MAX_DIGITS)
         }
         None => Some(sender.to_string()),
     }
@@ -186,7 +186,7 @@ impl V1 {
             body: message.text().as_str(),
             encoding: "auto",
             originator,
-            recipients: [message.to().digits().to_string()],
+            recipients: [message.to().msisdn().to_string()],
             route: self.route.expose_secret(),
             reference: message.reference().as_str(),
         }))

@@ -332,7 +332,7 @@ impl VonageBuilder {
 /// characters, or change the sender on the way, and not say so.
 fn wire_sender(sender: &Sender) -> Option<String> {
     if let Some(number) = sender.number() {
-        return Some(number.digits().to_string());
+        return Some(number.msisdn().to_string());
     }
     let name = sender.to_string();
     let zeros = sender.kind() == SenderKind::ShortCode && name.starts_with("00");

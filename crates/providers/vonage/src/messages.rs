@@ -139,7 +139,7 @@ impl Messages {
         Ok(self.endpoint.post(SEND_PATH).with_json(&SendBody {
             channel: "sms",
             message_type: "text",
-            to: message.to().digits().to_string(),
+            to: message.to().msisdn().to_string(),
             from: &from,
             text: message.text().as_str(),
             client_ref: message.reference().as_str(),

@@ -62,7 +62,7 @@ impl Sms {
 
     fn request(&self, message: &Message) -> Result<Request, SendError> {
         let from = self.endpoint.wire_sender(message, wire_sender, SENDER)?;
-        let to = message.to().digits().to_string();
+        let to = message.to().msisdn().to_string();
         let ttl = message
             .validity()
             .map(|validity| validity.as_millis().to_string());

@@ -1,20 +1,20 @@
 use std::{fmt, str::FromStr};
 
-use postduif_core::{ConfigError, PhoneNumber};
+use crate::{ConfigError, PhoneNumber, string_enum::padded};
 
-/// The beginning of a phone number, or a whole one.
+/// A range of phone numbers: all that start with a prefix, or one whole number.
 ///
-/// Written with a plus: a country code or a range of 1 to 9 digits, which every number matches that starts with
-/// it; or a whole number of 10 to 15 digits, which only that number matches. In some countries a longer number
-/// begins with a whole shorter one. A [`PhoneNumber`] is a whole one, however short it is.
+/// A prefix of 1 to 9 digits matches every number that starts with it. One of 10 to 15 digits is a whole number and
+/// matches only itself, since in some countries a longer number starts with a shorter one. A prefix made from a
+/// [`PhoneNumber`] is always a whole number.
 ///
-/// It begins with a whole country code: `+3` would be some forty countries, and is an error. [`AllowDestinations`](crate::AllowDestinations)
-/// lists what a shared code such as `+1` covers.
+/// A prefix starts with a complete country code: `+3` would be some forty countries, and is an error.
 ///
-/// `Debug` masks one of seven digits or more, which may be somebody's whole number.
+/// `Debug` masks a prefix of seven digits or more, which may be a whole number.
 ///
 /// ```
-/// use postduif_layers::Prefix;
+/// # use postduif_core as postduif;
+/// use postduif::Prefix;
 ///
 /// let dutch: Prefix = "+31".parse()?;
 /// assert!(dutch.matches("+31612345678".parse()?));
@@ -30,31 +30,32 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// From so many digits on, what is written is a whole number.
+    /// The fewest digits of a text that is read as a whole number.
     const WHOLE: usize = 10;
 
-    /// Returns whether the number starts with it, or, where it is a whole number, is the same.
+    /// Returns whether the number starts with the prefix, or equals it if the prefix is a whole number.
     #[must_use]
     pub const fn matches(self, number: PhoneNumber) -> bool {
         if self.whole {
-            return number.digits() == self.digits;
+            return number.to_u64() == self.digits;
         }
-        let length = number.digits().ilog10() + 1;
-        length >= self.length && number.digits() / 10_u64.pow(length - self.length) == self.digits
+        let length = number.to_u64().ilog10() + 1;
+        length >= self.length && number.to_u64() / 10_u64.pow(length - self.length) == self.digits
     }
 
-    /// How many digits it has: of two that match, the longer one says more.
-    pub(crate) const fn length(self) -> u32 {
+    /// Returns the number of digits. Of two prefixes that match a number, the one with more digits is more specific.
+    #[must_use]
+    pub const fn digit_count(self) -> u32 {
         self.length
     }
 }
 
 impl From<PhoneNumber> for Prefix {
-    /// A whole number, which matches itself alone.
+    /// Creates a prefix that matches only this number.
     fn from(number: PhoneNumber) -> Self {
         Self {
-            digits: number.digits(),
-            length: number.digits().ilog10() + 1,
+            digits: number.to_u64(),
+            length: number.to_u64().ilog10() + 1,
             whole: true,
         }
     }
@@ -63,6 +64,7 @@ impl From<PhoneNumber> for Prefix {
 impl FromStr for Prefix {
     type Err = ConfigError;
 
+    /// Reads a plus and 1 to 15 digits.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let digits = text
             .strip_prefix('+')
@@ -74,15 +76,15 @@ impl FromStr for Prefix {
             // The text is left out: it may be somebody's number.
             .ok_or_else(|| {
                 ConfigError::new(
-                    "a prefix is a plus and 1 to 15 digits, such as +31 or a whole number",
+                    "invalid prefix: write a plus and 1 to 15 digits, such as +31 or a whole number",
                 )
             })?;
         if !has_country_code(digits) {
             return Err(ConfigError::new(
-                "a prefix begins with a whole country code, such as +31 or +352",
+                "invalid prefix: it starts with a complete country code, such as +31 or +352",
             ));
         }
-        let too_long = |_| ConfigError::new("a prefix has at most 15 digits");
+        let too_long = |_| ConfigError::new("invalid prefix: it has at most 15 digits");
         Ok(Self {
             digits: digits.parse().map_err(too_long)?,
             length: digits.len().try_into().unwrap_or(u32::MAX),
@@ -91,7 +93,7 @@ impl FromStr for Prefix {
     }
 }
 
-/// Whether digits begin with a country code of E.164: `1` and `7`, these of two digits, and all others of three.
+/// Whether digits start with a country code of E.164: `1` and `7`, those of two digits, and all others of three.
 fn has_country_code(digits: &str) -> bool {
     const OF_TWO: [&str; 43] = [
         "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46",
@@ -106,7 +108,7 @@ fn has_country_code(digits: &str) -> bool {
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "+{}", self.digits)
+        padded(f, format_args!("+{}", self.digits))
     }
 }
 
@@ -135,13 +137,17 @@ mod tests {
         for number in numbers.map(|text| text.parse::<PhoneNumber>().unwrap()) {
             for text in ["+31", "+316", "+1", "+1242", "+316123456"] {
                 let prefix: Prefix = text.parse().unwrap();
-                assert_eq!(prefix.matches(number), number.starts_with(text), "{text}");
+                assert_eq!(
+                    prefix.matches(number),
+                    number.to_string().starts_with(text),
+                    "{text}"
+                );
             }
         }
     }
 
     #[test]
-    fn what_is_no_prefix_is_refused() {
+    fn an_invalid_prefix_is_refused() {
         for text in [
             "",
             "+",
