@@ -1,12 +1,13 @@
-//! What SMS providers are tested with: a [`Server`] that breaks off at every phase of a request, and a suite
-//! of promises that every provider has to keep, ours or yours: [`conformance!`]. Parsers of delivery reports
-//! have one of their own: [`report_conformance!`].
+//! Tests for SMS providers: a [`Server`] that breaks off at any phase of a request, and [`conformance!`], the suite of
+//! promises that every provider keeps.
 //!
-//! So have journals of the onboarding flow, with the feature `journal`: `journal_conformance!`.
+//! [`report_conformance!`] is the suite for parsers of delivery reports. `journal_conformance!`, with the feature
+//! `journal`, is the suite for journals of the onboarding flow.
 //!
 //! And what programs that send texts are tested with: [`Recording`], a provider that answers as scripted.
 //!
-//! But for that feature it depends on `postduif-core` alone, so that a provider outside this workspace is tested by the same suite.
+//! Without that feature the crate depends on no other of the workspace but `postduif-core`, so a provider elsewhere is
+//! tested by the same suite. In the crate `postduif` it is the module `testing`, with the feature `testing`.
 
 mod conformance;
 mod fake;

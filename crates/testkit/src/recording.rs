@@ -1,4 +1,4 @@
-//! A provider in this process that answers as scripted and remembers what it was given.
+//! A provider in this process that replies as scripted and keeps a log.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,14 +19,15 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// A provider that makes no call: it answers as scripted, accepts what no script speaks of, and keeps a log.
+/// A provider without network that replies as scripted, accepts every message beyond the script, and keeps a log.
 ///
-/// Clones share script and log. It refuses nothing by its profile: what reaches it, it was given. A batch is
-/// cut into calls of the profile's batch size, one after the other.
+/// Clones share script and log. It does not validate messages by its profile: the log holds every message. A batch is
+/// split into calls of the profile's batch size, one after the other.
 ///
 /// ```
-/// use postduif_core::{ErrorKind, Message, Profile, SmsProvider as _, Text};
-/// use postduif_testkit::{Recording, Scripted, block_on};
+/// # mod postduif { pub use postduif_core::*; pub use postduif_testkit as testing; }
+/// use postduif::{ErrorKind, Message, Profile, SmsProvider as _, Text};
+/// use postduif::testing::{Recording, Scripted, block_on};
 ///
 /// let vendor = Recording::new(Profile::new("example"));
 /// vendor.script([Scripted::refuse(ErrorKind::Throttled)]);
@@ -45,7 +46,7 @@ pub struct Recording {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// A permit for each call that is let through a closed gate.
+    /// Holds a permit for each call that may pass a closed gate.
     gate: Semaphore,
 }
 
@@ -60,15 +61,15 @@ struct State {
     most_in_flight: usize,
 }
 
-/// What becomes of a message.
+/// The scripted outcome of a message.
 #[derive(Clone, Debug)]
 pub struct Scripted {
     after: Duration,
-    answer: Answer,
+    outcome: Outcome,
 }
 
 #[derive(Clone, Debug)]
-enum Answer {
+enum Outcome {
     Accept(Option<Price>),
     Fail(SendError),
     Panic,
@@ -76,56 +77,56 @@ enum Answer {
 }
 
 impl Scripted {
-    /// It is accepted.
+    /// Accepts the message.
     #[must_use]
     pub const fn accept() -> Self {
-        Self::new(Answer::Accept(None))
+        Self::new(Outcome::Accept(None))
     }
 
-    /// It is accepted, and costs so much.
+    /// Accepts the message at this price.
     #[must_use]
     pub const fn accept_for(price: Price) -> Self {
-        Self::new(Answer::Accept(Some(price)))
+        Self::new(Outcome::Accept(Some(price)))
     }
 
-    /// It fails so.
+    /// Fails with this error.
     #[must_use]
     pub const fn fail(error: SendError) -> Self {
-        Self::new(Answer::Fail(error))
+        Self::new(Outcome::Fail(error))
     }
 
-    /// It was certainly not accepted.
+    /// Fails with an error of this kind: certainly not accepted.
     #[must_use]
     pub fn refuse(kind: ErrorKind) -> Self {
         Self::fail(SendError::not_accepted(kind, "scripted"))
     }
 
-    /// It may have been accepted.
+    /// Fails with an error of this kind: acceptance unknown.
     #[must_use]
     pub fn doubt(kind: ErrorKind) -> Self {
         Self::fail(SendError::unknown(kind, "scripted"))
     }
 
-    /// No answer ever comes.
+    /// Never replies.
     #[must_use]
     pub const fn stall() -> Self {
-        Self::new(Answer::Stall)
+        Self::new(Outcome::Stall)
     }
 
-    /// The provider breaks its contract.
+    /// Panics, which breaks the contract of a provider.
     #[must_use]
     pub const fn panic() -> Self {
-        Self::new(Answer::Panic)
+        Self::new(Outcome::Panic)
     }
 
-    const fn new(answer: Answer) -> Self {
+    const fn new(outcome: Outcome) -> Self {
         Self {
             after: Duration::ZERO,
-            answer,
+            outcome,
         }
     }
 
-    /// The answer takes so long. A batch takes as long as its slowest message.
+    /// Delays the reply. A batch takes as long as its slowest message.
     #[must_use]
     pub const fn after(mut self, time: Duration) -> Self {
         self.after = time;
@@ -133,24 +134,24 @@ impl Scripted {
     }
 }
 
-/// A call, as the vendor would have seen it.
+/// A call as the vendor would see it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Call {
-    /// When it came.
+    /// The time of the call.
     pub at: Instant,
-    /// Its place among all calls to all recordings: many come at one moment of a paused clock.
-    pub place: u64,
-    /// Whether it came by `send_batch`.
+    /// The number of the call among those of all recordings: with a paused clock, many have the same time.
+    pub sequence: u64,
+    /// Whether `send_batch` made it.
     pub batch: bool,
-    /// What it carried.
+    /// The messages in it.
     pub messages: Vec<Message>,
-    /// How it was answered, message by message; none while it is under way, or where it was given up.
+    /// The outcome of each message; `None` while the call is in flight, and after it was dropped.
     pub outcomes: Option<Vec<Result<Receipt, SendError>>>,
 }
 
 impl Recording {
-    /// A provider with this profile that accepts everything at once.
+    /// Creates a provider with this profile that accepts every message at once.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         Self {
@@ -162,12 +163,12 @@ impl Recording {
         }
     }
 
-    /// What becomes of the next messages, in the order in which they come, whichever they are.
+    /// Adds outcomes for the next messages, in the order in which they arrive.
     pub fn script(&self, outcomes: impl IntoIterator<Item = Scripted>) {
         self.state().script.extend(outcomes);
     }
 
-    /// What becomes of this message, each time that it comes. It goes before the script for all.
+    /// Adds outcomes for one message, one each time it arrives. They precede those of [`script`](Self::script).
     pub fn script_for(&self, reference: &Reference, outcomes: impl IntoIterator<Item = Scripted>) {
         let mut state = self.state();
         state
@@ -177,35 +178,35 @@ impl Recording {
             .extend(outcomes);
     }
 
-    /// What the next checks learn; after that, that all is good.
-    pub fn script_checks(&self, answers: impl IntoIterator<Item = Result<Health, SendError>>) {
-        self.state().checks.extend(answers);
+    /// Adds results for the next checks. Later ones report good credentials.
+    pub fn script_checks(&self, results: impl IntoIterator<Item = Result<Health, SendError>>) {
+        self.state().checks.extend(results);
     }
 
-    /// From now on a call waits, after it was logged, until it is [let through](Self::let_through).
+    /// Closes the gate: from now on a call is logged, and then waits until it is [let through](Self::let_through).
     pub fn close_gate(&self) {
         self.state().gated = true;
     }
 
-    /// Lets so many calls through, waiting or yet to come.
+    /// Lets this number of calls through the gate, waiting or future ones.
     pub fn let_through(&self, calls: usize) {
         self.shared.gate.add_permits(calls);
     }
 
-    /// The calls, in the order in which they came.
+    /// Returns the calls, in order of arrival.
     #[must_use]
     pub fn log(&self) -> Vec<Call> {
         self.state().log.clone()
     }
 
-    /// How many messages each call carried.
+    /// Returns the number of messages in each call.
     #[must_use]
     pub fn sizes(&self) -> Vec<usize> {
         let state = self.state();
         state.log.iter().map(|call| call.messages.len()).collect()
     }
 
-    /// The references of all messages, in the order in which they came.
+    /// Returns the references of all messages, in order of arrival.
     #[must_use]
     pub fn references(&self) -> Vec<Reference> {
         let state = self.state();
@@ -213,7 +214,7 @@ impl Recording {
         messages.map(|message| *message.reference()).collect()
     }
 
-    /// How many calls are under way, and how many were at most.
+    /// Returns the number of calls in flight, and the maximum so far.
     #[must_use]
     pub fn in_flight(&self) -> (usize, usize) {
         let state = self.state();
@@ -228,11 +229,11 @@ impl Recording {
     }
 
     async fn call(&self, messages: &[Message], batch: bool) -> Outcomes {
-        let (place, gated, scripted) = {
+        let (index, gated, scripted) = {
             let mut state = self.state();
             state.log.push(Call {
                 at: Instant::now(),
-                place: CALLS.fetch_add(1, Ordering::Relaxed),
+                sequence: CALLS.fetch_add(1, Ordering::Relaxed),
                 batch,
                 messages: messages.to_vec(),
                 outcomes: None,
@@ -259,7 +260,7 @@ impl Recording {
         if let Some(after) = after.filter(|after| !after.is_zero()) {
             sleep(after).await;
         }
-        if scripted.iter().any(|s| matches!(s.answer, Answer::Stall)) {
+        if scripted.iter().any(|s| matches!(s.outcome, Outcome::Stall)) {
             future::pending::<()>().await;
         }
         let mut scripted = scripted.into_iter();
@@ -267,21 +268,21 @@ impl Recording {
         let outcomes = Outcomes::from_fn(messages, |message| {
             match scripted
                 .next()
-                .map_or(Answer::Stall, |scripted| scripted.answer)
+                .map_or(Outcome::Stall, |scripted| scripted.outcome)
             {
-                Answer::Accept(price) => {
+                Outcome::Accept(price) => {
                     let receipt = Receipt::new(name.clone(), *message.reference());
                     Ok(match price {
                         Some(price) => receipt.with_price(price),
                         None => receipt,
                     })
                 }
-                Answer::Fail(error) => Err(error.with_provider(name.clone())),
-                Answer::Panic => panic!("scripted"),
-                Answer::Stall => Err(SendError::unknown(ErrorKind::Other, "stalled")),
+                Outcome::Fail(error) => Err(error.with_provider(name.clone())),
+                Outcome::Panic => panic!("scripted"),
+                Outcome::Stall => Err(SendError::unknown(ErrorKind::Other, "stalled")),
             }
         });
-        self.state().log[place].outcomes = Some(outcomes.iter().cloned().collect());
+        self.state().log[index].outcomes = Some(outcomes.iter().cloned().collect());
         outcomes
     }
 }
@@ -310,11 +311,11 @@ impl SmsProvider for Recording {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let mut outcomes = Outcomes::in_doubt(messages);
-        let mut place = 0;
+        let mut index = 0;
         for piece in messages.chunks(self.profile.batch_size().get()) {
             for outcome in self.call(piece, true).await {
-                outcomes.set(place, outcome);
-                place += 1;
+                outcomes.set(index, outcome);
+                index += 1;
             }
         }
         outcomes

@@ -11,18 +11,19 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// The most of a request that is read, in bytes: more than any provider of ours writes.
+/// The maximum size of a request in bytes, more than any provider of ours writes.
 const REQUEST_LIMIT: usize = 8 * 1024 * 1024;
-/// How long a connection may take in all: a test that hangs must end.
+/// The maximum time of a connection: a test that hangs must end.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(60);
 
-/// A server on loopback with no HTTP library in it, so that it can break off anywhere.
+/// A server on loopback without an HTTP library, so that it can break off at any phase.
 ///
-/// It keeps every request that it read to the end, which is what a vendor would have acted on: how often a
-/// message was really posted is counted here, not in the client.
+/// It keeps every request that it read to the end, as a vendor would have acted on it. Count here, not in the client,
+/// how often a message was posted.
 ///
 /// ```
-/// use postduif_testkit::{Reply, Server};
+/// # mod postduif { pub use postduif_testkit as testing; }
+/// use postduif::testing::{Reply, Server};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// let server = Server::start(|request| match request.path() {
@@ -48,20 +49,20 @@ struct Seen {
 }
 
 impl Server {
-    /// Starts a server that answers each request as `reply` says.
+    /// Starts a server that replies to each request by `reply`.
     ///
     /// # Panics
     ///
-    /// Where loopback has no free port.
+    /// Panics if loopback has no free port.
     pub async fn start(reply: impl Fn(&HttpRequest) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_at(Greeting::Read, reply).await
     }
 
-    /// Starts a server that meets every connection with `greeting`.
+    /// Starts a server that does `greeting` with every connection before it reads a request.
     ///
     /// # Panics
     ///
-    /// Where loopback has no free port.
+    /// Panics if loopback has no free port.
     pub async fn start_at(
         greeting: Greeting,
         reply: impl Fn(&HttpRequest) -> Reply + Send + Sync + 'static,
@@ -74,11 +75,11 @@ impl Server {
         .await
     }
 
-    /// Starts a server that speaks TLS, with this certificate.
+    /// Starts a server that uses TLS, with this certificate.
     ///
     /// # Panics
     ///
-    /// Where loopback has no free port.
+    /// Panics if loopback has no free port.
     #[cfg(feature = "tls")]
     pub async fn start_tls(
         certificate: crate::Certificate,
@@ -129,25 +130,25 @@ impl Server {
         }
     }
 
-    /// `http://127.0.0.1:port`, or `https` where it speaks TLS; without a slash at its end.
+    /// Returns `http://127.0.0.1:port`, or `https` with TLS, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Every request that was read whole, in the order of arrival.
+    /// Returns every request that was read to the end, in order of arrival.
     #[must_use]
     pub fn requests(&self) -> Vec<HttpRequest> {
         lock(&self.seen).requests.clone()
     }
 
-    /// How many connections were opened.
+    /// Returns the number of connections that were opened.
     #[must_use]
     pub fn connections(&self) -> usize {
         lock(&self.seen).connections
@@ -168,14 +169,14 @@ impl fmt::Debug for Server {
     }
 }
 
-/// An address on loopback that refuses connections, as long as this process lives: its port is taken and
-/// nobody listens there.
+/// Returns an address on loopback that refuses connections as long as this process lives: its port is bound, without a
+/// listener.
 ///
 /// # Panics
 ///
-/// Where loopback has no free port.
+/// Panics if loopback has no free port.
 pub async fn refusing_address() -> SocketAddr {
-    // Bound and kept: a port that is given back may be the next server's.
+    // Bound and kept: a released port may become the next server's.
     static KEPT: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
     let socket = TcpSocket::new_v4().expect("a socket");
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -186,63 +187,63 @@ pub async fn refusing_address() -> SocketAddr {
     address
 }
 
-/// What happens to a connection before a request is read.
+/// The treatment of a connection before a request is read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Greeting {
-    /// The request is read.
+    /// Reads the request.
     Read,
-    /// Reset at once, nothing read.
+    /// Resets it at once, without reading.
     Reset,
-    /// Reset after so many bytes of the request.
+    /// Resets it after this number of bytes of the request.
     ResetAfter(usize),
-    /// Nothing is ever read or written.
+    /// Never reads or writes.
     Stall,
-    /// Speaks something that is no TLS, which is what a handshake fails on.
+    /// Writes bytes that are not TLS, so that a handshake fails.
     Talk,
 }
 
-/// How a request that was read whole is answered.
+/// The reply to a request that was read to the end.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Reply {
-    /// An answer, and the connection stays.
+    /// A response, after which the connection stays open.
     Response {
         /// The status code.
         status: u16,
-        /// Headers beside `content-length`.
+        /// The headers, without `content-length`.
         headers: Vec<(String, String)>,
         /// The body.
         body: Vec<u8>,
     },
-    /// These bytes and no others; then the connection ends so.
+    /// These bytes alone; then the connection ends in this way.
     Raw(Vec<u8>, End),
-    /// These bytes, one at a time with this pause between them; then the connection closes.
+    /// These bytes, one at a time with this pause after each; then the connection closes.
     Slow(Vec<u8>, Duration),
-    /// These bytes, then zeros as long as the client reads, at most 1 GiB.
+    /// These bytes, then zeros for as long as the client reads, at most 1 GiB.
     Endless(Vec<u8>),
-    /// Reset instead of an answer.
+    /// A reset instead of a response.
     Reset,
-    /// Closed without a byte of an answer.
+    /// A closed connection, without a byte of a response.
     Close,
-    /// No answer, ever.
+    /// No response, ever.
     Stall,
 }
 
-/// How a connection ends after raw bytes.
+/// The end of a connection after raw bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum End {
-    /// Closed in order.
+    /// Closes it in order.
     Close,
-    /// Reset.
+    /// Resets it.
     Reset,
-    /// Left open, and silent.
+    /// Leaves it open, and silent.
     Stall,
 }
 
 impl Reply {
-    /// An answer of JSON.
+    /// Creates a response with a JSON body.
     #[must_use]
     pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self::Response {
@@ -252,7 +253,7 @@ impl Reply {
         }
     }
 
-    /// An answer of this status without a body.
+    /// Creates a response without a body.
     #[must_use]
     pub const fn status(status: u16) -> Self {
         Self::Response {
@@ -262,7 +263,7 @@ impl Reply {
         }
     }
 
-    /// An answer of HTML, as gateways and filters give it.
+    /// Creates a response with an HTML body, as gateways and filters send it.
     #[must_use]
     pub fn html(status: u16) -> Self {
         Self::Response {
@@ -272,7 +273,7 @@ impl Reply {
         }
     }
 
-    /// The same answer with a header more. Changes nothing where there is no answer.
+    /// Adds a header. Changes only a [`Response`](Self::Response).
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         if let Self::Response { headers, .. } = &mut self {
@@ -281,7 +282,7 @@ impl Reply {
         self
     }
 
-    /// The same answer with another status. Changes nothing where there is no answer.
+    /// Sets the status. Changes only a [`Response`](Self::Response).
     #[must_use]
     pub const fn with_status(mut self, code: u16) -> Self {
         if let Self::Response { status, .. } = &mut self {
@@ -290,7 +291,7 @@ impl Reply {
         self
     }
 
-    /// The bytes of an answer, for replies that break off in the middle of one. Empty where there is none.
+    /// Returns the bytes of the reply, to cut for one that breaks off. Empty for a reply without bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
@@ -320,28 +321,28 @@ impl Reply {
 pub struct HttpRequest {
     /// The method, as written.
     pub method: String,
-    /// Path and query, as written.
+    /// The path and query, as written.
     pub target: String,
-    /// Header names in lower case, and their values.
+    /// The header names in lower case, and their values.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl HttpRequest {
-    /// The path without the query.
+    /// Returns the path, without the query.
     #[must_use]
     pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// The query, still encoded; empty where there is none.
+    /// Returns the query, still encoded; empty if there is none.
     #[must_use]
     pub fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// The first value of a header; the name in lower case.
+    /// Returns the first value of a header, by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -350,7 +351,7 @@ impl HttpRequest {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The body as text, for what it is: bytes that are none are replaced.
+    /// Returns the body as text. Bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -358,7 +359,7 @@ impl HttpRequest {
 }
 
 impl fmt::Debug for HttpRequest {
-    /// Without headers and body: they hold credentials and texts.
+    /// Writes neither headers nor body: they hold credentials and texts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRequest")
             .field("method", &self.method)
@@ -367,9 +368,9 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
-/// What a fake server talks over, TLS or not.
+/// A connection of a server, with or without TLS.
 trait Line: AsyncRead + AsyncWrite + Send + Unpin {
-    /// Makes its end a reset: closing a socket that lingers for zero seconds is one.
+    /// Makes its end a reset: a socket that lingers for zero seconds closes with one.
     fn reset(&self) -> std::io::Result<()>;
 }
 

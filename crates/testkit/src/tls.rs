@@ -7,21 +7,21 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// The certificate with which a fake server answers a TLS handshake.
+/// The certificate that a [`Server`](crate::Server) presents in a TLS handshake.
 ///
-/// A client trusts the first two once it was given [`Certificate::ROOT`].
+/// All but the last two are issued by [`Certificate::ROOT`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Certificate {
-    /// Of [`ROOT`](Self::ROOT), for `localhost`, `vendor.test` and `127.0.0.1`.
+    /// Issued by [`ROOT`](Self::ROOT), for `localhost`, `vendor.test` and `127.0.0.1`.
     Trusted,
-    /// Of [`ROOT`](Self::ROOT), for `elsewhere.test` alone.
+    /// Issued by [`ROOT`](Self::ROOT), for `elsewhere.test` alone.
     OtherName,
-    /// Of [`ROOT`](Self::ROOT), for the right names, and expired.
+    /// Issued by [`ROOT`](Self::ROOT), for the right names, and expired.
     Expired,
-    /// Of a root that nobody was given.
+    /// Issued by a root that no client knows.
     UnknownRoot,
-    /// Of no root at all.
+    /// Issued by itself.
     SelfSigned,
 }
 
@@ -49,7 +49,7 @@ impl Certificate {
         let key = PrivateKeyDer::from_pem_slice(Self::KEY.as_bytes());
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .expect("ring speaks TLS 1.2 and 1.3")
+            .expect("ring supports TLS 1.2 and 1.3")
             .with_no_client_auth()
             .with_single_cert(
                 vec![certificate.expect("a certificate of ours")],

@@ -1,4 +1,4 @@
-//! Everything that the code under test tells by `tracing`, at any level.
+//! Everything that the code under test logs by `tracing`, at any level.
 
 use std::{
     fmt::{self, Write as _},
@@ -17,21 +17,20 @@ use tracing::{
 /// Keeps all events, spans and fields as text. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Watch {
-    told: Arc<Mutex<String>>,
+    logged: Arc<Mutex<String>>,
     spans: Arc<AtomicU64>,
 }
 
 impl Watch {
-    /// Runs work on a thread of its own whose every task is watched, and returns what was told beside what
-    /// came of it.
+    /// Runs work on a thread of its own, and returns its output and all that was logged there.
     ///
-    /// A thread of its own, since a subscriber that is set for one thread hears no other.
+    /// A subscriber is set for one thread, so the runtime of that thread has no other.
     pub(crate) fn over<F: Future>(work: impl FnOnce() -> F + Send) -> (F::Output, String)
     where
         F::Output: Send,
     {
         let watch = Self::default();
-        let told = Arc::clone(&watch.told);
+        let logged = Arc::clone(&watch.logged);
         let output = std::thread::scope(|scope| {
             let watched = scope.spawn(|| {
                 let _guard = tracing::subscriber::set_default(watch);
@@ -45,15 +44,15 @@ impl Watch {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         });
-        let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
-        (output, told)
+        let logged = std::mem::take(&mut *logged.lock().unwrap_or_else(PoisonError::into_inner));
+        (output, logged)
     }
 
-    fn tell(&self, metadata: &Metadata<'_>, fields: impl FnOnce(&mut Fields<'_>)) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.push_str(metadata.name());
-        fields(&mut Fields(&mut told));
-        told.push('\n');
+    fn log(&self, metadata: &Metadata<'_>, fields: impl FnOnce(&mut Fields<'_>)) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.push_str(metadata.name());
+        fields(&mut Fields(&mut logged));
+        logged.push('\n');
     }
 }
 
@@ -63,19 +62,19 @@ impl Subscriber for Watch {
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
-        self.tell(span.metadata(), |fields| span.record(fields));
+        self.log(span.metadata(), |fields| span.record(fields));
         Id::from_u64(self.spans.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     fn record(&self, _: &Id, values: &Record<'_>) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        values.record(&mut Fields(&mut told));
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        values.record(&mut Fields(&mut logged));
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        self.tell(event.metadata(), |fields| event.record(fields));
+        self.log(event.metadata(), |fields| event.record(fields));
     }
 
     fn enter(&self, _: &Id) {}
@@ -95,7 +94,7 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// A secret in the forms in which it could be shown: as it is, in hexadecimal, percent-encoded, and in base64.
+/// Returns a secret in the forms in which it could be shown: as it is, in hexadecimal, percent-encoded, and in base64.
 pub(crate) fn forms(secret: &str) -> [String; 4] {
     let hexadecimal = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let encoded = secret
@@ -115,7 +114,7 @@ pub(crate) fn forms(secret: &str) -> [String; 4] {
     [secret.to_owned(), hexadecimal, encoded, packed]
 }
 
-/// Without its last characters where they would depend on what follows.
+/// Encodes a text without the last characters, which depend on what follows.
 fn base64(text: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     text.as_bytes()
@@ -132,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_known_in_all_its_forms() {
+    fn a_secret_is_found_in_all_its_forms() {
         let expected = ["key+1/", "6b65792b312f", "key%2B1%2F", "a2V5KzEv"];
         assert_eq!(forms("key+1/"), expected);
         // RFC 4648: "foobar" is Zm9vYmFy.
@@ -140,8 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn events_spans_and_what_is_recorded_later_are_told_at_every_level() {
-        let (output, told) = Watch::over(|| async {
+    fn events_spans_and_later_fields_are_kept_at_every_level() {
+        let (output, logged) = Watch::over(|| async {
             let span = tracing::trace_span!("a span", field = "one", later = tracing::field::Empty);
             span.record("later", "two");
             let within = tokio::spawn(async { tracing::trace!(answer = 3, "four") });
@@ -150,7 +149,7 @@ mod tests {
         });
         assert_eq!(output, 5);
         for word in ["a span", "one", "two", "answer=3", "four"] {
-            assert!(told.contains(word), "{word} is not in {told}");
+            assert!(logged.contains(word), "{word} is not in {logged}");
         }
     }
 }

@@ -663,7 +663,7 @@ impl World {
                         sights.push(Sight {
                             vendor,
                             at: call.at,
-                            place: call.place,
+                            place: call.sequence,
                             batch: call.batch,
                             outcome: call.outcomes.as_ref().map(|all| all[index].clone()),
                         });

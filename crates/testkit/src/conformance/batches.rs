@@ -1,11 +1,11 @@
-//! The promises of a batch: one function for each, which panics where it is broken.
+//! The promises of batches, one function each, which panics if the promise is broken.
 
 use postduif_core::{Acceptance, BatchTexts, Message, Profile, SendError, Text};
 
 use super::{Verdict, World, accept_all, messages, send_at, validity};
 use crate::{End, FakeVendor, Received, Reply};
 
-/// Whatever the length, none included.
+/// Checks that a batch of any length, also of zero, has one outcome for each message, in order.
 pub async fn a_batch_has_one_outcome_for_each_message_in_order(
     vendor: &impl FakeVendor,
 ) -> Verdict {
@@ -25,7 +25,7 @@ pub async fn a_batch_has_one_outcome_for_each_message_in_order(
     Verdict::kept()
 }
 
-/// Different texts, the same number twice: each arrives once, in no more calls than needed.
+/// Checks that different messages, two of them to the same number, arrive once each, in as few calls as possible.
 pub async fn a_batch_sends_each_message_once(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let size = world.provider.profile().batch_size().get();
@@ -54,7 +54,7 @@ pub async fn a_batch_sends_each_message_once(vendor: &impl FakeVendor) -> Verdic
     Verdict::kept()
 }
 
-/// Where one call takes one text only, no call mixes them; where it takes several, none is wasted.
+/// Checks that a call holds one text if the vendor takes one, and that otherwise the texts share calls.
 pub async fn a_call_holds_one_text_where_the_vendor_takes_one(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let profile = world.provider.profile();
@@ -81,7 +81,7 @@ pub async fn a_call_holds_one_text_where_the_vendor_takes_one(vendor: &impl Fake
     Verdict::kept()
 }
 
-/// A call refused as a whole is refused for each of its messages.
+/// Checks that a call refused as a whole ends as not accepted for each of its messages.
 pub async fn a_refused_batch_was_not_sent(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| vendor.refuse(request, "no")).await;
     let outcomes = world.provider.send_batch(&messages(3)).await;
@@ -95,7 +95,7 @@ pub async fn a_refused_batch_was_not_sent(vendor: &impl FakeVendor) -> Verdict {
     Verdict::kept()
 }
 
-/// A call whose answer is lost leaves each of its messages in doubt, and none is sent again.
+/// Checks that a call whose response is lost leaves each of its messages in doubt, and that none is sent again.
 pub async fn a_lost_response_to_a_batch_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     for reply in [
         Reply::Reset,
@@ -108,7 +108,7 @@ pub async fn a_lost_response_to_a_batch_is_unknown(vendor: &impl FakeVendor) -> 
     Verdict::kept()
 }
 
-/// So does one that a proxy or filter answers in the vendor's place.
+/// Checks that the response of a proxy or filter leaves each message of a call in doubt.
 pub async fn a_response_from_a_proxy_leaves_a_batch_in_doubt(vendor: &impl FakeVendor) -> Verdict {
     for reply in [
         Reply::html(400),
@@ -126,7 +126,7 @@ pub async fn a_response_from_a_proxy_leaves_a_batch_in_doubt(vendor: &impl FakeV
     Verdict::kept()
 }
 
-/// And one that a failing server answers, in the vendor's own shape too.
+/// Checks that any status from 500 up leaves each message of a call in doubt, also in the vendor's own shape.
 pub async fn a_failing_server_leaves_a_batch_in_doubt(vendor: &impl FakeVendor) -> Verdict {
     for status in [500, 502, 503] {
         assert_batch_in_doubt(vendor, Reply::html(status)).await;
@@ -149,7 +149,7 @@ pub async fn a_failing_server_leaves_a_batch_in_doubt(vendor: &impl FakeVendor) 
     verdict
 }
 
-/// And one whose success does not read as the vendor's: nothing in it is an acceptance.
+/// Checks that a success whose body is not the vendor's leaves each message of a call in doubt.
 pub async fn rubbish_in_a_success_leaves_a_batch_in_doubt(vendor: &impl FakeVendor) -> Verdict {
     for body in [
         "",
@@ -167,7 +167,7 @@ pub async fn rubbish_in_a_success_leaves_a_batch_in_doubt(vendor: &impl FakeVend
     Verdict::kept()
 }
 
-/// Sends three messages whose every call is answered so, which leaves each in doubt and sends none twice.
+/// Checks that three messages, to whose calls the vendor replies with `reply`, are in doubt and sent once.
 async fn assert_batch_in_doubt(vendor: &impl FakeVendor, reply: Reply) {
     let what = format!("{reply:?}");
     let world = World::new(vendor, move |_, _| reply.clone()).await;
@@ -176,8 +176,7 @@ async fn assert_batch_in_doubt(vendor: &impl FakeVendor, reply: Reply) {
     world.assert_all_in_doubt(&outcomes, &messages, &what);
 }
 
-/// Each message of a batch keeps what it asks for and gets nothing of its neighbours: it arrives, or is refused,
-/// as it would alone.
+/// Checks that each message of a batch arrives with its own options, or is refused, as it would be alone.
 pub async fn a_batch_carries_each_message_as_a_send_does(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let messages = optioned(&world);
@@ -189,15 +188,15 @@ pub async fn a_batch_carries_each_message_as_a_send_does(vendor: &impl FakeVendo
     let outcomes = world.provider.send_batch(&messages).await;
     let arrived = world.received().split_off(arrived_alone.len());
     assert_eq!(outcomes.len(), messages.len());
-    for (place, (message, alone)) in messages.iter().zip(&alone).enumerate() {
-        let told = |outcome: &Result<_, SendError>| {
-            let told = outcome.as_ref().map(|_| ());
-            told.map_err(|error| (error.kind(), error.acceptance()))
+    for (index, (message, alone)) in messages.iter().zip(&alone).enumerate() {
+        let ending = |outcome: &Result<_, SendError>| {
+            let ending = outcome.as_ref().map(|_| ());
+            ending.map_err(|error| (error.kind(), error.acceptance()))
         };
         assert_eq!(
-            told(&outcomes[place]),
-            told(alone),
-            "message {place}: its outcome in a batch, and alone"
+            ending(&outcomes[index]),
+            ending(alone),
+            "message {index}: its outcome in a batch, and alone"
         );
         let of = |arrived: &[Received]| -> Vec<_> {
             let of = arrived.iter().filter(|arrived| arrived.to == message.to());
@@ -206,13 +205,13 @@ pub async fn a_batch_carries_each_message_as_a_send_does(vendor: &impl FakeVendo
         assert_eq!(
             of(&arrived),
             of(&arrived_alone),
-            "message {place}: as it arrived in a batch, and alone"
+            "message {index}: as it arrived in a batch, and alone"
         );
     }
     Verdict::kept()
 }
 
-/// The same text with each option by itself, declared or not, between messages without any.
+/// Returns messages of the same text, each with one option, declared or not, between messages without any.
 fn optioned<V: FakeVendor>(world: &World<'_, V>) -> Vec<Message> {
     let options: [fn(Message, &Profile) -> Message; 8] = [
         |message, _| message,
@@ -235,7 +234,7 @@ fn optioned<V: FakeVendor>(world: &World<'_, V>) -> Vec<Message> {
         .collect()
 }
 
-/// The answer's order means nothing, and saying a thing twice does not change it.
+/// Checks that the entries of a response find their messages in any order, also when one is duplicate.
 pub async fn shuffled_or_duplicate_entries_find_their_message(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| {
         let count = vendor.received(request).len();
@@ -261,7 +260,7 @@ pub async fn shuffled_or_duplicate_entries_find_their_message(vendor: &impl Fake
     Verdict::kept()
 }
 
-/// An answer that does not mention a message says nothing of it.
+/// Checks that a message without an entry in the response is in doubt.
 pub async fn a_missing_entry_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| {
         let count = vendor.received(request).len();
@@ -277,7 +276,7 @@ pub async fn a_missing_entry_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     }
     let outcomes = world.provider.send_batch(&messages(3)).await;
     assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
-    let error = outcomes[1].as_ref().expect_err("nobody spoke of it");
+    let error = outcomes[1].as_ref().expect_err("it has no entry");
     assert_eq!(error.acceptance(), Acceptance::Unknown, "{error:?}");
     assert_eq!(world.sends().len(), 1);
     Verdict::kept()

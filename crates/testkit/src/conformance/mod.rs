@@ -1,4 +1,4 @@
-//! The promises that every provider keeps, one function each.
+//! The suite of promises that every provider keeps, one function each.
 //!
 //! [`conformance!`](crate::conformance) makes each of them a named test.
 
@@ -27,18 +27,64 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 /// Makes a named test of every promise, for a [`FakeVendor`]:
 ///
 /// ```
-/// # struct Acme;
+/// # mod postduif {
+/// #     pub use postduif_core::*;
+/// #     pub use {postduif_http as http, postduif_testkit as testing};
+/// # }
+/// # use postduif::{Health, Message, Outcomes, Profile, Receipt, SendError, async_trait, http};
+/// # #[derive(Debug)]
+/// # struct Acme { profile: Profile, client: http::Client, base: http::BaseUrl }
+/// # #[derive(serde::Deserialize)]
+/// # struct Body { id: Option<String>, acme_error: Option<u16> }
 /// # impl Acme {
-/// #     fn at(_: &str, _: std::time::Duration) -> postduif_core::Null { postduif_core::Null::new() }
+/// #     fn at(base: &str, deadline: std::time::Duration) -> Self {
+/// #         let client = http::Client::builder().with_timeout(deadline).build().unwrap();
+/// #         Self { profile: Profile::new("acme"), client, base: http::BaseUrl::parse(base).unwrap() }
+/// #     }
+/// #     async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
+/// #         self.profile.validate(message)?;
+/// #         let body = json!({"to": message.to(), "text": message.text().as_str(), "ref": message.reference()});
+/// #         let request = http::Request::post(&self.base, "/messages")
+/// #             .with_secret_header("x-acme-key", &"hunter2-at-acme".into())
+/// #             .with_json(&body);
+/// #         let response = self.client.send(request).await?;
+/// #         if !response.is_success() {
+/// #             let body = response.json().ok().filter(|body: &Body| body.id.is_none());
+/// #             let kind = body.and_then(|body| body.acme_error).map(|code| match code {
+/// #                 1 => ErrorKind::InvalidRecipient,
+/// #                 9 => ErrorKind::Unauthorized,
+/// #                 _ => ErrorKind::Other,
+/// #             });
+/// #             return Err(response.refused(kind.map(|kind| http::Refusal::new(kind, "Acme refused it"))));
+/// #         }
+/// #         let Body { id, acme_error } = response.json()?;
+/// #         let id = id.filter(|_| acme_error.is_none()).unwrap_or_default();
+/// #         Ok(Receipt::new("acme", *message.reference()).with_id(http::Response::message_id(&id)?))
+/// #     }
+/// # }
+/// # #[async_trait]
+/// # impl SmsProvider for Acme {
+/// #     fn profile(&self) -> &Profile { &self.profile }
+/// #     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+/// #         self.attempt(message).await.map_err(|error| error.with_provider("acme"))
+/// #     }
+/// #     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+/// #         let mut outcomes = Outcomes::in_doubt(messages);
+/// #         for (index, message) in messages.iter().enumerate() {
+/// #             outcomes.set(index, self.send(message).await);
+/// #         }
+/// #         outcomes
+/// #     }
+/// #     async fn check(&self) -> Result<Health, SendError> { Ok(Health::cannot_tell()) }
 /// # }
 /// use std::sync::Arc;
 ///
-/// use postduif_core::{ErrorKind, SmsProvider};
-/// use postduif_testkit::{DEADLINE, HttpRequest, FakeVendor, Received, Reply};
+/// use postduif::testing::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
+/// use postduif::{ErrorKind, SmsProvider};
 /// use serde_json::{Value, json};
 ///
-/// /// Acme as its page describes it: `POST /messages` with `{"to", "text", "ref"}` is answered with `{"id"}`, or
-/// /// refused with `{"acme_error": NUMBER, "explanation"}`.
+/// /// Acme as its documentation describes it: it replies to `POST /messages` with `{"to", "text", "ref"}` by
+/// /// `{"id"}`, or refuses with `{"acme_error": NUMBER, "explanation"}`.
 /// #[derive(Clone)]
 /// struct FakeAcme;
 ///
@@ -68,14 +114,14 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 ///     }
 ///
 ///     fn refusal(&self) -> ErrorKind {
-///         ErrorKind::InvalidRecipient // what Acme's 1 means
+///         ErrorKind::InvalidRecipient // Acme's error 1
 ///     }
 ///
 ///     fn refuse_with_code(&self, _: &HttpRequest, _: &str) -> Option<Reply> {
-///         None // Acme's codes are numbers, so no text can be in one
+///         None // Acme's codes are numbers: none can hold a text
 ///     }
 ///
-///     // The rest has defaults, each of which leaves out what it describes.
+///     // The other methods have defaults, which leave out what they describe.
 ///     fn refuse_unlisted(&self, _: &HttpRequest) -> Option<Reply> {
 ///         Some(Reply::json(400, r#"{"acme_error":7391}"#))
 ///     }
@@ -94,14 +140,29 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 /// }
 ///
 /// mod conformance {
-///     postduif_testkit::conformance!(super::FakeAcme);
+/// #   use super::postduif;
+///     postduif::testing::conformance!(super::FakeAcme);
 /// }
-/// # fn main() {}
+/// #
+/// # fn main() {
+/// #     use postduif::testing::{block_on, promises};
+/// #     let kept = [
+/// #         block_on(promises::a_message_arrives_as_it_is(&FakeAcme)),
+/// #         block_on(promises::a_refusal_by_the_vendor_was_not_sent(&FakeAcme)),
+/// #         block_on(promises::an_unlisted_refusal_is_not_sent_again(&FakeAcme)),
+/// #         block_on(promises::a_refusal_beside_an_id_is_unknown(&FakeAcme)),
+/// #         block_on(promises::an_acceptance_without_a_usable_id_is_unknown(&FakeAcme)),
+/// #         block_on(promises::a_batch_sends_each_message_once(&FakeAcme)),
+/// #         block_on(promises::no_secret_is_shown_anywhere(&FakeAcme)),
+/// #     ];
+/// #     assert!(kept.iter().all(|verdict| verdict.why_skipped().is_empty()), "{kept:?}");
+/// #     let verdict = block_on(promises::refused_credentials_are_unauthorized(&FakeAcme));
+/// #     assert_eq!(verdict.why_skipped(), ["the check of this vendor cannot tell; a send was refused"]);
+/// # }
 /// ```
 ///
-/// A failure then reads `conformance::a_lost_response_is_unknown`. A promise that does not apply to the vendor,
-/// or that the [`FakeVendor`] does not describe, passes and says so on standard error:
-/// `skipped: PROMISE: why`.
+/// A failure then reads `conformance::a_lost_response_is_unknown`. A promise that does not apply to the vendor, or
+/// that the [`FakeVendor`] does not describe, passes and prints `skipped: PROMISE: why` on standard error.
 #[macro_export]
 macro_rules! conformance {
     ($vendor:expr) => {
@@ -165,7 +226,7 @@ macro_rules! conformance {
 ///
 /// # Panics
 ///
-/// Where no runtime can be started, and where the future panics.
+/// Panics if no runtime can be started, or if the future panics.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -175,7 +236,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-/// How a promise came out that was not broken: a broken one panics.
+/// The result of a promise that was not broken: a broken one panics.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[must_use]
 pub struct Verdict {
@@ -183,14 +244,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// It was kept, as far as the suite can see.
+    /// Creates the verdict of a promise that was kept, as far as the suite can see.
     pub(crate) const fn kept() -> Self {
         Self {
             skipped: Vec::new(),
         }
     }
 
-    /// It does not apply, or the description says too little to try it.
+    /// Creates the verdict of a promise that does not apply, or that the description says too little to try.
     pub(crate) fn skipped(why: impl Into<String>) -> Self {
         Self {
             skipped: vec![why.into()],
@@ -201,14 +262,14 @@ impl Verdict {
         self.skipped.push(why.into());
     }
 
-    /// What was not tried, and why; empty where all was.
+    /// Returns why something was not tried; empty if everything was.
     #[must_use]
     pub fn why_skipped(&self) -> &[String] {
         &self.skipped
     }
 
-    /// Writes a line on standard error for whatever was skipped, past the test runner's capture: a promise
-    /// that was not tried must not look like one that was kept.
+    /// Prints a line on standard error for each skipped part, past the test runner's capture: a promise that was not
+    /// tried must not look like one that was kept.
     pub fn print_skipped(self, promise: &str) {
         for why in self.skipped {
             // A test does not fail for a closed standard error.
@@ -222,12 +283,12 @@ struct World<'v, V> {
     vendor: &'v V,
     server: Server,
     provider: Arc<dyn SmsProvider>,
-    /// How many requests for sending there were before the one that is looked at.
+    /// The number of requests for sending before the one under test.
     before: AtomicUsize,
 }
 
 impl<'v, V: FakeVendor> World<'v, V> {
-    /// A vendor that answers each request for sending as `reply` says.
+    /// Starts a vendor that replies to each request for sending by `reply`.
     async fn new(
         vendor: &'v V,
         reply: impl Fn(&V, &HttpRequest) -> Reply + Send + Sync + 'static,
@@ -240,7 +301,7 @@ impl<'v, V: FakeVendor> World<'v, V> {
         .await
     }
 
-    /// A vendor that answers each request as `reply` says, those that are not for sending too.
+    /// Starts a vendor that replies to each request by `reply`, also to those that send nothing.
     async fn whole(
         vendor: &'v V,
         reply: impl Fn(&V, &HttpRequest) -> Reply + Send + Sync + 'static,
@@ -256,7 +317,7 @@ impl<'v, V: FakeVendor> World<'v, V> {
         }
     }
 
-    /// A vendor whose answer to the next request for sending is whatever lies in `next`.
+    /// Starts a vendor that replies to a request for sending with the current value of `next`.
     async fn changing(vendor: &'v V) -> (Self, Arc<Mutex<Reply>>) {
         let next = Arc::new(Mutex::new(Reply::Close));
         let reply = Arc::clone(&next);
@@ -268,8 +329,8 @@ impl<'v, V: FakeVendor> World<'v, V> {
         (world, next)
     }
 
-    /// A vendor that refuses in its own shape at this status, from 500 up, which proves nothing. The second says
-    /// why it was not tried, once the vendor was called.
+    /// Starts a vendor that refuses in its own shape at this status, from 500 up, which proves nothing. The second value
+    /// holds why it was not tried, once the vendor was called.
     async fn failing(vendor: &'v V, status: u16) -> (Self, Arc<OnceLock<String>>) {
         let skipped = Arc::new(OnceLock::new());
         let why = Arc::clone(&skipped);
@@ -286,21 +347,21 @@ impl<'v, V: FakeVendor> World<'v, V> {
         (world, skipped)
     }
 
-    /// Sends one message, which is answered so.
-    async fn answered(&self, next: &Mutex<Reply>, reply: Reply) -> Result<Receipt, SendError> {
+    /// Sends one message, to which the vendor replies with `reply`.
+    async fn send_with(&self, next: &Mutex<Reply>, reply: Reply) -> Result<Receipt, SendError> {
         self.before.store(self.sends().len(), Ordering::SeqCst);
         *next.lock().unwrap_or_else(PoisonError::into_inner) = reply;
         self.provider.send(&message()).await
     }
 
-    /// The requests for sending that the vendor read to the end.
+    /// Returns the requests for sending that the vendor read to the end.
     fn sends(&self) -> Vec<HttpRequest> {
         let mut requests = self.server.requests();
         requests.retain(|request| self.vendor.other_reply(request).is_none());
         requests
     }
 
-    /// The messages in them.
+    /// Returns the messages in them.
     fn received(&self) -> Vec<Received> {
         self.sends()
             .iter()
@@ -308,7 +369,7 @@ impl<'v, V: FakeVendor> World<'v, V> {
             .collect()
     }
 
-    /// Sends one message, which must fail so, after so many requests for sending.
+    /// Checks that a send failed as expected, with the expected number of requests for sending.
     #[track_caller]
     fn assert_failed(&self, result: Result<Receipt, SendError>, expected: Failed, what: &str) {
         let error = match result {
@@ -333,15 +394,15 @@ impl<'v, V: FakeVendor> World<'v, V> {
 }
 
 impl<V: FakeVendor> World<'_, V> {
-    /// The vendor read each of these messages once, and nothing else.
+    /// Checks that the vendor read each of these messages once, and nothing else.
     #[track_caller]
     fn assert_each_arrived_once(&self, messages: &[Message], what: &str) {
-        let words = |to: PhoneNumber, text: &str| format!("{to} {text}");
+        let shown = |to: PhoneNumber, text: &str| format!("{to} {text}");
         let received = self.received();
-        let received = received.iter().map(|one| words(one.to, &one.text));
+        let received = received.iter().map(|one| shown(one.to, &one.text));
         let expected = messages
             .iter()
-            .map(|one| words(one.to(), one.text().as_str()));
+            .map(|one| shown(one.to(), one.text().as_str()));
         let (mut received, mut expected): (Vec<_>, Vec<_>) =
             (received.collect(), expected.collect());
         received.sort();
@@ -349,17 +410,17 @@ impl<V: FakeVendor> World<'_, V> {
         assert_eq!(received, expected, "{what}: messages that the vendor read");
     }
 
-    /// Each message of a batch is in doubt, and was sent once.
+    /// Checks that each message of a batch is in doubt, and was sent once.
     #[track_caller]
     fn assert_all_in_doubt(&self, outcomes: &Outcomes, messages: &[Message], what: &str) {
         assert_eq!(outcomes.len(), messages.len(), "{what}: outcomes");
-        for (place, outcome) in outcomes.iter().enumerate() {
+        for (index, outcome) in outcomes.iter().enumerate() {
             match outcome {
-                Ok(receipt) => panic!("{what}: message {place} was accepted as {receipt:?}"),
+                Ok(receipt) => panic!("{what}: message {index} was accepted as {receipt:?}"),
                 Err(error) => assert_eq!(
                     (error.acceptance(), error.provider()),
                     (Acceptance::Unknown, Some(self.provider.profile().name())),
-                    "{what}: message {place}: {error:?}"
+                    "{what}: message {index}: {error:?}"
                 ),
             }
         }
@@ -367,14 +428,14 @@ impl<V: FakeVendor> World<'_, V> {
     }
 }
 
-/// The provider under test, which has to send the suite's messages: they name no sender.
+/// Builds the provider under test, which must be able to send messages without a sender.
 #[track_caller]
 fn provider_at(vendor: &impl FakeVendor, base: &str) -> Arc<dyn SmsProvider> {
     let provider = vendor.provider(base);
     assert!(
         !provider.profile().sender_required(),
         "the profile requires a sender of each message: build FakeVendor::provider with a default sender, \
-         and describe the one without it by FakeVendor::without_sender"
+         and return the one without it from FakeVendor::without_sender"
     );
     provider
 }
@@ -404,16 +465,16 @@ impl Failed {
     }
 }
 
-/// Distinct in everything, and ending in the message's place, so that a mix-up shows.
+/// Returns messages that differ in everything and end in their index, so that a mix-up shows.
 fn messages(count: usize) -> Vec<Message> {
     (0..count)
-        .map(|place| {
-            let to = format!("+316123450{:02}", place % 97)
+        .map(|index| {
+            let to = format!("+316123450{:02}", index % 97)
                 .parse()
                 .expect("a number");
             Message::new(
                 to,
-                Text::new(format!("Your code is 48291{place}, keep it")).expect("a text"),
+                Text::new(format!("Your code is 48291{index}, keep it")).expect("a text"),
             )
         })
         .collect()
@@ -423,17 +484,17 @@ fn message() -> Message {
     messages(1).remove(0)
 }
 
-/// How long after an outcome the suite looks whether a message was sent again.
+/// The time after an outcome within which the suite looks for a message that is sent again.
 const LATER: Duration = Duration::from_secs(1);
 
-/// The longest validity period that is declared, or any.
+/// Returns the longest validity period that the profile declares, or any.
 fn validity(profile: &Profile) -> Duration {
     profile
         .validity()
         .map_or(Duration::from_secs(600), |range| *range.end())
 }
 
-/// Two hours ahead, or less where less is declared.
+/// Returns a send time two hours ahead, or less if the profile declares less.
 fn send_at(profile: &Profile) -> DateTime<Utc> {
     let now = DateTime::<Utc>::from(std::time::SystemTime::now());
     let ahead = profile
@@ -442,8 +503,8 @@ fn send_at(profile: &Profile) -> DateTime<Utc> {
     DateTime::from_timestamp(now.timestamp() + ahead as i64, 0).expect("a time")
 }
 
-/// An answer that holds an acceptance and a refusal, at the status of either. `None` where the refusal leaves no
-/// room for what an acceptance says, or one of them is not JSON.
+/// Returns a reply that holds an acceptance and a refusal, at the status of either. `None` if the refusal has no room
+/// for the members of an acceptance, or if one of them is not JSON.
 fn contradictions(accepted: &Reply, refused: &Reply) -> Option<[Reply; 2]> {
     let read = |reply: &Reply| match reply {
         Reply::Response { status, body, .. } => {
@@ -459,7 +520,7 @@ fn contradictions(accepted: &Reply, refused: &Reply) -> Option<[Reply; 2]> {
     Some([at_accepted, at_refused].map(|status| Reply::json(status, both.as_str())))
 }
 
-/// Adds the members that `value` lacks, down to those of its first entries.
+/// Adds the members that `value` lacks, also within arrays.
 fn fill(value: &mut Value, from: Value) {
     match (value, from) {
         (Value::Object(members), Value::Object(from)) => {
@@ -486,17 +547,16 @@ fn accept_all<V: FakeVendor>(vendor: &V, request: &HttpRequest) -> Reply {
 
 #[track_caller]
 fn assert_unsupported(result: Result<Receipt, SendError>, sends: usize, what: &str) {
-    let error = result.expect_err("an undeclared wish is refused");
-    let told = (error.kind(), error.acceptance());
+    let error = result.expect_err("an undeclared option is refused");
     assert_eq!(
-        told,
+        (error.kind(), error.acceptance()),
         (ErrorKind::Unsupported, Acceptance::NotAccepted),
         "{what}: {error:?}"
     );
     assert_eq!(sends, 0, "{what}: refused before any call");
 }
 
-/// Everything that an error can be shown as.
+/// Returns everything that an error can show.
 fn shown(error: &SendError) -> String {
     let mut shown = format!("{error} {error:?} {error:#?} {:?}", error.code());
     let mut cause = std::error::Error::source(error);
@@ -507,10 +567,10 @@ fn shown(error: &SendError) -> String {
     shown
 }
 
-/// Words of the test's messages, and whole numbers, none of which anything may show.
+/// Parts of the test's messages, and whole numbers, none of which any output may show.
 const PRIVATE: [&str; 5] = ["4829", "Your code", "keep it", "31612345000", "612345000"];
 
-/// No word of the test's messages and no whole number, in any form that an error can be shown in.
+/// Checks that an error shows no part of the test's messages and no whole number.
 #[track_caller]
 fn assert_clean(error: &SendError) {
     let shown = shown(error);
@@ -519,7 +579,7 @@ fn assert_clean(error: &SendError) {
     }
 }
 
-/// 64 MiB of zeros, deflated: one block of fixed codes that repeats itself. Written by hand, so that the
+/// Returns 64 MiB of zeros, deflated: one block of fixed codes that repeats itself. Written by hand, so that the
 /// testkit needs no compressor.
 fn gzip_bomb() -> Vec<u8> {
     let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
@@ -542,6 +602,6 @@ fn gzip_bomb() -> Vec<u8> {
         put(0, 5, &mut bytes);
     }
     put(0, 7 + 8, &mut bytes);
-    // The sums at the end are missing: whoever unpacks has done the work by then.
+    // The checksums at the end are missing: a client that unpacks has done the work by then.
     bytes
 }

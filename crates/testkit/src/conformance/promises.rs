@@ -1,4 +1,4 @@
-//! One function for each promise. Each panics where it is broken.
+//! The promises of providers, one function each, which panics if the promise is broken.
 
 use std::{
     sync::{
@@ -23,8 +23,8 @@ use crate::{
     watch::{Watch, forms},
 };
 
-/// What is accepted arrives whole, and the receipt is the message's. What the vendor cannot carry is refused
-/// before any call, never changed.
+/// Checks that an accepted message arrives unchanged, with its own receipt. A text that the vendor cannot carry is
+/// refused before any call.
 pub async fn a_message_arrives_as_it_is(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let refused = world.provider.profile().refused_characters().to_owned();
@@ -63,7 +63,7 @@ pub async fn a_message_arrives_as_it_is(vendor: &impl FakeVendor) -> Verdict {
     Verdict::kept()
 }
 
-/// The vendor's own refusal proves that the message was not sent.
+/// Checks that the vendor's own refusal ends as not accepted, of the right kind.
 pub async fn a_refusal_by_the_vendor_was_not_sent(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| vendor.refuse(request, "no")).await;
     let result = world.provider.send(&message()).await;
@@ -75,7 +75,7 @@ pub async fn a_refusal_by_the_vendor_was_not_sent(vendor: &impl FakeVendor) -> V
     Verdict::kept()
 }
 
-/// A vendor that says so itself is believed, by whatever call it says it.
+/// Checks that credentials that the vendor refuses, in any call, end a send and a check as `Unauthorized`.
 pub async fn refused_credentials_are_unauthorized(vendor: &impl FakeVendor) -> Verdict {
     let refused = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&refused);
@@ -93,16 +93,16 @@ pub async fn refused_credentials_are_unauthorized(vendor: &impl FakeVendor) -> V
     let sent = world.provider.send(&message()).await;
     if !refused.swap(false, Ordering::SeqCst) {
         return Verdict::skipped(
-            "FakeVendor::refuse_credentials describes no answer to wrong credentials",
+            "FakeVendor::refuse_credentials describes no reply to wrong credentials",
         );
     }
     let error = sent.expect_err("a send with wrong credentials was accepted");
     assert_eq!(
         (error.kind(), error.acceptance()),
         (ErrorKind::Unauthorized, Acceptance::NotAccepted),
-        "a send answered by FakeVendor::refuse_credentials: {error:?}"
+        "a send refused by FakeVendor::refuse_credentials: {error:?}"
     );
-    // Once more with a new token is right; once more with what was just refused is a second text.
+    // Another try needs a new token; with the credentials just refused it is a second text.
     let tries = tokens.load(Ordering::SeqCst).max(1);
     let sends = world.sends().len();
     assert!(
@@ -124,15 +124,18 @@ pub async fn refused_credentials_are_unauthorized(vendor: &impl FakeVendor) -> V
                 Credentials::Verified,
                 "a check of wrong credentials"
             );
-            Verdict::skipped("a send told it; the check of this vendor cannot tell")
+            Verdict::skipped("the check of this vendor cannot tell; a send was refused")
         }
     }
 }
 
-/// Nobody there: nothing left.
+/// Checks that a refused connection ends as not accepted, since nothing left.
 pub async fn a_refused_connection_was_not_sent(vendor: &impl FakeVendor) -> Verdict {
     let provider = provider_at(vendor, &format!("http://{}", refusing_address().await));
-    let error = provider.send(&message()).await.expect_err("nobody listens");
+    let error = provider
+        .send(&message())
+        .await
+        .expect_err("nothing listens");
     assert_eq!(
         (error.kind(), error.acceptance()),
         (ErrorKind::Unavailable, Acceptance::NotAccepted)
@@ -141,7 +144,7 @@ pub async fn a_refused_connection_was_not_sent(vendor: &impl FakeVendor) -> Verd
     Verdict::kept()
 }
 
-/// The request was read and no answer came: in doubt, and made once.
+/// Checks that a request without a response leaves the message in doubt, and is made once.
 pub async fn a_lost_response_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     for reply in [
         Reply::Reset,
@@ -156,7 +159,7 @@ pub async fn a_lost_response_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     Verdict::kept()
 }
 
-/// No answer ever: in doubt within the deadline.
+/// Checks that a stalled response leaves the message in doubt, within the deadline.
 pub async fn a_stall_is_unknown_and_ends_in_time(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |_, _| Reply::Stall).await;
     let started = Instant::now();
@@ -170,7 +173,7 @@ pub async fn a_stall_is_unknown_and_ends_in_time(vendor: &impl FakeVendor) -> Ve
     Verdict::kept()
 }
 
-/// A proxy or filter answered in the vendor's place, perhaps after the vendor took the text.
+/// Checks that the response of a proxy or filter leaves the message in doubt: the vendor may have the text.
 pub async fn a_response_from_a_proxy_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let json = |status, body: &str| Reply::json(status, body.as_bytes());
     for status in [
@@ -203,8 +206,8 @@ pub async fn a_response_from_a_proxy_is_unknown(vendor: &impl FakeVendor) -> Ver
     Verdict::kept()
 }
 
-/// What gateways, filters and frameworks answer in JSON. None of it is a vendor's own.
-const STRANGERS: [&str; 12] = [
+/// JSON from gateways, filters and frameworks, none of it a vendor's own.
+const FOREIGN: [&str; 12] = [
     r#"{"type":"about:blank","title":"Forbidden","status":403}"#,
     r#"{"detail":"Not authenticated"}"#,
     r#"{"errors":[{"title":"x"}]}"#,
@@ -219,25 +222,25 @@ const STRANGERS: [&str; 12] = [
     r#"{"code":7,"message":"x","details":[]}"#,
 ];
 
-/// Somebody else's JSON is nobody's refusal, and never a reason to ask again.
+/// Checks that the JSON of other servers leaves the message in doubt, and causes no second request.
 pub async fn foreign_json_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let mut verdict = Verdict::kept();
     let (world, next) = World::changing(vendor).await;
     for status in [400, 401, 402, 403, 408, 409, 421, 422, 425, 451, 499] {
-        for body in STRANGERS {
+        for body in FOREIGN {
             let what = format!("{status} {body}");
             if vendor.documents(status, body) {
                 verdict.skip(format!("the vendor documents {what}"));
                 continue;
             }
-            let result = world.answered(&next, Reply::json(status, body)).await;
+            let result = world.send_with(&next, Reply::json(status, body)).await;
             world.assert_failed(result, Failed::unknown(ErrorKind::Protocol), &what);
         }
     }
     verdict
 }
 
-/// The vendor's shape alone, with a code that no list has, is no reason to ask again.
+/// Checks that a refusal in the vendor's shape with an unlisted code causes no second request.
 pub async fn an_unlisted_refusal_is_not_sent_again(vendor: &impl FakeVendor) -> Verdict {
     for status in [401, 403] {
         let described = Arc::new(AtomicBool::new(false));
@@ -264,7 +267,7 @@ pub async fn an_unlisted_refusal_is_not_sent_again(vendor: &impl FakeVendor) -> 
     Verdict::kept()
 }
 
-/// An answer that refuses a message and gives its id too contradicts itself, whatever its status.
+/// Checks that a response with both a refusal and an id leaves the message in doubt, at any status.
 pub async fn a_refusal_beside_an_id_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     for (at_refusal, status) in [(false, "an acceptance"), (true, "a refusal")] {
         let described = Arc::new(AtomicBool::new(true));
@@ -299,8 +302,8 @@ pub async fn a_refusal_beside_an_id_is_unknown(vendor: &impl FakeVendor) -> Verd
     Verdict::kept()
 }
 
-/// These statuses say that somebody on the way stopped waiting. The vendor's shape does not change that, where
-/// no list has its code.
+/// Checks that 408, 409, 425 and 499 leave the message in doubt, also in the vendor's shape with an unlisted code: a
+/// server on the way may have stopped waiting.
 pub async fn a_status_that_proves_no_refusal_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     for status in [408, 409, 425, 499] {
         let described = Arc::new(AtomicBool::new(false));
@@ -326,7 +329,8 @@ pub async fn a_status_that_proves_no_refusal_is_unknown(vendor: &impl FakeVendor
     Verdict::kept()
 }
 
-/// These statuses come from whoever did not read the message.
+/// Checks that 404, 405, 411, 413, 414, 415, 429 and 431 end as not accepted: a server gives them before it reads a
+/// message.
 pub async fn a_status_given_before_reading_was_not_sent(vendor: &impl FakeVendor) -> Verdict {
     for status in [404, 405, 411, 413, 414, 415, 431, 429] {
         let world = World::new(vendor, move |_, _| Reply::html(status)).await;
@@ -353,7 +357,7 @@ pub async fn a_status_given_before_reading_was_not_sent(vendor: &impl FakeVendor
     Verdict::kept()
 }
 
-/// From 500 up nothing is proven, by the vendor's own shape neither.
+/// Checks that any status from 500 up leaves the message in doubt, also in the vendor's own shape.
 pub async fn a_failing_server_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     for status in [500, 502, 503, 504, 507, 520] {
         for reply in [
@@ -388,7 +392,7 @@ pub async fn a_failing_server_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     verdict
 }
 
-/// The host that a redirect names sees nothing, and the doubt stays.
+/// Checks that the target of a redirect receives nothing, and that the message is in doubt.
 pub async fn a_redirect_is_not_followed(vendor: &impl FakeVendor) -> Verdict {
     let elsewhere = Server::start(|_| Reply::json(200, "{}")).await;
     for status in [301, 302, 303, 307, 308] {
@@ -407,7 +411,7 @@ pub async fn a_redirect_is_not_followed(vendor: &impl FakeVendor) -> Verdict {
     Verdict::kept()
 }
 
-/// A success that does not read as the vendor's.
+/// Checks that a success whose body is not the vendor's leaves the message in doubt.
 pub async fn rubbish_in_a_success_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let nested = "[".repeat(10_000) + &"]".repeat(10_000);
     let deep = r#"{"a":"#.repeat(10_000) + "1" + &"}".repeat(10_000);
@@ -440,7 +444,7 @@ pub async fn rubbish_in_a_success_is_unknown(vendor: &impl FakeVendor) -> Verdic
     Verdict::kept()
 }
 
-/// A body that does not come whole, in time, or within any bound.
+/// Checks that a body that is incomplete, late or unbounded leaves the message in doubt.
 pub async fn a_broken_body_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let head =
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900000\r\n\r\n{"
@@ -489,7 +493,7 @@ pub async fn a_broken_body_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     Verdict::kept()
 }
 
-/// An acceptance whose id is blank or cannot be kept is not the vendor's.
+/// Checks that an acceptance with a blank or unusable id leaves the message in doubt.
 pub async fn an_acceptance_without_a_usable_id_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     let long = "x".repeat(10_000);
     for id in ["", "   ", "\u{1b}[31m", "a\nb", &long] {
@@ -510,16 +514,16 @@ pub async fn an_acceptance_without_a_usable_id_is_unknown(vendor: &impl FakeVend
         world.assert_failed(
             result,
             Failed::unknown(ErrorKind::Protocol),
-            "an unusable id: read it with Answer::message_id of postduif-http",
+            "an unusable id: read it with Response::message_id of postduif-http",
         );
     }
     Verdict::kept()
 }
 
-/// Where the answer says which message it is about, it is believed for that message alone.
+/// Checks that an acceptance that names another message leaves this one in doubt.
 pub async fn an_acceptance_of_another_message_is_unknown(vendor: &impl FakeVendor) -> Verdict {
     if !vendor.replies_name_the_message() {
-        return Verdict::skipped("the vendor's answer does not say which message it is about");
+        return Verdict::skipped("the vendor's response does not name its message");
     }
     let first = std::sync::Mutex::new(None);
     let world = World::new(vendor, move |vendor, request| {
@@ -531,15 +535,15 @@ pub async fn an_acceptance_of_another_message_is_unknown(vendor: &impl FakeVendo
     .await;
     let messages = messages(2);
     let result = world.provider.send(&messages[0]).await;
-    result.expect("its own answer is believed");
+    result.expect("its own response is accepted");
     let error = world.provider.send(&messages[1]).await;
-    let error = error.expect_err("it was another's answer");
+    let error = error.expect_err("the response is of another message");
     assert_eq!(error.acceptance(), Acceptance::Unknown, "{error:?}");
     assert_eq!(world.sends().len(), 2);
     Verdict::kept()
 }
 
-/// Vendors get it wrong, and what they say is the same.
+/// Checks that an acceptance counts under any content type, which vendors get wrong.
 pub async fn a_wrong_content_type_changes_nothing(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| {
         let mut reply = accept_all(vendor, request);
@@ -554,7 +558,7 @@ pub async fn a_wrong_content_type_changes_nothing(vendor: &impl FakeVendor) -> V
     Verdict::kept()
 }
 
-/// Vendors repeat text and number in their words; no error of ours does.
+/// Checks that no error shows the text or the number, although vendors repeat both in theirs.
 pub async fn nothing_of_the_message_is_in_an_error(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |vendor, request| {
         let received = &vendor.received(request)[0];
@@ -570,7 +574,7 @@ pub async fn nothing_of_the_message_is_in_an_error(vendor: &impl FakeVendor) -> 
     Verdict::kept()
 }
 
-/// Not even where a code should stand.
+/// Checks that a vendor's code that repeats the text or the number is not kept.
 pub async fn a_code_that_echoes_the_text_is_not_kept(vendor: &impl FakeVendor) -> Verdict {
     let mut verdict = Verdict::kept();
     for code in [
@@ -598,11 +602,11 @@ pub async fn a_code_that_echoes_the_text_is_not_kept(vendor: &impl FakeVendor) -
     verdict
 }
 
-/// How the vendor ends a request, in the search for secrets.
+/// A vendor's reply, in the search for secrets.
 type Ending<V> = fn(&V, &HttpRequest) -> Reply;
 
-/// Neither credentials nor text nor a whole number, the sender's included, in any event or span at any level,
-/// any error, any receipt or the `Debug` of the provider, whatever the vendor answers.
+/// Checks that no credential, text or whole number, not even the sender's, is shown for any reply of the vendor: in no
+/// event or span at any level, no error, no receipt and no `Debug`.
 pub async fn no_secret_is_shown_anywhere(vendor: &impl FakeVendor) -> Verdict {
     let credentials = vendor.credentials();
     for credential in &credentials {
@@ -611,8 +615,8 @@ pub async fn no_secret_is_shown_anywhere(vendor: &impl FakeVendor) -> Verdict {
             "a credential of fewer than 8 characters is found everywhere"
         );
     }
-    let (shown, told) = Watch::over(|| show_all(vendor));
-    // The code whole: four digits of it are found in any port.
+    let (shown, logged) = Watch::over(|| show_all(vendor));
+    // The whole code: four of its digits may occur in a port.
     let private = ["482910", "Your code", "keep it", "612345000", "687654321"];
     let private = private.into_iter().map(str::to_owned);
     for secret in private.chain(credentials.iter().cloned()) {
@@ -622,18 +626,18 @@ pub async fn no_secret_is_shown_anywhere(vendor: &impl FakeVendor) -> Verdict {
                 "{form} is in an error, a receipt or the provider's Debug: {shown}"
             );
             assert!(
-                !told.contains(&form),
-                "{form} is in an event or span: {told}"
+                !logged.contains(&form),
+                "{form} is in an event or span: {logged}"
             );
         }
     }
-    match credentials.is_empty() {
-        true => Verdict::skipped("the description names no credentials, which were not looked for"),
-        false => Verdict::kept(),
+    if credentials.is_empty() {
+        return Verdict::skipped("FakeVendor::credentials names no credentials to search for");
     }
+    Verdict::kept()
 }
 
-/// All that the provider shows while the vendor answers in every way.
+/// Returns all that the provider shows while the vendor replies in every way.
 async fn show_all<V: FakeVendor>(vendor: &V) -> String {
     let all: [Ending<V>; 7] = [
         |_, _| Reply::Reset,
@@ -706,7 +710,7 @@ async fn show<V: FakeVendor>(world: &World<'_, V>, all: &mut String) {
     };
 }
 
-/// Declared works: it arrives on the wire. Undeclared is refused before any call, never dropped.
+/// Checks that an option that the profile declares arrives on the wire, and that any other is refused before a call.
 pub async fn an_option_is_applied_or_refused(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let profile = world.provider.profile().clone();
@@ -771,7 +775,7 @@ pub async fn an_option_is_applied_or_refused(vendor: &impl FakeVendor) -> Verdic
     Verdict::kept()
 }
 
-/// A vendor that needs a sender gets no message without one; one that needs none gets it.
+/// Checks that a message without a sender is refused before any call if the profile requires one, and is sent if not.
 pub async fn a_message_without_a_required_sender_is_refused(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let Some(provider) = vendor.without_sender(&world.server.url()) else {
@@ -800,7 +804,7 @@ pub async fn a_message_without_a_required_sender_is_refused(vendor: &impl FakeVe
     Verdict::kept()
 }
 
-/// The declared limit holds, to the character.
+/// Checks that the declared longest text is sent, and that one character more is refused before any call.
 pub async fn a_text_too_long_is_refused_before_any_call(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     let (fits, too_long) = match world.provider.profile().longest_text() {
@@ -827,7 +831,7 @@ pub async fn a_text_too_long_is_refused_before_any_call(vendor: &impl FakeVendor
     Verdict::kept()
 }
 
-/// A report says which message it is about by our reference or by the vendor's id, so one of them is known.
+/// Checks that, if the profile declares reports, the vendor has our reference or the receipt has the vendor's id.
 pub async fn a_declared_report_finds_its_message(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     if !world.provider.profile().reports() {
@@ -844,8 +848,8 @@ pub async fn a_declared_report_finds_its_message(vendor: &impl FakeVendor) -> Ve
     Verdict::kept()
 }
 
-/// The vendor can only tell a repeat by what it is given: the same message is the same request, and another
-/// message with the same words is another.
+/// Checks that, within the repeat window, the same message makes the same request, and another message with the same
+/// text a different one.
 pub async fn a_repeat_inside_the_window_is_the_same_request(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     if world.provider.profile().repeat_window().is_none() {
@@ -856,19 +860,19 @@ pub async fn a_repeat_inside_the_window_is_the_same_request(vendor: &impl FakeVe
     for message in [&first, &first, &other] {
         world.provider.send(message).await.expect("accepted");
     }
-    let as_told_apart = |request: &HttpRequest| {
+    let identity = |request: &HttpRequest| {
         let mut headers = request.headers.clone();
         headers.retain(|(name, _)| name != "authorization");
         (request.target.clone(), headers, request.body.clone())
     };
-    let sends: Vec<_> = world.sends().iter().map(as_told_apart).collect();
+    let sends: Vec<_> = world.sends().iter().map(identity).collect();
     assert_eq!(sends.len(), 3);
-    assert!(sends[0] == sends[1], "a repeat reads as another message");
-    assert!(sends[0] != sends[2], "another message reads as a repeat");
+    assert!(sends[0] == sends[1], "a repeat is another request");
+    assert!(sends[0] != sends[2], "another message is the same request");
     Verdict::kept()
 }
 
-/// Not ever.
+/// Checks that a check makes no request for sending.
 pub async fn a_check_sends_no_text(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;
     world
@@ -880,7 +884,7 @@ pub async fn a_check_sends_no_text(vendor: &impl FakeVendor) -> Verdict {
     Verdict::kept()
 }
 
-/// No text left, whatever befalls a check; and its words do not speak of one.
+/// Checks that a failed check is never in doubt, and that its error does not mention a message.
 pub async fn a_check_is_never_in_doubt(vendor: &impl FakeVendor) -> Verdict {
     for reply in [
         Reply::Reset,
@@ -895,17 +899,17 @@ pub async fn a_check_is_never_in_doubt(vendor: &impl FakeVendor) -> Verdict {
         Reply::html(502),
     ] {
         for tokens_are_given in [false, true] {
-            let answer = reply.clone();
+            let given = reply.clone();
             let world = World::whole(vendor, move |vendor, request| {
                 let token = (tokens_are_given && vendor.is_token(request))
                     .then(|| vendor.other_reply(request))
                     .flatten();
-                token.unwrap_or_else(|| answer.clone())
+                token.unwrap_or_else(|| given.clone())
             })
             .await;
             match world.provider.check().await {
                 Err(error) => assert_of_a_check(&error, &format!("{reply:?}")),
-                // A vendor whose token is all that a check asks for.
+                // The check of this vendor only requests a token.
                 Ok(health) if tokens_are_given && health.refusal().is_none() => {}
                 Ok(health) => {
                     assert_ne!(health.credentials(), Credentials::Verified, "{reply:?}");
@@ -926,14 +930,14 @@ fn assert_of_a_check(error: &postduif_core::SendError, what: &str) {
         Acceptance::NotAccepted,
         "{what}: {error:?}"
     );
-    let words = error.to_string();
+    let text = error.to_string();
     assert!(
-        !words.contains("the message"),
-        "{what}: a check sends no message: {words}"
+        !text.contains("the message"),
+        "{what}: a check sends no message: {text}"
     );
 }
 
-/// While the token is waited for nothing has left, whoever cuts the wait off.
+/// Checks that a send that is dropped while it waits for a token ends as not accepted.
 pub async fn a_stalled_token_request_is_not_accepted(vendor: &impl FakeVendor) -> Verdict {
     let asked = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&asked);
@@ -951,7 +955,7 @@ pub async fn a_stalled_token_request_is_not_accepted(vendor: &impl FakeVendor) -
     let call = world.provider.send(&message);
     let ended = Departure::new().run_until(deadline, call).await;
     if !asked.load(Ordering::SeqCst) {
-        return Verdict::skipped("FakeVendor::is_token knows no request for a token");
+        return Verdict::skipped("FakeVendor::is_token finds no request for a token");
     }
     let acceptance = match &ended {
         Ok(Ok(receipt)) => panic!("accepted without a token as {receipt:?}"),
@@ -963,19 +967,19 @@ pub async fn a_stalled_token_request_is_not_accepted(vendor: &impl FakeVendor) -
     Verdict::kept()
 }
 
-/// Whoever gives up on a send has not sent it twice.
+/// Checks that a send that is dropped is made at most once.
 pub async fn a_dropped_send_is_made_at_most_once(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, |_, _| Reply::Stall).await;
     let message = message();
     let given_up = tokio::time::timeout(DEADLINE / 4, world.provider.send(&message)).await;
-    assert!(given_up.is_err(), "the vendor never answers");
-    // Whatever goes on without its caller has had its deadline by then.
+    assert!(given_up.is_err(), "the vendor never replies");
+    // Work that continues without its caller has passed its deadline by then.
     tokio::time::sleep(LATER).await;
     assert!(world.sends().len() <= 1, "sent again after it was dropped");
     Verdict::kept()
 }
 
-/// A message in doubt may have arrived: nothing sends it again in the background, and no batch does.
+/// Checks that nothing sends a message in doubt again, neither in the background nor in a batch.
 pub async fn a_message_in_doubt_is_not_sent_again_later(vendor: &impl FakeVendor) -> Verdict {
     let mut worlds = Vec::new();
     let mut sends = tokio::task::JoinSet::new();
