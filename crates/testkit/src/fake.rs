@@ -56,8 +56,8 @@ pub trait FakeVendor: Clone + Send + Sync + 'static {
     /// Returns the reply to a request of any kind, also for a token, that refuses the credentials, or `None` if the
     /// vendor does not check them there.
     ///
-    /// With it a [`send`](SmsProvider::send) must fail as `Unauthorized`. A [`check`](SmsProvider::check) must too, or
-    /// say that the vendor cannot tell.
+    /// With it a [`send`](SmsProvider::send) must fail as `Unauthorized`. A [`check`](SmsProvider::check) must return a
+    /// health that says so, or that the vendor cannot tell.
     ///
     /// Defaults to `None`: refused credentials are then not tried.
     fn refuse_credentials(&self, request: &HttpRequest) -> Option<Reply> {

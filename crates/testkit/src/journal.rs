@@ -1,4 +1,4 @@
-//! The promises that every journal of the onboarding flow keeps, one function each.
+//! The suite of promises that every journal of the onboarding flow keeps, one function each.
 //!
 //! [`journal_conformance!`](crate::journal_conformance) makes each of them a named test.
 
@@ -26,28 +26,30 @@ use tokio::{
     time::Instant,
 };
 
-/// What the suite must know of a store to test its journal.
+/// A store whose journal the suite tests.
 ///
-/// Two journals that were [opened](Self::open) are two processes: keep nothing in a `static`, or what one of them
-/// knows only by itself passes for what is written. What no suite sees is whether a write survives a loss of
-/// power: sync it, and do not count on a cache.
+/// Two journals from [`open`](Self::open) stand for two processes. Keep nothing in a `static`, or the suite takes the
+/// memory of one process for what is written. The suite cannot test that a write survives a loss of power: sync
+/// each write to the disk.
 pub trait FakeStore: Send + Sync + 'static {
-    /// Opens the store as a process that has just started does, and returns its journal. The first call makes a
-    /// store of its own, that nobody has written in; each further call opens the same one a second time, while
-    /// the journals of earlier calls may still be in use, as by another process.
+    /// Opens the store as a process that has just started does, and returns its journal.
+    ///
+    /// The first call creates an empty store. Each later call opens the same store again, as another process would,
+    /// while earlier journals may still be in use.
     fn open(&self) -> impl Future<Output = Arc<dyn Journal>> + Send;
 
-    /// Whether another process sees what one has written. Where it is not so, what several processes do is not
-    /// tried.
+    /// Returns whether one process reads what another has written. If not, promises of several processes are not tried.
     ///
-    /// Defaults to yes.
+    /// Defaults to `true`.
     fn is_shared(&self) -> bool {
         true
     }
 
-    /// Writes this JSON as the flow's entry of this number, counted from 0, in place of a [`Record`]: what a newer
-    /// version would have written. Returns whether it did. A store that keeps no written form returns `false`,
-    /// and then unknown words are not tried.
+    /// Writes this JSON as the flow's entry of this number, counted from 0, in place of a [`Record`], as a newer version
+    /// would have.
+    ///
+    /// Returns whether it did. A store without a written form returns `false`: entries of newer versions are then not
+    /// tried.
     fn write_raw(
         &self,
         flow: FlowId,
@@ -55,32 +57,68 @@ pub trait FakeStore: Send + Sync + 'static {
         json: &str,
     ) -> impl Future<Output = bool> + Send;
 
-    /// How long a flow stays with its claim after the claim was last used: the store's lease, of 200 ms or more
-    /// here. Within it another process gets no claim of the flow, and after it the claim
-    /// [holds](Claim::holds) no more.
+    /// Returns the store's lease: the time a flow stays with its claim after the last use, 200 ms or more here.
     ///
-    /// Defaults to nothing: another process takes a flow over at once.
+    /// Within it another process gets no claim of the flow. After it the claim no longer [holds](Claim::holds).
+    ///
+    /// Defaults to zero: another process takes a flow over at once.
     fn lease(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Lets the lease of a flow's claim end, as where its process is stopped for longer than that. A store that
-    /// extends its leases in the background stops doing so for this flow.
+    /// Lets the lease of a flow's claim expire, as if its process were stopped. A store that extends leases in the
+    /// background stops doing so for this flow.
     ///
-    /// Defaults to doing nothing: a lease that is extended only when its claim is used ends by itself.
+    /// Defaults to doing nothing: a lease that only the use of its claim extends expires by itself.
     fn lapse(&self, flow: FlowId) -> impl Future<Output = ()> + Send {
         let _ = flow;
         std::future::ready(())
     }
 }
 
-/// Makes a named test of every promise, for a [`FakeStore`]. The expression is evaluated for each of them, so
-/// that each has a store of its own:
+/// Makes a named test of every promise, for a [`FakeStore`]. The expression is evaluated for each test, so that each has
+/// a store of its own:
 ///
-/// ```no_run
-/// mod conformance {
-///     // postduif_testkit::journal_conformance!(ExampleStore::new());
+/// ```
+/// # mod postduif {
+/// #     pub use postduif_core::*;
+/// #     pub use {postduif_onboarding as onboarding, postduif_testkit as testing};
+/// # }
+/// use std::sync::Arc;
+///
+/// use postduif::directory::FlowId;
+/// use postduif::onboarding::{Journal, MemoryJournal};
+/// use postduif::testing::FakeStore;
+///
+/// /// A journal in memory, which no other process shares.
+/// struct Memory(MemoryJournal);
+///
+/// impl FakeStore for Memory {
+///     async fn open(&self) -> Arc<dyn Journal> {
+///         Arc::new(self.0.clone())
+///     }
+///
+///     fn is_shared(&self) -> bool {
+///         false
+///     }
+///
+///     async fn write_raw(&self, _: FlowId, _: usize, _: &str) -> bool {
+///         false // nothing is kept in a written form
+///     }
 /// }
+///
+/// mod conformance {
+/// #   use super::{Memory, MemoryJournal, postduif};
+///     postduif::testing::journal_conformance!(Memory(MemoryJournal::new()));
+/// }
+/// #
+/// # fn main() {
+/// #     use postduif::testing::{block_on, journal_promises as promises};
+/// #     let memory = || Memory(MemoryJournal::new());
+/// #     block_on(promises::entries_are_read_as_they_were_appended(&memory()));
+/// #     block_on(promises::an_entry_is_appended_only_at_the_end(&memory()));
+/// #     block_on(promises::a_claim_reads_every_flow_of_its_user(&memory()));
+/// # }
 /// ```
 ///
 /// A failure then reads `conformance::an_entry_is_appended_only_at_the_end`.
@@ -127,26 +165,26 @@ macro_rules! journal_conformance {
     };
 }
 
-/// How long any call of a journal may take.
+/// The maximum time of any call of a journal.
 const CALL: Duration = Duration::from_secs(10);
 
-/// How long the suite waits beyond a store's lease for what is free again.
+/// The time the suite waits beyond a store's lease for a flow or user that is free again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The least number of different reports that a store keeps of one flow.
 const LEAST_REPORTS: usize = 100;
 
-/// How often the suite has several do the same at once.
+/// The number of times the suite repeats a race.
 const ROUNDS: usize = 30;
 
-/// A call that must end, whatever comes of it.
+/// Waits for a call that must end, with any result.
 #[track_caller]
 fn soon<T>(call: impl Future<Output = T>) -> impl Future<Output = T> {
-    let place = std::panic::Location::caller();
+    let caller = std::panic::Location::caller();
     async move {
         match tokio::time::timeout(CALL, call).await {
             Ok(output) => output,
-            Err(_) => panic!("a call at {place} did not end within {CALL:?}"),
+            Err(_) => panic!("a call at {caller} did not end within {CALL:?}"),
         }
     }
 }
@@ -158,7 +196,7 @@ fn at() -> DateTime<Utc> {
 fn callout_of(user: UserId) -> Callout {
     let [workflow, task, result] = std::array::from_fn(|_| Guid::random());
     let callback = Callback::lifecycle(workflow, task, result);
-    // Begun now: a store may forget what is older than a pass can be.
+    // Received now: a store may forget flows older than any pass.
     let received_at = std::time::SystemTime::now().into();
     Callout::new(result.into(), user, callback, received_at)
 }
@@ -203,7 +241,7 @@ fn accepted(reference: Reference, id: &str, part_id: &str) -> Record {
     })
 }
 
-/// One entry of each kind, as a flow might have them.
+/// Returns one entry of each kind.
 fn every_entry() -> Vec<Record> {
     let reference = Reference::random();
     let valid_until = at();
@@ -273,7 +311,7 @@ fn every_entry() -> Vec<Record> {
     records
 }
 
-/// What a newer version may write.
+/// Entries that a newer version may write.
 const NEWER: [&str; 3] = [
     r#"{"v":1,"at":"2026-11-23T08:00:00Z","entry":{"recalled":{"tap":"c6a1f0d2"}}}"#,
     r#"{"v":1,"at":"2026-11-23T08:00:00Z","entry":{"not_issued":{"round":1,"cause":{"kind":"eclipse"}}}}"#,
@@ -296,7 +334,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T, JournalError>) -> JournalErrorKind
     }
 }
 
-/// Claims a flow that is free, or will be when its lease has ended.
+/// Claims a flow that is free, or will be when its lease has expired.
 async fn claim<S: FakeStore>(
     store: &S,
     journal: &Arc<dyn Journal>,
@@ -308,7 +346,7 @@ async fn claim<S: FakeStore>(
         if let Some(claim) = claim.expect("a flow that is free can be claimed") {
             return claim;
         }
-        assert!(Instant::now() < until, "a free flow is not given out");
+        assert!(Instant::now() < until, "a free flow cannot be claimed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -318,7 +356,7 @@ async fn append(claim: &dyn Claim, number: usize, record: &Record) {
     appended.unwrap_or_else(|error| panic!("entry {number} is not appended: {error:?}"));
 }
 
-/// Claims a flow whose claim in another process is not dropped.
+/// Claims a flow that another process has claimed and not dropped.
 async fn take_over<S: FakeStore>(
     store: &S,
     journal: &Arc<dyn Journal>,
@@ -328,7 +366,7 @@ async fn take_over<S: FakeStore>(
     claim(store, journal, callout).await
 }
 
-/// Another process, where there can be one.
+/// Opens the store as another process, if there can be one.
 async fn another<S: FakeStore>(store: &S, journal: &Arc<dyn Journal>) -> Arc<dyn Journal> {
     if store.is_shared() {
         store.open().await
@@ -337,7 +375,7 @@ async fn another<S: FakeStore>(store: &S, journal: &Arc<dyn Journal>) -> Arc<dyn
     }
 }
 
-/// Where several begin at the same moment.
+/// A start line for several tasks.
 struct Start {
     tasks: tokio::sync::Barrier,
     threads: std::sync::Barrier,
@@ -355,7 +393,7 @@ impl Start {
         })
     }
 
-    /// Waits for the other threads until none of them has to be woken any more.
+    /// Waits until all threads are here and awake.
     fn together(&self) {
         const AWAKE: Duration = Duration::from_millis(1);
         self.threads.wait();
@@ -367,7 +405,7 @@ impl Start {
     }
 }
 
-/// Does it on a thread of its own, at the same time as the others; where the runtime has one thread, in turns.
+/// Starts work on a thread of its own together with the others, or in turns if the runtime has one thread.
 fn at_once<T: Send + 'static>(
     start: &Arc<Start>,
     work: impl Future<Output = T> + Send + 'static,
@@ -401,7 +439,7 @@ async fn give_back(claim: &dyn Claim, memo: &Memo) -> Result<(), JournalError> {
 
 async fn locks(claim: &dyn Claim) -> bool {
     let locked = soon(claim.lock_user(Duration::from_secs(600))).await;
-    locked.expect("it is tried")
+    locked.expect("no error")
 }
 
 async fn entries(journal: &Arc<dyn Journal>, flow: FlowId) -> Entries {
@@ -409,27 +447,27 @@ async fn entries(journal: &Arc<dyn Journal>, flow: FlowId) -> Entries {
     entries.expect("what was written can be read")
 }
 
-/// The promises, for whoever makes tests of them in another way than by the macro.
+/// The promises, one function each, for tests that are not made by the macro.
 #[expect(
     clippy::missing_panics_doc,
-    reason = "each of them panics where a journal does not keep it"
+    reason = "each of them panics if the journal breaks it"
 )]
 pub mod promises {
     use super::*;
 
-    /// Reading of a flow that nobody claimed gives nothing, and no error.
+    /// Checks that a flow that was never claimed has no entries, and that reading it is not an error.
     pub async fn an_unknown_flow_has_no_entries<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let flow = Guid::random().into();
         assert_eq!(entries(&journal, flow).await, Entries::new(flow));
         let reference = Reference::random();
         let found = soon(journal.flow_of(&reference)).await;
-        assert_eq!(found.expect("it is looked for"), None);
+        assert_eq!(found.expect("no error"), None);
         let found = soon(journal.flow_by_id("kpn", "1")).await;
-        assert_eq!(found.expect("it is looked for"), None);
+        assert_eq!(found.expect("no error"), None);
     }
 
-    /// A claim names the call-out as it was given, with a user or without, and holds.
+    /// Checks that a claim returns its call-out unchanged, with a user or without, and holds.
     pub async fn a_claim_returns_its_call_out<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let known = callout();
@@ -448,8 +486,8 @@ pub mod promises {
         }
     }
 
-    /// Whoever claims a flow again gets the call-out that made it known, in another process too, with the user
-    /// and the window that it named.
+    /// Checks that a later claim of a flow returns its first call-out, with the first user and window, also in another
+    /// process.
     pub async fn the_first_call_out_of_a_flow_is_kept<S: FakeStore>(store: &S) {
         let here = store.open().await;
         let there = another(store, &here).await;
@@ -472,7 +510,7 @@ pub mod promises {
         }
     }
 
-    /// Entries of every kind are read as they were appended, in order, by the claim and from outside.
+    /// Checks that entries of every kind are read as they were appended, in order, with a claim and without.
     pub async fn entries_are_read_as_they_were_appended<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let [one, other] = [callout(), callout()];
@@ -492,7 +530,7 @@ pub mod promises {
         assert_eq!(beside.records, [issuing()]);
     }
 
-    /// An entry that is not the next is refused as lost, and nothing of it is written.
+    /// Checks that an entry with any number but the next is refused as `Lost`, and not written.
     pub async fn an_entry_is_appended_only_at_the_end<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
@@ -508,7 +546,7 @@ pub mod promises {
         append(&*claim, 2, &issuing()).await;
     }
 
-    /// Of several that append at the same moment one has written, and the others are told that it was not they.
+    /// Checks that one of several concurrent appends of a number is written, and that the others fail as `Lost`.
     pub async fn one_of_several_concurrent_appends_is_written<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
@@ -536,8 +574,8 @@ pub mod promises {
         }
     }
 
-    /// Of two processes that both believe to hold a flow, the one that claimed it last appends, and the other is
-    /// told that it is lost.
+    /// Checks that, of two processes with a claim of a flow, the last to claim it appends, and the other fails as
+    /// `Lost`.
     pub async fn only_the_last_of_two_holders_appends<S: FakeStore>(store: &S) {
         if !store.is_shared() {
             return;
@@ -554,7 +592,7 @@ pub mod promises {
                 soon(new.append(number, &records[1])),
             );
             assert_eq!(kind(late), JournalErrorKind::Lost);
-            own.expect("the last who claimed it appends");
+            own.expect("the last claim appends");
             let read = entries(&here, callout.flow()).await;
             assert_eq!(read.records.len(), number + 1);
             assert_eq!(read.records.last(), Some(&records[1]));
@@ -562,8 +600,8 @@ pub mod promises {
         assert_eq!(kind(soon(old.entries()).await), JournalErrorKind::Lost);
     }
 
-    /// Whenever a process takes over a flow whose holder is writing, all that the holder was told is written is
-    /// there when the new one reads, and nothing comes behind that.
+    /// Checks that a process that takes over a flow during appends reads every entry whose append succeeded, and that
+    /// none is added after that.
     pub async fn a_takeover_at_any_moment_loses_no_entry<S: FakeStore>(store: &S) {
         if !store.is_shared() || !store.lease().is_zero() {
             return;
@@ -584,10 +622,10 @@ pub mod promises {
                             return written;
                         }
                     }
-                    // In which whoever asks again and again gets a turn.
+                    // Gives a process that tries to claim the flow a turn.
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                panic!("it is never told that the flow is another's");
+                panic!("no append fails as lost");
             });
             let taken = callout.clone();
             let journal = Arc::clone(&there);
@@ -596,10 +634,10 @@ pub mod promises {
                     tokio::task::yield_now().await;
                 }
                 let claimed = soon(journal.claim(&taken)).await;
-                let claim = claimed.expect("it is tried");
-                let claim = claim.expect("a store without a lease gives a flow away");
+                let claim = claimed.expect("no error");
+                let claim = claim.expect("without a lease a flow can be claimed at once");
                 let read = soon(claim.entries()).await.expect("it is read");
-                // What a run decides takes time, in which a late entry would come.
+                // A run takes time to decide, in which a late entry would arrive.
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 append(&*claim, read.records.len(), &issuing()).await;
                 (claim, read.records)
@@ -612,8 +650,8 @@ pub mod promises {
         }
     }
 
-    /// A claim that another has replaced says that it holds no more: by itself where the store has a lease, else
-    /// from the first call on by which it learns so, and for ever.
+    /// Checks that a replaced claim no longer holds: from the end of its lease, or without one from the first call that
+    /// fails as `Lost`, and forever.
     pub async fn a_lost_claim_says_that_it_is_lost<S: FakeStore>(store: &S) {
         if !store.is_shared() {
             return;
@@ -638,8 +676,7 @@ pub mod promises {
         assert!(!old.holds(), "lost is lost");
     }
 
-    /// A claim that another has replaced neither locks nor frees the user, keeps no memo, and frees nothing when
-    /// it is dropped.
+    /// Checks that a replaced claim neither locks nor frees the user, keeps no memo, and frees nothing on drop.
     pub async fn a_lost_claim_changes_nothing<S: FakeStore>(store: &S) {
         if !store.is_shared() {
             return;
@@ -655,37 +692,36 @@ pub mod promises {
         let lost = JournalErrorKind::Lost;
         assert_eq!(kind(soon(old.lock_user(minute)).await), lost);
         let beside = claim(store, &here, &other).await;
-        assert!(locks(&*beside).await, "nobody has the user");
-        soon(beside.free_user()).await.expect("it is let go");
+        assert!(locks(&*beside).await, "the user is free");
+        soon(beside.free_user()).await.expect("no error");
         assert!(locks(&*new).await);
         assert_eq!(kind(soon(old.free_user()).await), lost);
         assert_eq!(kind(give_back(&*old, &memo(1)).await), lost);
         drop(old);
         assert!(!locks(&*beside).await, "the user is its successor's");
         let second = soon(there.claim(&callout)).await;
-        let second = second.expect("it is tried");
+        let second = second.expect("no error");
         assert!(second.is_none(), "the flow is its successor's");
         append(&*new, 2, &issuing()).await;
         drop(new);
         let next = claim(store, &there, &callout).await;
-        assert_eq!(next.memo(), None, "it is of a claim that was lost");
+        assert_eq!(next.memo(), None, "a lost claim keeps no memo");
     }
 
-    /// While a claim is held nobody gets another from the same journal; when it is dropped somebody does.
+    /// Checks that a journal returns no second claim of a flow until the first is dropped.
     pub async fn a_flow_has_one_holder_at_a_time<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
         let held = claim(store, &journal, &callout).await;
         append(&*held, 0, &issuing()).await;
         let second = soon(journal.claim(&callout)).await;
-        assert!(second.expect("it is tried").is_none(), "it has a holder");
+        assert!(second.expect("no error").is_none(), "it has a holder");
         drop(held);
         let next = claim(store, &journal, &callout).await;
         append(&*next, 1, &issuing()).await;
     }
 
-    /// For as long as the lease of a claim runs no other process gets one, and of several that ask at the same
-    /// moment one does.
+    /// Checks that no other process gets a claim within a lease, and that one of several concurrent claims succeeds.
     pub async fn a_lease_keeps_other_processes_out<S: FakeStore>(store: &S) {
         let lease = store.lease();
         if !store.is_shared() || lease.is_zero() {
@@ -700,14 +736,14 @@ pub mod promises {
             let tasks = journals.clone().map(|journal| {
                 let callout = callout.clone();
                 at_once(&start, async move {
-                    soon(journal.claim(&callout)).await.expect("it is tried")
+                    soon(journal.claim(&callout)).await.expect("no error")
                 })
             });
             let mut claims = Vec::new();
             for task in tasks {
                 claims.extend(joined(task).await);
             }
-            // On a machine that was too busy the lease may be over.
+            // On a busy machine the lease may have expired.
             if began.elapsed() < lease {
                 assert_eq!(claims.len(), 1, "within {lease:?}");
                 tried += 1;
@@ -716,8 +752,7 @@ pub mod promises {
         assert!(tried > 0, "a lease of {lease:?} is too short to be seen");
     }
 
-    /// What a run knew when it gave its flow back is there for the next claim, in whichever process, and it is the
-    /// last that counts.
+    /// Checks that the next claim, in any process, has the last memo of the flow.
     pub async fn a_memo_is_kept_for_the_next_claim<S: FakeStore>(store: &S) {
         let here = store.open().await;
         let there = another(store, &here).await;
@@ -735,11 +770,11 @@ pub mod promises {
             given_back.expect("a memo is kept");
         }
         let read = entries(&here, callout.flow()).await;
-        assert_eq!(read.records, [issuing()], "it is no entry");
+        assert_eq!(read.records, [issuing()], "a memo is not an entry");
         assert_eq!(claim(store, &here, &other).await.memo(), None);
     }
 
-    /// A process that starts reads what others have written: entries, reports, orders to stop.
+    /// Checks that a process that starts reads the entries, reports and stops that others have written.
     pub async fn entries_survive_their_process<S: FakeStore>(store: &S) {
         if !store.is_shared() {
             return;
@@ -766,8 +801,7 @@ pub mod promises {
         append(&*claim, written.records.len(), &issuing()).await;
     }
 
-    /// An entry of a newer version is unreadable, and harms no other flow. It is not skipped, and the flow does
-    /// not look as if nothing were written.
+    /// Checks that a flow with an entry of a newer version fails as `Unreadable`, and that other flows are not affected.
     pub async fn an_entry_of_a_newer_version_is_unreadable<S: FakeStore>(store: &S) {
         for raw in NEWER {
             let journal = store.open().await;
@@ -785,13 +819,13 @@ pub mod promises {
             assert_eq!(kind(read), JournalErrorKind::Unreadable, "{raw}");
             append(&*beside, 1, &issuing()).await;
             assert_eq!(entries(&journal, other.flow()).await.records.len(), 2);
-            // The look-ups of others go on too.
+            // Lookups of other flows still work.
             let found = soon(journal.flow_of(&Reference::random())).await;
-            assert_eq!(found.expect("it is looked for"), None);
+            assert_eq!(found.expect("no error"), None);
         }
     }
 
-    /// The entry of a newer version has its number: who has not read it appends nothing there, and it stays.
+    /// Checks that an append at the number of an entry of a newer version fails as `Lost`, and that the entry stays.
     pub async fn an_entry_of_a_newer_version_is_not_overwritten<S: FakeStore>(store: &S) {
         let here = store.open().await;
         let there = another(store, &here).await;
@@ -815,8 +849,8 @@ pub mod promises {
         }
     }
 
-    /// Where one flow of a user cannot be read, nobody is told that the others are all there are: what is ours
-    /// would look like a stranger's.
+    /// Checks that reading a user's flows fails as `Unreadable` if one has an entry of a newer version: a pass of ours
+    /// would otherwise look foreign.
     pub async fn an_entry_of_a_newer_version_is_not_left_out_of_the_users_flows<S: FakeStore>(
         store: &S,
     ) {
@@ -837,8 +871,7 @@ pub mod promises {
         }
     }
 
-    /// A flow is found by each of its texts' references, from the moment that the intent to send is written, in
-    /// every process.
+    /// Checks that every process finds a flow by each reference of its texts, from the entry `Sending` on.
     pub async fn a_flow_is_found_by_its_references<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let there = another(store, &journal).await;
@@ -856,15 +889,15 @@ pub mod promises {
                 .zip([one.flow(), one.flow(), other.flow()])
             {
                 let found = soon(journal.flow_of(reference)).await;
-                assert_eq!(found.expect("it is looked for"), Some(flow));
+                assert_eq!(found.expect("no error"), Some(flow));
             }
             let unknown = soon(journal.flow_of(&Reference::random())).await;
-            assert_eq!(unknown.expect("it is looked for"), None);
+            assert_eq!(unknown.expect("no error"), None);
         }
     }
 
-    /// A flow is found by the vendor's ids of its texts and of their segments, and by no other vendor's, in
-    /// every process.
+    /// Checks that every process finds a flow by the vendor's ids of its texts and their parts, and only with that
+    /// vendor's name.
     pub async fn a_flow_is_found_by_the_vendors_ids<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let there = another(store, &journal).await;
@@ -884,13 +917,13 @@ pub mod promises {
                 ("kpn", "another", None),
             ] {
                 let found = soon(journal.flow_by_id(provider, id)).await;
-                let found = found.expect("it is looked for");
+                let found = found.expect("no error");
                 assert_eq!(found, expected, "{provider} {id}");
             }
         }
     }
 
-    /// Reports are kept whoever holds the flow, do not count among its entries, and say the same once.
+    /// Checks that a report is kept once without a claim, separate from the entries, and only of a known flow.
     pub async fn reports_are_kept_without_a_claim<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
@@ -912,18 +945,18 @@ pub mod promises {
         assert_eq!(read.reports, [sent.clone(), delivered]);
         assert_eq!(read.records, [issuing()]);
         append(&*claim, 1, &issuing()).await;
-        // Of a flow that nobody knows: no error, and nothing that stays.
+        // An unknown flow is not an error, and keeps nothing.
         let unknown = self::callout();
         let kept = soon(outside.report(&unknown.flow(), &sent)).await;
-        kept.expect("a report of nobody's is no error");
+        kept.expect("a report of an unknown flow is not an error");
         let nothing = Entries::new(unknown.flow());
         assert_eq!(entries(&journal, unknown.flow()).await, nothing);
         let known = self::claim(store, &journal, &unknown).await;
         assert_eq!(soon(known.entries()).await.expect("it is read"), nothing);
     }
 
-    /// However many reports come, the flow's own entries have room. The first 100 different ones are kept at
-    /// least, and beyond the store's bound a final one is.
+    /// Checks that any number of reports leaves room for entries. At least the first 100 different reports are kept, and
+    /// beyond the store's bound a final one.
     pub async fn reports_leave_room_for_entries<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
@@ -932,7 +965,7 @@ pub mod promises {
         for part in 0..300 {
             let report = reported(DeliveryStatus::Sent, Some(&part.to_string()));
             let kept = soon(journal.report(&callout.flow(), &report)).await;
-            kept.expect("a report beyond the bound is no error");
+            kept.expect("a report beyond the bound is not an error");
         }
         for number in 1..100 {
             append(&*claim, number, &issuing()).await;
@@ -950,7 +983,7 @@ pub mod promises {
         assert!(read.reports.contains(&last), "it decides the flow");
     }
 
-    /// The first order to stop stays, and does not count among the entries.
+    /// Checks that the first stop of a flow is kept without a claim, separate from the entries.
     pub async fn a_stop_is_kept_without_a_claim<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
@@ -959,19 +992,19 @@ pub mod promises {
         append(&*claim, 0, &issuing()).await;
         for later in [0, 1] {
             let ordered = soon(journal.stop(&flow, at() + TimeDelta::hours(later))).await;
-            ordered.expect("an order is kept");
+            ordered.expect("a stop is kept");
         }
         let read = soon(claim.entries()).await.expect("it is read");
         assert_eq!(read.stop, Some(at()));
         append(&*claim, 1, &issuing()).await;
         let unknown = Guid::random().into();
         let ordered = soon(journal.stop(&unknown, at())).await;
-        ordered.expect("an order to nobody is no error");
+        ordered.expect("a stop of an unknown flow is not an error");
         let read = entries(&journal, unknown).await;
         assert_eq!(read, Entries::new(unknown), "nothing of it stays");
     }
 
-    /// A claim reads every flow about its user, its own too, and of nobody else.
+    /// Checks that a claim reads every flow of its user, including its own, and none of another user.
     pub async fn a_claim_reads_every_flow_of_its_user<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let user = Guid::random().into();
@@ -995,7 +1028,7 @@ pub mod promises {
         assert_eq!(known, expected);
     }
 
-    /// A user is locked by one flow, which has them as often as it asks, until it lets go.
+    /// Checks that one flow at a time locks a user, repeatedly if it likes, until it frees the user.
     pub async fn a_user_is_locked_by_one_flow_at_a_time<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let user = Guid::random().into();
@@ -1005,23 +1038,23 @@ pub mod promises {
         let minute = Duration::from_secs(60);
         let lock = async |claim: &dyn Claim| {
             let locked = soon(claim.lock_user(minute)).await;
-            locked.expect("it is tried")
+            locked.expect("no error")
         };
         let free = async |claim: &dyn Claim| {
-            soon(claim.free_user()).await.expect("it is let go");
+            soon(claim.free_user()).await.expect("no error");
         };
         assert!(lock(&*one).await && lock(&*one).await);
         assert!(!lock(&*two).await);
         assert!(lock(&*other).await, "another user is free");
         free(&*two).await;
-        assert!(!lock(&*two).await, "it frees nobody else's");
+        assert!(!lock(&*two).await, "it frees no lock of another flow");
         free(&*one).await;
         free(&*one).await;
         assert!(lock(&*two).await && !lock(&*one).await);
     }
 
-    /// A user whom one process has locked is locked for all, from before any effect of the flow is written; of two
-    /// processes that ask at the same moment one has the user.
+    /// Checks that a user locked in one process is locked in all, before the flow has any entry, and that one of two
+    /// concurrent locks succeeds.
     pub async fn a_user_is_locked_across_processes<S: FakeStore>(store: &S) {
         if !store.is_shared() {
             return;
@@ -1043,12 +1076,12 @@ pub mod promises {
             assert!(first != second, "round {round}: {first}, {second}");
             let [owner, other] = if first { [&one, &two] } else { [&two, &one] };
             assert!(locks(&**owner).await && !locks(&**other).await);
-            soon(owner.free_user()).await.expect("it is let go");
+            soon(owner.free_user()).await.expect("no error");
             assert!(locks(&**other).await && !locks(&**owner).await);
         }
     }
 
-    /// A lock ends at its time although nobody lets go, and not before.
+    /// Checks that a lock expires at its time, and not much sooner.
     pub async fn a_user_lock_expires<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let user = Guid::random().into();
@@ -1057,8 +1090,8 @@ pub mod promises {
         let at_most = Duration::from_millis(1500);
         let locked_at = Instant::now();
         let locked = soon(one.lock_user(at_most)).await;
-        assert!(locked.expect("it is tried"));
-        while !soon(two.lock_user(at_most)).await.expect("it is tried") {
+        assert!(locked.expect("no error"));
+        while !soon(two.lock_user(at_most)).await.expect("no error") {
             assert!(locked_at.elapsed() < at_most + PATIENCE, "it does not end");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -1066,8 +1099,8 @@ pub mod promises {
         assert!(locked_at.elapsed() > at_most / 4, "it ended too soon");
     }
 
-    /// A flow whose holder is gone in the middle of an effect keeps its user, and has them when it goes on, in
-    /// another process too.
+    /// Checks that a flow whose holder stopped in the middle of an effect keeps its user, and locks the user again when
+    /// it continues, also in another process.
     pub async fn a_flow_with_an_open_effect_keeps_its_user<S: FakeStore>(store: &S) {
         let mut journal = store.open().await;
         let user = Guid::random().into();
@@ -1076,7 +1109,7 @@ pub mod promises {
         {
             let claim = claim(store, &journal, &open).await;
             let locked = soon(claim.lock_user(minutes)).await;
-            assert!(locked.expect("it is tried"));
+            assert!(locked.expect("no error"));
             append(&*claim, 0, &issuing()).await;
         }
         for restarts in [false, true] {
@@ -1085,10 +1118,10 @@ pub mod promises {
             }
             let other = claim(store, &journal, &other).await;
             let locked = soon(other.lock_user(minutes)).await;
-            assert!(!locked.expect("it is tried"), "its effect is open");
+            assert!(!locked.expect("no error"), "its effect is open");
             let again = claim(store, &journal, &open).await;
             let locked = soon(again.lock_user(minutes)).await;
-            assert!(locked.expect("it is tried"), "it is the flow's");
+            assert!(locked.expect("no error"), "it is the flow's");
         }
     }
 }

@@ -60,9 +60,10 @@ fn a_url_of_a_vendor_that_is_not_compiled_in_names_the_feature() {
 fn reports_of_a_vendor_that_is_not_compiled_in_name_the_feature() {
     for (vendor, is_compiled, _) in VENDORS {
         let parser = postduif::report_parser(vendor, postduif::ReportOptions::new([SECRET]));
-        match is_compiled {
-            true => assert!(parser.is_ok(), "{vendor}"),
-            false => assert_eq!(parser.unwrap_err().to_string(), not_compiled_in(vendor)),
+        if is_compiled {
+            assert!(parser.is_ok(), "{vendor}")
+        } else {
+            assert_eq!(parser.unwrap_err().to_string(), not_compiled_in(vendor))
         }
     }
 }

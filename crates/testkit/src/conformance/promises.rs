@@ -75,7 +75,8 @@ pub async fn a_refusal_by_the_vendor_was_not_sent(vendor: &impl FakeVendor) -> V
     Verdict::kept()
 }
 
-/// Checks that credentials that the vendor refuses, in any call, end a send and a check as `Unauthorized`.
+/// Checks that credentials that the vendor refuses, in any call, fail a send as `Unauthorized`, and that a check reports
+/// them as refused.
 pub async fn refused_credentials_are_unauthorized(vendor: &impl FakeVendor) -> Verdict {
     let refused = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&refused);

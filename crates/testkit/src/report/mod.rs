@@ -1,4 +1,4 @@
-//! The promises that every parser of delivery reports keeps.
+//! The suite of promises that every parser of delivery reports keeps.
 
 pub mod promises;
 
@@ -9,15 +9,104 @@ use postduif_core::{DeliveryReport, DeliveryStatus, ReportError, ReportParser, R
 
 /// Makes a named test of every promise, for a [`FakeReports`]:
 ///
-/// ```no_run
-/// # struct Example;
-/// # impl Example { const fn new() -> Self { Self } }
-/// mod report_conformance {
-///     // postduif_testkit::report_conformance!(Example::new());
+/// ```
+/// # mod postduif {
+/// #     pub use postduif_core::*;
+/// #     pub use {chrono, postduif_http as http, postduif_testkit as testing};
+/// # }
+/// # use postduif::{Authenticity, DeliveryReport, ReportError, ReportRequest};
+/// # #[derive(Debug)]
+/// # struct Acme(postduif::http::PathSecrets);
+/// # impl Acme {
+/// #     fn reports(secret: &str) -> Self {
+/// #         Self(postduif::http::PathSecrets::new("acme", vec![secret.into()]).unwrap())
+/// #     }
+/// # }
+/// # impl ReportParser for Acme {
+/// #     fn authenticity(&self) -> Authenticity { Authenticity::Unsigned }
+/// #     fn parse(&self, request: &ReportRequest<'_>, _: DateTime<Utc>) -> Result<Vec<DeliveryReport>, ReportError> {
+/// #         self.0.verify(request.url())?;
+/// #         let malformed = || ReportError::malformed("this is not a report of Acme");
+/// #         let body: Value = serde_json::from_slice(request.body()).map_err(|_| malformed())?;
+/// #         let status = match body["status"].as_str().ok_or_else(malformed)? {
+/// #             "done" => DeliveryStatus::Delivered,
+/// #             "lost" => DeliveryStatus::Failed,
+/// #             _ => DeliveryStatus::Unknown,
+/// #         };
+/// #         let mut report = DeliveryReport::new("acme", status);
+/// #         report.recipient = body["to"].as_str().and_then(|to| to.parse().ok());
+/// #         Ok(vec![report.with_reference_text(body["ref"].as_str().ok_or_else(malformed)?)])
+/// #     }
+/// # }
+/// use std::sync::Arc;
+///
+/// use postduif::chrono::{DateTime, Utc};
+/// use postduif::testing::{FakeReports, Key, Proof, RECIPIENT, ReportCall};
+/// use postduif::{DeliveryStatus, ReportParser};
+/// use serde_json::{Value, json};
+///
+/// /// Acme as its documentation describes it: it posts `{"status", "ref", "to"}` to a URL of ours, and does not sign.
+/// #[derive(Clone)]
+/// struct FakeAcme;
+///
+/// const SECRET: &str = "acme-r0ute-secret-1";
+///
+/// impl FakeReports for FakeAcme {
+///     fn parser(&self) -> Arc<dyn ReportParser> {
+///         Arc::new(Acme::reports(SECRET)) // your parser
+///     }
+///
+///     fn secrets(&self) -> Vec<String> {
+///         vec![SECRET.to_owned()]
+///     }
+///
+///     fn statuses(&self) -> Vec<(String, DeliveryStatus)> {
+///         let statuses = [("done", DeliveryStatus::Delivered), ("lost", DeliveryStatus::Failed)];
+///         statuses.map(|(status, meaning)| (status.to_owned(), meaning)).into()
+///     }
+///
+///     fn unknown_status(&self) -> String {
+///         "parked".to_owned()
+///     }
+///
+///     fn report(&self, status: &str, reference: &str) -> ReportCall {
+///         let body = json!({"status": status, "ref": reference, "to": RECIPIENT});
+///         ReportCall::post("https://hooks.example.test/acme", body.to_string())
+///     }
+///
+///     fn prove(&self, mut call: ReportCall, _: DateTime<Utc>, key: Key) -> ReportCall {
+///         let secret = if key == Key::Right { SECRET } else { "acme-r0ute-secret-2" };
+///         call.url = format!("{}/{secret}", call.url);
+///         call
+///     }
+///
+///     fn proof(&self) -> Proof {
+///         Proof::Path
+///     }
 /// }
+///
+/// mod report_conformance {
+/// #   use super::postduif;
+///     postduif::testing::report_conformance!(super::FakeAcme);
+/// }
+/// #
+/// # fn main() {
+/// #     use postduif::testing::report_promises as promises;
+/// #     for verdict in [
+/// #         promises::a_genuine_report_is_accepted_and_finds_its_message(&FakeAcme),
+/// #         promises::every_documented_status_is_read(&FakeAcme),
+/// #         promises::an_unknown_status_is_not_a_failure(&FakeAcme),
+/// #         promises::a_foreign_reference_is_kept(&FakeAcme),
+/// #         promises::a_forged_report_is_refused(&FakeAcme),
+/// #         promises::a_malformed_report_is_never_an_empty_success(&FakeAcme),
+/// #         promises::no_secret_of_a_report_is_shown(&FakeAcme),
+/// #     ] {
+/// #         assert!(verdict.why_skipped().is_empty(), "{verdict:?}");
+/// #     }
+/// # }
 /// ```
 ///
-/// What does not apply passes and says so on standard error, as with [`conformance!`](crate::conformance).
+/// A promise that does not apply passes and prints so on standard error, as with [`conformance!`](crate::conformance).
 #[macro_export]
 macro_rules! report_conformance {
     ($reports:expr) => {
@@ -51,31 +140,32 @@ macro_rules! report_conformance {
     };
 }
 
-/// What the suite must know of a vendor's delivery reports: how they look and how they are proven.
+/// A description of a vendor's delivery reports, by which the suite plays the vendor: their shape and their proof.
 ///
 /// Write it from the vendor's documentation, not from the parser.
 pub trait FakeReports: Clone + Send + Sync + 'static {
-    /// The parser under test, built with [`Key::Right`].
+    /// Builds the parser under test, with the secret of [`Key::Right`].
     fn parser(&self) -> Arc<dyn ReportParser>;
 
-    /// The secrets that the parser is built with, each at least 8 characters long. None of them may show
-    /// anywhere.
+    /// Returns the secrets that the parser is built with, each at least 8 characters long. None may appear in any
+    /// output.
     fn secrets(&self) -> Vec<String>;
 
-    /// Each status that the vendor documents, as its wire has it, and what it means.
+    /// Returns each status that the vendor documents, as its wire has it, and its meaning.
     fn statuses(&self) -> Vec<(String, DeliveryStatus)>;
 
-    /// A status in the vendor's form that it does not document.
+    /// Returns a status in the vendor's form that it does not document.
     fn unknown_status(&self) -> String;
 
-    /// The vendor's request that reports this status of a message, without any proof: about `reference`, to
-    /// [`RECIPIENT`], and with [`REPORTED_TEXT`] wherever the shape has room for words.
+    /// Returns the vendor's request that reports this status of the message with `reference`, without a proof.
+    ///
+    /// The recipient is [`RECIPIENT`], and each free text of the shape is [`REPORTED_TEXT`].
     fn report(&self, status: &str, reference: &str) -> ReportCall;
 
-    /// A request with this content in the place of the report, without any proof. `None` where the report
-    /// is in the URL.
+    /// Returns a request with this content in place of the report, without a proof, or `None` if the report is in the
+    /// URL.
     ///
-    /// Defaults to the body of [`report`](Self::report), replaced.
+    /// Defaults to [`report`](Self::report) with another body.
     fn with_content(&self, content: &[u8]) -> Option<ReportCall> {
         let (status, _) = self.statuses().swap_remove(0);
         let mut call = self.report(&status, OUR_REFERENCE);
@@ -83,49 +173,51 @@ pub trait FakeReports: Clone + Send + Sync + 'static {
         Some(call)
     }
 
-    /// What [`report`](Self::report) says of the first of the [`statuses`](Self::statuses) beside the status, the
-    /// reference and the recipient: the provider's name, and `id`, `part`, `code`, `at` and `price`, each `None`
-    /// where the vendor does not say it.
+    /// Returns the other fields of [`report`](Self::report) for the first of the [`statuses`](Self::statuses).
     ///
-    /// Defaults to `None`, and then these fields are not looked at.
+    /// They are the provider's name, and `id`, `part`, `code`, `at` and `price`, each `None` if the vendor does not
+    /// report it.
+    ///
+    /// Defaults to `None`: these fields are then not compared.
     fn fields(&self) -> Option<DeliveryReport> {
         None
     }
 
-    /// One request that reports all of these, in this order and without any proof: of each its status and its
-    /// reference. An entry of `None` is one in which nobody can read a report, such as JSON's `null`.
+    /// Returns one request that reports these pairs of status and reference, in this order and without a proof.
     ///
-    /// Defaults to `None`, which says that the vendor's requests have one report each.
+    /// `None` among the entries stands for one that holds no report, such as JSON's `null`.
+    ///
+    /// Defaults to `None`: the vendor's requests hold one report each.
     fn list(&self, entries: &[Option<(&str, &str)>]) -> Option<ReportCall> {
         let _ = entries;
         None
     }
 
-    /// The same request with the vendor's proof, made at this moment.
+    /// Adds the vendor's proof to a request, made at this time with this secret.
     fn prove(&self, call: ReportCall, at: DateTime<Utc>, key: Key) -> ReportCall;
 
-    /// Where the proof is.
+    /// Returns where the proof is.
     fn proof(&self) -> Proof;
 
-    /// How long before and after now a proof is believed. `None` where it says nothing of its time.
+    /// Returns the maximum age of a proof, before or after now, or `None` if the proof has no time.
     ///
     /// Defaults to `None`.
     fn window(&self) -> Option<Duration> {
         None
     }
 
-    /// Whether the proof covers the query of the URL, beside the body where there is one.
+    /// Returns whether the proof covers the query of the URL, besides any body.
     ///
-    /// Defaults to no.
+    /// Defaults to `false`.
     fn signs_query(&self) -> bool {
         false
     }
 }
 
-/// Whom the reports of the suite are about.
+/// The recipient in the reports of the suite.
 pub const RECIPIENT: &str = "+31612345678";
 
-/// What stands wherever a vendor's report has room for words.
+/// The value of each free text in the reports of the suite.
 pub const REPORTED_TEXT: &str = "Your code is 482910";
 
 /// A reference in our own form.
@@ -135,25 +227,25 @@ pub(crate) const OUR_REFERENCE: &str = "01J9Z8Q4T6M2V7X3";
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Key {
-    /// The one that the parser was built with.
+    /// The secret that the parser was built with.
     Right,
-    /// Another of the same form.
+    /// Another secret of the same form.
     Wrong,
 }
 
-/// Where a proof is.
+/// The position of a proof in a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Proof {
-    /// In this header.
+    /// This header.
     Header(&'static str),
-    /// In this parameter of the query.
+    /// This parameter of the query.
     Parameter(&'static str),
-    /// The last segment of the path is a secret of our own.
+    /// The last segment of the path, a secret of our own.
     Path,
 }
 
-/// A request that reports something.
+/// A vendor's request that reports deliveries.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ReportCall {
@@ -212,7 +304,7 @@ impl ReportCall {
 }
 
 impl std::fmt::Debug for ReportCall {
-    /// Neither URL nor headers nor body: they hold secrets.
+    /// Writes neither URL nor headers nor body: they hold secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ReportCall")
             .field("method", &self.method)

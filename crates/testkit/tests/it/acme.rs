@@ -228,9 +228,10 @@ impl Provider {
         if self.has(Flaw::RepeatsFirstOfBatch) && entries.len() > 1 {
             entries.push(entries[0].clone());
         }
-        let key = match self.has(Flaw::NewKeyForEachTry) {
-            true => Reference::random().to_string(),
-            false => messages[0].reference().to_string(),
+        let key = if self.has(Flaw::NewKeyForEachTry) {
+            Reference::random().to_string()
+        } else {
+            messages[0].reference().to_string()
         };
         Ok(Request::post(to, "/messages")
             .with_bearer(&token)
@@ -304,9 +305,10 @@ impl Provider {
     }
 
     fn id(&self, entry: &Entry) -> Result<String, SendError> {
-        match self.has(Flaw::KeepsAnyId) {
-            true => Ok(entry.id.clone()),
-            false => Response::message_id(&entry.id).map(str::to_owned),
+        if self.has(Flaw::KeepsAnyId) {
+            Ok(entry.id.clone())
+        } else {
+            Response::message_id(&entry.id).map(str::to_owned)
         }
     }
 
@@ -378,9 +380,10 @@ impl Provider {
         if self.has(Flaw::MatchesByPosition) || believes {
             let mut outcomes = Outcomes::in_doubt(messages);
             for (place, entry) in accepted.iter().enumerate().take(messages.len()) {
-                let reference = match believes {
-                    true => *messages[0].reference(),
-                    false => entry.reference.parse().unwrap(),
+                let reference = if believes {
+                    *messages[0].reference()
+                } else {
+                    entry.reference.parse().unwrap()
                 };
                 outcomes.set(
                     place,
@@ -470,9 +473,10 @@ impl Provider {
         }
         let token = self.token().await?;
         let request = Request::get(&self.base, "/account").with_bearer(&token);
-        let answer = match self.has(Flaw::CheckInDoubt) {
-            true => self.client.send(request).await?,
-            false => self.client.ask(request).await?,
+        let answer = if self.has(Flaw::CheckInDoubt) {
+            self.client.send(request).await?
+        } else {
+            self.client.ask(request).await?
         };
         if !answer.is_success() {
             return Err(answer.refused(self.refusal(&answer, &[])));
@@ -519,9 +523,10 @@ impl SmsProvider for Provider {
             }
         }
         let mut all = Vec::new();
-        let size = match self.has(Flaw::WastesCalls) {
-            true => 1,
-            false => self.profile.batch_size().get(),
+        let size = if self.has(Flaw::WastesCalls) {
+            1
+        } else {
+            self.profile.batch_size().get()
         };
         for piece in admitted.chunks(size) {
             let outcomes = match self.call(piece).await {

@@ -34,8 +34,8 @@ enum Wrong {
     FreesItsSuccessor,
     HoldsForEver,
     IgnoresItsLease,
-    KeepsReportsOfNobody,
-    KeepsStopsOfNobody,
+    KeepsReportsOfUnknownFlows,
+    KeepsStopsOfUnknownFlows,
     KeepsTwoReports,
     LeavesUnreadableFlowsOut,
     LetsTheLostAppend,
@@ -45,14 +45,14 @@ enum Wrong {
     LocksForItself,
     LocksWithoutALock,
     TakesTheNewestCallout,
-    WritesOverUnknownWords,
+    OverwritesNewerEntries,
 }
 
 #[derive(Default)]
 struct Disk {
     flows: HashMap<FlowId, Flow>,
     users: HashMap<UserId, (FlowId, Instant)>,
-    of_nobody: HashMap<FlowId, Entries>,
+    of_unknown: HashMap<FlowId, Entries>,
 }
 
 struct Flow {
@@ -190,10 +190,10 @@ impl Inner {
         (own || !self.is(Wrong::FindsWhatItWroteItself)).then_some(found)
     }
 
-    fn of_nobody(&self, wrong: Wrong, flow: FlowId, keep: impl FnOnce(&mut Entries)) {
+    fn of_unknown(&self, wrong: Wrong, flow: FlowId, keep: impl FnOnce(&mut Entries)) {
         if self.is(wrong) {
             let mut disk = self.disk();
-            let known = disk.of_nobody.entry(flow);
+            let known = disk.of_unknown.entry(flow);
             keep(known.or_insert_with(|| Entries::new(flow)));
         }
     }
@@ -236,7 +236,7 @@ impl Journal for Process {
         match disk.flows.get(flow) {
             Some(known) => known.entries(),
             None => {
-                let kept = disk.of_nobody.get(flow).cloned();
+                let kept = disk.of_unknown.get(flow).cloned();
                 Ok(kept.unwrap_or_else(|| Entries::new(*flow)))
             }
         }
@@ -281,7 +281,7 @@ impl Journal for Process {
             }
             return Ok(());
         }
-        process.of_nobody(Wrong::KeepsReportsOfNobody, *flow, |entries| {
+        process.of_unknown(Wrong::KeepsReportsOfUnknownFlows, *flow, |entries| {
             entries.reports.push(report.clone());
         });
         Ok(())
@@ -293,7 +293,7 @@ impl Journal for Process {
             return Ok(());
         }
         self.0
-            .of_nobody(Wrong::KeepsStopsOfNobody, *flow, |entries| {
+            .of_unknown(Wrong::KeepsStopsOfUnknownFlows, *flow, |entries| {
                 entries.stop = Some(at);
             });
         Ok(())
@@ -368,9 +368,12 @@ impl Claim for Held {
     }
 
     async fn append(&self, at: usize, record: &Record) -> Result<(), JournalError> {
-        let written = |flow: &Flow| match self.is(Wrong::WritesOverUnknownWords) {
-            true => flow.readable().count(),
-            false => flow.records.len(),
+        let written = |flow: &Flow| {
+            if self.is(Wrong::OverwritesNewerEntries) {
+                flow.readable().count()
+            } else {
+                flow.records.len()
+            }
         };
         let check = |disk: &mut Disk| {
             let flow = self.held(disk, Wrong::LetsTheLostAppend)?;
@@ -534,14 +537,14 @@ mod is_noticed {
         a_lease_that_is_ignored: IgnoresItsLease, 500, a_lease_keeps_other_processes_out;
         a_second_call_out_that_replaces_the_first: TakesTheNewestCallout, 0, the_first_call_out_of_a_flow_is_kept;
         a_memo_that_is_forgotten: ForgetsMemos, 0, a_memo_is_kept_for_the_next_claim;
-        an_unknown_word_that_is_written_over: WritesOverUnknownWords, 0, an_entry_of_a_newer_version_is_not_overwritten;
+        an_entry_of_a_newer_version_that_is_overwritten: OverwritesNewerEntries, 0, an_entry_of_a_newer_version_is_not_overwritten;
         an_unreadable_flow_that_is_left_out: LeavesUnreadableFlowsOut, 0,
             an_entry_of_a_newer_version_is_not_left_out_of_the_users_flows;
         a_reference_that_only_its_writer_finds: FindsWhatItWroteItself, 0,
             a_flow_is_found_by_its_references;
         an_id_that_only_its_writer_finds: FindsWhatItWroteItself, 0, a_flow_is_found_by_the_vendors_ids;
-        a_report_of_nobody_that_stays: KeepsReportsOfNobody, 0, reports_are_kept_without_a_claim;
-        an_order_to_nobody_that_stays: KeepsStopsOfNobody, 0, a_stop_is_kept_without_a_claim;
+        a_report_of_an_unknown_flow_that_stays: KeepsReportsOfUnknownFlows, 0, reports_are_kept_without_a_claim;
+        a_stop_of_an_unknown_flow_that_stays: KeepsStopsOfUnknownFlows, 0, a_stop_is_kept_without_a_claim;
         a_store_of_two_reports: KeepsTwoReports, 0, reports_leave_room_for_entries;
         a_final_report_without_room: DropsFinalReports, 0, reports_leave_room_for_entries;
         a_lock_of_one_process: LocksForItself, 0, a_user_is_locked_across_processes;

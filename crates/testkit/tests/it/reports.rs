@@ -113,9 +113,10 @@ impl Parser {
         let time = time
             .parse()
             .map_err(|_| ReportError::malformed("the time is no number"))?;
-        match self.has(Flaw::IgnoresTime) {
-            true => Ok(()),
-            false => check_window(time, now, WINDOW),
+        if self.has(Flaw::IgnoresTime) {
+            Ok(())
+        } else {
+            check_window(time, now, WINDOW)
         }
     }
 
@@ -337,7 +338,7 @@ mistakes! {
 }
 
 #[test]
-fn every_promise_of_the_suite_is_broken_by_somebody() {
+fn every_promise_is_broken_by_a_flaw() {
     let source = include_str!("../../src/report/promises.rs");
     let promises: Vec<_> = source
         .lines()
@@ -353,7 +354,7 @@ fn every_promise_of_the_suite_is_broken_by_somebody() {
 }
 
 #[test]
-fn what_does_not_apply_is_skipped_by_name() {
+fn a_promise_that_does_not_apply_is_skipped_by_name() {
     #[derive(Clone)]
     struct Unsigned;
 

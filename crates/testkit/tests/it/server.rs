@@ -4,7 +4,7 @@ use postduif_testkit::refusing_address;
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
-async fn a_refusing_address_refuses_and_nobody_else_gets_it() {
+async fn a_refusing_address_refuses_and_is_not_reused() {
     let address = refusing_address().await;
     for _ in 0..3 {
         let refused = TcpStream::connect(address).await.unwrap_err();

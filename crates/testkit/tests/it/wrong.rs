@@ -97,7 +97,7 @@ mistakes! {
 }
 
 #[test]
-fn every_promise_of_the_suite_is_broken_by_somebody() {
+fn every_promise_is_broken_by_a_flaw() {
     let sources = [
         include_str!("../../src/conformance/promises.rs"),
         include_str!("../../src/conformance/batches.rs"),
@@ -125,7 +125,7 @@ fn nothing_is_skipped_for_a_vendor_that_can_do_everything() {
 }
 
 #[test]
-fn what_does_not_apply_is_skipped_by_name() {
+fn a_promise_that_does_not_apply_is_skipped_by_name() {
     let skipped = skipped(Modest).into_iter();
     let skipped: Vec<_> = skipped
         .filter(|(_, why)| !why.is_empty())
@@ -161,7 +161,7 @@ fn said(promise: impl FnOnce() -> Verdict) -> String {
 }
 
 #[test]
-fn a_description_whose_provider_has_no_sender_is_told_what_to_mend() {
+fn a_provider_without_a_sender_panics_with_what_to_do() {
     let said = said(|| block_on(promises::a_message_arrives_as_it_is(&Nameless)));
     for words in ["default sender", "FakeVendor::without_sender"] {
         assert!(said.contains(words), "{words}: {said}");
@@ -169,7 +169,7 @@ fn a_description_whose_provider_has_no_sender_is_told_what_to_mend() {
 }
 
 #[test]
-fn an_unusable_id_that_is_kept_names_what_reads_ids() {
+fn an_unusable_id_that_is_kept_panics_with_what_to_use() {
     let vendor = Acme(Some(Flaw::KeepsAnyId));
     let said = said(|| {
         block_on(promises::an_acceptance_without_a_usable_id_is_unknown(
