@@ -6,7 +6,7 @@
 //! a person should correct.
 //!
 //! ```
-//! # mod postduif { pub use postduif_core::*; pub use postduif_numbers as numbers; }
+//! # mod postduif { pub use postduif_core::*; pub extern crate postduif_numbers as numbers; }
 //! use postduif::PhoneNumberErrorKind;
 //! use postduif::numbers::{Mobile, read};
 //!
@@ -149,7 +149,7 @@ const FILLER: usize = 7;
 /// first call loads the metadata, which takes about ten milliseconds.
 ///
 /// ```
-/// # mod postduif { pub use postduif_core::*; pub use postduif_numbers as numbers; }
+/// # mod postduif { pub use postduif_core::*; pub extern crate postduif_numbers as numbers; }
 /// use postduif::PhoneNumberErrorKind;
 /// use postduif::numbers::read;
 ///
@@ -547,7 +547,7 @@ fn is_mobile(international: &str) -> bool {
 /// A number that [`read`] found in a text, with its region, and what the metadata says of it.
 ///
 /// ```
-/// # mod postduif { pub use postduif_core::*; pub use postduif_numbers as numbers; }
+/// # mod postduif { pub use postduif_core::*; pub extern crate postduif_numbers as numbers; }
 /// use postduif::PhoneNumberErrorKind;
 /// use postduif::numbers::{Mobile, read};
 ///

@@ -82,7 +82,8 @@ pub trait FakeStore: Send + Sync + 'static {
 /// ```
 /// # mod postduif {
 /// #     pub use postduif_core::*;
-/// #     pub use {postduif_onboarding as onboarding, postduif_testkit as testing};
+/// #     pub use postduif_onboarding as onboarding;
+/// #     pub extern crate postduif_testkit as testing;
 /// # }
 /// use std::sync::Arc;
 ///

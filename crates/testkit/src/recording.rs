@@ -25,7 +25,7 @@ use tokio::{
 /// split into calls of the profile's batch size, one after the other.
 ///
 /// ```
-/// # mod postduif { pub use postduif_core::*; pub use postduif_testkit as testing; }
+/// # mod postduif { pub use postduif_core::*; pub extern crate postduif_testkit as testing; }
 /// use postduif::{ErrorKind, Message, Profile, SmsProvider as _, Text};
 /// use postduif::testing::{Recording, Scripted, block_on};
 ///

@@ -22,7 +22,7 @@ const CONNECTION_LIMIT: Duration = Duration::from_secs(60);
 /// how often a message was posted.
 ///
 /// ```
-/// # mod postduif { pub use postduif_testkit as testing; }
+/// # mod postduif { pub extern crate postduif_testkit as testing; }
 /// use postduif::testing::{Reply, Server};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

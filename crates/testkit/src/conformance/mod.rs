@@ -29,7 +29,8 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 /// ```
 /// # mod postduif {
 /// #     pub use postduif_core::*;
-/// #     pub use {postduif_http as http, postduif_testkit as testing};
+/// #     pub use postduif_http as http;
+/// #     pub extern crate postduif_testkit as testing;
 /// # }
 /// # use postduif::{Health, Message, Outcomes, Profile, Receipt, SendError, async_trait, http};
 /// # #[derive(Debug)]
@@ -75,7 +76,7 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 /// #         }
 /// #         outcomes
 /// #     }
-/// #     async fn check(&self) -> Result<Health, SendError> { Ok(Health::cannot_tell()) }
+/// #     async fn check(&self) -> Result<Health, SendError> { Ok(Health::unknown()) }
 /// # }
 /// use std::sync::Arc;
 ///

@@ -12,7 +12,8 @@ use postduif_core::{DeliveryReport, DeliveryStatus, ReportError, ReportParser, R
 /// ```
 /// # mod postduif {
 /// #     pub use postduif_core::*;
-/// #     pub use {chrono, postduif_http as http, postduif_testkit as testing};
+/// #     pub use {chrono, postduif_http as http};
+/// #     pub extern crate postduif_testkit as testing;
 /// # }
 /// # use postduif::{Authenticity, DeliveryReport, ReportError, ReportRequest};
 /// # #[derive(Debug)]
