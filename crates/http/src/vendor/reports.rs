@@ -102,14 +102,13 @@ pub fn check_window(
 ///
 /// # Errors
 ///
-/// Unsigned where it is missing or empty, malformed where it occurs twice.
+/// Unsigned where it is missing, malformed where it is a duplicate.
 pub fn proof_header<'r>(
     request: &'r ReportRequest<'_>,
     name: &str,
 ) -> Result<&'r str, ReportError> {
     request
         .header(name)?
-        .filter(|value| !value.is_empty())
         .ok_or(ReportError::unsigned("the report has no signature"))
 }
 
@@ -190,15 +189,17 @@ pub fn recipient(value: &Value) -> Option<PhoneNumber> {
     PhoneNumber::from_msisdn(&text(value)?).ok()
 }
 
-/// Returns a code of at most `max` digits. `None` where it is anything else, or zero: a longer one might be taken
-/// from a text.
+/// Returns a code of at most `max` digits. `None` where it is anything else: a longer one might be taken from a text.
 #[must_use]
 pub fn code(value: &Value, max: usize) -> Option<String> {
-    text(value).filter(|code| {
-        code.len() <= max
-            && code.bytes().all(|byte| byte.is_ascii_digit())
-            && code.bytes().any(|byte| byte != b'0')
-    })
+    text(value).filter(|code| code.len() <= max && code.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Returns a code of at most `max` digits, for vendors that write zero where there is none. `None` where it is zero or
+/// anything else.
+#[must_use]
+pub fn nonzero_code(value: &Value, max: usize) -> Option<String> {
+    code(value, max).filter(|code| code.bytes().any(|byte| byte != b'0'))
 }
 
 /// Returns a time in the form of RFC 3339. `None` where it has no time zone: such a time tells nothing.

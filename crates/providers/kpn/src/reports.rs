@@ -7,8 +7,8 @@ use postduif_core::{
 };
 use postduif_http::vendor::{
     reports::{
-        self, SigningSecrets, check_time, code, entries, message_id, proof_header, query_parameter,
-        read_each, recipient,
+        self, SigningSecrets, check_time, entries, message_id, nonzero_code, proof_header,
+        query_parameter, read_each, recipient,
     },
     text,
 };
@@ -104,7 +104,7 @@ fn report(fields: &Fields<'_>, reference: Option<&str>) -> Option<DeliveryReport
         DeliveryReport::new("kpn", status).with_reference_text(reference.unwrap_or_default());
     report.id = message_id(fields.first(&["messageid", "documentid", "dlrid"]));
     report.recipient = recipient(fields.first(&["recipientphonenumber"]));
-    report.code = code(
+    report.code = nonzero_code(
         fields.first(&["errorcode", "error", "reason", "statuserrorcode"]),
         3,
     )

@@ -8,8 +8,8 @@ use postduif_core::{
 };
 use postduif_http::vendor::{
     reports::{
-        PathSecrets, code, message_id, one_signature_method, query_parameter, read_each, recipient,
-        status, time,
+        PathSecrets, message_id, nonzero_code, one_signature_method, query_parameter, read_each,
+        recipient, status, time,
     },
     text,
 };
@@ -155,7 +155,7 @@ fn read_v1(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportErr
     report.id = message_id(&field(&["id", "message_id", "messageid"])?);
     report.recipient = recipient(&field(&["recipient", "number", "destination"])?);
     // 0 is none; 20 unreachable, 21 a wrong number, 22 a failure, 31 a block list, 32 the sender.
-    report.code = code(&field(&["reasoncode"])?, 3);
+    report.code = nonzero_code(&field(&["reasoncode"])?, 3);
     Ok(vec![report])
 }
 

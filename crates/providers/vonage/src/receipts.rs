@@ -7,7 +7,7 @@ use postduif_core::{
     ReportRequest,
 };
 use postduif_http::vendor::{
-    reports::{SigningSecrets, check_time, code, message_id, recipient, status},
+    reports::{SigningSecrets, check_time, message_id, nonzero_code, recipient, status},
     signature::{hex, is_secret},
 };
 use ring::hmac;
@@ -275,7 +275,7 @@ impl Fields {
         report.part.clone_from(&report.id);
         // `to` is the sender here.
         report.recipient = recipient(&field("msisdn"));
-        report.code = code(&field("err-code"), 4);
+        report.code = nonzero_code(&field("err-code"), 4);
         // UTC by Vonage's page. `scts` is the operator's time: to the minute, of a zone that nobody names.
         report.at = self.text("message-timestamp").and_then(|time| {
             let time = NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S").ok()?;
