@@ -2,21 +2,21 @@ use std::collections::BTreeMap;
 
 use crate::{DeliveryReport, DeliveryStatus, Receipt};
 
-/// Joins the reports of one message, which may be one for each of its segments, into the message's status.
+/// The delivery of one message, combined from the reports of its parts.
 ///
-/// Delivered means that every segment was: one segment's "delivered" is not yet the message's where more are
-/// known. A segment that failed for good makes the message failed, whatever the others say. The first final
-/// status of a segment stays; a later report of the same segment does not undo it.
+/// A message is delivered if every part is. A part that failed for good makes the message failed, whatever the other
+/// parts report. The first final status of a part stays; later reports of that part do not change it.
 ///
-/// Reports that name no segment are counted, so each is added once: a request that the vendor repeats, because
-/// it had no success for an answer, brings the same report again.
+/// Reports that name no part are counted, so add each of them once: a vendor that receives no successful response
+/// repeats the same report.
 ///
-/// A report may arrive before `send` has returned: keep what cannot be matched yet, by its reference.
+/// A report may arrive before `send` has returned. Keep such a report by its reference.
 ///
 /// ```
-/// use postduif_core::{Delivery, DeliveryReport, DeliveryStatus, Receipt, Reference};
+/// # use postduif_core as postduif;
+/// use postduif::{Delivery, DeliveryReport, DeliveryStatus, Receipt, Reference};
 ///
-/// // As CM.com gives it for a text of two segments, each of which it reports.
+/// // As from CM.com for a text of two parts, each of which it reports.
 /// let receipt = Receipt::new("cm", Reference::random()).with_expected_reports(2);
 /// let mut delivery = Delivery::of(&receipt);
 /// let report = DeliveryReport::new("cm", DeliveryStatus::Delivered);
@@ -28,42 +28,42 @@ pub struct Delivery {
     expected: u16,
     /// By the name of the part; `None` for reports that name none.
     parts: BTreeMap<Option<String>, Part>,
-    /// Parts beyond what is kept, by what they were worth.
+    /// The combined status of the parts beyond `MOST_PARTS`.
     beyond: Option<DeliveryStatus>,
 }
 
 #[derive(Clone, Debug)]
 struct Part {
     status: DeliveryStatus,
-    /// How many reports that name no part said that it was delivered.
+    /// The number of "delivered" reports that name no part.
     delivered: u16,
 }
 
-/// No text has so many segments: what names more is not reporting segments.
+/// No text has more parts; reports that name more are not about parts.
 const MOST_PARTS: usize = 255;
 
 impl Delivery {
-    /// Creates the delivery of a message that a vendor accepted, of which nothing else is known yet.
+    /// Creates the delivery of an accepted message, without any report yet.
     #[must_use]
     pub fn of(receipt: &Receipt) -> Self {
         Self::new().with_parts(receipt.expected_reports())
     }
 
-    /// Creates a delivery that is complete with whatever has been seen.
+    /// Creates a delivery that expects one report at most.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets how many segments the vendor reports one by one; 1, or 0, where it reports the text as a whole, as
-    /// most do. That is [`Receipt::expected_reports`], not how many segments the text has.
+    /// Sets how many parts the vendor reports one by one: [`Receipt::expected_reports`], not the number of parts of
+    /// the text. Most vendors report the whole text, which is 1 or 0.
     #[must_use]
     pub const fn with_parts(mut self, parts: u16) -> Self {
         self.expected = parts;
         self
     }
 
-    /// Adds a report, and returns the message's [status](Self::status) with it.
+    /// Adds a report, and returns the message's new [status](Self::status).
     pub fn add(&mut self, report: &DeliveryReport) -> DeliveryStatus {
         if self.parts.len() >= MOST_PARTS && !self.parts.contains_key(&report.part) {
             self.beyond = Some(match self.beyond {
@@ -85,20 +85,21 @@ impl Delivery {
                 worse(known, new)
             }
             (known, _) if known.is_final() => known,
-            // Says less than what is known already.
+            // It adds nothing to what is known.
             (known, DeliveryStatus::Unknown) => known,
             (_, new) => new,
         };
         self.status()
     }
 
-    /// Returns how far the message has come: the worst final status of its segments; `Delivered` only when
-    /// every segment is; before that the least advanced one.
+    /// Returns the message's status: the worst final status of its parts, or else the least advanced one.
+    ///
+    /// It is [`Delivered`](DeliveryStatus::Delivered) only if every part is.
     #[must_use]
     pub fn status(&self) -> DeliveryStatus {
         let names_parts = self.parts.keys().any(Option::is_some);
-        // Where segments are named, a report of none is about the whole text, and its steps on the way are
-        // overtaken by theirs.
+        // If parts are named, a report that names none is about the whole text, and its interim status is
+        // outdated by theirs.
         let counts = |(name, part): &(&Option<String>, &Part)| {
             name.is_some() || !names_parts || part.status.is_final()
         };
@@ -113,7 +114,7 @@ impl Delivery {
         joined
     }
 
-    /// Whether as many segments were delivered as there are.
+    /// Whether as many parts were delivered as are expected.
     fn is_complete(&self) -> bool {
         let named = self.parts.keys().filter(|part| part.is_some()).count();
         let unnamed = self.parts.get(&None).map_or(0, |part| part.delivered);
@@ -122,7 +123,7 @@ impl Delivery {
     }
 }
 
-/// The one of two segments' statuses that decides for the message.
+/// The one of two parts' statuses that decides the message's.
 fn worse(one: DeliveryStatus, other: DeliveryStatus) -> DeliveryStatus {
     const fn rank(status: DeliveryStatus) -> u8 {
         match status {
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_the_whole_text_is_overtaken_by_its_segments() {
+    fn an_interim_status_of_the_whole_text_yields_to_its_parts() {
         assert_eq!(join(1, &[(None, Sent), (Some("a"), Delivered)]), Delivered);
         assert_eq!(join(1, &[(None, Failed), (Some("a"), Delivered)]), Failed);
     }

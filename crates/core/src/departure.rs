@@ -14,20 +14,22 @@ use std::{
 
 use crate::{Acceptance, Outcomes, Receipt, SendError};
 
-/// Knows whether anything of a call has left yet, so that whoever cuts the call off can say so.
+/// A record of whether anything of a call has left, for a layer that cuts calls off.
 ///
-/// A deadline that drops a call normally leaves its message in doubt: nobody outside sees how far the call
-/// was. Most of what a call waits for is harmless, though: a turn in a queue, a permit, a token, a
-/// connection. Whoever waits for one of these says so with [`hold`]; the HTTP client says when the body of
-/// a request begins to leave. A layer that cuts calls off does it with [`run_until`](Self::run_until). What waits
-/// with [`hold_until_closed`] ends when its call is cut off, also where another part of the call goes on.
+/// A deadline that drops a call normally leaves its message in doubt, since nobody outside sees how far the call was.
+/// Most waits of a call are harmless, though: for a turn in a queue, a permit, a token or a connection. Code that
+/// waits for one of these declares it with [`hold`], and the HTTP client declares when a request body begins to leave.
 ///
-/// A call that waits for anything else counts as having left, so a provider that knows nothing of this is never
-/// called "not sent" by mistake. What a call does without ever waiting, such as a blocking request, is not seen.
+/// A layer cuts a call off with [`run_until`](Self::run_until). A wait in [`hold_until_closed`] then ends, even if
+/// another part of the call continues.
+///
+/// A call that waits for anything else counts as having left, so a provider that knows nothing of this type is never
+/// reported as "not sent" by mistake. Work without any wait, such as a blocking request, is not noticed.
 ///
 /// ```
+/// # use postduif_core as postduif;
 /// use std::{future::pending, time::Duration};
-/// use postduif_core::{Acceptance, Departure, hold};
+/// use postduif::{Acceptance, Departure, hold};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
 /// let call = async {
@@ -36,20 +38,20 @@ use crate::{Acceptance, Outcomes, Receipt, SendError};
 /// };
 /// let deadline = tokio::time::sleep(Duration::from_secs(1));
 /// let cut_off = Departure::new().run_until(deadline, call).await;
-/// assert_eq!(cut_off, Err(Acceptance::NotAccepted), "nothing has left, and nothing will");
+/// assert_eq!(cut_off, Err(Acceptance::NotAccepted), "nothing has left, and nothing can any more");
 /// # }
 /// ```
 ///
 /// # Several calls
 ///
-/// A departure made in the scope of another is a part of it: the outer one has left as soon as a part has,
-/// until the part [ends](Self::end) with an outcome that takes it back. [`attempt`] does both. A part that
-/// is dropped without an outcome can begin nothing any more. Work that several calls share is a part of each of
-/// them: see [`shared`](Self::shared).
+/// A departure created in the scope of another is a part of it. The outer one has left as soon as a part has, until
+/// the part [ends](Self::end) with an outcome that proves otherwise. [`attempt`] does both. A part that is dropped
+/// without an outcome can begin nothing any more. Work that several calls share is a part of each of them: see
+/// [`shared`](Self::shared).
 pub struct Departure(DepartureHandle);
 
 impl Departure {
-    /// Creates a departure, as a part of the [current](DepartureHandle::current) one where there is one.
+    /// Creates a departure, as a part of the [current](DepartureHandle::current) one if there is one.
     #[must_use]
     pub fn new() -> Self {
         match DepartureHandle::current() {
@@ -64,18 +66,18 @@ impl Departure {
 
     /// Creates the departure of work that these calls share, as a part of each of them and of no other.
     ///
-    /// While nothing of the work has left, nothing of the calls has; once it leaves, they all have. It is closed as
-    /// soon as one of the calls is, unless something of it had left by then: what may leave is all of it
-    /// or nothing. It runs with [`run_unless_closed`](Self::run_unless_closed), and the calls [`hold`] while they wait
-    /// for it.
+    /// Once something of the work leaves, all the calls have left. The work is closed as soon as one of the calls is,
+    /// unless something of it has left by then. Run it with [`run_unless_closed`](Self::run_unless_closed); the calls
+    /// [`hold`] while they wait for it.
     ///
     /// ```
-    /// use postduif_core::{Departure, DepartureHandle};
+    /// # use postduif_core as postduif;
+    /// use postduif::{Departure, DepartureHandle};
     ///
     /// let (one, other) = (Departure::new(), Departure::new());
     /// let work = Departure::shared(&[one.handle(), other.handle()]);
     /// assert!(one.close(), "nothing has left");
-    /// assert!(work.handle().begin().is_err(), "and nothing will");
+    /// assert!(work.handle().begin().is_err(), "and nothing can any more");
     /// assert!(!other.handle().is_closed());
     /// ```
     #[must_use]
@@ -85,17 +87,16 @@ impl Departure {
         for call in calls {
             call.0.state().parts.push(created.clone());
         }
-        // After it is a part of them: who closes from now on finds it.
+        // Only now that it is a part of them: a later close finds it.
         created.0.follow_callers();
         Self(created)
     }
 
-    /// Runs a call as this departure's own until `cut` is ready, then drops it.
+    /// Runs a call in this departure's scope until `cut` is ready, then drops it.
     ///
     /// # Errors
     ///
-    /// The acceptance of a call that was cut off: not accepted where nothing of it had left, and now nothing
-    /// will.
+    /// Returns the acceptance of a call that was cut off: not accepted if nothing of it had left.
     pub async fn run_until<C, F>(&self, cut: C, call: F) -> Result<F::Output, Acceptance>
     where
         C: Future,
@@ -106,7 +107,7 @@ impl Departure {
             if let Poll::Ready(output) = call.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            // Closed while the call is still there: once it is dropped, nobody knows what it waited for.
+            // Closed before the call is dropped: afterwards nobody knows what it waited for.
             cut.as_mut().poll(context).map(|_| {
                 Err(if self.close() {
                     Acceptance::NotAccepted
@@ -118,19 +119,19 @@ impl Departure {
         .await
     }
 
-    /// Runs a call as this departure's own.
+    /// Runs a call in this departure's scope.
     pub async fn scope<F: Future>(&self, call: F) -> F::Output {
         let mut call = pin!(call);
         poll_fn(|context| Polling::of(&self.0.0).poll(&self.0, call.as_mut(), context)).await
     }
 
-    /// Runs a call as this departure's own, unless it is closed before anything of it has left.
+    /// Runs a call in this departure's scope, unless it is closed before anything of the call has left.
     ///
-    /// What has left by then goes on to its end.
+    /// A call of which something has left continues to its end.
     ///
     /// # Errors
     ///
-    /// Where it was closed, which proves that nothing has left, and nothing will.
+    /// Returns an error if the departure was closed first: nothing has left, and nothing can any more.
     pub async fn run_unless_closed<F: Future>(&self, call: F) -> Result<F::Output, Closed> {
         let unit = &*self.0.0;
         let (mut call, mut closed) = (pin!(call), pin!(self.0.closed()));
@@ -138,7 +139,7 @@ impl Departure {
         poll_fn(|context| {
             {
                 let mut polling = Polling::of(unit);
-                // Once the poll shows: either this sees the closed door, or `close` sees the poll.
+                // After the poll is recorded: either this sees that it is closed, or `close` sees the poll.
                 if unit.is_closed() && !unit.state().left() {
                     polling.after = After::Untouched;
                     return Poll::Ready(Err(Closed));
@@ -148,24 +149,25 @@ impl Departure {
                 }
             }
             is_closed = is_closed || closed.as_mut().poll(context).is_ready();
-            match is_closed && !unit.has_left() {
-                true => Poll::Ready(Err(Closed)),
-                false => Poll::Pending,
+            if is_closed && !unit.has_left() {
+                Poll::Ready(Err(Closed))
+            } else {
+                Poll::Pending
             }
         })
         .await
     }
 
-    /// Returns the handle by which the call says what becomes of it.
+    /// Returns the handle with which the call declares that it leaves.
     #[must_use]
     pub fn handle(&self) -> DepartureHandle {
         self.0.clone()
     }
 
-    /// Lets nothing begin any more, and returns whether nothing has left so far.
+    /// Closes the departure, so that nothing can begin any more, and returns whether nothing has left.
     ///
-    /// `true` is a proof: nothing has left, and nothing will. Asked before the call is dropped, since a call
-    /// that is gone cannot say what it was waiting for.
+    /// `true` proves that nothing has left and nothing can. Close it before the call is dropped, since afterwards
+    /// nobody knows what the call waited for.
     #[must_use]
     pub fn close(&self) -> bool {
         self.0.0.close();
@@ -178,14 +180,14 @@ impl Departure {
         self.0.0.has_left()
     }
 
-    /// Ends it with what became of the call: where nothing was accepted for certain, it no longer counts as
-    /// having left; otherwise it does.
+    /// Ends the departure with the outcome of the call. If that proves that nothing was accepted, the call no longer
+    /// counts as having left; otherwise it does.
     pub fn end(self, outcome: &impl Proof) {
         let mut state = self.0.0.state();
         state.left = !outcome.proves_nothing_left();
         if !state.parts.is_empty() {
             drop(state);
-            // Whoever waits in a part that is left hears of it.
+            // Wakes the waits in parts that are still under way.
             self.0.0.close();
             self.0.0.state().parts.clear();
         }
@@ -194,7 +196,7 @@ impl Departure {
 
 impl Drop for Departure {
     fn drop(&mut self) {
-        // Closed first: what has not begun by now never will, so that the answer stays true.
+        // Closed first, so that nothing begins after the result is known.
         let nothing_left = self.close();
         for parent in self.0.0.whole.calls().iter().filter_map(Weak::upgrade) {
             let mut state = parent.state();
@@ -219,7 +221,7 @@ impl fmt::Debug for Departure {
     }
 }
 
-/// A call's own view of its [`Departure`]: says when it leaves, and learns whether it still may.
+/// A call's handle to its [`Departure`], which declares that the call leaves and shows whether it still may.
 #[derive(Clone)]
 pub struct DepartureHandle(Arc<Unit>);
 
@@ -249,17 +251,17 @@ impl Whole {
 
 #[derive(Default)]
 struct State {
-    /// Something of it may have left: it began, a part did, or it waited without saying for what.
+    /// Something of it may have left: it began, a part did, or it waited outside of a hold.
     left: bool,
-    /// How many waits say that nothing leaves while they last.
+    /// The number of holds, during which nothing leaves.
     holds: usize,
-    /// Those that are under way.
+    /// The parts that are under way.
     parts: Vec<DepartureHandle>,
-    /// Shared work that is being polled: its callers cannot see how far it is.
+    /// It is shared work that is being polled: its callers cannot see how far it is.
     polled: bool,
-    /// Who waits for it to be closed.
+    /// The wakers of those who wait for it to be closed.
     waiting: Vec<(u64, Waker)>,
-    /// The number of who waits next.
+    /// The number of the next waker.
     next: u64,
 }
 
@@ -268,8 +270,7 @@ impl State {
         self.left || self.parts.iter().any(|part| part.0.has_left())
     }
 
-    /// It waits, or panicked. Unless it, or a part of it, says for what it waits, the other side may have it by
-    /// now.
+    /// Records that the call waits, or panicked. Outside of a hold, the other side may have the request by now.
     fn waits(&mut self) {
         if self.holds == 0 && self.parts.is_empty() {
             self.left = true;
@@ -283,10 +284,10 @@ struct Polling<'a> {
     after: After,
 }
 
-/// What a poll leaves behind.
+/// The state after a poll.
 #[derive(Clone, Copy)]
 enum After {
-    /// A call that waits, or panicked.
+    /// The call waits, or panicked.
     Waits,
     Ready,
     Untouched,
@@ -329,7 +330,7 @@ impl Drop for Polling<'_> {
             state.polled = false;
             match self.after {
                 After::Waits => state.waits(),
-                // Its callers may ask before its outcome takes that back.
+                // Its callers may ask before its outcome proves otherwise.
                 After::Ready => state.left = true,
                 After::Untouched => {}
             }
@@ -345,20 +346,20 @@ thread_local! {
 }
 
 impl DepartureHandle {
-    /// Returns the departure of the call that is being polled, where somebody watches it.
+    /// Returns the departure of the call that is being polled, or `None` outside of any.
     #[must_use]
     pub fn current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)
     }
 
-    /// Says that the call leaves now: right before the first byte that the other side could act on.
+    /// Declares that the call leaves now. Call it right before the first byte that the other side could act on.
     ///
     /// # Errors
     ///
-    /// Where it was [closed](Departure::close) before: it must not leave any more.
+    /// Returns an error if the departure is [closed](Departure::close): the call must not leave any more.
     pub fn begin(&self) -> Result<(), Closed> {
         let before = std::mem::replace(&mut self.0.state().left, true);
-        // After the state is set: either this sees the closed door, or `close` sees the state.
+        // After the state is set: either this sees that it is closed, or `close` sees the state.
         if self.is_closed() {
             self.0.state().left = before;
             return Err(Closed);
@@ -366,14 +367,13 @@ impl DepartureHandle {
         Ok(())
     }
 
-    /// Returns whether the call was cut off, alone or with one that it is a part of. What has not begun by
-    /// then must not begin.
+    /// Returns whether the departure, or one that it is a part of, is closed. What has not begun then must not begin.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
 
-    /// Waits until it is closed, alone or with one that it is a part of.
+    /// Waits until the departure, or one that it is a part of, is closed.
     pub fn closed(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
         UntilClosed {
             departure: self.clone(),
@@ -381,9 +381,9 @@ impl DepartureHandle {
         }
     }
 
-    /// Closes it unless something has left, and returns whether nothing has and nothing will.
+    /// Closes the departure unless something has left, and returns whether nothing has left and nothing can.
     ///
-    /// For whoever waits for work that somebody else drives: what left already goes on undisturbed.
+    /// Intended for a caller that waits for work that another task drives: work of which something has left continues.
     #[must_use]
     pub fn close_unless_left(&self) -> bool {
         if self.0.has_left() {
@@ -428,29 +428,29 @@ impl Unit {
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
             || match &self.whole {
-                // One that is gone was closed when it was dropped.
+                // A departure is closed when it is dropped.
                 Whole::Call(call) => call.upgrade().is_none_or(|call| call.is_closed()),
-                // Whoever closes one of its callers closes it, where that may be.
+                // Closing one of its callers closes it, unless something has left.
                 Whole::Nothing | Whole::Calls(_) => false,
             }
     }
 
     fn close(&self) {
-        // Before the state is read: a call that begins after that finds the door closed.
+        // Before the state is read: a call that begins later finds it closed.
         self.closed.store(true, Ordering::SeqCst);
         let mut waiting = Vec::new();
         self.take_waiting(&mut waiting);
-        // After the locks are given back: who is woken may drop what takes them.
+        // After the locks are released: a woken task may drop what takes them.
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Takes who waits for it or for one of its parts, all of which are closed now.
+    /// Takes the wakers of it and of its parts, all of which are closed now.
     fn take_waiting(&self, waiting: &mut Vec<Waker>) {
         let mut state = self.state();
         waiting.extend(state.waiting.drain(..).map(|(_, waker)| waker));
         for DepartureHandle(part) in &state.parts {
             if part.is_shared() {
-                // The other callers wait for what left already.
+                // Its other callers wait for what has left.
                 if part.has_left() {
                     continue;
                 }
@@ -460,7 +460,7 @@ impl Unit {
         }
     }
 
-    /// Closes shared work of which nothing has left where one of its callers is closed.
+    /// Closes shared work of which nothing has left if one of its callers is closed.
     fn follow_callers(&self) {
         let closed = |call: &Weak<Self>| call.upgrade().is_none_or(|call| call.is_closed());
         if !self.closed.load(Ordering::SeqCst)
@@ -474,7 +474,7 @@ impl Unit {
 
 struct UntilClosed {
     departure: DepartureHandle,
-    /// Under which its waker is kept.
+    /// The number of its waker.
     number: Option<u64>,
 }
 
@@ -503,10 +503,11 @@ impl Future for UntilClosed {
             }
         };
         self.number = Some(number);
-        // Asked again: who closed it before the waker was kept did not find it.
-        match self.departure.is_closed() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        // Checked again: a close before the waker was stored did not find it.
+        if self.departure.is_closed() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
     }
 }
@@ -520,23 +521,24 @@ impl Drop for UntilClosed {
     }
 }
 
-/// The call was cut off before it left, and must not leave any more.
+/// An error for a call that was cut off before it left, and must not leave any more.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Closed;
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call was cut off before anything of it left")
+        f.pad("the call was cut off before anything left")
     }
 }
 
 impl Error for Closed {}
 
-/// An outcome that may prove that nothing of its call was accepted. Implemented for the outcome of one
-/// message and of a batch, and for nothing else.
+/// An outcome that may prove that nothing of its call was accepted.
+///
+/// It is implemented for the outcome of one message and for that of a batch, and cannot be implemented elsewhere.
 pub trait Proof: sealed::Sealed {
-    /// Returns whether the outcome proves it for every message of the call.
+    /// Returns whether the outcome proves that no message of the call was accepted.
     fn proves_nothing_left(&self) -> bool;
 }
 
@@ -554,33 +556,33 @@ impl Proof for Result<Receipt, SendError> {
 
 impl Proof for Outcomes {
     fn proves_nothing_left(&self) -> bool {
-        // An outcome that is missing proves nothing, and here that shows only where all are.
+        // A missing outcome proves nothing, and here only a lack of all shows.
         !self.is_empty() && self.iter().all(Proof::proves_nothing_left)
     }
 }
 
-/// Waits for something that comes before a request is made: a turn, a permit, a token, a pause.
+/// Waits for something that precedes a request, such as a turn, a permit, a token or a pause.
 ///
-/// While it waits, nothing of the current call has left, as far as this wait knows. So nothing that sends may
-/// run beside it in the same call, joined or selected: make that an [`attempt`] of its own. Outside of any
-/// [`Departure`] it only waits.
+/// During the wait, nothing of the current call leaves. Nothing that sends may therefore run beside it in the same
+/// call, joined or selected; make that an [`attempt`] of its own. Outside of any [`Departure`] it only waits.
 pub async fn hold<F: Future>(wait: F) -> F::Output {
     let _holding = DepartureHandle::current().map(Holding::new);
     wait.await
 }
 
-/// As [`hold`], but ends when the current call is cut off.
+/// Waits like [`hold`], but ends when the current call is cut off.
 ///
-/// For a wait that may be long: the rest of a call that is cut off may have left, and so be waited for, and what
-/// waits here must not begin any more.
+/// Use it for a wait that may be long. Another part of a call that is cut off may have left and continue, while the
+/// part that waits here must not begin any more.
 ///
 /// # Errors
 ///
-/// Where the call is closed before the wait ends.
+/// Returns an error if the call is closed before the wait ends.
 ///
 /// ```
+/// # use postduif_core as postduif;
 /// use std::{future::pending, time::Duration};
-/// use postduif_core::{Closed, Departure, hold_until_closed};
+/// use postduif::{Closed, Departure, hold_until_closed};
 ///
 /// # futures_executor::block_on(async {
 /// let departure = Departure::new();
@@ -622,9 +624,9 @@ impl Drop for Holding {
     }
 }
 
-/// Makes one of several calls, as a part of the current one: a try, a piece of a batch, a member's turn.
+/// Runs one of several calls as a part of the current one, such as one attempt or one chunk of a batch.
 ///
-/// The part counts as having left, as any call does, until its outcome proves that it was not accepted.
+/// The part counts as having left, as any call does, until its outcome proves that nothing was accepted.
 pub async fn attempt<F>(call: F) -> F::Output
 where
     F: Future<Output: Proof>,
@@ -638,7 +640,7 @@ where
     outcome
 }
 
-/// Runs work that several calls share, which is therefore no part of the one that happens to poll it.
+/// Runs work that several calls share, outside of the departure of the call that polls it.
 pub async fn unwatched<F: Future>(work: F) -> F::Output {
     let mut work = pin!(work);
     poll_fn(|context| {
@@ -648,7 +650,7 @@ pub async fn unwatched<F: Future>(work: F) -> F::Output {
     .await
 }
 
-/// Puts back what was current before, also where the call panics.
+/// Restores the previous current departure, even if the call panics.
 struct Entered(Option<DepartureHandle>);
 
 impl Entered {
@@ -937,9 +939,10 @@ mod tests {
             let calls = [Departure::new(), Departure::new()];
             let work = Departure::shared(&calls.each_ref().map(Departure::handle));
             let [one, other] = calls;
-            match close {
-                true => assert!(one.close()),
-                false => drop(one),
+            if close {
+                assert!(one.close());
+            } else {
+                drop(one);
             }
             assert_eq!(work.handle().begin(), Err(Closed));
             drop(work);

@@ -2,28 +2,28 @@ use std::{fmt, str::FromStr};
 
 use crate::{ParseError, string_enum::serde_as_text};
 
-/// A GUID: what Microsoft names users, workflows and executions with.
+/// A GUID, by which Microsoft Entra identifies users, workflows and executions.
 ///
-/// Only what parses as one may enter a path. Read without regard to case, written in lower case with
-/// hyphens.
+/// It is read in either case and written in lower case, with hyphens.
 ///
 /// ```
-/// use postduif_core::Guid;
+/// # use postduif_core as postduif;
+/// use postduif::Guid;
 ///
 /// let guid: Guid = "5E2F9D1C-0b7a-4a63-8f3d-9c1e2b7a6d43".parse()?;
 /// assert_eq!(guid.to_string(), "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43");
 /// assert!("../users".parse::<Guid>().is_err());
-/// # Ok::<(), postduif_core::ParseError>(())
+/// # Ok::<(), postduif::ParseError>(())
 /// ```
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Guid(u128);
 
 impl Guid {
-    /// A random GUID (RFC 9562, version 4).
+    /// Creates a random GUID (RFC 9562, version 4).
     ///
     /// # Panics
     ///
-    /// When the operating system has no random bytes to give, as std's hash maps do.
+    /// Panics if the operating system has no random bytes, as std's hash maps do.
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = [0; 16];
@@ -31,6 +31,27 @@ impl Guid {
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
         Self(u128::from_be_bytes(bytes))
+    }
+
+    /// Creates a GUID from its 128 bits, most significant first.
+    ///
+    /// ```
+    /// # use postduif_core as postduif;
+    /// use postduif::Guid;
+    ///
+    /// let guid = Guid::from_u128(0x5e2f9d1c_0b7a_4a63_8f3d_9c1e2b7a6d43);
+    /// assert_eq!(guid.to_string(), "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43");
+    /// assert_eq!(Guid::from_u128(guid.as_u128()), guid);
+    /// ```
+    #[must_use]
+    pub const fn from_u128(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// Returns the 128 bits, most significant first.
+    #[must_use]
+    pub const fn as_u128(self) -> u128 {
+        self.0
     }
 
     /// The 32 digits without hyphens.
@@ -42,6 +63,7 @@ impl Guid {
 impl FromStr for Guid {
     type Err = ParseError;
 
+    /// Reads 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12, separated by hyphens.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const NOT_A_GUID: ParseError = ParseError::new("a GUID");
         let bytes = text.as_bytes();
@@ -49,8 +71,8 @@ impl FromStr for Guid {
             return Err(NOT_A_GUID);
         }
         let mut value = 0;
-        for (place, &byte) in bytes.iter().enumerate() {
-            match (place, byte) {
+        for (index, &byte) in bytes.iter().enumerate() {
+            match (index, byte) {
                 (8 | 13 | 18 | 23, b'-') => {}
                 (8 | 13 | 18 | 23, _) => return Err(NOT_A_GUID),
                 _ => {
@@ -73,7 +95,7 @@ impl fmt::Display for Guid {
             &digits[16..20],
             &digits[20..],
         ];
-        write!(f, "{a}-{b}-{c}-{d}-{e}")
+        f.pad(&format!("{a}-{b}-{c}-{d}-{e}"))
     }
 }
 
@@ -97,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_a_guid_is_a_guid() {
+    fn only_a_guid_in_its_usual_form_is_read() {
         for text in [
             "",
             "5e2f9d1c0b7a4a638f3d9c1e2b7a6d43",

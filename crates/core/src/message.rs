@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 
 use crate::{PhoneNumber, Reference, Sender, Text};
 
-/// One text to one recipient.
+/// A text message to one recipient.
 ///
 /// ```
+/// # use postduif_core as postduif;
 /// use std::time::Duration;
-/// use postduif_core::{Message, Text};
+/// use postduif::{Message, Text};
 ///
 /// let message = Message::new("+31612345678".parse()?, Text::new("Your code is 482913")?)
 ///     .with_sender("Contoso".parse()?)
@@ -27,7 +28,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message with a reference of its own and no wishes.
+    /// Creates a message with a random reference and no options set.
     #[must_use]
     pub fn new(to: PhoneNumber, text: Text) -> Self {
         Self {
@@ -40,73 +41,95 @@ impl Message {
         }
     }
 
-    /// Who it is from; without it the provider's own default.
+    /// Sets the sender. Defaults to the provider's own.
     #[must_use]
     pub fn with_sender(mut self, sender: Sender) -> Self {
         self.sender = Some(sender);
         self
     }
 
-    /// The same message with another text: what a wrapper sends that rewrites texts.
+    /// Sets the recipient, replacing the one that the message was created with.
+    ///
+    /// Everything else stays, as a layer needs that redirects messages.
+    ///
+    /// ```
+    /// # use postduif_core as postduif;
+    /// use postduif::{Message, Text};
+    ///
+    /// let message = Message::new("+31612345678".parse()?, Text::new("Hello")?);
+    /// let redirected = message.clone().with_recipient("+31687654321".parse()?);
+    /// assert_eq!(redirected.to().to_string(), "+31687654321");
+    /// assert_eq!(redirected.reference(), message.reference());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn with_recipient(mut self, to: PhoneNumber) -> Self {
+        self.to = to;
+        self
+    }
+
+    /// Sets the text, replacing the one that the message was created with.
     #[must_use]
     pub fn with_text(mut self, text: Text) -> Self {
         self.text = text;
         self
     }
 
-    /// Our key of the message, in place of the one drawn. It must be unique: vendors and delivery reports
-    /// know the message by it.
+    /// Sets the reference, replacing the random one.
+    ///
+    /// It must be unique: delivery reports name the message by it, and some vendors drop repeats.
     #[must_use]
     pub fn with_reference(mut self, reference: Reference) -> Self {
         self.reference = reference;
         self
     }
 
-    /// The validity period: how long the network may go on trying. Vendors count whole seconds.
+    /// Sets the validity period: for how long the network tries to deliver, in whole seconds. Defaults to the
+    /// vendor's own.
     #[must_use]
     pub fn with_validity(mut self, validity: Duration) -> Self {
         self.validity = Some(validity);
         self
     }
 
-    /// When the vendor is to send it; without it at once.
+    /// Schedules the message. Defaults to sending immediately.
     #[must_use]
     pub fn with_send_at(mut self, send_at: DateTime<Utc>) -> Self {
         self.send_at = Some(send_at);
         self
     }
 
-    /// The recipient.
+    /// Returns the recipient.
     #[must_use]
     pub const fn to(&self) -> PhoneNumber {
         self.to
     }
 
-    /// The body.
+    /// Returns the text.
     #[must_use]
     pub const fn text(&self) -> &Text {
         &self.text
     }
 
-    /// Who it is from, where the message says so.
+    /// Returns the sender, or `None` for the provider's default.
     #[must_use]
     pub const fn sender(&self) -> Option<&Sender> {
         self.sender.as_ref()
     }
 
-    /// Our key of the message.
+    /// Returns the reference.
     #[must_use]
     pub const fn reference(&self) -> &Reference {
         &self.reference
     }
 
-    /// The validity period, where the message has one.
+    /// Returns the validity period, or `None` for the vendor's default.
     #[must_use]
     pub const fn validity(&self) -> Option<Duration> {
         self.validity
     }
 
-    /// When to send it, where not at once.
+    /// Returns when to send the message, or `None` for immediately.
     #[must_use]
     pub const fn send_at(&self) -> Option<DateTime<Utc>> {
         self.send_at
@@ -137,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn every_message_has_a_reference_of_its_own() {
+    fn every_message_has_its_own_reference() {
         assert_ne!(message().reference(), message().reference());
     }
 }

@@ -5,14 +5,15 @@ use crate::{
     async_trait,
 };
 
-/// A provider that accepts every message and sends none, for systems that must not reach anybody.
+/// A provider that accepts every message and sends none, for systems that must not send.
 ///
-/// `postduif::from_url` builds it from `null://`, whatever follows. Its receipts name the provider `null`, have no
-/// id, and are the only sign that nothing was sent: it writes no log.
+/// `postduif::from_url` builds it from `null://`, whatever follows. Its receipts name the provider `null` and have no
+/// id. It writes no log.
 ///
 /// ```
+/// # use postduif_core as postduif;
 /// # futures_executor::block_on(async {
-/// use postduif_core::{Message, Null, SmsProvider as _, Text};
+/// use postduif::{Message, Null, SmsProvider as _, Text};
 ///
 /// let message = Message::new("+31612345678".parse()?, Text::new("Hello")?);
 /// let receipt = Null::new().send(&message).await?;

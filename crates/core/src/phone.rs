@@ -57,7 +57,7 @@ impl PhoneNumber {
     /// ```
     #[must_use]
     pub fn msisdn(self) -> impl fmt::Display {
-        self.0
+        Msisdn(self)
     }
 
     /// Reads a number as vendors write it: a country code and a national number, after a plus, `00` or nothing.
@@ -168,54 +168,53 @@ impl From<PhoneNumberErrorKind> for PhoneNumberError {
 
 impl fmt::Display for PhoneNumberError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.pad(match self.0 {
             PhoneNumberErrorKind::Ambiguous => {
-                "a phone number that reads as two different ones, by 00 and by the region's own prefix: \
-                 write it with a plus and its country code"
+                "an ambiguous phone number, which 00 and the region's own prefix read differently: write it \
+                 with a plus and its country code"
             }
             PhoneNumberErrorKind::Empty => {
-                "empty where a phone number belongs: write a plus, the country code and digits, such as \
-                 +31612345678"
+                "no phone number: write a plus, the country code and digits, such as +31612345678"
             }
             PhoneNumberErrorKind::Extension => {
                 "a phone number with an extension, which no text message reaches: write a number without one"
             }
             PhoneNumberErrorKind::Letter => {
-                "a phone number that holds a letter, such as O for 0: write digits only"
+                "a phone number with a letter, such as O for 0: write digits only"
             }
             PhoneNumberErrorKind::NoRegion => {
-                "digits without a plus, and no region to read them in: write a plus and the country code"
+                "a phone number without a plus or a region: write a plus and the country code"
             }
             PhoneNumberErrorKind::NotANumber => {
                 "not a phone number: write a plus, the country code and digits, such as +31612345678"
             }
             PhoneNumberErrorKind::NotMobile => {
-                "a phone number that is not a mobile's: write a mobile number"
+                "not a mobile number: write a mobile number"
             }
             PhoneNumberErrorKind::Quantity => {
-                "a spreadsheet made a quantity of this number: format the column as text and type the \
-                 number again"
+                "a phone number that a spreadsheet turned into a quantity: format the column as text and \
+                 enter the number again"
             }
             PhoneNumberErrorKind::TooLong => {
-                "a phone number of too many digits: leave out those that do not belong to it"
+                "a phone number with too many digits: leave out those that do not belong to it"
             }
             PhoneNumberErrorKind::TooShort => {
-                "a phone number of too few digits: add what is missing, such as a digit or the area code"
+                "a phone number with too few digits: add what is missing, such as the area code"
             }
             PhoneNumberErrorKind::TrunkZero => {
-                "a zero too many: leave out the one that is dialled inside the country"
+                "a phone number with a zero too many: leave out the one that is dialled within the country"
             }
             PhoneNumberErrorKind::TwoNumbers => {
-                "two phone numbers, or one and another ending, where one number belongs: write one of them"
+                "two phone numbers, or one with a second ending: write only one"
             }
             PhoneNumberErrorKind::UnknownCountry => {
-                "a phone number whose country code is no country's: check the digits behind the plus"
+                "a phone number with an unassigned country code: check the digits after the plus"
             }
             PhoneNumberErrorKind::UnknownRegion => {
-                "no such region: write two letters of ISO 3166, such as NL"
+                "unknown region: write two letters of ISO 3166, such as NL"
             }
             PhoneNumberErrorKind::WrongLength => {
-                "a phone number of too few or too many digits for its country: check the number and the country"
+                "a phone number with too few or too many digits for its country: check the number and the country"
             }
         })
     }
@@ -307,21 +306,28 @@ fn is_quantity(text: &str) -> bool {
         }
 }
 
-/// Writes digits as a log may show them; see [`PhoneNumber::masked`].
-pub(crate) fn write_masked(digits: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// ASCII digits as a log may show them; see [`PhoneNumber::masked`].
+pub(crate) fn masked(digits: &str) -> String {
     let (first, last) = if digits.len() < 9 { (0, 2) } else { (3, 3) };
     let last = digits.len().saturating_sub(last).max(first);
-    f.write_str(&digits[..first])?;
-    (first..last).try_for_each(|_| f.write_str("•"))?;
-    f.write_str(&digits[last..])
+    let middle = "•".repeat(last - first);
+    format!("{}{middle}{}", &digits[..first], &digits[last..])
+}
+
+struct Msisdn(PhoneNumber);
+
+impl fmt::Display for Msisdn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As text: an integer would be aligned to the right.
+        padded(f, format_args!("{}", self.0.0))
+    }
 }
 
 struct Masked(PhoneNumber);
 
 impl fmt::Display for Masked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("+")?;
-        write_masked(&self.0.msisdn().to_string(), f)
+        f.pad(&format!("+{}", masked(&self.0.msisdn().to_string())))
     }
 }
 
@@ -363,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn fits_in_a_word_even_when_optional() {
+    fn an_optional_number_is_eight_bytes() {
         assert_eq!(size_of::<PhoneNumber>(), 8);
         assert_eq!(size_of::<Option<PhoneNumber>>(), 8);
     }

@@ -4,46 +4,68 @@ use async_trait::async_trait;
 
 use crate::{Health, Message, Outcomes, Profile, Receipt, SendError};
 
-/// Somebody who takes text messages: a vendor, or a layer around one.
+/// A sender of text messages: a vendor, or a layer that wraps another provider.
 ///
-/// `Arc<dyn SmsProvider>` is the currency; an `Arc<P>` is itself a provider. There are no default methods,
-/// so that a wrapper cannot forget one and drop what the inner one does.
+/// Pass providers around as `Arc<dyn SmsProvider>`; an `Arc<P>` is itself a provider. The trait has no default methods,
+/// so that a layer cannot forget to forward one.
+///
+/// ```
+/// # use postduif_core as postduif;
+/// use postduif::{Acceptance, Message, SmsProvider};
+///
+/// async fn send(sms: &dyn SmsProvider, message: &Message) -> String {
+///     match sms.send(message).await {
+///         Ok(receipt) => format!("accepted by {}", receipt.provider()),
+///         Err(error) => match error.acceptance() {
+///             Acceptance::NotAccepted => format!("not sent: {error}"),
+///             // Sending it again could deliver it twice.
+///             Acceptance::Unknown => format!("possibly sent: {error}"),
+///         },
+///     }
+/// }
+/// # futures_executor::block_on(async {
+/// # let message = Message::new("+31612345678".parse().unwrap(), "Hello".parse().unwrap());
+/// assert_eq!(send(&postduif::Null::new(), &message).await, "accepted by null");
+/// # });
+/// ```
 ///
 /// # Contract
 ///
-/// Whoever implements it promises, and whoever calls it may rely on it:
+/// An implementation keeps these promises, and a caller may rely on them:
 ///
-/// - **One attempt.** `send` makes the message's way to the vendor at most once. A provider repeats a call
-///   only where the first was proven to be refused (a token that had run out).
-/// - **Truth.** `Ok` means that the vendor has the message. [`NotAccepted`](crate::Acceptance::NotAccepted)
-///   means that it certainly has not: the request never left, or the vendor itself refused it. All else is
-///   [`Unknown`](crate::Acceptance::Unknown).
-/// - **No wish is dropped.** What [`profile`](Self::profile) does not declare is refused as `Unsupported`
-///   before any call.
-/// - **Cancellation.** Dropping a returned future leaves acceptance unknown.
-/// - **No panic**, whatever the other side answers, and no wait without an end.
-/// - **No secret** and no whole number in an error, a log or `Debug`.
+/// - **One attempt.** `send` submits the message to the vendor at most once. A request is repeated only if the first
+///   was provably refused, for example because a token had expired.
+/// - **Acceptance.** `Ok` means that the vendor accepted the message.
+///   [`NotAccepted`](crate::Acceptance::NotAccepted) means that it certainly did not: the request never left, or the
+///   vendor itself refused it. Everything else is [`Unknown`](crate::Acceptance::Unknown).
+/// - **No option is ignored.** An option that the [`profile`](Self::profile) does not declare is refused as
+///   [`Unsupported`](crate::ErrorKind::Unsupported) before any request.
+/// - **Cancellation.** Dropping a returned future leaves the acceptance unknown.
+/// - **Robustness.** No response causes a panic, and every wait is bounded.
+/// - **Secrecy.** No error, log or `Debug` contains a secret, the text or a whole number.
 ///
-/// # A vendor of your own
+/// # Your own vendor
 ///
-/// The example `custom_provider` in this project's repository is a whole implementation in under 80 lines: request,
-/// answer, refusal and profile. `postduif_testkit::conformance!` (`postduif::testing::conformance!`) tests it for
-/// what is promised above.
+/// The example `custom_provider` in this repository is a complete implementation in under 80 lines. The macro
+/// `postduif::testing::conformance!` tests an implementation against this contract.
 #[async_trait]
 pub trait SmsProvider: fmt::Debug + Send + Sync + 'static {
-    /// What this provider can do. It does not change while the provider lives, and is lent: keep it in a field, or
-    /// in a `static` where nothing of it depends on the configuration.
+    /// Returns the provider's name and capabilities, which never change.
+    ///
+    /// Keep the profile in a field, or in a `static` if it does not depend on the configuration.
     fn profile(&self) -> &Profile;
 
     /// Sends one message.
     ///
     /// # Errors
     ///
-    /// See [`SendError`]: look at its [`acceptance`](SendError::acceptance) before anything is repeated.
+    /// Returns an error if the message was not accepted, or may not have been. Check its
+    /// [`acceptance`](SendError::acceptance) before you send the message again.
     async fn send(&self, message: &Message) -> Result<Receipt, SendError>;
 
-    /// Sends any number of messages, none included, and splits them into vendor calls by itself. Each
-    /// message has its own outcome; the messages go out in no promised order.
+    /// Sends any number of messages, in as few requests as the vendor allows.
+    ///
+    /// Each message has its own outcome. Messages are sent in no particular order.
     async fn send_batch(&self, messages: &[Message]) -> Outcomes;
 
     /// Checks the credentials without sending a message, and reads the balance if the vendor states it.

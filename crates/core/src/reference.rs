@@ -1,22 +1,22 @@
 use std::{fmt, str::FromStr, time::SystemTime};
 
-use crate::{ParseError, phone::write_masked, string_enum::serde_as_text};
+use crate::{ParseError, phone::masked, string_enum::serde_as_text};
 
-/// Our own key of a message: it goes to the vendor and comes back in delivery reports.
+/// The key of a message, which the vendor returns in delivery reports.
 ///
-/// 1 to 32 of `A-Z a-z 0-9`, the narrowest that any vendor takes; a [ULID](https://github.com/ulid/spec)
-/// unless given. Reports match on it, never on the number.
+/// It has 1 to 32 ASCII letters and digits, the narrowest limit of any vendor. A message has a random
+/// [ULID](https://github.com/ulid/spec) by default.
 ///
-/// `Debug` masks a reference of digits only: somebody may have put a phone number in it.
+/// `Debug` masks a reference of digits only, which may be a phone number.
 ///
 /// ```
-/// use postduif_core::Reference;
+/// # use postduif_core as postduif;
+/// use postduif::Reference;
 ///
-/// let drawn = Reference::random();
-/// assert_eq!(drawn.as_str().len(), 26);
+/// assert_eq!(Reference::random().as_str().len(), 26);
 /// let given: Reference = "order42".parse()?;
 /// assert_eq!(given.to_string(), "order42");
-/// # Ok::<(), postduif_core::ParseError>(())
+/// # Ok::<(), postduif::ParseError>(())
 /// ```
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Reference {
@@ -26,14 +26,14 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The longest reference, in characters.
+    /// The maximum length in characters.
     pub const MAX_LENGTH: usize = 32;
 
-    /// Draws a ULID: 48 bits of time in milliseconds, 80 of the operating system's randomness.
+    /// Creates a ULID: 48 bits of time in milliseconds and 80 random bits of the operating system.
     ///
     /// # Panics
     ///
-    /// When the operating system has no random bytes to give, as std's hash maps do.
+    /// Panics if the operating system has no random bytes, as std's hash maps do.
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = [0; 16];
@@ -46,24 +46,24 @@ impl Reference {
             bytes: [0; Self::MAX_LENGTH],
             length: 26,
         };
-        for (place, byte) in reference.bytes[..26].iter_mut().enumerate() {
-            *byte = CROCKFORD[(ulid >> (5 * (25 - place)) & 31) as usize];
+        for (index, byte) in reference.bytes[..26].iter_mut().enumerate() {
+            *byte = CROCKFORD[(ulid >> (5 * (25 - index)) & 31) as usize];
         }
         reference
     }
 
-    /// Takes a UUID in its usual form and drops the hyphens, which not every vendor carries.
+    /// Creates a reference from a UUID in its usual form, without the hyphens, which not every vendor accepts.
     ///
     /// # Errors
     ///
-    /// Where the text is not 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+    /// Returns an error if the text is not 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12.
     pub fn from_uuid(uuid: &str) -> Result<Self, ParseError> {
         uuid.parse::<crate::Guid>()
             .map(|guid| guid.simple())
             .and_then(|text| text.parse())
     }
 
-    /// The reference as text.
+    /// Returns the reference as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or_default()
@@ -76,6 +76,7 @@ static CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 impl FromStr for Reference {
     type Err = ParseError;
 
+    /// Reads 1 to 32 ASCII letters and digits.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut reference = Self {
             bytes: [0; Self::MAX_LENGTH],
@@ -85,7 +86,9 @@ impl FromStr for Reference {
             || text.len() > Self::MAX_LENGTH
             || !text.bytes().all(|byte| byte.is_ascii_alphanumeric())
         {
-            return Err(ParseError::new("a reference of 1 to 32 letters and digits"));
+            return Err(ParseError::new(
+                "a reference: use 1 to 32 ASCII letters and digits",
+            ));
         }
         reference.bytes[..text.len()].copy_from_slice(text.as_bytes());
         reference.length = u8::try_from(text.len()).unwrap_or_default();
@@ -102,7 +105,9 @@ impl fmt::Display for Reference {
 impl fmt::Debug for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.as_str() {
-            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => write_masked(digits, f),
+            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                f.write_str(&masked(digits))
+            }
             text => f.write_str(text),
         }
     }
@@ -134,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn drawn_references_are_ulids_of_now_and_differ() {
+    fn random_references_are_ulids_of_now_and_differ() {
         let before = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap()

@@ -1,32 +1,33 @@
 use std::{borrow::Cow, fmt};
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use crate::{PhoneNumber, Price, Reference, string_enum::string_enum};
 
 string_enum! {
-    /// How far a text has come, in one vocabulary for every vendor.
+    /// The delivery status of a message, in terms common to all vendors.
     #[non_exhaustive]
     pub enum DeliveryStatus("a delivery status") {
-        /// It waits: the phone is off, or out of reach.
+        /// Waiting: the phone is off or out of reach.
         Buffered = "buffered",
-        /// The phone has it.
+        /// Received by the phone.
         Delivered = "delivered",
-        /// Its validity period ended first.
+        /// Not delivered within the validity period.
         Expired = "expired",
-        /// The network gave up.
+        /// Not delivered: the network gave up.
         Failed = "failed",
-        /// A network or vendor would not carry it.
+        /// Refused by a network or by the vendor.
         Rejected = "rejected",
-        /// It is on its way.
+        /// On its way to the phone.
         Sent = "sent",
-        /// The vendor says something that we do not know. Never a failure.
+        /// A status that this version does not know. It is never a failure.
         Unknown = "unknown",
     }
 }
 
 impl DeliveryStatus {
-    /// Whether no other status comes after it.
+    /// Returns whether no other status follows.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(
@@ -36,39 +37,55 @@ impl DeliveryStatus {
     }
 }
 
-/// What a vendor says of a text after it took it.
+/// A vendor's report of the delivery of a message, or of one of its parts.
 ///
-/// A text of several segments may have a report for each, with [`part`](Self::part) telling them apart;
-/// [`Delivery`](crate::Delivery) joins them.
-#[derive(Clone)]
+/// A message of several parts may have a report for each; [`Delivery`](crate::Delivery) combines them.
+///
+/// serde writes the fields below by their names; absent values are null. **The recipient is written as a whole
+/// number**, which is personal data, and `vendor_reference` may be.
+///
+/// ```
+/// # use postduif_core as postduif;
+/// use postduif::{DeliveryReport, DeliveryStatus, Reference};
+///
+/// /// Returns the message to update and its new status, or `None` if the report is not about a message of ours.
+/// fn update(report: &DeliveryReport) -> Option<(Reference, DeliveryStatus)> {
+///     Some((report.reference?, report.status))
+/// }
+///
+/// let report = DeliveryReport::new("kpn", DeliveryStatus::Delivered).with_reference_text("order42");
+/// assert_eq!(update(&report), Some(("order42".parse()?, DeliveryStatus::Delivered)));
+/// # Ok::<(), postduif::ParseError>(())
+/// ```
+#[derive(Clone, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct DeliveryReport {
-    /// Who says it, by its profile's name.
+    /// The provider's name, as in its profile.
     pub provider: Cow<'static, str>,
-    /// Our key of the message. Match on this, never on the number.
+    /// The message's reference. Find the message by this, never by the number.
     pub reference: Option<Reference>,
-    /// The reference as the vendor sent it, where it is not in the form of a [`Reference`]: a text that
-    /// another system sent through the same account. At most 128 characters. `Debug` masks it.
+    /// The reference as the vendor sent it, if it is not a valid [`Reference`]: the message is another system's on
+    /// the same account. Up to 128 characters. `Debug` masks it.
     pub vendor_reference: Option<String>,
     /// The vendor's id of the message.
     pub id: Option<String>,
-    /// What tells this segment from the others of the same text, where the vendor reports each: an id or an
-    /// index. `None` where the report is of the whole text, or the vendor does not say.
+    /// The id or index of the part that the report is about. `None` if it is about the whole message, or the vendor
+    /// does not say.
     pub part: Option<String>,
-    /// Whom the text was for.
+    /// The recipient.
     pub recipient: Option<PhoneNumber>,
-    /// How far it has come.
+    /// The delivery status.
     pub status: DeliveryStatus,
     /// The vendor's own code.
     pub code: Option<String>,
-    /// When it came so far.
+    /// When the message reached this status.
     pub at: Option<DateTime<Utc>>,
-    /// What it cost.
+    /// The price.
     pub price: Option<Price>,
 }
 
 impl DeliveryReport {
-    /// A report that tells a status and nothing else.
+    /// Creates a report of a status and nothing else.
     #[must_use]
     pub fn new(provider: impl Into<Cow<'static, str>>, status: DeliveryStatus) -> Self {
         Self {
@@ -85,9 +102,11 @@ impl DeliveryReport {
         }
     }
 
-    /// Sets the reference from what the vendor sent back: as [`reference`](Self::reference) where it is in
-    /// that form, else as [`vendor_reference`](Self::vendor_reference). A blank one, one of more than 128
-    /// characters or with control characters is neither.
+    /// Sets the reference from the text that the vendor sent back.
+    ///
+    /// A valid [`Reference`] becomes [`reference`](Self::reference), any other text
+    /// [`vendor_reference`](Self::vendor_reference). Blank texts, texts of more than 128 characters and texts with
+    /// control characters are dropped.
     #[must_use]
     pub fn with_reference_text(mut self, text: &str) -> Self {
         let text = text.trim();
@@ -104,7 +123,7 @@ impl DeliveryReport {
 
 const LONGEST_REFERENCE: usize = 128;
 
-/// Whether a vendor's text holds something, at most so much of it, and nothing that a terminal obeys.
+/// Whether a vendor's text is not blank, not longer than this, and safe to print on a terminal.
 fn is_plain(text: &str, longest: usize) -> bool {
     !text.trim().is_empty()
         && text.chars().count() <= longest
@@ -132,23 +151,77 @@ impl fmt::Debug for DeliveryReport {
     }
 }
 
-/// Reads a vendor's delivery reports, and believes only what is proven to be the vendor's.
+/// A parser of one vendor's delivery reports, which accepts only verified requests.
 ///
-/// A parser is always built with its secret: there is no way to make one that does not verify.
+/// A parser is always built with a secret, so that none exists that does not verify.
 ///
 /// # Contract
 ///
-/// `parse` verifies first, on the raw bytes, compares in constant time, and fixes the algorithm itself.
-/// It never panics. A status it does not know is a report with status unknown, never an error.
+/// `parse` verifies the raw bytes before it reads them, compares in constant time, and never takes the algorithm from
+/// the request. It never panics. A status that it does not know is [`DeliveryStatus::Unknown`], not an error.
+///
+/// ```
+/// # use postduif_core as postduif;
+/// use postduif::{
+///     Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportParser, ReportRequest,
+///     chrono::{DateTime, Utc},
+/// };
+///
+/// /// The reports of a vendor that does not sign: a secret is the last segment of the path.
+/// #[derive(Debug)]
+/// struct AcmeReports {
+///     secret: Secret,
+/// }
+/// # // Compares in constant time, and `Debug` does not show it.
+/// # struct Secret(String);
+/// # impl Secret {
+/// #     fn is(&self, other: &str) -> bool { self.0 == other }
+/// # }
+/// # impl std::fmt::Debug for Secret {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("•••") }
+/// # }
+///
+/// impl ReportParser for AcmeReports {
+///     fn authenticity(&self) -> Authenticity {
+///         Authenticity::Unsigned
+///     }
+///
+///     fn parse(
+///         &self,
+///         request: &ReportRequest<'_>,
+///         _now: DateTime<Utc>,
+///     ) -> Result<Vec<DeliveryReport>, ReportError> {
+///         let (path, query) = request.url().split_once('?').unwrap_or((request.url(), ""));
+///         if !self.secret.is(path.rsplit('/').next().unwrap_or_default()) {
+///             return Err(ReportError::forged("wrong secret"));
+///         }
+///         let (reference, status) = query
+///             .split_once('=')
+///             .ok_or(ReportError::malformed("the report has no status"))?;
+///         let status = match status {
+///             "delivered" => DeliveryStatus::Delivered,
+///             "failed" => DeliveryStatus::Failed,
+///             _ => DeliveryStatus::Unknown,
+///         };
+///         Ok(vec![DeliveryReport::new("acme", status).with_reference_text(reference)])
+///     }
+/// }
+///
+/// let parser = AcmeReports { secret: Secret("s3cret".into()) };
+/// let url = "https://hooks.example.com/reports/acme/s3cret?order42=delivered";
+/// let reports = parser.parse(&ReportRequest::new("GET", url, &[], b""), DateTime::UNIX_EPOCH)?;
+/// assert_eq!(reports[0].status, DeliveryStatus::Delivered);
+/// # Ok::<(), ReportError>(())
+/// ```
 pub trait ReportParser: fmt::Debug + Send + Sync + 'static {
-    /// What the vendor's signature proves.
+    /// Returns what the vendor's signature proves.
     fn authenticity(&self) -> Authenticity;
 
-    /// Verifies a request and reads its reports. `now` decides whether a signature is too old.
+    /// Verifies a request and reads its reports. A signature is too old or not as of `now`.
     ///
     /// # Errors
     ///
-    /// See [`ReportError`]; nothing of a refused request may be used.
+    /// Returns an error if the request cannot be verified or read. Use nothing of such a request.
     fn parse(
         &self,
         request: &ReportRequest<'_>,
@@ -159,52 +232,52 @@ pub trait ReportParser: fmt::Debug + Send + Sync + 'static {
 const _: fn(&dyn ReportParser) = |_| {};
 
 string_enum! {
-    /// What a vendor's signature on its reports proves.
+    /// What a vendor's signature on its delivery reports proves.
     #[expect(clippy::exhaustive_enums, reason = "a route must decide on each of them")]
     pub enum Authenticity("an authenticity") {
-        /// The signature covers the body and neither URL nor time: put a secret of your own in the route's path.
+        /// The signature covers the body but neither the URL nor the time. Put a secret of your own in the path.
         BodyOnly = "body_only",
-        /// The signature covers what is read.
+        /// The signature covers everything that is read.
         Signed = "signed",
-        /// The vendor does not sign: put a secret of your own in the route's path, which is then the only proof.
+        /// The vendor does not sign. A secret of your own in the path is the only proof.
         Unsigned = "unsigned",
     }
 }
 
-/// A request as it arrived, borrowed from whatever server took it.
+/// An HTTP request with delivery reports, borrowed from the server that received it.
 ///
 /// # A route
 ///
-/// Take the raw body, all headers, and the URL as the vendor called it; answer by what the parser says:
+/// Pass on the raw body, all headers, and the URL as the vendor called it. Respond by the parser's result:
 ///
-/// | result | answer | why |
+/// | result | response | reason |
 /// |---|---|---|
-/// | reports, stored | 200, body `OK` | classic MessageBird wants the word; the others want any success |
-/// | reports, not stored | 503 | the vendor brings them again |
-/// | [`Malformed`](ReportErrorKind::Malformed) | 200, body `OK` | proven, but no repeat makes it readable: log it |
+/// | reports, stored | 200, body `OK` | classic MessageBird requires the body; the others any success |
+/// | reports, not stored | 503 | the vendor repeats the request |
+/// | [`Malformed`](ReportErrorKind::Malformed) | 200, body `OK` | verified, but repeating it does not help: log it |
 /// | [`Forged`](ReportErrorKind::Forged) | 401 | wrong signature or secret |
-/// | [`Unsigned`](ReportErrorKind::Unsigned), [`Stale`](ReportErrorKind::Stale) | 401, for Vonage 503 | Vonage signs anew what is answered with a 5xx |
+/// | [`Unsigned`](ReportErrorKind::Unsigned), [`Stale`](ReportErrorKind::Stale) | 401, for Vonage 503 | Vonage signs a request again after a 5xx |
 ///
-/// A report may come more than once and out of order: [`Delivery`](crate::Delivery) joins them. How long a vendor
-/// repeats what was not answered with a success, as far as its pages say:
+/// Reports may be repeated and arrive out of order; [`Delivery`](crate::Delivery) combines them. By their
+/// documentation, vendors repeat a request without a successful response as follows:
 ///
 /// | vendor | repeats |
 /// |---|---|
 /// | CM.com | for 7 days |
-/// | KPN | three times: after 60, 120 and 240 seconds |
+/// | KPN | three times, after 60, 120 and 240 seconds |
 /// | MessageBird, channels | for 8 hours |
 /// | Vonage, Messages | on 429 and 5xx only, for 24 hours |
 /// | the others | not documented |
 ///
-/// Where a vendor does not sign what is read ([`ReportParser::authenticity`]), the last segment of the path is a secret of yours:
-/// **keep the path out of access logs** and out of traces.
+/// If the vendor does not sign everything ([`ReportParser::authenticity`]), the last segment of the path is a secret of
+/// yours. **Keep the path out of access logs** and traces.
 ///
 /// ```
+/// # use postduif_core as postduif;
 /// use std::time::SystemTime;
+/// use postduif::{DeliveryReport, ReportErrorKind, ReportParser, ReportRequest};
 ///
-/// use postduif_core::{DeliveryReport, ReportErrorKind, ReportParser, ReportRequest};
-///
-/// /// Returns status and body of the answer. `store` says whether it stored the reports.
+/// /// Returns status and body of the response. `store` returns whether it stored the reports.
 /// fn route(
 ///     vendor: &str,
 ///     parser: &dyn ReportParser,
@@ -223,8 +296,8 @@ string_enum! {
 /// }
 /// ```
 ///
-/// The same in axum. The origin is configured, such as `https://hooks.example.com`: what a request says of its own
-/// host proves nothing.
+/// The same in axum. The origin, such as `https://hooks.example.com`, is configured, since the host of a request proves
+/// nothing.
 ///
 /// ```text
 /// async fn reports(
@@ -244,7 +317,7 @@ string_enum! {
 ///     (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), text)
 /// }
 ///
-/// // The secret is checked by the parser, so the route takes any.
+/// // The parser checks the secret, so the route accepts any.
 /// let router = Router::new()
 ///     .route("/reports/kpn/{secret}", any(reports))
 ///     .layer(DefaultBodyLimit::max(1_000_000));
@@ -258,8 +331,10 @@ pub struct ReportRequest<'a> {
 }
 
 impl<'a> ReportRequest<'a> {
-    /// `url` is the absolute URL as the vendor called it: the configured public origin with the path and
-    /// query as received. `body` is the raw body.
+    /// Creates a request from its parts.
+    ///
+    /// `url` is the absolute URL as the vendor called it: the configured public origin with the received path and
+    /// query. `body` is the raw body.
     #[must_use]
     pub const fn new(
         method: &'a str,
@@ -275,30 +350,30 @@ impl<'a> ReportRequest<'a> {
         }
     }
 
-    /// The method, in upper case as received.
+    /// Returns the method, as received.
     #[must_use]
     pub const fn method(&self) -> &'a str {
         self.method
     }
 
-    /// The absolute URL as the vendor called it.
+    /// Returns the absolute URL, as the vendor called it.
     #[must_use]
     pub const fn url(&self) -> &'a str {
         self.url
     }
 
-    /// The raw body.
+    /// Returns the raw body.
     #[must_use]
     pub const fn body(&self) -> &'a [u8] {
         self.body
     }
 
-    /// The value of a header, whatever its case.
+    /// Returns the value of a header, or `None` if there is none. Names are case-insensitive.
     ///
     /// # Errors
     ///
-    /// [`ReportError::malformed`] where it stands there twice, or is not text: a signature must not be
-    /// picked from several.
+    /// Returns [`Malformed`](ReportErrorKind::Malformed) if the header is duplicated or not UTF-8: a signature must
+    /// not be one of several.
     pub fn header(&self, name: &str) -> Result<Option<&'a str>, ReportError> {
         let mut values = self
             .headers
@@ -308,14 +383,14 @@ impl<'a> ReportRequest<'a> {
             (None, _) => Ok(None),
             (Some((_, value)), None) => str::from_utf8(value)
                 .map(Some)
-                .map_err(|_| ReportError::malformed("a header is not text")),
-            (Some(_), Some(_)) => Err(ReportError::malformed("a header stands there twice")),
+                .map_err(|_| ReportError::malformed("invalid header: not UTF-8")),
+            (Some(_), Some(_)) => Err(ReportError::malformed("duplicate header")),
         }
     }
 }
 
 impl fmt::Debug for ReportRequest<'_> {
-    /// Neither URL, headers nor body: they hold secrets, numbers and texts.
+    /// Leaves out the URL, the headers and the body, which hold secrets and personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReportRequest")
             .field("method", &self.method)
@@ -325,21 +400,21 @@ impl fmt::Debug for ReportRequest<'_> {
 }
 
 string_enum! {
-    /// Why a request is not believed. [`ReportRequest`] says what to answer to each.
+    /// Why a request was refused. [`ReportRequest`] shows the response to each.
     #[non_exhaustive]
     pub enum ReportErrorKind("a kind of report error") {
-        /// A signature or a secret that is not right.
+        /// The signature or the secret is wrong.
         Forged = "forged",
-        /// Believable, but not in a form that we can read.
+        /// The request is verified, but cannot be read.
         Malformed = "malformed",
-        /// A signature from outside the time window.
+        /// The signature is outside its time window.
         Stale = "stale",
-        /// No signature, or no secret, at all.
+        /// The request has no signature or no secret.
         Unsigned = "unsigned",
     }
 }
 
-/// A request that is no believable report.
+/// An error for a request that is not a verified, readable report.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ReportError {
     kind: ReportErrorKind,
@@ -347,7 +422,7 @@ pub struct ReportError {
 }
 
 impl ReportError {
-    /// A signature or a secret that is not right.
+    /// Creates an error for a wrong signature or secret.
     #[must_use]
     pub const fn forged(message: &'static str) -> Self {
         Self {
@@ -356,7 +431,7 @@ impl ReportError {
         }
     }
 
-    /// Not in a form that we can read.
+    /// Creates an error for a request that cannot be read.
     #[must_use]
     pub const fn malformed(message: &'static str) -> Self {
         Self {
@@ -365,7 +440,7 @@ impl ReportError {
         }
     }
 
-    /// Signed outside the time window.
+    /// Creates an error for a signature outside its time window.
     #[must_use]
     pub const fn stale(message: &'static str) -> Self {
         Self {
@@ -374,7 +449,7 @@ impl ReportError {
         }
     }
 
-    /// Without the signature or secret that it needs.
+    /// Creates an error for a request without a signature or secret.
     #[must_use]
     pub const fn unsigned(message: &'static str) -> Self {
         Self {
@@ -383,7 +458,7 @@ impl ReportError {
         }
     }
 
-    /// Why it is not believed.
+    /// Returns why the request was refused.
     #[must_use]
     pub const fn kind(self) -> ReportErrorKind {
         self.kind
@@ -392,7 +467,7 @@ impl ReportError {
 
 impl fmt::Display for ReportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message)
+        f.pad(self.message)
     }
 }
 
@@ -403,7 +478,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_doubled_header_is_refused_and_case_does_not_count() {
+    fn a_duplicate_header_is_refused_whatever_its_case() {
         let headers: [(&str, &[u8]); 3] = [("X-Sig", b"1"), ("x-twice", b"1"), ("X-Twice", b"1")];
         let request = ReportRequest::new("POST", "https://example.test/", &headers, b"");
         assert_eq!(request.header("x-sig").unwrap(), Some("1"));

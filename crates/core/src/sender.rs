@@ -2,18 +2,19 @@ use std::{fmt, str::FromStr};
 
 use crate::{PhoneNumber, PhoneNumberError, string_enum::serde_as_text};
 
-/// Who the text says it is from: a name, a number or a short code.
+/// The sender that the phone shows: a name, a number or a short code.
 ///
-/// Which of them a vendor allows stands in its [`Profile`](crate::Profile); what a country allows, only
+/// The [`Profile`](crate::Profile) of a provider lists the kinds that its vendor accepts. What a country allows, only
 /// the vendor knows.
 ///
 /// ```
-/// use postduif_core::{Sender, SenderKind};
+/// # use postduif_core as postduif;
+/// use postduif::{Sender, SenderKind};
 ///
 /// assert_eq!("Contoso".parse::<Sender>()?.kind(), SenderKind::Alphanumeric);
 /// assert_eq!("+31612345678".parse::<Sender>()?.kind(), SenderKind::Number);
 /// assert_eq!("1008".parse::<Sender>()?.kind(), SenderKind::ShortCode);
-/// # Ok::<(), postduif_core::SenderError>(())
+/// # Ok::<(), postduif::SenderError>(())
 /// ```
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub struct Sender(Repr);
@@ -26,7 +27,7 @@ enum Repr {
 }
 
 impl Sender {
-    /// Which of the three it is.
+    /// Returns the kind of sender.
     #[must_use]
     pub const fn kind(&self) -> SenderKind {
         match self.0 {
@@ -36,7 +37,7 @@ impl Sender {
         }
     }
 
-    /// The number, where the sender is one.
+    /// Returns the number, or `None` if the sender is a name or a short code.
     #[must_use]
     pub const fn number(&self) -> Option<PhoneNumber> {
         match self.0 {
@@ -55,11 +56,10 @@ impl From<PhoneNumber> for Sender {
 impl FromStr for Sender {
     type Err = SenderError;
 
-    /// A plus makes it a number, digits alone a short code (3 to 8 of them), all else a name of 1 to 11
-    /// characters of the GSM 03.38 basic table.
+    /// Reads a number with a plus, a short code of 3 to 8 digits, or a name of 1 to 11 characters.
     ///
-    /// The address field of an SMS holds eleven septets of a name (3GPP TS 23.040, 9.1.2.5), so the
-    /// extension table, where a character takes two, stays out.
+    /// The characters of a name are those of the GSM 03.38 basic table. The address field of an SMS holds eleven
+    /// septets (3GPP TS 23.040, 9.1.2.5), so the extension table, whose characters take two, is excluded.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with('+') {
             return text
@@ -110,29 +110,29 @@ impl fmt::Debug for Sender {
 serde_as_text!(Sender);
 
 crate::string_enum::string_enum! {
-    /// The three kinds of sender.
+    /// A kind of sender.
     #[expect(clippy::exhaustive_enums, reason = "the address types that a sender can have are settled")]
     pub enum SenderKind("a kind of sender") {
         /// A name of 1 to 11 characters.
         Alphanumeric = "alphanumeric",
-        /// An E.164 number.
+        /// A phone number in E.164.
         Number = "number",
         /// A short code of 3 to 8 digits.
         ShortCode = "short_code",
     }
 }
 
-/// Why a text cannot be a sender.
+/// An error for a text that is not a sender.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SenderError {
     /// A character outside the GSM 03.38 basic table.
     Characters,
-    /// Nothing, or blanks at an end.
+    /// An empty text, or one that starts or ends with a blank.
     Empty,
-    /// It starts with a plus and is not a phone number.
+    /// A plus without a valid phone number.
     Number(PhoneNumberError),
-    /// Digits alone, and not 3 to 8 of them.
+    /// Digits only, but not 3 to 8 of them.
     ShortCodeLength,
     /// A name of more than 11 characters.
     TooLong,
@@ -140,14 +140,18 @@ pub enum SenderError {
 
 impl fmt::Display for SenderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Characters => "a sender name may hold only characters of the GSM 03.38 basic table",
-            Self::Empty => "a sender name is not empty and has no blanks at its ends",
-            Self::Number(_) => "a sender that starts with a plus is an E.164 number",
-            Self::ShortCodeLength => {
-                "a sender of digits alone is a short code of 3 to 8 digits; write a number with a plus"
+        f.pad(match self {
+            Self::Characters => {
+                "invalid sender: a name takes only characters of the GSM 03.38 basic table"
             }
-            Self::TooLong => "a sender name has at most 11 characters",
+            Self::Empty => {
+                "invalid sender: a name is not empty and does not start or end with a blank"
+            }
+            Self::Number(_) => "invalid sender: after a plus, write a phone number in E.164",
+            Self::ShortCodeLength => {
+                "invalid sender: a short code has 3 to 8 digits; write a phone number with a plus"
+            }
+            Self::TooLong => "invalid sender: a name has at most 11 characters",
         })
     }
 }

@@ -3,32 +3,32 @@ use std::{fmt, str::FromStr};
 use postduif_text::{Count, Encoding};
 use secrecy::{ExposeSecret, SecretString};
 
-/// The body of a message, as the phone will show it.
+/// The text of a message, as the phone shows it.
 ///
-/// A text may carry a pass, so it is kept as a secret: `Debug` prints its size and encoding, never its
-/// words, there is no `Display`, and its memory is zeroed on drop.
+/// A text may contain a password, so it is kept as a secret. `Debug` shows only its size and encoding, there is no
+/// `Display`, and its memory is zeroed on drop.
 ///
 /// ```
-/// use postduif_core::Text;
+/// # use postduif_core as postduif;
+/// use postduif::Text;
 ///
 /// let text = Text::new("Your code is 482913")?;
 /// assert_eq!(text.count().parts(), 1);
 /// assert_eq!(format!("{text:?}"), "Text(19 units of gsm7, 1 part)");
-/// # Ok::<(), postduif_core::TextError>(())
+/// # Ok::<(), postduif::TextError>(())
 /// ```
 #[derive(Clone)]
 pub struct Text(SecretString);
 
 impl Text {
-    /// The most parts a text can have: the header that joins them counts in one octet
-    /// (3GPP TS 23.040, 9.2.3.24.1).
+    /// The maximum number of parts, which the header of a part counts in one octet (3GPP TS 23.040, 9.2.3.24.1).
     pub const MAX_PARTS: usize = 255;
 
-    /// Takes a text as it will go out. Nothing in it is changed.
+    /// Creates a text, which is sent unchanged.
     ///
     /// # Errors
     ///
-    /// Where it is empty, or longer than [`MAX_PARTS`](Self::MAX_PARTS).
+    /// Returns an error if the text is empty, or takes more than [`MAX_PARTS`](Self::MAX_PARTS).
     pub fn new(text: impl Into<String>) -> Result<Self, TextError> {
         let text = text.into();
         if text.is_empty() {
@@ -40,19 +40,19 @@ impl Text {
         Ok(Self(text.into()))
     }
 
-    /// The words themselves, for the wire.
+    /// Returns the text, for a request.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// What the text costs: encoding, units and parts.
+    /// Counts the text: its encoding, units and parts.
     #[must_use]
     pub fn count(&self) -> Count {
         Count::of(self.as_str())
     }
 
-    /// How the text travels: GSM 03.38 where every character is in its tables, else UCS-2.
+    /// Returns the encoding: GSM 03.38 if its tables have every character, else UCS-2.
     #[must_use]
     pub fn encoding(&self) -> Encoding {
         self.count().encoding()
@@ -105,21 +105,21 @@ impl TryFrom<&str> for Text {
     }
 }
 
-/// Why something cannot be the text of a message.
+/// An error for a text that cannot be sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TextError {
-    /// There is nothing to send.
+    /// The text is empty.
     Empty,
-    /// More parts than one message can be split into.
+    /// The text takes more than [`Text::MAX_PARTS`].
     TooLong,
 }
 
 impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the text is empty",
-            Self::TooLong => "the text takes more than 255 parts",
+        f.pad(match self {
+            Self::Empty => "invalid text: it is empty",
+            Self::TooLong => "invalid text: it takes more than 255 parts",
         })
     }
 }
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_neither_empty_nor_endless() {
+    fn a_text_is_neither_empty_nor_too_long() {
         assert_eq!(Text::new("").unwrap_err(), TextError::Empty);
         assert!(Text::new("x".repeat(153 * 255)).is_ok());
         assert_eq!(
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_the_size_and_no_word() {
+    fn debug_shows_the_size_and_nothing_of_the_text() {
         let text = Text::new("geheim".repeat(40)).unwrap();
         assert_eq!(format!("{text:?}"), "Text(240 units of gsm7, 2 parts)");
     }

@@ -58,17 +58,7 @@ impl<P: SmsProvider> RedirectTo<P> {
                 "the text is too long with the original recipient in front",
             )
         })?;
-        let mut redirected = Message::new(self.number, text).with_reference(*message.reference());
-        if let Some(sender) = message.sender() {
-            redirected = redirected.with_sender(sender.clone());
-        }
-        if let Some(validity) = message.validity() {
-            redirected = redirected.with_validity(validity);
-        }
-        if let Some(send_at) = message.send_at() {
-            redirected = redirected.with_send_at(send_at);
-        }
-        Ok(redirected)
+        Ok(message.clone().with_recipient(self.number).with_text(text))
     }
 }
 

@@ -6,18 +6,7 @@
 
 use std::sync::Arc;
 
-/// The times of this API: send times, reports, parsers. Another version of it is a breaking change of this crate.
-pub use chrono;
 pub use postduif_core::*;
-/// The secrets of this API. Another version of `secrecy` is a breaking change of this crate.
-///
-/// ```
-/// use postduif::{ExposeSecret as _, SecretString};
-///
-/// let secret = SecretString::from("signing-secret");
-/// assert_eq!(secret.expose_secret(), "signing-secret");
-/// ```
-pub use secrecy::{ExposeSecret, SecretString};
 
 #[cfg(feature = "cm")]
 pub use postduif_cm as cm;

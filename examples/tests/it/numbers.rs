@@ -7,7 +7,7 @@ rows! {
         args: &["--json"],
         input: b"NL\t06-1234 5678\nNL\tO6-12345678\n",
         exit: 1,
-        tells: &["\"line 2: a phone number that holds a letter"],
+        tells: &["\"line 2: a phone number with a letter"],
         ..row("numbers")
     };
     a_line_without_a_tab_is_told_what_a_line_looks_like => Row {

@@ -251,17 +251,17 @@ impl GraphError {
 
 impl fmt::Display for GraphError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)?;
+        let mut text = self.0.message.to_string();
         if let Some(code) = self.code() {
-            write!(f, " (code {code})")?;
+            text += &format!(" (code {code})");
         }
         if let Some(request_id) = self.request_id() {
-            write!(f, " (request {request_id})")?;
+            text += &format!(" (request {request_id})");
         }
         if self.acceptance() == Acceptance::Unknown {
-            f.write_str("; it may have been done")?;
+            text += "; it may have been done";
         }
-        Ok(())
+        f.pad(&text)
     }
 }
 

@@ -333,9 +333,10 @@ impl<'a> Parts<'a> {
             let price = Price::new(&text(&entry["message-price"])?, CURRENCY).ok()?;
             sum.checked_add(price.nanos())
         })?;
-        let sum = u64::try_from(nanos).ok()?;
-        let unit = 1_000_000_000;
-        Price::new(&format!("{}.{:09}", sum / unit, sum % unit), CURRENCY).ok()
+        if nanos < 0 {
+            return None;
+        }
+        Price::from_nanos(nanos, CURRENCY).ok()
     }
 }
 
