@@ -1,6 +1,6 @@
 //! Delivery reports: the secrets that prove them, and the fields that they are read from.
 
-use std::{fmt, slice, time::Duration};
+use std::{error::Error, fmt, slice, str::FromStr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
@@ -296,6 +296,19 @@ pub fn one_api(options: &ReportOptions) -> Result<(), ConfigError> {
         return Err(ConfigError::new("this vendor has one API: leave it out"));
     }
     one_signature_method(options)
+}
+
+/// Parses the API that the options of a parser name. `None` where they name none.
+///
+/// # Errors
+///
+/// Where there is no such API.
+pub fn api<T>(options: &ReportOptions) -> Result<Option<T>, ConfigError>
+where
+    T: FromStr<Err: Error>,
+{
+    let parsed = options.api().map(str::parse).transpose();
+    parsed.map_err(|error| ConfigError::new(format!("invalid API: {error}")))
 }
 
 /// Makes sure that the options of a parser name no signature method, for an API that has one.

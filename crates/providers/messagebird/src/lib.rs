@@ -1,9 +1,9 @@
 //! [MessageBird](https://bird.com), called Bird since 2024, as a provider: one vendor, three APIs that send a
 //! text, each with hosts, keys, error shapes and signatures of its own.
 //!
-//! | API | for whom | what is special |
+//! | API | for | what is special |
 //! |---|---|---|
-//! | platform (2026) | new users; keys begin with `bk_` and a region | it knows our key of a message, so that a lost answer can be settled by repeating the call; batches of 100 |
+//! | platform (2026) | new users; keys begin with `bk_` and a region | it has an idempotency key, so that a lost response can be settled by repeating the request; batches of 100 |
 //! | classic (REST v1) | holders of older keys | validity periods, scheduling, a balance |
 //! | channels (Bird CRM) | workspaces with an SMS channel | the channel is the sender |
 //!
@@ -25,40 +25,41 @@
 //! # }
 //! ```
 //!
-//! | option of the URL | meaning |
+//! | option of the URL | what it sets |
 //! |---|---|
 //! | `sender` | platform, classic: a name of at most 11 characters or a number, on the platform also a short code, for messages that name none; there is no default |
 //! | `api` | `platform`, `classic` or `channels`, where the key does not tell |
 //! | `category` | platform: `transactional` (default), `authentication` (codes and passes, of which the vendor then keeps no copy), `marketing` or `service` |
-//! | `report_url` | classic: where delivery reports go, in place of the account's own URL; https |
+//! | `report_url` | classic: where delivery reports go, instead of the account's own URL; https |
 //! | `workspace`, `channel` | channels: both ids, which are UUIDs |
 //!
-//! The platform asks for a `User-Agent`: a [`Client`] made from a builder of yours must set one.
+//! The platform requires a `User-Agent`: a [`Client`] that is built from a reqwest builder must set one.
 
 mod channels;
 mod classic;
 mod platform;
+mod platform_refusals;
+mod reports;
 
-use std::{fmt, num::NonZeroUsize, str::FromStr, sync::Arc};
+use std::{fmt, num::NonZeroUsize, str::FromStr};
 
 use postduif_core::{
-    ConfigError, DeliveryStatus, ErrorKind, Health, Message, Outcomes, PhoneNumber, Price, Profile,
-    Receipt, ReportParser, SendError, Sender, SmsProvider, async_trait, batch,
+    ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, SendError, Sender,
+    SmsProvider, async_trait,
 };
 use postduif_http::{
-    BaseUrl, Client, ConnectionUrl, ReportUrl, Request, Response, check_header_setting,
-    signature::sha256,
+    BaseUrl, Client, Request, Response, check_header_setting,
+    vendor::{ConnectionUrl, Endpoint, EndpointBuilder, has_value, reports::recipient, text},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use channels::ChannelsReports;
-pub use classic::ClassicReports;
-pub use platform::PlatformReports;
+pub use reports::{ChannelsReports, ClassicReports, PlatformReports, report_parser};
 
-/// Single calls of one batch under way at a time: 100 calls a second are the narrowest limit that a page of
-/// the vendor names.
+const PROVIDER: &str = "messagebird";
+/// Single requests of one batch under way at a time: 100 a second are the narrowest limit that a page of the vendor
+/// names.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// The APIs of MessageBird that send a text.
@@ -74,7 +75,8 @@ pub enum Api {
 }
 
 impl Api {
-    /// What a provider over this API can do. One that has a default sender does not ask each message for it.
+    /// Returns what a provider over this API can do. One with a configured sender does not require each message to
+    /// name one.
     #[must_use]
     pub const fn profile(self) -> Profile {
         match self {
@@ -106,11 +108,11 @@ impl FromStr for Api {
         [Self::Channels, Self::Classic, Self::Platform]
             .into_iter()
             .find(|api| api.as_str() == text)
-            .ok_or(ConfigError::new("platform, classic or channels"))
+            .ok_or(ConfigError::new("write platform, classic or channels"))
     }
 }
 
-/// What the platform is told that a text is for.
+/// What a text is for, as the platform asks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 #[serde(rename_all = "lowercase")]
@@ -137,7 +139,7 @@ impl FromStr for Category {
             "transactional" => Self::Transactional,
             _ => {
                 return Err(ConfigError::new(
-                    "transactional, authentication, marketing or service",
+                    "write transactional, authentication, marketing or service",
                 ));
             }
         })
@@ -152,14 +154,12 @@ pub struct MessageBird {
 }
 
 impl MessageBird {
-    /// Settings for an access key.
+    /// Starts building a provider from an access key.
     pub fn builder(key: impl Into<SecretString>) -> MessageBirdBuilder {
         MessageBirdBuilder {
             key: key.into(),
             api: None,
-            base: None,
-            client: None,
-            sender: None,
+            endpoint: EndpointBuilder::new(),
             category: None,
             report_url: None,
             workspace: None,
@@ -167,7 +167,7 @@ impl MessageBird {
         }
     }
 
-    /// A provider from a URL, with an HTTP client of its own.
+    /// Creates a provider from a connection URL, with an HTTP client of its own.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl MessageBird {
         MessageBirdBuilder::from_url(url)?.build()
     }
 
-    /// A provider from a URL, over a client that you configured.
+    /// Creates a provider from a connection URL, over the given HTTP client.
     ///
     /// # Errors
     ///
@@ -187,7 +187,7 @@ impl MessageBird {
             .build()
     }
 
-    /// Which API it sends over.
+    /// Returns the API that it sends over.
     #[must_use]
     pub const fn api(&self) -> Api {
         self.api
@@ -208,22 +208,20 @@ impl SmsProvider for MessageBird {
         self.inner.send_batch(messages).await
     }
 
-    /// Platform: lists one message, which a key that may only send is not allowed to; then it cannot tell.
+    /// Platform: lists one message, which a key that may only send is not allowed to; then the credentials are unknown.
     /// Classic: the balance. Channels: lists the workspace's channels.
     async fn check(&self) -> Result<Health, SendError> {
         self.inner.check().await
     }
 }
 
-/// Settings for [`MessageBird`]. Everything is checked in [`build`](Self::build).
+/// Builder for [`MessageBird`]. Everything is checked in [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct MessageBirdBuilder {
     key: SecretString,
     api: Option<Api>,
-    base: Option<BaseUrl>,
-    client: Option<Client>,
-    sender: Option<Sender>,
+    endpoint: EndpointBuilder,
     category: Option<Category>,
     /// Its path may hold a secret of ours.
     report_url: Option<SecretString>,
@@ -242,63 +240,62 @@ impl MessageBirdBuilder {
             "workspace",
         ];
         let url = ConnectionUrl::parse("messagebird", url, &["key"], &options)?;
-        let id = |name| url.option(name).map(SecretString::from);
+        let secret = |name| url.option(name).map(SecretString::from);
         Ok(Self {
             api: url.parsed_option("api")?,
-            // None where the host is `default`: which that is depends on the API.
-            base: url.host().cloned(),
-            sender: url.parsed_option("sender")?,
+            endpoint: EndpointBuilder::from_url(&url)?,
             category: url.parsed_option("category")?,
-            report_url: url.option("report_url").map(SecretString::from),
-            workspace: id("workspace"),
-            channel: id("channel"),
+            report_url: secret("report_url"),
+            workspace: secret("workspace"),
+            channel: secret("channel"),
             ..MessageBird::builder(url.credential("key")?)
         })
     }
 
-    /// The API, where the key does not tell.
+    /// Sets the API. Defaults to what the key and the other options tell.
     pub const fn with_api(mut self, api: Api) -> Self {
         self.api = Some(api);
         self
     }
 
-    /// Another host than the API's own.
+    /// Sets the base URL. Defaults to the API's own.
     pub fn with_base(mut self, base: BaseUrl) -> Self {
-        self.base = Some(base);
+        self.endpoint = self.endpoint.with_base(base);
         self
     }
 
-    /// An HTTP client that you configured.
+    /// Sets the HTTP client. Defaults to one of its own.
     pub fn with_client(mut self, client: Client) -> Self {
-        self.client = Some(client);
+        self.endpoint = self.endpoint.with_client(client);
         self
     }
 
-    /// Platform, classic: the sender of messages that name none.
+    /// Sets the sender of messages that name none. Platform and classic only; there is no default.
     pub fn with_sender(mut self, sender: Sender) -> Self {
-        self.sender = Some(sender);
+        self.endpoint = self.endpoint.with_sender(sender);
         self
     }
 
-    /// Platform: what the texts are for.
+    /// Sets what the texts are for. Platform only; defaults to [`Category::Transactional`].
     pub const fn with_category(mut self, category: Category) -> Self {
         self.category = Some(category);
         self
     }
 
-    /// Classic: where delivery reports go, in place of the account's own URL. https, or loopback.
+    /// Sets where delivery reports go: https, or plain http on loopback. Classic only; defaults to the account's own
+    /// URL.
     pub fn with_report_url(mut self, url: impl Into<SecretString>) -> Self {
         self.report_url = Some(url.into());
         self
     }
 
-    /// Channels: the workspace's id, which is a UUID today.
+    /// Sets the workspace's id, which is a UUID today. Channels only.
     pub fn with_workspace(mut self, id: impl Into<String>) -> Self {
         self.workspace = Some(id.into().into());
         self
     }
 
-    /// Channels: the channel's id, which is a UUID today.
+    /// Sets the channel's id, which is a UUID today. Channels only.
     pub fn with_channel(mut self, id: impl Into<String>) -> Self {
         self.channel = Some(id.into().into());
         self
@@ -309,48 +306,26 @@ impl MessageBirdBuilder {
     /// # Errors
     ///
     /// Where key, API and options contradict each other, a platform key names no region and no host is
-    /// given, no header can carry the key, the API does not take the sender, an id or the report URL is none, the
-    /// report URL holds a query parameter that MessageBird adds, or the HTTP client cannot be built.
+    /// given, no header can carry the key, the API does not take the sender, an id or the report URL is invalid, the
+    /// report URL has a query parameter that MessageBird adds, or the HTTP client cannot be built.
     pub fn build(self) -> Result<MessageBird, ConfigError> {
         let api = self.choose_api()?;
-        let (host, scheme) = match api {
-            Api::Channels => (Some(channels::HOST.to_owned()), "AccessKey"),
-            Api::Classic => (Some(classic::HOST.to_owned()), "AccessKey"),
-            Api::Platform => (platform::host(&self.key), "Bearer"),
-        };
-        let base = match (self.base, host) {
-            (Some(base), _) => base,
-            (None, Some(host)) => BaseUrl::parse(&host)?,
-            (None, None) => {
-                return Err(ConfigError::new(
-                    "the key names no region, as bk_eu1_… does: give the platform's host",
-                ));
-            }
-        };
-        check_header_setting("key", self.key.expose_secret())?;
-        let report_url = self
-            .report_url
-            .map(|url| {
-                ReportUrl::parse(url.expose_secret())?
-                    .without_parameters("MessageBird", &classic::REPORT_PARAMETERS)
-            })
-            .transpose()?;
-        let vendor = Vendor {
-            profile: api.profile(),
-            client: self.client.map_or_else(Client::new, Ok)?,
-            base,
-            authorization: format!("{scheme} {}", self.key.expose_secret()).into(),
-        };
+        let key = &self.key;
         let inner: Box<dyn SmsProvider> = match api {
             Api::Channels => Box::new(channels::Channels::new(
-                vendor,
+                self.endpoint,
+                key,
                 self.workspace.as_ref(),
                 self.channel.as_ref(),
             )?),
-            Api::Classic => Box::new(classic::Classic::new(vendor, self.sender, report_url)?),
+            Api::Classic => Box::new(classic::Classic::new(
+                self.endpoint,
+                key,
+                self.report_url.as_ref(),
+            )?),
             Api::Platform => Box::new(platform::Platform::new(
-                vendor,
-                self.sender,
+                self.endpoint,
+                key,
                 self.category.unwrap_or_default(),
             )?),
         };
@@ -375,10 +350,17 @@ impl MessageBirdBuilder {
             ("category", self.category.is_some(), api == Api::Platform),
             ("channel", self.channel.is_some(), api == Api::Channels),
             ("report_url", self.report_url.is_some(), api == Api::Classic),
-            ("sender", self.sender.is_some(), api != Api::Channels),
+            (
+                "sender",
+                self.endpoint.sender().is_some(),
+                api != Api::Channels,
+            ),
             ("workspace", self.workspace.is_some(), api == Api::Channels),
         ];
-        match strays.iter().find(|(_, given, taken)| *given && !taken) {
+        match strays
+            .iter()
+            .find(|(_, is_given, is_taken)| *is_given && !is_taken)
+        {
             Some((name, ..)) => Err(ConfigError::new(format!(
                 "option {name}: the API {api} takes none, leave it out"
             ))),
@@ -387,56 +369,58 @@ impl MessageBirdBuilder {
     }
 }
 
-/// What every API needs to make its calls.
+/// An API's endpoint, and the header that proves who calls.
 #[derive(Debug)]
-struct Vendor {
-    profile: Profile,
-    client: Client,
-    base: BaseUrl,
+struct Access {
+    endpoint: Endpoint,
     /// The header's whole value.
     authorization: SecretString,
 }
 
-impl Vendor {
+impl Access {
+    fn new(endpoint: Endpoint, scheme: &str, key: &SecretString) -> Result<Self, ConfigError> {
+        check_header_setting("key", key.expose_secret())?;
+        Ok(Self {
+            endpoint,
+            authorization: format!("{scheme} {}", key.expose_secret()).into(),
+        })
+    }
+
     fn get(&self, path: &str) -> Request {
-        self.with_headers(Request::get(&self.base, path))
+        self.authorized(self.endpoint.get(path))
     }
 
     fn post(&self, path: &str) -> Request {
-        self.with_headers(Request::post(&self.base, path))
+        self.authorized(self.endpoint.post(path))
     }
 
-    fn with_headers(&self, request: Request) -> Request {
-        request
-            .with_secret_header("authorization", &self.authorization)
-            .with_header("accept", "application/json")
+    fn authorized(&self, request: Request) -> Request {
+        request.with_secret_header("authorization", &self.authorization)
     }
 
-    fn named(&self, error: SendError) -> SendError {
-        error.with_provider(self.profile.owned_name())
+    async fn send(&self, request: Request) -> Result<Response, SendError> {
+        self.endpoint.client().send(request).await
     }
 
-    /// A receipt where the id is one, as far as that can be told.
+    async fn ask(&self, request: Request) -> Result<Response, SendError> {
+        self.endpoint.client().ask(request).await
+    }
+
+    /// Creates a receipt with the count of parts, where the response has one.
     fn receipt(&self, id: &str, parts: &Value, message: &Message) -> Result<Receipt, SendError> {
-        let receipt = Receipt::new(self.profile.owned_name(), *message.reference());
-        let receipt = match parts.as_u64().map(u16::try_from) {
+        let receipt = self.endpoint.receipt(message, id)?;
+        Ok(match parts.as_u64().map(u16::try_from) {
             Some(Ok(parts @ 1..)) => receipt.with_parts(parts),
             _ => receipt,
-        };
-        Ok(receipt.with_id(Response::message_id(id)?))
+        })
     }
 }
 
-/// Makes sure that an answer that is no success gives no id, of the message or of those of a batch, and counts
+/// Makes sure that a response that is not a success gives no id, of the message or of those of a batch, and counts
 /// no message as sent.
-fn gives_no_id(answer: &Response) -> Result<(), SendError> {
-    let Ok(body) = answer.json::<Value>() else {
+fn gives_no_id(response: &Response) -> Result<(), SendError> {
+    let Ok(body) = response.json::<Value>() else {
         return Ok(());
-    };
-    let is_given = |value: &Value| match value {
-        Value::Array(entries) => !entries.is_empty(),
-        Value::Object(members) => !members.is_empty(),
-        value => text(value).is_some_and(|text| !text.is_empty()),
     };
     let recipients = &body["recipients"];
     let ids = [
@@ -445,104 +429,42 @@ fn gives_no_id(answer: &Response) -> Result<(), SendError> {
         &body["error"]["id"],
         &recipients["items"],
     ];
-    let is_taken = body["data"]
-        .as_array()
-        .is_some_and(|taken| !taken.is_empty());
+    let has_data = body["data"].as_array().is_some_and(|data| !data.is_empty());
     let is_sent = text(&recipients["totalSentCount"]).is_some_and(|count| count != "0");
-    match is_taken || is_sent || ids.into_iter().any(is_given) {
-        false => Ok(()),
-        true => Err(Response::contradiction()),
+    if has_data || is_sent || ids.into_iter().any(has_value) {
+        return Err(Response::contradiction());
     }
+    Ok(())
 }
 
-/// Makes sure that an answer does not repeat another reference than the message's. One that it leaves out says
+/// Makes sure that a response does not repeat another reference than the message's. One without a reference says
 /// nothing.
 fn is_about(reference: &Value, message: &Message) -> Result<(), SendError> {
     match text(reference) {
-        Some(told) if !told.is_empty() && told != message.reference().as_str() => Err(another()),
+        Some(given) if given != message.reference().as_str() => Err(about_another()),
         _ => Ok(()),
     }
 }
 
-/// Makes sure that an answer does not name another number than the message's.
+/// Makes sure that a response does not name another number than the message's.
 fn is_to(number: &Value, message: &Message) -> Result<(), SendError> {
-    let told = text(number).and_then(|number| PhoneNumber::from_msisdn(&number).ok());
-    match told {
-        Some(told) if told != message.to() => Err(another()),
+    match recipient(number) {
+        Some(number) if number != message.to() => Err(about_another()),
         _ => Ok(()),
     }
 }
 
-fn another() -> SendError {
-    SendError::unknown(ErrorKind::Protocol, "the answer is about another message")
+fn about_another() -> SendError {
+    SendError::unknown(ErrorKind::Protocol, "the response is about another message")
 }
 
-/// A call for each message.
-async fn send_singly(provider: &impl SmsProvider, messages: &[Message]) -> Outcomes {
-    batch::one_by_one(messages, IN_FLIGHT, |message| provider.send(message)).await
+/// Returns the error of a message that had failed when the request was answered: no page says whether anything was
+/// sent.
+fn failed_already(kind: ErrorKind) -> SendError {
+    SendError::unknown(kind, "the message had failed when the request was answered")
 }
 
-/// A parser of the vendor's reports, chosen at run time: `platform`, `classic` or `channels`. Where none is
-/// named the secret tells the platform's, which begins with `whsec_`, from the classic one's, which does not.
-///
-/// # Errors
-///
-/// Where there is no such API, or there is no secret.
-pub fn report_parser(
-    options: postduif_core::ReportOptions,
-) -> Result<Arc<dyn ReportParser>, ConfigError> {
-    let api = options.api().map(str::to_owned);
-    let (api, secrets) = (api.as_deref(), options.into_secrets());
-    let of_platform = |secret: &SecretString| secret.expose_secret().starts_with("whsec_");
-    let api = match api {
-        Some(api) => api.parse()?,
-        None if !secrets.is_empty() && secrets.iter().all(of_platform) => Api::Platform,
-        None => Api::Classic,
-    };
-    Ok(match api {
-        Api::Channels => Arc::new(ChannelsReports::new(secrets)?),
-        Api::Classic => Arc::new(ClassicReports::new(secrets)?),
-        Api::Platform => Arc::new(PlatformReports::new(secrets)?),
-    })
-}
-
-/// An amount that stands there as a number or as text.
+/// Returns an amount that JSON has as a number or as text.
 fn price(amount: &Value, currency: &Value) -> Option<Price> {
     Price::new(&text(amount)?, currency.as_str()?).ok()
-}
-
-/// A report's id of a message, where it can be one.
-fn report_id(id: &str) -> Option<String> {
-    Response::message_id(id).ok().map(str::to_owned)
-}
-
-/// Text, or a number as text.
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-/// The SHA-256 of the data, in lower-case hexadecimal digits.
-fn hex_sum(data: &[u8]) -> String {
-    sha256(data)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-/// A report's code: all that are known are numbers of at most five digits, and 0 is none.
-fn report_code(code: &str) -> Option<String> {
-    let plain = (1..=5).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit());
-    (plain && code != "0").then(|| code.to_owned())
-}
-
-/// What this word means in a table; a word that is not in it is no failure.
-fn status(table: &[(&str, DeliveryStatus)], word: &str) -> DeliveryStatus {
-    table
-        .iter()
-        .find(|(known, _)| *known == word)
-        .map_or(DeliveryStatus::Unknown, |(_, status)| *status)
 }

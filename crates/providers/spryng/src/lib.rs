@@ -103,7 +103,7 @@ impl FromStr for Api {
         match text {
             "v1" => Ok(Self::V1),
             "v2" => Ok(Self::V2),
-            _ => Err(ConfigError::new("invalid API: write v2 or v1")),
+            _ => Err(ConfigError::new("write v2 or v1")),
         }
     }
 }

@@ -8,8 +8,8 @@ use postduif_core::{
 };
 use postduif_http::vendor::{
     reports::{
-        PathSecrets, message_id, nonzero_code, one_signature_method, query_parameter, read_each,
-        recipient, status, time,
+        PathSecrets, api, message_id, nonzero_code, one_signature_method, query_parameter,
+        read_each, recipient, status, time,
     },
     text,
 };
@@ -99,7 +99,7 @@ fn password(authorization: &str) -> String {
 /// As [`SpryngReports::new`]; and where there is no such API.
 pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
     one_signature_method(&options)?;
-    let api = options.api().map_or(Ok(Api::default()), str::parse)?;
+    let api: Api = api(&options)?.unwrap_or_default();
     let secrets = options.into_secrets();
     Ok(Arc::new(match api {
         Api::V1 => SpryngReports::new_v1(secrets)?,

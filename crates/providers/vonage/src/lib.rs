@@ -57,7 +57,10 @@ use postduif_core::{
 };
 use postduif_http::{
     BaseUrl, Client,
-    vendor::{ConnectionUrl, EndpointBuilder, reports::one_signature_method},
+    vendor::{
+        ConnectionUrl, EndpointBuilder,
+        reports::{api, one_signature_method},
+    },
 };
 use secrecy::SecretString;
 
@@ -118,7 +121,7 @@ impl FromStr for Api {
         match text {
             "messages" => Ok(Self::Messages),
             "sms" => Ok(Self::Sms),
-            _ => Err(ConfigError::new("invalid API: write messages or sms")),
+            _ => Err(ConfigError::new("write messages or sms")),
         }
     }
 }
@@ -346,7 +349,7 @@ fn wire_sender(sender: &Sender) -> Option<String> {
 ///
 /// Where there is no such API or method, or there is no secret.
 pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
-    match options.api().map_or(Ok(Api::default()), str::parse)? {
+    match api(&options)?.unwrap_or_default() {
         Api::Messages => {
             one_signature_method(&options)?;
             Ok(Arc::new(VonageReports::new(options.into_secrets())?))

@@ -2,7 +2,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use postduif_core::{
     Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind, ReportParser as _,
 };
-use postduif_http::signature::{hmac_sha256, sha256};
+use postduif_http::vendor::signature::{hmac_sha256, sha256};
 use postduif_messagebird::ChannelsReports;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use postduif_core::{
     Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind, ReportParser as _,
 };
-use postduif_http::signature::{hmac_sha256, sha256};
+use postduif_http::vendor::signature::{hmac_sha256, sha256};
 use postduif_messagebird::ClassicReports;
 use serde_json::{Value, json};
 
@@ -90,8 +90,8 @@ fn the_vendors_own_cases_are_judged_as_its_sdks_judge_them() {
             now.timestamp(),
         )
         .unwrap_err();
-        // None of the cases is a report: what is believed is found to tell no status.
-        let is_believed = error.to_string() == "the report tells no status";
+        // None of the cases is a report: what is believed is found to have no status.
+        let is_believed = error.to_string() == "the report has no status";
         let expected = case["valid"].as_bool().unwrap();
         assert_eq!(is_believed, expected, "{}: {error}", text("name"));
         let kind = match text("reason") {

@@ -12,7 +12,7 @@ use postduif_core::{
     DeliveryStatus::{self, Buffered, Delivered, Expired, Failed, Rejected, Sent},
     ReportParser,
 };
-use postduif_http::signature::{hmac_sha256, sha256};
+use postduif_http::vendor::signature::{hmac_sha256, sha256};
 use postduif_messagebird::report_parser;
 use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;

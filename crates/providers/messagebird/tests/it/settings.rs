@@ -70,7 +70,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "messagebird://hunter2@default?api=rest".to_owned(),
-            "option api: platform, classic or channels",
+            "option api: write platform, classic or channels",
         ),
         (
             "messagebird://hunter2@default?account=x".to_owned(),
@@ -118,23 +118,23 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "messagebird://hunter2@default?api=channels".to_owned(),
-            "needs the option workspace",
+            "requires the option workspace",
         ),
         (
             format!("messagebird://hunter2@default?workspace={WORKSPACE}"),
-            "needs the option channel",
+            "requires the option channel",
         ),
         (
             format!("messagebird://hunter2@default?channel={CHANNEL}"),
-            "needs the option workspace",
+            "requires the option workspace",
         ),
         (
             format!("messagebird://hunter2@default?workspace=ws_abc&channel={CHANNEL}"),
-            "option workspace: an id",
+            "invalid option workspace: write an id",
         ),
         (
             format!("messagebird://hunter2@default?workspace={WORKSPACE}&channel=..%2Fx"),
-            "option channel: an id",
+            "invalid option channel: write an id",
         ),
         (
             format!("messagebird://hunter2@default?{ids}&sender=Acme"),
@@ -150,7 +150,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "messagebird://bk_eu1_hunter2@default?category=x".to_owned(),
-            "option category: transactional",
+            "option category: write transactional",
         ),
         (
             "messagebird://bk_eu1_hunter2@default?report_url=https://x.test".to_owned(),
@@ -329,7 +329,7 @@ fn each_api_has_its_own_host_and_the_key_names_the_region() {
 fn a_key_that_no_header_carries_is_told_without_showing_it() {
     for key in ["hunter\n2", "bk_eu1_hunter2\r\n", "hunter2\0"] {
         let error = MessageBird::builder(key).build().unwrap_err();
-        assert!(error.to_string().starts_with("key: "), "{error}");
+        assert!(error.to_string().starts_with("invalid key: "), "{error}");
         assert!(!format!("{error:?}").contains("hunter"));
     }
 }

@@ -128,7 +128,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "vonage://me:hunter2@default?api=rest",
-            "option api: invalid API: write messages or sms",
+            "option api: write messages or sms",
         ),
         (
             "vonage://me:hunter2@default?sender=ThisIsTooLongAName",

@@ -1,0 +1,66 @@
+//! The delivery reports of each API.
+
+mod channels;
+mod classic;
+mod platform;
+
+use std::sync::Arc;
+
+use postduif_core::{ConfigError, ReportOptions, ReportParser};
+use postduif_http::vendor::reports::{api, one_signature_method};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::Api;
+
+pub use channels::ChannelsReports;
+pub use classic::ClassicReports;
+pub(crate) use classic::PARAMETERS as CLASSIC_PARAMETERS;
+pub use platform::PlatformReports;
+
+/// Creates a parser of the vendor's reports, chosen at run time: of the API `platform`, `classic` or `channels`. Without
+/// an API the secret tells the platform's, which begins with `whsec_`, from the classic one's, which does not.
+///
+/// # Errors
+///
+/// Where there is no such API, or there is no secret.
+pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
+    one_signature_method(&options)?;
+    let api = api(&options)?;
+    let secrets = options.into_secrets();
+    let of_platform = |secret: &SecretString| secret.expose_secret().starts_with("whsec_");
+    let by_secret = if !secrets.is_empty() && secrets.iter().all(of_platform) {
+        Api::Platform
+    } else {
+        Api::Classic
+    };
+    Ok(match api.unwrap_or(by_secret) {
+        Api::Channels => Arc::new(ChannelsReports::new(secrets)?),
+        Api::Classic => Arc::new(ClassicReports::new(secrets)?),
+        Api::Platform => Arc::new(PlatformReports::new(secrets)?),
+    })
+}
+
+/// The most digits of a code: all that are known are numbers.
+const MAX_CODE: usize = 5;
+
+/// The reasons of failures that were seen, for reports without a number.
+static REASONS: &[&str] = &[
+    "capacity_limit_reached",
+    "carrier_rejected",
+    "dlr_not_received",
+    "expired",
+    "received_network_error",
+    "unavailable_subscriber",
+    "unknown_subscriber",
+];
+
+/// Returns a reason as a code, where it is listed.
+fn listed_reason(reason: Option<&str>) -> Option<String> {
+    let listed = REASONS.iter().find(|listed| Some(**listed) == reason);
+    listed.map(|listed| (*listed).to_owned())
+}
+
+/// Returns a reason in lower case and with underscores for spaces.
+pub(crate) fn reason_word(reason: &str) -> String {
+    reason.trim().to_ascii_lowercase().replace(' ', "_")
+}

@@ -1,0 +1,196 @@
+use std::{fmt, time::Duration};
+
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD},
+};
+use chrono::{DateTime, Utc};
+use postduif_core::{
+    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ReportError, ReportParser,
+    ReportRequest,
+};
+use postduif_http::vendor::reports::{
+    check_time, message_id, nonzero_code, recipient, status, time,
+};
+use ring::hmac;
+use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::MAX_CODE;
+use crate::{PROVIDER, price};
+
+/// Parser of the platform's delivery reports: signed over id, time and body, by
+/// [Standard Webhooks](https://www.standardwebhooks.com).
+///
+/// The signature does not cover the URL. `webhook-id` is the vendor's key against repeats; a report that is
+/// repeated says the same again. Events of other kinds, and what is received, give no report. A request holds
+/// one event; of the signatures in its header the first 16 are tried.
+pub struct PlatformReports {
+    keys: Vec<hmac::Key>,
+}
+
+impl PlatformReports {
+    /// Creates a parser that takes what any of these secrets, `whsec_…`, signed: an endpoint has up to five, and after a
+    /// rotation the older one signs along for a day.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no secret, or one is not `whsec_` and base64.
+    pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
+        const MISSING: &str =
+            "the platform signs its reports: give the endpoint's secret, whsec_ and base64";
+        let key = |secret: SecretString| {
+            let text = secret.expose_secret().strip_prefix("whsec_")?;
+            let key = Zeroizing::new(
+                BASE64_STANDARD_NO_PAD
+                    .decode(text.trim_end_matches('='))
+                    .ok()?,
+            );
+            (!key.is_empty()).then(|| hmac::Key::new(hmac::HMAC_SHA256, &key))
+        };
+        let keys: Option<Vec<_>> = secrets.into_iter().map(key).collect();
+        match keys {
+            Some(keys) if !keys.is_empty() => Ok(Self { keys }),
+            _ => Err(ConfigError::new(MISSING)),
+        }
+    }
+
+    fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
+        let header = |name: &str| {
+            let value = request.header(name)?.filter(|value| !value.is_empty());
+            value.ok_or(ReportError::unsigned("the report has no whole signature"))
+        };
+        let (id, timestamp, signatures) = (
+            header("webhook-id")?,
+            header("webhook-timestamp")?,
+            header("webhook-signature")?,
+        );
+        let signed = [
+            id.as_bytes(),
+            b".",
+            timestamp.as_bytes(),
+            b".",
+            request.body(),
+        ]
+        .concat();
+        let tags = signatures
+            .split_ascii_whitespace()
+            .filter_map(|entry| BASE64_STANDARD.decode(entry.strip_prefix("v1,")?).ok());
+        // All are tried, so that the time tells nothing of which one it was.
+        let signed = tags.take(MAX_SIGNATURES).fold(false, |found, tag| {
+            self.keys.iter().fold(found, |found, key| {
+                hmac::verify(key, &signed, &tag).is_ok() | found
+            })
+        });
+        if !signed {
+            return Err(ReportError::forged(
+                "the report is not signed with our secret",
+            ));
+        }
+        check_time(timestamp, now, WINDOW)
+    }
+}
+
+/// By how much a report may be late or early, as Standard Webhooks and the vendor's SDKs have it.
+const WINDOW: Duration = Duration::from_secs(300);
+/// The most signatures of one report that are tried; an endpoint has at most five secrets.
+const MAX_SIGNATURES: usize = 16;
+
+impl fmt::Debug for PlatformReports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlatformReports").finish_non_exhaustive()
+    }
+}
+
+impl ReportParser for PlatformReports {
+    fn authenticity(&self) -> Authenticity {
+        Authenticity::Signed
+    }
+
+    fn parse(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryReport>, ReportError> {
+        self.verify(request, now)?;
+        let event: Event = serde_json::from_slice(request.body())
+            .map_err(|_| ReportError::malformed("the report is not an event"))?;
+        let foreign = !event.kind.starts_with("sms.") || event.kind == "sms.received";
+        // Without a message it is the stub of a test, which tells a type and nothing else.
+        if foreign || event.data.is_null() {
+            return Ok(Vec::new());
+        }
+        if !event.data.is_object() {
+            return Err(ReportError::malformed("the event is about no message"));
+        }
+        Ok(vec![event.report()])
+    }
+}
+
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    timestamp: Value,
+    #[serde(default)]
+    data: Value,
+}
+
+impl Event {
+    fn report(&self) -> DeliveryReport {
+        let data = &self.data;
+        let reference = data["metadata"]["reference"].as_str().unwrap_or_default();
+        let mut report = DeliveryReport::new(PROVIDER, status(EVENTS, &self.kind))
+            .with_reference_text(reference);
+        let is_own = data["sms_id"]
+            .as_str()
+            .is_some_and(|id| id.starts_with("sms_"));
+        report.id = message_id(&data["sms_id"]).filter(|_| is_own);
+        report.recipient = recipient(&data["to"]);
+        report.code = code(&data["error"]);
+        report.at = time(&self.timestamp);
+        report.price = price(&data["cost"]["amount"], &data["cost"]["currency_code"]);
+        report
+    }
+}
+
+/// Returns the platform's reason where it is listed; the network's number where that says more.
+fn code(error: &Value) -> Option<String> {
+    let network = nonzero_code(&error["carrier_error_code"], MAX_CODE);
+    let listed = REASONS.iter().find(|known| error["code"] == **known);
+    match (listed, network) {
+        // Live records show the number of an unregistered sender under the reason of a refused text.
+        (Some(&"content_rejected"), Some(network)) if network == "104" => Some(network),
+        (Some(reason), _) => Some((*reason).to_owned()),
+        (None, network) => network,
+    }
+}
+
+/// How far a text has come, by the type of the event. What is undelivered failed for a reason that may pass,
+/// and is final all the same.
+static EVENTS: &[(&str, DeliveryStatus)] = &[
+    ("sms.accepted", DeliveryStatus::Sent),
+    ("sms.sent", DeliveryStatus::Sent),
+    ("sms.delivered", DeliveryStatus::Delivered),
+    ("sms.undelivered", DeliveryStatus::Failed),
+    ("sms.failed", DeliveryStatus::Failed),
+    ("sms.rejected", DeliveryStatus::Rejected),
+    ("sms.expired", DeliveryStatus::Expired),
+];
+
+/// The platform's reasons, but `unknown`.
+static REASONS: &[&str] = &[
+    "blocked_by_carrier",
+    "blocked_by_fraud_protection",
+    "blocked_by_recipient",
+    "content_rejected",
+    "insufficient_balance",
+    "invalid_destination",
+    "landline_unreachable",
+    "provider_unavailable",
+    "recipient_opted_out",
+    "sender_unregistered",
+    "unreachable",
+];
