@@ -21,7 +21,7 @@ pub(crate) enum Flaw {
     AnyBodyRefuses,
     AnyJsonRefuses,
     AnySuccessAccepts,
-    BelievesAnyAnswer,
+    AcceptsAnyResponse,
     BrokenBodyAccepts,
     ChangesText,
     CheckFailsOnRefusal,
@@ -42,7 +42,7 @@ pub(crate) enum Flaw {
     LogsKey,
     LogsText,
     LosesOutcomes,
-    LostAnswerRefuses,
+    LostResponseRefuses,
     MatchesByPosition,
     MixesTexts,
     NeedsNoSender,
@@ -317,7 +317,7 @@ impl Provider {
         let answer = match self.post(messages).await {
             Err(error) if self.has(Flaw::ConnectionInDoubt) => return Err(error.in_doubt()),
             Err(error)
-                if self.has(Flaw::LostAnswerRefuses)
+                if self.has(Flaw::LostResponseRefuses)
                     && error.acceptance() == Acceptance::Unknown =>
             {
                 return Err(SendError::not_accepted(error.kind(), "no answer"));
@@ -376,7 +376,7 @@ impl Provider {
                 Ok(Receipt::new("acme", *message.reference()))
             }));
         }
-        let believes = self.has(Flaw::BelievesAnyAnswer) && messages.len() == 1;
+        let believes = self.has(Flaw::AcceptsAnyResponse) && messages.len() == 1;
         if self.has(Flaw::MatchesByPosition) || believes {
             let mut outcomes = Outcomes::in_doubt(messages);
             for (place, entry) in accepted.iter().enumerate().take(messages.len()) {

@@ -55,7 +55,7 @@ mistakes! {
     a_refusal_by_the_vendor_was_not_sent: RefusalInDoubt;
     refused_credentials_are_unauthorized: CheckFailsOnRefusal CredentialsAreOther RepeatsRefusedCredentials;
     a_refused_connection_was_not_sent: ConnectionInDoubt;
-    a_lost_response_is_unknown: LostAnswerRefuses;
+    a_lost_response_is_unknown: LostResponseRefuses;
     a_stall_is_unknown_and_ends_in_time: SlowerThanDeadline;
     a_response_from_a_proxy_is_unknown: AnyBodyRefuses;
     foreign_json_is_unknown: AnyJsonRefuses;
@@ -68,7 +68,7 @@ mistakes! {
     rubbish_in_a_success_is_unknown: AnySuccessAccepts;
     a_broken_body_is_unknown: BrokenBodyAccepts;
     an_acceptance_without_a_usable_id_is_unknown: KeepsAnyId;
-    an_acceptance_of_another_message_is_unknown: BelievesAnyAnswer;
+    an_acceptance_of_another_message_is_unknown: AcceptsAnyResponse;
     a_wrong_content_type_changes_nothing: InsistsOnContentType;
     nothing_of_the_message_is_in_an_error: RepeatsWords;
     a_code_that_echoes_the_text_is_not_kept: KeepsAnyCode;
