@@ -1,7 +1,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use postduif_core::ConfigError;
-use postduif_http::{Client, ClientCredentials, TokenCache, TokenSource};
+use postduif_http::{
+    Client,
+    auth::{ClientCredentials, TokenCache, TokenSource},
+};
 use secrecy::SecretString;
 
 use crate::Cloud;

@@ -31,28 +31,3 @@ pub use postduif_core::ErrorKind;
 pub use client::{
     BaseUrl, Client, ClientBuilder, Proof, Refusal, Request, Response, check_header_setting,
 };
-
-// Until every provider is written with the rooms.
-#[doc(hidden)]
-pub use auth::{ClientCredentials, Token, TokenCache, TokenSource, TokenStyle};
-#[doc(hidden)]
-pub use vendor::{
-    ConnectionUrl, ReportUrl,
-    reports::{PathSecrets, check_window, query_parameter},
-    signature,
-};
-#[doc(hidden)]
-pub fn signing_secrets(
-    secrets: Vec<secrecy::SecretString>,
-    words: &'static str,
-) -> Result<Vec<secrecy::SecretString>, postduif_core::ConfigError> {
-    vendor::reports::SigningSecrets::new(secrets, words).map(|secrets| secrets.as_slice().to_vec())
-}
-#[doc(hidden)]
-pub fn one_api(api: Option<&str>) -> Result<(), postduif_core::ConfigError> {
-    let options = postduif_core::ReportOptions::new(["x"]);
-    vendor::reports::one_api(&match api {
-        Some(api) => options.with_api(api),
-        None => options,
-    })
-}

@@ -5,7 +5,7 @@ use postduif_core::{
     directory::{Callback, Graph as _, GraphError, TapIssuer as _, TapRequest, Verdict},
 };
 use postduif_entra::{CalloutParser, Credential, Entra};
-use postduif_http::{Token, TokenSource};
+use postduif_http::auth::{Token, TokenSource};
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 

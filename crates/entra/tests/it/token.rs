@@ -15,7 +15,10 @@ use postduif_core::{
     },
 };
 use postduif_entra::{Cloud, Credential, Entra};
-use postduif_http::{BaseUrl, Token, TokenSource};
+use postduif_http::{
+    BaseUrl,
+    auth::{Token, TokenSource},
+};
 use serde_json::json;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

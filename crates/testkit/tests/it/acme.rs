@@ -7,7 +7,10 @@ use postduif_core::{
     Acceptance, BatchTexts, ErrorKind, Health, Message, Outcomes, Profile, Receipt, Reference,
     SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
-use postduif_http::{BaseUrl, Client, ClientCredentials, Refusal, Request, Response, TokenCache};
+use postduif_http::{
+    BaseUrl, Client, Refusal, Request, Response,
+    auth::{ClientCredentials, TokenCache},
+};
 use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
 use serde::Deserialize;
 use serde_json::{Value, json};

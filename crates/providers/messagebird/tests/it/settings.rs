@@ -158,15 +158,15 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "messagebird://hunter2@default?report_url=x.test".to_owned(),
-            "option report_url: write a URL",
+            "option report_url: invalid URL: write one",
         ),
         (
             "messagebird://hunter2@default?report_url=http://x.test/hunter2".to_owned(),
-            "option report_url: an https:// URL",
+            "option report_url: invalid URL: write https://",
         ),
         (
             "messagebird://hunter2@default?report_url=https://u:hunter2@x.test/".to_owned(),
-            "option report_url: a URL with neither user",
+            "option report_url: invalid URL: write it without user",
         ),
         (
             "messagebird://hunter2@default?report_url=https://x.test/%3Freference=a".to_owned(),

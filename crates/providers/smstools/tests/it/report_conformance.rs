@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use postduif_core::{DeliveryReport, DeliveryStatus, ReportParser};
-use postduif_http::signature::hmac_sha256;
+use postduif_http::vendor::signature::hmac_sha256;
 use postduif_smstools::report_parser;
 use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;

@@ -3,7 +3,7 @@ use postduif_core::{
     Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind, ReportParser as _,
     ReportRequest,
 };
-use postduif_http::signature::hmac_sha256;
+use postduif_http::vendor::signature::hmac_sha256;
 use postduif_smstools::SmstoolsReports;
 use serde_json::{Value, json};
 
