@@ -208,7 +208,7 @@ impl Provider {
         entry
     }
 
-    async fn token(&self) -> Result<Arc<postduif_http::Token>, SendError> {
+    async fn token(&self) -> Result<Arc<postduif_http::auth::Token>, SendError> {
         let tokens = Arc::clone(&self.tokens);
         if self.has(Flaw::DoubtWhileWaitingForToken) {
             // In a task of its own, so that nobody hears that nothing has left.

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use postduif_core::{
     Authenticity, DeliveryReport, DeliveryStatus, Price, ReportError, ReportParser, ReportRequest,
 };
-use postduif_http::{check_window, signature::hmac_sha256};
+use postduif_http::vendor::{reports::check_window, signature::hmac_sha256};
 use postduif_testkit::{
     FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall, Verdict, report_promises,
 };
@@ -359,7 +359,7 @@ fn a_promise_that_does_not_apply_is_skipped_by_name() {
     struct Unsigned;
 
     #[derive(Debug)]
-    struct ByPath(postduif_http::PathSecrets);
+    struct ByPath(postduif_http::vendor::reports::PathSecrets);
 
     impl ReportParser for ByPath {
         fn authenticity(&self) -> Authenticity {
@@ -380,7 +380,8 @@ fn a_promise_that_does_not_apply_is_skipped_by_name() {
 
     impl FakeReports for Unsigned {
         fn parser(&self) -> Arc<dyn ReportParser> {
-            let secrets = postduif_http::PathSecrets::new("acme", vec![ROUTE.into()]);
+            let secrets =
+                postduif_http::vendor::reports::PathSecrets::new("acme", vec![ROUTE.into()]);
             Arc::new(ByPath(secrets.unwrap()))
         }
 
