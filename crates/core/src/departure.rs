@@ -683,7 +683,7 @@ mod tests {
     }
 
     fn unsure() -> Result<Receipt, SendError> {
-        Err(SendError::unknown(ErrorKind::Timeout, "no answer"))
+        Err(SendError::unknown(ErrorKind::Timeout, "no response"))
     }
 
     fn accepted() -> Result<Receipt, SendError> {
@@ -721,7 +721,7 @@ mod tests {
     fn a_call_that_waited_without_a_hold_is_not_held_back_by_a_later_one() {
         let departure = Departure::new();
         let mut call = pin!(departure.scope(async {
-            poll_fn(yield_once()).await; // a request that nobody told of
+            poll_fn(yield_once()).await; // a request without a hold
             hold(pending::<()>()).await;
         }));
         let mut context = Context::from_waker(Waker::noop());

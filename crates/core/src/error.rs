@@ -480,10 +480,10 @@ mod tests {
     #[test]
     fn it_says_whether_the_message_may_have_been_sent() {
         let error =
-            SendError::unknown(ErrorKind::Timeout, "no answer in time").with_provider("kpn");
+            SendError::unknown(ErrorKind::Timeout, "no response in time").with_provider("kpn");
         assert_eq!(
             error.to_string(),
-            "kpn: no answer in time; the message may have been sent"
+            "kpn: no response in time; the message may have been sent"
         );
     }
 

@@ -225,10 +225,10 @@ mod tests {
             .with_code("7");
         let attempt = Attempt::new("kpn-shop", refused);
         assert_eq!(attempt.to_string(), "kpn-shop: it was refused (code 7)");
-        let lost = SendError::unknown(ErrorKind::Timeout, "no answer").with_provider("kpn");
+        let lost = SendError::unknown(ErrorKind::Timeout, "no response").with_provider("kpn");
         assert_eq!(
             Attempt::new("kpn", lost).to_string(),
-            "kpn: no answer; the message may have been sent"
+            "kpn: no response; the message may have been sent"
         );
     }
 }

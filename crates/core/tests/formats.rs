@@ -1,6 +1,10 @@
-//! How the values of the API are written: as text with a width, and as JSON.
+//! The formats of values: text with a width, and JSON.
+#![cfg(test)]
 
-use std::fmt::{Debug, Display};
+use std::{
+    fmt::{Debug, Display},
+    str::FromStr,
+};
 
 use futures_executor::block_on;
 use postduif_core::{
@@ -32,9 +36,9 @@ fn refused() -> SendError {
         .with_retry_after(std::time::Duration::from_millis(250))
 }
 
-fn parse_error<T: std::str::FromStr<Err: Debug>>(text: &str) -> T::Err
+fn parse_error<T>(text: &str) -> T::Err
 where
-    T: Debug,
+    T: Debug + FromStr<Err: Debug>,
 {
     text.parse::<T>().unwrap_err()
 }

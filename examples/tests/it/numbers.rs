@@ -14,7 +14,7 @@ rows! {
         args: &["--json"],
         input: b"0612345678\n",
         exit: 1,
-        tells: &["\"line 1: digits without a plus", "such as NL<TAB>06-1234 5678"],
+        tells: &["\"line 1: a phone number without a plus or a region", "such as NL<TAB>06-1234 5678"],
         ..row("numbers")
     };
     each_mistake_of_an_editor_has_a_kind_of_its_own => Row {
