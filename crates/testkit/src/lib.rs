@@ -4,7 +4,7 @@
 //! [`report_conformance!`] is the suite for parsers of delivery reports. `journal_conformance!`, with the feature
 //! `journal`, is the suite for journals of the onboarding flow.
 //!
-//! And what programs that send texts are tested with: [`Recording`], a provider that answers as scripted.
+//! [`Recording`], a provider that replies as scripted, is for tests of programs that send texts.
 //!
 //! Without that feature the crate depends on no other of the workspace but `postduif-core`, so a provider elsewhere is
 //! tested by the same suite. In the crate `postduif` it is the module `testing`, with the feature `testing`.
