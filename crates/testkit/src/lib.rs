@@ -6,7 +6,7 @@
 //!
 //! [`Recording`], a provider that replies as scripted, is for tests of programs that send texts.
 //!
-//! Without that feature the crate depends on no other of the workspace but `postduif-core`, so a provider elsewhere is
+//! Without `journal` the crate depends on no other of the workspace but `postduif-core`, so a provider elsewhere is
 //! tested by the same suite. In the crate `postduif` it is the module `testing`, with the feature `testing`.
 
 mod conformance;
