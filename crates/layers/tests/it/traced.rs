@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use postduif_core::{ErrorKind, SmsProvider as _};
+use postduif_core::{ErrorKind, Health, SendError, SmsProvider as _};
 use postduif_layers::Traced;
 use tokio::time::timeout;
 use tracing::{
@@ -109,6 +109,23 @@ async fn a_call_has_a_span_and_each_outcome_an_event() {
             "{line} {fields}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_are_a_failed_check() {
+    let (lines, _other, _guard) = listen();
+    let vendor = vendor("a", 1);
+    let refusal = SendError::not_accepted(ErrorKind::Unauthorized, "invalid key");
+    vendor.script_checks([Ok(Health::refused(refusal)), Ok(Health::verified())]);
+    let provider = Traced::new(vendor);
+    let _ = provider.check().await.unwrap();
+    let told = lines.text();
+    assert!(
+        told.contains("WARN") && told.contains("unauthorized"),
+        "{told}"
+    );
+    let _ = provider.check().await.unwrap();
+    assert_eq!(lines.text().matches("WARN").count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
