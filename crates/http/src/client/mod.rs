@@ -68,6 +68,8 @@ impl Client {
                  or use Client::builder()",
             ));
         }
+        // Any proxy at all keeps the environment's away. `no_proxy()` would clear the caller's own.
+        let builder = builder.proxy(Proxy::custom(|_| None::<Url>));
         lock(builder, CONNECT_TIMEOUT, TIMEOUT)
     }
 
@@ -234,7 +236,9 @@ impl ClientBuilder {
         }
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(&self.roots)?)
-            .user_agent(self.user_agent);
+            .user_agent(self.user_agent)
+            // The environment's. No proxy is asked about a request then, which costs as much as a provider does.
+            .no_proxy();
         if let Some(proxy) = self.proxy {
             // The cause is left out: it may show the URL, and with it the proxy's password.
             let proxy = Proxy::all(proxy).map_err(|_| {
@@ -269,8 +273,6 @@ fn lock(
         .retry(reqwest::retry::never())
         .referer(false)
         .connection_verbose(false)
-        // Any proxy at all keeps the environment's away. `no_proxy()` would clear the caller's own.
-        .proxy(Proxy::custom(|_| None::<Url>))
         .pool_idle_timeout(IDLE_TIMEOUT)
         .connect_timeout(connect)
         .timeout(total)
