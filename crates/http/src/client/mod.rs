@@ -81,7 +81,9 @@ impl Client {
     /// connection or TLS handshake that fails, a deadline before the body was begun. From the moment that
     /// the body may have been written, all is unknown.
     pub async fn send(&self, request: Request) -> Result<Response, SendError> {
-        self.attempt(request)
+        // Boxed here, where it is small: what calls this has a future of a few hundred bytes, not of thousands that are
+        // moved at each step.
+        Box::pin(self.attempt(request))
             .await
             .map_err(Failure::into_send_error)
     }
@@ -92,7 +94,7 @@ impl Client {
     ///
     /// As [`send`](Self::send), but never in doubt: no text can have left.
     pub async fn ask(&self, request: Request) -> Result<Response, SendError> {
-        hold(unwatched(self.attempt(request)))
+        hold(unwatched(Box::pin(self.attempt(request))))
             .await
             .map_err(Failure::into_token_error)
     }

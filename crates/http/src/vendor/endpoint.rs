@@ -1,5 +1,6 @@
-use std::future::Future;
+use std::future::{Future, ready};
 
+use futures_util::{TryFutureExt as _, future::Either};
 use postduif_core::{ConfigError, ErrorKind, Health, Message, Profile, Receipt, SendError, Sender};
 
 use crate::{BaseUrl, Client, Request, Response, vendor::ConnectionUrl};
@@ -107,14 +108,15 @@ impl Endpoint {
     /// # Errors
     ///
     /// That of the profile or of `exchange`, with the provider's name.
-    pub async fn send_one(
+    pub fn send_one(
         &self,
         message: &Message,
-        exchange: impl Future<Output = Result<Receipt, SendError>>,
-    ) -> Result<Receipt, SendError> {
+        exchange: impl Future<Output = Result<Receipt, SendError>> + Send,
+    ) -> impl Future<Output = Result<Receipt, SendError>> + Send {
+        // Combinators, since an `async fn` would hold the exchange twice.
         let outcome = match self.profile.validate(message) {
-            Ok(()) => exchange.await,
-            Err(error) => Err(error),
+            Ok(()) => Either::Left(exchange),
+            Err(error) => Either::Right(ready(Err(error))),
         };
         outcome.map_err(|error| self.named(error))
     }
