@@ -130,9 +130,10 @@ async fn send_one(server: &Server, json: bool) -> Result<Result<Receipt, SendErr
     let text = Text::new("Hello from a vendor of your own").map_err(|_| Stop::config("a text"))?;
     let acme = fake::Acme.provider(&server.url());
     let outcome = acme.send(&Message::new(to, text)).await;
-    match json {
-        true => print_json(&outcome_json(&outcome)),
-        false => print(outcome_sentence(to, &outcome)),
+    if json {
+        print_json(&outcome_json(&outcome))
+    } else {
+        print(outcome_sentence(to, &outcome))
     }
     Ok(outcome)
 }

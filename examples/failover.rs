@@ -29,7 +29,7 @@ async fn failover(args: Args) -> Result<(), Stop> {
     let cm = postduif::from_url(&sandbox.sms_url("cm"))?;
     // Short, so that the last act need not wait for long.
     let pause = Duration::from_millis(200);
-    let sms = Failover::new([Member::new("kpn", kpn), Member::new("cm", cm)])?.with_pause(pause);
+    let sms = Failover::new([Member::new("kpn", kpn), Member::new("cm", cm)])?.with_cooldown(pause);
     let stage = Stage {
         sandbox,
         sms,

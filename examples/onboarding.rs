@@ -270,12 +270,13 @@ impl World {
             .map_err(|_| Stop::config("the sandbox's answer broke off"))?;
         let told: Value = serde_json::from_slice(body)
             .map_err(|_| Stop::config("what answers there is no sandbox"))?;
-        match answer.is_success() {
-            true => Ok(told),
-            false => Err(Stop::config(format!(
+        if answer.is_success() {
+            Ok(told)
+        } else {
+            Err(Stop::config(format!(
                 "the sandbox says: {}",
                 told["error"].as_str().unwrap_or("no")
-            ))),
+            )))
         }
     }
 

@@ -113,9 +113,10 @@ async fn send(mut args: Args) -> Result<(), Stop> {
 }
 
 fn tell(to: PhoneNumber, outcome: &Result<Receipt, SendError>, json: bool) {
-    match json {
-        true => print_json(&outcome_json(outcome)),
-        false => print(outcome_sentence(to, outcome)),
+    if json {
+        print_json(&outcome_json(outcome))
+    } else {
+        print(outcome_sentence(to, outcome))
     }
 }
 
@@ -198,22 +199,23 @@ async fn dry_run(
         return Err(Stop::Failed);
     };
     let (to, count) = (message.to().masked().to_string(), message.text().count());
-    match json {
-        true => print_json(&json!({
+    if json {
+        print_json(&json!({
             "dry_run": true,
             "provider": receipt.provider(),
             "to": to,
             "encoding": count.encoding().as_str(),
             "parts": count.parts(),
             "reference": message.reference().as_str(),
-        })),
-        false => print(format!(
+        }))
+    } else {
+        print(format!(
             "nothing was sent: {} would get {} units of {} for {to}, in {} part(s)",
             receipt.provider(),
             count.units(),
             count.encoding(),
             count.parts()
-        )),
+        ))
     }
     Ok(())
 }

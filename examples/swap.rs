@@ -37,12 +37,11 @@ async fn swap(args: Args) -> Result<(), Stop> {
         .map_err(|_| Stop::config("a number"))?;
     let text = Text::new(format!("Hello through {vendor}")).map_err(|_| Stop::config("a text"))?;
     let outcome = sms.send(&Message::new(to, text)).await;
-    match args.json {
-        true => print_json(&outcome_json(&outcome)),
-        false => {
-            print(format!("built with: {}", VENDORS.join(", ")));
-            print(outcome_sentence(to, &outcome));
-        }
+    if args.json {
+        print_json(&outcome_json(&outcome))
+    } else {
+        print(format!("built with: {}", VENDORS.join(", ")));
+        print(outcome_sentence(to, &outcome));
     }
     outcome.map(drop).map_err(|_| Stop::Failed)
 }

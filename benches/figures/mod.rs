@@ -5,6 +5,7 @@
 use std::{fs, time::Duration};
 
 /// Whether a figure is good when it is large, or when it is small.
+#[derive(Clone, Copy)]
 #[allow(
     dead_code,
     reason = "each bench is a program of its own and uses one of the two"

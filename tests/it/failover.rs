@@ -132,9 +132,10 @@ async fn a_filter_that_answers_403_after_the_vendor_took_the_text_proves_nothing
     let world = sandbox.url().trim_start_matches("http://").to_owned();
     let filter = Server::start(move |request| {
         let answer = forward(&world, request);
-        match request.path().ends_with("/send") {
-            true => Reply::html(403),
-            false => Reply::json(200, answer),
+        if request.path().ends_with("/send") {
+            Reply::html(403)
+        } else {
+            Reply::json(200, answer)
         }
     })
     .await;

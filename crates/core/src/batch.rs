@@ -44,6 +44,11 @@ where
     Call: Fn(&'a [Message]) -> Response,
     Response: Future<Output = Outcomes>,
 {
+    if (1..=size.get()).contains(&messages.len()) {
+        let response = call(messages);
+        drop(call);
+        return attempt(whole(messages, response)).await;
+    }
     let mut outcomes = Outcomes::in_doubt(messages);
     // Collected, so that no closure lives across an await: the future would not be `Send` for every
     // lifetime, as `async_trait` asks.
@@ -99,6 +104,11 @@ where
     Call: Fn(&'a Message) -> Response,
     Response: Future<Output = Result<Receipt, SendError>>,
 {
+    if let [message] = messages {
+        let response = call(message);
+        drop(call);
+        return Outcomes::one(attempt(response).await);
+    }
     let mut outcomes = Outcomes::in_doubt(messages);
     // Collected for the same reason as in `in_chunks`.
     let calls: Vec<_> = messages

@@ -1,14 +1,17 @@
-use std::{ops::Index, slice};
+use std::{array, ops::Index, slice, sync::OnceLock, vec};
 
 use crate::{ErrorKind, Message, Receipt, SendError};
 
-/// One outcome for each message of a batch, in the messages' order.
+type Outcome = Result<Receipt, SendError>;
+
+/// The outcomes of a batch, one per message, in the messages' order.
 ///
-/// It is made *from* the messages and filled with "unknown", so that it cannot have another length than
-/// they have, and a message that an answer leaves out stays in doubt.
+/// It is created *from* the messages and starts as in doubt, so that it cannot have another length than they have, and
+/// a message that a response leaves out stays in doubt. One of a single message does not allocate.
 ///
 /// ```
-/// use postduif_core::{Acceptance, Message, Outcomes, Receipt, Text};
+/// # use postduif_core as postduif;
+/// use postduif::{Acceptance, Message, Outcomes, Receipt, Text};
 ///
 /// let to = "+31612345678".parse()?;
 /// let messages = [Message::new(to, Text::new("one")?), Message::new(to, Text::new("two")?)];
@@ -20,39 +23,56 @@ use crate::{ErrorKind, Message, Receipt, SendError};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "an outcome that nobody reads may be a message in doubt"]
-pub struct Outcomes(Vec<Result<Receipt, SendError>>);
+pub struct Outcomes(Inner);
+
+#[derive(Clone, Debug)]
+enum Inner {
+    Many(Vec<Outcome>),
+    One([Outcome; 1]),
+}
 
 impl Outcomes {
-    /// Every message in doubt, until something better is known of it.
+    /// Creates outcomes in which every message is in doubt, until something better is known of it.
     pub fn in_doubt(messages: &[Message]) -> Self {
-        let error = SendError::unknown(
-            ErrorKind::Protocol,
-            "the answer does not mention this message",
-        );
-        Self::failed(messages, &error)
+        static DOUBT: OnceLock<SendError> = OnceLock::new();
+        let doubt = DOUBT.get_or_init(|| {
+            SendError::unknown(
+                ErrorKind::Protocol,
+                "the response does not mention this message",
+            )
+        });
+        Self::failed(messages, doubt)
     }
 
-    /// The same failure for every message: the call as a whole failed.
+    /// Creates outcomes with the same failure for every message: the call as a whole failed.
     pub fn failed(messages: &[Message], error: &SendError) -> Self {
         Self::from_fn(messages, |_| Err(error.clone()))
     }
 
-    /// An outcome for each message, as `outcome` says.
+    /// Creates the outcome of each message by calling `outcome` with it.
     pub fn from_fn<'a>(
         messages: &'a [Message],
-        outcome: impl FnMut(&'a Message) -> Result<Receipt, SendError>,
+        mut outcome: impl FnMut(&'a Message) -> Result<Receipt, SendError>,
     ) -> Self {
-        Self(messages.iter().map(outcome).collect())
+        match messages {
+            [message] => Self::one(outcome(message)),
+            messages => Self(Inner::Many(messages.iter().map(outcome).collect())),
+        }
     }
 
-    /// Makes it one outcome for each of these messages: those that are missing are in doubt, and those beyond
-    /// are dropped. For outcomes of a provider that may have given too few.
+    /// Creates the outcome of a single message.
+    pub const fn one(outcome: Result<Receipt, SendError>) -> Self {
+        Self(Inner::One([outcome]))
+    }
+
+    /// Makes it one outcome per message, for a provider that may have returned too few: missing ones are in doubt, and
+    /// those beyond the messages are dropped.
     pub fn covering(self, messages: &[Message]) -> Self {
         if self.len() == messages.len() {
             return self;
         }
         let mut covering = Self::in_doubt(messages);
-        for (index, outcome) in self.0.into_iter().enumerate() {
+        for (index, outcome) in self.into_iter().enumerate() {
             covering.set(index, outcome);
         }
         covering
@@ -60,52 +80,64 @@ impl Outcomes {
 
     /// Replaces the outcome of the message at this index. An index beyond the batch changes nothing.
     pub fn set(&mut self, index: usize, outcome: Result<Receipt, SendError>) {
-        if let Some(place) = self.0.get_mut(index) {
-            *place = outcome;
+        let outcomes = match &mut self.0 {
+            Inner::Many(outcomes) => outcomes.as_mut_slice(),
+            Inner::One(outcomes) => outcomes,
+        };
+        if let Some(current) = outcomes.get_mut(index) {
+            *current = outcome;
         }
     }
 
-    /// The outcome of the message at this index.
+    /// Returns the outcome of the message at this index. `None` beyond the batch.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&Result<Receipt, SendError>> {
-        self.0.get(index)
+        self.as_slice().get(index)
     }
 
-    /// As many as there are messages.
+    /// Returns the number of outcomes, one per message.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.as_slice().len()
     }
 
-    /// Whether there was no message at all.
+    /// Returns whether there was no message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_slice().is_empty()
     }
 
-    /// The outcomes, in the messages' order.
+    /// Returns an iterator over the outcomes, in the messages' order.
     pub fn iter(&self) -> slice::Iter<'_, Result<Receipt, SendError>> {
-        self.0.iter()
+        self.as_slice().iter()
     }
 
-    /// How many messages were accepted.
+    /// Returns how many messages were accepted.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.iter().filter(|outcome| outcome.is_ok()).count()
     }
 
-    /// The outcome of the only message, for whoever does the work for one and for many in one place.
+    /// Returns the only outcome. Intended for providers that implement `send` on top of `send_batch`.
     ///
     /// # Errors
     ///
-    /// The message's own failure; and where there is not exactly one message, one in doubt.
-    pub fn into_single(mut self) -> Result<Receipt, SendError> {
-        match self.0.pop() {
-            Some(outcome) if self.0.is_empty() => outcome,
+    /// That of the message. Where there is not exactly one message, an error in doubt.
+    pub fn into_single(self) -> Result<Receipt, SendError> {
+        let mut outcomes = self.into_iter();
+        match (outcomes.next(), outcomes.next()) {
+            (Some(outcome), None) => outcome,
             _ => Err(SendError::unknown(
                 ErrorKind::Protocol,
                 "not one outcome for one message",
             )),
+        }
+    }
+
+    fn as_slice(&self) -> &[Outcome] {
+        match &self.0 {
+            Inner::Many(outcomes) => outcomes,
+            Inner::One(outcomes) => outcomes,
         }
     }
 }
@@ -114,16 +146,49 @@ impl Index<usize> for Outcomes {
     type Output = Result<Receipt, SendError>;
 
     fn index(&self, index: usize) -> &Self::Output {
-        &self.0[index]
+        &self.as_slice()[index]
     }
 }
 
+/// An iterator over [`Outcomes`] by value.
+#[derive(Debug)]
+pub struct IntoIter(Items);
+
+#[derive(Debug)]
+enum Items {
+    Many(vec::IntoIter<Outcome>),
+    One(array::IntoIter<Outcome, 1>),
+}
+
+impl Iterator for IntoIter {
+    type Item = Result<Receipt, SendError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Items::Many(outcomes) => outcomes.next(),
+            Items::One(outcomes) => outcomes.next(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match &self.0 {
+            Items::Many(outcomes) => outcomes.size_hint(),
+            Items::One(outcomes) => outcomes.size_hint(),
+        }
+    }
+}
+
+impl ExactSizeIterator for IntoIter {}
+
 impl IntoIterator for Outcomes {
     type Item = Result<Receipt, SendError>;
-    type IntoIter = std::vec::IntoIter<Self::Item>;
+    type IntoIter = IntoIter;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        IntoIter(match self.0 {
+            Inner::Many(outcomes) => Items::Many(outcomes.into_iter()),
+            Inner::One(outcomes) => Items::One(outcomes.into_iter()),
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use postduif_core::{
 
 use crate::{
     Country, Prefix,
-    way::{refusal, send_passed},
+    dispatch::{refusal, send_passed},
 };
 
 /// Countries and ranges that may get a text.
@@ -94,13 +94,14 @@ impl<P: SmsProvider> AllowDestinations<P> {
         let to = message.to();
         let any = |prefixes: &[Prefix]| prefixes.iter().any(|prefix| prefix.matches(to));
         let allowed = any(&self.allowed) || self.countries.iter().any(|c| c.contains(to));
-        match allowed && !any(&self.blocked) {
-            true => Ok(()),
-            false => Err(refusal(
+        if allowed && !any(&self.blocked) {
+            Ok(())
+        } else {
+            Err(refusal(
                 &self.inner,
                 ErrorKind::Blocked,
                 "no text may go to this destination",
-            )),
+            ))
         }
     }
 }

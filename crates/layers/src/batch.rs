@@ -33,9 +33,9 @@ use tokio::{
 use tracing::Span;
 
 use crate::{
+    dispatch::{alike, cut_off, later, not_cut_off, refusal, send_batch},
     scope::{PATIENCE, Scope},
     shared::{Ended, Outcome, Watched, Work},
-    way::{alike, cut_off, later, not_cut_off, refusal, send_batch},
 };
 
 /// Few vendor calls for many tasks.
@@ -62,7 +62,7 @@ use crate::{
 /// use postduif_layers::{Batch, Retry};
 ///
 /// # async fn example(vendor: impl SmsProvider, messages: Vec<Message>) {
-/// let batch = Batch::new(vendor).with_queue(NonZeroUsize::new(500).unwrap());
+/// let batch = Batch::new(vendor).with_max_waiting(NonZeroUsize::new(500).unwrap());
 /// let provider = Arc::new(Retry::new(batch));
 /// for message in messages {
 ///     let provider = Arc::clone(&provider);
@@ -80,9 +80,10 @@ impl<P: SmsProvider> Batch<P> {
     #[must_use]
     pub fn new(inner: P) -> Self {
         let profile = inner.profile().clone().with_repeat_window(None);
-        let in_flight = match profile.batch_size() == NonZeroUsize::MIN {
-            true => 16,
-            false => 1,
+        let in_flight = if profile.batch_size() == NonZeroUsize::MIN {
+            16
+        } else {
+            1
         };
         Self {
             calls: Arc::new(Calls {
@@ -106,7 +107,7 @@ impl<P: SmsProvider> Batch<P> {
 
     /// Sets how many messages may wait for a call. Defaults to 10,000. Those beyond are refused as `Throttled`.
     #[must_use]
-    pub fn with_queue(self, messages: NonZeroUsize) -> Self {
+    pub fn with_max_waiting(self, messages: NonZeroUsize) -> Self {
         self.calls.state().capacity = messages.get();
         self
     }
@@ -122,7 +123,7 @@ impl<P: SmsProvider> Batch<P> {
     /// Sets the longest that a message waits for a call, and a call for its answer. Defaults to five minutes. It
     /// is for a call that nobody drives any more; the calls inside have deadlines of their own.
     #[must_use]
-    pub fn with_longest_wait(self, wait: Duration) -> Self {
+    pub fn with_max_wait(self, wait: Duration) -> Self {
         self.calls.state().longest_wait = wait;
         self
     }
@@ -411,9 +412,10 @@ impl State {
                 continue;
             }
             self.waits -= 1;
-            match waiting.is_cut_off() {
-                true => waiting.gone.store(true, Ordering::Relaxed),
-                false => taken.push(waiting),
+            if waiting.is_cut_off() {
+                waiting.gone.store(true, Ordering::Relaxed)
+            } else {
+                taken.push(waiting)
             }
         }
         for waiting in left.into_iter().rev() {

@@ -22,7 +22,7 @@ use postduif_core::{
 };
 use tokio::time::Instant;
 
-use crate::way::{put, refusal, send_some};
+use crate::dispatch::{put, refusal, send_some};
 
 /// Limits by message, by recipient and by money.
 ///
@@ -38,7 +38,7 @@ use crate::way::{put, refusal, send_some};
 /// # fn example(vendor: impl SmsProvider) -> Result<(), Box<dyn std::error::Error>> {
 /// let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
 /// let provider = Budget::new(vendor)
-///     .with_longest(3)
+///     .with_max_parts(3)
 ///     .with_recipient_limit(NonZeroU32::new(1).unwrap(), minute)
 ///     .with_recipient_limit(NonZeroU32::new(5).unwrap(), 15 * minute)
 ///     .with_spend_limit("25 EUR".parse()?, hour, "0.08 EUR".parse()?)?;
@@ -74,7 +74,7 @@ impl<P: SmsProvider> Budget<P> {
 
     /// Sets the most parts that one message may take. Defaults to no limit.
     #[must_use]
-    pub const fn with_longest(mut self, parts: usize) -> Self {
+    pub const fn with_max_parts(mut self, parts: usize) -> Self {
         self.longest = Some(parts);
         self
     }
@@ -124,7 +124,7 @@ impl<P: SmsProvider> Budget<P> {
     /// Sets how many recipients are counted at a time. Defaults to 100,000. While so many have had a text within
     /// the longest window, a text to another is refused.
     #[must_use]
-    pub const fn with_recipients(mut self, most: NonZeroUsize) -> Self {
+    pub const fn with_max_recipients(mut self, most: NonZeroUsize) -> Self {
         self.most_recipients = most;
         self
     }

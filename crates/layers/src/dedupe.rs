@@ -30,9 +30,9 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
+    dispatch::{later, not_cut_off, refusal},
     scope::Scope,
     shared::{Ended, Outcome, Work},
-    way::{later, not_cut_off, refusal},
 };
 
 /// One text for one reference.
@@ -66,7 +66,7 @@ use crate::{
 /// # async fn example(vendor: impl SmsProvider, message: Message) -> Result<(), SendError> {
 /// let provider = Dedupe::new(vendor)
 ///     .with_memory(Duration::from_secs(86_400))
-///     .with_capacity(NonZeroUsize::new(50_000).unwrap());
+///     .with_max_references(NonZeroUsize::new(50_000).unwrap());
 /// let first = provider.send(&message).await?;
 /// let again = provider.send(&message).await?; // the same receipt, and no second text
 /// assert_eq!(first.id(), again.id());
@@ -145,7 +145,7 @@ impl<P: SmsProvider> Dedupe<P> {
 
     /// Sets how many references are remembered at a time, those under way included. Defaults to 100,000.
     #[must_use]
-    pub const fn with_capacity(mut self, references: NonZeroUsize) -> Self {
+    pub const fn with_max_references(mut self, references: NonZeroUsize) -> Self {
         self.capacity = references;
         self
     }
@@ -154,7 +154,7 @@ impl<P: SmsProvider> Dedupe<P> {
     /// drives any more; the calls inside have deadlines of their own. The caller then hears a `Timeout`,
     /// acceptance unknown, and may ask again with the same message for the true outcome.
     #[must_use]
-    pub const fn with_longest_wait(mut self, wait: Duration) -> Self {
+    pub const fn with_max_wait(mut self, wait: Duration) -> Self {
         self.longest_wait = wait;
         self
     }
@@ -285,16 +285,17 @@ impl<P: SmsProvider> Dedupe<P> {
             return Claim::Answered(Err(error));
         }
         if state.known.len() >= self.capacity.get() && !state.make_room() {
-            let (kind, message) = match state.doubts >= self.capacity.get() {
-                true => (
+            let (kind, message) = if state.doubts >= self.capacity.get() {
+                (
                     ErrorKind::Misconfigured,
                     "the memory is full of references in doubt, which stay until they are settled: \
                      settle them, or give it a larger capacity",
-                ),
-                false => (
+                )
+            } else {
+                (
                     ErrorKind::Throttled,
                     "the memory is full of references in doubt or under way",
-                ),
+                )
             };
             return Claim::Answered(Err(refusal(&self.inner, kind, message)));
         }

@@ -18,8 +18,8 @@ use postduif_core::{
 };
 
 use crate::{
-    members::{Member, Members},
-    way::IN_FLIGHT,
+    dispatch::IN_FLIGHT,
+    pool::{Member, Members},
 };
 
 /// The next vendor for what the one before certainly did not send.
@@ -82,8 +82,8 @@ impl Failover {
 
     /// Sets for how long a member that failed is set aside, unless the vendor asks for less. Defaults to 30 s.
     #[must_use]
-    pub const fn with_pause(mut self, pause: Duration) -> Self {
-        self.members.set_pause(pause);
+    pub const fn with_cooldown(mut self, pause: Duration) -> Self {
+        self.members.set_cooldown(pause);
         self
     }
 

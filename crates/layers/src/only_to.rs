@@ -15,7 +15,7 @@ use postduif_core::{
 
 use crate::{
     Prefix,
-    way::{refusal, send_passed},
+    dispatch::{refusal, send_passed},
 };
 
 /// Only these numbers get a text.
@@ -52,13 +52,14 @@ impl<P: SmsProvider> OnlyTo<P> {
     }
 
     fn judge(&self, message: &Message) -> Result<(), SendError> {
-        match self.prefixes.iter().any(|p| p.matches(message.to())) {
-            true => Ok(()),
-            false => Err(refusal(
+        if self.prefixes.iter().any(|p| p.matches(message.to())) {
+            Ok(())
+        } else {
+            Err(refusal(
                 &self.inner,
                 ErrorKind::Blocked,
                 "this system sends to a few numbers only, and this is none of them",
-            )),
+            ))
         }
     }
 }

@@ -29,8 +29,8 @@ use tokio::{
 };
 
 use crate::{
+    dispatch::{call_size, cut_off, later, not_cut_off, refusal},
     scope::Scope,
-    way::{call_size, cut_off, later, not_cut_off, refusal},
 };
 
 /// Messages a second, and calls under way.
@@ -53,7 +53,7 @@ use crate::{
 /// let provider = RateLimit::new(vendor, NonZeroU32::new(5).unwrap())
 ///     .with_burst(NonZeroU32::new(10).unwrap())
 ///     .with_in_flight(NonZeroUsize::new(4).unwrap())
-///     .with_longest_wait(Duration::from_secs(5));
+///     .with_max_wait(Duration::from_secs(5));
 /// # }
 /// ```
 pub struct RateLimit<P> {
@@ -94,7 +94,7 @@ impl<P: SmsProvider> RateLimit<P> {
             turns: Mutex::new(turns),
         }
         .with_burst(per_second)
-        .with_longest_wait(Duration::from_secs(30))
+        .with_max_wait(Duration::from_secs(30))
     }
 
     /// Sets how many messages may go at once after a pause. Defaults to the messages of a second.
@@ -119,7 +119,7 @@ impl<P: SmsProvider> RateLimit<P> {
     /// Sets the longest that a call waits for its turn, both limits together. Defaults to 30 s. One whose turn
     /// by the rate would come later is refused at once.
     #[must_use]
-    pub fn with_longest_wait(mut self, wait: Duration) -> Self {
+    pub fn with_max_wait(mut self, wait: Duration) -> Self {
         let left = |window: Duration| window.checked_sub(wait).filter(|left| !left.is_zero());
         let window = self.inner.profile().repeat_window().and_then(left);
         self.profile = self.profile.with_repeat_window(window);
@@ -129,7 +129,7 @@ impl<P: SmsProvider> RateLimit<P> {
 
     /// Sets how many calls may wait at a time. Defaults to 10,000. Those beyond are refused at once.
     #[must_use]
-    pub const fn with_queue(mut self, calls: NonZeroUsize) -> Self {
+    pub const fn with_max_waiting(mut self, calls: NonZeroUsize) -> Self {
         self.queue = calls;
         self
     }

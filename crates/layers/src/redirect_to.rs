@@ -14,7 +14,7 @@ use postduif_core::{
     Text, async_trait,
 };
 
-use crate::way::{refusal, send_passed};
+use crate::dispatch::{refusal, send_passed};
 
 /// Everything goes to this number.
 ///

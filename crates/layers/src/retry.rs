@@ -24,9 +24,9 @@ use postduif_core::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    dispatch::{Trail, is_cut_off, send_batch, send_some},
     scope::{Progress, Scope},
     start_within::started,
-    way::{Trail, is_cut_off, send_batch, send_some},
 };
 
 /// Sends again what may be sent again.
@@ -107,7 +107,7 @@ impl<P: SmsProvider> Retry<P> {
     /// Sets the longest that it waits because the vendor asks for it (`retry_after`), before the back-off is
     /// added. Defaults to 30 s. Where the vendor asks for more, the message is not repeated.
     #[must_use]
-    pub const fn with_longest_hint(mut self, longest: Duration) -> Self {
+    pub const fn with_max_hint(mut self, longest: Duration) -> Self {
         self.longest_hint = longest;
         self
     }
@@ -363,10 +363,7 @@ impl History {
 
     fn ends_in(self, outcome: Result<Receipt, SendError>) -> Result<Receipt, SendError> {
         self.trail
-            .ends_in(outcome.map_err(|error| match self.doubt {
-                true => error.in_doubt(),
-                false => error,
-            }))
+            .ends_in(outcome.map_err(|error| if self.doubt { error.in_doubt() } else { error }))
     }
 }
 

@@ -19,8 +19,8 @@ use postduif_core::{
 };
 
 use crate::{
-    members::{Member, Members},
-    way::{IN_FLIGHT, call_size},
+    dispatch::{IN_FLIGHT, call_size},
+    pool::{Member, Members},
 };
 
 /// Several vendors in turn, by weight.
@@ -67,8 +67,8 @@ impl RoundRobin {
 
     /// Sets for how long a member that failed is set aside, unless the vendor asks for less. Defaults to 30 s.
     #[must_use]
-    pub const fn with_pause(mut self, pause: Duration) -> Self {
-        self.members.set_pause(pause);
+    pub const fn with_cooldown(mut self, pause: Duration) -> Self {
+        self.members.set_cooldown(pause);
         self
     }
 

@@ -13,7 +13,7 @@ use postduif_core::{
     Health, Message, Outcomes, Profile, Receipt, SendError, Sender, SmsProvider, async_trait,
 };
 
-use crate::{Prefix, way::send_passed};
+use crate::{Prefix, dispatch::send_passed};
 
 /// The sender by destination.
 ///

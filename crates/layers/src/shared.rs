@@ -29,7 +29,7 @@ use tokio::{
 };
 use tracing::{Instrument as _, Span};
 
-use crate::{scope::Scope, way::send_batch};
+use crate::{dispatch::send_batch, scope::Scope};
 
 pub(crate) type Outcome = Result<Receipt, SendError>;
 
@@ -111,11 +111,7 @@ impl Work {
         let work = async move {
             let call = async {
                 match messages.as_slice() {
-                    [message] if single => {
-                        let mut outcomes = Outcomes::in_doubt(&messages);
-                        outcomes.set(0, inner.send(message).await);
-                        outcomes
-                    }
+                    [message] if single => Outcomes::one(inner.send(message).await),
                     messages => send_batch(&*inner, messages).await,
                 }
             };
@@ -317,9 +313,10 @@ impl<F: FnOnce(Ended<&[Outcome]>)> Ending<F> {
     /// The outcomes of a call that broke off.
     fn failed(&self, message: &'static str) -> Vec<Outcome> {
         let nothing_left = self.departure.as_ref().is_none_or(Departure::close);
-        let error = match nothing_left {
-            true => SendError::not_accepted(ErrorKind::Unavailable, message),
-            false => SendError::unknown(ErrorKind::Unavailable, message),
+        let error = if nothing_left {
+            SendError::not_accepted(ErrorKind::Unavailable, message)
+        } else {
+            SendError::unknown(ErrorKind::Unavailable, message)
         };
         vec![Err(error.with_provider(self.provider.clone())); self.messages]
     }

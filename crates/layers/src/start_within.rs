@@ -24,8 +24,8 @@ use postduif_core::{
 use tokio::time::{sleep, timeout};
 
 use crate::{
+    dispatch::refusal,
     scope::{Progress, Watch},
-    way::refusal,
 };
 
 /// A deadline after which nothing begins.

@@ -13,7 +13,7 @@ use postduif_core::{
     async_trait,
 };
 
-use crate::way::{refusal, send_passed};
+use crate::dispatch::{refusal, send_passed};
 
 /// Which encoding a text may have, and how many parts.
 ///
@@ -27,7 +27,7 @@ use crate::way::{refusal, send_passed};
 /// use postduif_layers::TextPolicy;
 ///
 /// # fn example(vendor: impl SmsProvider) {
-/// let provider = TextPolicy::new(vendor).force_gsm().with_max_parts(NonZeroUsize::MIN);
+/// let provider = TextPolicy::new(vendor).with_forced_gsm().with_max_parts(NonZeroUsize::MIN);
 /// # }
 /// ```
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl<P: SmsProvider> TextPolicy<P> {
 
     /// Refuses a text with a character outside GSM 03.38.
     #[must_use]
-    pub const fn force_gsm(mut self) -> Self {
+    pub const fn with_forced_gsm(mut self) -> Self {
         self.characters = Characters::ForceGsm;
         self
     }

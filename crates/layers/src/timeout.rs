@@ -15,7 +15,7 @@ use postduif_core::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::way::{IN_FLIGHT, call_size, not_cut_off, refusal};
+use crate::dispatch::{IN_FLIGHT, call_size, not_cut_off, refusal};
 
 /// A deadline for each vendor call.
 ///
@@ -84,13 +84,14 @@ impl<P: SmsProvider> Timeout<P> {
     }
 
     fn leaves_time(&self) -> Result<(), SendError> {
-        match self.deadline.is_zero() {
-            true => Err(refusal(
+        if self.deadline.is_zero() {
+            Err(refusal(
                 &self.inner,
                 ErrorKind::Misconfigured,
                 "a deadline of zero leaves no time for a call: set a longer one",
-            )),
-            false => Ok(()),
+            ))
+        } else {
+            Ok(())
         }
     }
 

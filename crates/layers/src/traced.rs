@@ -13,7 +13,7 @@ use postduif_core::{
 };
 use tracing::{Instrument as _, Span, field, info_span};
 
-use crate::way::send_batch;
+use crate::dispatch::send_batch;
 
 /// Spans and events (`tracing`), and metrics behind the feature `metrics`.
 ///

@@ -161,9 +161,10 @@ struct Internal;
 #[async_trait]
 impl Guard for Internal {
     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
-        match candidate.user().external {
-            true => Err(FailureReason::UserGuest),
-            false => Ok(()),
+        if candidate.user().external {
+            Err(FailureReason::UserGuest)
+        } else {
+            Ok(())
         }
     }
 }

@@ -20,11 +20,12 @@ impl Zones {
     ) -> Result<Self, ConfigError> {
         let by_region = by_region.into_iter().map(|(region, name)| {
             let code = region.to_ascii_uppercase();
-            match code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-                true => Ok((code, zone(&name)?)),
-                false => Err(ConfigError::new(format!(
+            if code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+                Ok((code, zone(&name)?))
+            } else {
+                Err(ConfigError::new(format!(
                     "{region:?} is no country: give its two letters, such as BE"
-                ))),
+                )))
             }
         });
         Ok(Self {

@@ -356,7 +356,7 @@ impl Limits {
             limit = limit.with_in_flight(in_flight);
         }
         if let Some(max_wait) = self.max_wait {
-            limit = limit.with_longest_wait(max_wait);
+            limit = limit.with_max_wait(max_wait);
         }
         let retry = Retry::new(limit);
         match self.attempts {
@@ -369,9 +369,10 @@ impl Limits {
 /// Adds the limits to the options that a vendor knows: here, they are known too.
 fn with_limits(error: ConfigError) -> ConfigError {
     let words = error.to_string();
-    match words.starts_with("unknown option ") {
-        true => ConfigError::new(format!("{words}; limits are {}", LIMITS.join(", "))),
-        false => error,
+    if words.starts_with("unknown option ") {
+        ConfigError::new(format!("{words}; limits are {}", LIMITS.join(", ")))
+    } else {
+        error
     }
 }
 

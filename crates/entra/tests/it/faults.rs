@@ -36,9 +36,12 @@ fn entra(url: &str) -> Entra {
 
 /// Lets everybody sign in, and meets Graph's calls with this reply.
 async fn world(reply: Reply) -> Server {
-    Server::start(move |request| match request.path().starts_with("/login") {
-        true => Reply::json(200, r#"{"access_token":"t0ken","expires_in":3599}"#),
-        false => reply.clone(),
+    Server::start(move |request| {
+        if request.path().starts_with("/login") {
+            Reply::json(200, r#"{"access_token":"t0ken","expires_in":3599}"#)
+        } else {
+            reply.clone()
+        }
     })
     .await
 }

@@ -295,9 +295,10 @@ async fn pages_are_followed_on_our_own_url() {
             let token = |(name, value): &(_, std::borrow::Cow<'_, str>)| {
                 *name == *"$skiptoken" && *value == *"a/b&c"
             };
-            match request.url.query_pairs().any(|pair| token(&pair)) {
-                true => ok(&json!({"value": [{"id": "1", "displayName": "R"}]})),
-                false => ok(&json!({"value": [], "@odata.nextLink": link})),
+            if request.url.query_pairs().any(|pair| token(&pair)) {
+                ok(&json!({"value": [{"id": "1", "displayName": "R"}]}))
+            } else {
+                ok(&json!({"value": [], "@odata.nextLink": link}))
             }
         };
         world.on("GET", &roles_path(), answer).await;

@@ -34,9 +34,10 @@ async fn a_date_to_wait_for_is_a_wait_of_at_most_a_day_whatever_the_clock_says()
     assert_eq!(answer.retry_after(noon()), Some(Duration::from_secs(30)));
     for jump in JUMPS {
         let wait = answer.retry_after(noon() + jump).unwrap();
-        let expected = match jump > TimeDelta::zero() {
-            true => Duration::ZERO,
-            false => (Duration::from_secs(30) + (-jump).to_std().unwrap()).min(DAY),
+        let expected = if jump > TimeDelta::zero() {
+            Duration::ZERO
+        } else {
+            (Duration::from_secs(30) + (-jump).to_std().unwrap()).min(DAY)
         };
         assert_eq!(wait, expected, "after a jump of {jump}");
     }

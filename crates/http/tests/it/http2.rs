@@ -162,9 +162,10 @@ async fn a_refused_stream_is_in_doubt_and_not_made_again() {
         post(&client, &url).await.unwrap();
         let base = BaseUrl::parse(&url).unwrap();
         // A text may be in the URL as well.
-        let request = match has_body {
-            true => Request::post(&base, "/send").with_json(&"text"),
-            false => Request::get(&base, "/send").with_query("text", "text"),
+        let request = if has_body {
+            Request::post(&base, "/send").with_json(&"text")
+        } else {
+            Request::get(&base, "/send").with_query("text", "text")
         };
         let error = client.send(request).await.unwrap_err();
         assert_eq!(error.acceptance(), Acceptance::Unknown, "{error:?}");

@@ -95,8 +95,8 @@ fn ten_thousand_sends_at_a_vendor_that_never_answers_are_bounded() {
         });
         let limited = RateLimit::new(Arc::clone(&vendor), NonZeroU32::new(1_000_000).unwrap())
             .with_in_flight(NonZeroUsize::new(32).unwrap())
-            .with_queue(NonZeroUsize::new(1_000).unwrap())
-            .with_longest_wait(std::time::Duration::from_millis(300));
+            .with_max_waiting(NonZeroUsize::new(1_000).unwrap())
+            .with_max_wait(std::time::Duration::from_millis(300));
         let limited = Arc::new(limited);
         let before = peak();
         let sends: Vec<_> = (0..10_000)

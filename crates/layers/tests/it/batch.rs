@@ -156,7 +156,7 @@ async fn messages_to_one_recipient_keep_their_order() {
 async fn a_full_queue_refuses_and_those_who_gave_up_make_room() {
     let vendor = vendor("a", 4);
     vendor.close_gate();
-    let provider = Arc::new(Batch::new(vendor.clone()).with_queue(size(2)));
+    let provider = Arc::new(Batch::new(vendor.clone()).with_max_waiting(size(2)));
     let messages = messages(5);
     let mut sends = Vec::new();
     for message in &messages[..3] {
@@ -263,9 +263,10 @@ async fn a_message_to_repeat_holds_up_nobody_else() {
         let busy = Scripted::fail(busy.with_retry_after(25 * SECOND));
         vendor.script_for(messages[5].reference(), [busy]);
         vendor.close_gate();
-        let provider: Arc<dyn SmsProvider> = match around {
-            true => Arc::new(Retry::new(Batch::new(vendor.clone()))),
-            false => Arc::new(Batch::new(Retry::new(vendor.clone()))),
+        let provider: Arc<dyn SmsProvider> = if around {
+            Arc::new(Retry::new(Batch::new(vendor.clone())))
+        } else {
+            Arc::new(Batch::new(Retry::new(vendor.clone())))
         };
         let begun = Instant::now();
         let sends: Vec<_> = messages
@@ -418,7 +419,7 @@ async fn a_call_that_nobody_drives_stops_neither_its_callers_nor_those_who_wait(
     let vendor = vendor("a", 1);
     vendor.script([Scripted::stall()]);
     let batch = Batch::new(vendor.clone()).with_in_flight(size(1));
-    let provider = Arc::new(batch.with_longest_wait(60 * SECOND));
+    let provider = Arc::new(batch.with_max_wait(60 * SECOND));
     let messages = messages(2);
     let stalled = send(&provider, &messages[0]);
     tokio::time::sleep(30 * SECOND).await;
@@ -435,7 +436,7 @@ async fn a_message_that_no_call_takes_up_in_time_is_not_accepted() {
     let vendor = vendor("a", 1);
     vendor.script(vec![Scripted::accept().after(50 * SECOND); 2]);
     let batch = Batch::new(vendor.clone()).with_in_flight(size(1));
-    let provider = Arc::new(batch.with_longest_wait(60 * SECOND));
+    let provider = Arc::new(batch.with_max_wait(60 * SECOND));
     let messages = messages(3);
     let sends: Vec<_> = messages
         .iter()
@@ -479,10 +480,7 @@ fn a_call_that_had_not_left_begins_anew_where_its_runtime_does_not_go_on() {
             settle().await;
         });
         drop(sent);
-        let _kept = match ends {
-            true => None,
-            false => Some(first),
-        };
+        let _kept = if ends { None } else { Some(first) };
         let (outcome, took) = second.block_on(async {
             let begun = Instant::now();
             (waiting.await, begun.elapsed())

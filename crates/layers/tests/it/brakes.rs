@@ -37,7 +37,7 @@ async fn only_allowed_destinations_that_are_not_blocked_get_a_text() {
 #[tokio::test(start_paused = true)]
 async fn a_message_of_too_many_parts_is_refused() {
     let vendor = vendor("a", 1);
-    let provider = Budget::new(vendor.clone()).with_longest(2);
+    let provider = Budget::new(vendor.clone()).with_max_parts(2);
     provider.send(&message(&"x".repeat(306))).await.unwrap();
     let outcome = provider.send(&message(&"x".repeat(307))).await;
     assert_eq!(kind_of(&outcome), refused(BLOCKED));
@@ -157,7 +157,7 @@ async fn memory_is_bounded_and_full_means_refused() {
     let vendor = vendor("a", 100);
     let provider = Budget::new(vendor)
         .with_recipient_limit(count(5), HOUR)
-        .with_recipients(size(10));
+        .with_max_recipients(size(10));
     let messages = messages(12);
     assert_eq!(provider.send_batch(&messages).await.accepted(), 10);
     provider.send(&messages[3]).await.unwrap();
@@ -170,7 +170,7 @@ async fn memory_is_bounded_and_full_means_refused() {
 async fn there_is_room_as_soon_as_the_oldest_is_out_of_the_window() {
     let provider = Budget::new(vendor("a", 1))
         .with_recipient_limit(count(5), HOUR)
-        .with_recipients(size(2));
+        .with_max_recipients(size(2));
     let messages = messages(5);
     provider.send(&messages[0]).await.unwrap();
     advance(SECOND).await;

@@ -113,7 +113,7 @@ async fn a_redirected_text_stays_in_gsm_without_brackets() {
     let vendor = vendor("a", 1);
     let target = "+31687654321".parse().unwrap();
     let policy = TextPolicy::new(vendor.clone())
-        .force_gsm()
+        .with_forced_gsm()
         .with_max_parts(size(1));
     let provider = RedirectTo::new(policy, target);
     provider.send(&message(&"x".repeat(145))).await.unwrap();

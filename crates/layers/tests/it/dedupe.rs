@@ -204,7 +204,7 @@ async fn acceptances_are_forgotten_in_time_and_for_room_doubts_are_not() {
     let vendor = vendor("a", 1);
     let provider = Dedupe::new(vendor.clone())
         .with_memory(HOUR)
-        .with_capacity(size(2));
+        .with_max_references(size(2));
     let messages = messages(4);
     provider.send(&messages[0]).await.unwrap();
     advance(HOUR).await;
@@ -245,7 +245,7 @@ async fn it_keeps_no_text_and_no_key_in_sight() {
 async fn a_doubt_is_ended_by_name() {
     let vendor = vendor("a", 1);
     vendor.script(vec![Scripted::doubt(ErrorKind::Timeout); 2]);
-    let provider = Dedupe::new(vendor.clone()).with_capacity(size(2));
+    let provider = Dedupe::new(vendor.clone()).with_max_references(size(2));
     let messages = messages(3);
     for message in &messages[..2] {
         provider.send(message).await.unwrap_err();
@@ -288,7 +288,7 @@ async fn a_doubt_is_ended_by_name() {
 async fn nobody_waits_without_end() {
     let vendor = vendor("a", 1);
     vendor.script([Scripted::accept().after(2 * HOUR)]);
-    let provider = Dedupe::new(vendor.clone()).with_longest_wait(HOUR);
+    let provider = Dedupe::new(vendor.clone()).with_max_wait(HOUR);
     let message = message("x");
     let outcome = provider.send(&message).await;
     assert_eq!(kind_of(&outcome), in_doubt(ErrorKind::Timeout));
@@ -351,15 +351,13 @@ fn what_had_not_left_begins_anew_where_its_runtime_does_not_go_on() {
             let send = provider.send_batch(&messages);
             timeout(SECOND, send).await.unwrap_err();
         });
-        let _kept = match ends {
-            true => None,
-            false => Some(first),
-        };
+        let _kept = if ends { None } else { Some(first) };
         runtime().block_on(async {
             let begun = tokio::time::Instant::now();
-            match batch {
-                true => assert_eq!(provider.send_batch(&messages).await.accepted(), 2),
-                false => assert!(provider.send(&messages[1]).await.is_ok()),
+            if batch {
+                assert_eq!(provider.send_batch(&messages).await.accepted(), 2)
+            } else {
+                assert!(provider.send(&messages[1]).await.is_ok())
             }
             assert!(begun.elapsed() < 20 * SECOND, "{:?}", begun.elapsed());
         });
@@ -379,10 +377,7 @@ fn what_had_left_is_in_doubt_where_its_runtime_does_not_go_on() {
         first.block_on(async {
             timeout(SECOND, provider.send(&message)).await.unwrap_err();
         });
-        let _kept = match ends {
-            true => None,
-            false => Some(first),
-        };
+        let _kept = if ends { None } else { Some(first) };
         let outcome = runtime().block_on(provider.send(&message));
         let error = outcome.unwrap_err();
         assert_eq!(error.acceptance(), postduif_core::Acceptance::Unknown);

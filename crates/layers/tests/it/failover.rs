@@ -96,7 +96,7 @@ async fn only_the_messages_that_may_travel_do() {
 #[tokio::test(start_paused = true)]
 async fn a_vendor_that_fails_is_set_aside_and_one_call_probes_it() {
     let (a, b, provider) = two();
-    let provider = Arc::new(provider.with_pause(30 * SECOND));
+    let provider = Arc::new(provider.with_cooldown(30 * SECOND));
     a.script([Scripted::refuse(Unavailable)]);
     provider.send(&message("x")).await.unwrap();
     provider.send(&message("x")).await.unwrap();
@@ -319,7 +319,7 @@ async fn check_asks_every_member() {
 #[tokio::test(start_paused = true)]
 async fn its_own_limits_do_not_set_a_member_aside() {
     let (a, b) = (vendor("a", 1), vendor("b", 1));
-    let limit = RateLimit::new(a.clone(), count(1)).with_longest_wait(SECOND / 2);
+    let limit = RateLimit::new(a.clone(), count(1)).with_max_wait(SECOND / 2);
     let members = [Member::new("a", limit), Member::new("b", b.clone())];
     let provider = Failover::new(members).unwrap();
     for _ in 0..2 {
@@ -351,7 +351,7 @@ async fn earlier_tries_at_a_member_carry_its_name() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_without_end_sets_a_member_aside_for_good() {
     let (a, _, provider) = two();
-    let provider = provider.with_pause(Duration::MAX);
+    let provider = provider.with_cooldown(Duration::MAX);
     a.script([Scripted::refuse(Unavailable)]);
     for _ in 0..2 {
         provider.send(&message("x")).await.unwrap();
@@ -393,9 +393,10 @@ async fn who_waits_in_a_member_that_is_set_aside_goes_to_the_next_at_once() {
             let provider = Arc::clone(&provider);
             tokio::spawn(async move {
                 let waiting = message("waits");
-                match batch {
-                    true => provider.send_batch(&[waiting]).await.into_single(),
-                    false => provider.send(&waiting).await,
+                if batch {
+                    provider.send_batch(&[waiting]).await.into_single()
+                } else {
+                    provider.send(&waiting).await
                 }
             })
         };
@@ -513,9 +514,10 @@ async fn a_member_that_a_message_was_withdrawn_from_is_its_last_resort() {
             .map(|message| {
                 let provider = Arc::clone(&provider);
                 tokio::spawn(async move {
-                    match batch {
-                        true => provider.send_batch(&[message]).await.into_iter().next(),
-                        false => Some(provider.send(&message).await),
+                    if batch {
+                        provider.send_batch(&[message]).await.into_iter().next()
+                    } else {
+                        Some(provider.send(&message).await)
                     }
                 })
             })

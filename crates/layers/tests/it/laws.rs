@@ -407,7 +407,7 @@ impl Layer {
             Self::Batch { in_flight } => Arc::new(
                 Batch::new(inner)
                     .with_in_flight(size(in_flight))
-                    .with_longest_wait(DAY),
+                    .with_max_wait(DAY),
             ),
             Self::Budget {
                 messages,
@@ -423,7 +423,7 @@ impl Layer {
                         .unwrap(),
                 )
             }
-            Self::Dedupe => Arc::new(Dedupe::new(inner).with_longest_wait(DAY)),
+            Self::Dedupe => Arc::new(Dedupe::new(inner).with_max_wait(DAY)),
             Self::OnlyTo => Arc::new(OnlyTo::new(inner, dutch())),
             Self::RateLimit {
                 rate,
@@ -434,7 +434,7 @@ impl Layer {
                 RateLimit::new(inner, count(rate))
                     .with_burst(count(burst))
                     .with_in_flight(size(in_flight))
-                    .with_longest_wait(Duration::from_secs(wait)),
+                    .with_max_wait(Duration::from_secs(wait)),
             ),
             Self::RedirectTo => Arc::new(RedirectTo::new(inner, "+31600000000".parse().unwrap())),
             Self::Retry { attempts, deadline } => Arc::new(
@@ -498,9 +498,10 @@ impl Cut {
 }
 
 fn errands(gives_up: bool) -> impl Strategy<Value = Vec<Errand>> {
-    let patience = match gives_up {
-        true => proptest::option::of(0..5_000_u64).boxed(),
-        false => Just(None).boxed(),
+    let patience = if gives_up {
+        proptest::option::of(0..5_000_u64).boxed()
+    } else {
+        Just(None).boxed()
     };
     let errand = (0..8_000_u64, proptest::option::of(0..9_usize), patience);
     vec(
@@ -857,10 +858,7 @@ proptest! {
             }
             sleep(Duration::from_millis(stops_after)).await;
         });
-        let _kept = match ends {
-            true => { drop(stopped); None }
-            false => Some(stopped),
-        };
+        let _kept = if ends { drop(stopped); None } else { Some(stopped) };
         let asked: Vec<_> = all.iter().zip(&at_first).filter(|(_, first)| again || !**first).collect();
         let answers = run(async {
             let sends: Vec<_> = asked.iter().map(|(message, _)| send(message)).collect();
@@ -939,10 +937,7 @@ proptest! {
             Some(retry) => Tree::Layer(retry, Box::new(leaf)),
             None => leaf,
         });
-        let tree = match round_robin {
-            true => Tree::RoundRobin(members.map(|member| (1, member)).collect()),
-            false => Tree::Failover(members.collect()),
-        };
+        let tree = if round_robin { Tree::RoundRobin(members.map(|member| (1, member)).collect()) } else { Tree::Failover(members.collect()) };
         let world = run(live(&tree, &errands, &fates));
         for (message, outcome) in world.heard() {
             if matches!(outcome, Err(error) if error.may_reroute()) {
@@ -981,10 +976,7 @@ proptest! {
             for (place, message) in call.messages.iter().enumerate() {
                 let index = messages.iter().position(|m| m == message).unwrap();
                 let told = kind_of(&outcomes[index]);
-                match in_time(&call) {
-                    true => prop_assert_eq!(told, kind_of(&call.outcomes.as_ref().unwrap()[place])),
-                    false => prop_assert_eq!(told, in_doubt(ErrorKind::Timeout)),
-                }
+                if in_time(&call) { prop_assert_eq!(told, kind_of(&call.outcomes.as_ref().unwrap()[place])) } else { prop_assert_eq!(told, in_doubt(ErrorKind::Timeout)) }
             }
         }
         prop_assert_eq!(vendor.references().len(), messages.len());
@@ -1128,7 +1120,7 @@ proptest! {
         // Beyond the capacity an acceptance may be forgotten, a doubt never.
         let remembers = capacity >= known.len();
         let answers = run(async {
-            let provider = Arc::new(Dedupe::new(vendor.clone()).with_capacity(size(capacity)));
+            let provider = Arc::new(Dedupe::new(vendor.clone()).with_max_references(size(capacity)));
             let mut running = Vec::new();
             for (which, text, at, patience, batch) in asks {
                 let (provider, message) = (Arc::clone(&provider), known[which].clone());
@@ -1139,10 +1131,7 @@ proptest! {
                 running.push(tokio::spawn(async move {
                     sleep(Duration::from_millis(at)).await;
                     let send = async {
-                        match batch {
-                            true => provider.send_batch(&[message.clone(), message.clone()]).await.into_iter().next().unwrap(),
-                            false => provider.send(&message).await,
-                        }
+                        if batch { provider.send_batch(&[message.clone(), message.clone()]).await.into_iter().next().unwrap() } else { provider.send(&message).await }
                     };
                     let patience = patience.map_or(DAY, Duration::from_millis);
                     (message.clone(), timeout(patience, send).await.ok())

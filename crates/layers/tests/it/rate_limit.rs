@@ -38,7 +38,7 @@ async fn a_batch_larger_than_the_burst_is_cut_and_goes_through_whole() {
 #[tokio::test(start_paused = true)]
 async fn who_would_wait_too_long_is_throttled_at_once_and_not_accepted() {
     let vendor = vendor("a", 1);
-    let provider = RateLimit::new(vendor.clone(), count(1)).with_longest_wait(SECOND / 2);
+    let provider = RateLimit::new(vendor.clone(), count(1)).with_max_wait(SECOND / 2);
     provider.send(&message("x")).await.unwrap();
     let begun = Instant::now();
     let outcome = provider.send(&message("x")).await;
@@ -56,7 +56,7 @@ async fn calls_in_flight_are_bounded_and_a_dropped_one_makes_room() {
     let provider = Arc::new(
         RateLimit::new(vendor.clone(), count(1000))
             .with_in_flight(size(2))
-            .with_longest_wait(10 * SECOND),
+            .with_max_wait(10 * SECOND),
     );
     let send = || {
         let provider = Arc::clone(&provider);
@@ -81,7 +81,7 @@ async fn calls_in_flight_are_bounded_and_a_dropped_one_makes_room() {
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_is_full_refuses_at_once() {
     let vendor = vendor("a", 1);
-    let provider = Arc::new(RateLimit::new(vendor, count(1)).with_queue(size(2)));
+    let provider = Arc::new(RateLimit::new(vendor, count(1)).with_max_waiting(size(2)));
     let sends: Vec<_> = (0..6)
         .map(|_| {
             let provider = Arc::clone(&provider);
@@ -107,7 +107,7 @@ async fn the_wait_is_no_part_of_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn its_window_is_shorter_by_its_wait() {
     let vendor = Recording::new(profile("a", 1).with_repeat_window(Some(HOUR)));
-    let provider = RateLimit::new(vendor, count(1)).with_longest_wait(SECOND);
+    let provider = RateLimit::new(vendor, count(1)).with_max_wait(SECOND);
     assert_eq!(provider.profile().repeat_window(), Some(HOUR - SECOND));
 }
 
@@ -160,7 +160,7 @@ async fn those_who_gave_up_do_not_count_for_those_who_come() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_bound_it_waits_as_long_as_it_takes() {
-    let provider = RateLimit::new(vendor("a", 1), count(1)).with_longest_wait(Duration::MAX);
+    let provider = RateLimit::new(vendor("a", 1), count(1)).with_max_wait(Duration::MAX);
     provider.send(&message("x")).await.unwrap();
     provider.send(&message("x")).await.unwrap();
 }
@@ -211,7 +211,7 @@ async fn its_calls_are_no_larger_than_its_burst() {
 async fn its_own_refusals_are_told_apart_from_the_vendors() {
     let vendor = vendor("a", 1);
     vendor.script([Scripted::accept(), Scripted::refuse(ErrorKind::Throttled)]);
-    let provider = RateLimit::new(vendor, count(1)).with_longest_wait(SECOND / 2);
+    let provider = RateLimit::new(vendor, count(1)).with_max_wait(SECOND / 2);
     provider.send(&message("x")).await.unwrap();
     assert!(provider.send(&message("x")).await.unwrap_err().is_local());
     tokio::time::advance(SECOND).await;

@@ -95,7 +95,7 @@ async fn a_doubt_stays_whatever_the_repeats_meet() {
 async fn a_refusal_by_our_own_limit_does_not_end_a_doubt() {
     let vendor = with_window(HOUR);
     vendor.script([Scripted::doubt(ErrorKind::Timeout)]);
-    let limit = RateLimit::new(vendor.clone(), count(1)).with_longest_wait(Duration::ZERO);
+    let limit = RateLimit::new(vendor.clone(), count(1)).with_max_wait(Duration::ZERO);
     let provider = Retry::new(limit).with_attempts(count(2));
     let error = provider.send(&message("x")).await.unwrap_err();
     assert_eq!(error.acceptance(), Acceptance::Unknown);
@@ -144,7 +144,7 @@ fn throttled_for(seconds: u64) -> Scripted {
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_on_this_side_neither_costs_nor_is_repeated() {
     let vendor = vendor("a", 1);
-    let limit = RateLimit::new(vendor.clone(), count(1)).with_longest_wait(SECOND / 10);
+    let limit = RateLimit::new(vendor.clone(), count(1)).with_max_wait(SECOND / 10);
     let provider = Retry::new(limit).with_budget(1);
     provider.send(&message("x")).await.unwrap();
     let begun = Instant::now();
@@ -221,7 +221,7 @@ async fn a_wait_that_would_end_after_the_deadline_is_not_begun() {
     vendor.script([Scripted::fail(error)]);
     let begun = Instant::now();
     let provider = Retry::new(vendor)
-        .with_longest_hint(HOUR)
+        .with_max_hint(HOUR)
         .with_deadline(60 * SECOND);
     provider.send(&message("x")).await.unwrap_err();
     assert_eq!(begun.elapsed(), Duration::ZERO);

@@ -34,7 +34,7 @@ async fn auto_changes_and_refuses_nothing() {
 #[tokio::test]
 async fn forced_to_gsm_a_text_with_anything_else_is_refused_before_any_call() {
     let vendor = vendor();
-    let provider = TextPolicy::new(vendor.clone()).force_gsm();
+    let provider = TextPolicy::new(vendor.clone()).with_forced_gsm();
     let outcomes = provider
         .send_batch(&[message("€ [ok]"), message("“no”")])
         .await;

@@ -49,9 +49,10 @@ impl Onboarding {
 
     /// Whether the run may have an effect at this moment. Asked between an intent's entry and its effect.
     pub(crate) fn may_act(run: &Run) -> Result<(), JournalError> {
-        match run.claim.holds() {
-            true => Ok(()),
-            false => Err(JournalError::lost()),
+        if run.claim.holds() {
+            Ok(())
+        } else {
+            Err(JournalError::lost())
         }
     }
 
@@ -110,9 +111,10 @@ impl Onboarding {
     /// knows it.
     pub(crate) async fn record(&self, run: &mut Run, entry: Entry) -> Result<(), JournalError> {
         let record = Record::new(self.clock.now(), entry);
-        match record.entry.is_intent() {
-            true => append(run, &record).await?,
-            false => self.append_outcome(run, &record).await?,
+        if record.entry.is_intent() {
+            append(run, &record).await?
+        } else {
+            self.append_outcome(run, &record).await?
         }
         run.appended();
         let at = Some((record.at, Instant::now()));

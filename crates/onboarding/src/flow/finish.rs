@@ -262,9 +262,10 @@ impl Onboarding {
             Then::Issue => Verdict::Failed(run.over()),
         };
         if !self.lock(run).await? {
-            return match run.is_over(self.clock.now()) && !run.resumed {
-                true => self.end(run, history, verdict, Why::default()).await,
-                false => Ok(self.wait(ASK_AGAIN)),
+            return if run.is_over(self.clock.now()) && !run.resumed {
+                self.end(run, history, verdict, Why::default()).await
+            } else {
+                Ok(self.wait(ASK_AGAIN))
             };
         }
         Self::may_act(run)?;
@@ -284,12 +285,11 @@ impl Onboarding {
             return self.end(run, history, verdict, why).await;
         }
         let pause = self.pause_after(run.failures(), LONGEST_PAUSE, error.retry_after());
-        let at_most = match run.resumed {
-            true => {
-                self.free(run).await;
-                between(now, until)
-            }
-            false => run.left(now),
+        let at_most = if run.resumed {
+            self.free(run).await;
+            between(now, until)
+        } else {
+            run.left(now)
         };
         Ok(self.pause(run, pause, at_most))
     }
@@ -328,9 +328,10 @@ impl Onboarding {
         let kept = matches!(last, Some(Entry::Kept { .. }));
         // What a list shows may be old. What our own flows did since is not.
         let flows = self.of_user(run).await?;
-        let replaced = match kept {
-            true => !History::is_still_sent(&flows, &pass.tap),
-            false => history.is_replaced_by_one_of(&flows),
+        let replaced = if kept {
+            !History::is_still_sent(&flows, &pass.tap)
+        } else {
+            history.is_replaced_by_one_of(&flows)
         };
         let listed = passes.iter().any(|listed| listed.id == pass.tap);
         let to_tell = run.left_to_tell(now).saturating_sub(run.margin() / 2);

@@ -240,18 +240,20 @@ impl Run {
             pause_ms: self.pause.map_or(0, |pause| milliseconds(pause.length)),
             unchanged_ms: milliseconds(unchanged),
             obstacle: self.obstacle.as_ref().map(|(reason, _)| *reason),
-            entries: match self.is_memo_checked {
-                true => self.known,
-                false => self.memo_of,
+            entries: if self.is_memo_checked {
+                self.known
+            } else {
+                self.memo_of
             },
         }
     }
 
     /// Keeps how many entries the flow has. A memo from before its last is void.
     pub(crate) fn knows(&mut self, entries: usize) {
-        let known = match self.is_memo_checked {
-            true => self.known,
-            false => self.memo_of,
+        let known = if self.is_memo_checked {
+            self.known
+        } else {
+            self.memo_of
         };
         if !self.is_memo_checked && entries > known {
             self.went_on();

@@ -175,15 +175,16 @@ impl Written {
         if let Some(char) = beside.into_iter().flatten().find(|&char| char != ' ') {
             return Err(Fault::Glued(char));
         }
-        Ok(match text.contains(is_right_to_left) {
-            false => Draft {
-                before: before.into(),
-                after: after.into(),
-            },
-            true => Draft {
+        Ok(if text.contains(is_right_to_left) {
+            Draft {
                 before: marked(before.trim_end(), false),
                 after: marked(after.trim_start(), true),
-            },
+            }
+        } else {
+            Draft {
+                before: before.into(),
+                after: after.into(),
+            }
         })
     }
 }

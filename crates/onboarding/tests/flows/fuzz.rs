@@ -199,9 +199,10 @@ impl LateGraph {
         if random.chance(40) {
             late.clear();
         }
-        let lag = match random.chance(50) {
-            true => seconds(random.below(most_lag)),
-            false => Duration::ZERO,
+        let lag = if random.chance(50) {
+            seconds(random.below(most_lag))
+        } else {
+            Duration::ZERO
         };
         Arc::new(Self {
             world: Arc::clone(world),
@@ -509,9 +510,10 @@ async fn two(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         .any(|ending| ending.verdict == Verdict::Completed);
     let usable = world.usable();
     if !completed {
-        return match usable.is_empty() || named {
-            true => Ok(()),
-            false => Err("an orphan that no ending names"),
+        return if usable.is_empty() || named {
+            Ok(())
+        } else {
+            Err("an orphan that no ending names")
         };
     }
     // A flow that was told to replace what is there, and then could not send, leaves nothing.

@@ -152,9 +152,10 @@ impl Claim for LeasedClaim {
     }
 
     async fn entries(&self) -> Result<Entries, JournalError> {
-        match self.lease.lost.load(Ordering::SeqCst) {
-            true => Err(JournalError::lost()),
-            false => self.claim.entries().await,
+        if self.lease.lost.load(Ordering::SeqCst) {
+            Err(JournalError::lost())
+        } else {
+            self.claim.entries().await
         }
     }
 

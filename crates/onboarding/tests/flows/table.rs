@@ -174,21 +174,18 @@ async fn not_issued_is_tried_again_in_the_same_round_where_the_cause_may_pass() 
                 | GraphErrorKind::Unauthorized
                 | GraphErrorKind::Unavailable
         );
-        match again {
-            true => {
-                assert_eq!(
-                    world.log(),
-                    log(&[&["user"], &ROUND, &["resumed"]]),
-                    "{kind}"
-                );
-                assert_eq!(world.entries(callout.flow()).await[2], issuing(1, &[]));
-            }
-            false => {
-                // Whether a pass is in the way, where that may be why.
-                let may_exist = matches!(kind, GraphErrorKind::Conflict | GraphErrorKind::Other);
-                let looked: &[&str] = if may_exist { &["list"] } else { &[] };
-                assert_eq!(world.log(), log(&[looked, &FAIL]), "{kind}");
-            }
+        if again {
+            assert_eq!(
+                world.log(),
+                log(&[&["user"], &ROUND, &["resumed"]]),
+                "{kind}"
+            );
+            assert_eq!(world.entries(callout.flow()).await[2], issuing(1, &[]));
+        } else {
+            // Whether a pass is in the way, where that may be why.
+            let may_exist = matches!(kind, GraphErrorKind::Conflict | GraphErrorKind::Other);
+            let looked: &[&str] = if may_exist { &["list"] } else { &[] };
+            assert_eq!(world.log(), log(&[looked, &FAIL]), "{kind}");
         }
         world.assert_settled(&ending, kind.as_str());
     }

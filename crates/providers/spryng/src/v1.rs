@@ -95,9 +95,10 @@ fn refusal_by_message(words: &str) -> Option<Refusal> {
         return None;
     }
     // The sender's fault is mentioned with the recipient's country.
-    refusal_by_field(match names(words, &["originator", "sender"]) {
-        true => &["originator"],
-        false => &["recipients"],
+    refusal_by_field(if names(words, &["originator", "sender"]) {
+        &["originator"]
+    } else {
+        &["recipients"]
     })
 }
 
@@ -297,9 +298,10 @@ fn listed(
         };
         let recipients = message.get("recipients").and_then(Value::as_array);
         let recipients = recipients.map_or(&[][..], Vec::as_slice);
-        match recipients.is_empty() {
-            true => reports.push(report(message)),
-            false => reports.extend(recipients.iter().filter_map(Value::as_object).map(report)),
+        if recipients.is_empty() {
+            reports.push(report(message))
+        } else {
+            reports.extend(recipients.iter().filter_map(Value::as_object).map(report))
         }
     }
     let number = |name| body.get(name).and_then(Value::as_u64);

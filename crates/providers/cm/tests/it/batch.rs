@@ -224,9 +224,10 @@ fn by_number(request: &Request) -> ResponseTemplate {
         .map(|message| {
             let to = message["to"][0]["number"].as_str().unwrap();
             let reference = message["reference"].as_str().unwrap();
-            match to.ends_with('9') {
-                true => rejected(reference, to, 303),
-                false => accepted(reference, to),
+            if to.ends_with('9') {
+                rejected(reference, to, 303)
+            } else {
+                accepted(reference, to)
             }
         })
         .collect();
@@ -389,9 +390,10 @@ async fn taking(most: usize, refusal: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
     let respond = move |request: &Request| {
         let body: Value = request.body_json().unwrap();
-        match body["messages"]["msg"].as_array().unwrap().len() <= most {
-            true => by_number(request),
-            false => refusal.clone(),
+        if body["messages"]["msg"].as_array().unwrap().len() <= most {
+            by_number(request)
+        } else {
+            refusal.clone()
         }
     };
     Mock::given(path("/v1.0/message"))

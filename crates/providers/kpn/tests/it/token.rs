@@ -211,9 +211,10 @@ async fn a_send_cut_off_while_its_second_token_is_fetched_was_not_sent() {
     let message = message();
     let second_fetch = std::future::poll_fn(|context| {
         context.waker().wake_by_ref();
-        match asked.load(Ordering::SeqCst) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        if asked.load(Ordering::SeqCst) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
         }
     });
     let cut = Departure::new()

@@ -52,9 +52,10 @@ impl Platform {
                 let told =
                     |entry: &Value| accepted(&reference(entry), entry["to"].as_str().unwrap());
                 let data: Vec<_> = entries.iter().map(told).collect();
-                let body = match is_batch {
-                    true => json!({"data": data, "summary": {"accepted_count": data.len()}}),
-                    false => data[0].clone(),
+                let body = if is_batch {
+                    json!({"data": data, "summary": {"accepted_count": data.len()}})
+                } else {
+                    data[0].clone()
                 };
                 Reply::json(202, body.to_string())
             }

@@ -41,9 +41,10 @@ impl FakePlatform {
     }
 
     fn entries(request: &HttpRequest) -> Vec<Value> {
-        match Self::is_batch(request) {
-            true => body(request)["messages"].as_array().unwrap().clone(),
-            false => vec![body(request)],
+        if Self::is_batch(request) {
+            body(request)["messages"].as_array().unwrap().clone()
+        } else {
+            vec![body(request)]
         }
     }
 }
@@ -117,18 +118,22 @@ impl FakeVendor for FakePlatform {
             })
         };
         let data: Vec<_> = entries.iter().map(accepted).collect();
-        let body = match Self::is_batch(request) {
-            true => json!({"data": data, "summary": {"accepted_count": data.len()}}),
-            false => data[0].clone(),
+        let body = if Self::is_batch(request) {
+            json!({"data": data, "summary": {"accepted_count": data.len()}})
+        } else {
+            data[0].clone()
         };
         Reply::json(202, body.to_string())
     }
 
     /// Names every entry of a batch: what it does not name goes again.
     fn refuse(&self, request: &HttpRequest, words: &str) -> Reply {
-        let path = |place| match Self::is_batch(request) {
-            true => format!("messages[{place}].text"),
-            false => "text".to_owned(),
+        let path = |place| {
+            if Self::is_batch(request) {
+                format!("messages[{place}].text")
+            } else {
+                "text".to_owned()
+            }
         };
         let places = 0..Self::entries(request).len();
         let details: Vec<_> = places

@@ -179,9 +179,10 @@ async fn a_batch_is_single_calls_with_an_outcome_for_each() {
     Mock::given(path("/v1/message/send"))
         .respond_with(|request: &wiremock::Request| {
             let body: serde_json::Value = request.body_json().unwrap();
-            match body["to"].as_str().unwrap().ends_with('9') {
-                true => ResponseTemplate::new(400).set_body_json(json!({"error": "103"})),
-                false => accepted(),
+            if body["to"].as_str().unwrap().ends_with('9') {
+                ResponseTemplate::new(400).set_body_json(json!({"error": "103"}))
+            } else {
+                accepted()
             }
         })
         .mount(&server)

@@ -162,9 +162,10 @@ async fn a_refusal_with_another_status_is_in_doubt() {
             400, 401, 402, 403, 406, 408, 409, 410, 412, 418, 421, 422, 423, 425, 428, 451, 499,
         ] {
             let told = world.told(status, &body).await.unwrap_err();
-            let expected = match documented.contains(&status) {
-                true => Acceptance::NotAccepted,
-                false => Acceptance::Unknown,
+            let expected = if documented.contains(&status) {
+                Acceptance::NotAccepted
+            } else {
+                Acceptance::Unknown
             };
             assert_eq!(told.1, expected, "{api} {status} {body}");
         }

@@ -98,9 +98,10 @@ pub(crate) fn call_size(profile: &Profile, messages: &[Message]) -> NonZeroUsize
             .iter()
             .zip(messages.iter().skip(1))
             .all(|(one, next)| alike(one, next));
-    match one_call {
-        true => profile.batch_size(),
-        false => NonZeroUsize::MIN,
+    if one_call {
+        profile.batch_size()
+    } else {
+        NonZeroUsize::MIN
     }
 }
 
@@ -130,9 +131,10 @@ pub(crate) fn is_cut_off() -> bool {
 
 /// Refuses what was cut off before it began.
 pub(crate) fn not_cut_off(inner: &impl SmsProvider) -> Result<(), SendError> {
-    match is_cut_off() {
-        true => Err(cut_off(inner)),
-        false => Ok(()),
+    if is_cut_off() {
+        Err(cut_off(inner))
+    } else {
+        Ok(())
     }
 }
 

@@ -18,8 +18,8 @@ use postduif_core::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    dispatch::{Trail, call_size, is_cut_off, later, put, refusal, send_some},
     scope::{PATIENCE, Progress, Scope},
-    way::{Trail, call_size, is_cut_off, later, put, refusal, send_some},
 };
 
 /// A provider and its name among others.
@@ -89,9 +89,12 @@ impl Member {
         if !attempts.iter().any(|tried| self.renames(tried.provider())) {
             return None;
         }
-        let signed = |tried: &Attempt| match self.renames(tried.provider()) {
-            true => Attempt::new(self.name.clone(), self.signed_error(tried.error().clone())),
-            false => tried.clone(),
+        let signed = |tried: &Attempt| {
+            if self.renames(tried.provider()) {
+                Attempt::new(self.name.clone(), self.signed_error(tried.error().clone()))
+            } else {
+                tried.clone()
+            }
         };
         Some(attempts.iter().map(signed).collect())
     }
@@ -114,7 +117,7 @@ impl<N: Into<Cow<'static, str>>> From<(N, Arc<dyn SmsProvider>)> for Member {
 /// Several providers as one.
 #[derive(Debug)]
 pub(crate) struct Members {
-    seats: Vec<Seat>,
+    slots: Vec<Slot>,
     profile: Profile,
     pause: Duration,
 }
@@ -151,13 +154,13 @@ impl Members {
             .ok_or_else(|| ConfigError::new("at least one member is needed"))?
             .with_repeat_window(None);
         Ok(Self {
-            seats: members.into_iter().map(Seat::new).collect(),
+            slots: members.into_iter().map(Slot::new).collect(),
             profile,
             pause: Duration::from_secs(30),
         })
     }
 
-    pub(crate) const fn set_pause(&mut self, pause: Duration) {
+    pub(crate) const fn set_cooldown(&mut self, pause: Duration) {
         self.pause = pause;
     }
 
@@ -166,20 +169,20 @@ impl Members {
     }
 
     pub(crate) const fn len(&self) -> usize {
-        self.seats.len()
+        self.slots.len()
     }
 
     /// Each member's weight, and whether its turn may come now.
     pub(crate) fn weights(&self) -> impl Iterator<Item = (NonZeroU32, bool)> {
-        let weight = |seat: &Seat| (seat.member.weight, seat.is_open());
-        self.seats.iter().map(weight)
+        let weight = |slot: &Slot| (slot.member.weight, slot.is_open());
+        self.slots.iter().map(weight)
     }
 
     /// How many of these messages one call to the first member that is not set aside carries.
     pub(crate) fn call_size(&self, messages: &[Message]) -> NonZeroUsize {
-        let open = self.seats.iter().find(|seat| seat.is_open());
-        let profile = open.or(self.seats.first());
-        let profile = profile.map_or(&self.profile, |seat| seat.member.provider.profile());
+        let open = self.slots.iter().find(|slot| slot.is_open());
+        let profile = open.or(self.slots.first());
+        let profile = profile.map_or(&self.profile, |slot| slot.member.provider.profile());
         call_size(profile, messages)
     }
 
@@ -194,45 +197,45 @@ impl Members {
         let before = Progress::current();
         let mut aside = Vec::new();
         // Put into the trail only when another member gets its turn.
-        let mut refused: Option<(&Seat, SendError)> = None;
+        let mut refused: Option<(&Slot, SendError)> = None;
         let mut last_resort = false;
         loop {
-            let seat = match ranking.next() {
-                Some(index) => self.seats.get(index).map(|seat| (index, seat)),
+            let slot = match ranking.next() {
+                Some(index) => self.slots.get(index).map(|slot| (index, slot)),
                 None if aside.is_empty() => break,
                 None => {
                     last_resort = true;
                     let index = aside.remove(0);
-                    self.seats.get(index).map(|seat| (index, seat))
+                    self.slots.get(index).map(|slot| (index, slot))
                 }
             };
-            let Some((index, seat)) = seat else { continue };
-            let Some(turn) = seat.turn(last_resort) else {
+            let Some((index, slot)) = slot else { continue };
+            let Some(turn) = slot.turn(last_resort) else {
                 aside.push(index);
                 continue;
             };
             if is_cut_off() {
                 break;
             }
-            if let Some((seat, error)) = refused.take() {
-                trail.push(seat.member.name.clone(), &error);
+            if let Some((slot, error)) = refused.take() {
+                trail.push(slot.member.name.clone(), &error);
             }
             if let Some(before) = &before {
                 let left = ranking.clone().chain(aside.iter().copied());
-                self.progress(before, seat, &trail, left).tell();
+                self.progress(before, slot, &trail, left).tell();
             }
             let others = || ranking.clone().any(|other| self.is_open(other));
-            let call = seat.member.provider.send(message);
-            let outcome = match seat.call(call, others).await {
+            let call = slot.member.provider.send(message);
+            let outcome = match slot.call(call, others).await {
                 Some(outcome) => outcome,
                 None => {
                     aside.push(index);
-                    Err(seat.withdrawn())
+                    Err(slot.withdrawn())
                 }
             };
             turn.ends_in([&outcome], self.pause);
-            match seat.member.sign(outcome) {
-                Err(error) if error.may_reroute() => refused = Some((seat, error)),
+            match slot.member.sign(outcome) {
+                Err(error) if error.may_reroute() => refused = Some((slot, error)),
                 outcome => return trail.ends_in(outcome),
             }
         }
@@ -273,10 +276,10 @@ impl Members {
                 break;
             }
             let index = ranking.remove(0);
-            let Some(seat) = self.seats.get(index) else {
+            let Some(slot) = self.slots.get(index) else {
                 continue;
             };
-            let Some(turn) = seat.turn(last_resort) else {
+            let Some(turn) = slot.turn(last_resort) else {
                 aside.push(index);
                 continue;
             };
@@ -291,24 +294,24 @@ impl Members {
                 }
             }
             let others = || ranking.iter().any(|&other| self.is_open(other));
-            let call = send_some(&seat.member.provider, messages, &pending);
-            match seat.call(call, others).await {
+            let call = send_some(&slot.member.provider, messages, &pending);
+            match slot.call(call, others).await {
                 Some(answered) => put(&pending, answered, &mut outcomes),
                 None => {
                     aside.push(index);
                     for &place in &pending {
-                        outcomes.set(place, Err(seat.withdrawn()));
+                        outcomes.set(place, Err(slot.withdrawn()));
                     }
                 }
             }
             let answered = pending.iter().filter_map(|&place| outcomes.get(place));
             turn.ends_in(answered, self.pause);
-            before = Some(seat.member.name.clone());
+            before = Some(slot.member.name.clone());
             pending.retain(|&place| {
                 let Some(outcome) = outcomes.get(place).cloned() else {
                     return false;
                 };
-                let signed = seat.member.sign(outcome);
+                let signed = slot.member.sign(outcome);
                 let on = matches!(&signed, Err(error) if error.may_reroute());
                 outcomes.set(place, signed);
                 on
@@ -326,21 +329,21 @@ impl Members {
     fn progress(
         &self,
         before: &Progress,
-        seat: &Seat,
+        slot: &Slot,
         trail: &Trail,
         left: impl Iterator<Item = usize>,
     ) -> Progress {
-        let left = left.filter_map(|index| self.seats.get(index));
-        let names = left.map(|seat| seat.member.name.clone());
+        let left = left.filter_map(|index| self.slots.get(index));
+        let names = left.map(|slot| slot.member.name.clone());
         Progress {
             attempts: [&before.attempts[..], trail.attempts()].concat(),
-            waits_for: Some(seat.member.name.clone()),
+            waits_for: Some(slot.member.name.clone()),
             not_tried: names.chain(before.not_tried.iter().cloned()).collect(),
         }
     }
 
     fn is_open(&self, index: usize) -> bool {
-        self.seats.get(index).is_some_and(Seat::is_open)
+        self.slots.get(index).is_some_and(Slot::is_open)
     }
 
     fn cut_off(&self) -> SendError {
@@ -352,15 +355,15 @@ impl Members {
     /// Asks every member. One that refuses speaks for all: it would refuse when its turn comes.
     pub(crate) async fn check(&self) -> Result<Health, SendError> {
         let (mut verified, mut fault) = (true, None);
-        for seat in &self.seats {
-            match Health::of(seat.member.provider.check().await) {
+        for slot in &self.slots {
+            match Health::of(slot.member.provider.check().await) {
                 Ok(health) => {
                     if let Some(refusal) = health.refusal() {
-                        return Ok(Health::refused(seat.member.signed_error(refusal.clone())));
+                        return Ok(Health::refused(slot.member.signed_error(refusal.clone())));
                     }
                     verified &= health.credentials() == Credentials::Verified;
                 }
-                Err(error) => fault = fault.or(Some(seat.member.signed_error(error))),
+                Err(error) => fault = fault.or(Some(slot.member.signed_error(error))),
             }
         }
         match fault {
@@ -373,15 +376,15 @@ impl Members {
 
 /// A member, and whether it is set aside.
 #[derive(Debug)]
-struct Seat {
+struct Slot {
     member: Member,
-    standing: Mutex<Standing>,
+    state: Mutex<State>,
     /// Tells those who wait inside of it that it was set aside.
     set_aside: Notify,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Standing {
+enum State {
     /// Set aside until then; after that one call at a time finds out whether it is back.
     Aside {
         until: Instant,
@@ -390,23 +393,23 @@ enum Standing {
     Open,
 }
 
-impl Seat {
+impl Slot {
     const fn new(member: Member) -> Self {
         Self {
             member,
-            standing: Mutex::new(Standing::Open),
+            state: Mutex::new(State::Open),
             set_aside: Notify::const_new(),
         }
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_open(&self) -> bool {
-        match *self.standing() {
-            Standing::Open => true,
-            Standing::Aside { until, probed } => !probed && Instant::now() >= until,
+        match *self.state() {
+            State::Open => true,
+            State::Aside { until, probed } => !probed && Instant::now() >= until,
         }
     }
 
@@ -458,23 +461,23 @@ impl Seat {
 
     /// A turn, unless the member is set aside and this is not the last resort.
     fn turn(&self, last_resort: bool) -> Option<Turn<'_>> {
-        let mut standing = self.standing();
-        let probe = match &mut *standing {
-            Standing::Open => false,
-            Standing::Aside { until, probed } if !*probed && Instant::now() >= *until => {
+        let mut state = self.state();
+        let probe = match &mut *state {
+            State::Open => false,
+            State::Aside { until, probed } if !*probed && Instant::now() >= *until => {
                 *probed = true;
                 true
             }
-            Standing::Aside { .. } if last_resort => false,
-            Standing::Aside { .. } => return None,
+            State::Aside { .. } if last_resort => false,
+            State::Aside { .. } => return None,
         };
-        Some(Turn { seat: self, probe })
+        Some(Turn { slot: self, probe })
     }
 }
 
 /// A call to a member. A probe that is given up leaves the next one to somebody else.
 struct Turn<'a> {
-    seat: &'a Seat,
+    slot: &'a Slot,
     probe: bool,
 }
 
@@ -491,14 +494,14 @@ impl Turn<'_> {
                 Err(error) => failure = vendors_failure(error).or(failure),
             }
         }
-        let mut standing = self.seat.standing();
-        match (failure, *standing) {
-            _ if works => *standing = Standing::Open,
-            (Some(error), Standing::Open) => {
-                *standing = aside(error, pause);
-                self.seat.set_aside.notify_waiters();
+        let mut state = self.slot.state();
+        match (failure, *state) {
+            _ if works => *state = State::Open,
+            (Some(error), State::Open) => {
+                *state = aside(error, pause);
+                self.slot.set_aside.notify_waiters();
             }
-            (Some(error), Standing::Aside { .. }) if self.probe => *standing = aside(error, pause),
+            (Some(error), State::Aside { .. }) if self.probe => *state = aside(error, pause),
             _ => return,
         }
         self.probe = false;
@@ -510,15 +513,15 @@ impl Drop for Turn<'_> {
         if !self.probe {
             return;
         }
-        if let Standing::Aside { probed, .. } = &mut *self.seat.standing() {
+        if let State::Aside { probed, .. } = &mut *self.slot.state() {
             *probed = false;
         }
     }
 }
 
-fn aside(error: &SendError, pause: Duration) -> Standing {
+fn aside(error: &SendError, pause: Duration) -> State {
     let pause = error.retry_after().map_or(pause, |hint| hint.min(pause));
-    Standing::Aside {
+    State::Aside {
         until: later(Instant::now(), pause),
         probed: false,
     }
@@ -527,12 +530,11 @@ fn aside(error: &SendError, pause: Duration) -> Standing {
 /// The last failure that says something about the vendor: of what was refused on this side, or of a message's
 /// own fault, it may not even have heard.
 fn vendors_failure(error: &SendError) -> Option<&SendError> {
-    let last = match error.is_local() {
-        true => {
-            let mut tried = error.attempts().iter().rev().map(Attempt::error);
-            tried.find(|error| !error.is_local())?
-        }
-        false => error,
+    let last = if error.is_local() {
+        let mut tried = error.attempts().iter().rev().map(Attempt::error);
+        tried.find(|error| !error.is_local())?
+    } else {
+        error
     };
     counts_against_the_vendor(last).then_some(last)
 }
