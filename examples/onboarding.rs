@@ -156,11 +156,11 @@ async fn flow(
     callout: Callout,
 ) -> Result<Ending, Stop> {
     let onboarding = Onboarding::builder()
-        .graph(Arc::clone(entra) as _)
-        .issuer(Arc::clone(entra) as _)
-        .provider(provider)
+        .with_graph(Arc::clone(entra))
+        .with_issuer(Arc::clone(entra))
+        .with_provider(provider)
         // What people type into a directory: with the user's region, else as in the Netherlands.
-        .numbers(Numbers::reading("NL", |text, region| {
+        .with_numbers(Numbers::reading("NL", |text, region| {
             let reading = numbers::read(text, Some(region))?;
             Ok(ReadNumber::new(
                 reading.require_mobile()?,
@@ -175,7 +175,7 @@ async fn flow(
         }
     };
     onboarding
-        .run(callout, shutdown)
+        .run_until(callout, shutdown)
         .await
         .map_err(|error| Stop::config(error.to_string()))
 }

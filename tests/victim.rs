@@ -8,7 +8,7 @@
 mod file_journal;
 
 use std::{
-    env, fs, future,
+    env, fs,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -64,22 +64,22 @@ async fn flow(sandbox: &str, callout: &str, journal: &str, death: &str) -> Outco
     .build()?;
     let entra = Arc::new(entra);
     let onboarding = Onboarding::builder()
-        .graph(Arc::clone(&entra) as _)
-        .issuer(entra)
-        .provider(postduif::from_url_with(&text("sms_url"), &client)?)
-        .journal(Arc::new(FileJournal::open(
+        .with_graph(Arc::clone(&entra))
+        .with_issuer(entra)
+        .with_provider(postduif::from_url_with(&text("sms_url"), &client)?)
+        .with_journal(Arc::new(FileJournal::open(
             journal,
             parse(death)?,
             Duration::ZERO,
         )?))
-        .pauses([Duration::from_millis(10); 6])
+        .with_pauses([Duration::from_millis(10); 6])
         .build()?;
     let Parsed::Callout(callout) =
         CalloutParser::new().parse(&fs::read(callout)?, SystemTime::now().into())?
     else {
         return Err("the call-out is not about a user".into());
     };
-    let ending = onboarding.run(callout, future::pending()).await?;
+    let ending = onboarding.run(callout).await?;
     println!("{ending:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-use std::{future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use postduif::{
     directory::{FailureReason, Verdict},
@@ -175,8 +175,8 @@ async fn whatever_befalls_the_calls_of_a_flow_it_ends_settled() {
                 .callout(Cast::JOINER, CalloutKind::Lifecycle)
                 .unwrap()
                 .body;
-            let onboarding = onboarding(&sandbox).pauses(pauses).build().unwrap();
-            let ended = onboarding.run(parse(&body), future::pending()).await;
+            let onboarding = onboarding(&sandbox).with_pauses(pauses).build().unwrap();
+            let ended = onboarding.run(parse(&body)).await;
             let ending = ended.unwrap();
             // A refused login or token is final for the flow; that the pass is gone is what counts.
             let may_fail = at == "login" || at.starts_with("kpn");
@@ -200,10 +200,10 @@ async fn told_to_fail_in_doubt_it_revokes_and_fails() {
             .body,
     );
     let onboarding = onboarding(&sandbox)
-        .on_doubt(OnDoubt::Fail)
+        .with_on_doubt(OnDoubt::Fail)
         .build()
         .unwrap();
-    let ending = onboarding.run(callout, future::pending()).await.unwrap();
+    let ending = onboarding.run(callout).await.unwrap();
     assert_eq!(ending.verdict, Verdict::Failed(FailureReason::InDoubt));
     assert_settled(&sandbox, Cast::JOINER, "told to fail in doubt");
 }
@@ -212,7 +212,7 @@ async fn told_to_fail_in_doubt_it_revokes_and_fails() {
 async fn two_flows_for_one_user_at_once_leave_one_usable_pass_in_the_last_text() {
     for (existing_pass, texts) in [(ExistingPass::KeepOurs, 1), (ExistingPass::ReplaceOurs, 2)] {
         let sandbox = Sandbox::start().await;
-        let onboarding = onboarding(&sandbox).existing_pass(existing_pass);
+        let onboarding = onboarding(&sandbox).with_existing_pass(existing_pass);
         let onboarding = Arc::new(onboarding.build().unwrap());
         let run = || {
             let callout = parse(
@@ -222,7 +222,7 @@ async fn two_flows_for_one_user_at_once_leave_one_usable_pass_in_the_last_text()
                     .body,
             );
             let onboarding = Arc::clone(&onboarding);
-            tokio::spawn(async move { onboarding.run(callout, future::pending()).await.unwrap() })
+            tokio::spawn(async move { onboarding.run(callout).await.unwrap() })
         };
         let (one, two) = (run(), run());
         assert_eq!(one.await.unwrap().verdict, Verdict::Completed);
@@ -245,11 +245,8 @@ async fn a_call_out_that_comes_twice_sends_one_text() {
             .unwrap()
             .body,
     );
-    let first = onboarding
-        .run(callout.clone(), future::pending())
-        .await
-        .unwrap();
-    let again = onboarding.run(callout, future::pending()).await.unwrap();
+    let first = onboarding.run(callout.clone()).await.unwrap();
+    let again = onboarding.run(callout).await.unwrap();
     assert_eq!(
         (first.verdict, again.verdict),
         (Verdict::Completed, Verdict::Completed)
@@ -295,8 +292,8 @@ async fn a_list_that_lags_and_an_effect_that_comes_late_leave_one_usable_pass_in
             .body;
         // What a flow expects of lists and of late effects follows from these.
         let pauses = [Duration::from_millis(200); 5];
-        let onboarding = onboarding(&sandbox).pauses(pauses).build().unwrap();
-        let ended = onboarding.run(parse(&body), future::pending()).await;
+        let onboarding = onboarding(&sandbox).with_pauses(pauses).build().unwrap();
+        let ended = onboarding.run(parse(&body)).await;
         assert_eq!(ended.unwrap().verdict, Verdict::Completed, "{name}");
         assert_settled(&sandbox, Cast::JOINER, name);
     }
@@ -305,7 +302,7 @@ async fn a_list_that_lags_and_an_effect_that_comes_late_leave_one_usable_pass_in
 #[tokio::test]
 async fn where_graph_refuses_because_a_pass_exists_ours_is_taken_away_first_and_no_strangers() {
     let sandbox = Sandbox::start().await;
-    let builder = onboarding(&sandbox).existing_pass(ExistingPass::ReplaceOurs);
+    let builder = onboarding(&sandbox).with_existing_pass(ExistingPass::ReplaceOurs);
     let onboarding = builder.build().unwrap();
     for exists in [false, true] {
         if exists {
@@ -315,7 +312,7 @@ async fn where_graph_refuses_because_a_pass_exists_ours_is_taken_away_first_and_
             .callout(Cast::JOINER, CalloutKind::Lifecycle)
             .unwrap()
             .body;
-        let ended = onboarding.run(parse(&body), future::pending()).await;
+        let ended = onboarding.run(parse(&body)).await;
         assert_eq!(ended.unwrap().verdict, Verdict::Completed);
     }
     let usable = sandbox.usable_passes(Cast::JOINER);
@@ -328,7 +325,7 @@ async fn where_graph_refuses_because_a_pass_exists_ours_is_taken_away_first_and_
         .callout(Cast::HAS_PASS, CalloutKind::Lifecycle)
         .unwrap()
         .body;
-    let ended = onboarding.run(parse(&body), future::pending()).await;
+    let ended = onboarding.run(parse(&body)).await;
     let refused = Verdict::Failed(FailureReason::PassExists);
     assert_eq!(ended.unwrap().verdict, refused);
     assert_eq!(sandbox.usable_passes(Cast::HAS_PASS)[0].id, strangers[0].id);
@@ -349,7 +346,7 @@ async fn a_call_out_about_nobody_is_answered_once_with_failed() {
     };
     let onboarding = onboarding(&sandbox).build().unwrap();
     for _ in 0..2 {
-        let ended = onboarding.run(callout.clone(), future::pending()).await;
+        let ended = onboarding.run(callout.clone()).await;
         let ending = ended.unwrap();
         assert_eq!(ending.verdict, Verdict::Failed(FailureReason::UserNotFound));
         assert!(ending.heard);

@@ -6,7 +6,7 @@ use postduif::{
     entra::{CalloutParser, Cloud, Credential, Entra, Parsed},
     http::{BaseUrl, Client},
     numbers,
-    onboarding::{Builder, Ending, Numbers, Onboarding, ReadNumber},
+    onboarding::{Ending, Numbers, Onboarding, OnboardingBuilder, ReadNumber},
 };
 use postduif_sandbox::{CalloutKind, Sandbox};
 use serde_json::Value;
@@ -43,20 +43,20 @@ pub(crate) fn provider(sandbox: &Sandbox) -> Arc<dyn SmsProvider> {
 }
 
 /// The flow over the sandbox, with pauses that a test can wait for.
-pub(crate) fn onboarding(sandbox: &Sandbox) -> Builder {
+pub(crate) fn onboarding(sandbox: &Sandbox) -> OnboardingBuilder {
     let entra = entra(sandbox);
     Onboarding::builder()
-        .graph(Arc::clone(&entra) as _)
-        .issuer(entra)
-        .provider(provider(sandbox))
-        .numbers(Numbers::reading("NL", |text, region| {
+        .with_graph(Arc::clone(&entra))
+        .with_issuer(entra)
+        .with_provider(provider(sandbox))
+        .with_numbers(Numbers::reading("NL", |text, region| {
             let reading = numbers::read(text, Some(region))?;
             Ok(ReadNumber::new(
                 reading.require_mobile()?,
                 reading.is_known(),
             ))
         }))
-        .pauses([Duration::from_millis(10); 6])
+        .with_pauses([Duration::from_millis(10); 6])
 }
 
 pub(crate) fn parse(body: &Value) -> Callout {
@@ -76,7 +76,7 @@ pub(crate) async fn onboard(sandbox: &Sandbox, user: &str, kind: CalloutKind) ->
     onboarding(sandbox)
         .build()
         .unwrap()
-        .run(callout, future::pending())
+        .run_until(callout, future::pending())
         .await
         .unwrap()
 }

@@ -13,7 +13,7 @@ use crate::{
 /// Sets up an [`Onboarding`]. Nothing is checked before [`build`](Self::build).
 #[derive(Debug)]
 #[must_use = "it does nothing until it is built"]
-pub struct Builder {
+pub struct OnboardingBuilder {
     graph: Option<Arc<dyn Graph>>,
     issuer: Option<Arc<dyn TapIssuer>>,
     provider: Option<Arc<dyn SmsProvider>>,
@@ -37,7 +37,7 @@ pub struct Builder {
     clock: Clock,
 }
 
-impl Builder {
+impl OnboardingBuilder {
     pub(crate) fn new() -> Self {
         Self {
             graph: None,
@@ -65,30 +65,30 @@ impl Builder {
     }
 
     /// Sets who reads people and gives Entra the verdict.
-    pub fn graph(mut self, graph: Arc<dyn Graph>) -> Self {
-        self.graph = Some(graph);
+    pub fn with_graph(mut self, graph: impl Graph) -> Self {
+        self.graph = Some(Arc::new(graph));
         self
     }
 
-    /// Sets who issues the passes; often the same as [`graph`](Self::graph).
-    pub fn issuer(mut self, issuer: Arc<dyn TapIssuer>) -> Self {
-        self.issuer = Some(issuer);
+    /// Sets who issues the passes; often the same as [`with_graph`](Self::with_graph).
+    pub fn with_issuer(mut self, issuer: impl TapIssuer) -> Self {
+        self.issuer = Some(Arc::new(issuer));
         self
     }
 
     /// Sets the provider of the texts. Retries and fail-over are layers around it: a flow sends once in each round.
-    pub fn provider(mut self, provider: Arc<dyn SmsProvider>) -> Self {
-        self.provider = Some(provider);
+    pub fn with_provider(mut self, provider: impl SmsProvider) -> Self {
+        self.provider = Some(Arc::new(provider));
         self
     }
 
     /// Sets how the directory's numbers are read. Defaults to strictly.
-    pub fn numbers(mut self, numbers: Numbers) -> Self {
+    pub fn with_numbers(mut self, numbers: Numbers) -> Self {
         self.numbers = numbers;
         self
     }
 
-    /// Refuses numbers in a range that the reader of [`numbers`](Self::numbers) does not know, as
+    /// Refuses numbers in a range that the reader of [`with_numbers`](Self::with_numbers) does not know, as
     /// [`InvalidNumber`](postduif_core::directory::FailureReason::InvalidNumber). Defaults to going on with them, since new ranges
     /// are unknown to every reader for some months; an event and the ending say so.
     pub const fn refuse_unknown_numbers(mut self) -> Self {
@@ -98,14 +98,14 @@ impl Builder {
 
     /// Sets the journal where [`Onboarding::run`] claims its flows and [`Onboarding::report`] stores reports. Defaults
     /// to a [`MemoryJournal`]. A run that was [started](Onboarding::start) with a claim uses that claim.
-    pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
-        self.journal = Some(journal);
+    pub fn with_journal(mut self, journal: impl Journal) -> Self {
+        self.journal = Some(Arc::new(journal));
         self
     }
 
     /// Adds a guard, asked after our own and those added before.
-    pub fn guard(mut self, guard: Arc<dyn Guard>) -> Self {
-        self.guards.push(guard);
+    pub fn with_guard(mut self, guard: impl Guard) -> Self {
+        self.guards.push(Arc::new(guard));
         self
     }
 
@@ -123,25 +123,25 @@ impl Builder {
     }
 
     /// Sets what happens to a pass that the user already has. Defaults to [`ExistingPass::KeepOurs`].
-    pub const fn existing_pass(mut self, existing_pass: ExistingPass) -> Self {
+    pub const fn with_existing_pass(mut self, existing_pass: ExistingPass) -> Self {
         self.existing_pass = existing_pass;
         self
     }
 
     /// Sets what follows when it is unknown whether the vendor has the text. Defaults to [`OnDoubt::Reissue`].
-    pub const fn on_doubt(mut self, on_doubt: OnDoubt) -> Self {
+    pub const fn with_on_doubt(mut self, on_doubt: OnDoubt) -> Self {
         self.on_doubt = on_doubt;
         self
     }
 
     /// Sets when a flow counts as completed. Defaults to [`CompleteOn::Accepted`].
-    pub const fn complete_on(mut self, complete_on: CompleteOn) -> Self {
+    pub const fn with_complete_on(mut self, complete_on: CompleteOn) -> Self {
         self.complete_on = complete_on;
         self
     }
 
     /// Sets how long Entra waits, as configured there. Defaults to 30 minutes. A call-out's own value overrides it.
-    pub const fn window(mut self, window: Duration) -> Self {
+    pub const fn with_window(mut self, window: Duration) -> Self {
         self.window = window;
         self
     }
@@ -149,31 +149,31 @@ impl Builder {
     /// Sets how long before the end of the window the deadline is, at least 20 seconds. Defaults to a minute, and is
     /// never more than a quarter of a call-out's own window. In that time a pass is still revoked and Entra gets the
     /// verdict.
-    pub const fn margin(mut self, margin: Duration) -> Self {
+    pub const fn with_margin(mut self, margin: Duration) -> Self {
         self.margin = margin;
         self
     }
 
     /// Sets what pass to ask for. Defaults to one that works once and lives as long as the policy says.
-    pub const fn pass(mut self, pass: TapRequest) -> Self {
+    pub const fn with_pass(mut self, pass: TapRequest) -> Self {
         self.pass = pass;
         self
     }
 
     /// Sets the sender of the text. Defaults to the provider's own.
-    pub fn sender(mut self, sender: Sender) -> Self {
+    pub fn with_sender(mut self, sender: Sender) -> Self {
         self.sender = Some(sender);
         self
     }
 
     /// Sets what the texts say. Defaults to the built-in Dutch and English.
-    pub fn templates(mut self, templates: Templates) -> Self {
+    pub fn with_templates(mut self, templates: Templates) -> Self {
         self.templates = Some(templates);
         self
     }
 
     /// Sets the zone of the times in a text, by its IANA name. Defaults to `Europe/Amsterdam`.
-    pub fn time_zone(mut self, time_zone: impl Into<String>) -> Self {
+    pub fn with_time_zone(mut self, time_zone: impl Into<String>) -> Self {
         self.time_zone = time_zone.into();
         self
     }
@@ -182,7 +182,11 @@ impl Builder {
     /// and the zone's IANA name.
     ///
     /// A country of several zones has the one in which most of your people start.
-    pub fn time_zone_in(mut self, region: impl Into<String>, time_zone: impl Into<String>) -> Self {
+    pub fn with_time_zone_in(
+        mut self,
+        region: impl Into<String>,
+        time_zone: impl Into<String>,
+    ) -> Self {
         self.time_zones.push((region.into(), time_zone.into()));
         self
     }
@@ -195,13 +199,13 @@ impl Builder {
     /// They also say how slow Graph may be: a list of passes lags by no more than four times their sum (five
     /// minutes), and a call whose process is gone takes effect within a quarter of that sum (nineteen seconds).
     /// Pauses shorter than Graph's own delays lose what these waits protect.
-    pub fn pauses(mut self, pauses: impl Into<Vec<Duration>>) -> Self {
+    pub fn with_pauses(mut self, pauses: impl Into<Vec<Duration>>) -> Self {
         self.pauses = pauses.into();
         self
     }
 
     /// Sets where the time comes from. Defaults to the system's clock.
-    pub fn clock(mut self, clock: Clock) -> Self {
+    pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }

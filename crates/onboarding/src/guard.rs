@@ -46,6 +46,13 @@ pub trait Guard: fmt::Debug + Send + Sync + 'static {
     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason>;
 }
 
+#[async_trait]
+impl<G: Guard + ?Sized> Guard for Arc<G> {
+    async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
+        (**self).check(candidate).await
+    }
+}
+
 const _: fn(&dyn Guard) = |_| {};
 
 /// Who is about to get a pass. `Debug` shows no name and no whole number.

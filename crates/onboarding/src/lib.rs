@@ -8,7 +8,7 @@
 //! interrupted at any point ends all the same: with one usable pass, in the last text, or with none.
 //!
 //! ```
-//! use std::{future, sync::Arc};
+//! use std::sync::Arc;
 //! use postduif_core::{Guid, directory::{Callback, Callout, Verdict}};
 //! use postduif_onboarding::Onboarding;
 //! # use chrono::{DateTime, Utc};
@@ -77,14 +77,14 @@
 //!
 //! // `directory` is both `Graph` and `TapIssuer`, `vendor` is any `SmsProvider`.
 //! let onboarding = Onboarding::builder()
-//!     .graph(Arc::clone(&directory) as _)
-//!     .issuer(directory)
-//!     .provider(vendor)
+//!     .with_graph(Arc::clone(&directory))
+//!     .with_issuer(directory)
+//!     .with_provider(vendor)
 //!     .build()?;
 //!
 //! let callback = Callback::lifecycle(workflow, task, result);
 //! let callout = Callout::new(result.into(), user.into(), callback, now);
-//! let ending = onboarding.run(callout, future::pending()).await?;
+//! let ending = onboarding.run(callout).await?;
 //!
 //! assert_eq!(ending.verdict, Verdict::Completed);
 //! assert!(ending.heard);
@@ -112,7 +112,7 @@ mod settings;
 pub mod template;
 mod zones;
 
-pub use builder::Builder;
+pub use builder::OnboardingBuilder;
 pub use clock::Clock;
 pub use flow::{
     outcome::{Ending, PassEnding, StepName, StepTaken},

@@ -36,7 +36,7 @@ type Read = dyn Fn(&str, &str) -> Result<ReadNumber, PhoneNumberError> + Send + 
 /// A number as it was read, and whether it lies in a range that the reader knows.
 ///
 /// A new range is no fault of the number: a flow goes on with it, says so in an event and in its ending, and
-/// refuses it only where it was [told to](crate::Builder::refuse_unknown_numbers).
+/// refuses it only where it was [told to](crate::OnboardingBuilder::refuse_unknown_numbers).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ReadNumber {

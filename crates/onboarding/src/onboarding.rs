@@ -1,5 +1,5 @@
 use std::{
-    future::{Future, ready},
+    future::{Future, pending, ready},
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -11,8 +11,8 @@ use postduif_core::{
 };
 
 use crate::{
-    Builder, Claim, Clock, CompleteOn, Ending, ExistingPass, Guard, Journal, JournalError, Numbers,
-    OnDoubt, Report, Run, Step,
+    Claim, Clock, CompleteOn, Ending, ExistingPass, Guard, Journal, JournalError, Numbers, OnDoubt,
+    OnboardingBuilder, Report, Run, Step,
     clock::{after, before, between},
     flow::{
         effects::{journal_silent, within},
@@ -45,22 +45,16 @@ pub struct Onboarding {
 }
 
 impl Onboarding {
-    /// Starts from nothing but defaults.
-    pub fn builder() -> Builder {
-        Builder::new()
+    /// Starts building an onboarding from the defaults.
+    pub fn builder() -> OnboardingBuilder {
+        OnboardingBuilder::new()
     }
 
-    /// Runs a whole flow: claims it in the [journal](Builder::journal), and takes [`step`](Self::step) after
-    /// step, including the waits.
-    ///
-    /// When `shutdown` completes, the current step ends, and then the flow behaves as if the deadline had come:
-    /// nothing is issued or sent any more, a pass whose text was not accepted is revoked, and Entra gets the
-    /// verdict within the margin. With a durable journal, stop between two steps instead; then nothing needs to be
-    /// undone. Dropping the future is like a crash.
+    /// Runs a whole flow: claims it in the [journal](OnboardingBuilder::with_journal), and takes [`step`](Self::step)
+    /// after step, including the waits. Dropping the future is like a crash.
     ///
     /// A pass that could not be revoked before Entra got the verdict is tried again until it has ended by itself,
-    /// so this can return that late. On shutdown it returns when the margin is over, and
-    /// [`Ending::may_be_usable_until`] says what is left.
+    /// so this can return that late.
     ///
     /// For a flow that ended before, this returns the ending from the journal and does nothing. A flow that is
     /// running elsewhere is waited for.
@@ -69,7 +63,21 @@ impl Onboarding {
     ///
     /// As for [`step`](Self::step): then Entra has no verdict from this run. Also where another run still holds the
     /// flow when its window has closed.
-    pub async fn run(
+    pub async fn run(&self, callout: Callout) -> Result<Ending, JournalError> {
+        self.run_until(callout, pending()).await
+    }
+
+    /// Runs a whole flow as [`run`](Self::run) does, and ends it early when `shutdown` completes.
+    ///
+    /// The current step ends then, and the flow behaves as if the deadline had come: nothing is issued or sent any more,
+    /// a pass whose text was not accepted is revoked, and Entra gets the verdict within the margin. It returns when
+    /// the margin is over, and [`Ending::may_be_usable_until`] says what is left. With a durable journal, stop between
+    /// two steps instead; then nothing needs to be undone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub async fn run_until(
         &self,
         callout: Callout,
         shutdown: impl Future<Output = ()> + Send,

@@ -100,7 +100,7 @@ use written::{Facts, Written};
 
 /// The texts of all languages, checked.
 ///
-/// Cheap to clone. Put it into [`Builder::templates`](crate::Builder::templates).
+/// Cheap to clone. Put it into [`OnboardingBuilder::with_templates`](crate::OnboardingBuilder::with_templates).
 #[derive(Clone)]
 pub struct Templates(Arc<Set>);
 

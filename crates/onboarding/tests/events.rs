@@ -117,7 +117,7 @@ async fn an_operator_is_told_what_graph_and_the_vendor_said_and_why_a_number_was
 
     let world = World::new();
     let issuer = Arc::new(OutOfBounds(Arc::clone(&world)));
-    let onboarding = world.builder().issuer(issuer).build().unwrap();
+    let onboarding = world.builder().with_issuer(issuer).build().unwrap();
     world.ending(&onboarding, &world.callout()).await;
 
     let world = World::new();
@@ -129,7 +129,7 @@ async fn an_operator_is_told_what_graph_and_the_vendor_said_and_why_a_number_was
     let numbers = Numbers::reading("NL", move |_: &str, _: &str| {
         Err(PhoneNumberError::from(kind))
     });
-    let onboarding = world.builder().numbers(numbers).build().unwrap();
+    let onboarding = world.builder().with_numbers(numbers).build().unwrap();
     world.ending(&onboarding, &world.callout()).await;
 
     let told = events.0.lock().unwrap();

@@ -80,13 +80,16 @@ async fn shutdown_does_not_wait_for_a_pass_to_end_and_says_so() {
     let onboarding = world.onboarding();
     let shutdown = tokio::time::sleep(seconds(100));
     let callout = world.callout();
-    let ending = onboarding.run(callout.clone(), shutdown).await.unwrap();
+    let ending = onboarding
+        .run_until(callout.clone(), shutdown)
+        .await
+        .unwrap();
     assert_eq!(ending.verdict, Verdict::Failed(FailureReason::NotAccepted));
     assert_eq!(ending.may_be_usable_until(), Some(start() + minutes(60)));
     assert!(world.clock.now() <= start() + seconds(170));
     // Whoever claims it next goes on.
     world.state().revoke_faults.clear();
-    let ending = onboarding.run(callout, future::pending()).await.unwrap();
+    let ending = onboarding.run(callout).await.unwrap();
     assert_eq!(ending.may_be_usable_until(), None);
     assert!(world.usable().is_empty());
 }
@@ -101,9 +104,9 @@ async fn the_users_next_flow_waits_for_no_pass_that_cannot_be_taken_away() {
     let next = async {
         tokio::time::sleep(seconds(120)).await;
         world.state().heard.clear();
-        onboarding.run(world.callout(), future::pending()).await
+        onboarding.run(world.callout()).await
     };
-    let (one, two) = tokio::join!(onboarding.run(old, future::pending()), next);
+    let (one, two) = tokio::join!(onboarding.run(old), next);
     assert_eq!(two.unwrap().verdict, Verdict::Completed);
     assert!(one.unwrap().pass.unwrap().expired());
     // Its own pass was replaced, and it touched no other.
@@ -117,9 +120,9 @@ async fn a_repeated_callout_does_not_wait_for_what_is_looked_after() {
     world.state().revoke_faults = vec![GraphErrorKind::Unavailable; 500].into();
     let onboarding = world.onboarding();
     let callout = world.callout().with_created_at(start() - minutes(28));
-    let (first, ()) = tokio::join!(onboarding.run(callout.clone(), future::pending()), async {
+    let (first, ()) = tokio::join!(onboarding.run(callout.clone()), async {
         tokio::time::sleep(seconds(90)).await;
-        let again = onboarding.run(callout.clone(), future::pending()).await;
+        let again = onboarding.run(callout.clone()).await;
         let again = again.unwrap();
         assert_eq!(world.clock.now(), start() + seconds(90));
         assert_eq!(again.verdict, Verdict::Failed(FailureReason::NotAccepted));
@@ -143,7 +146,7 @@ async fn an_order_to_stop_ends_a_flow_and_leaves_nothing() {
         future::pending::<()>().await
     };
     let ending = tokio::select! {
-        ending = onboarding.run(callout, future::pending()) => ending.unwrap(),
+        ending = onboarding.run(callout) => ending.unwrap(),
         () = order => unreachable!(),
     };
     assert_eq!(ending.verdict, Verdict::Failed(FailureReason::Shutdown));

@@ -1,6 +1,6 @@
 //! Clocks that are set, flows that are given back, and windows that are short.
 
-use std::{future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::directory::{FailureReason, GraphErrorKind, Verdict};
@@ -22,7 +22,7 @@ async fn a_clock_that_is_set_back_makes_no_pause_longer() {
     world.state().user_faults = [GraphErrorKind::Unavailable].into();
     let began = tokio::time::Instant::now();
     let onboarding = world.onboarding();
-    let (ending, ()) = tokio::join!(onboarding.run(world.callout(), future::pending()), async {
+    let (ending, ()) = tokio::join!(onboarding.run(world.callout()), async {
         tokio::time::sleep(seconds(1)).await;
         world.clock.set_by(-HOUR_MS);
     });
@@ -36,7 +36,7 @@ async fn a_clock_that_is_set_back_makes_no_deadline_later() {
     world.state().user_faults = vec![GraphErrorKind::Unavailable; 500].into();
     let began = tokio::time::Instant::now();
     let onboarding = world.onboarding();
-    let (ending, ()) = tokio::join!(onboarding.run(world.callout(), future::pending()), async {
+    let (ending, ()) = tokio::join!(onboarding.run(world.callout()), async {
         tokio::time::sleep(seconds(100)).await;
         world.clock.set_by(-HOUR_MS);
     });
@@ -50,9 +50,9 @@ async fn a_clock_that_is_set_back_makes_no_deadline_later() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_forward_ends_the_flow_in_time_by_either() {
     let world = World::new();
-    let onboarding = world.builder().complete_on(CompleteOn::Delivered);
+    let onboarding = world.builder().with_complete_on(CompleteOn::Delivered);
     let onboarding = onboarding.build().unwrap();
-    let (ending, ()) = tokio::join!(onboarding.run(world.callout(), future::pending()), async {
+    let (ending, ()) = tokio::join!(onboarding.run(world.callout()), async {
         tokio::time::sleep(seconds(60)).await;
         world.clock.set_by(HOUR_MS);
     });
@@ -106,7 +106,7 @@ async fn a_memo_of_another_release_is_read() {
 #[tokio::test(start_paused = true)]
 async fn a_short_window_of_the_callout_leaves_time_to_do_something() {
     let world = World::new();
-    let onboarding = world.builder().margin(seconds(360)).build().unwrap();
+    let onboarding = world.builder().with_margin(seconds(360)).build().unwrap();
     let callout = world.callout().with_window(seconds(300));
     let run = world.start(&onboarding, &callout).await;
     assert_eq!(run.deadline(), start() + seconds(225));
@@ -119,12 +119,16 @@ async fn a_short_window_of_the_callout_leaves_time_to_do_something() {
 async fn a_margin_in_which_nothing_can_be_done_is_refused() {
     let world = World::new();
     for margin in [0, 1, 19] {
-        let error = world.builder().margin(seconds(margin)).build().unwrap_err();
+        let error = world
+            .builder()
+            .with_margin(seconds(margin))
+            .build()
+            .unwrap_err();
         assert!(error.to_string().contains("20 seconds"), "{error}");
     }
-    assert!(world.builder().margin(seconds(20)).build().is_ok());
+    assert!(world.builder().with_margin(seconds(20)).build().is_ok());
     // And it is time enough for Entra to hear.
-    let onboarding = world.builder().margin(seconds(20)).build().unwrap();
+    let onboarding = world.builder().with_margin(seconds(20)).build().unwrap();
     world.state().issue_faults = [crate::world::IssueFault::Slow(seconds(15))].into();
     let callout = world
         .callout()
@@ -137,7 +141,9 @@ async fn a_margin_in_which_nothing_can_be_done_is_refused() {
 async fn a_flow_that_is_given_back_in_memory_goes_on_with_its_limits() {
     let world = World::new();
     world.state().user_faults = vec![GraphErrorKind::NotFound; 100_000].into();
-    let builder = world.builder().journal(Arc::new(world.journal.clone()));
+    let builder = world
+        .builder()
+        .with_journal(Arc::new(world.journal.clone()));
     let onboarding = builder.build().unwrap();
     let callout = world.callout();
     let ending = loop {

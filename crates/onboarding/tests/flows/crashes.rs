@@ -6,7 +6,7 @@ use postduif_core::{
     DeliveryStatus, ErrorKind,
     directory::{Callout, GraphErrorKind, Verdict},
 };
-use postduif_onboarding::{Builder, CompleteOn, OnDoubt};
+use postduif_onboarding::{CompleteOn, OnDoubt, OnboardingBuilder};
 
 use crate::world::{Break, IssueFault, SendFault, World};
 
@@ -14,12 +14,12 @@ use crate::world::{Break, IssueFault, SendFault, World};
 struct Scenario {
     name: &'static str,
     faults: fn(&World),
-    setting: fn(Builder) -> Builder,
+    setting: fn(OnboardingBuilder) -> OnboardingBuilder,
     /// The texts that the vendor is given when nobody dies.
     sends: usize,
 }
 
-const PLAIN: fn(Builder) -> Builder = |builder| builder;
+const PLAIN: fn(OnboardingBuilder) -> OnboardingBuilder = |builder| builder;
 
 static SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -37,7 +37,7 @@ static SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "the text and its answer are lost, and that is the end",
         faults: |world| world.state().send_faults = [SendFault::Vanished].into(),
-        setting: |builder| builder.on_doubt(OnDoubt::Fail),
+        setting: |builder| builder.with_on_doubt(OnDoubt::Fail),
         sends: 1,
     },
     Scenario {
@@ -109,7 +109,7 @@ static SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "delivery is waited for in vain",
         faults: |_| {},
-        setting: |builder| builder.complete_on(CompleteOn::Delivered),
+        setting: |builder| builder.with_complete_on(CompleteOn::Delivered),
         sends: 1,
     },
 ];

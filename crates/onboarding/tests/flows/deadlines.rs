@@ -26,7 +26,7 @@ async fn a_callout_that_comes_too_late_fails_without_any_effect_but_telling() {
 #[tokio::test(start_paused = true)]
 async fn the_window_of_the_callout_counts_before_the_setting() {
     let world = World::new();
-    let onboarding = world.builder().margin(Duration::from_secs(30));
+    let onboarding = world.builder().with_margin(Duration::from_secs(30));
     let onboarding = onboarding.build().unwrap();
     let [request, stage_instance, flow] = std::array::from_fn(|_| Guid::random());
     let callback = Callback::assignment(
@@ -206,9 +206,16 @@ async fn stopped(
     complete_on: CompleteOn,
     seconds: u64,
 ) -> postduif_onboarding::Ending {
-    let onboarding = world.builder().complete_on(complete_on).build().unwrap();
+    let onboarding = world
+        .builder()
+        .with_complete_on(complete_on)
+        .build()
+        .unwrap();
     let shutdown = tokio::time::sleep(Duration::from_secs(seconds));
-    onboarding.run(world.callout(), shutdown).await.unwrap()
+    onboarding
+        .run_until(world.callout(), shutdown)
+        .await
+        .unwrap()
 }
 
 #[tokio::test(start_paused = true)]

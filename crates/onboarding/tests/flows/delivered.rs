@@ -12,7 +12,7 @@ use crate::world::{SendFault, World, minutes, start, step_until_idle};
 
 /// Ends a flow about which these statuses are reported, a minute apart.
 async fn reported(world: &Arc<World>, statuses: &[DeliveryStatus]) -> Ending {
-    let onboarding = world.builder().complete_on(CompleteOn::Delivered);
+    let onboarding = world.builder().with_complete_on(CompleteOn::Delivered);
     let onboarding = onboarding.build().unwrap();
     let callout = world.callout();
     let flow = callout.flow();
@@ -25,7 +25,7 @@ async fn reported(world: &Arc<World>, statuses: &[DeliveryStatus]) -> Ending {
         future::pending().await
     };
     tokio::select! {
-        ending = onboarding.run(callout, future::pending()) => ending.unwrap(),
+        ending = onboarding.run(callout) => ending.unwrap(),
         () = reports => unreachable!(),
     }
 }
@@ -79,7 +79,7 @@ async fn no_report_before_the_deadline_is_no_delivery() {
 #[tokio::test(start_paused = true)]
 async fn a_step_that_waits_for_a_report_waits_until_the_deadline_and_holds_no_user() {
     let world = World::new();
-    let onboarding = world.builder().complete_on(CompleteOn::Delivered);
+    let onboarding = world.builder().with_complete_on(CompleteOn::Delivered);
     let onboarding = onboarding.build().unwrap();
     let mut run = world.start(&onboarding, &world.callout()).await;
     let step = step_until_idle(&onboarding, &mut run).await;
@@ -91,7 +91,7 @@ async fn a_step_that_waits_for_a_report_waits_until_the_deadline_and_holds_no_us
 async fn a_report_ends_the_doubt_about_a_text() {
     let world = World::new();
     world.state().send_faults = [SendFault::Lost].into();
-    let onboarding = world.builder().complete_on(CompleteOn::Delivered);
+    let onboarding = world.builder().with_complete_on(CompleteOn::Delivered);
     let onboarding = onboarding.build().unwrap();
     let callout = world.callout();
     let mut run = world.start(&onboarding, &callout).await;

@@ -1,7 +1,6 @@
 //! Passes in doubt: lists that lag, effects that come late, passes that nobody ever sees.
 
 use std::{
-    future,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -177,7 +176,11 @@ async fn a_dropped_step_is_settled_when_its_pass_can_be_there() {
                 late: AtomicUsize::new(1),
                 by: seconds(by),
             };
-            let onboarding = world.builder().issuer(Arc::new(server)).build().unwrap();
+            let onboarding = world
+                .builder()
+                .with_issuer(Arc::new(server))
+                .build()
+                .unwrap();
             let callout = world.callout();
             let mut run = world.start(&onboarding, &callout).await;
             let ending = loop {
@@ -234,7 +237,7 @@ async fn a_process_that_dies_again_and_again_does_not_use_up_the_rounds() {
     let callout = world.callout();
     // For forty seconds it dies half a second after it began.
     for _ in 0..40 {
-        let run = onboarding.run(callout.clone(), future::pending());
+        let run = onboarding.run(callout.clone());
         let _ = tokio::time::timeout(Duration::from_millis(500), async {
             world.state().send_faults = [crate::world::SendFault::Slow(seconds(2))].into();
             run.await

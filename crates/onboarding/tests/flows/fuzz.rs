@@ -341,8 +341,10 @@ async fn one(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
     ]);
     let graph = LateGraph::new(world, &mut random, 120);
     let build = || {
-        let builder = world.builder().issuer(Arc::clone(&graph) as _);
-        let builder = builder.on_doubt(on_doubt).complete_on(complete_on);
+        let builder = world.builder().with_issuer(Arc::clone(&graph));
+        let builder = builder
+            .with_on_doubt(on_doubt)
+            .with_complete_on(complete_on);
         builder.build().unwrap()
     };
     let ago = if random.chance(60) {
@@ -394,7 +396,7 @@ async fn one(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         future::pending::<()>().await
     };
     let ending = tokio::select! {
-        ending = onboarding.run(callout.clone(), shutdown) => ending.map_err(|_| "an error")?,
+        ending = onboarding.run_until(callout.clone(), shutdown) => ending.map_err(|_| "an error")?,
         () = reports(Arc::clone(world), &onboarding, Random::new(!seed)) => unreachable!(),
         () = jump => unreachable!(),
     };
@@ -442,7 +444,7 @@ async fn dropped_and_run(
     tokio::time::sleep(seconds(random.below(100))).await;
     for _ in 0..random.below(3) {
         let wait = Duration::from_millis(random.below(90_000));
-        let run = onboarding.run(callout.clone(), future::pending());
+        let run = onboarding.run(callout.clone());
         if let Ok(ended) = tokio::time::timeout(wait, run).await {
             return ended.map_err(|_| "an error");
         }
@@ -457,7 +459,7 @@ async fn dropped_and_run(
             None => future::pending().await,
         }
     };
-    let run = onboarding.run(callout.clone(), shutdown);
+    let run = onboarding.run_until(callout.clone(), shutdown);
     run.await.map_err(|_| "an error")
 }
 
@@ -477,8 +479,11 @@ async fn two(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         ExistingPass::ReplaceOurs,
     ]);
     let graph = LateGraph::new(world, &mut random, 120);
-    let builder = world.builder().issuer(graph).existing_pass(existing_pass);
-    let onboarding = builder.complete_on(complete_on).build().unwrap();
+    let builder = world
+        .builder()
+        .with_issuer(graph)
+        .with_existing_pass(existing_pass);
+    let onboarding = builder.with_complete_on(complete_on).build().unwrap();
     let mut callout = || {
         let near = random.chance(60);
         let ago = if near { 27 * 60 + random.below(120) } else { 0 };
@@ -575,7 +580,7 @@ async fn workers(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         .map(|lease| {
             world
                 .builder()
-                .journal(Arc::new(lease.clone()))
+                .with_journal(Arc::new(lease.clone()))
                 .build()
                 .unwrap()
         })
@@ -587,7 +592,7 @@ async fn workers(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         leases[..turn].iter().for_each(Leased::lose);
         let last = turn + 1 == leases.len();
         match onboardings[turn]
-            .run(callout.clone(), future::pending())
+            .run_until(callout.clone(), future::pending())
             .await
         {
             Ok(ending) => Some(ending),

@@ -73,7 +73,9 @@ async fn a_pass_that_soon_ends_is_replaced_and_not_before_its_successor_is_there
 #[tokio::test(start_paused = true)]
 async fn no_pass_that_works_is_replaced_when_too_little_time_is_left_for_another() {
     let world = World::new();
-    let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
+    let replace = world
+        .builder()
+        .with_existing_pass(ExistingPass::ReplaceOurs);
     let onboarding = replace.build().unwrap();
     world.ending(&onboarding, &world.callout()).await;
     let late = world
@@ -92,7 +94,9 @@ async fn a_pass_is_revoked_first_only_where_graph_refuses_because_one_exists() {
     for kind in [GraphErrorKind::Conflict, GraphErrorKind::Other] {
         let world = World::new();
         world.state().refuses_existing = Some(kind);
-        let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
+        let replace = world
+            .builder()
+            .with_existing_pass(ExistingPass::ReplaceOurs);
         let onboarding = replace.build().unwrap();
         world.ending(&onboarding, &world.callout()).await;
         world.clear_log();
@@ -117,7 +121,9 @@ async fn a_pass_is_revoked_first_only_where_graph_refuses_because_one_exists() {
 #[tokio::test(start_paused = true)]
 async fn graph_that_still_believes_in_a_pass_that_was_taken_away_is_asked_again() {
     let world = World::new();
-    let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
+    let replace = world
+        .builder()
+        .with_existing_pass(ExistingPass::ReplaceOurs);
     let onboarding = replace.build().unwrap();
     world.ending(&onboarding, &world.callout()).await;
     world.state().heard.clear();
@@ -134,7 +140,7 @@ async fn a_second_flow_waits_for_the_delivery_that_the_first_waits_for() {
         (DeliveryStatus::Failed, ["S2+cret!"]),
     ] {
         let world = World::new();
-        let onboarding = world.builder().complete_on(CompleteOn::Delivered);
+        let onboarding = world.builder().with_complete_on(CompleteOn::Delivered);
         let onboarding = onboarding.build().unwrap();
         let [first, second] = [world.callout(), world.callout()];
         let (one_flow, two_flow) = (first.flow(), second.flow());
@@ -150,9 +156,9 @@ async fn a_second_flow_waits_for_the_delivery_that_the_first_waits_for() {
             future::pending::<()>().await
         };
         let both = async {
-            tokio::join!(onboarding.run(first, future::pending()), async {
+            tokio::join!(onboarding.run(first), async {
                 tokio::time::sleep(seconds(60)).await;
-                onboarding.run(second, future::pending()).await
+                onboarding.run(second).await
             })
         };
         let (one, two) = tokio::select! { both = both => both, () = reports => unreachable!() };
@@ -167,7 +173,7 @@ async fn a_second_flow_waits_for_the_delivery_that_the_first_waits_for() {
 async fn a_flow_is_not_completed_by_a_pass_that_is_not_there_any_more() {
     // Somebody at the help desk took it while the report was awaited.
     let world = World::new();
-    let onboarding = world.builder().complete_on(CompleteOn::Delivered);
+    let onboarding = world.builder().with_complete_on(CompleteOn::Delivered);
     let onboarding = onboarding.build().unwrap();
     let callout = world.callout();
     let flow = callout.flow();
@@ -184,7 +190,7 @@ async fn a_flow_is_not_completed_by_a_pass_that_is_not_there_any_more() {
         future::pending::<()>().await
     };
     let ending = tokio::select! {
-        ending = onboarding.run(callout, future::pending()) => ending.unwrap(),
+        ending = onboarding.run(callout) => ending.unwrap(),
         () = reports => unreachable!(),
     };
     assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 2));
@@ -196,8 +202,13 @@ async fn a_pass_that_another_flow_replaced_is_gone_whatever_an_old_list_shows() 
     for (set_by, name) in [(0, "plain"), (-3_600_000, "a clock set back")] {
         let world = World::new();
         world.state().stale = seconds(3600);
-        let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
-        let onboarding = replace.complete_on(CompleteOn::Delivered).build().unwrap();
+        let replace = world
+            .builder()
+            .with_existing_pass(ExistingPass::ReplaceOurs);
+        let onboarding = replace
+            .with_complete_on(CompleteOn::Delivered)
+            .build()
+            .unwrap();
         let [first, second] = [world.callout(), world.callout()];
         let flows = [first.flow(), second.flow()];
         let reports = async {
@@ -216,10 +227,10 @@ async fn a_pass_that_another_flow_replaced_is_gone_whatever_an_old_list_shows() 
             future::pending::<()>().await
         };
         let both = async {
-            tokio::join!(onboarding.run(first, future::pending()), async {
+            tokio::join!(onboarding.run(first), async {
                 tokio::time::sleep(seconds(60)).await;
                 world.clock.set_by(set_by);
-                onboarding.run(second, future::pending()).await
+                onboarding.run(second).await
             })
         };
         let (one, two) = tokio::select! { both = both => both, () = reports => unreachable!() };

@@ -1,7 +1,6 @@
 //! Passes that come late or that no list shows yet, and what other flows of the user make of them.
 
 use std::{
-    future,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -108,7 +107,7 @@ async fn a_pass_that_is_made_seconds_after_a_lost_answer_does_not_replace_the_ne
     for by in [1, 3, 5, 8, 12, 18] {
         let world = World::new();
         let graph = SlowGraph::new(&world, &[First::Unavailable(seconds(by))], &[]);
-        let onboarding = world.builder().issuer(graph).build().unwrap();
+        let onboarding = world.builder().with_issuer(graph).build().unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
         tokio::time::sleep(seconds(400)).await;
         assert_eq!(ending.verdict, Verdict::Completed, "{by} s");
@@ -121,7 +120,7 @@ async fn a_pass_that_is_made_after_our_own_limit_does_not_replace_the_next() {
     for by in [61, 62, 65, 70, 78] {
         let world = World::new();
         let graph = SlowGraph::new(&world, &[First::Silent(seconds(by))], &[]);
-        let onboarding = world.builder().issuer(graph).build().unwrap();
+        let onboarding = world.builder().with_issuer(graph).build().unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
         tokio::time::sleep(seconds(400)).await;
         assert_eq!(ending.verdict, Verdict::Completed, "{by} s");
@@ -137,7 +136,7 @@ async fn an_ending_of_a_shutdown_names_a_pass_that_may_still_come_up() {
         let vanished = std::iter::repeat_n(IssueFault::Vanished, 40);
         world.state().issue_faults = std::iter::once(lost).chain(vanished).collect();
         let onboarding = world.onboarding();
-        let run = onboarding.run(world.callout(), tokio::time::sleep(seconds(stop)));
+        let run = onboarding.run_until(world.callout(), tokio::time::sleep(seconds(stop)));
         let ending = run.await.unwrap();
         assert_eq!(ending.verdict, Verdict::Failed(FailureReason::Shutdown));
         assert_eq!(world.usable().len(), 1);
@@ -155,9 +154,9 @@ async fn whoever_asks_while_a_pass_in_doubt_is_looked_for_is_told_of_it() {
     let callout = world
         .callout()
         .with_created_at(start() - minutes(29) + TimeDelta::seconds(10));
-    let (first, second) = tokio::join!(onboarding.run(callout.clone(), future::pending()), async {
+    let (first, second) = tokio::join!(onboarding.run(callout.clone()), async {
         tokio::time::sleep(seconds(30)).await;
-        let ending = onboarding.run(callout.clone(), future::pending()).await;
+        let ending = onboarding.run(callout.clone()).await;
         assert_eq!(world.usable().len(), 1);
         ending
     });
@@ -171,18 +170,18 @@ async fn a_pass_that_was_sent_and_is_not_listed_yet_is_there_for_a_second_flow()
     for delivery in [CompleteOn::Accepted, CompleteOn::Delivered] {
         let world = World::new();
         world.state().issue_faults = [IssueFault::ShownLate(seconds(60))].into();
-        let onboarding = world.builder().complete_on(delivery).build().unwrap();
+        let onboarding = world.builder().with_complete_on(delivery).build().unwrap();
         let second = async {
             tokio::time::sleep(seconds(10)).await;
             let refused = SendFault::Refused(ErrorKind::Blocked);
             world.state().send_faults = [refused].into();
-            onboarding.run(world.callout(), future::pending()).await
+            onboarding.run(world.callout()).await
         };
         let report = async {
             tokio::time::sleep(seconds(20)).await;
             delivered(&onboarding, &world, DeliveryStatus::Delivered).await;
         };
-        let first = onboarding.run(world.callout(), future::pending());
+        let first = onboarding.run(world.callout());
         let (one, two, ()) = tokio::join!(first, second, report);
         assert_eq!(one.unwrap().verdict, Verdict::Completed);
         assert_eq!(two.unwrap().verdict, Verdict::Completed);
@@ -240,7 +239,7 @@ async fn lists_that_contradict_each_other_are_not_asked_without_a_pause() {
         world.clear_log();
         world.state().heard.clear();
         let graph = SlowGraph::new(&world, &[], &stale);
-        let onboarding = world.builder().issuer(graph).build().unwrap();
+        let onboarding = world.builder().with_issuer(graph).build().unwrap();
         let callout = world.callout();
         let ending = world.ending(&onboarding, &callout).await;
         assert_eq!(ending.verdict, Verdict::Completed);
@@ -257,15 +256,15 @@ async fn a_pass_that_its_flow_is_about_to_take_away_completes_no_other() {
         for half_seconds in [-3, -1, 1, 3, 9] {
             let world = World::new();
             world.state().slow = Some(("revoking", seconds(slow)));
-            let onboarding = world.builder().complete_on(CompleteOn::Delivered);
+            let onboarding = world.builder().with_complete_on(CompleteOn::Delivered);
             let onboarding = onboarding.build().unwrap();
             let second = async {
                 let at: i64 = 29 * 60 * 1000 + half_seconds * 500;
                 tokio::time::sleep(Duration::from_millis(at.unsigned_abs())).await;
                 delivered(&onboarding, &world, DeliveryStatus::Delivered).await;
-                onboarding.run(world.callout(), future::pending()).await
+                onboarding.run(world.callout()).await
             };
-            let first = onboarding.run(world.callout(), future::pending());
+            let first = onboarding.run(world.callout());
             let (one, two) = tokio::join!(first, second);
             let context = format!("{slow} {half_seconds}: {:#?}", world.log());
             let completed = [one.unwrap().verdict, two.unwrap().verdict];
@@ -307,12 +306,14 @@ async fn no_pass_is_kept_while_another_flow_may_have_replaced_it_unseen() {
     world.state().told.clear();
     world.state().stale = seconds(100);
     world.state().issue_faults = [IssueFault::LostAndLate(seconds(100))].into();
-    let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
+    let replace = world
+        .builder()
+        .with_existing_pass(ExistingPass::ReplaceOurs);
     let replace = replace.build().unwrap();
-    let doubtful = replace.run(world.callout(), tokio::time::sleep(seconds(1)));
+    let doubtful = replace.run_until(world.callout(), tokio::time::sleep(seconds(1)));
     let second = async {
         tokio::time::sleep(seconds(5)).await;
-        keep.run(world.callout(), future::pending()).await
+        keep.run(world.callout()).await
     };
     let (one, two) = tokio::join!(doubtful, second);
     assert_eq!(

@@ -1,6 +1,6 @@
 //! The user's lock: held for as long as an effect of its flow may be open.
 
-use std::{future, time::Duration};
+use std::time::Duration;
 
 use postduif_core::directory::Verdict;
 use postduif_onboarding::{Entry, ExistingPass};
@@ -13,18 +13,20 @@ fn seconds(seconds: u64) -> Duration {
 
 /// Two flows of one user: the first begins when a minute is left of its time, the second right after.
 async fn first_near_its_end(world: &std::sync::Arc<World>) -> [Verdict; 2] {
-    let replace = world.builder().existing_pass(ExistingPass::ReplaceOurs);
+    let replace = world
+        .builder()
+        .with_existing_pass(ExistingPass::ReplaceOurs);
     let onboarding = replace.build().unwrap();
     let first = world.callout().with_created_at(start() - minutes(28));
     let second = world.callout();
     let (one, two) = tokio::join!(
         async {
             tokio::time::sleep(seconds(30)).await;
-            onboarding.run(first, future::pending()).await
+            onboarding.run(first).await
         },
         async {
             tokio::time::sleep(seconds(31)).await;
-            onboarding.run(second, future::pending()).await
+            onboarding.run(second).await
         },
     );
     [one.unwrap().verdict, two.unwrap().verdict]
@@ -67,10 +69,10 @@ async fn a_flow_past_its_deadline_takes_no_other_flows_new_pass_for_its_lost_one
     world
         .given(&crashed, &[Entry::Issuing { round, seen }])
         .await;
-    let (one, two) = tokio::join!(onboarding.run(world.callout(), future::pending()), async {
+    let (one, two) = tokio::join!(onboarding.run(world.callout()), async {
         // When the other's pass is there, and not yet in its journal.
         tokio::time::sleep(seconds(3)).await;
-        onboarding.run(crashed, future::pending()).await
+        onboarding.run(crashed).await
     });
     assert_eq!(one.unwrap().verdict, Verdict::Completed);
     assert!(matches!(two.unwrap().verdict, Verdict::Failed(_)));

@@ -1,6 +1,6 @@
 //! What Graph refuses or cannot do for a while, and what it refuses for good.
 
-use std::{future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{
@@ -54,12 +54,13 @@ async fn an_outage_at_the_creation_of_passes_is_waited_out() {
             world: Arc::clone(&world),
             until,
         };
-        let onboarding = world.builder().issuer(Arc::new(issuer)).build().unwrap();
-        let callout = world.callout();
-        let ending = onboarding
-            .run(callout.clone(), future::pending())
-            .await
+        let onboarding = world
+            .builder()
+            .with_issuer(Arc::new(issuer))
+            .build()
             .unwrap();
+        let callout = world.callout();
+        let ending = onboarding.run(callout.clone()).await.unwrap();
         assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 1));
         world.assert_settled(&ending, &format!("{seconds} s"));
         let asked = world.log().iter().filter(|line| *line == "503").count();
@@ -78,11 +79,12 @@ async fn an_outage_to_the_deadline_fails_with_what_graph_said() {
         world: Arc::clone(&world),
         until: start() + minutes(60),
     };
-    let onboarding = world.builder().issuer(Arc::new(issuer)).build().unwrap();
-    let ending = onboarding
-        .run(world.callout(), future::pending())
-        .await
+    let onboarding = world
+        .builder()
+        .with_issuer(Arc::new(issuer))
+        .build()
         .unwrap();
+    let ending = onboarding.run(world.callout()).await.unwrap();
     assert_eq!(
         ending.verdict,
         Verdict::Failed(FailureReason::GraphUnavailable),

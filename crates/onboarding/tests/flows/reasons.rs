@@ -91,7 +91,7 @@ async fn why_a_number_was_refused_is_in_the_ending() {
         let numbers = Numbers::reading("NL", move |_: &str, _: &str| {
             Err(PhoneNumberError::from(kind))
         });
-        let onboarding = world.builder().numbers(numbers).build().unwrap();
+        let onboarding = world.builder().with_numbers(numbers).build().unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
         assert_eq!(
             ending.verdict,
@@ -110,13 +110,17 @@ async fn a_number_of_an_unknown_range_goes_on_and_the_ending_says_so() {
     };
     for known in [true, false] {
         let world = World::new();
-        let onboarding = world.builder().numbers(reading(known)).build().unwrap();
+        let onboarding = world
+            .builder()
+            .with_numbers(reading(known))
+            .build()
+            .unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
         assert_eq!(ending.verdict, Verdict::Completed);
         assert_eq!(ending.number_known, Some(known));
     }
     let world = World::new();
-    let strict = world.builder().numbers(reading(false));
+    let strict = world.builder().with_numbers(reading(false));
     let onboarding = strict.refuse_unknown_numbers().build().unwrap();
     let ending = world.ending(&onboarding, &world.callout()).await;
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Delivery reports: found, matched, joined, and waited for no longer than they are of use.
 
-use std::{future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use postduif_core::{
     DeliveryReport, DeliveryStatus, Profile,
@@ -15,7 +15,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn delivered(world: &Arc<World>) -> Onboarding {
-    let builder = world.builder().complete_on(CompleteOn::Delivered);
+    let builder = world.builder().with_complete_on(CompleteOn::Delivered);
     builder.build().unwrap()
 }
 
@@ -184,7 +184,7 @@ async fn a_text_that_arrives_when_its_pass_has_ended_completes_nothing() {
     let world = World::new();
     let onboarding = delivered(&world);
     let callout = world.callout().with_window(seconds(14 * 86_400));
-    let ending = onboarding.run(callout, future::pending()).await.unwrap();
+    let ending = onboarding.run(callout).await.unwrap();
     assert_eq!(ending.verdict, Verdict::Failed(FailureReason::NotDelivered));
     assert_eq!(world.state().told[0].0, start() + minutes(60));
     assert!(world.usable().is_empty());

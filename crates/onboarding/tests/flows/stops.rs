@@ -196,14 +196,14 @@ async fn stopped_after(world: &Arc<World>, entry: &'static str, notices: bool) {
     let callout = world.callout();
     let old = Leased::new(world, Some(entry), notices);
     let new = Leased::new(world, None, true);
-    let first = world.builder().journal(Arc::new(old.clone()));
+    let first = world.builder().with_journal(Arc::new(old.clone()));
     let first = first.build().unwrap();
-    let second = world.builder().journal(Arc::new(new)).build().unwrap();
-    let (one, two) = tokio::join!(first.run(callout.clone(), future::pending()), async {
+    let second = world.builder().with_journal(Arc::new(new)).build().unwrap();
+    let (one, two) = tokio::join!(first.run(callout.clone()), async {
         old.0.stopped.notified().await;
         world.state().log.push("-- stopped --".into());
         old.lose();
-        let ending = second.run(callout.clone(), future::pending()).await;
+        let ending = second.run(callout.clone()).await;
         world.state().log.push("-- continued --".into());
         old.0.go.notify_one();
         ending
@@ -248,13 +248,13 @@ async fn a_pass_whose_entry_is_refused_is_taken_away_at_once() {
     let callout = world.callout();
     let old = Leased::new(&world, None, true);
     let new = Leased::new(&world, None, true);
-    let first = world.builder().journal(Arc::new(old.clone()));
+    let first = world.builder().with_journal(Arc::new(old.clone()));
     let first = first.build().unwrap();
-    let second = world.builder().journal(Arc::new(new)).build().unwrap();
-    let (one, two) = tokio::join!(first.run(callout.clone(), future::pending()), async {
+    let second = world.builder().with_journal(Arc::new(new)).build().unwrap();
+    let (one, two) = tokio::join!(first.run(callout.clone()), async {
         tokio::time::sleep(seconds(1)).await;
         old.lose();
-        second.run(callout.clone(), future::pending()).await
+        second.run(callout.clone()).await
     });
     assert_eq!(one.unwrap_err().kind(), JournalErrorKind::Lost);
     assert_eq!(two.unwrap().verdict, Verdict::Completed);
@@ -291,7 +291,7 @@ async fn an_intent_that_was_written_long_ago_is_followed_by_no_effect() {
 async fn nothing_is_sent_after_the_deadline_though_the_store_is_slow() {
     let world = World::new();
     world.state().slow = Some(("sending", seconds(59)));
-    let onboarding = world.builder().margin(seconds(30)).build().unwrap();
+    let onboarding = world.builder().with_margin(seconds(30)).build().unwrap();
     let callout = world
         .callout()
         .with_created_at(start() - minutes(30) + seconds(40));
@@ -309,7 +309,7 @@ async fn nothing_is_sent_after_the_deadline_though_the_store_is_slow() {
 async fn nothing_is_issued_after_the_deadline_though_the_store_is_slow() {
     let world = World::new();
     world.state().slow = Some(("issuing", seconds(59)));
-    let onboarding = world.builder().margin(seconds(30)).build().unwrap();
+    let onboarding = world.builder().with_margin(seconds(30)).build().unwrap();
     let callout = world
         .callout()
         .with_created_at(start() - minutes(30) + seconds(40));
@@ -366,7 +366,7 @@ async fn a_pass_that_grew_old_while_the_store_was_away_is_not_sent() {
         future::pending::<()>().await
     };
     let ending = tokio::select! {
-        ending = onboarding.run(callout, future::pending()) => ending.unwrap(),
+        ending = onboarding.run(callout) => ending.unwrap(),
         () = back => unreachable!(),
     };
     assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 2));
@@ -379,9 +379,13 @@ async fn a_flow_that_another_has_written_in_is_left_alone() {
     let world = World::new();
     let callout = world.callout();
     let journal = Leased::new(&world, None, true);
-    let onboarding = world.builder().journal(Arc::new(journal)).build().unwrap();
+    let onboarding = world
+        .builder()
+        .with_journal(Arc::new(journal))
+        .build()
+        .unwrap();
     world.state().issue_faults = [IssueFault::SlowAnswer(seconds(10))].into();
-    let flow = onboarding.run(callout.clone(), future::pending());
+    let flow = onboarding.run(callout.clone());
     let other = async {
         tokio::time::sleep(seconds(5)).await;
         // Another process, which has the lease by now.

@@ -7,7 +7,7 @@ use postduif_core::{
     directory::{Callout, FailureReason, GraphErrorKind, TapId, Verdict},
 };
 use postduif_onboarding::{
-    Builder, CompleteOn, Ending, Entry, GraphCause, OnDoubt, SendCause, Then,
+    CompleteOn, Ending, Entry, GraphCause, OnDoubt, OnboardingBuilder, SendCause, Then,
 };
 
 use crate::world::{World, minutes, reference, start, tap};
@@ -69,7 +69,7 @@ async fn end_with(
     world: &Arc<World>,
     callout: &Callout,
     entries: &[Entry],
-    setting: impl Fn(Builder) -> Builder,
+    setting: impl Fn(OnboardingBuilder) -> OnboardingBuilder,
 ) -> Ending {
     world.given(callout, entries).await;
     let onboarding = setting(world.builder()).build().unwrap();
@@ -235,7 +235,7 @@ async fn sending_and_in_doubt_go_as_on_doubt_says() {
         world.assert_settled(&ending, "reissue");
 
         let (world, callout) = self::world();
-        let fail = |builder: Builder| builder.on_doubt(OnDoubt::Fail);
+        let fail = |builder: OnboardingBuilder| builder.with_on_doubt(OnDoubt::Fail);
         let ending = end_with(&world, &callout, &entries, fail).await;
         assert_eq!(world.log(), log(&[&REVOKE, &FAIL]));
         assert_eq!(ending.verdict, Verdict::Failed(FailureReason::InDoubt));
@@ -276,7 +276,7 @@ async fn accepted_is_completed_with_the_receipt_of_the_journal() {
 async fn accepted_waits_for_delivery_where_that_is_wanted() {
     let (world, callout) = world();
     let entries = [issued(1).to_vec(), vec![sending(1), accepted(1)]].concat();
-    let delivered = |builder: Builder| builder.complete_on(CompleteOn::Delivered);
+    let delivered = |builder: OnboardingBuilder| builder.with_complete_on(CompleteOn::Delivered);
     let ending = end_with(&world, &callout, &entries, delivered).await;
     assert_eq!(world.log(), log(&[&REVOKE, &FAIL]));
     assert_eq!(
@@ -298,7 +298,7 @@ async fn reported_decides_by_its_status() {
                 world
                     .reported(callout.flow(), reference("text"), status)
                     .await;
-                let setting = |builder: Builder| builder.complete_on(complete_on);
+                let setting = |builder: OnboardingBuilder| builder.with_complete_on(complete_on);
                 let ending = end_with(&world, &callout, &[], setting).await;
                 let waits = complete_on == CompleteOn::Delivered;
                 let verdict = match status {

@@ -1,6 +1,6 @@
 //! Two flows for one user at once.
 
-use std::{future, time::Duration};
+use std::time::Duration;
 
 use postduif_core::directory::{FailureReason, GraphErrorKind, Verdict};
 use postduif_onboarding::{Entry, Step};
@@ -25,8 +25,8 @@ async fn two_flows_at_once_leave_one_usable_pass_in_the_last_text() {
         world.state().send_faults = [send].into();
         let onboarding = world.onboarding();
         let (one, two) = tokio::join!(
-            onboarding.run(world.callout(), future::pending()),
-            onboarding.run(world.callout(), future::pending()),
+            onboarding.run(world.callout()),
+            onboarding.run(world.callout()),
         );
         assert_eq!(one.unwrap().verdict, Verdict::Completed);
         assert_eq!(two.unwrap().verdict, Verdict::Completed);
@@ -115,10 +115,10 @@ async fn who_looks_for_a_lost_pass_does_not_take_another_flows_for_it() {
     world
         .given(&crashed, &[Entry::Issuing { round, seen }])
         .await;
-    let (one, two) = tokio::join!(onboarding.run(world.callout(), future::pending()), async {
+    let (one, two) = tokio::join!(onboarding.run(world.callout()), async {
         // When the other's pass is there, and not yet in its journal.
         tokio::time::sleep(Duration::from_secs(3)).await;
-        onboarding.run(crashed, future::pending()).await
+        onboarding.run(crashed).await
     },);
     assert_eq!(one.unwrap().verdict, Verdict::Completed);
     assert_eq!(two.unwrap().verdict, Verdict::Completed);

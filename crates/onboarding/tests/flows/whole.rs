@@ -99,10 +99,7 @@ async fn a_callout_that_comes_twice_at_once_is_one_flow() {
     let world = World::new();
     world.state().send_faults = [SendFault::Slow(Duration::from_secs(20))].into();
     let (onboarding, callout) = (world.onboarding(), world.callout());
-    let (one, two) = tokio::join!(
-        onboarding.run(callout.clone(), future::pending()),
-        onboarding.run(callout, future::pending()),
-    );
+    let (one, two) = tokio::join!(onboarding.run(callout.clone()), onboarding.run(callout),);
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one.verdict, Verdict::Completed);
     world.assert_settled(&one, "one");
@@ -216,7 +213,7 @@ impl Guard for Asleep {
 async fn a_guard_of_ones_own_refuses_and_one_that_never_speaks_has_refused() {
     for guard in [Arc::new(Nobody) as Arc<dyn Guard>, Arc::new(Asleep)] {
         let world = World::new();
-        let onboarding = world.builder().guard(guard).build().unwrap();
+        let onboarding = world.builder().with_guard(guard).build().unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
         assert_eq!(ending.verdict, failed(FailureReason::GuardRefused));
         assert!(world.state().passes.is_empty());
@@ -376,7 +373,7 @@ async fn a_pass_that_was_taken_away_and_still_shows_is_in_nobodys_way() {
         let world = World::new();
         world.state().send_faults = [SendFault::Lost].into();
         world.state().stale = Duration::from_secs(3600);
-        let onboarding = world.builder().existing_pass(setting).build().unwrap();
+        let onboarding = world.builder().with_existing_pass(setting).build().unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
         assert_eq!(ending.verdict, Verdict::Completed, "{setting:?}");
         world.assert_settled(&ending, "");
@@ -462,7 +459,7 @@ impl postduif_core::SmsProvider for Queued {
 async fn a_text_that_never_left_is_not_in_doubt() {
     let world = World::new();
     let provider = Arc::new(Queued(Arc::clone(&world)));
-    let onboarding = world.builder().provider(provider).build().unwrap();
+    let onboarding = world.builder().with_provider(provider).build().unwrap();
     let ending = world.ending(&onboarding, &world.callout()).await;
     assert_eq!(ending.verdict, failed(FailureReason::NotAccepted));
     assert_eq!(ending.error, Some(ErrorKind::Timeout));
@@ -486,7 +483,11 @@ async fn three_doubts_are_enough() {
 async fn a_doubt_ends_the_flow_where_that_is_wanted() {
     let world = World::new();
     world.state().send_faults = [SendFault::Lost].into();
-    let onboarding = world.builder().on_doubt(OnDoubt::Fail).build().unwrap();
+    let onboarding = world
+        .builder()
+        .with_on_doubt(OnDoubt::Fail)
+        .build()
+        .unwrap();
     let ending = world.ending(&onboarding, &world.callout()).await;
     assert_eq!(
         (ending.verdict, ending.attempts),
@@ -506,7 +507,7 @@ async fn a_strangers_pass_is_refused_and_ours_replaced() {
     ] {
         let world = World::new();
         world.has_pass("strange");
-        let onboarding = world.builder().existing_pass(setting).build().unwrap();
+        let onboarding = world.builder().with_existing_pass(setting).build().unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
         assert_eq!(ending.verdict, verdict, "{setting:?}");
         match verdict {
@@ -520,7 +521,7 @@ async fn a_strangers_pass_is_refused_and_ours_replaced() {
         (ExistingPass::Replace, Verdict::Completed),
     ] {
         let world = World::new();
-        let onboarding = world.builder().existing_pass(setting).build().unwrap();
+        let onboarding = world.builder().with_existing_pass(setting).build().unwrap();
         world.ending(&onboarding, &world.callout()).await;
         world.clear_log();
         let ending = world.ending(&onboarding, &world.callout()).await;
@@ -549,20 +550,21 @@ async fn an_expired_pass_stands_in_nobodys_way() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_built_from_what_cannot_work() {
     let world = World::new();
-    let refused = |builder: postduif_onboarding::Builder| builder.build().unwrap_err().to_string();
+    let refused =
+        |builder: postduif_onboarding::OnboardingBuilder| builder.build().unwrap_err().to_string();
     assert!(refused(Onboarding::builder()).contains("graph"));
-    assert!(refused(world.builder().time_zone("Amsterdam")).contains("time zone"));
-    assert!(refused(world.builder().margin(Duration::ZERO)).contains("margin"));
-    assert!(refused(world.builder().window(Duration::from_secs(60))).contains("margin"));
-    assert!(refused(world.builder().pauses([])).contains("pauses"));
-    assert!(refused(world.builder().pauses([Duration::ZERO])).contains("pauses"));
-    assert!(refused(world.builder().sender("Contoso".parse().unwrap())).contains("sender"));
+    assert!(refused(world.builder().with_time_zone("Amsterdam")).contains("time zone"));
+    assert!(refused(world.builder().with_margin(Duration::ZERO)).contains("margin"));
+    assert!(refused(world.builder().with_window(Duration::from_secs(60))).contains("margin"));
+    assert!(refused(world.builder().with_pauses([])).contains("pauses"));
+    assert!(refused(world.builder().with_pauses([Duration::ZERO])).contains("pauses"));
+    assert!(refused(world.builder().with_sender("Contoso".parse().unwrap())).contains("sender"));
     for lifetime in [60, 601, 43_201 * 60] {
         let pass = TapRequest::new().with_lifetime(Duration::from_secs(lifetime));
-        assert!(refused(world.builder().pass(pass)).contains("minutes"));
+        assert!(refused(world.builder().with_pass(pass)).contains("minutes"));
     }
     let mute = World::with_profile(Profile::new("mute"));
-    let error = refused(mute.builder().complete_on(CompleteOn::Delivered));
+    let error = refused(mute.builder().with_complete_on(CompleteOn::Delivered));
     assert!(error.contains("mute"), "{error}");
 }
 
@@ -570,7 +572,7 @@ async fn nothing_is_built_from_what_cannot_work() {
 async fn a_flow_can_be_spawned() {
     let world = World::new();
     let (onboarding, callout) = (Arc::new(world.onboarding()), world.callout());
-    let ended = tokio::spawn(async move { onboarding.run(callout, future::pending()).await });
+    let ended = tokio::spawn(async move { onboarding.run(callout).await });
     assert_eq!(ended.await.unwrap().unwrap().verdict, Verdict::Completed);
 }
 
@@ -585,7 +587,7 @@ async fn the_directorys_number_is_read_with_the_users_region_or_the_default() {
                 assert_eq!((text, region), ("0612 345678", expected));
                 Ok("+31612345678".parse::<PhoneNumber>()?.into())
             });
-        let onboarding = world.builder().numbers(numbers).build().unwrap();
+        let onboarding = world.builder().with_numbers(numbers).build().unwrap();
         let ending = world.ending(&onboarding, &world.callout()).await;
         assert_eq!(ending.verdict, Verdict::Completed, "{region:?}");
     }

@@ -13,9 +13,9 @@ async fn text(start: &str, templates: Option<Templates>, change: fn(&mut User)) 
     let start = DateTime::parse_from_rfc3339(start).unwrap().to_utc();
     let world = World::at(start, Profile::new("kpn").with_reports(true));
     change(&mut world.state().user);
-    let mut builder = world.builder().time_zone_in("PT", "Europe/Lisbon");
+    let mut builder = world.builder().with_time_zone_in("PT", "Europe/Lisbon");
     if let Some(templates) = templates {
-        builder = builder.templates(templates);
+        builder = builder.with_templates(templates);
     }
     let ending = world
         .ending(&builder.build().unwrap(), &world.callout())
@@ -100,12 +100,18 @@ async fn a_vendor_that_cannot_take_the_longest_text_is_refused_at_once() {
     let world = World::with_profile(Profile::new("short").with_longest_text(TextLimit::Parts(1)));
     assert!(world.builder().build().is_ok());
     let templates = Templates::builder().max_parts(2).build().unwrap();
-    let error = world.builder().templates(templates).build().unwrap_err();
+    let error = world
+        .builder()
+        .with_templates(templates)
+        .build()
+        .unwrap_err();
     let error = error.to_string();
     assert!(
         error.contains("short could not send the text in"),
         "{error}"
     );
-    let error = world.builder().time_zone_in("Portugal", "Europe/Lisbon");
+    let error = world
+        .builder()
+        .with_time_zone_in("Portugal", "Europe/Lisbon");
     assert!(error.build().unwrap_err().to_string().contains("country"));
 }

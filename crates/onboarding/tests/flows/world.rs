@@ -18,8 +18,8 @@ use postduif_core::{
     },
 };
 use postduif_onboarding::{
-    Builder, Claim, Clock, Ending, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo,
-    MemoryJournal, Onboarding, Record, Report, Run, Step,
+    Claim, Clock, Ending, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo,
+    MemoryJournal, Onboarding, OnboardingBuilder, Record, Report, Run, Step,
 };
 use tokio::sync::Notify;
 
@@ -199,13 +199,13 @@ impl World {
         self.state.lock().unwrap()
     }
 
-    pub(crate) fn builder(self: &Arc<Self>) -> Builder {
+    pub(crate) fn builder(self: &Arc<Self>) -> OnboardingBuilder {
         Onboarding::builder()
-            .graph(Arc::clone(self) as _)
-            .issuer(Arc::clone(self) as _)
-            .provider(Arc::clone(self) as _)
-            .journal(Arc::clone(self) as _)
-            .clock(self.clock.clone())
+            .with_graph(Arc::clone(self))
+            .with_issuer(Arc::clone(self))
+            .with_provider(Arc::clone(self))
+            .with_journal(Arc::clone(self))
+            .with_clock(self.clock.clone())
     }
 
     pub(crate) fn onboarding(self: &Arc<Self>) -> Onboarding {
@@ -229,7 +229,7 @@ impl World {
         tokio::select! {
             biased;
             () = self.died.notified() => None,
-            ended = onboarding.run(callout.clone(), future::pending()) => Some(ended),
+            ended = onboarding.run(callout.clone()) => Some(ended),
         }
     }
 
