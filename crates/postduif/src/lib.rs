@@ -6,6 +6,19 @@
 
 use std::sync::Arc;
 
+pub mod _documentation {
+    //! The pages of this project that are not about a single item.
+
+    #[doc = include_str!("../docs/compare.md")]
+    pub mod compare {}
+
+    #[doc = include_str!("../docs/design.md")]
+    pub mod design {}
+
+    #[doc = include_str!("../docs/vendors.md")]
+    pub mod vendors {}
+}
+
 pub use postduif_core::*;
 
 #[cfg(feature = "cm")]
