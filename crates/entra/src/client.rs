@@ -18,7 +18,8 @@ use crate::{
 /// How long a token that lacked a permission is kept before another is asked for on that account.
 const PERMISSION_PAUSE: Duration = Duration::from_secs(60);
 
-/// Microsoft Graph as onboarding needs it: [`Graph`] and [`TapIssuer`] in one.
+/// Microsoft Graph as onboarding needs it: [`Graph`](postduif_core::directory::Graph) and
+/// [`TapIssuer`](postduif_core::directory::TapIssuer) in one.
 ///
 /// Make one and share it: it holds the connections and the token. The crate's front page says what its errors
 /// prove.
@@ -40,7 +41,7 @@ pub struct Entra {
 }
 
 impl Entra {
-    /// Settings for a client that signs in with `credential`.
+    /// Starts building a client that signs in with `credential`.
     pub fn builder(credential: Credential) -> EntraBuilder {
         EntraBuilder {
             credential,
@@ -130,7 +131,7 @@ impl fmt::Debug for Entra {
     }
 }
 
-/// Settings for [`Entra`]. Everything is checked in [`build`](Self::build).
+/// Builder for [`Entra`]. Everything is checked in [`build`](Self::build).
 #[derive(Debug)]
 #[must_use = "it does nothing until it is built"]
 pub struct EntraBuilder {
@@ -142,28 +143,28 @@ pub struct EntraBuilder {
 }
 
 impl EntraBuilder {
-    /// Which cloud the tenant lives in; [`Cloud::GLOBAL`] unless set.
+    /// Sets the cloud of the tenant. Defaults to [`Cloud::GLOBAL`].
     pub fn with_cloud(mut self, cloud: Cloud) -> Self {
         self.cloud = cloud;
         self
     }
 
-    /// An HTTP client that you configured; unless set, one with the defaults of
+    /// Sets the HTTP client. Defaults to one with the defaults of
     /// [`ClientBuilder`](postduif_http::ClientBuilder): 5 seconds to connect, 30 in all.
     pub fn with_client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
     }
 
-    /// Whether a user's directory roles are read; they are unless this says no. They are what keeps a pass for
-    /// an administrator out of a text; without them [`User::roles`] is
+    /// Sets whether a user's directory roles are read. Defaults to `true`. They are what keeps a pass for
+    /// an administrator out of a text; without them [`User::roles`](postduif_core::directory::User::roles) is
     /// [`NotAsked`](postduif_core::directory::Roles::NotAsked).
     pub const fn with_roles(mut self, reads_roles: bool) -> Self {
         self.reads_roles = reads_roles;
         self
     }
 
-    /// Whether a user's manager is read, with one more request; not unless this says so.
+    /// Sets whether a user's manager is read, with one more request. Defaults to `false`.
     pub const fn with_manager(mut self, reads_manager: bool) -> Self {
         self.reads_manager = reads_manager;
         self
@@ -173,7 +174,7 @@ impl EntraBuilder {
     ///
     /// # Errors
     ///
-    /// Where the tenant is none, or the HTTP client cannot be built.
+    /// Where the tenant is invalid, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Entra, ConfigError> {
         let client = self.client.map_or_else(Client::new, Ok)?;
         Ok(Entra {

@@ -63,7 +63,7 @@ impl Cloud {
         }
     }
 
-    /// Another Graph root: what stands before `/v1.0`. Tokens are then asked for this root too, unless
+    /// Sets another Graph root: the part of the URL before `/v1.0`. Tokens are then asked for this root too, unless
     /// [`with_audience`](Self::with_audience) says otherwise.
     #[must_use]
     pub fn with_graph(mut self, root: BaseUrl) -> Self {
@@ -71,14 +71,14 @@ impl Cloud {
         self
     }
 
-    /// Another login authority: what stands before the tenant.
+    /// Sets another login authority: the part of the URL before the tenant.
     #[must_use]
     pub fn with_login(mut self, authority: BaseUrl) -> Self {
         self.login = Address::Given(authority);
         self
     }
 
-    /// The resource that tokens are asked for, where it is not the Graph root: behind a proxy it stays
+    /// Sets the resource that tokens are requested for, where it is not the Graph root: behind a proxy it stays
     /// `https://graph.microsoft.com`.
     #[must_use]
     pub fn with_audience(mut self, audience: impl Into<Cow<'static, str>>) -> Self {

@@ -29,7 +29,7 @@ enum Kind {
 }
 
 impl Credential {
-    /// The secret of an app registration: OAuth 2.0 client credentials at the tenant's v2.0 token endpoint.
+    /// Creates a credential from the secret of an app registration: OAuth 2.0 client credentials at the tenant's v2.0 token endpoint.
     ///
     /// `tenant` is the tenant's id or one of its verified domains; the shared names (`common`,
     /// `organizations`, `consumers`) stand for no tenant and are refused when the client is built.

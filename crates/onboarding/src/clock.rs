@@ -28,13 +28,13 @@ enum Source {
 }
 
 impl Clock {
-    /// The system's clock.
+    /// Creates the system's clock.
     #[must_use]
     pub const fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that shows `start` now and runs as tokio's does: paused where that is paused. For tests.
+    /// Creates a clock that shows `start` now and runs as tokio's does: paused where that is paused. For tests.
     #[must_use]
     pub fn starting_at(start: DateTime<Utc>) -> Self {
         Self(Source::Tokio {
@@ -52,7 +52,7 @@ impl Clock {
         }
     }
 
-    /// What it shows.
+    /// Returns the time that it shows.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {

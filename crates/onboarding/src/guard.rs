@@ -7,15 +7,15 @@ use postduif_core::{
 
 use crate::{Numbers, ReadNumber};
 
-/// Somebody who may say that a person gets no pass.
+/// A rule that may refuse a pass to a person.
 ///
 /// Guards are asked in order, after the number is read and before a pass is issued, and again where a flow
 /// had to wait in between; the first refusal ends the flow.
 ///
 /// # Contract
 ///
-/// Fail closed: who cannot tell, refuses. No wait without an end; a guard that has not spoken within a
-/// minute has refused.
+/// Fail closed: a guard that cannot tell refuses. Every wait is bounded: a guard that does not return within a minute
+/// has refused.
 ///
 /// ```
 /// use postduif_core::{Prefix, async_trait, directory::FailureReason};
@@ -104,7 +104,7 @@ impl<'a> Candidate<'a> {
         self.number.is_ok_and(|read| read.known)
     }
 
-    /// The flow that asks.
+    /// Returns the flow that asks.
     #[must_use]
     pub const fn flow(&self) -> FlowId {
         self.flow
@@ -116,7 +116,7 @@ impl<'a> Candidate<'a> {
         self.user
     }
 
-    /// Where the text would go.
+    /// Returns the number that the text would go to.
     ///
     /// # Errors
     ///

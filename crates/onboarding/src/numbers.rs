@@ -62,13 +62,13 @@ impl From<PhoneNumber> for ReadNumber {
 }
 
 impl Numbers {
-    /// A plus, the country code and digits, and nothing else.
+    /// Reads a plus, the country code and digits, and nothing else.
     #[must_use]
     pub const fn strict() -> Self {
         Self(None)
     }
 
-    /// Whatever `read` makes of a text and a region: the user's `usageLocation`, else `default_region`
+    /// Reads numbers with `read`, which takes a text and a region: the user's `usageLocation`, else `default_region`
     /// (ISO 3166 alpha-2). It also says whether the range is known.
     #[must_use]
     pub fn reading(

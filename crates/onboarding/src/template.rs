@@ -140,7 +140,7 @@ impl Templates {
         BUILT_IN.clone()
     }
 
-    /// The built-in texts, and over them those of a folder: see [`TemplatesBuilder::folder`].
+    /// Reads the built-in texts, and over them those of a folder: see [`TemplatesBuilder::folder`].
     ///
     /// # Errors
     ///
@@ -149,18 +149,18 @@ impl Templates {
         Self::builder().folder(folder).build()
     }
 
-    /// The languages there are, as tags in lower case.
+    /// Returns the languages, as tags in lower case.
     pub fn languages(&self) -> impl Iterator<Item = &str> {
         self.0.texts.iter().map(Written::tag)
     }
 
-    /// The language for somebody who prefers this one, as the directory writes it.
+    /// Returns the language for somebody who prefers this one, as the directory writes it.
     #[must_use]
     pub fn language(&self, preferred: Option<&str>) -> &str {
         self.choose(preferred).tag()
     }
 
-    /// The text that a user would get, with a sample in place of the pass, for somebody to look at. The times
+    /// Renders the text that a user would get, with a sample in place of the pass, for somebody to look at. The times
     /// are written in the zone that they come in.
     ///
     /// # Errors

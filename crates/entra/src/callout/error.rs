@@ -28,7 +28,7 @@ impl CalloutError {
         Self::new(CalloutErrorKind::Malformed, message)
     }
 
-    /// Why it is not taken.
+    /// Returns why the call-out was refused.
     #[must_use]
     pub const fn kind(&self) -> CalloutErrorKind {
         self.kind

@@ -111,13 +111,13 @@ impl Ending {
         ending
     }
 
-    /// Why it failed; none where it did not.
+    /// Returns why it failed. `None` where it did not.
     #[must_use]
     pub const fn reason(&self) -> Option<FailureReason> {
         self.verdict.reason()
     }
 
-    /// Until when a pass of this flow may be usable that should not be: one that could not be taken away, or one
+    /// Returns until when a pass of this flow may be usable that should not be: one that could not be taken away, or one
     /// that nobody has seen. `None` where there is nothing to look after.
     #[must_use]
     pub fn may_be_usable_until(&self) -> Option<DateTime<Utc>> {
@@ -333,19 +333,19 @@ impl PassEnding {
         }
     }
 
-    /// Whether it was taken away.
+    /// Returns whether it was revoked.
     #[must_use]
     pub fn revoked(&self) -> bool {
         self.revocation == Revocation::Done
     }
 
-    /// Whether it could not be taken away, and has ended by itself.
+    /// Returns whether it could not be revoked, and has ended by itself.
     #[must_use]
     pub fn expired(&self) -> bool {
         self.revocation == Revocation::Expired
     }
 
-    /// Until when it may be usable although it should have been taken away: that was tried and has not succeeded
+    /// Returns until when it may be usable although it should have been revoked: that was tried and has not succeeded
     /// yet. Somebody should look. The end of time where nobody knows; none where there is nothing to look after.
     #[must_use]
     pub fn may_be_usable_until(&self) -> Option<DateTime<Utc>> {
@@ -392,7 +392,7 @@ pub enum StepName {
 }
 
 impl StepName {
-    /// The written form, in snake_case.
+    /// Returns the written form, in snake_case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

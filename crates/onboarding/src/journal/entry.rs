@@ -218,7 +218,7 @@ pub struct GraphCause {
 }
 
 impl GraphCause {
-    /// A cause of which only the kind is known.
+    /// Creates a cause of which only the kind is known.
     #[must_use]
     pub const fn new(kind: GraphErrorKind) -> Self {
         Self {
@@ -258,7 +258,7 @@ pub struct SendCause {
 }
 
 impl SendCause {
-    /// A cause of which only the kind is known.
+    /// Creates a cause of which only the kind is known.
     #[must_use]
     pub const fn new(kind: ErrorKind) -> Self {
         Self {

@@ -229,7 +229,7 @@ pub struct JournalError {
 }
 
 impl JournalError {
-    /// What went wrong, without any personal data.
+    /// Creates an error with a message that has no personal data.
     #[must_use]
     pub fn new(kind: JournalErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -239,7 +239,7 @@ impl JournalError {
         }
     }
 
-    /// The claim holds the flow no longer, or the entry was not the next.
+    /// Creates the error of a claim that no longer holds the flow, or of an entry that was not the next.
     #[must_use]
     pub fn lost() -> Self {
         Self::new(
@@ -248,14 +248,14 @@ impl JournalError {
         )
     }
 
-    /// What lies beneath. Its `Display` must hold no secret and no URL.
+    /// Sets the underlying cause. Its `Display` output must not contain secrets or URLs.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// What is the matter.
+    /// Returns what is the matter.
     #[must_use]
     pub const fn kind(&self) -> JournalErrorKind {
         self.kind

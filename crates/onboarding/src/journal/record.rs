@@ -40,7 +40,7 @@ impl Record {
     /// The version that this release writes. It reads no newer one.
     pub const VERSION: u16 = 1;
 
-    /// An entry that was made at this time.
+    /// Creates a record of an entry that was made at this time.
     #[must_use]
     pub const fn new(at: DateTime<Utc>, entry: Entry) -> Self {
         Self {
@@ -87,7 +87,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report that was taken at this time.
+    /// Creates a record of a report that was taken at this time.
     #[must_use]
     pub fn new(report: &DeliveryReport, at: DateTime<Utc>) -> Self {
         Self {
@@ -138,7 +138,7 @@ pub struct Entries {
 }
 
 impl Entries {
-    /// A flow of which nothing is written.
+    /// Creates the entries of a flow of which nothing is written.
     #[must_use]
     pub const fn new(flow: FlowId) -> Self {
         Self {

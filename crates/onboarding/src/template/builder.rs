@@ -47,14 +47,14 @@ impl TemplatesBuilder {
         }
     }
 
-    /// The text of a language, in place of the one that it has. The language is a BCP 47 tag: `nl`, `pt-BR`.
+    /// Sets the text of a language, replacing the one that it has. The language is a BCP 47 tag: `nl`, `pt-BR`.
     pub fn text(mut self, language: impl Into<String>, text: impl Into<String>) -> Self {
         let (tag, text) = (language.into(), text.into());
         self.sources.push(Source::Text { tag, text });
         self
     }
 
-    /// The texts of a folder: a file for each language, `nl.txt`, `pt-BR.txt`, in UTF-8. Other files are
+    /// Reads the texts of a folder: a file for each language, `nl.txt`, `pt-BR.txt`, in UTF-8. Other files are
     /// left alone. It is read once, when this is built.
     ///
     /// ```
@@ -73,13 +73,13 @@ impl TemplatesBuilder {
         self
     }
 
-    /// The language of whoever prefers one that there is no text in, or none; `nl` unless given.
+    /// Sets the language of people who prefer one without a text, or none. Defaults to `nl`.
     pub fn default_language(mut self, language: impl Into<String>) -> Self {
         self.default = language.into();
         self
     }
 
-    /// The parts that a text may take; one unless given.
+    /// Sets the parts that a text may take. Defaults to 1.
     ///
     /// Two or three let the built-in texts greet people whose names are outside GSM 03.38; each such text is
     /// billed as that many.
@@ -88,19 +88,19 @@ impl TemplatesBuilder {
         self
     }
 
-    /// The organisation's name, as readers know it: `tenant`. The built-in texts say it where there is room.
+    /// Sets the organisation's name, as readers know it: `tenant`. The built-in texts say it where there is room.
     pub fn tenant_name(mut self, name: impl Into<String>) -> Self {
         self.tenant = name.into();
         self
     }
 
-    /// The number to call when it does not work: `support`. The built-in texts say it where there is room.
+    /// Sets the number to call when it does not work: `support`. The built-in texts say it where there is room.
     pub fn support(mut self, number: impl Into<String>) -> Self {
         self.support = number.into();
         self
     }
 
-    /// How a language writes date and time, as [`chrono::format::strftime`] has it; names of days and months
+    /// Sets how a language writes date and time, as [`chrono::format::strftime`] has it; names of days and months
     /// come in English. Common languages have their form; another has `2026-11-23 10:00`.
     pub fn time_form(mut self, language: impl Into<String>, form: impl Into<String>) -> Self {
         self.forms.push((language.into(), form.into()));
