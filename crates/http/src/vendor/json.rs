@@ -23,6 +23,17 @@ pub fn text(value: &Value) -> Option<String> {
     }
 }
 
+/// Returns whether a response gives a member that is one value, such as an id: it is neither `null` nor a blank string.
+/// A list or an object counts, even an empty one.
+#[must_use]
+pub fn is_given(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.trim().is_empty(),
+        _ => true,
+    }
+}
+
 /// Returns whether a member of a response holds anything: neither `null` nor a blank string, an empty list or an
 /// empty object.
 ///

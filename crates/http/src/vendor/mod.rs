@@ -22,5 +22,5 @@ pub mod signature;
 pub use codes::Code;
 pub use connection_url::ConnectionUrl;
 pub use endpoint::{Endpoint, EndpointBuilder};
-pub use json::{has_value, text};
+pub use json::{has_value, is_given, text};
 pub use report_url::ReportUrl;

@@ -37,7 +37,7 @@ use postduif_http::{
     auth::{ClientCredentials, Token, TokenCache, TokenStyle, TokenVerdict},
     check_header_setting, codes,
     vendor::{
-        Code, ConnectionUrl, Endpoint, EndpointBuilder, ReportUrl, has_value,
+        Code, ConnectionUrl, Endpoint, EndpointBuilder, ReportUrl, is_given,
         reports::query_parameter,
     },
 };
@@ -459,7 +459,7 @@ impl Kpn {
             );
         }
         let body = body.unwrap_or_default();
-        if has_value(&body.document_id) {
+        if is_given(&body.document_id) {
             return (Err(Response::contradiction()), TokenVerdict::Good);
         }
         let error = response.refused(refusal(response, &body, slice::from_ref(message)));

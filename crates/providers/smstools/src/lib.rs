@@ -39,7 +39,7 @@ use postduif_core::{
 };
 use postduif_http::{
     BaseUrl, Client, Refusal, Request, Response, check_header_setting, codes,
-    vendor::{Code, ConnectionUrl, Endpoint, EndpointBuilder, has_value, text},
+    vendor::{Code, ConnectionUrl, Endpoint, EndpointBuilder, is_given, text},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -266,9 +266,10 @@ fn refused(response: &Response, messages: &[Message]) -> SendError {
     let Ok(body) = response.json::<Map<String, Value>>() else {
         return by_status;
     };
+    let gives_id = |id: &Value| is_given(id) && id.as_array().is_none_or(|ids| !ids.is_empty());
     if ["messageid", "messageids"]
         .iter()
-        .any(|name| body.get(*name).is_some_and(has_value))
+        .any(|name| body.get(*name).is_some_and(gives_id))
     {
         return Response::contradiction();
     }

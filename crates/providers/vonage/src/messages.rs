@@ -12,7 +12,7 @@ use postduif_core::{
 use postduif_http::{
     Request, Response,
     auth::{Token, TokenCache, TokenSource, TokenVerdict},
-    vendor::{Endpoint, EndpointBuilder, ReportUrl, has_value, signature::Rs256Key},
+    vendor::{Endpoint, EndpointBuilder, ReportUrl, is_given, signature::Rs256Key},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -177,7 +177,7 @@ impl Messages {
         let response = self.endpoint.client().send(request).await?;
         let is_accepted = response.status() == 202;
         let body: Value = response.json().unwrap_or_default();
-        if (!is_accepted || Problem::of(&response).is_some()) && has_value(&body["message_uuid"]) {
+        if (!is_accepted || Problem::of(&response).is_some()) && is_given(&body["message_uuid"]) {
             return Err(Response::contradiction());
         }
         if !is_accepted {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use postduif_core::{ErrorKind, Message, SendError};
+use postduif_core::{Acceptance, ErrorKind, Message, SendError};
 use postduif_http::{Proof, Refusal, Response, codes, vendor::Code};
 use serde::Deserialize;
 use serde_json::Value;
@@ -32,11 +32,15 @@ pub(crate) fn refused(response: &Response, message: &Message) -> SendError {
         (405 | 415, None) | (_, Some(_)) => match listed {
             Some(row) => meaning(row),
             // Vonage wrote it, and neither its definition nor its pages have this status.
-            None => Refusal::new(
-                response.refused(None).kind(),
-                "Vonage answers with a status that is not in its list",
-            )
-            .with_proof(Proof::Nothing),
+            None => {
+                let by_status = response.refused(None);
+                let proof = match by_status.acceptance() {
+                    Acceptance::NotAccepted => Proof::Below500,
+                    Acceptance::Unknown => Proof::Nothing,
+                };
+                let message = "Vonage answers with a status that is not in its list";
+                Refusal::new(by_status.kind(), message).with_proof(proof)
+            }
         },
         (_, None) => return response.refused(None),
     };

@@ -360,13 +360,15 @@ fn failure(entry: &Value, message: &Message) -> (Refusal, Proof) {
         let messages = slice::from_ref(message);
         return (refusal.with_unlisted_code(&code, messages), Proof::Nothing);
     };
+    let kind = match row.code {
+        "2" | "3" => kind_by_name(words).unwrap_or(row.kind),
+        _ => row.kind,
+    };
+    // What it proves depends on the other parts too.
+    let refusal = Refusal::new(kind, row.message).with_code(row.code);
     let refusal = match row.code {
-        "1" => row.refusal().with_retry_after(wait(words)),
-        "2" | "3" => {
-            let kind = kind_by_name(words).unwrap_or(row.kind);
-            Refusal::new(kind, row.message).with_code(row.code)
-        }
-        _ => row.refusal(),
+        "1" => refusal.with_retry_after(wait(words)),
+        _ => refusal,
     };
     (refusal, row.proof)
 }

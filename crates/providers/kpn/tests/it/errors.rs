@@ -145,6 +145,21 @@ async fn an_id_that_is_blank_is_none_beside_a_refusal() {
 }
 
 #[tokio::test]
+async fn an_id_in_whatever_form_contradicts_a_refusal() {
+    for id in [
+        json!("5f0c7f1e"),
+        json!(7),
+        json!(["x"]),
+        json!([]),
+        json!({}),
+    ] {
+        let body = json!({"document_id": id, "errorResponse": {"code": "400", "message": "x"}});
+        let error = error(ResponseTemplate::new(400).set_body_json(&body)).await;
+        assert_eq!(error.acceptance(), Acceptance::Unknown, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_path_is_a_matter_of_configuration() {
     let fault = json!({"fault": {"faultstring": "x", "detail": {"errorcode": "messaging.adaptors.http.flow.ApplicationNotFound"}}});
     let error = error(ResponseTemplate::new(404).set_body_json(fault)).await;

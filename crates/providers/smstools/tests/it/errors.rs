@@ -297,6 +297,8 @@ async fn a_refusal_with_an_id_beside_it_contradicts_itself() {
             json!({"messageids": ["abc"]}),
             json!({"messageid": null, "messageids": ["abc"]}),
             json!({"messageid": 7}),
+            json!({"messageid": {}}),
+            json!({"messageids": {}}),
             json!({"messageids": "abc"}),
             json!({"messageid": "", "messageids": ["abc"]}),
         ] {

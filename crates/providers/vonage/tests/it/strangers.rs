@@ -72,7 +72,13 @@ async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
         world
             .assert_fails(answer(status, &body), (Protocol, Unknown), &status)
             .await;
-        for given in [json!(7), json!(["x"]), json!({"id": "x"})] {
+        for given in [
+            json!(7),
+            json!(["x"]),
+            json!({"id": "x"}),
+            json!([]),
+            json!({}),
+        ] {
             body["message_uuid"] = given;
             world
                 .assert_fails(answer(status, &body), (Protocol, Unknown), &body)
