@@ -218,6 +218,14 @@ macro_rules! vendors {
             }
         }
 
+        /// The vendors that are compiled in, by scheme, in alphabetical order.
+        ///
+        /// ```
+        /// # #[cfg(feature = "kpn")]
+        /// assert!(postduif::VENDORS.contains(&"kpn"));
+        /// ```
+        pub const VENDORS: &[&str] = &[$(#[cfg(feature = $scheme)] $scheme),+];
+
         /// What a URL may begin with.
         const KNOWN: &str = concat!($($scheme, "://, ",)+ "null://");
 

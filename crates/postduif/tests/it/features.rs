@@ -36,6 +36,16 @@ fn not_compiled_in(vendor: &str) -> String {
 }
 
 #[test]
+fn the_vendors_that_are_compiled_in_are_listed() {
+    let compiled: Vec<_> = VENDORS
+        .iter()
+        .filter(|(_, is_compiled, _)| *is_compiled)
+        .map(|(vendor, ..)| *vendor)
+        .collect();
+    assert_eq!(postduif::VENDORS, compiled);
+}
+
+#[test]
 fn a_url_opens_the_vendor_that_is_compiled_in() {
     for (vendor, is_compiled, rest) in VENDORS {
         if is_compiled {
