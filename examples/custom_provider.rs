@@ -1,25 +1,25 @@
 //! `cargo run --example custom_provider`: a vendor of your own, which passes the suite that ours pass.
 //!
-//! `cargo test -p postduif-examples custom_provider` runs the suite.
+//! `cargo test -p postduif-examples custom_provider` runs the suite, over what `tests/it/custom_provider.rs` says about
+//! the vendor.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use postduif::{
-    Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
-    Text, async_trait,
+    ConfigError, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
+    async_trait,
     http::{BaseUrl, Client, Refusal, Request, Response},
-    testing::{FakeVendor as _, Reply, Server},
 };
-use postduif_examples::{Stop, outcome_json, outcome_sentence, print, print_json, run};
+use postduif_examples::cli;
 use serde::Deserialize;
 
-// The provider: from here …
+fn main() -> ExitCode {
+    cli::custom_provider::run(Acme::new)
+}
 
 /// Acme's gateway: `POST /messages` with a key in a header, `{"id": …}` or `{"acme_error": NUMBER}`.
 #[derive(Debug)]
-struct Acme {
+pub(crate) struct Acme {
     profile: Profile,
     client: Client,
     base: BaseUrl,
@@ -55,6 +55,14 @@ fn refusal(answer: &Response) -> Option<Refusal> {
 }
 
 impl Acme {
+    pub(crate) fn new(base: &str, client: Client) -> Result<Self, ConfigError> {
+        Ok(Self {
+            profile: Profile::new("acme"),
+            client,
+            base: BaseUrl::parse(base)?,
+        })
+    }
+
     async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
         self.profile.validate(message)?;
         let request = Request::post(&self.base, "/messages")
@@ -94,127 +102,4 @@ impl SmsProvider for Acme {
     async fn check(&self) -> Result<Health, SendError> {
         Ok(Health::unknown())
     }
-}
-
-// … to here. Below: what Acme's wire looks like, for the suite.
-
-/// Sends one text through Acme, and one with a proxy in between that refuses.
-#[derive(Parser)]
-#[command(after_help = "Example: cargo run --example custom_provider -- --json")]
-struct Args {
-    /// The outcomes as JSON, one a line
-    #[arg(long)]
-    json: bool,
-}
-
-fn main() -> ExitCode {
-    run(both)
-}
-
-async fn both(args: Args) -> Result<(), Stop> {
-    let acme = Server::start(|request| fake::Acme.accept(request, &[0])).await;
-    let accepted = send_one(&acme, args.json).await?;
-    let proxy = Server::start(|_| Reply::html(403)).await;
-    let refused = send_one(&proxy, args.json).await?;
-    // The point of it: a stranger's refusal proves nothing.
-    match (accepted, refused) {
-        (Ok(_), Err(error)) if error.acceptance() == Acceptance::Unknown => Ok(()),
-        _ => Err(Stop::Failed),
-    }
-}
-
-async fn send_one(server: &Server, json: bool) -> Result<Result<Receipt, SendError>, Stop> {
-    let to = "+31612345678"
-        .parse()
-        .map_err(|_| Stop::config("a number"))?;
-    let text = Text::new("Hello from a vendor of your own").map_err(|_| Stop::config("a text"))?;
-    let acme = fake::Acme.provider(&server.url());
-    let outcome = acme.send(&Message::new(to, text)).await;
-    if json {
-        print_json(&outcome_json(&outcome))
-    } else {
-        print(outcome_sentence(to, &outcome))
-    }
-    Ok(outcome)
-}
-
-mod fake {
-    use std::sync::Arc;
-
-    use postduif::{
-        ErrorKind, Profile, SmsProvider,
-        http::{BaseUrl, Client},
-        testing::{DEADLINE, FakeVendor, HttpRequest, Received, Reply},
-    };
-    use serde_json::{Value, json};
-
-    /// Acme as its page describes it.
-    #[derive(Clone)]
-    pub(crate) struct Acme;
-
-    impl FakeVendor for Acme {
-        fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
-            let client = Client::builder()
-                .with_timeout(DEADLINE)
-                .build()
-                .expect("the defaults build");
-            let base = BaseUrl::parse(base).expect("loopback");
-            Arc::new(super::Acme {
-                profile: Profile::new("acme"),
-                client,
-                base,
-            })
-        }
-
-        fn other_reply(&self, _: &HttpRequest) -> Option<Reply> {
-            None
-        }
-
-        fn received(&self, request: &HttpRequest) -> Vec<Received> {
-            let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-            let to = body["to"].as_str().unwrap_or_default().parse();
-            let mut received = Received::new(
-                to.expect("E.164"),
-                body["text"].as_str().unwrap_or_default(),
-            );
-            received.reference = body["ref"].as_str().map(str::to_owned);
-            vec![received]
-        }
-
-        fn accept(&self, _: &HttpRequest, _: &[usize]) -> Reply {
-            Reply::json(201, r#"{"id":"acme-1"}"#)
-        }
-
-        fn accept_with_id(&self, _: &HttpRequest, id: &str) -> Option<Reply> {
-            Some(Reply::json(201, json!({"id": id}).to_string()))
-        }
-
-        fn credentials(&self) -> Vec<String> {
-            vec!["hunter2-at-acme".to_owned()]
-        }
-
-        fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
-            Reply::json(
-                400,
-                json!({"acme_error": 1, "explanation": words}).to_string(),
-            )
-        }
-
-        fn refusal(&self) -> ErrorKind {
-            ErrorKind::InvalidRecipient
-        }
-
-        fn refuse_with_code(&self, _: &HttpRequest, _: &str) -> Option<Reply> {
-            None
-        }
-
-        fn refuse_unlisted(&self, _: &HttpRequest) -> Option<Reply> {
-            Some(Reply::json(400, r#"{"acme_error":7391}"#))
-        }
-    }
-}
-
-#[cfg(test)]
-mod conformance {
-    postduif::testing::conformance!(super::fake::Acme);
 }

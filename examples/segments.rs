@@ -1,87 +1,45 @@
-//! `cargo run --example segments -- --text "Graças, €5…" --transliterate`: what a text costs, and what would make it cheaper.
+//! `cargo run --example segments -- --text "Graças, €5…" --transliterate`: what a text costs, before it is sent.
 
-use std::{io::BufRead as _, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::Parser;
-use postduif::text::{Preview, Transliteration};
-use postduif_examples::{Stop, print_json, run};
+use postduif::text::{Change, Count, Preview, Transliteration};
+use postduif_examples::cli::{self, Output};
 use serde_json::{Value, json};
 
-/// Counts texts, one a line: encoding, units, parts, and what is left in the last part.
-///
-/// On stderr it says which characters forced a text into UCS-2. Positions are bytes of the text as it was given.
-#[derive(Parser)]
-#[command(
-    after_help = "Example: cargo run --example segments -- --text 'Graças, €5…' --transliterate"
-)]
-struct Args {
-    /// The text. Defaults to the lines of standard input
-    #[arg(long)]
-    text: Option<String>,
-    /// Rewrite the text to fit GSM 03.38 first, and list each change
-    #[arg(long)]
-    transliterate: bool,
-    /// No effect on the results, which are always JSON; writes nothing on stderr
-    #[arg(long)]
-    json: bool,
-}
-
 fn main() -> ExitCode {
-    run(segments)
+    cli::segments::run(count, transliterate)
 }
 
-async fn segments(args: Args) -> Result<(), Stop> {
-    if let Some(text) = &args.text {
-        count(text, &args);
-        return Ok(());
+/// Counts a text as it is.
+fn count(text: &str, output: Output) -> Value {
+    let preview = Preview::of(text);
+    // One such character more than halves what fits into a part.
+    for (at, char) in preview.forced_by() {
+        output.note(format!("UCS-2 because of {char:?} at {at}"));
     }
-    let mut outcome = Ok(());
-    for line in std::io::stdin().lock().lines() {
-        match line {
-            Ok(line) => count(&line, &args),
-            Err(error) => {
-                print_json(&json!({"error": {"kind": "not_a_text", "message": error.to_string()}}));
-                outcome = Err(Stop::Failed);
-                if error.kind() != std::io::ErrorKind::InvalidData {
-                    break;
-                }
-            }
-        }
-    }
-    outcome
+    row(preview.count())
 }
 
-fn count(text: &str, args: &Args) {
-    let said = args.transliterate.then(|| Transliteration::of(text));
-    let preview = Preview::of(said.as_ref().map_or(text, Transliteration::text));
-    let count = preview.count();
-    let mut row = json!({
+/// Rewrites a text to fit GSM 03.38, and counts the result.
+fn transliterate(text: &str, output: Output) -> Value {
+    let rewritten = Transliteration::of(text);
+    for (at, char) in rewritten.left() {
+        output.note(format!("UCS-2 because of {char:?} at {at}"));
+    }
+    let change =
+        |change: &Change<'_>| json!({"at": change.at(), "from": change.from(), "to": change.to()});
+    let mut row = row(Count::of(rewritten.text()));
+    row["text"] = rewritten.text().into();
+    row["changed"] = rewritten.changes().iter().map(change).collect();
+    row
+}
+
+fn row(count: Count) -> Value {
+    json!({
         "encoding": count.encoding().as_str(),
         "units": count.units(),
         "parts": count.parts(),
         "per_part": count.per_part(),
         "left": count.left(),
-    });
-    if let Some(said) = &said {
-        row["text"] = said.text().into();
-        row["changed"] = said
-            .changes()
-            .iter()
-            .map(|change| json!({"at": change.at(), "from": change.from(), "to": change.to()}))
-            .collect::<Vec<Value>>()
-            .into();
-    }
-    print_json(&row);
-    if !args.json {
-        match &said {
-            Some(said) => tell(said.left().iter().copied()),
-            None => tell(preview.forced_by()),
-        }
-    }
-}
-
-fn tell(forced_by: impl Iterator<Item = (usize, char)>) {
-    for (at, char) in forced_by {
-        eprintln!("UCS-2 because of {char:?} at {at}");
-    }
+    })
 }

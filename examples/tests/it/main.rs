@@ -8,6 +8,7 @@
 
 mod apis;
 mod bulk;
+mod custom_provider;
 mod delivery_reports;
 mod help;
 mod numbers;
@@ -16,11 +17,3 @@ mod row;
 mod segments;
 mod send;
 mod teaching;
-
-// The suite of promises that the example's provider passes; it lies in the example.
-#[expect(
-    dead_code,
-    reason = "what the example does when it is run is tested as a program"
-)]
-#[path = "../../custom_provider.rs"]
-mod custom_provider;
