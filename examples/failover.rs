@@ -39,7 +39,7 @@ async fn failover(mut stage: Stage) -> Result<(), Stop> {
     send(&sms, &mut stage).await
 }
 
-/// Sends a text, and writes each attempt and the outcome.
+/// Sends a text, and writes the attempts that failed and the outcome.
 async fn send(sms: &Failover, stage: &mut Stage) -> Result<(), Stop> {
     let message = Message::new("+31612345678".parse()?, Text::new("Hello")?);
     let outcome = sms.send(&message).await;
@@ -53,10 +53,6 @@ async fn send(sms: &Failover, stage: &mut Stage) -> Result<(), Stop> {
         }
         Err(error) => (error.attempts(), format!("in doubt {error}")),
     };
-    for attempt in attempts {
-        stage.line(&format!("tried    {attempt}"));
-    }
-    stage.line(&end);
-    stage.outcome(&outcome);
+    stage.write(&outcome, attempts, &end);
     Ok(())
 }

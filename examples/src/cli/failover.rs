@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use postduif::{Receipt, SendError};
+use postduif::{Attempt, Receipt, SendError};
 use postduif_sandbox::Sandbox;
 
 use super::{
@@ -36,20 +36,19 @@ impl Stage {
         self.output.line(format!("\n{act}\n"));
     }
 
-    /// Writes a line about an outcome, for people.
-    pub fn line(&self, line: &str) {
-        self.output.line(format!("  {line}"));
-    }
-
-    /// Writes an outcome as JSON, or for people the texts that the vendors have since the last.
-    pub fn outcome(&mut self, outcome: &Result<Receipt, SendError>) {
+    /// Writes an outcome as JSON, or for people the attempts before, its end, and the texts that the vendors then have.
+    pub fn write(&mut self, outcome: &Result<Receipt, SendError>, attempts: &[Attempt], end: &str) {
         if self.output.is_json() {
             print(&outcome_json(outcome));
         }
+        for attempt in attempts {
+            self.output.line(format!("  tried    {attempt}"));
+        }
+        self.output.line(format!("  {end}"));
         let texts = self.sandbox.messages().split_off(self.earlier_texts);
         let vendors: Vec<_> = texts.iter().map(|text| text.vendor).collect();
-        self.line(&format!(
-            "texts in the world: {} ({})",
+        self.output.line(format!(
+            "  texts in the world: {} ({})",
             texts.len(),
             vendors.join(", ")
         ));
