@@ -28,7 +28,7 @@ async fn bulk(args: Args) -> Result<(), Stop> {
         .collect::<Result<Vec<_>, ConfigError>>()?;
     let sms = args.safety.around(Failover::new(cli::members(vendors))?);
 
-    // `Batch` gathers what is sent at the same time, so many messages are under way. The rest waits in the file.
+    // `Batch` gathers what is sent at the same time, so up to 2,000 messages are under way.
     let mut outcomes = stream::iter(args.messages()?)
         .map(async |message| sms.send(&message?).await)
         .buffered(2_000);

@@ -68,7 +68,7 @@ impl Acme {
                 let row = Code::find(CODES, &code.to_string());
                 Err(response.refused(Some(row.map_or_else(unlisted, Code::refusal))))
             }
-            // The id says that Acme took the message, the rest that it did not.
+            // The id means that Acme took the message, the rest that it did not.
             Ok((Some(_), _)) => Err(Response::contradiction()),
             // Another server wrote it: few statuses prove that Acme did not get the message.
             _ => Err(response.refused(None)),

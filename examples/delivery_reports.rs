@@ -38,7 +38,7 @@ fn reports(args: Args, received: Received<'_>) -> Result<(), Stop> {
             accept(&reports);
             Ok(())
         }
-        // Nothing of such a request is true. `ReportRequest` says what a service responds.
+        // Use nothing of such a request. The docs of `ReportRequest` list what a service responds.
         Err(error) => Err(refuse(&error)),
     }
 }

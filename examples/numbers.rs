@@ -13,10 +13,10 @@ fn main() -> ExitCode {
 /// Reads a phone number as people in a region, such as `NL`, type it.
 fn number(region: &str, typed: &str, output: Output) -> Result<Value, PhoneNumberError> {
     let reading = read(typed, Some(region))?;
-    // Safe to print and log: the first and last digits.
+    // Safe to log: the first and last digits only.
     let masked = reading.number().masked().to_string();
     if !reading.is_known() {
-        // A new range, or a typing error: the text may reach nobody.
+        // A new range, or a typing error.
         output.note(format!("{masked}: the metadata does not know this range"));
     }
     Ok(json!({

@@ -29,7 +29,7 @@ async fn send(args: Args) -> Result<(), Stop> {
 
     let message = args.with_options(Message::new(args.to, args.text.clone()));
     let outcome = sms.send(&message).await;
-    let words = match &outcome {
+    let sentence = match &outcome {
         Ok(receipt) => {
             let id = receipt.id().map(|id| format!(" as {id}"));
             let price = receipt.price().map(|price| format!(", for {price}"));
@@ -52,5 +52,5 @@ async fn send(args: Args) -> Result<(), Stop> {
         }
         Err(error) => format!("not accepted: {error}; the message itself is at fault"),
     };
-    args.output.outcome(&outcome, words)
+    args.output.outcome(&outcome, sentence)
 }

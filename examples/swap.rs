@@ -28,9 +28,9 @@ async fn swap(output: Output) -> Result<(), Stop> {
     let text = Text::new(format!("Hello through {vendor}"))?;
     let message = Message::new("+31612345678".parse()?, text);
     let outcome = sms.send(&message).await;
-    let words = match &outcome {
+    let sentence = match &outcome {
         Ok(receipt) => format!("accepted by {}", receipt.provider()),
         Err(error) => error.to_string(),
     };
-    output.outcome(&outcome, words)
+    output.outcome(&outcome, sentence)
 }

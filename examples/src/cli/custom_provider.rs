@@ -46,7 +46,7 @@ async fn send(
     let text = Text::new("Hello from a vendor of your own")?;
     let message = Message::new("+31612345678".parse()?, text);
     let outcome = provider.send(&message).await;
-    let words = match &outcome {
+    let sentence = match &outcome {
         Ok(receipt) => format!("accepted by {}", receipt.provider()),
         Err(error) if error.acceptance() == Acceptance::NotAccepted => {
             format!("not accepted: {error}")
@@ -54,6 +54,6 @@ async fn send(
         Err(error) => format!("in doubt: {error}"),
     };
     // The exit code depends on both.
-    let _ = output.outcome(&outcome, words);
+    let _ = output.outcome(&outcome, sentence);
     Ok(outcome)
 }

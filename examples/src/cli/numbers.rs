@@ -26,7 +26,7 @@ struct Args {
 pub fn run(number: fn(&str, &str, Output) -> Result<Value, PhoneNumberError>) -> ExitCode {
     super::run(async move |args: Args| {
         let mut outcome = Ok(());
-        for (line, place) in std::io::stdin().lock().split(b'\n').zip(1_u64..) {
+        for (line, index) in std::io::stdin().lock().split(b'\n').zip(1_u64..) {
             let line = line.map_err(|error| Stop::config(error.to_string()))?;
             // What is not UTF-8 becomes a character that no number has.
             let line = String::from_utf8_lossy(&line);
@@ -39,7 +39,7 @@ pub fn run(number: fn(&str, &str, Output) -> Result<Value, PhoneNumberError>) ->
                     Some(_) => "",
                     None => "; a line is a region, a tab and a number, such as NL<TAB>06-1234 5678",
                 };
-                let message = format!("line {place}: {error}{form}");
+                let message = format!("line {index}: {error}{form}");
                 json!({"error": {"kind": error.kind().as_str(), "message": message}})
             });
             print(&row);

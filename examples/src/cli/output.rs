@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Stop;
 
-/// What an example writes: for people, or as JSON.
+/// The form of the output: lines for people, or JSON.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct Output {
@@ -36,7 +36,7 @@ impl Output {
         }
     }
 
-    /// Writes the outcome of a send: its JSON, or these words for people.
+    /// Writes the outcome of a send: its JSON, or a sentence for people.
     ///
     /// # Errors
     ///
@@ -44,12 +44,12 @@ impl Output {
     pub fn outcome(
         self,
         outcome: &Result<Receipt, SendError>,
-        words: impl AsRef<str>,
+        sentence: impl AsRef<str>,
     ) -> Result<(), Stop> {
         if self.json {
             print(&outcome_json(outcome));
         }
-        self.line(words);
+        self.line(sentence);
         match outcome {
             Ok(_) => Ok(()),
             Err(_) => Err(Stop::Failed),
@@ -88,7 +88,7 @@ pub(super) fn outcome_json(outcome: &Result<Receipt, SendError>) -> Value {
 
 pub(super) fn error_json(error: &SendError) -> Value {
     let mut fields = json!(error);
-    // The attempts before are in `failover`'s output for people.
+    // The output has a fixed form, without the earlier attempts.
     fields
         .as_object_mut()
         .and_then(|fields| fields.remove("attempts"));

@@ -247,10 +247,10 @@ async fn dry_run(args: &Args) -> Result<(), Stop> {
         .unwrap_or_else(PoisonError::into_inner)
         .take();
     let (Ok(receipt), Some(message)) = (&outcome, checked) else {
-        let words = outcome.as_ref().err().map(ToString::to_string);
+        let error = outcome.as_ref().err().map(ToString::to_string);
         return args.output.outcome(
             &outcome,
-            format!("not accepted: {}", words.unwrap_or_default()),
+            format!("not accepted: {}", error.unwrap_or_default()),
         );
     };
     let (to, count) = (message.to().masked().to_string(), message.text().count());

@@ -13,7 +13,7 @@ use super::Stop;
 pub(super) struct World {
     client: Client,
     base: BaseUrl,
-    /// What it says about itself.
+    /// The document of `GET /_sandbox`.
     about: Value,
 }
 
