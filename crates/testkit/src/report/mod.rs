@@ -17,10 +17,10 @@ use postduif_core::{DeliveryReport, DeliveryStatus, ReportError, ReportParser, R
 /// # }
 /// # use postduif::{Authenticity, DeliveryReport, ReportError, ReportRequest};
 /// # #[derive(Debug)]
-/// # struct Acme(postduif::http::PathSecrets);
+/// # struct Acme(postduif::http::vendor::reports::PathSecrets);
 /// # impl Acme {
 /// #     fn reports(secret: &str) -> Self {
-/// #         Self(postduif::http::PathSecrets::new("acme", vec![secret.into()]).unwrap())
+/// #         Self(postduif::http::vendor::reports::PathSecrets::new("acme", vec![secret.into()]).unwrap())
 /// #     }
 /// # }
 /// # impl ReportParser for Acme {
