@@ -21,34 +21,22 @@ pub mod _documentation {
 
 pub use postduif_core::*;
 
-#[cfg(feature = "cm")]
-pub use postduif_cm as cm;
 #[cfg(feature = "entra")]
 pub use postduif_entra as entra;
 #[cfg(feature = "_http")]
 pub use postduif_http as http;
-#[cfg(feature = "kpn")]
-pub use postduif_kpn as kpn;
 #[cfg(feature = "layers")]
 mod stack;
 
 #[cfg(feature = "layers")]
 pub use postduif_layers as layers;
-#[cfg(feature = "messagebird")]
-pub use postduif_messagebird as messagebird;
 #[cfg(feature = "regional-numbers")]
 pub use postduif_numbers as numbers;
 #[cfg(feature = "onboarding")]
 pub use postduif_onboarding as onboarding;
-#[cfg(feature = "smstools")]
-pub use postduif_smstools as smstools;
-#[cfg(feature = "spryng")]
-pub use postduif_spryng as spryng;
 #[cfg(feature = "testing")]
 pub use postduif_testkit as testing;
 pub use postduif_text as text;
-#[cfg(feature = "vonage")]
-pub use postduif_vonage as vonage;
 
 /// Creates a provider from its connection URL, `vendor://id:secret@host?option=value`, with an HTTP client of its own.
 /// The host `default` is the vendor's own.
@@ -188,10 +176,14 @@ fn is_scheme(text: &str) -> bool {
         .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// One line for each vendor: its scheme, which is its feature, and its crate, which has the provider and
-/// `report_parser`.
+/// One line for each vendor: its scheme, which is its feature, its crate, which has `report_parser`, and the provider.
 macro_rules! vendors {
-    ($($scheme:literal => $vendor:ident::$provider:ident),+ $(,)?) => {
+    ($($scheme:literal => $package:ident as $vendor:ident::$provider:ident),+ $(,)?) => {
+        $(
+            #[cfg(feature = $scheme)]
+            pub use $package as $vendor;
+        )+
+
         fn open(url: &str, client: Option<&http::Client>) -> Result<Arc<dyn SmsProvider>, ConfigError> {
             // No vendor may be there to use it.
             let _ = client;
@@ -214,7 +206,7 @@ macro_rules! vendors {
                     "the connection URL does not begin with a vendor's scheme: leave out what is before \
                      it, such as SMS_URL= or a quotation mark",
                 )),
-                _ => Err(ConfigError::new(format!("no vendor has this scheme; known are {KNOWN}"))),
+                _ => Err(ConfigError::new(format!("unknown scheme; known are {KNOWN}"))),
             }
         }
 
@@ -243,32 +235,25 @@ macro_rules! vendors {
                     $scheme => Err(not_compiled_in($scheme)),
                 )+
                 _ => Err(ConfigError::new(concat!(
-                    "no vendor has this name; known are", $(" ", $scheme,)+
+                    "unknown vendor; known are", $(" ", $scheme,)+
                 ))),
             }
+        }
+
+        #[cfg(not(all($(feature = $scheme),+)))]
+        fn not_compiled_in(vendor: &str) -> ConfigError {
+            ConfigError::new(format!(
+                "{vendor} is not compiled in: turn on the feature `{vendor}` of postduif"
+            ))
         }
     };
 }
 
 vendors! {
-    "cm" => cm::Cm,
-    "kpn" => kpn::Kpn,
-    "messagebird" => messagebird::MessageBird,
-    "smstools" => smstools::Smstools,
-    "spryng" => spryng::Spryng,
-    "vonage" => vonage::Vonage,
-}
-
-#[cfg(not(all(
-    feature = "cm",
-    feature = "kpn",
-    feature = "messagebird",
-    feature = "smstools",
-    feature = "spryng",
-    feature = "vonage"
-)))]
-fn not_compiled_in(vendor: &str) -> ConfigError {
-    ConfigError::new(format!(
-        "{vendor} is not compiled in: turn on the feature `{vendor}` of postduif"
-    ))
+    "cm" => postduif_cm as cm::Cm,
+    "kpn" => postduif_kpn as kpn::Kpn,
+    "messagebird" => postduif_messagebird as messagebird::MessageBird,
+    "smstools" => postduif_smstools as smstools::Smstools,
+    "spryng" => postduif_spryng as spryng::Spryng,
+    "vonage" => postduif_vonage as vonage::Vonage,
 }
