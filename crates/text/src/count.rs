@@ -2,7 +2,7 @@
 
 use core::{array, fmt};
 
-use crate::{gsm, split};
+use crate::gsm;
 
 /// The encoding of a text, its length in units, and the parts it is billed as.
 ///
@@ -69,7 +69,7 @@ impl Count {
         // A pair at an edge moves to the next part, so only walking the text finds the edges.
         let (mut parts, mut last, mut rest) = (1, units, text);
         while last > limit {
-            let (at, filled) = split::fill(rest, encoding, limit);
+            let (at, filled) = encoding.fill(rest, limit);
             (parts, last, rest) = (parts + 1, last - filled, &rest[at..]);
         }
         Self {
@@ -190,10 +190,32 @@ impl Encoding {
         }
     }
 
+    /// Returns the length, in bytes and in units, of the longest start of a text that `limit` units hold without cutting
+    /// a pair.
+    pub(crate) fn fill(self, text: &str, limit: usize) -> (usize, usize) {
+        let (mut at, mut filled) = (0, 0);
+        for chunk in text.as_bytes().chunks_exact(CHUNK) {
+            let units = self.units(chunk);
+            if filled + units > limit {
+                break;
+            }
+            (at, filled) = (at + CHUNK, filled + units);
+        }
+        // The bytes after a character's first have no units, so the edge falls before a first byte, or at the end.
+        for &byte in &text.as_bytes()[at..] {
+            let units = self.units_at(byte);
+            if filled + units > limit {
+                break;
+            }
+            (at, filled) = (at + 1, filled + units);
+        }
+        (at, filled)
+    }
+
     /// Returns the units in some bytes of a text that has this encoding.
     ///
     /// They may begin and end within a character: [`units_at`](Self::units_at) counts it at its first byte.
-    pub(crate) fn units(self, bytes: &[u8]) -> usize {
+    fn units(self, bytes: &[u8]) -> usize {
         match self {
             Self::Gsm7 => sum(bytes, gsm_units_at),
             Self::Ucs2 => sum(bytes, utf16_units_at),
@@ -341,7 +363,7 @@ const fn beyond_bmp(byte: u8) -> u8 {
 }
 
 /// The bytes counted together: two vectors of the smallest kind in use, and few enough for a sum in a byte.
-pub(crate) const CHUNK: usize = 32;
+const CHUNK: usize = 32;
 
 /// The form feed, the only other ASCII character of the extension table.
 const FORM_FEED: u8 = 0x0c;

@@ -2,7 +2,7 @@
 
 use core::iter::FusedIterator;
 
-use crate::{Count, Encoding, count::CHUNK};
+use crate::{Count, Encoding};
 
 /// Returns the pieces of a text that are sent in a part each, in order.
 ///
@@ -33,28 +33,6 @@ pub fn parts(text: &str) -> impl ExactSizeIterator<Item = &str> + FusedIterator 
     }
 }
 
-/// Returns the length, in bytes and in units, of the longest start of a text that `limit` units hold without cutting
-/// a pair.
-pub(crate) fn fill(text: &str, encoding: Encoding, limit: usize) -> (usize, usize) {
-    let (mut at, mut filled) = (0, 0);
-    for chunk in text.as_bytes().chunks_exact(CHUNK) {
-        let units = encoding.units(chunk);
-        if filled + units > limit {
-            break;
-        }
-        (at, filled) = (at + CHUNK, filled + units);
-    }
-    // The bytes after a character's first have no units, so the edge falls before a first byte, or at the end.
-    for &byte in &text.as_bytes()[at..] {
-        let units = encoding.units_at(byte);
-        if filled + units > limit {
-            break;
-        }
-        (at, filled) = (at + 1, filled + units);
-    }
-    (at, filled)
-}
-
 #[derive(Clone)]
 struct Parts<'a> {
     rest: &'a str,
@@ -68,7 +46,7 @@ impl<'a> Iterator for Parts<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.remaining = self.remaining.checked_sub(1)?;
-        let (at, _) = fill(self.rest, self.encoding, self.per_part);
+        let (at, _) = self.encoding.fill(self.rest, self.per_part);
         let (piece, rest) = self.rest.split_at(at);
         self.rest = rest;
         Some(piece)
