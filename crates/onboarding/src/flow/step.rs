@@ -43,55 +43,60 @@ impl Onboarding {
     ///
     /// | last entry | what comes next |
     /// |---|---|
-    /// | none | read, guards, list; a pass of ours that was sent is kept, also where it is too new to be listed; else issue, and Graph replaces what there was. Where another flow's request may still replace it, pause first |
-    /// | `Issuing`, `IssueInDoubt` | pause, list; a pass that is new and nobody's is revoked, and the next round begins; where the list shows none, the same round again |
+    /// | none | read the user, ask the guards, list the passes; if the user has one, as [`ExistingPass`](crate::ExistingPass) says: keep it, replace it, or failed; else issue. Graph replaces the earlier pass. A request of another flow that may still replace it is waited for |
+    /// | `Issuing`, `IssueInDoubt` | pause, list; revoke a new pass that no flow issued, and start the next round; if the list shows none, the same round again |
     /// | `NotAsked` | the same round again while time remains |
-    /// | `NotIssued` | where the cause passes by itself, pause, and the same round again while time remains; where Graph refuses because a pass exists, revoke that one if it may be replaced; else failed |
-    /// | `Issued` | the secret died with its process: pause, revoke, next round |
-    /// | `Kept` | list; still there, and not taken away or replaced by its flow: completed; listed no more: pause, list, for as long as a list may lag; else issue, and the same pass is not kept again |
+    /// | `NotIssued` | if the cause is temporary: pause, and the same round again while time remains; if Graph refused because a pass exists that may be replaced: revoke it, and the same round again; else failed |
+    /// | `Issued` | the secret was lost with its process: pause, revoke, next round |
+    /// | `Kept` | list; completed if the pass is there and its flow has neither revoked nor replaced it; if it is not listed, list again for as long as a list may lag; then issue, and the same pass is not kept again |
     /// | `Sending` | pause, then as `InDoubt` |
-    /// | `InDoubt` | as [`OnDoubt`] says: revoke, and next round or failed |
+    /// | `InDoubt` | as [`OnDoubt`] says: revoke, then the next round or failed |
     /// | `NotSent` | revoke, next round while time remains |
     /// | `NotAccepted` | revoke, failed |
-    /// | `Accepted` | list; still there: completed; else revoke, next round. Under [`CompleteOn::Delivered`] a report comes first, by the deadline and the pass's end; without one revoke, failed |
+    /// | `Accepted` | list; completed if the pass is there; else revoke, next round. Under [`CompleteOn::Delivered`] wait for a report first, until the deadline or the end of the pass; without one revoke, failed |
     /// | `Revoking` | revoke again |
-    /// | `Revoked` | the next round, or the end |
+    /// | `Revoked` | the next round, or the verdict |
     /// | `Resuming` | send Entra the same verdict again |
-    /// | `Resumed` | revoke what could not be revoked, until it has ended by itself; look for a pass in doubt until a list is certain; done |
+    /// | `Resumed` | revoke what could not be revoked, until it has expired; look for a pass in doubt until a list is conclusive; done |
+    /// | `NothingSeen`, `Unseen`, `Expired` | what the entry before them says |
     ///
-    /// Between an intent's entry and its effect the clock and the claim are looked at once more: where the time is
-    /// over, or the store took more than ten seconds, `NotAsked` or `NotSent` is written instead of the effect;
-    /// where the claim is lost, the run stops. Beside the entries:
+    /// The verdict is recorded as `Resuming`. Before a flow fails, it looks for a pass in doubt while time remains. If
+    /// no list can be read by the deadline, a pass that was sent counts as there.
     ///
-    /// - A delivery report of the text, by the vendor that has it: delivered counts as `Accepted` with its
-    ///   report, failed for good as `NotAccepted`, and anything else as `Accepted`.
-    /// - An order to stop: the deadline is now.
-    /// - A flow that is not about a user is failed.
+    /// The claim is checked between an intent's entry and its effect: without it the run stops. Before a pass is issued
+    /// and before a text is sent, the clock is checked too. At the deadline, or if the store took more than ten seconds,
+    /// `NotAsked` or `NotSent` is recorded in place of the effect. Beside the entries:
     ///
-    /// There are three rounds, and a round is over when a pass came of it. From the deadline on nothing is
-    /// issued or sent, and a failing effect no longer keeps Entra waiting: it gets the verdict, and the flow cleans
+    /// - A delivery report of the text, from the vendor that has it, or may: delivered counts as `Accepted` with its
+    ///   report, a final failure means revoke and failed, and anything else counts as `Accepted`. While one of several
+    ///   vendors may have the text, a final failure is ignored; after `NotAccepted`, everything except delivered is.
+    /// - A stop moves the deadline to now.
+    /// - A flow without a user fails.
+    /// - A flow with 4,000 entries issues no further pass and fails.
+    ///
+    /// There are three rounds, and a round ends when it has produced a pass. From the deadline on nothing is
+    /// issued or sent, and a failing revocation no longer delays Entra: it gets the verdict, and the flow cleans
     /// up afterwards.
     ///
-    /// Issuing and sending are one step, so that the pass never leaves it. Dropping the future is as a
-    /// crash: the next step goes on from the journal.
+    /// Issuing and sending are one step, so that the pass never leaves it. Dropping the future is like a
+    /// crash: the next step continues from the journal.
     ///
     /// # What a stopped process can still do
     ///
-    /// A process that is stopped between the last look at its claim and the effect (by a debugger, or a virtual
-    /// machine that is moved) has the effect when it continues, whatever happened meanwhile. Its pass then
-    /// replaces the one that another run has sent: what it records is refused, so that it revokes its own pass
-    /// at once, and the other run, unless Entra already has its verdict, finds its pass gone and issues another. If Entra has it, the
-    /// person is left with a text whose pass no longer works.
+    /// A process may be stopped between the last check of its claim and the effect, by a debugger or by the migration of
+    /// its virtual machine. It has the effect when it continues, whatever happened meanwhile. Its pass then replaces the
+    /// one that another run has sent. Its next entry is refused, so it revokes its own pass at once. The other run finds
+    /// its pass gone and issues another, unless Entra already has its verdict. In that case the user is left with a text
+    /// whose pass no longer works.
     ///
-    /// A run that takes a flow over waits before it believes a list: with the default pauses until 29 seconds after
-    /// the entry of the request that nobody heard the answer of. Where a process died in the middle of a call that
-    /// Graph answered later than that, the pass is found by a later look, before `Completed` or while the flow
-    /// cleans up; one that comes up even after these is not found.
+    /// A run that takes a flow over waits before it relies on a list: with the default pauses, until 29 seconds after
+    /// the entry of a request whose response was lost. If Graph executes the request later than that, a later look finds
+    /// the pass: before `Completed`, or while the flow cleans up. A pass that appears even later is not found.
     ///
     /// # Errors
     ///
-    /// Where the journal did not do its work, or the claim is lost. Stop then: nothing else has been done, but
-    /// that a pass whose entry was refused is revoked, and Entra has no verdict from this run.
+    /// If the journal fails or the claim is lost. Stop then: no further effect has followed, except that a pass whose
+    /// entry was refused is revoked. Entra has no verdict from this run.
     pub async fn step(&self, run: &mut Run) -> Result<Step, JournalError> {
         let history = self.history(run).await?;
         // Before the pause, which an order to stop ends.
