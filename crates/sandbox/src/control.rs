@@ -10,11 +10,11 @@ use crate::{
     callout::{self, CalloutOrder},
     cast::Cast,
     error::SandboxError,
-    fault::FaultSpec,
+    fault_spec::FaultSpec,
     post::Target,
     record::CalloutKind,
-    report::{self, ReportOrder},
-    sign,
+    report::ReportOrder,
+    report_sender, sign,
     vendors::{self, vonage::jwt},
     wire::{Call, Head, Reply},
     world::World,
@@ -198,7 +198,7 @@ async fn report(world: &World, call: &Call) -> Result<Value, SandboxError> {
     if let Some(method) = wish.maybe_text("signature_method")? {
         order = order.signature_method(method.parse()?);
     }
-    let status = report::deliver(world, &order, wish.maybe_text("target")?).await?;
+    let status = report_sender::deliver(world, &order, wish.maybe_text("target")?).await?;
     Ok(json!({"status": status}))
 }
 

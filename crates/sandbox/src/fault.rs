@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::Serialize;
 
-use crate::{error::SandboxError, point};
+use crate::error::SandboxError;
 
 macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
@@ -103,7 +103,7 @@ faults! {
 
 impl Fault {
     /// The wait that this fault is about where nobody names one.
-    fn ms(self) -> u64 {
+    pub(crate) fn ms(self) -> u64 {
         match self {
             Self::Delay | Self::Lag | Self::Late | Self::Throttle => 1000,
             Self::SlowBody => 100,
@@ -142,92 +142,6 @@ impl Serialize for Fault {
     }
 }
 
-/// A fault, the point where it strikes, and how often: what `AT=FAULT[*TIMES]` says.
-///
-/// ```
-/// use postduif_sandbox::{Fault, FaultSpec};
-///
-/// let spec: FaultSpec = "kpn.send=lost_answer*2".parse()?;
-/// assert_eq!(spec, FaultSpec::new("kpn.send", Fault::LostAnswer)?.times(2));
-///
-/// let error = "kpn.sent=lost_answer".parse::<FaultSpec>().unwrap_err();
-/// assert!(error.to_string().contains("kpn.send"));
-/// # Ok::<(), postduif_sandbox::SandboxError>(())
-/// ```
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct FaultSpec {
-    at: &'static str,
-    fault: Fault,
-    times: u32,
-    ms: u64,
-}
-
-impl FaultSpec {
-    /// A fault that strikes once.
-    ///
-    /// # Errors
-    ///
-    /// The sandbox has no such point, or this fault means nothing there.
-    pub fn new(at: &str, fault: Fault) -> Result<Self, SandboxError> {
-        Ok(Self {
-            at: point::find(at, fault)?,
-            fault,
-            times: 1,
-            ms: fault.ms(),
-        })
-    }
-
-    /// Where it strikes, such as `kpn.send`.
-    pub fn at(&self) -> &'static str {
-        self.at
-    }
-
-    /// What goes wrong there.
-    pub fn fault(&self) -> Fault {
-        self.fault
-    }
-
-    /// Strikes this often: the next `times` requests that reach the point.
-    #[must_use]
-    pub fn times(mut self, times: u32) -> Self {
-        self.times = times;
-        self
-    }
-
-    /// The wait that the fault is about: see [`Fault::Delay`], [`Fault::Lag`], [`Fault::Late`],
-    /// [`Fault::SlowBody`] and [`Fault::Throttle`].
-    #[must_use]
-    pub fn ms(mut self, ms: u64) -> Self {
-        self.ms = ms;
-        self
-    }
-}
-
-impl FromStr for FaultSpec {
-    type Err = SandboxError;
-
-    fn from_str(spec: &str) -> Result<Self, Self::Err> {
-        let wrong = || {
-            SandboxError::new(format!(
-                "{spec:?} is not AT=FAULT or AT=FAULT*TIMES, such as kpn.send=lost_answer*2"
-            ))
-        };
-        let (at, fault) = spec.split_once('=').ok_or_else(wrong)?;
-        let (fault, times) = match fault.split_once('*') {
-            Some((fault, times)) => (fault, times.parse().map_err(|_| wrong())?),
-            None => (fault, 1),
-        };
-        Ok(Self::new(at, fault.parse()?)?.times(times))
-    }
-}
-
-/// The faults that are set, each until it has struck often enough; those of one point in the order they came.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    set: Vec<(u64, FaultSpec)>,
-    last: u64,
-}
-
 /// A fault that strikes this request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strike {
@@ -241,51 +155,6 @@ impl Strike {
     }
 }
 
-impl Faults {
-    /// How many may be set at once, so that a runaway script cannot fill the memory.
-    const MOST: usize = 10_000;
-
-    pub(crate) fn set(&mut self, spec: FaultSpec) -> Result<u64, SandboxError> {
-        if self.set.len() >= Self::MOST {
-            return Err(SandboxError::new(format!(
-                "there are {} faults set already",
-                Self::MOST
-            )));
-        }
-        self.last += 1;
-        self.set.push((self.last, spec));
-        Ok(self.last)
-    }
-
-    /// Changes a fault that has not struck for the last time yet.
-    pub(crate) fn change(&mut self, id: u64, change: impl FnOnce(FaultSpec) -> FaultSpec) {
-        if let Some((_, spec)) = self.set.iter_mut().find(|(other, _)| *other == id) {
-            *spec = change(spec.clone());
-        }
-    }
-
-    pub(crate) fn strike(&mut self, at: &str) -> Option<Strike> {
-        self.set.retain(|(_, spec)| spec.times > 0);
-        let (_, spec) = self.set.iter_mut().find(|(_, spec)| spec.at == at)?;
-        spec.times -= 1;
-        Some(Strike {
-            fault: spec.fault,
-            ms: spec.ms,
-        })
-    }
-
-    pub(crate) fn left(&self) -> impl Iterator<Item = &FaultSpec> {
-        self.set
-            .iter()
-            .map(|(_, spec)| spec)
-            .filter(|spec| spec.times > 0)
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.set.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,27 +165,5 @@ mod tests {
             assert_eq!(fault.name().parse(), Ok(*fault));
         }
         assert!(Fault::ALL.is_sorted_by_key(|fault| fault.name()));
-    }
-
-    #[test]
-    fn a_spec_strikes_as_often_as_it_says() {
-        let mut faults = Faults::default();
-        faults.set("kpn.send=stall*2".parse().unwrap()).unwrap();
-        faults.set("kpn.send=redirect".parse().unwrap()).unwrap();
-        assert!(faults.strike("kpn.token").is_none());
-        let struck: Vec<_> =
-            std::iter::from_fn(|| faults.strike("kpn.send").map(|strike| strike.fault)).collect();
-        assert_eq!(struck, [Fault::Stall, Fault::Stall, Fault::Redirect]);
-        assert_eq!(faults.left().count(), 0);
-    }
-
-    #[test]
-    fn a_bad_spec_is_told_what_would_be_good() {
-        let told = |spec: &str| spec.parse::<FaultSpec>().unwrap_err().to_string();
-        assert!(told("kpn.send").contains("AT=FAULT"));
-        assert!(told("kpn.send=stall*often").contains("AT=FAULT*TIMES"));
-        assert!(told("kpn.send=stahl").contains("stall_before"));
-        assert!(told("kpm.send=stall").contains("graph.tap_revoke"));
-        assert!(told("kpn.send=resume_conflict").contains("lost_answer"));
     }
 }

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use crate::{
     CLIENT_ID, TENANT,
     fault::{Fault, Strike},
-    point::Point,
+    fault_point::FaultPoint,
     random, sign,
     token::Audience,
     wire::{self, Call, Head, Reply},
     world::{Place, State},
 };
 
-pub(crate) const POINTS: &[Point] = &[Point {
+pub(crate) const POINTS: &[FaultPoint] = &[FaultPoint {
     name: "login",
     faults: &[Fault::TokenWithoutRoles],
 }];

@@ -2,15 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::Utc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{
-    error::SandboxError,
-    post::Target,
-    vendors,
-    world::{State, World},
-};
+use crate::{error::SandboxError, record::SentMessage};
 
 /// The secret with which every vendor of the sandbox signs, where it signs at all.
 pub(crate) const SECRET: &str = "sandbox";
@@ -207,6 +201,15 @@ impl ReportOrder {
         Self::of(By::Id(id.into()), status)
     }
 
+    /// Whether the report is on this text.
+    pub(crate) fn is_on(&self, message: &SentMessage) -> bool {
+        let named = match &self.by {
+            By::Id(id) => message.id == *id || message.kept.more_ids.contains(id),
+            By::Reference(reference) => message.reference.as_ref() == Some(reference),
+        };
+        named && self.to.as_ref().is_none_or(|to| message.to == *to)
+    }
+
     fn of(by: By, status: ReportStatus) -> Self {
         Self {
             by,
@@ -301,56 +304,6 @@ impl fmt::Debug for Report {
             .field("body", &format_args!("{} bytes", self.body.len()))
             .finish_non_exhaustive()
     }
-}
-
-/// Makes the vendor's calls for a text that it took.
-///
-/// Without a target they go where the text's own request wanted its reports.
-pub(crate) fn make(
-    state: &State,
-    order: &ReportOrder,
-    target: Option<&str>,
-) -> Result<Vec<Report>, SandboxError> {
-    let message = state
-        .messages
-        .iter()
-        .rev()
-        .find(|message| {
-            let named = match &order.by {
-                By::Id(id) => message.id == *id || message.kept.more_ids.contains(id),
-                By::Reference(reference) => message.reference.as_ref() == Some(reference),
-            };
-            named && order.to.as_ref().is_none_or(|to| message.to == *to)
-        })
-        .ok_or_else(|| SandboxError::new("no vendor took such a text"))?;
-    let target = target
-        .or(message.kept.report_url.as_deref())
-        .ok_or_else(|| {
-            SandboxError::new("\"target\" is missing, and the text named none itself")
-        })?;
-    // What follows a # never leaves a client.
-    let target = target.split('#').next().unwrap_or_default();
-    Target::parse(target)?;
-    let vendor = vendors::find(message.vendor)
-        .ok_or_else(|| SandboxError::new("no vendor took such a text"))?;
-    Ok(vendor.report(message, order, target, Utc::now()))
-}
-
-/// Plays the vendor, and gives the status of the last answer; nothing where none came.
-pub(crate) async fn deliver(
-    world: &World,
-    order: &ReportOrder,
-    target: Option<&str>,
-) -> Result<Option<u16>, SandboxError> {
-    let reports = make(&world.state(), order, target)?;
-    let mut status = None;
-    for report in reports {
-        let target = Target::parse(&report.url)?;
-        status = target
-            .send(report.method, &report.headers, &report.body)
-            .await;
-    }
-    Ok(status)
 }
 
 /// Adds to a URL's query what is encoded already.

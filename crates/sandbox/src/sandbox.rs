@@ -12,10 +12,12 @@ use crate::{
     AUDIENCE, CLIENT_ID, TENANT,
     callout::{self, CalloutOrder},
     error::SandboxError,
-    fault::{Fault, FaultSpec},
+    fault::Fault,
+    fault_spec::FaultSpec,
     post::Target,
     record::{Callout, CalloutKind, Pass, Resume, SeenRequest, SentMessage},
-    report::{self, Report, ReportOrder},
+    report::{Report, ReportOrder},
+    report_sender,
     serve::{self, Running},
     vendors,
     world::{Place, World},
@@ -262,7 +264,7 @@ impl Sandbox {
     ///
     /// No vendor took such a text, or the target is not an `http` URL.
     pub fn report(&self, order: &ReportOrder, target: &str) -> Result<Vec<Report>, SandboxError> {
-        report::make(&self.world.state(), order, Some(target))
+        report_sender::make(&self.world.state(), order, Some(target))
     }
 
     /// Reports on a text as its vendor does, signed if it signs, and gives the status of the answer:
@@ -280,7 +282,7 @@ impl Sandbox {
         let world = Arc::clone(&self.world);
         // On the sandbox's runtime, as in `deliver`.
         self.running
-            .spawn(async move { report::deliver(&world, &order, Some(&target)).await })
+            .spawn(async move { report_sender::deliver(&world, &order, Some(&target)).await })
             .await
     }
 

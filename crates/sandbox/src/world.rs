@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::{
     directory::Directory,
     execution::Executions,
-    fault::Faults,
+    fault_spec::Faults,
     log::Log,
     pass::Passes,
     record::{Resume, SeenRequest, SentMessage},

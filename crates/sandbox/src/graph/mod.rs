@@ -26,7 +26,7 @@ use crate::{
         },
         Strike,
     },
-    point::Point,
+    fault_point::FaultPoint,
     random,
     token::{Audience, Refused},
     wire::{Call, Head, Reply},
@@ -40,28 +40,28 @@ const TAP_LIST: &str = "graph.tap_list";
 const TAP_REVOKE: &str = "graph.tap_revoke";
 const RESUME: &str = "graph.resume";
 
-pub(crate) const POINTS: &[Point] = &[
-    Point {
+pub(crate) const POINTS: &[FaultPoint] = &[
+    FaultPoint {
         name: USER,
         faults: &[NotReplicated, TokenWithoutRoles],
     },
-    Point {
+    FaultPoint {
         name: ROLES,
         faults: &[NotReplicated, TokenWithoutRoles],
     },
-    Point {
+    FaultPoint {
         name: TAP,
         faults: &[Exists, NotReplicated, PolicyRefuses, TokenWithoutRoles],
     },
-    Point {
+    FaultPoint {
         name: TAP_LIST,
         faults: &[Lag, NotReplicated, TokenWithoutRoles],
     },
-    Point {
+    FaultPoint {
         name: TAP_REVOKE,
         faults: &[NotReplicated, TokenWithoutRoles],
     },
-    Point {
+    FaultPoint {
         name: RESUME,
         faults: &[NotReplicated, ResumeConflict, TokenWithoutRoles],
     },

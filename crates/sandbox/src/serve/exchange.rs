@@ -22,9 +22,9 @@ use super::{body::Outgoing, bomb};
 use crate::{
     control,
     fault::{Fault, Strike},
-    graph, login,
+    graph,
     record::{SeenRequest, short},
-    vendors,
+    services,
     wire::{Call, Head, Reply},
     world::{State, World},
 };
@@ -61,7 +61,7 @@ pub(super) async fn answer(
         return Ok(whole(reply));
     }
 
-    let point = point(&head);
+    let point = services::point(&head);
     let (strike, place) = {
         let mut state = world.state();
         let strike = point.and_then(|point| state.faults.strike(point));
@@ -134,14 +134,6 @@ pub(super) fn elsewhere(world: &World, request: Request<Incoming>) -> Response<O
     whole(Reply::text(StatusCode::OK, "application/json", "{}"))
 }
 
-fn point(head: &Head) -> Option<&'static str> {
-    match service(head) {
-        "graph" => graph::point(head),
-        "login" => login::point(head),
-        name => vendors::find(name)?.point(head),
-    }
-}
-
 /// What the gateway in front of a service says, or the service itself.
 fn decide(world: &World, state: &mut State, call: &Call, strike: Option<Strike>) -> Reply {
     let place = &world.place;
@@ -158,26 +150,11 @@ fn decide(world: &World, state: &mut State, call: &Call, strike: Option<Strike>)
         }
         _ => {}
     }
-    match service(&call.head) {
-        "graph" => graph::answer(state, place, call, strike),
-        "login" => login::answer(state, place, call, strike),
-        name => match vendors::find(name) {
-            Some(vendor) => vendor.answer(state, place, call, strike),
-            None => Reply::text(
-                StatusCode::NOT_FOUND,
-                "text/plain; charset=utf-8",
-                "Nothing is here. GET /_sandbox says what is where.\n",
-            ),
-        },
-    }
+    services::answer(state, place, call, strike)
 }
 
 const GATEWAY: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
     <center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n";
-
-fn service(head: &Head) -> &str {
-    head.segments.first().map_or("", String::as_str)
-}
 
 /// Puts an answer on the wire, spoilt where a fault says so.
 ///

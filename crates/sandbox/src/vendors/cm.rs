@@ -8,14 +8,13 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    Vendor,
     common::{central_european, e164, is_digits, throttled},
+    vendor::Vendor,
 };
 use crate::{
     fault::{Fault, Strike},
-    guid, parts,
-    point::Point,
-    random,
+    fault_point::FaultPoint,
+    guid, parts, random,
     record::{SentMessage, short},
     report::{Report, ReportOrder, ReportStatus},
     wire::{Call, Head, Reply},
@@ -25,12 +24,12 @@ use crate::{
 const BALANCE: &str = "cm.balance";
 const SEND: &str = "cm.send";
 
-const POINTS: &[Point] = &[
-    Point {
+const POINTS: &[FaultPoint] = &[
+    FaultPoint {
         name: BALANCE,
         faults: &[],
     },
-    Point {
+    FaultPoint {
         name: SEND,
         faults: &[
             Fault::BadNumber,
@@ -59,7 +58,7 @@ impl Vendor for Cm {
         "cm"
     }
 
-    fn points(&self) -> &'static [Point] {
+    fn points(&self) -> &'static [FaultPoint] {
         POINTS
     }
 

@@ -9,10 +9,10 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use super::Vendor;
+use super::vendor::Vendor;
 use crate::{
     fault::{Fault, Strike},
-    point::Point,
+    fault_point::FaultPoint,
     random,
     record::{Kept, SentMessage},
     report::{self, Report, ReportOrder, ReportStatus},
@@ -25,8 +25,8 @@ use crate::{
 const TOKEN: &str = "kpn.token";
 const SEND: &str = "kpn.send";
 
-const POINTS: &[Point] = &[
-    Point {
+const POINTS: &[FaultPoint] = &[
+    FaultPoint {
         name: SEND,
         faults: &[
             Fault::BadNumber,
@@ -37,7 +37,7 @@ const POINTS: &[Point] = &[
             Fault::OkWithoutId,
         ],
     },
-    Point {
+    FaultPoint {
         name: TOKEN,
         faults: &[],
     },
@@ -51,7 +51,7 @@ impl Vendor for Kpn {
         "kpn"
     }
 
-    fn points(&self) -> &'static [Point] {
+    fn points(&self) -> &'static [FaultPoint] {
         POINTS
     }
 

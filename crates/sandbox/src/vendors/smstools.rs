@@ -8,14 +8,13 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    Vendor,
     common::{brussels, central_european, e164, is_digits, present, throttled},
+    vendor::Vendor,
 };
 use crate::{
     fault::{Fault, Strike},
-    parts,
-    point::Point,
-    random,
+    fault_point::FaultPoint,
+    parts, random,
     record::SentMessage,
     report::{Report, ReportOrder, ReportStatus, SECRET},
     seal,
@@ -27,16 +26,16 @@ const BALANCE: &str = "smstools.balance";
 const CHECK: &str = "smstools.check";
 const SEND: &str = "smstools.send";
 
-const POINTS: &[Point] = &[
-    Point {
+const POINTS: &[FaultPoint] = &[
+    FaultPoint {
         name: BALANCE,
         faults: &[],
     },
-    Point {
+    FaultPoint {
         name: CHECK,
         faults: &[],
     },
-    Point {
+    FaultPoint {
         name: SEND,
         faults: &[
             Fault::BadNumber,
@@ -65,7 +64,7 @@ impl Vendor for Smstools {
         "smstools"
     }
 
-    fn points(&self) -> &'static [Point] {
+    fn points(&self) -> &'static [FaultPoint] {
         POINTS
     }
 

@@ -11,10 +11,10 @@ mod platform;
 use chrono::{DateTime, Utc};
 use hyper::Method;
 
-use super::Vendor;
+use super::vendor::Vendor;
 use crate::{
     fault::{Fault, Strike},
-    point::Point,
+    fault_point::FaultPoint,
     record::SentMessage,
     report::{Report, ReportOrder},
     wire::{Call, Head, Reply},
@@ -25,16 +25,16 @@ const BALANCE: &str = "messagebird.balance";
 const CHECK: &str = "messagebird.check";
 const SEND: &str = "messagebird.send";
 
-const POINTS: &[Point] = &[
-    Point {
+const POINTS: &[FaultPoint] = &[
+    FaultPoint {
         name: BALANCE,
         faults: &[],
     },
-    Point {
+    FaultPoint {
         name: CHECK,
         faults: &[],
     },
-    Point {
+    FaultPoint {
         name: SEND,
         faults: &[
             Fault::BadNumber,
@@ -57,7 +57,7 @@ impl Vendor for MessageBird {
         "messagebird"
     }
 
-    fn points(&self) -> &'static [Point] {
+    fn points(&self) -> &'static [FaultPoint] {
         POINTS
     }
 

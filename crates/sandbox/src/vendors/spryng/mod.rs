@@ -9,10 +9,10 @@ mod v2;
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
-use super::{Vendor, common::is_digits};
+use super::{common::is_digits, vendor::Vendor};
 use crate::{
     fault::{Fault, Strike},
-    point::Point,
+    fault_point::FaultPoint,
     record::SentMessage,
     report::{Report, ReportOrder},
     wire::{Call, Head, Reply},
@@ -22,12 +22,12 @@ use crate::{
 const BALANCE: &str = "spryng.balance";
 const SEND: &str = "spryng.send";
 
-const POINTS: &[Point] = &[
-    Point {
+const POINTS: &[FaultPoint] = &[
+    FaultPoint {
         name: BALANCE,
         faults: &[],
     },
-    Point {
+    FaultPoint {
         name: SEND,
         faults: &[
             Fault::BadNumber,
@@ -50,7 +50,7 @@ impl Vendor for Spryng {
         "spryng"
     }
 
-    fn points(&self) -> &'static [Point] {
+    fn points(&self) -> &'static [FaultPoint] {
         POINTS
     }
 

@@ -15,13 +15,13 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 
 use super::{
-    Vendor,
     common::{is_digits, throttled},
+    vendor::Vendor,
 };
 use crate::{
     fault::{Fault, Strike},
+    fault_point::FaultPoint,
     parts,
-    point::Point,
     record::SentMessage,
     report::{Report, ReportOrder},
     wire::{Call, Head, Reply},
@@ -31,12 +31,12 @@ use crate::{
 const BALANCE: &str = "vonage.balance";
 const SEND: &str = "vonage.send";
 
-const POINTS: &[Point] = &[
-    Point {
+const POINTS: &[FaultPoint] = &[
+    FaultPoint {
         name: BALANCE,
         faults: &[],
     },
-    Point {
+    FaultPoint {
         name: SEND,
         faults: &[
             Fault::BadNumber,
@@ -62,7 +62,7 @@ impl Vendor for Vonage {
         "vonage"
     }
 
-    fn points(&self) -> &'static [Point] {
+    fn points(&self) -> &'static [FaultPoint] {
         POINTS
     }
 
