@@ -7,7 +7,10 @@ use postduif_core::{
 
 use crate::{
     Clock, CompleteOn, ExistingPass, Guard, Journal, MemoryJournal, Numbers, OnDoubt, Onboarding,
-    flow::times::LEAST_MARGIN, guard, template::Templates, zones::Zones,
+    flow::times::{DEFAULT_MARGIN, DEFAULT_PAUSES, DEFAULT_WINDOW, MAX_PASS, MIN_MARGIN, MIN_PASS},
+    guard,
+    template::Templates,
+    zones::Zones,
 };
 
 /// Sets up an [`Onboarding`]. Nothing is checked before [`build`](Self::build).
@@ -52,14 +55,14 @@ impl OnboardingBuilder {
             existing_pass: ExistingPass::default(),
             on_doubt: OnDoubt::default(),
             complete_on: CompleteOn::default(),
-            window: Duration::from_secs(30 * 60),
-            margin: Duration::from_secs(60),
+            window: DEFAULT_WINDOW,
+            margin: DEFAULT_MARGIN,
             pass: TapRequest::new(),
             sender: None,
             templates: None,
             time_zone: "Europe/Amsterdam".into(),
             time_zones: Vec::new(),
-            pauses: [2, 5, 10, 20, 40].map(Duration::from_secs).into(),
+            pauses: DEFAULT_PAUSES.into(),
             clock: Clock::system(),
         }
     }
@@ -232,10 +235,10 @@ impl OnboardingBuilder {
                 provider.profile().name()
             )));
         }
-        if self.margin < LEAST_MARGIN || self.margin >= self.window {
+        if self.margin < MIN_MARGIN || self.margin >= self.window {
             return Err(ConfigError::new(format!(
                 "the margin must be {} seconds at the least, and shorter than the window",
-                LEAST_MARGIN.as_secs()
+                MIN_MARGIN.as_secs()
             )));
         }
         if self.pauses.is_empty() || self.pauses.iter().any(Duration::is_zero) {
@@ -244,7 +247,7 @@ impl OnboardingBuilder {
         if self.pass.lifetime.is_some_and(|lifetime| {
             lifetime.subsec_nanos() != 0
                 || lifetime.as_secs() % 60 != 0
-                || !(10..=43_200).contains(&(lifetime.as_secs() / 60))
+                || !(MIN_PASS..=MAX_PASS).contains(&lifetime)
         }) {
             return Err(ConfigError::new(
                 "a pass lives for whole minutes, 10 to 43,200",

@@ -9,6 +9,8 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
+use crate::flow::times::MAX_WAIT;
+
 /// Where a flow takes the time of day from: the wall clock, since its deadlines are Entra's.
 ///
 /// Pauses and the time that is left are measured with the monotonic clock as well, so that a wall clock that
@@ -87,9 +89,8 @@ pub(crate) fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
     (to - from).to_std().unwrap_or_default()
 }
 
-/// The instant so long from now. What is longer than a century is a century.
+/// Returns the instant after this wait, or after [`MAX_WAIT`] if that is shorter.
 pub(crate) fn instant_in(wait: Duration) -> Instant {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     let now = Instant::now();
-    now.checked_add(wait.min(CENTURY)).unwrap_or(now)
+    now.checked_add(wait.min(MAX_WAIT)).unwrap_or(now)
 }

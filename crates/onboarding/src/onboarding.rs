@@ -16,7 +16,7 @@ use crate::{
     clock::{after, before, between},
     flow::{
         effects::{journal_silent, within},
-        times::{ASK_AGAIN, LONGEST_CALL, LOOK_AROUND, MARGIN_SHARE},
+        times::{LOCK_PAUSE, MARGIN_SHARE, MAX_CALL, MAX_SLEEP},
     },
     template::Templates,
     zones::Zones,
@@ -87,12 +87,12 @@ impl Onboarding {
         let window = callout.window().unwrap_or(self.window);
         let closes = after(callout.window_start(), window);
         let claim = loop {
-            let claim = within(LONGEST_CALL, self.journal.claim(&callout)).await;
+            let claim = within(MAX_CALL, self.journal.claim(&callout)).await;
             if let Some(claim) = claim.unwrap_or_else(journal_silent)? {
                 break claim;
             }
             // Its holder may only look after what is left of it.
-            let entries = within(LONGEST_CALL, self.journal.entries(&callout.flow())).await;
+            let entries = within(MAX_CALL, self.journal.entries(&callout.flow())).await;
             if let Some(ending) = Ending::of(&entries.unwrap_or_else(journal_silent)?) {
                 return Ok(ending);
             }
@@ -101,7 +101,7 @@ impl Onboarding {
             }
             tokio::select! {
                 () = &mut shutdown => stopping = true,
-                () = tokio::time::sleep(ASK_AGAIN) => {}
+                () = tokio::time::sleep(LOCK_PAUSE) => {}
             }
         };
         let mut run = self.start(claim);
@@ -114,7 +114,7 @@ impl Onboarding {
                 Step::Next => Duration::ZERO,
                 // Not longer at a time: somebody else may record a report or free the user, and the wall
                 // clock may be set.
-                Step::WaitUntil(until) => between(self.clock.now(), until).min(LOOK_AROUND),
+                Step::WaitUntil(until) => between(self.clock.now(), until).min(MAX_SLEEP),
             };
             if stopping {
                 if run.is_resumed() && run.left_to_tell(self.clock.now()).is_zero() {
@@ -201,20 +201,20 @@ impl Onboarding {
             return Ok(None);
         };
         let kept = Report::new(report, self.clock.now());
-        let kept = within(LONGEST_CALL, self.journal.report(&flow, &kept)).await;
+        let kept = within(MAX_CALL, self.journal.report(&flow, &kept)).await;
         kept.unwrap_or_else(journal_silent)?;
         Ok(Some(flow))
     }
 
     async fn flow_of(&self, report: &DeliveryReport) -> Result<Option<FlowId>, JournalError> {
         if let Some(reference) = &report.reference {
-            let flow = within(LONGEST_CALL, self.journal.flow_of(reference)).await;
+            let flow = within(MAX_CALL, self.journal.flow_of(reference)).await;
             if let Some(flow) = flow.unwrap_or_else(journal_silent)? {
                 return Ok(Some(flow));
             }
         }
         for id in report.id.iter().chain(&report.part) {
-            let flow = within(LONGEST_CALL, self.journal.flow_by_id(&report.provider, id)).await;
+            let flow = within(MAX_CALL, self.journal.flow_by_id(&report.provider, id)).await;
             if let Some(flow) = flow.unwrap_or_else(journal_silent)? {
                 return Ok(Some(flow));
             }

@@ -8,7 +8,7 @@ use crate::{
         finish::Why,
         history::History,
         run::Person,
-        times::{LONGEST_CALL, LONGEST_PAUSE},
+        times::{MAX_CALL, MAX_PAUSE},
     },
     template::Reader,
 };
@@ -37,7 +37,7 @@ impl Onboarding {
         let candidate = Candidate::read_by(run.flow(), &user, &self.numbers);
         let mut verdict = Ok(());
         for guard in &self.guards {
-            let spoken = within(LONGEST_CALL, guard.check(&candidate)).await;
+            let spoken = within(MAX_CALL, guard.check(&candidate)).await;
             verdict = spoken.unwrap_or(Err(FailureReason::GuardRefused));
             if verdict.is_err() {
                 break;
@@ -102,7 +102,7 @@ impl Onboarding {
             return self.end(run, history, Verdict::Failed(reason), why).await;
         }
         run.obstacle = Some((reason, Some(cause)));
-        let pause = self.pause_after(run.failures(), LONGEST_PAUSE, error.retry_after());
+        let pause = self.pause_after(run.failures(), MAX_PAUSE, error.retry_after());
         let left = run.left(self.clock.now());
         Ok(self.pause(run, pause, left))
     }

@@ -13,8 +13,8 @@ use crate::{
     flow::{
         history::History,
         times::{
-            FIRST_RECORD_PAUSE, FRESH_INTENT, LIST_LAG_IN_PAUSES, LONGEST_CALL,
-            LONGEST_RECORD_PAUSE, SHORTEST_CALL,
+            FIRST_RECORD_PAUSE, LIST_LAG_IN_PAUSES, MARGIN_KEPT_SHARE, MAX_CALL, MAX_INTENT_AGE,
+            MAX_RECORD_PAUSE, MIN_CALL,
         },
     },
 };
@@ -23,8 +23,8 @@ impl Onboarding {
     /// Takes the user, or takes them anew, for longer than any effect that follows can take.
     pub(crate) async fn lock(&self, run: &mut Run) -> Result<bool, JournalError> {
         let left = run.left_to_tell(self.clock.now());
-        let at_most = left.max(LONGEST_CALL + SHORTEST_CALL);
-        let locked = within(LONGEST_CALL, run.claim.lock_user(at_most)).await;
+        let at_most = left.max(MAX_CALL + MIN_CALL);
+        let locked = within(MAX_CALL, run.claim.lock_user(at_most)).await;
         run.holds_user = locked.unwrap_or_else(journal_silent)?;
         Ok(run.holds_user)
     }
@@ -35,7 +35,7 @@ impl Onboarding {
             return;
         }
         (run.holds_user, run.may_hold_user) = (false, false);
-        let freed = within(LONGEST_CALL, run.claim.free_user()).await;
+        let freed = within(MAX_CALL, run.claim.free_user()).await;
         if let Err(error) = freed.unwrap_or_else(journal_silent) {
             // It ends by itself.
             tracing::warn!(flow = %run.flow(), %error, "the user's lock was not freed");
@@ -44,7 +44,7 @@ impl Onboarding {
 
     /// Whether the time is over, or the intent that was written last is too old to be followed by its effect.
     pub(crate) fn is_late(&self, run: &Run, intended_at: Instant) -> bool {
-        run.is_over(self.clock.now()) || intended_at.elapsed() > FRESH_INTENT
+        run.is_over(self.clock.now()) || intended_at.elapsed() > MAX_INTENT_AGE
     }
 
     /// Whether the run may have an effect at this moment. Asked between an intent's entry and its effect.
@@ -92,7 +92,7 @@ impl Onboarding {
     }
 
     pub(crate) async fn history(&self, run: &mut Run) -> Result<History, JournalError> {
-        let entries = within(LONGEST_CALL, run.claim.entries()).await;
+        let entries = within(MAX_CALL, run.claim.entries()).await;
         let history = History::new(entries.unwrap_or_else(journal_silent)?, self.clock.now());
         run.knows(history.len());
         Ok(history)
@@ -100,7 +100,7 @@ impl Onboarding {
 
     /// What is written of every flow about the same user.
     pub(crate) async fn of_user(&self, run: &Run) -> Result<Vec<History>, JournalError> {
-        let flows = within(LONGEST_CALL, run.claim.of_user()).await;
+        let flows = within(MAX_CALL, run.claim.of_user()).await;
         let flows = flows.unwrap_or_else(journal_silent)?;
         let now = self.clock.now();
         let flows = flows.into_iter();
@@ -136,7 +136,7 @@ impl Onboarding {
     }
 
     async fn append_outcome(&self, run: &Run, record: &Record) -> Result<(), JournalError> {
-        let until = run.deadline_at().max(Instant::now() + SHORTEST_CALL);
+        let until = run.deadline_at().max(Instant::now() + MIN_CALL);
         let mut pause = FIRST_RECORD_PAUSE;
         let mut again = false;
         loop {
@@ -151,7 +151,7 @@ impl Onboarding {
                     tracing::warn!(flow = %run.flow(), %error, "an outcome is not written yet");
                     again = true;
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_RECORD_PAUSE);
+                    pause = (pause * 2).min(MAX_RECORD_PAUSE);
                 }
                 _ => return Err(error),
             }
@@ -205,12 +205,13 @@ impl Onboarding {
     /// must follow it.
     pub(crate) fn grace(&self, run: &Run) -> Duration {
         let left = run.left_to_tell(self.clock.now());
-        left.saturating_sub(run.margin() / 2).max(SHORTEST_CALL)
+        left.saturating_sub(run.margin() / MARGIN_KEPT_SHARE)
+            .max(MIN_CALL)
     }
 
     /// How long a call to Graph may take.
     pub(crate) fn limit(&self, run: &Run) -> Duration {
-        self.grace(run).min(LONGEST_CALL)
+        self.grace(run).min(MAX_CALL)
     }
 
     pub(crate) async fn revoking(
@@ -251,13 +252,13 @@ pub(crate) const fn failed(reason: postduif_core::directory::FailureReason) -> T
 }
 
 async fn append(run: &Run, record: &Record) -> Result<(), JournalError> {
-    let appended = within(LONGEST_CALL, run.claim.append(run.known, record)).await;
+    let appended = within(MAX_CALL, run.claim.append(run.known, record)).await;
     appended.unwrap_or_else(journal_silent)
 }
 
 /// Whether the flow's last entry is this one.
 async fn is_written(run: &Run, record: &Record) -> bool {
-    let entries = within(LONGEST_CALL, run.claim.entries()).await;
+    let entries = within(MAX_CALL, run.claim.entries()).await;
     match entries {
         Some(Ok(entries)) => {
             entries.records.len() == run.known + 1 && entries.records.last() == Some(record)

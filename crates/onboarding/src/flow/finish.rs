@@ -16,7 +16,8 @@ use crate::{
         effects::{failed, no_answer, passes_by_itself, within},
         history::{History, Pass},
         times::{
-            ASK_AGAIN, CLOCKS_APART, LONGEST_CALL, LONGEST_PASS, LONGEST_PAUSE, SHORTEST_CALL,
+            CLOCK_SKEW, LOCK_PAUSE, MARGIN_KEPT_SHARE, MAX_CALL, MAX_PASS, MAX_PAUSE, MIN_CALL,
+            PATIENCE_IN_LAGS,
         },
     },
 };
@@ -99,19 +100,19 @@ impl Onboarding {
         then: Then,
     ) -> Result<Step, JournalError> {
         let certain = self.list_lag();
-        let patience = certain * 2;
+        let patience = certain * PATIENCE_IN_LAGS;
         let passes = match self.lock(run).await? {
             // Under the lock, for another flow's new pass is not in its journal at once.
             true => self.list(run, user, StepName::IssuePass).await,
             false if run.since(since, self.clock.now()) < patience => {
-                return Ok(self.wait(ASK_AGAIN));
+                return Ok(self.wait(LOCK_PAUSE));
             }
             false => Err(no_answer()),
         };
         let now = self.clock.now();
         let age = run.since(since, now);
-        let life = self.pass.lifetime.unwrap_or(LONGEST_PASS);
-        let unseen_until = after(since.min(now), life.saturating_add(LONGEST_CALL));
+        let life = self.pass.lifetime.unwrap_or(MAX_PASS);
+        let unseen_until = after(since.min(now), life.saturating_add(MAX_CALL));
         match passes {
             Ok(passes) => {
                 let stranger = self.unknown_pass(run, history, &passes).await?;
@@ -162,7 +163,7 @@ impl Onboarding {
                 return Ok(Step::Next);
             }
         }
-        let pause = self.pause_after(run.failures(), LONGEST_PAUSE, None);
+        let pause = self.pause_after(run.failures(), MAX_PAUSE, None);
         // The last look is the one that makes certain.
         let next = match certain.saturating_sub(age) {
             Duration::ZERO => pause,
@@ -217,9 +218,9 @@ impl Onboarding {
             }
         } else {
             let left = run.left_to_tell(self.clock.now());
-            let left = left.saturating_sub(run.margin() / 2);
+            let left = left.saturating_sub(run.margin() / MARGIN_KEPT_SHARE);
             if !left.is_zero() {
-                return Ok(self.wait(ASK_AGAIN.min(left)));
+                return Ok(self.wait(LOCK_PAUSE.min(left)));
             }
         }
         match (history.pass(), then) {
@@ -265,7 +266,7 @@ impl Onboarding {
             return if run.is_over(self.clock.now()) && !run.resumed {
                 self.end(run, history, verdict, Why::default()).await
             } else {
-                Ok(self.wait(ASK_AGAIN))
+                Ok(self.wait(LOCK_PAUSE))
             };
         }
         Self::may_act(run)?;
@@ -284,7 +285,7 @@ impl Onboarding {
             let why = Why::graph(GraphCause::from(&error));
             return self.end(run, history, verdict, why).await;
         }
-        let pause = self.pause_after(run.failures(), LONGEST_PAUSE, error.retry_after());
+        let pause = self.pause_after(run.failures(), MAX_PAUSE, error.retry_after());
         let at_most = if run.resumed {
             self.free(run).await;
             between(now, until)
@@ -307,7 +308,7 @@ impl Onboarding {
             return self.end(run, history, completed, Why::default()).await;
         };
         if !self.lock(run).await? && !run.is_over(self.clock.now()) {
-            return Ok(self.wait(ASK_AGAIN));
+            return Ok(self.wait(LOCK_PAUSE));
         }
         let listed = self.list(run, user, StepName::Resume).await;
         let now = self.clock.now();
@@ -315,7 +316,7 @@ impl Onboarding {
         let passes = match listed {
             Ok(passes) => passes,
             Err(error) if passes_by_itself(error.kind()) && !left.is_zero() => {
-                let pause = self.pause_after(run.failures(), LONGEST_PAUSE, error.retry_after());
+                let pause = self.pause_after(run.failures(), MAX_PAUSE, error.retry_after());
                 return Ok(self.pause(run, pause, left));
             }
             // Nothing speaks against it.
@@ -334,7 +335,9 @@ impl Onboarding {
             history.is_replaced_by_one_of(&flows)
         };
         let listed = passes.iter().any(|listed| listed.id == pass.tap);
-        let to_tell = run.left_to_tell(now).saturating_sub(run.margin() / 2);
+        let to_tell = run
+            .left_to_tell(now)
+            .saturating_sub(run.margin() / MARGIN_KEPT_SHARE);
         // Another flow's request may have replaced it, and no list shows that yet.
         let unsure = self.unsure_for(run, &flows, &pass.tap, now).min(to_tell);
         if !replaced && listed && unsure.is_zero() {
@@ -363,7 +366,7 @@ impl Onboarding {
                 // Its flow looks for it.
                 self.free(run).await;
             }
-            let pause = self.pause_after(run.failures(), LONGEST_PAUSE, None);
+            let pause = self.pause_after(run.failures(), MAX_PAUSE, None);
             return Ok(self.pause(run, pause, patience));
         }
         tracing::warn!(flow = %run.flow(), "the pass that was sent is not there any more");
@@ -388,7 +391,7 @@ impl Onboarding {
                 Self::may_act(run)?;
                 let began = Instant::now();
                 let left = run.left_to_tell(self.clock.now());
-                let limit = left.clamp(SHORTEST_CALL, LONGEST_CALL);
+                let limit = left.clamp(MIN_CALL, MAX_CALL);
                 let answer = within(limit, self.graph.resume(callback, &verdict)).await;
                 run.took(StepName::Resume, began);
                 match answer.unwrap_or_else(|| Err(no_answer())) {
@@ -396,7 +399,7 @@ impl Onboarding {
                     Err(error) => {
                         let heard = is_past(&error);
                         // The last try lies before the end, whatever pause is asked for.
-                        let last = SHORTEST_CALL.min(run.margin() / 2);
+                        let last = MIN_CALL.min(run.margin() / MARGIN_KEPT_SHARE);
                         let left = run.left_to_tell(self.clock.now()).saturating_sub(last);
                         tracing::warn!(
                             flow = %run.flow(), step = %StepName::Resume, kind = %error.kind(),
@@ -404,7 +407,7 @@ impl Onboarding {
                         );
                         if !heard && !left.is_zero() {
                             let asked = error.retry_after();
-                            let pause = self.pause_after(run.failures(), LONGEST_PAUSE, asked);
+                            let pause = self.pause_after(run.failures(), MAX_PAUSE, asked);
                             return Ok(self.pause(run, pause, left));
                         }
                         cause = Some(GraphCause::from(&error));
@@ -436,7 +439,7 @@ impl Onboarding {
         if let Some(user) = run.callout.user() {
             if let Some((tap, until)) = history.to_revoke() {
                 // By Graph's clock, which may be behind ours.
-                let ended_at = after(until, CLOCKS_APART);
+                let ended_at = after(until, CLOCK_SKEW);
                 if self.clock.now() >= ended_at {
                     tracing::warn!(
                         flow = %run.flow(), %until,

@@ -11,7 +11,7 @@ use postduif_core::{
 use crate::{
     Entries, Entry, Record, Report,
     clock::{after, before},
-    flow::times::{CLOCKS_APART, CLOCKS_CLOSE, LONGEST_CALL, LONGEST_PASS},
+    flow::times::{CLOCK_SKEW, MAX_CALL, MAX_PASS, SETTLED_CLOCK_SKEW},
 };
 
 /// What a flow's entries say together.
@@ -492,7 +492,7 @@ impl History {
         let doubts = self.doubts();
         let open = doubts.iter().filter(|doubt| doubt.settled.is_none());
         let until = |doubt: &Doubt<'_>| {
-            let at_most = after(doubt.since, life.saturating_add(LONGEST_CALL));
+            let at_most = after(doubt.since, life.saturating_add(MAX_CALL));
             doubt.unseen_until.unwrap_or(at_most)
         };
         open.map(until).max()
@@ -537,7 +537,7 @@ impl History {
                     Entry::Revoked { tap: of, .. } | Entry::Expired { tap: of } if of == tap
                 )
             });
-            let until = valid_until.unwrap_or_else(|| after(record.at, LONGEST_PASS));
+            let until = valid_until.unwrap_or_else(|| after(record.at, MAX_PASS));
             (!gone).then(|| (tap.clone(), until))
         })
     }
@@ -587,8 +587,8 @@ impl<'a> Doubt<'a> {
     /// Whether this pass may have come of it: by its time, and because it was not there before.
     fn may_be_about(&self, pass: &TapInfo, now: DateTime<Utc>) -> bool {
         let apart = match self.settled {
-            None => CLOCKS_APART,
-            Some(_) => CLOCKS_CLOSE,
+            None => CLOCK_SKEW,
+            Some(_) => SETTLED_CLOCK_SKEW,
         };
         // A clock that was ahead then makes no request later than now.
         let (from, to) = (self.asked_at.min(now), self.since.min(now));

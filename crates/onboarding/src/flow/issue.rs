@@ -21,9 +21,9 @@ use crate::{
         finish::Why,
         history::{History, Pass, Sent},
         times::{
-            ASK_AGAIN, FRESH_INTENT, LATE_EFFECT_SHARE, LEAST_TIME_TO_REPLACE, LONG_ENOUGH_TO_KEEP,
-            LONGEST_CALL, LONGEST_PAUSE, LONGEST_PAUSE_WITH_ENTRIES, PAUSE_SHARE,
-            POLICY_SPREADS_WITHIN, REVOKE_AT_ONCE,
+            LATE_EFFECT_SHARE, LIFE_TO_KEEP, LIFE_TO_KEEP_SHARE, LIFE_TO_SEND_SHARE, LOCK_PAUSE,
+            MAX_CALL, MAX_INTENT_AGE, MAX_PAUSE, MAX_PAUSE_WITH_ENTRIES, MIN_TIME_TO_REPLACE,
+            OTHERS_PASS_PAUSE, PAUSE_SHARE, POLICY_DELAY, UNRECORDED_REVOKE_PAUSES,
         },
     },
     template::Reader,
@@ -40,7 +40,7 @@ impl Onboarding {
         round: u8,
     ) -> Result<Step, JournalError> {
         if !self.lock(run).await? {
-            return Ok(self.wait(ASK_AGAIN.min(run.left(self.clock.now()))));
+            return Ok(self.wait(LOCK_PAUSE.min(run.left(self.clock.now()))));
         }
         let passes = match self.list(run, user, StepName::IssuePass).await {
             Ok(passes) => passes,
@@ -50,7 +50,7 @@ impl Onboarding {
         let now = self.clock.now();
         if let Some(left) = self.others_effect(history, &flows, now) {
             self.free(run).await;
-            return Ok(self.wait(left.min(ASK_AGAIN).min(run.left(now))));
+            return Ok(self.wait(left.min(LOCK_PAUSE).min(run.left(now))));
         }
         let mut works = false;
         let mut kept = None;
@@ -80,19 +80,19 @@ impl Onboarding {
         if awaited && !lost {
             // Its flow decides soon whether it was delivered.
             self.free(run).await;
-            let pause = self.pause_after(run.failures(), ASK_AGAIN * 10, None);
+            let pause = self.pause_after(run.failures(), OTHERS_PASS_PAUSE, None);
             return Ok(self.pause(run, pause, run.left(now)));
         }
         if let Some((tap, _)) = &kept {
             let unsure = self.unsure_for(run, &flows, tap, now);
             if lost
-                || unsure.saturating_add(LEAST_TIME_TO_REPLACE) > run.left(now) && !unsure.is_zero()
+                || unsure.saturating_add(MIN_TIME_TO_REPLACE) > run.left(now) && !unsure.is_zero()
             {
                 kept = None;
             } else if !unsure.is_zero() {
                 // Whether it was replaced a list shows by then.
                 self.free(run).await;
-                let pause = self.pause_after(run.failures(), ASK_AGAIN * 10, None);
+                let pause = self.pause_after(run.failures(), OTHERS_PASS_PAUSE, None);
                 return Ok(self.pause(run, pause, unsure));
             }
         }
@@ -111,7 +111,7 @@ impl Onboarding {
             return Ok(Step::Next);
         }
         let left = run.left(now);
-        if left.is_zero() || works && left < LEAST_TIME_TO_REPLACE {
+        if left.is_zero() || works && left < MIN_TIME_TO_REPLACE {
             let verdict = Verdict::Failed(run.over());
             return self.end(run, history, verdict, Why::default()).await;
         }
@@ -144,7 +144,7 @@ impl Onboarding {
         if run.is_over(self.clock.now()) {
             return self.revoking(run, &info, failed(run.over())).await;
         }
-        if issued_at.elapsed() > info.lifetime / 2 {
+        if issued_at.elapsed() > info.lifetime / LIFE_TO_SEND_SHARE {
             // The journal was away for so long that the text would carry a pass that soon ends.
             let then = self.next(run, round.saturating_add(1), FailureReason::DeadlinePassed);
             return self.revoking(run, &info, then).await;
@@ -180,7 +180,7 @@ impl Onboarding {
         };
         // Nobody may ever look for it, and its secret ends here. Revoking it harms nobody.
         let mut revoked = self.take_away(run, user, &info.id).await.is_ok();
-        for pause in REVOKE_AT_ONCE {
+        for pause in UNRECORDED_REVOKE_PAUSES {
             if revoked {
                 break;
             }
@@ -294,7 +294,7 @@ impl Onboarding {
             _ if since > now => Duration::ZERO,
             true => between(now, after(since, pause)),
             false => {
-                let longest = pause + pause.min(FRESH_INTENT) + LONGEST_CALL;
+                let longest = pause + pause.min(MAX_INTENT_AGE) + MAX_CALL;
                 between(now, after(since, longest))
             }
         });
@@ -408,7 +408,7 @@ impl Onboarding {
         let tries = history.vain_tries(round);
         let now = self.clock.now();
         let longest = run.left(now) / PAUSE_SHARE;
-        let longest = longest.clamp(LONGEST_PAUSE, LONGEST_PAUSE_WITH_ENTRIES);
+        let longest = longest.clamp(MAX_PAUSE, MAX_PAUSE_WITH_ENTRIES);
         let pause = self.pause_after(tries, longest, error.retry_after());
         let bound = match (history.refused_since(kind), self.passes_within(kind)) {
             (Some(since), Some(bound)) => between(now, after(since, bound)),
@@ -420,7 +420,7 @@ impl Onboarding {
     /// Within what time a refusal passes that may also stay.
     fn passes_within(&self, kind: GraphErrorKind) -> Option<Duration> {
         match kind {
-            GraphErrorKind::PolicyRefused => Some(POLICY_SPREADS_WITHIN),
+            GraphErrorKind::PolicyRefused => Some(POLICY_DELAY),
             // A token that was refused may be too new to be renewed at once.
             GraphErrorKind::Unauthorized => Some(self.all_pauses()),
             _ => None,
@@ -458,7 +458,7 @@ impl Onboarding {
         // taken away first: in what words it would say so nobody knows.
         if may_exist(kind) && !run.is_over(self.clock.now()) {
             if !self.lock(run).await? {
-                return Ok(self.wait(ASK_AGAIN.min(run.left(self.clock.now()))));
+                return Ok(self.wait(LOCK_PAUSE.min(run.left(self.clock.now()))));
             }
             let passes = match self.list(run, user, StepName::IssuePass).await {
                 Ok(passes) => passes,
@@ -501,7 +501,7 @@ impl Onboarding {
         }
         // Under the lock, for another flow's new pass is not in its journal at once.
         if !self.lock(run).await? {
-            return Ok(self.wait(ASK_AGAIN.min(run.left(now))));
+            return Ok(self.wait(LOCK_PAUSE.min(run.left(now))));
         }
         let passes = match self.list(run, user, StepName::IssuePass).await {
             Ok(passes) => passes,
@@ -514,7 +514,7 @@ impl Onboarding {
                     FailureReason::GraphUnavailable,
                     Some(GraphCause::from(&error)),
                 ));
-                let pause = self.pause_after(run.failures(), LONGEST_PAUSE, error.retry_after());
+                let pause = self.pause_after(run.failures(), MAX_PAUSE, error.retry_after());
                 let left = run.left(self.clock.now());
                 return Ok(self.pause(run, pause, left));
             }
@@ -575,7 +575,7 @@ enum Existing {
 
 /// Whether a pass lives long enough to be kept for another flow.
 fn is_long_enough(left: Duration, lifetime: Duration) -> bool {
-    left >= LONG_ENOUGH_TO_KEEP.min(lifetime / 2)
+    left >= LIFE_TO_KEEP.min(lifetime / LIFE_TO_KEEP_SHARE)
 }
 
 /// What came of a text, as an entry and as an event.

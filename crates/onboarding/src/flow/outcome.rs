@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
 use crate::{
     Entries, Entry, GraphCause,
-    flow::{history::History, run::Run, times::LONGEST_PASS},
+    flow::{history::History, run::Run, times::MAX_PASS},
 };
 
 /// How a flow ended. There is no secret in it, and `Debug` masks the number.
@@ -107,7 +107,7 @@ impl Ending {
         }
         // What is looked up here needs no clock.
         let history = History::new(entries.clone(), DateTime::<Utc>::MAX_UTC);
-        ending.unseen_until = history.unseen_until(LONGEST_PASS);
+        ending.unseen_until = history.unseen_until(MAX_PASS);
         ending
     }
 
@@ -130,7 +130,7 @@ impl Ending {
         let entries = history.entries();
         let mut ending = Self::of(entries)
             .unwrap_or_else(|| Self::new(entries, Verdict::Failed(FailureReason::Shutdown), false));
-        ending.unseen_until = history.unseen_until(life.unwrap_or(LONGEST_PASS));
+        ending.unseen_until = history.unseen_until(life.unwrap_or(MAX_PASS));
         ending.to = run.person.as_ref().map(|person| person.number);
         ending.number_known = run.person.as_ref().map(|person| person.number_known);
         ending.steps.clone_from(&run.steps);

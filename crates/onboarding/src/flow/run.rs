@@ -13,7 +13,7 @@ use crate::{
     clock::{after, between, instant_in},
     flow::{
         effects::{journal_silent, within},
-        times::{LONGEST_CALL, LONGEST_PAUSE, MOST_STEPS},
+        times::{MAX_CALL, MAX_PAUSE, MAX_STEPS},
     },
     template::Reader,
 };
@@ -143,7 +143,7 @@ impl Run {
             // A clock that was set back meanwhile makes no pause longer than it was.
             let length = Duration::from_millis(memo.pause_ms);
             // None outlasts the window; what is cleaned up after it pauses no longer than this.
-            let longest = between(now, closes).max(LONGEST_PAUSE);
+            let longest = between(now, closes).max(MAX_PAUSE);
             let left = between(now, wakes_at).min(length).min(longest);
             Pause {
                 until: instant_in(left),
@@ -223,7 +223,7 @@ impl Run {
     /// Where the store may not have kept it. The flow is left to whoever claims it next all the same.
     pub async fn give_back(self, until: DateTime<Utc>) -> Result<(), JournalError> {
         let memo = self.memo();
-        let kept = within(LONGEST_CALL, self.claim.give_back(until, &memo)).await;
+        let kept = within(MAX_CALL, self.claim.give_back(until, &memo)).await;
         kept.unwrap_or_else(journal_silent)
     }
 
@@ -368,7 +368,7 @@ impl Run {
 
     /// Keeps how long a step took. One step that is repeated is one step.
     pub(crate) fn took(&mut self, step: StepName, began: Instant) {
-        let room = self.steps.len() < MOST_STEPS;
+        let room = self.steps.len() < MAX_STEPS;
         match self.steps.last_mut() {
             Some(last) if last.step == step => last.took = self.began.unwrap_or(began).elapsed(),
             _ if room => {

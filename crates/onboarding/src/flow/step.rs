@@ -16,7 +16,7 @@ use crate::{
         effects::failed,
         finish::Why,
         history::{History, Pass},
-        times::{FRESH_INTENT, LATE_EFFECT_SHARE, MOST_ENTRIES_TO_ISSUE},
+        times::{LATE_EFFECT_SHARE, MAX_ENTRIES_TO_ISSUE, MAX_INTENT_AGE},
     },
 };
 
@@ -197,7 +197,7 @@ impl Onboarding {
         // By its entry, the effect may have begun so much later.
         let pause = match run.appended_at {
             Some(_) => pause,
-            None => pause + pause.min(FRESH_INTENT),
+            None => pause + pause.min(MAX_INTENT_AGE),
         };
         let doublings = u32::from(history.round().saturating_sub(1));
         let length = match record.entry {
@@ -257,7 +257,7 @@ impl Onboarding {
         if run.is_over(self.clock.now()) {
             return self.end_over(run, history).await;
         }
-        if history.len() >= MOST_ENTRIES_TO_ISSUE {
+        if history.len() >= MAX_ENTRIES_TO_ISSUE {
             let why = Why::of("the flow has too many entries");
             return self
                 .end(run, history, Verdict::Failed(run.over()), why)
@@ -268,7 +268,7 @@ impl Onboarding {
             let verdict = Verdict::Failed(history.why_no_more_rounds());
             return self.end(run, history, verdict, Why::default()).await;
         }
-        let Some(number) = run.admitted(crate::flow::times::ADMITTED_FOR) else {
+        let Some(number) = run.admitted(crate::flow::times::ADMISSION) else {
             return self.admit(run, history, user).await;
         };
         self.issue_to(run, history, user, number, round).await
