@@ -4,8 +4,10 @@ use serde::Serialize;
 
 use crate::error::SandboxError;
 
+/// Makes [`Fault`] and all that is said of each fault from one table: its documentation, its name, where it can strike,
+/// and whether the request is processed.
 macro_rules! faults {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal at $scope:ident, $($effect:ident)+;)+) => {
         /// Something that goes wrong between a caller and the sandbox.
         ///
         /// "Processed" means that the vendor has the text (Graph the pass, and so on) although the
@@ -13,7 +15,12 @@ macro_rules! faults {
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         #[non_exhaustive]
         pub enum Fault {
-            $($(#[doc = $doc])+ $variant,)+
+            $(
+                $(#[doc = $doc])+
+                ///
+                #[doc = effect!($($effect)+ => "Processed.", "Not processed.")]
+                $variant,
+            )+
         }
 
         impl Fault {
@@ -26,79 +33,115 @@ macro_rules! faults {
                     $(Self::$variant => $name,)+
                 }
             }
+
+            /// Returns whether a request that it strikes is processed nevertheless.
+            pub fn is_processed(self) -> bool {
+                match self {
+                    $(Self::$variant => effect!($($effect)+ => true, false),)+
+                }
+            }
+
+            /// Returns where it can strike.
+            pub(crate) fn scope(self) -> Scope {
+                match self {
+                    $(Self::$variant => Scope::$scope,)+
+                }
+            }
         }
     };
 }
 
+macro_rules! effect {
+    (processed => $yes:expr, $no:expr) => {
+        $yes
+    };
+    (not processed => $yes:expr, $no:expr) => {
+        $no
+    };
+}
+
+/// Where a fault can strike.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Scope {
+    /// At every request.
+    Anywhere,
+    /// At a send whose response holds a list.
+    Lists,
+    /// At the points that name it.
+    Named,
+    /// At every send.
+    Sends,
+}
+
 faults! {
-    /// The vendor refuses: the recipient is no number it can reach. Not processed.
-    BadNumber = "bad_number",
-    /// The vendor refuses: it will not send under this name. Not processed.
-    BadSender = "bad_sender",
-    /// The vendor refuses: the recipient may not be texted. Not processed.
-    Blocked = "blocked",
-    /// The ordinary answer after [`ms`](FaultSpec::ms). Processed.
-    Delay = "delay",
-    /// A refusal whose body repeats the text and the number. Not processed.
-    EchoText = "echo_text",
-    /// A 200 with no body at all. Processed.
-    EmptyOk = "empty_ok",
-    /// Graph's 400 that the user has a pass already, in place of replacing it. Not processed.
-    Exists = "exists",
-    /// A 200 whose 65 KB of gzip become 64 MiB. Processed.
-    GzipBomb = "gzip_bomb",
-    /// A gateway's 502 with a page of HTML. Not processed.
-    Html502 = "html_502",
-    /// A 200 whose body does not end; the sandbox gives up at 1 GiB. Processed.
-    HugeBody = "huge_body",
-    /// A 200 whose body is JSON but for one byte that is no UTF-8. Processed.
-    InvalidUtf8 = "invalid_utf8",
+    /// The vendor refuses: the recipient is no number it can reach.
+    BadNumber = "bad_number" at Sends, not processed;
+    /// The vendor refuses: it will not send under this name.
+    BadSender = "bad_sender" at Sends, not processed;
+    /// The vendor refuses: the recipient may not be texted.
+    Blocked = "blocked" at Sends, not processed;
+    /// The ordinary answer after [`ms`](FaultSpec::ms).
+    Delay = "delay" at Anywhere, processed;
+    /// A refusal whose body repeats the text and the number.
+    EchoText = "echo_text" at Sends, not processed;
+    /// A 200 with no body at all.
+    EmptyOk = "empty_ok" at Anywhere, processed;
+    /// Graph's 400 that the user has a pass already, in place of replacing it.
+    Exists = "exists" at Named, not processed;
+    /// A 200 whose 65 KB of gzip become 64 MiB.
+    GzipBomb = "gzip_bomb" at Anywhere, processed;
+    /// A gateway's 502 with a page of HTML.
+    Html502 = "html_502" at Anywhere, not processed;
+    /// A 200 whose body does not end; the sandbox gives up at 1 GiB.
+    HugeBody = "huge_body" at Anywhere, processed;
+    /// A 200 whose body is JSON but for one byte that is no UTF-8.
+    InvalidUtf8 = "invalid_utf8" at Anywhere, processed;
     /// Graph's list of passes as it was [`ms`](FaultSpec::ms) ago.
-    Lag = "lag",
-    /// The connection is reset once the request was read. Processed [`ms`](FaultSpec::ms) after that.
-    Late = "late",
-    /// The connection is reset instead of the answer. Processed.
-    LostAnswer = "lost_answer",
-    /// A list in the vendor's answer lacks its last entry. Processed.
-    MissingEntry = "missing_entry",
-    /// The vendor refuses: there is no credit left. Not processed.
-    NoCredit = "no_credit",
-    /// A 200 whose body is not JSON. Processed.
-    NotJson = "not_json",
-    /// Graph's 404 for an object that has not reached this replica. Not processed.
-    NotReplicated = "not_replicated",
-    /// The vendor's success without its id. Processed.
-    OkWithoutId = "ok_without_id",
-    /// Graph's 400 that the policy allows this person no pass. Not processed.
-    PolicyRefuses = "policy_refuses",
-    /// A 307 to another host, where what arrives is counted. Not processed.
-    Redirect = "redirect",
-    /// The connection is reset after the whole request was read. Not processed.
-    ResetAfterRead = "reset_after_read",
-    /// The connection is reset once the head of the request says where it goes. Not processed.
-    ResetBeforeRead = "reset_before_read",
-    /// Graph's 409 that there is nothing to resume. Not processed.
-    ResumeConflict = "resume_conflict",
-    /// The ordinary answer, its body one byte each [`ms`](FaultSpec::ms). Processed.
-    SlowBody = "slow_body",
-    /// No answer, ever. Processed.
-    Stall = "stall",
-    /// No answer, ever. Not processed.
-    StallBefore = "stall_before",
-    /// An empty 503. Not processed.
-    Status503 = "status_503",
-    /// The vendor's own "too many requests", with [`ms`](FaultSpec::ms) as its hint. Not processed.
-    Throttle = "throttle",
-    /// Graph's 403 for the token presented, until a new one is used. Not processed.
-    TokenWithoutRoles = "token_without_roles",
-    /// The ordinary answer, its body cut off before its end. Processed.
-    TruncatedBody = "truncated_body",
-    /// The vendor's own refusal of the caller. Not processed.
-    Unauthorized = "unauthorized",
-    /// The vendor's own refusal of the caller, and the token presented, if it is one, is dead. Not processed.
-    UnauthorizedOnce = "unauthorized_once",
-    /// A list in the vendor's answer, such as a batch's, in another order. Processed.
-    WrongOrder = "wrong_order",
+    Lag = "lag" at Named, processed;
+    /// The connection is reset once the request was read, which is processed [`ms`](FaultSpec::ms) later.
+    Late = "late" at Anywhere, processed;
+    /// The connection is reset instead of the answer.
+    LostAnswer = "lost_answer" at Anywhere, processed;
+    /// A list in the vendor's answer lacks its last entry.
+    MissingEntry = "missing_entry" at Lists, processed;
+    /// The vendor refuses: there is no credit left.
+    NoCredit = "no_credit" at Sends, not processed;
+    /// A 200 whose body is not JSON.
+    NotJson = "not_json" at Anywhere, processed;
+    /// Graph's 404 for an object that has not reached this replica.
+    NotReplicated = "not_replicated" at Named, not processed;
+    /// The vendor's success without its id.
+    OkWithoutId = "ok_without_id" at Sends, processed;
+    /// Graph's 400 that the policy allows this person no pass.
+    PolicyRefuses = "policy_refuses" at Named, not processed;
+    /// A 307 to another host, where what arrives is counted.
+    Redirect = "redirect" at Anywhere, not processed;
+    /// The connection is reset after the whole request was read.
+    ResetAfterRead = "reset_after_read" at Anywhere, not processed;
+    /// The connection is reset once the head of the request says where it goes.
+    ResetBeforeRead = "reset_before_read" at Anywhere, not processed;
+    /// Graph's 409 that there is nothing to resume.
+    ResumeConflict = "resume_conflict" at Named, not processed;
+    /// The ordinary answer, its body one byte each [`ms`](FaultSpec::ms).
+    SlowBody = "slow_body" at Anywhere, processed;
+    /// No answer, ever.
+    Stall = "stall" at Anywhere, processed;
+    /// No answer, ever.
+    StallBefore = "stall_before" at Anywhere, not processed;
+    /// An empty 503.
+    Status503 = "status_503" at Anywhere, not processed;
+    /// The vendor's own "too many requests", with [`ms`](FaultSpec::ms) as its hint.
+    Throttle = "throttle" at Anywhere, not processed;
+    /// Graph's 403 for the token presented, until a new one is used.
+    TokenWithoutRoles = "token_without_roles" at Named, not processed;
+    /// The ordinary answer, its body cut off before its end.
+    TruncatedBody = "truncated_body" at Anywhere, processed;
+    /// The vendor's own refusal of the caller.
+    Unauthorized = "unauthorized" at Anywhere, not processed;
+    /// The vendor's own refusal of the caller, and the token presented, if it is one, is dead.
+    UnauthorizedOnce = "unauthorized_once" at Anywhere, not processed;
+    /// A list in the vendor's answer, such as a batch's, in another order.
+    WrongOrder = "wrong_order" at Lists, processed;
 }
 
 impl Fault {

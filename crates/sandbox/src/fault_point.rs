@@ -2,18 +2,56 @@
 
 use crate::{
     error::SandboxError,
-    fault::Fault::{self, *},
+    fault::{Fault, Scope},
 };
 
 /// A kind of request, by the name that faults use.
 #[derive(Debug)]
 pub(crate) struct FaultPoint {
     pub(crate) name: &'static str,
-    /// What can go wrong here beside [`ANYWHERE`].
-    pub(crate) faults: &'static [Fault],
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// A request in which only these faults happen, beside those that can happen anywhere.
+    Other(&'static [Fault]),
+    /// A request to send one text, or several without a list of them in the response.
+    Send,
+    /// A request to send whose response holds a list.
+    SendList,
 }
 
 impl FaultPoint {
+    /// Creates a point where nothing happens but what can happen anywhere.
+    pub(crate) const fn new(name: &'static str) -> Self {
+        Self::with(name, &[])
+    }
+
+    /// Creates a point where these faults can happen too.
+    pub(crate) const fn with(name: &'static str, faults: &'static [Fault]) -> Self {
+        Self {
+            name,
+            kind: Kind::Other(faults),
+        }
+    }
+
+    /// Creates a point for requests to send whose response describes no more than one text.
+    pub(crate) const fn send(name: &'static str) -> Self {
+        Self {
+            name,
+            kind: Kind::Send,
+        }
+    }
+
+    /// Creates a point for requests to send whose response holds a list.
+    pub(crate) const fn send_list(name: &'static str) -> Self {
+        Self {
+            name,
+            kind: Kind::SendList,
+        }
+    }
+
     /// Finds the point of this name among those given, if `fault` can happen there.
     pub(crate) fn find(
         points: impl Iterator<Item = &'static Self> + Clone,
@@ -27,12 +65,12 @@ impl FaultPoint {
                 known.join(", ")
             )));
         };
-        if ANYWHERE.contains(&fault) || point.faults.contains(&fault) {
+        if point.has(fault) {
             return Ok(point);
         }
-        let possible: Vec<_> = ANYWHERE
+        let possible: Vec<_> = Fault::ALL
             .iter()
-            .chain(point.faults)
+            .filter(|fault| point.has(**fault))
             .map(|fault| fault.name())
             .collect();
         Err(SandboxError::new(format!(
@@ -40,28 +78,14 @@ impl FaultPoint {
             possible.join(", ")
         )))
     }
-}
 
-/// What can go wrong with any request.
-const ANYWHERE: &[Fault] = &[
-    Delay,
-    EmptyOk,
-    GzipBomb,
-    Html502,
-    HugeBody,
-    InvalidUtf8,
-    Late,
-    LostAnswer,
-    NotJson,
-    Redirect,
-    ResetAfterRead,
-    ResetBeforeRead,
-    SlowBody,
-    Stall,
-    StallBefore,
-    Status503,
-    Throttle,
-    TruncatedBody,
-    Unauthorized,
-    UnauthorizedOnce,
-];
+    /// Returns whether `fault` can happen here.
+    fn has(&self, fault: Fault) -> bool {
+        match fault.scope() {
+            Scope::Anywhere => true,
+            Scope::Lists => matches!(self.kind, Kind::SendList),
+            Scope::Named => matches!(self.kind, Kind::Other(faults) if faults.contains(&fault)),
+            Scope::Sends => matches!(self.kind, Kind::Send | Kind::SendList),
+        }
+    }
+}

@@ -123,10 +123,7 @@ impl Faults {
 mod tests {
     use super::*;
 
-    const POINTS: &[FaultPoint] = &[FaultPoint {
-        name: "kpn.send",
-        faults: &[],
-    }];
+    const POINTS: &[FaultPoint] = &[FaultPoint::new("kpn.send")];
 
     #[test]
     fn a_spec_strikes_as_often_as_it_says() {

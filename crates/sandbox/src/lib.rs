@@ -69,13 +69,11 @@
 //!
 //! # Faults
 //!
-//! A [`FaultSpec`] names a point where a fault strikes, the fault, and how often. Each vendor has
-//! `….send`, and its other calls have points of their own (`kpn.token`, `cm.balance`,
-//! `messagebird.balance`, `messagebird.check`, `spryng.balance`, `vonage.balance`, `smstools.balance`,
-//! `smstools.check`); beside them are `login`, `graph.user`, `graph.roles`, `graph.tap`,
-//! `graph.tap_list`, `graph.tap_revoke` and `graph.resume`. Faults of one point strike in the order
-//! they were set. One that claims success, such as [`Fault::NotJson`], spoils an acceptance only: a
-//! request that is refused anyway is refused as ever.
+//! A [`FaultSpec`] names a point where a fault strikes, the fault, and how often.
+//! [`Sandbox::fault_points`] lists the points: each vendor has `….send`, and its other calls have points
+//! such as `kpn.token` and `cm.balance`; beside them are `login` and those that begin with `graph.`. Faults
+//! of one point strike in the order they were set. One that claims success, such as [`Fault::NotJson`],
+//! spoils an acceptance only: a request that is refused anyway is refused as ever.
 //!
 //! A key that lives for ever has no life to take: with the vendors that have no tokens,
 //! [`Fault::UnauthorizedOnce`] is one refusal. [`Fault::WrongOrder`] and [`Fault::MissingEntry`] change

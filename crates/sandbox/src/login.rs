@@ -14,10 +14,7 @@ use crate::{
     world::{Place, State},
 };
 
-pub(crate) const POINTS: &[FaultPoint] = &[FaultPoint {
-    name: "login",
-    faults: &[Fault::TokenWithoutRoles],
-}];
+pub(crate) const POINTS: &[FaultPoint] = &[FaultPoint::with("login", &[Fault::TokenWithoutRoles])];
 
 pub(crate) fn point(head: &Head) -> Option<&'static str> {
     tenant(head).map(|_| "login")

@@ -69,18 +69,20 @@ fn more() -> String {
         .map(|(id, what)| format!("\n  {id}  {what}"))
         .collect();
     let vendors: Vec<_> = Sandbox::vendors().collect();
+    let points: Vec<_> = Sandbox::fault_points().collect();
     let faults: Vec<_> = Fault::ALL.iter().map(|fault| fault.name()).collect();
     format!(
         "The vendors: {}. The sandbox prints a connection URL for each, and behind \"also:\" one for each of \
          their other APIs. Reports are signed with the secret sandbox.\n\n\
          Calls for another program, with a body in JSON:\n{CALLS}\n\n\
-         The faults: {}. They strike at a point such as kpn.send, kpn.token, login, graph.user or graph.tap; \
-         a point or a fault that does not exist is answered with a list of those that do.\n\n\
+         The faults: {}. The points where they strike: {}. \
+         A point or a fault that does not exist is answered with a list of those that do.\n\n\
          Example, after which the next token that KPN is asked for never comes:\n  \
          curl -d '{{\"at\":\"kpn.token\",\"fault\":\"stall\"}}' http://127.0.0.1:8160/_sandbox/faults\n\n\
          The users:{people}",
         vendors.join(", "),
-        faults.join(", ")
+        faults.join(", "),
+        points.join(", ")
     )
 }
 

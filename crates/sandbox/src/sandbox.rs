@@ -19,7 +19,7 @@ use crate::{
     report::{Report, ReportOrder},
     report_sender,
     serve::{self, Running},
-    vendors,
+    services, vendors,
     world::{Place, World},
 };
 
@@ -102,6 +102,11 @@ impl Sandbox {
     /// The names of the vendors that the sandbox plays.
     pub fn vendors() -> impl Iterator<Item = &'static str> {
         vendors::ALL.iter().map(|vendor| vendor.name())
+    }
+
+    /// The points where a fault can strike, such as `kpn.send`.
+    pub fn fault_points() -> impl Iterator<Item = &'static str> {
+        services::fault_points().map(|point| point.name)
     }
 
     /// The root of Graph, to which `/v1.0/…` is added.

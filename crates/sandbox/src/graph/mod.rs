@@ -41,30 +41,15 @@ const TAP_REVOKE: &str = "graph.tap_revoke";
 const RESUME: &str = "graph.resume";
 
 pub(crate) const POINTS: &[FaultPoint] = &[
-    FaultPoint {
-        name: USER,
-        faults: &[NotReplicated, TokenWithoutRoles],
-    },
-    FaultPoint {
-        name: ROLES,
-        faults: &[NotReplicated, TokenWithoutRoles],
-    },
-    FaultPoint {
-        name: TAP,
-        faults: &[Exists, NotReplicated, PolicyRefuses, TokenWithoutRoles],
-    },
-    FaultPoint {
-        name: TAP_LIST,
-        faults: &[Lag, NotReplicated, TokenWithoutRoles],
-    },
-    FaultPoint {
-        name: TAP_REVOKE,
-        faults: &[NotReplicated, TokenWithoutRoles],
-    },
-    FaultPoint {
-        name: RESUME,
-        faults: &[NotReplicated, ResumeConflict, TokenWithoutRoles],
-    },
+    FaultPoint::with(USER, &[NotReplicated, TokenWithoutRoles]),
+    FaultPoint::with(ROLES, &[NotReplicated, TokenWithoutRoles]),
+    FaultPoint::with(
+        TAP,
+        &[Exists, NotReplicated, PolicyRefuses, TokenWithoutRoles],
+    ),
+    FaultPoint::with(TAP_LIST, &[Lag, NotReplicated, TokenWithoutRoles]),
+    FaultPoint::with(TAP_REVOKE, &[NotReplicated, TokenWithoutRoles]),
+    FaultPoint::with(RESUME, &[NotReplicated, ResumeConflict, TokenWithoutRoles]),
 ];
 
 pub(crate) fn point(head: &Head) -> Option<&'static str> {

@@ -24,25 +24,7 @@ use crate::{
 const BALANCE: &str = "cm.balance";
 const SEND: &str = "cm.send";
 
-const POINTS: &[FaultPoint] = &[
-    FaultPoint {
-        name: BALANCE,
-        faults: &[],
-    },
-    FaultPoint {
-        name: SEND,
-        faults: &[
-            Fault::BadNumber,
-            Fault::BadSender,
-            Fault::Blocked,
-            Fault::EchoText,
-            Fault::MissingEntry,
-            Fault::NoCredit,
-            Fault::OkWithoutId,
-            Fault::WrongOrder,
-        ],
-    },
-];
+const POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
 
 /// The texts that one call may hold, and the recipients of one text.
 const MOST: usize = 1000;

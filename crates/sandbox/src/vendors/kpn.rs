@@ -25,23 +25,7 @@ use crate::{
 const TOKEN: &str = "kpn.token";
 const SEND: &str = "kpn.send";
 
-const POINTS: &[FaultPoint] = &[
-    FaultPoint {
-        name: SEND,
-        faults: &[
-            Fault::BadNumber,
-            Fault::BadSender,
-            Fault::Blocked,
-            Fault::EchoText,
-            Fault::NoCredit,
-            Fault::OkWithoutId,
-        ],
-    },
-    FaultPoint {
-        name: TOKEN,
-        faults: &[],
-    },
-];
+const POINTS: &[FaultPoint] = &[FaultPoint::send(SEND), FaultPoint::new(TOKEN)];
 
 #[derive(Debug)]
 pub(crate) struct Kpn;

@@ -27,27 +27,9 @@ const CHECK: &str = "smstools.check";
 const SEND: &str = "smstools.send";
 
 const POINTS: &[FaultPoint] = &[
-    FaultPoint {
-        name: BALANCE,
-        faults: &[],
-    },
-    FaultPoint {
-        name: CHECK,
-        faults: &[],
-    },
-    FaultPoint {
-        name: SEND,
-        faults: &[
-            Fault::BadNumber,
-            Fault::BadSender,
-            Fault::Blocked,
-            Fault::EchoText,
-            Fault::MissingEntry,
-            Fault::NoCredit,
-            Fault::OkWithoutId,
-            Fault::WrongOrder,
-        ],
-    },
+    FaultPoint::new(BALANCE),
+    FaultPoint::new(CHECK),
+    FaultPoint::send_list(SEND),
 ];
 
 /// How many numbers a call may hold: not published, but no list of theirs goes beyond.

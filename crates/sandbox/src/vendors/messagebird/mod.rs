@@ -13,7 +13,7 @@ use hyper::Method;
 
 use super::vendor::Vendor;
 use crate::{
-    fault::{Fault, Strike},
+    fault::Strike,
     fault_point::FaultPoint,
     record::SentMessage,
     report::{Report, ReportOrder},
@@ -26,27 +26,9 @@ const CHECK: &str = "messagebird.check";
 const SEND: &str = "messagebird.send";
 
 const POINTS: &[FaultPoint] = &[
-    FaultPoint {
-        name: BALANCE,
-        faults: &[],
-    },
-    FaultPoint {
-        name: CHECK,
-        faults: &[],
-    },
-    FaultPoint {
-        name: SEND,
-        faults: &[
-            Fault::BadNumber,
-            Fault::BadSender,
-            Fault::Blocked,
-            Fault::EchoText,
-            Fault::MissingEntry,
-            Fault::NoCredit,
-            Fault::OkWithoutId,
-            Fault::WrongOrder,
-        ],
-    },
+    FaultPoint::new(BALANCE),
+    FaultPoint::new(CHECK),
+    FaultPoint::send_list(SEND),
 ];
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use hyper::StatusCode;
 
 use super::{common::is_digits, vendor::Vendor};
 use crate::{
-    fault::{Fault, Strike},
+    fault::Strike,
     fault_point::FaultPoint,
     record::SentMessage,
     report::{Report, ReportOrder},
@@ -22,25 +22,7 @@ use crate::{
 const BALANCE: &str = "spryng.balance";
 const SEND: &str = "spryng.send";
 
-const POINTS: &[FaultPoint] = &[
-    FaultPoint {
-        name: BALANCE,
-        faults: &[],
-    },
-    FaultPoint {
-        name: SEND,
-        faults: &[
-            Fault::BadNumber,
-            Fault::BadSender,
-            Fault::Blocked,
-            Fault::EchoText,
-            Fault::MissingEntry,
-            Fault::NoCredit,
-            Fault::OkWithoutId,
-            Fault::WrongOrder,
-        ],
-    },
-];
+const POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
 
 #[derive(Debug)]
 pub(crate) struct Spryng;

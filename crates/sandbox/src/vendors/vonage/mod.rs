@@ -31,25 +31,7 @@ use crate::{
 const BALANCE: &str = "vonage.balance";
 const SEND: &str = "vonage.send";
 
-const POINTS: &[FaultPoint] = &[
-    FaultPoint {
-        name: BALANCE,
-        faults: &[],
-    },
-    FaultPoint {
-        name: SEND,
-        faults: &[
-            Fault::BadNumber,
-            Fault::BadSender,
-            Fault::Blocked,
-            Fault::EchoText,
-            Fault::MissingEntry,
-            Fault::NoCredit,
-            Fault::OkWithoutId,
-            Fault::WrongOrder,
-        ],
-    },
-];
+const POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
 
 /// How long a text may be, in characters, on both ways.
 const LONGEST: usize = 3200;
