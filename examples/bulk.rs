@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use futures_util::{StreamExt as _, stream};
 use postduif::{
     ConfigError, SmsProvider as _,
-    layers::{Batch, Failover, RateLimit},
+    layers::{Batch, Failover, Member, RateLimit},
 };
 use postduif_examples::cli::{
     self, Stop,
@@ -18,15 +18,15 @@ fn main() -> ExitCode {
 
 /// Sends every message, in calls as large as the vendor takes, and writes the outcomes in order.
 async fn bulk(args: Args) -> Result<(), Stop> {
-    let vendors = args
+    let members = args
         .urls
         .iter()
         .map(|url| {
             let vendor = postduif::from_url(url)?;
-            Ok(Batch::new(RateLimit::new(vendor, args.rate)))
+            Ok(Member::of(Batch::new(RateLimit::new(vendor, args.rate))))
         })
         .collect::<Result<Vec<_>, ConfigError>>()?;
-    let sms = args.safety.around(Failover::new(cli::members(vendors))?);
+    let sms = args.safety.around(Failover::new(members)?);
 
     // `Batch` gathers what is sent at the same time, so up to 2,000 messages are under way.
     let mut outcomes = stream::iter(args.messages()?)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use postduif::{
     Acceptance, Message, SmsProvider as _,
     http::Client,
-    layers::{Failover, Timeout},
+    layers::{Failover, Member, Timeout},
 };
 use postduif_examples::cli::{self, Stop, send::Args};
 
@@ -19,12 +19,12 @@ async fn send(args: Args) -> Result<(), Stop> {
     let client = Client::builder()
         .with_timeout(args.timeout.mul_f64(0.95))
         .build()?;
-    let vendors = args
+    let members = args
         .urls
         .iter()
-        .map(|url| postduif::from_url_with(url, &client))
+        .map(|url| postduif::from_url_with(url, &client).map(Member::of))
         .collect::<Result<Vec<_>, _>>()?;
-    let sms = Timeout::new(Failover::new(cli::members(vendors))?, args.timeout);
+    let sms = Timeout::new(Failover::new(members)?, args.timeout);
     let sms = args.safety.around(sms);
 
     let message = args.with_options(Message::new(args.to, args.text.clone()));

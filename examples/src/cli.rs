@@ -11,7 +11,7 @@ use clap::{
 };
 use postduif::{
     ConfigError, ParseError, PhoneNumber, PhoneNumberError, Prefix, SmsProvider, TextError,
-    layers::{Member, OnlyTo, RedirectTo},
+    layers::{OnlyTo, RedirectTo},
 };
 
 #[cfg(feature = "all-providers")]
@@ -158,21 +158,4 @@ impl Safety {
             None => provider,
         }
     }
-}
-
-/// Names each vendor by its profile, such as `kpn`, and a second account `kpn-2`.
-pub fn members<P: SmsProvider>(vendors: impl IntoIterator<Item = P>) -> Vec<Member> {
-    let mut names: Vec<String> = Vec::new();
-    vendors
-        .into_iter()
-        .map(|vendor| {
-            let name = vendor.profile().name().to_owned();
-            let earlier = names.iter().filter(|known| **known == name).count();
-            names.push(name.clone());
-            match earlier {
-                0 => Member::new(name, vendor),
-                earlier => Member::new(format!("{name}-{}", earlier + 1), vendor),
-            }
-        })
-        .collect()
 }

@@ -39,6 +39,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Member {
     name: Cow<'static, str>,
+    /// The name is the provider's own, so the group numbers it where another member has it too.
+    numbered: bool,
     provider: Arc<dyn SmsProvider>,
     weight: NonZeroU32,
 }
@@ -48,6 +50,26 @@ impl Member {
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>, provider: impl SmsProvider) -> Self {
         (name, Arc::new(provider) as Arc<dyn SmsProvider>).into()
+    }
+
+    /// Creates a member with the name of its provider's profile, such as `kpn`. The second one of that name in a
+    /// group is called `kpn-2`, the third `kpn-3`.
+    ///
+    /// ```
+    /// # use postduif_core::*;
+    /// use postduif_layers::{Failover, Member};
+    ///
+    /// let accounts = [Null::new(), Null::new()];
+    /// let provider = Failover::new(accounts.map(Member::of))?;
+    /// assert_eq!(provider.profile().name(), "null,null-2");
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn of(provider: impl SmsProvider) -> Self {
+        Self {
+            numbered: true,
+            ..Self::new(provider.profile().owned_name(), provider)
+        }
     }
 
     /// Sets its share in a [`RoundRobin`](crate::RoundRobin), against the other members'. Defaults to 1.
@@ -108,8 +130,21 @@ impl<N: Into<Cow<'static, str>>> From<(N, Arc<dyn SmsProvider>)> for Member {
     fn from((name, provider): (N, Arc<dyn SmsProvider>)) -> Self {
         Self {
             name: name.into(),
+            numbered: false,
             provider,
             weight: NonZeroU32::MIN,
+        }
+    }
+}
+
+/// Keeps the names that members have from their providers apart: `kpn`, `kpn-2`.
+fn number(members: &mut [Member]) {
+    let mut names: Vec<Cow<'static, str>> = Vec::new();
+    for member in members.iter_mut().filter(|member| member.numbered) {
+        let earlier = names.iter().filter(|name| **name == member.name).count();
+        names.push(member.name.clone());
+        if earlier > 0 {
+            member.name = format!("{}-{}", member.name, earlier + 1).into();
         }
     }
 }
@@ -126,7 +161,8 @@ impl Members {
     pub(crate) fn new<M: Into<Member>>(
         members: impl IntoIterator<Item = M>,
     ) -> Result<Self, ConfigError> {
-        let members: Vec<Member> = members.into_iter().map(Into::into).collect();
+        let mut members: Vec<Member> = members.into_iter().map(Into::into).collect();
+        number(&mut members);
         for (place, member) in members.iter().enumerate() {
             if member.name.is_empty() || member.name.contains(',') {
                 return Err(ConfigError::new(

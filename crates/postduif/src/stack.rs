@@ -257,24 +257,15 @@ impl Stack {
         if self.vendors.is_empty() {
             return Err(no_url(""));
         }
-        let mut names: Vec<String> = Vec::new();
         let mut members = Vec::new();
         for vendor in self.vendors {
-            let (name, provider, own) = match vendor {
+            members.push(match vendor {
                 Vendor::Url(url, limits) => {
                     let provider = crate::open(url.expose_secret(), client).map_err(with_limits)?;
-                    let name = provider.profile().name().to_owned();
-                    let same = names.iter().filter(|known| **known == name).count();
-                    names.push(name.clone());
-                    let member = match same {
-                        0 => name,
-                        earlier => format!("{name}-{}", earlier + 1),
-                    };
-                    (member, provider, limits)
+                    Member::of(limits.or(self.limits).around(provider))
                 }
-                Vendor::Provider(name, provider) => (name, provider, Limits::default()),
-            };
-            members.push(Member::new(name, own.or(self.limits).around(provider)));
+                Vendor::Provider(name, provider) => Member::new(name, self.limits.around(provider)),
+            });
         }
         let failover = Failover::new(members)?;
         Ok(match self.deadline {

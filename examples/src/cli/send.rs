@@ -10,14 +10,15 @@ use chrono::{DateTime, Utc};
 use clap::Parser;
 use postduif::{
     Credentials, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt, Reference,
-    SendError, Sender, SmsProvider, Text, async_trait, http::Client, layers::Failover,
+    SendError, Sender, SmsProvider, Text, async_trait,
+    http::Client,
+    layers::{Failover, Member},
 };
 use serde_json::json;
 
 use super::{
     Output, Safety, Stop,
     args::{duration, sandbox_unless_given, time},
-    members,
     output::{error_json, price_json, print},
 };
 
@@ -240,7 +241,7 @@ async fn dry_run(args: &Args) -> Result<(), Stop> {
         }) as Arc<dyn SmsProvider>
     };
     let vendors = vendors(&args.urls, args.timeout)?.into_iter().map(dry);
-    let provider = args.safety.around(Failover::new(members(vendors))?);
+    let provider = args.safety.around(Failover::new(vendors.map(Member::of))?);
     let outcome = provider.send(&args.message()).await;
     let checked = checked
         .lock()
