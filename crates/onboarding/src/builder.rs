@@ -10,7 +10,7 @@ use crate::{
     flow::times::{DEFAULT_MARGIN, DEFAULT_PAUSES, DEFAULT_WINDOW, MAX_PASS, MIN_MARGIN, MIN_PASS},
     guard,
     template::Templates,
-    zones::Zones,
+    time_zones::TimeZones,
 };
 
 /// Sets up an [`Onboarding`]. Nothing is checked before [`build`](Self::build).
@@ -224,7 +224,7 @@ impl OnboardingBuilder {
         let graph = self.graph.ok_or_else(|| missing("a graph"))?;
         let issuer = self.issuer.ok_or_else(|| missing("an issuer of passes"))?;
         let provider = self.provider.ok_or_else(|| missing("a provider"))?;
-        let zones = Zones::new(&self.time_zone, self.time_zones)?;
+        let time_zones = TimeZones::new(&self.time_zone, self.time_zones)?;
         let templates = match self.templates {
             Some(templates) => templates,
             None => Templates::built_in()?,
@@ -255,7 +255,8 @@ impl OnboardingBuilder {
         }
         sendable(&*provider, self.sender.as_ref(), &templates)?;
 
-        let mut guards = guard::own(self.disabled, self.administrators, self.known_numbers_only);
+        let mut guards =
+            guard::built_in(self.disabled, self.administrators, self.known_numbers_only);
         guards.extend(self.guards);
         Ok(Onboarding {
             graph,
@@ -274,7 +275,7 @@ impl OnboardingBuilder {
             pass: self.pass,
             sender: self.sender,
             templates,
-            zones,
+            time_zones,
             pauses: self.pauses,
             clock: self.clock,
         })

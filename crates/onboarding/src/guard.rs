@@ -127,32 +127,32 @@ impl<'a> Candidate<'a> {
 }
 
 /// Our own guards, in the order in which they are asked.
-pub(crate) fn own(
+pub(crate) fn built_in(
     disabled: bool,
     administrators: bool,
     known_numbers_only: bool,
 ) -> Vec<Arc<dyn Guard>> {
     let mut guards: Vec<Arc<dyn Guard>> = Vec::new();
     if !disabled {
-        guards.push(Arc::new(Enabled));
+        guards.push(Arc::new(RefuseDisabled));
     }
-    guards.push(Arc::new(Internal));
+    guards.push(Arc::new(RefuseExternal));
     if !administrators {
-        guards.push(Arc::new(Ordinary));
+        guards.push(Arc::new(RefuseAdministrators));
     }
-    guards.push(Arc::new(Reachable));
+    guards.push(Arc::new(RequireNumber));
     if known_numbers_only {
-        guards.push(Arc::new(Known));
+        guards.push(Arc::new(RefuseUnknownRanges));
     }
     guards
 }
 
 /// Refuses an account that the directory says is disabled.
 #[derive(Debug)]
-struct Enabled;
+struct RefuseDisabled;
 
 #[async_trait]
-impl Guard for Enabled {
+impl Guard for RefuseDisabled {
     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
         match candidate.user().enabled {
             Some(false) => Err(FailureReason::UserDisabled),
@@ -163,10 +163,10 @@ impl Guard for Enabled {
 
 /// Refuses an account of another tenant: Graph would not issue a pass for it either.
 #[derive(Debug)]
-struct Internal;
+struct RefuseExternal;
 
 #[async_trait]
-impl Guard for Internal {
+impl Guard for RefuseExternal {
     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
         if candidate.user().external {
             Err(FailureReason::UserGuest)
@@ -179,10 +179,10 @@ impl Guard for Internal {
 /// Refuses who holds a directory role, and whose roles nobody read: a pass for an administrator is the
 /// tenant, in a text message.
 #[derive(Debug)]
-struct Ordinary;
+struct RefuseAdministrators;
 
 #[async_trait]
-impl Guard for Ordinary {
+impl Guard for RefuseAdministrators {
     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
         match &candidate.user().roles {
             Roles::Held(roles) if roles.is_empty() => Ok(()),
@@ -194,10 +194,10 @@ impl Guard for Ordinary {
 
 /// Refuses a number in a range that nobody knows.
 #[derive(Debug)]
-struct Known;
+struct RefuseUnknownRanges;
 
 #[async_trait]
-impl Guard for Known {
+impl Guard for RefuseUnknownRanges {
     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
         if candidate.is_number_known() {
             Ok(())
@@ -209,10 +209,10 @@ impl Guard for Known {
 
 /// Refuses who cannot be sent a text.
 #[derive(Debug)]
-struct Reachable;
+struct RequireNumber;
 
 #[async_trait]
-impl Guard for Reachable {
+impl Guard for RequireNumber {
     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason> {
         candidate.number().map(drop)
     }

@@ -108,14 +108,14 @@ mod guard;
 mod journal;
 mod numbers;
 mod onboarding;
-mod settings;
+mod policy;
 pub mod template;
-mod zones;
+mod time_zones;
 
 pub use builder::OnboardingBuilder;
 pub use clock::Clock;
 pub use flow::{
-    outcome::{Ending, PassEnding, StepName, StepTaken},
+    ending::{Ending, PassEnding, StepName, StepTaken},
     run::{Memo, Run},
     step::Step,
 };
@@ -128,4 +128,4 @@ pub use journal::{
 };
 pub use numbers::{Numbers, ReadNumber};
 pub use onboarding::Onboarding;
-pub use settings::{CompleteOn, ExistingPass, OnDoubt};
+pub use policy::{CompleteOn, ExistingPass, OnDoubt};

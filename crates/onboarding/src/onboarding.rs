@@ -15,11 +15,11 @@ use crate::{
     OnboardingBuilder, Report, Run, Step,
     clock::{after, before, between},
     flow::{
-        effects::{journal_silent, within},
+        effects::{journal_timeout, within},
         times::{LOCK_PAUSE, MARGIN_SHARE, MAX_CALL, MAX_SLEEP},
     },
     template::Templates,
-    zones::Zones,
+    time_zones::TimeZones,
 };
 
 /// The onboarding flow, set up.
@@ -39,7 +39,7 @@ pub struct Onboarding {
     pub(crate) pass: TapRequest,
     pub(crate) sender: Option<Sender>,
     pub(crate) templates: Templates,
-    pub(crate) zones: Zones,
+    pub(crate) time_zones: TimeZones,
     pub(crate) pauses: Vec<Duration>,
     pub(crate) clock: Clock,
 }
@@ -88,12 +88,12 @@ impl Onboarding {
         let closes = after(callout.window_start(), window);
         let claim = loop {
             let claim = within(MAX_CALL, self.journal.claim(&callout)).await;
-            if let Some(claim) = claim.unwrap_or_else(journal_silent)? {
+            if let Some(claim) = claim.unwrap_or_else(journal_timeout)? {
                 break claim;
             }
             // Its holder may only look after what is left of it.
             let entries = within(MAX_CALL, self.journal.entries(&callout.flow())).await;
-            if let Some(ending) = Ending::of(&entries.unwrap_or_else(journal_silent)?) {
+            if let Some(ending) = Ending::of(&entries.unwrap_or_else(journal_timeout)?) {
                 return Ok(ending);
             }
             if stopping || self.clock.now() >= closes {
@@ -117,7 +117,7 @@ impl Onboarding {
                 Step::WaitUntil(until) => between(self.clock.now(), until).min(MAX_SLEEP),
             };
             if stopping {
-                if run.is_resumed() && run.left_to_tell(self.clock.now()).is_zero() {
+                if run.is_resumed() && run.until_close(self.clock.now()).is_zero() {
                     let history = self.history(&mut run).await?;
                     return Ok(Ending::of_run(&history, &run, self.pass.lifetime));
                 }
@@ -202,20 +202,20 @@ impl Onboarding {
         };
         let kept = Report::new(report, self.clock.now());
         let kept = within(MAX_CALL, self.journal.report(&flow, &kept)).await;
-        kept.unwrap_or_else(journal_silent)?;
+        kept.unwrap_or_else(journal_timeout)?;
         Ok(Some(flow))
     }
 
     async fn flow_of(&self, report: &DeliveryReport) -> Result<Option<FlowId>, JournalError> {
         if let Some(reference) = &report.reference {
             let flow = within(MAX_CALL, self.journal.flow_of(reference)).await;
-            if let Some(flow) = flow.unwrap_or_else(journal_silent)? {
+            if let Some(flow) = flow.unwrap_or_else(journal_timeout)? {
                 return Ok(Some(flow));
             }
         }
         for id in report.id.iter().chain(&report.part) {
             let flow = within(MAX_CALL, self.journal.flow_by_id(&report.provider, id)).await;
-            if let Some(flow) = flow.unwrap_or_else(journal_silent)? {
+            if let Some(flow) = flow.unwrap_or_else(journal_timeout)? {
                 return Ok(Some(flow));
             }
         }

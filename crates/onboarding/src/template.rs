@@ -40,7 +40,7 @@
 //! | variable | what it is |
 //! |---|---|
 //! | `pass` | The pass. Each text has it once, with a space before it and after it (or the text's end), since it may itself end in a `!` or a `.`. |
-//! | `valid_until` | Until when the pass works, in the reader's zone and the language's form. |
+//! | `valid_until` | Until when the pass works, in the reader's zone and the language's format. |
 //! | `valid_from` | From when it works. |
 //! | `display_name` | The name to show, cut where it must be; may be empty. |
 //! | `given_name` | The given name, cut where it must be; may be empty. |
@@ -81,8 +81,8 @@
 
 mod builder;
 mod language;
-mod reader;
-mod written;
+mod recipient;
+mod render;
 
 use std::{
     fmt::{self, Display},
@@ -94,9 +94,9 @@ use chrono::{DateTime, TimeZone};
 use postduif_core::{ConfigError, Text, TextError, directory::User};
 
 pub use builder::TemplatesBuilder;
-pub(crate) use reader::Reader;
-use reader::{LONGEST_NAME, Names};
-use written::{Facts, Written};
+pub(crate) use recipient::Recipient;
+use recipient::{MAX_NAME, Names};
+use render::{Facts, Template};
 
 /// The texts of all languages, checked.
 ///
@@ -106,10 +106,10 @@ pub struct Templates(Arc<Set>);
 
 struct Set {
     /// Never empty: the default is one of them.
-    texts: Vec<Written>,
+    texts: Vec<Template>,
     default: usize,
     /// The built-in texts, Dutch and English, for a template that fails.
-    spare: [Written; 2],
+    fallback: [Template; 2],
     tenant: String,
     support: String,
     max_parts: usize,
@@ -151,7 +151,7 @@ impl Templates {
 
     /// Returns the languages, as tags in lower case.
     pub fn languages(&self) -> impl Iterator<Item = &str> {
-        self.0.texts.iter().map(Written::tag)
+        self.0.texts.iter().map(Template::tag)
     }
 
     /// Returns the language for somebody who prefers this one, as the directory writes it.
@@ -176,7 +176,7 @@ impl Templates {
         Z: TimeZone,
         Z::Offset: Display,
     {
-        self.compose(&Reader::of(user), "X7k+q2Rm", valid_from, valid_until)
+        self.compose(&Recipient::of(user), "X7k+q2Rm", valid_from, valid_until)
     }
 
     /// Writes the text for a reader.
@@ -185,7 +185,7 @@ impl Templates {
     /// string of the right size, which leaves no copy behind.
     pub(crate) fn compose<Z>(
         &self,
-        reader: &Reader,
+        recipient: &Recipient,
         pass: &str,
         valid_from: &DateTime<Z>,
         valid_until: &DateTime<Z>,
@@ -194,25 +194,25 @@ impl Templates {
         Z: TimeZone,
         Z::Offset: Display,
     {
-        let chosen = self.choose(reader.language.as_deref());
-        let draft = |text: &Written| {
+        let chosen = self.choose(recipient.language.as_deref());
+        let draft = |text: &Template| {
             let facts = Facts {
-                shape: written::shape(pass),
-                from: text.form().write(valid_from),
-                until: text.form().write(valid_until),
+                stand_in: render::stand_in(pass),
+                from: text.format().write(valid_from),
+                until: text.format().write(valid_until),
                 tenant: &self.0.tenant,
                 support: &self.0.support,
                 max_parts: self.0.max_parts,
             };
-            text.fit(&reader.names, &facts)
+            text.fit(&recipient.names, &facts)
         };
-        let draft = draft(chosen).or_else(|fault| {
+        let draft = draft(chosen).or_else(|error| {
             tracing::error!(
                 language = chosen.tag(),
-                fault = fault.word(),
+                fault = error.name(),
                 "a template failed: the built-in text goes out"
             );
-            let [dutch, english] = &self.0.spare;
+            let [dutch, english] = &self.0.fallback;
             draft(if chosen.tag().starts_with("nl") {
                 dutch
             } else {
@@ -233,7 +233,7 @@ impl Templates {
             .map(|(at, text)| (self.0.texts[*at].tag(), text))
     }
 
-    fn choose(&self, preferred: Option<&str>) -> &Written {
+    fn choose(&self, preferred: Option<&str>) -> &Template {
         let Set { texts, default, .. } = &*self.0;
         let get = |tag: &str| texts.iter().find(|text| text.tag() == tag);
         let found = preferred.and_then(|preferred| language::look_up(preferred, get));
@@ -243,10 +243,10 @@ impl Templates {
 
 impl Set {
     /// What makes a text of the language longest.
-    fn worst(&self, text: &Written) -> Facts<'_> {
-        let time = text.form().longest();
+    fn longest_case(&self, text: &Template) -> Facts<'_> {
+        let time = text.format().longest();
         Facts {
-            shape: written::shape(LONGEST_PASS),
+            stand_in: render::stand_in(LONGEST_PASS),
             from: time.clone(),
             until: time,
             tenant: &self.tenant,
@@ -269,7 +269,7 @@ impl fmt::Debug for Templates {
 /// The names of somebody whom Entra could not give longer ones.
 fn longest_names(letter: &str) -> Names {
     Names {
-        display: letter.repeat(LONGEST_NAME),
+        display: letter.repeat(MAX_NAME),
         given: letter.repeat(64),
         // 64, an at sign and 48.
         sign_in: "x".repeat(113),

@@ -4,13 +4,13 @@ use tokio::time::Instant;
 use crate::{
     Candidate, GraphCause, JournalError, Onboarding, Run, Step, StepName,
     flow::{
-        effects::{no_answer, passes_by_itself, within},
-        finish::Why,
+        effects::{is_transient, no_response, within},
+        finish::EndCause,
         history::History,
         run::Person,
         times::{MAX_CALL, MAX_PAUSE},
     },
-    template::Reader,
+    template::Recipient,
 };
 
 impl Onboarding {
@@ -23,15 +23,15 @@ impl Onboarding {
     ) -> Result<Step, JournalError> {
         let began = Instant::now();
         let Some(user) = run.user.take() else {
-            let read = within(self.limit(run), self.graph.user(&id)).await;
-            run.took(StepName::ReadUser, began);
-            return match read.unwrap_or_else(|| Err(no_answer())) {
+            let read = within(self.call_limit(run), self.graph.user(&id)).await;
+            run.add_step(StepName::ReadUser, began);
+            return match read.unwrap_or_else(|| Err(no_response())) {
                 Ok(user) => {
-                    run.went_on();
+                    run.reset_failures();
                     run.user = Some(user);
                     Ok(Step::Next)
                 }
-                Err(error) => self.unread(run, history, &error).await,
+                Err(error) => self.read_failed(run, history, &error).await,
             };
         };
         let candidate = Candidate::read_by(run.flow(), &user, &self.numbers);
@@ -43,7 +43,7 @@ impl Onboarding {
                 break;
             }
         }
-        run.took(StepName::Guard, began);
+        run.add_step(StepName::Guard, began);
         match verdict.and_then(|()| candidate.number()) {
             Ok(number) => {
                 let number_known = candidate.is_number_known();
@@ -54,7 +54,7 @@ impl Onboarding {
                     );
                 }
                 run.person = Some(Person {
-                    reader: Reader::of(&user),
+                    recipient: Recipient::of(&user),
                     number,
                     number_known,
                     admitted_at: Instant::now(),
@@ -69,14 +69,14 @@ impl Onboarding {
                 tracing::warn!(
                     flow = %run.flow(), step = %StepName::Guard, %reason, detail, "refused"
                 );
-                let why = detail.map_or_else(Why::default, Why::of);
+                let why = detail.map_or_else(EndCause::default, EndCause::of);
                 self.end(run, history, Verdict::Failed(reason), why).await
             }
         }
     }
 
     /// A read failed: it is tried again where the cause may pass, and else the flow ends.
-    pub(crate) async fn unread(
+    pub(crate) async fn read_failed(
         &self,
         run: &mut Run,
         history: &History,
@@ -95,15 +95,15 @@ impl Onboarding {
             GraphErrorKind::NotFound | GraphErrorKind::Unauthorized => {
                 (run.failures() as usize) < self.pauses.len()
             }
-            kind => passes_by_itself(kind),
+            kind => is_transient(kind),
         };
         if !again {
-            let why = Why::graph(cause);
+            let why = EndCause::graph(cause);
             return self.end(run, history, Verdict::Failed(reason), why).await;
         }
         run.obstacle = Some((reason, Some(cause)));
         let pause = self.pause_after(run.failures(), MAX_PAUSE, error.retry_after());
-        let left = run.left(self.clock.now());
+        let left = run.until_deadline(self.clock.now());
         Ok(self.pause(run, pause, left))
     }
 }

@@ -21,22 +21,22 @@ use crate::{
 
 impl Onboarding {
     /// Takes the user, or takes them anew, for longer than any effect that follows can take.
-    pub(crate) async fn lock(&self, run: &mut Run) -> Result<bool, JournalError> {
-        let left = run.left_to_tell(self.clock.now());
+    pub(crate) async fn lock_user(&self, run: &mut Run) -> Result<bool, JournalError> {
+        let left = run.until_close(self.clock.now());
         let at_most = left.max(MAX_CALL + MIN_CALL);
         let locked = within(MAX_CALL, run.claim.lock_user(at_most)).await;
-        run.holds_user = locked.unwrap_or_else(journal_silent)?;
+        run.holds_user = locked.unwrap_or_else(journal_timeout)?;
         Ok(run.holds_user)
     }
 
     /// Lets others have the user.
-    pub(crate) async fn free(&self, run: &mut Run) {
+    pub(crate) async fn free_user(&self, run: &mut Run) {
         if !run.holds_user && !run.may_hold_user {
             return;
         }
         (run.holds_user, run.may_hold_user) = (false, false);
         let freed = within(MAX_CALL, run.claim.free_user()).await;
-        if let Err(error) = freed.unwrap_or_else(journal_silent) {
+        if let Err(error) = freed.unwrap_or_else(journal_timeout) {
             // It ends by itself.
             tracing::warn!(flow = %run.flow(), %error, "the user's lock was not freed");
         }
@@ -48,7 +48,7 @@ impl Onboarding {
     }
 
     /// Whether the run may have an effect at this moment. Asked between an intent's entry and its effect.
-    pub(crate) fn may_act(run: &Run) -> Result<(), JournalError> {
+    pub(crate) fn check_claim(run: &Run) -> Result<(), JournalError> {
         if run.claim.holds() {
             Ok(())
         } else {
@@ -56,52 +56,52 @@ impl Onboarding {
         }
     }
 
-    pub(crate) async fn list(
+    pub(crate) async fn list_passes(
         &self,
         run: &mut Run,
         user: UserId,
         step: StepName,
     ) -> Result<Vec<TapInfo>, GraphError> {
         let began = Instant::now();
-        let passes = within(self.limit(run), self.issuer.list(&user)).await;
-        run.took(step, began);
-        passes.unwrap_or_else(|| Err(no_answer()))
+        let passes = within(self.call_limit(run), self.issuer.list(&user)).await;
+        run.add_step(step, began);
+        passes.unwrap_or_else(|| Err(no_response()))
     }
 
-    pub(crate) async fn ask_for_pass(
+    pub(crate) async fn issue_pass(
         &self,
         run: &mut Run,
         user: UserId,
     ) -> Result<TemporaryAccessPass, GraphError> {
         let began = Instant::now();
-        let issued = within(self.limit(run), self.issuer.issue(&user, &self.pass)).await;
-        run.took(StepName::IssuePass, began);
-        issued.unwrap_or_else(|| Err(no_answer()))
+        let issued = within(self.call_limit(run), self.issuer.issue(&user, &self.pass)).await;
+        run.add_step(StepName::IssuePass, began);
+        issued.unwrap_or_else(|| Err(no_response()))
     }
 
-    pub(crate) async fn take_away(
+    pub(crate) async fn revoke_pass(
         &self,
         run: &mut Run,
         user: UserId,
         tap: &TapId,
     ) -> Result<(), GraphError> {
         let began = Instant::now();
-        let revoked = within(self.limit(run), self.issuer.revoke(&user, tap)).await;
-        run.took(StepName::RevokePass, began);
-        revoked.unwrap_or_else(|| Err(no_answer()))
+        let revoked = within(self.call_limit(run), self.issuer.revoke(&user, tap)).await;
+        run.add_step(StepName::RevokePass, began);
+        revoked.unwrap_or_else(|| Err(no_response()))
     }
 
     pub(crate) async fn history(&self, run: &mut Run) -> Result<History, JournalError> {
         let entries = within(MAX_CALL, run.claim.entries()).await;
-        let history = History::new(entries.unwrap_or_else(journal_silent)?, self.clock.now());
-        run.knows(history.len());
+        let history = History::new(entries.unwrap_or_else(journal_timeout)?, self.clock.now());
+        run.set_entry_count(history.len());
         Ok(history)
     }
 
     /// What is written of every flow about the same user.
-    pub(crate) async fn of_user(&self, run: &Run) -> Result<Vec<History>, JournalError> {
+    pub(crate) async fn flows_of_user(&self, run: &Run) -> Result<Vec<History>, JournalError> {
         let flows = within(MAX_CALL, run.claim.of_user()).await;
-        let flows = flows.unwrap_or_else(journal_silent)?;
+        let flows = flows.unwrap_or_else(journal_timeout)?;
         let now = self.clock.now();
         let flows = flows.into_iter();
         Ok(flows.map(|flow| History::new(flow, now)).collect())
@@ -123,14 +123,14 @@ impl Onboarding {
             Entry::IssueInDoubt { .. } => run.doubted_at = at,
             _ => {}
         }
-        run.went_on();
+        run.reset_failures();
         let settled = match record.entry {
             Entry::Resuming { .. } => true,
             Entry::Revoked { then, .. } => matches!(then, Then::End(_)),
             _ => false,
         };
         if settled {
-            self.free(run).await;
+            self.free_user(run).await;
         }
         Ok(())
     }
@@ -203,24 +203,24 @@ impl Onboarding {
 
     /// How long an effect may take that began before the deadline: half of the margin is left for what
     /// must follow it.
-    pub(crate) fn grace(&self, run: &Run) -> Duration {
-        let left = run.left_to_tell(self.clock.now());
+    pub(crate) fn effect_limit(&self, run: &Run) -> Duration {
+        let left = run.until_close(self.clock.now());
         left.saturating_sub(run.margin() / MARGIN_KEPT_SHARE)
             .max(MIN_CALL)
     }
 
     /// How long a call to Graph may take.
-    pub(crate) fn limit(&self, run: &Run) -> Duration {
-        self.grace(run).min(MAX_CALL)
+    pub(crate) fn call_limit(&self, run: &Run) -> Duration {
+        self.effect_limit(run).min(MAX_CALL)
     }
 
-    pub(crate) async fn revoking(
+    pub(crate) async fn record_revoking(
         &self,
         run: &mut Run,
         pass: &TapInfo,
         then: Then,
     ) -> Result<Step, JournalError> {
-        run.keep(pass.clone());
+        run.remember_pass(pass.clone());
         let entry = Entry::Revoking {
             tap: pass.id.clone(),
             valid_until: Some(pass.valid_until()),
@@ -231,14 +231,14 @@ impl Onboarding {
     }
 
     /// A next round: while there are rounds and time; else the flow failed, of this where it is the rounds.
-    pub(crate) fn next(
+    pub(crate) fn next_round_or_failed(
         &self,
         run: &Run,
         next_round: u8,
         reason: postduif_core::directory::FailureReason,
     ) -> Then {
         if run.is_over(self.clock.now()) {
-            failed(run.over())
+            failed(run.deadline_reason())
         } else if next_round <= crate::flow::times::ROUNDS {
             Then::Issue
         } else {
@@ -252,8 +252,8 @@ pub(crate) const fn failed(reason: postduif_core::directory::FailureReason) -> T
 }
 
 async fn append(run: &Run, record: &Record) -> Result<(), JournalError> {
-    let appended = within(MAX_CALL, run.claim.append(run.known, record)).await;
-    appended.unwrap_or_else(journal_silent)
+    let appended = within(MAX_CALL, run.claim.append(run.entry_count, record)).await;
+    appended.unwrap_or_else(journal_timeout)
 }
 
 /// Whether the flow's last entry is this one.
@@ -261,7 +261,7 @@ async fn is_written(run: &Run, record: &Record) -> bool {
     let entries = within(MAX_CALL, run.claim.entries()).await;
     match entries {
         Some(Ok(entries)) => {
-            entries.records.len() == run.known + 1 && entries.records.last() == Some(record)
+            entries.records.len() == run.entry_count + 1 && entries.records.last() == Some(record)
         }
         _ => false,
     }
@@ -271,11 +271,11 @@ pub(crate) async fn within<T>(limit: Duration, call: impl Future<Output = T> + S
     tokio::time::timeout(limit, call).await.ok()
 }
 
-pub(crate) fn no_answer() -> GraphError {
+pub(crate) fn no_response() -> GraphError {
     GraphError::unknown(GraphErrorKind::Timeout, "Graph gave no answer in time")
 }
 
-pub(crate) fn journal_silent<T>() -> Result<T, JournalError> {
+pub(crate) fn journal_timeout<T>() -> Result<T, JournalError> {
     Err(JournalError::new(
         JournalErrorKind::Unavailable,
         "the journal gave no answer in time",
@@ -283,7 +283,7 @@ pub(crate) fn journal_silent<T>() -> Result<T, JournalError> {
 }
 
 /// Whether what Graph would not do now it may do later.
-pub(crate) const fn passes_by_itself(kind: GraphErrorKind) -> bool {
+pub(crate) const fn is_transient(kind: GraphErrorKind) -> bool {
     matches!(
         kind,
         GraphErrorKind::NotFound

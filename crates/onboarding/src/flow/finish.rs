@@ -13,7 +13,7 @@ use crate::{
     Ending, Entry, GraphCause, JournalError, Onboarding, Run, Step, StepName, Then,
     clock::{after, between},
     flow::{
-        effects::{failed, no_answer, passes_by_itself, within},
+        effects::{failed, is_transient, no_response, within},
         history::{History, Pass},
         times::{
             CLOCK_SKEW, LOCK_PAUSE, MARGIN_KEPT_SHARE, MAX_CALL, MAX_PASS, MAX_PAUSE, MIN_CALL,
@@ -22,14 +22,14 @@ use crate::{
     },
 };
 
-/// Why a flow ends, beside its reason.
+/// EndCause a flow ends, beside its reason.
 #[derive(Debug, Default)]
-pub(crate) struct Why {
+pub(crate) struct EndCause {
     detail: Option<String>,
     cause: Option<GraphCause>,
 }
 
-impl Why {
+impl EndCause {
     /// In our own words, without any personal data.
     pub(crate) fn of(detail: &str) -> Self {
         Self {
@@ -53,14 +53,16 @@ impl Onboarding {
         run: &mut Run,
         history: &History,
         verdict: Verdict,
-        why: Why,
+        why: EndCause,
     ) -> Result<Step, JournalError> {
         let fails = matches!(verdict, Verdict::Failed(_));
         if fails
             && !run.is_over(self.clock.now())
             && let (Some(since), Some(user)) = (history.open_doubt(), run.callout.user())
         {
-            return self.look(run, history, user, since, Then::Issue).await;
+            return self
+                .look_for_pass(run, history, user, since, Then::Issue)
+                .await;
         }
         let entry = Entry::Resuming {
             verdict,
@@ -72,7 +74,7 @@ impl Onboarding {
     }
 
     /// Ends the flow because its time is over.
-    pub(crate) async fn end_over(
+    pub(crate) async fn end_at_deadline(
         &self,
         run: &mut Run,
         history: &History,
@@ -80,18 +82,18 @@ impl Onboarding {
         let why = match run.obstacle.take() {
             Some((reason, cause)) => {
                 run.obstacle = Some((reason, None));
-                cause.map_or_else(Why::default, Why::graph)
+                cause.map_or_else(EndCause::default, EndCause::graph)
             }
-            None => Why::default(),
+            None => EndCause::default(),
         };
-        let verdict = Verdict::Failed(run.over());
+        let verdict = Verdict::Failed(run.deadline_reason());
         self.end(run, history, verdict, why).await
     }
 
     /// Looks for a pass in doubt. Either it is found and revoked, or a list that is newer than any lag proves that
     /// it does not exist, or no list could be read for twice as long: then an entry says so. A list proves nothing
     /// that an entry's time lies ahead of.
-    async fn look(
+    async fn look_for_pass(
         &self,
         run: &mut Run,
         history: &History,
@@ -101,29 +103,29 @@ impl Onboarding {
     ) -> Result<Step, JournalError> {
         let certain = self.list_lag();
         let patience = certain * PATIENCE_IN_LAGS;
-        let passes = match self.lock(run).await? {
+        let passes = match self.lock_user(run).await? {
             // Under the lock, for another flow's new pass is not in its journal at once.
-            true => self.list(run, user, StepName::IssuePass).await,
-            false if run.since(since, self.clock.now()) < patience => {
+            true => self.list_passes(run, user, StepName::IssuePass).await,
+            false if run.age_of(since, self.clock.now()) < patience => {
                 return Ok(self.wait(LOCK_PAUSE));
             }
-            false => Err(no_answer()),
+            false => Err(no_response()),
         };
         let now = self.clock.now();
-        let age = run.since(since, now);
+        let age = run.age_of(since, now);
         let life = self.pass.lifetime.unwrap_or(MAX_PASS);
         let unseen_until = after(since.min(now), life.saturating_add(MAX_CALL));
         match passes {
             Ok(passes) => {
                 let stranger = self.unknown_pass(run, history, &passes).await?;
-                let lost = self.lost_pass(run, history, passes).await?;
+                let lost = self.pass_in_doubt(run, history, passes).await?;
                 let found = lost.is_some();
                 match lost {
-                    Some((pass, true)) => return self.revoking(run, &pass, then).await,
+                    Some((pass, true)) => return self.record_revoking(run, &pass, then).await,
                     // Nobody has its secret. It settles no doubt, for it may be another flow's.
                     Some((pass, false)) => {
-                        Self::may_act(run)?;
-                        if let Err(error) = self.take_away(run, user, &pass.id).await {
+                        Self::check_claim(run)?;
+                        if let Err(error) = self.revoke_pass(run, user, &pass.id).await {
                             tracing::warn!(
                                 flow = %run.flow(), step = %StepName::RevokePass, %error,
                                 "a pass in doubt could not be taken away yet"
@@ -136,13 +138,13 @@ impl Onboarding {
                     // What began at another time is an administrator's, or our clocks are far apart.
                     let entry = match stranger {
                         Some(until) => Entry::Unseen { until },
-                        None if run.is_ahead(since, now) => Entry::Unseen {
+                        None if run.is_in_future(since, now) => Entry::Unseen {
                             until: unseen_until,
                         },
                         None => Entry::NothingSeen {},
                     };
                     self.record(run, entry).await?;
-                    self.leave_user(run, then).await;
+                    self.free_user_at_end(run, then).await;
                     return Ok(Step::Next);
                 }
             }
@@ -159,7 +161,7 @@ impl Onboarding {
                     "a pass that nobody has seen may be usable"
                 );
                 self.record(run, Entry::Unseen { until }).await?;
-                self.leave_user(run, then).await;
+                self.free_user_at_end(run, then).await;
                 return Ok(Step::Next);
             }
         }
@@ -170,10 +172,10 @@ impl Onboarding {
             left => pause.min(left),
         };
         let at_most = match then {
-            Then::Issue => run.left(now),
+            Then::Issue => run.until_deadline(now),
             Then::End(_) => next,
         };
-        self.leave_user(run, then).await;
+        self.free_user_at_end(run, then).await;
         Ok(self.pause(run, next, at_most))
     }
 
@@ -187,7 +189,7 @@ impl Onboarding {
         if passes.is_empty() {
             return Ok(None);
         }
-        let flows = self.of_user(run).await?;
+        let flows = self.flows_of_user(run).await?;
         let unknown = |pass: &&TapInfo| {
             let issued = flows.iter().any(|flow| flow.issued(&pass.id));
             pass.opens() && !issued && !history.has_seen(&pass.id)
@@ -197,27 +199,27 @@ impl Onboarding {
     }
 
     /// Once the flow is resumed, others need not wait while it cleans up.
-    async fn leave_user(&self, run: &mut Run, then: Then) {
+    async fn free_user_at_end(&self, run: &mut Run, then: Then) {
         if matches!(then, Then::End(_)) {
-            self.free(run).await;
+            self.free_user(run).await;
         }
     }
 
     /// Takes away the pass that was issued last.
-    pub(crate) async fn undo(
+    pub(crate) async fn start_revoking(
         &self,
         run: &mut Run,
         history: &History,
         then: Then,
     ) -> Result<Step, JournalError> {
         // Under the lock, for another flow may be about to keep the pass.
-        if self.lock(run).await? {
+        if self.lock_user(run).await? {
             let fresh = self.history(run).await?;
             if fresh.delivery() != history.delivery() {
                 return Ok(Step::Next);
             }
         } else {
-            let left = run.left_to_tell(self.clock.now());
+            let left = run.until_close(self.clock.now());
             let left = left.saturating_sub(run.margin() / MARGIN_KEPT_SHARE);
             if !left.is_zero() {
                 return Ok(self.wait(LOCK_PAUSE.min(left)));
@@ -240,10 +242,12 @@ impl Onboarding {
                 Ok(Step::Next)
             }
             // Only a journal that lost an entry says of a text and not of its pass.
-            (None, Then::End(verdict)) => self.end(run, history, verdict, Why::default()).await,
+            (None, Then::End(verdict)) => {
+                self.end(run, history, verdict, EndCause::default()).await
+            }
             (None, Then::Issue) => {
                 let verdict = Verdict::Failed(FailureReason::InDoubt);
-                self.end(run, history, verdict, Why::default()).await
+                self.end(run, history, verdict, EndCause::default()).await
             }
         }
     }
@@ -260,17 +264,17 @@ impl Onboarding {
     ) -> Result<Step, JournalError> {
         let verdict = match then {
             Then::End(verdict) => verdict,
-            Then::Issue => Verdict::Failed(run.over()),
+            Then::Issue => Verdict::Failed(run.deadline_reason()),
         };
-        if !self.lock(run).await? {
+        if !self.lock_user(run).await? {
             return if run.is_over(self.clock.now()) && !run.resumed {
-                self.end(run, history, verdict, Why::default()).await
+                self.end(run, history, verdict, EndCause::default()).await
             } else {
                 Ok(self.wait(LOCK_PAUSE))
             };
         }
-        Self::may_act(run)?;
-        let Err(error) = self.take_away(run, user, tap).await else {
+        Self::check_claim(run)?;
+        let Err(error) = self.revoke_pass(run, user, tap).await else {
             tracing::info!(flow = %run.flow(), step = %StepName::RevokePass, "took a pass away");
             let tap = tap.clone();
             self.record(run, Entry::Revoked { tap, then }).await?;
@@ -282,22 +286,22 @@ impl Onboarding {
             "a pass could not be taken away yet"
         );
         if run.is_over(now) && !run.resumed {
-            let why = Why::graph(GraphCause::from(&error));
+            let why = EndCause::graph(GraphCause::from(&error));
             return self.end(run, history, verdict, why).await;
         }
         let pause = self.pause_after(run.failures(), MAX_PAUSE, error.retry_after());
         let at_most = if run.resumed {
-            self.free(run).await;
+            self.free_user(run).await;
             between(now, until)
         } else {
-            run.left(now)
+            run.until_deadline(now)
         };
         Ok(self.pause(run, pause, at_most))
     }
 
     /// Before a flow is completed its pass must still be there: another flow, or an administrator, may have
     /// replaced it since, and so may a request of ours that was in doubt.
-    pub(crate) async fn confirm(
+    pub(crate) async fn confirm_pass(
         &self,
         run: &mut Run,
         history: &History,
@@ -305,30 +309,30 @@ impl Onboarding {
     ) -> Result<Step, JournalError> {
         let completed = Verdict::Completed;
         let Some(user) = run.callout.user() else {
-            return self.end(run, history, completed, Why::default()).await;
+            return self.end(run, history, completed, EndCause::default()).await;
         };
-        if !self.lock(run).await? && !run.is_over(self.clock.now()) {
+        if !self.lock_user(run).await? && !run.is_over(self.clock.now()) {
             return Ok(self.wait(LOCK_PAUSE));
         }
-        let listed = self.list(run, user, StepName::Resume).await;
+        let listed = self.list_passes(run, user, StepName::Resume).await;
         let now = self.clock.now();
-        let left = run.left(now);
+        let left = run.until_deadline(now);
         let passes = match listed {
             Ok(passes) => passes,
-            Err(error) if passes_by_itself(error.kind()) && !left.is_zero() => {
+            Err(error) if is_transient(error.kind()) && !left.is_zero() => {
                 let pause = self.pause_after(run.failures(), MAX_PAUSE, error.retry_after());
                 return Ok(self.pause(run, pause, left));
             }
             // Nothing speaks against it.
             Err(error) => {
                 tracing::warn!(flow = %run.flow(), %error, "whether the pass is there is not known");
-                return self.end(run, history, completed, Why::default()).await;
+                return self.end(run, history, completed, EndCause::default()).await;
             }
         };
         let last = history.last().map(|record| &record.entry);
         let kept = matches!(last, Some(Entry::Kept { .. }));
         // What a list shows may be old. What our own flows did since is not.
-        let flows = self.of_user(run).await?;
+        let flows = self.flows_of_user(run).await?;
         let replaced = if kept {
             !History::is_still_sent(&flows, &pass.tap)
         } else {
@@ -336,12 +340,12 @@ impl Onboarding {
         };
         let listed = passes.iter().any(|listed| listed.id == pass.tap);
         let to_tell = run
-            .left_to_tell(now)
+            .until_close(now)
             .saturating_sub(run.margin() / MARGIN_KEPT_SHARE);
         // Another flow's request may have replaced it, and no list shows that yet.
         let unsure = self.unsure_for(run, &flows, &pass.tap, now).min(to_tell);
         if !replaced && listed && unsure.is_zero() {
-            return self.end(run, history, completed, Why::default()).await;
+            return self.end(run, history, completed, EndCause::default()).await;
         }
         // A new pass may show late.
         let known = flows.iter().filter_map(History::pass);
@@ -364,15 +368,15 @@ impl Onboarding {
         if !replaced && !patience.is_zero() {
             if !unsure.is_zero() {
                 // Its flow looks for it.
-                self.free(run).await;
+                self.free_user(run).await;
             }
             let pause = self.pause_after(run.failures(), MAX_PAUSE, None);
             return Ok(self.pause(run, pause, patience));
         }
         tracing::warn!(flow = %run.flow(), "the pass that was sent is not there any more");
         if !kept {
-            let then = self.next(run, history.next_round(), FailureReason::InDoubt);
-            return self.undo(run, history, then).await;
+            let then = self.next_round_or_failed(run, history.next_round(), FailureReason::InDoubt);
+            return self.start_revoking(run, history, then).await;
         }
         // It was another flow's: this one makes its own.
         self.issue(run, history, user).await
@@ -388,19 +392,19 @@ impl Onboarding {
         let heard = match run.callout.callback() {
             None => false,
             Some(callback) => {
-                Self::may_act(run)?;
+                Self::check_claim(run)?;
                 let began = Instant::now();
-                let left = run.left_to_tell(self.clock.now());
+                let left = run.until_close(self.clock.now());
                 let limit = left.clamp(MIN_CALL, MAX_CALL);
                 let answer = within(limit, self.graph.resume(callback, &verdict)).await;
-                run.took(StepName::Resume, began);
-                match answer.unwrap_or_else(|| Err(no_answer())) {
+                run.add_step(StepName::Resume, began);
+                match answer.unwrap_or_else(|| Err(no_response())) {
                     Ok(()) => true,
                     Err(error) => {
-                        let heard = is_past(&error);
+                        let heard = is_final_refusal(&error);
                         // The last try lies before the end, whatever pause is asked for.
                         let last = MIN_CALL.min(run.margin() / MARGIN_KEPT_SHARE);
-                        let left = run.left_to_tell(self.clock.now()).saturating_sub(last);
+                        let left = run.until_close(self.clock.now()).saturating_sub(last);
                         tracing::warn!(
                             flow = %run.flow(), step = %StepName::Resume, kind = %error.kind(),
                             %error, heard, "Entra did not take the verdict"
@@ -455,26 +459,26 @@ impl Onboarding {
             if matches!(verdict, Verdict::Failed(_))
                 && let Some(since) = history.open_doubt()
             {
-                return self.look(run, history, user, since, then).await;
+                return self.look_for_pass(run, history, user, since, then).await;
             }
         }
         Ok(Step::Done(Ending::of_run(history, run, self.pass.lifetime)))
     }
 
     /// Waits for the delivery of a text that was accepted, or ends the flow by it.
-    pub(crate) async fn undelivered(
+    pub(crate) async fn fail_undelivered(
         &self,
         run: &mut Run,
         history: &History,
     ) -> Result<Step, JournalError> {
-        self.undo(run, history, failed(FailureReason::NotDelivered))
+        self.start_revoking(run, history, failed(FailureReason::NotDelivered))
             .await
     }
 }
 
 /// Whether Graph itself says that nobody waits any more: 400, 404 and 409 in its own shape. In another shape
 /// they prove nothing, and are `Protocol` or in doubt.
-fn is_past(error: &GraphError) -> bool {
+fn is_final_refusal(error: &GraphError) -> bool {
     error.acceptance() == Acceptance::NotAccepted
         && matches!(
             error.kind(),

@@ -120,7 +120,7 @@ impl History {
     }
 
     /// The text of the flow's last word.
-    fn text(&self) -> Option<Text<'_>> {
+    fn last_text(&self) -> Option<Text<'_>> {
         let own = self.own();
         let (at, reference, given_to) = own
             .enumerate()
@@ -193,21 +193,21 @@ impl History {
     /// is the flow's last word, and not any more once that text's pass is being revoked.
     pub(crate) fn delivery(&self) -> Option<DeliveryStatus> {
         let last = &self.last()?.entry;
-        let text = self.text()?;
+        let text = self.last_text()?;
         let counts = |report: &&Report| text.is_about(report);
         match last {
-            Entry::Accepted { .. } => text.joined(self.0.reports.iter().filter(counts)),
+            Entry::Accepted { .. } => text.joined_status(self.0.reports.iter().filter(counts)),
             Entry::Sending { .. } | Entry::InDoubt { .. } => {
                 // Where one of several vendors may have it, a refusal is only its own.
                 let alone = !text.given_to.contains(',');
                 let reports = self.0.reports.iter().filter(counts);
-                let joined = text.joined(reports)?;
+                let joined = text.joined_status(reports)?;
                 let failed = joined.is_final() && joined != DeliveryStatus::Delivered;
                 (alone || !failed).then_some(joined)
             }
             // A refusal is proof. Only a text on the phone is a better one.
             Entry::NotAccepted { .. } => {
-                let joined = text.joined(self.0.reports.iter().filter(counts))?;
+                let joined = text.joined_status(self.0.reports.iter().filter(counts))?;
                 (joined == DeliveryStatus::Delivered).then_some(joined)
             }
             _ => None,
@@ -245,7 +245,7 @@ impl History {
     }
 
     /// How often a round was asked for in vain so far.
-    pub(crate) fn vain_tries(&self, of: u8) -> u32 {
+    pub(crate) fn failed_tries(&self, of: u8) -> u32 {
         let vain = |entry: &&Entry| match entry {
             Entry::NotIssued { round, .. } | Entry::IssueInDoubt { round, .. } => *round == of,
             _ => false,
@@ -268,7 +268,7 @@ impl History {
         since
     }
 
-    /// Why there is no further round: what became of the pass of the last.
+    /// EndCause there is no further round: what became of the pass of the last.
     pub(crate) fn why_no_more_rounds(&self) -> FailureReason {
         let why = self.own().rev().find_map(|entry| match entry {
             Entry::Sending { .. } | Entry::InDoubt { .. } | Entry::Accepted { .. } => {
@@ -348,7 +348,7 @@ impl History {
     pub(crate) fn is_still_sent(flows: &[Self], pass: &TapId) -> bool {
         let by = |flow: &&Self| flow.issued(pass);
         let sent = |flow: &Self| flow.sent(pass).is_some() && !flow.is_replaced_by_one_of(flows);
-        flows.iter().filter(by).all(sent) && !flows.iter().any(|flow| flow.takes_away(pass))
+        flows.iter().filter(by).all(sent) && !flows.iter().any(|flow| flow.revokes(pass))
     }
 
     /// The pass that the flow issued last, where it sent it in a text that was accepted.
@@ -371,7 +371,7 @@ impl History {
     }
 
     /// Whether this flow took the pass away, or is about to.
-    fn takes_away(&self, pass: &TapId) -> bool {
+    fn revokes(&self, pass: &TapId) -> bool {
         self.own()
             .any(|entry| matches!(entry, Entry::Revoking { tap, .. } if tap == pass))
     }
@@ -379,9 +379,9 @@ impl History {
     /// Whether the vendor that has the last text says that it will not arrive. Reports count at any time, also
     /// when the flow is done.
     fn is_undelivered(&self) -> bool {
-        self.text().is_some_and(|text| {
+        self.last_text().is_some_and(|text| {
             let counts = |report: &&Report| text.is_about(report);
-            let status = text.joined(self.0.reports.iter().filter(counts));
+            let status = text.joined_status(self.0.reports.iter().filter(counts));
             status.is_some_and(|status| status.is_final() && status != DeliveryStatus::Delivered)
         })
     }
@@ -410,7 +410,7 @@ impl History {
     /// Whether the pass may come of one of those times when the flow asked for one and never heard how that
     /// ended, and no later pass of the flow has replaced it. Not only of the last: a pass may show in a list late.
     /// A doubt that is settled counts only for a pass that began at about that time.
-    pub(crate) fn may_have_left(&self, pass: &TapInfo, now: DateTime<Utc>) -> bool {
+    pub(crate) fn may_come_of_doubt(&self, pass: &TapInfo, now: DateTime<Utc>) -> bool {
         let doubts = self.doubts();
         doubts.iter().any(|doubt| match doubt.settled {
             Some(Settled::Replaced(_)) => false,
@@ -419,7 +419,7 @@ impl History {
     }
 
     /// Whether the pass may come of such a request that a later pass has replaced since, and an old list shows it.
-    pub(crate) fn had_replaced(&self, pass: &TapInfo, now: DateTime<Utc>, lag: Duration) -> bool {
+    pub(crate) fn has_replaced(&self, pass: &TapInfo, now: DateTime<Utc>, lag: Duration) -> bool {
         let doubts = self.doubts();
         doubts.iter().any(|doubt| match doubt.settled {
             Some(Settled::Replaced(at)) => now < after(at, lag) && doubt.may_be_about(pass, now),
@@ -631,7 +631,10 @@ impl<'a> Text<'a> {
     }
 
     /// The status of the whole text.
-    fn joined(&self, reports: impl Iterator<Item = &'a Report> + Clone) -> Option<DeliveryStatus> {
+    fn joined_status(
+        &self,
+        reports: impl Iterator<Item = &'a Report> + Clone,
+    ) -> Option<DeliveryStatus> {
         // A vendor that names segments reports each of them, whatever its receipt said.
         let by_part = reports.clone().any(|report| report.part.is_some());
         let expected = self.accepted.as_ref().map_or(0, |accepted| {

@@ -17,8 +17,8 @@ use crate::{
     StepName, Then,
     clock::{after, between},
     flow::{
-        effects::{failed, passes_by_itself},
-        finish::Why,
+        effects::{failed, is_transient},
+        finish::EndCause,
         history::{History, Pass, Sent},
         times::{
             LATE_EFFECT_SHARE, LIFE_TO_KEEP, LIFE_TO_KEEP_SHARE, LIFE_TO_SEND_SHARE, LOCK_PAUSE,
@@ -26,7 +26,7 @@ use crate::{
             OTHERS_PASS_PAUSE, PAUSE_SHARE, POLICY_DELAY, UNRECORDED_REVOKE_PAUSES,
         },
     },
-    template::Reader,
+    template::Recipient,
 };
 
 impl Onboarding {
@@ -39,59 +39,60 @@ impl Onboarding {
         number: PhoneNumber,
         round: u8,
     ) -> Result<Step, JournalError> {
-        if !self.lock(run).await? {
-            return Ok(self.wait(LOCK_PAUSE.min(run.left(self.clock.now()))));
+        if !self.lock_user(run).await? {
+            return Ok(self.wait(LOCK_PAUSE.min(run.until_deadline(self.clock.now()))));
         }
-        let passes = match self.list(run, user, StepName::IssuePass).await {
+        let passes = match self.list_passes(run, user, StepName::IssuePass).await {
             Ok(passes) => passes,
-            Err(error) => return self.unread(run, history, &error).await,
+            Err(error) => return self.read_failed(run, history, &error).await,
         };
-        let flows = self.of_user(run).await?;
+        let flows = self.flows_of_user(run).await?;
         let now = self.clock.now();
-        if let Some(left) = self.others_effect(history, &flows, now) {
-            self.free(run).await;
-            return Ok(self.wait(left.min(LOCK_PAUSE).min(run.left(now))));
+        if let Some(left) = self.pending_effect_of_others(history, &flows, now) {
+            self.free_user(run).await;
+            return Ok(self.wait(left.min(LOCK_PAUSE).min(run.until_deadline(now))));
         }
-        let mut works = false;
+        let mut usable = false;
         let mut kept = None;
         // One that nobody has the secret of may be newer than all others.
         let mut lost = false;
         let mut awaited = false;
         for pass in &passes {
-            match self.judge(history, &flows, pass, now) {
-                Existing::InNobodysWay => {}
+            match self.decide_existing(history, &flows, pass, now) {
+                Existing::Ignored => {}
                 Existing::Refused => {
                     let verdict = Verdict::Failed(FailureReason::PassExists);
-                    return self.end(run, history, verdict, Why::default()).await;
+                    return self.end(run, history, verdict, EndCause::default()).await;
                 }
                 Existing::Kept => kept = Some((pass.id.clone(), pass.valid_until())),
-                Existing::Awaited => awaited = true,
-                Existing::Lost => lost = true,
-                Existing::Replaced { works: does } => works |= does,
+                Existing::AwaitsReport => awaited = true,
+                Existing::SecretLost => lost = true,
+                Existing::Replaced { usable: is_usable } => usable |= is_usable,
             }
         }
         if kept.is_none() && !awaited {
             match self.unlisted(history, &flows, &passes, now) {
                 Some((pass, Existing::Kept)) => kept = Some((pass.tap, pass.valid_until)),
-                Some((_, Existing::Awaited)) => awaited = true,
+                Some((_, Existing::AwaitsReport)) => awaited = true,
                 _ => {}
             }
         }
         if awaited && !lost {
             // Its flow decides soon whether it was delivered.
-            self.free(run).await;
+            self.free_user(run).await;
             let pause = self.pause_after(run.failures(), OTHERS_PASS_PAUSE, None);
-            return Ok(self.pause(run, pause, run.left(now)));
+            return Ok(self.pause(run, pause, run.until_deadline(now)));
         }
         if let Some((tap, _)) = &kept {
             let unsure = self.unsure_for(run, &flows, tap, now);
             if lost
-                || unsure.saturating_add(MIN_TIME_TO_REPLACE) > run.left(now) && !unsure.is_zero()
+                || unsure.saturating_add(MIN_TIME_TO_REPLACE) > run.until_deadline(now)
+                    && !unsure.is_zero()
             {
                 kept = None;
             } else if !unsure.is_zero() {
                 // Whether it was replaced a list shows by then.
-                self.free(run).await;
+                self.free_user(run).await;
                 let pause = self.pause_after(run.failures(), OTHERS_PASS_PAUSE, None);
                 return Ok(self.pause(run, pause, unsure));
             }
@@ -105,15 +106,15 @@ impl Onboarding {
                 self.record(run, Entry::NothingSeen {}).await?;
             }
             if let Some(pass) = passes.into_iter().find(|pass| pass.id == tap) {
-                run.keep(pass);
+                run.remember_pass(pass);
             }
             self.record(run, Entry::Kept { tap, valid_until }).await?;
             return Ok(Step::Next);
         }
-        let left = run.left(now);
-        if left.is_zero() || works && left < MIN_TIME_TO_REPLACE {
-            let verdict = Verdict::Failed(run.over());
-            return self.end(run, history, verdict, Why::default()).await;
+        let left = run.until_deadline(now);
+        if left.is_zero() || usable && left < MIN_TIME_TO_REPLACE {
+            let verdict = Verdict::Failed(run.deadline_reason());
+            return self.end(run, history, verdict, EndCause::default()).await;
         }
         let mut seen: Vec<_> = passes.into_iter().map(|pass| pass.id).collect();
         // And those that no list shows any more, or not yet: one that comes later replaces this flow's.
@@ -128,8 +129,8 @@ impl Onboarding {
             self.record(run, Entry::NotAsked { round }).await?;
             return Ok(Step::Next);
         }
-        Self::may_act(run)?;
-        let pass = match self.ask_for_pass(run, user).await {
+        Self::check_claim(run)?;
+        let pass = match self.issue_pass(run, user).await {
             Ok(pass) => pass,
             Err(error) => return self.not_issued(run, history, round, &error).await,
         };
@@ -138,21 +139,27 @@ impl Onboarding {
         self.record_issued(run, user, round, &info).await?;
         if !info.opens() {
             return self
-                .revoking(run, &info, failed(FailureReason::PassRefused))
+                .record_revoking(run, &info, failed(FailureReason::PassRefused))
                 .await;
         }
         if run.is_over(self.clock.now()) {
-            return self.revoking(run, &info, failed(run.over())).await;
+            return self
+                .record_revoking(run, &info, failed(run.deadline_reason()))
+                .await;
         }
         if issued_at.elapsed() > info.lifetime / LIFE_TO_SEND_SHARE {
             // The journal was away for so long that the text would carry a pass that soon ends.
-            let then = self.next(run, round.saturating_add(1), FailureReason::DeadlinePassed);
-            return self.revoking(run, &info, then).await;
+            let then = self.next_round_or_failed(
+                run,
+                round.saturating_add(1),
+                FailureReason::DeadlinePassed,
+            );
+            return self.record_revoking(run, &info, then).await;
         }
         let Ok(message) = self.message(run, user, number, &pass) else {
             tracing::error!(flow = %run.flow(), step = %StepName::Send, "no text could be made");
             return self
-                .revoking(run, &info, failed(FailureReason::TextFailed))
+                .record_revoking(run, &info, failed(FailureReason::TextFailed))
                 .await;
         };
         // From here on the text holds the pass, and only until it is sent.
@@ -169,7 +176,7 @@ impl Onboarding {
         info: &TapInfo,
     ) -> Result<(), JournalError> {
         tracing::info!(flow = %run.flow(), step = %StepName::IssuePass, round, "issued a pass");
-        run.keep(info.clone());
+        run.remember_pass(info.clone());
         let entry = Entry::Issued {
             round,
             tap: info.id.clone(),
@@ -179,13 +186,13 @@ impl Onboarding {
             return Ok(());
         };
         // Nobody may ever look for it, and its secret ends here. Revoking it harms nobody.
-        let mut revoked = self.take_away(run, user, &info.id).await.is_ok();
+        let mut revoked = self.revoke_pass(run, user, &info.id).await.is_ok();
         for pause in UNRECORDED_REVOKE_PAUSES {
             if revoked {
                 break;
             }
             tokio::time::sleep(pause).await;
-            revoked = self.take_away(run, user, &info.id).await.is_ok();
+            revoked = self.revoke_pass(run, user, &info.id).await.is_ok();
         }
         tracing::error!(
             flow = %run.flow(), step = %StepName::RevokePass, %error, until = %info.valid_until(),
@@ -195,7 +202,7 @@ impl Onboarding {
     }
 
     /// What is to be done about a pass that the user has before another is issued.
-    fn judge(
+    fn decide_existing(
         &self,
         history: &History,
         flows: &[History],
@@ -204,20 +211,20 @@ impl Onboarding {
     ) -> Existing {
         let gone = history.revoked(&pass.id) || flows.iter().any(|flow| flow.revoked(&pass.id));
         if gone || !pass.opens() {
-            return Existing::InNobodysWay;
+            return Existing::Ignored;
         }
         let issued = flows.iter().any(|flow| flow.issued(&pass.id));
         let lag = self.list_lag();
-        if !issued && flows.iter().any(|flow| flow.may_have_left(pass, now)) {
-            return Existing::Lost;
+        if !issued && flows.iter().any(|flow| flow.may_come_of_doubt(pass, now)) {
+            return Existing::SecretLost;
         }
-        if !issued && flows.iter().any(|flow| flow.had_replaced(pass, now, lag)) {
-            return Existing::InNobodysWay;
+        if !issued && flows.iter().any(|flow| flow.has_replaced(pass, now, lag)) {
+            return Existing::Ignored;
         }
         let sent = flows.iter().find_map(|flow| flow.sent(&pass.id));
         let sent = sent.filter(|_| History::is_still_sent(flows, &pass.id));
         let replaced = Existing::Replaced {
-            works: sent.is_some() || !issued,
+            usable: sent.is_some() || !issued,
         };
         match self.existing_pass {
             ExistingPass::Replace => replaced,
@@ -238,7 +245,7 @@ impl Onboarding {
 
     const fn kept(&self, sent: Sent) -> Existing {
         match (sent, self.complete_on) {
-            (Sent::Accepted, CompleteOn::Delivered) => Existing::Awaited,
+            (Sent::Accepted, CompleteOn::Delivered) => Existing::AwaitsReport,
             _ => Existing::Kept,
         }
     }
@@ -276,12 +283,12 @@ impl Onboarding {
         now: DateTime<Utc>,
     ) -> Duration {
         let doubts = flows.iter().filter_map(|flow| flow.may_have_replaced(pass));
-        let left = doubts.map(|since| self.list_lag().saturating_sub(run.since(since, now)));
+        let left = doubts.map(|since| self.list_lag().saturating_sub(run.age_of(since, now)));
         left.max().unwrap_or_default()
     }
 
     /// How long still a pass may come up that another flow has asked for, and that would replace ours.
-    fn others_effect(
+    fn pending_effect_of_others(
         &self,
         history: &History,
         flows: &[History],
@@ -322,12 +329,12 @@ impl Onboarding {
                 .await?;
             return Ok(Step::Next);
         }
-        Self::may_act(run)?;
+        Self::check_claim(run)?;
         // A text that waited for its turn or a token all the time has not left, and is not in doubt.
-        let deadline = tokio::time::sleep(self.grace(run));
+        let deadline = tokio::time::sleep(self.effect_limit(run));
         let call = self.provider.send(message);
         let sent = Departure::new().run_until(deadline, call).await;
-        run.took(StepName::Send, began);
+        run.add_step(StepName::Send, began);
         let sent = sent.unwrap_or_else(|acceptance| {
             let late = "the provider gave no answer in time";
             Err(match acceptance {
@@ -347,15 +354,15 @@ impl Onboarding {
         to: PhoneNumber,
         pass: &TemporaryAccessPass,
     ) -> Result<Message, TextError> {
-        let unknown = Reader::of(&User::new(user));
-        let reader = run
+        let unknown = Recipient::of(&User::new(user));
+        let recipient = run
             .person
             .as_ref()
-            .map_or(&unknown, |person| &person.reader);
-        let zone = self.zones.of(reader.region());
+            .map_or(&unknown, |person| &person.recipient);
+        let zone = self.time_zones.of(recipient.region());
         let (from, until) = (pass.info().start, pass.info().valid_until());
         let text = self.templates.compose(
-            reader,
+            recipient,
             pass.secret(),
             &from.with_timezone(&zone),
             &until.with_timezone(&zone),
@@ -392,9 +399,9 @@ impl Onboarding {
         let pauses = match error.acceptance() {
             Acceptance::NotAccepted => {
                 self.record(run, Entry::NotIssued { round, cause }).await?;
-                passes_by_itself(kind)
-                    || self.passes_within(kind).is_some()
-                    || may_exist(kind) && self.revoked_lately(history)
+                is_transient(kind)
+                    || self.transient_for(kind).is_some()
+                    || may_mean_pass_exists(kind) && self.revoked_recently(history)
             }
             Acceptance::Unknown => {
                 let entry = Entry::IssueInDoubt { round, cause };
@@ -405,20 +412,20 @@ impl Onboarding {
         if !pauses {
             return Ok(Step::Next);
         }
-        let tries = history.vain_tries(round);
+        let tries = history.failed_tries(round);
         let now = self.clock.now();
-        let longest = run.left(now) / PAUSE_SHARE;
+        let longest = run.until_deadline(now) / PAUSE_SHARE;
         let longest = longest.clamp(MAX_PAUSE, MAX_PAUSE_WITH_ENTRIES);
         let pause = self.pause_after(tries, longest, error.retry_after());
-        let bound = match (history.refused_since(kind), self.passes_within(kind)) {
+        let bound = match (history.refused_since(kind), self.transient_for(kind)) {
             (Some(since), Some(bound)) => between(now, after(since, bound)),
             _ => Duration::MAX,
         };
-        Ok(self.pause(run, pause, run.left(now).min(bound)))
+        Ok(self.pause(run, pause, run.until_deadline(now).min(bound)))
     }
 
     /// Within what time a refusal passes that may also stay.
-    fn passes_within(&self, kind: GraphErrorKind) -> Option<Duration> {
+    fn transient_for(&self, kind: GraphErrorKind) -> Option<Duration> {
         match kind {
             GraphErrorKind::PolicyRefused => Some(POLICY_DELAY),
             // A token that was refused may be too new to be renewed at once.
@@ -428,13 +435,13 @@ impl Onboarding {
     }
 
     /// Whether Graph may still believe in a pass that this flow took away.
-    fn revoked_lately(&self, history: &History) -> bool {
+    fn revoked_recently(&self, history: &History) -> bool {
         let revoked_at = history.last_revoked_at();
         revoked_at.is_some_and(|at| between(at, self.clock.now()) < self.list_lag())
     }
 
     /// Graph has refused to issue a pass.
-    pub(crate) async fn refused(
+    pub(crate) async fn issue_refused(
         &self,
         run: &mut Run,
         history: &History,
@@ -442,44 +449,44 @@ impl Onboarding {
         cause: &GraphCause,
     ) -> Result<Step, JournalError> {
         let kind = cause.kind;
-        let reason = refusal(kind);
-        let bounded = match (history.refused_since(kind), self.passes_within(kind)) {
+        let reason = reason_of_refusal(kind);
+        let bounded = match (history.refused_since(kind), self.transient_for(kind)) {
             (Some(since), Some(bound)) => between(since, self.clock.now()) < bound,
             (None, Some(_)) => true,
             (_, None) => false,
         };
-        let gone = may_exist(kind) && self.revoked_lately(history);
-        if passes_by_itself(kind) || bounded || gone {
+        let gone = may_mean_pass_exists(kind) && self.revoked_recently(history);
+        if is_transient(kind) || bounded || gone {
             run.obstacle = Some((reason, Some(cause.clone())));
             return self.issue(run, history, user).await;
         }
-        let why = Why::graph(cause.clone());
+        let why = EndCause::graph(cause.clone());
         // Documented is that a new pass replaces the one before. Where Graph refuses in place of that, it has to be
         // taken away first: in what words it would say so nobody knows.
-        if may_exist(kind) && !run.is_over(self.clock.now()) {
-            if !self.lock(run).await? {
-                return Ok(self.wait(LOCK_PAUSE.min(run.left(self.clock.now()))));
+        if may_mean_pass_exists(kind) && !run.is_over(self.clock.now()) {
+            if !self.lock_user(run).await? {
+                return Ok(self.wait(LOCK_PAUSE.min(run.until_deadline(self.clock.now()))));
             }
-            let passes = match self.list(run, user, StepName::IssuePass).await {
+            let passes = match self.list_passes(run, user, StepName::IssuePass).await {
                 Ok(passes) => passes,
-                Err(error) if passes_by_itself(error.kind()) => {
-                    return self.unread(run, history, &error).await;
+                Err(error) if is_transient(error.kind()) => {
+                    return self.read_failed(run, history, &error).await;
                 }
                 Err(_) => Vec::new(),
             };
-            let flows = self.of_user(run).await?;
+            let flows = self.flows_of_user(run).await?;
             let now = self.clock.now();
             for pass in &passes {
-                match self.judge(history, &flows, pass, now) {
-                    Existing::Replaced { .. } | Existing::Lost => {
-                        return self.revoking(run, pass, Then::Issue).await;
+                match self.decide_existing(history, &flows, pass, now) {
+                    Existing::Replaced { .. } | Existing::SecretLost => {
+                        return self.record_revoking(run, pass, Then::Issue).await;
                     }
                     // Made since the list that was read before.
                     Existing::Refused => {
                         let verdict = Verdict::Failed(FailureReason::PassExists);
                         return self.end(run, history, verdict, why).await;
                     }
-                    Existing::InNobodysWay | Existing::Kept | Existing::Awaited => {}
+                    Existing::Ignored | Existing::Kept | Existing::AwaitsReport => {}
                 }
             }
         }
@@ -488,7 +495,7 @@ impl Onboarding {
 
     /// Nobody knows whether a pass was issued: whichever is new and nobody's is taken away. Where there is none,
     /// another is asked for: if the first comes up all the same, the second replaces it.
-    pub(crate) async fn settle(
+    pub(crate) async fn settle_doubt(
         &self,
         run: &mut Run,
         history: &History,
@@ -497,13 +504,13 @@ impl Onboarding {
         run.obstacle = Some((FailureReason::GraphUnavailable, None));
         let now = self.clock.now();
         if run.is_over(now) {
-            return self.end_over(run, history).await;
+            return self.end_at_deadline(run, history).await;
         }
         // Under the lock, for another flow's new pass is not in its journal at once.
-        if !self.lock(run).await? {
-            return Ok(self.wait(LOCK_PAUSE.min(run.left(now))));
+        if !self.lock_user(run).await? {
+            return Ok(self.wait(LOCK_PAUSE.min(run.until_deadline(now))));
         }
-        let passes = match self.list(run, user, StepName::IssuePass).await {
+        let passes = match self.list_passes(run, user, StepName::IssuePass).await {
             Ok(passes) => passes,
             Err(error) => {
                 tracing::warn!(
@@ -515,43 +522,45 @@ impl Onboarding {
                     Some(GraphCause::from(&error)),
                 ));
                 let pause = self.pause_after(run.failures(), MAX_PAUSE, error.retry_after());
-                let left = run.left(self.clock.now());
+                let left = run.until_deadline(self.clock.now());
                 return Ok(self.pause(run, pause, left));
             }
         };
         // What may be another flow's settles nothing here, and goes by itself when another is issued.
-        if let Some((pass, true)) = self.lost_pass(run, history, passes).await? {
+        if let Some((pass, true)) = self.pass_in_doubt(run, history, passes).await? {
             let after_it = history.round().saturating_add(1);
-            let then = self.next(run, after_it, FailureReason::GraphUnavailable);
-            return self.revoking(run, &pass, then).await;
+            let then = self.next_round_or_failed(run, after_it, FailureReason::GraphUnavailable);
+            return self.record_revoking(run, &pass, then).await;
         }
         self.issue(run, history, user).await
     }
 
     /// The pass that came of a request in doubt, where the list shows one: new, issued by nobody, and not taken away
     /// yet. And whether it came of this flow's last request for certain, and not of an earlier one or another flow's.
-    pub(crate) async fn lost_pass(
+    pub(crate) async fn pass_in_doubt(
         &self,
         run: &Run,
         history: &History,
         passes: Vec<TapInfo>,
     ) -> Result<Option<(TapInfo, bool)>, JournalError> {
         let (now, lag) = (self.clock.now(), self.list_lag());
-        let new = |pass: &TapInfo| history.may_have_left(pass, now) && !history.revoked(&pass.id);
+        let new =
+            |pass: &TapInfo| history.may_come_of_doubt(pass, now) && !history.revoked(&pass.id);
         let mut new: Vec<_> = passes.into_iter().filter(new).collect();
         if new.is_empty() {
             return Ok(None);
         }
-        let flows = self.of_user(run).await?;
+        let flows = self.flows_of_user(run).await?;
         let known =
             |flow: &History, pass: &TapInfo| flow.issued(&pass.id) || flow.revoked(&pass.id);
         new.retain(|pass| !flows.iter().any(|flow| known(flow, pass)));
         Ok(new.pop().map(|pass| {
             let mut others = flows.iter().filter(|flow| flow.flow() != history.flow());
-            let anothers = others
-                .any(|flow| flow.may_have_left(&pass, now) || flow.had_replaced(&pass, now, lag));
+            let anothers = others.any(|flow| {
+                flow.may_come_of_doubt(&pass, now) || flow.has_replaced(&pass, now, lag)
+            });
             // An old list may show what came of an earlier request of this flow's, too.
-            let earlier = history.had_replaced(&pass, now, lag);
+            let earlier = history.has_replaced(&pass, now, lag);
             (pass, !anothers && !earlier)
         }))
     }
@@ -560,17 +569,17 @@ impl Onboarding {
 /// What is to be done about a pass that the user has already.
 enum Existing {
     /// Nothing: it opens nothing, and goes by itself when another is issued.
-    InNobodysWay,
+    Ignored,
     /// It stays, and the flow ends.
     Refused,
     /// It stays, and completes the flow.
     Kept,
     /// It may be kept when its text was delivered.
-    Awaited,
+    AwaitsReport,
     /// It came of a request in doubt. Nobody has its secret, and it goes by itself when another is issued.
-    Lost,
+    SecretLost,
     /// It goes by itself when another is issued. It may be one that works for somebody.
-    Replaced { works: bool },
+    Replaced { usable: bool },
 }
 
 /// Whether a pass lives long enough to be kept for another flow.
@@ -630,12 +639,12 @@ fn sent_entry(
 }
 
 /// Whether Graph may have refused because the user has a pass.
-const fn may_exist(kind: GraphErrorKind) -> bool {
+const fn may_mean_pass_exists(kind: GraphErrorKind) -> bool {
     matches!(kind, GraphErrorKind::Conflict | GraphErrorKind::Other)
 }
 
 /// What a flow fails with when Graph would not issue a pass.
-const fn refusal(kind: GraphErrorKind) -> FailureReason {
+const fn reason_of_refusal(kind: GraphErrorKind) -> FailureReason {
     match kind {
         GraphErrorKind::NotFound => FailureReason::UserNotFound,
         GraphErrorKind::Protocol

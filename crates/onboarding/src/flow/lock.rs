@@ -33,9 +33,9 @@ impl<K: Copy + Eq + Hash, O: Copy + Eq> Locks<K, O> {
         if held.get(&key).is_some_and(others) {
             return false;
         }
-        if held.len() >= MOST && !held.contains_key(&key) {
+        if held.len() >= MAX_LOCKS && !held.contains_key(&key) {
             held.retain(|_, held| held.until > now);
-            if held.len() >= MOST {
+            if held.len() >= MAX_LOCKS {
                 return false;
             }
         }
@@ -59,7 +59,7 @@ impl<K: Copy + Eq + Hash, O: Copy + Eq> Locks<K, O> {
 }
 
 /// The most that can be held at once; whoever comes after waits.
-const MOST: usize = 65_536;
+const MAX_LOCKS: usize = 65_536;
 
 #[cfg(test)]
 mod tests {

@@ -7,29 +7,29 @@
 //! |---|---|---|---|---|
 //! | `Graph::user` | `admit` in `admit.rs` | none | none | changes nothing; the user is read again |
 //! | `Guard::check` | `admit` in `admit.rs` | none | none | changes nothing here; the guards run again |
-//! | `TapIssuer::list` | `list` in `effects.rs` | none | none | changes nothing; the passes are listed again |
-//! | `TapIssuer::issue` | `ask_for_pass` in `effects.rs`, for `issue_to` in `issue.rs` | `Issuing` | `Issued`, `NotIssued`, `IssueInDoubt` | may leave a pass whose secret is lost: `settle` looks for it and revokes it |
+//! | `TapIssuer::list` | `list_passes` in `effects.rs` | none | none | changes nothing; the passes are listed again |
+//! | `TapIssuer::issue` | `issue_pass` in `effects.rs`, for `issue_to` in `issue.rs` | `Issuing` | `Issued`, `NotIssued`, `IssueInDoubt` | may leave a pass whose secret is lost: `settle_doubt` looks for it and revokes it |
 //! | `SmsProvider::send` | `send` in `issue.rs` | `Sending` | `Accepted`, `NotAccepted`, `InDoubt` | may leave a text on its way: unless a report says that it arrived, its pass is revoked, and `OnDoubt` decides what follows |
-//! | `TapIssuer::revoke` | `take_away` in `effects.rs`, for `revoke` in `finish.rs` | `Revoking` | `Revoked` | is harmless: the pass is revoked again, and a pass that is gone counts as revoked |
+//! | `TapIssuer::revoke` | `revoke_pass` in `effects.rs`, for `revoke` in `finish.rs` | `Revoking` | `Revoked` | is harmless: the pass is revoked again, and a pass that is gone counts as revoked |
 //! | `Graph::resume` | `resume` in `finish.rs` | `Resuming` | `Resumed` | is harmless: Entra gets the same verdict again, and says if it already has one |
 //!
 //! `NotAsked` and `NotSent` follow an intent whose request was not made after all. A crash between `Issued` and
 //! `Sending` loses the secret, which only the process holds, so the pass is revoked.
 //!
 //! Two revocations have no entries of their own. `record_issued` in `issue.rs` revokes a new pass whose `Issued`
-//! the journal refused; a crash there leaves a pass after `Issuing`, as above. `look` in `finish.rs` revokes a pass
-//! that came of a request in doubt, possibly of another flow; a crash there leaves it for the next look.
+//! the journal refused; a crash there leaves a pass after `Issuing`, as above. `look_for_pass` in `finish.rs` revokes a pass
+//! that came of a request in doubt, possibly of another flow; a crash there leaves it for the next call.
 //!
 //! `Resuming` and `Resumed` are recorded without a request if the call-out has no callback. All other requests go to
 //! the journal: in `effects.rs`, in `Run::give_back`, and in `onboarding.rs`.
 
 mod admit;
 pub(crate) mod effects;
+pub(crate) mod ending;
 mod finish;
 pub(crate) mod history;
 mod issue;
 pub(crate) mod lock;
-pub(crate) mod outcome;
 pub(crate) mod run;
 pub(crate) mod step;
 pub(crate) mod times;

@@ -12,10 +12,10 @@ use crate::{
     Claim, GraphCause, JournalError, StepName, StepTaken,
     clock::{after, between, instant_in},
     flow::{
-        effects::{journal_silent, within},
+        effects::{journal_timeout, within},
         times::{MAX_CALL, MAX_PAUSE, MAX_STEPS},
     },
-    template::Reader,
+    template::Recipient,
 };
 
 /// A flow under way: what [`Onboarding::step`](crate::Onboarding::step) keeps between two steps.
@@ -36,12 +36,12 @@ pub struct Run {
     pub(crate) person: Option<Person>,
     pub(crate) receipt: Option<Receipt>,
     /// What Graph said about passes that this run issued or takes away.
-    pub(crate) infos: Vec<TapInfo>,
+    pub(crate) passes: Vec<TapInfo>,
     pub(crate) steps: Vec<StepTaken>,
     /// How many entries of its own the flow has, as far as this run knows.
-    pub(crate) known: usize,
+    pub(crate) entry_count: usize,
     /// How many it had when the memo was made, and whether that was compared.
-    memo_of: usize,
+    memo_entry_count: usize,
     is_memo_checked: bool,
     /// Since when it has had that many, and for how long it had before this run.
     unchanged: (Duration, Instant),
@@ -110,7 +110,7 @@ pub struct Memo {
 
 /// Somebody whom all guards let pass, and what the text needs of them. `Debug` shows no name.
 pub(crate) struct Person {
-    pub(crate) reader: Reader,
+    pub(crate) recipient: Recipient,
     pub(crate) number: PhoneNumber,
     pub(crate) number_known: bool,
     pub(crate) admitted_at: Instant,
@@ -165,10 +165,10 @@ impl Run {
             user: None,
             person: None,
             receipt: None,
-            infos: Vec::new(),
+            passes: Vec::new(),
             steps: Vec::new(),
-            known: 0,
-            memo_of: memo.entries,
+            entry_count: 0,
+            memo_entry_count: memo.entries,
             is_memo_checked: false,
             unchanged: (unchanged, Instant::now()),
             appended_at: None,
@@ -224,7 +224,7 @@ impl Run {
     pub async fn give_back(self, until: DateTime<Utc>) -> Result<(), JournalError> {
         let memo = self.memo();
         let kept = within(MAX_CALL, self.claim.give_back(until, &memo)).await;
-        kept.unwrap_or_else(journal_silent)
+        kept.unwrap_or_else(journal_timeout)
     }
 
     /// Returns what the next run needs to know when this one is given back.
@@ -241,37 +241,37 @@ impl Run {
             unchanged_ms: milliseconds(unchanged),
             obstacle: self.obstacle.as_ref().map(|(reason, _)| *reason),
             entries: if self.is_memo_checked {
-                self.known
+                self.entry_count
             } else {
-                self.memo_of
+                self.memo_entry_count
             },
         }
     }
 
     /// Keeps how many entries the flow has. A memo from before its last is void.
-    pub(crate) fn knows(&mut self, entries: usize) {
+    pub(crate) fn set_entry_count(&mut self, entries: usize) {
         let known = if self.is_memo_checked {
-            self.known
+            self.entry_count
         } else {
-            self.memo_of
+            self.memo_entry_count
         };
         if !self.is_memo_checked && entries > known {
-            self.went_on();
+            self.reset_failures();
         }
         self.is_memo_checked = true;
-        if self.known != entries {
+        if self.entry_count != entries {
             self.appended_at = None;
         }
         if known != entries {
             self.unchanged = (Duration::ZERO, Instant::now());
         }
-        self.known = entries;
+        self.entry_count = entries;
     }
 
     /// Keeps that this run has appended an entry.
     pub(crate) fn appended(&mut self) {
         let now = Instant::now();
-        self.known += 1;
+        self.entry_count += 1;
         self.appended_at = Some(now);
         self.unchanged = (Duration::ZERO, now);
     }
@@ -291,7 +291,7 @@ impl Run {
     }
 
     /// How long it is to the deadline; nothing when it is over.
-    pub(crate) fn left(&self, now: DateTime<Utc>) -> Duration {
+    pub(crate) fn until_deadline(&self, now: DateTime<Utc>) -> Duration {
         let real = self
             .time
             .deadline_at
@@ -300,7 +300,7 @@ impl Run {
     }
 
     /// How long it is until Entra stops waiting; nothing when it has.
-    pub(crate) fn left_to_tell(&self, now: DateTime<Utc>) -> Duration {
+    pub(crate) fn until_close(&self, now: DateTime<Utc>) -> Duration {
         let real = self
             .time
             .closes_at
@@ -309,11 +309,11 @@ impl Run {
     }
 
     pub(crate) fn is_over(&self, now: DateTime<Utc>) -> bool {
-        self.left(now).is_zero()
+        self.until_deadline(now).is_zero()
     }
 
-    /// Why it is over.
-    pub(crate) fn over(&self) -> FailureReason {
+    /// EndCause it is over.
+    pub(crate) fn deadline_reason(&self) -> FailureReason {
         match &self.obstacle {
             _ if self.stopped => FailureReason::Shutdown,
             Some((reason, _)) => *reason,
@@ -360,14 +360,14 @@ impl Run {
     }
 
     /// An effect was had: what failed before it counts no more.
-    pub(crate) fn went_on(&mut self) {
+    pub(crate) fn reset_failures(&mut self) {
         self.failures = 0;
         self.pause = None;
         self.obstacle = None;
     }
 
     /// Keeps how long a step took. One step that is repeated is one step.
-    pub(crate) fn took(&mut self, step: StepName, began: Instant) {
+    pub(crate) fn add_step(&mut self, step: StepName, began: Instant) {
         let room = self.steps.len() < MAX_STEPS;
         match self.steps.last_mut() {
             Some(last) if last.step == step => last.took = self.began.unwrap_or(began).elapsed(),
@@ -381,7 +381,7 @@ impl Run {
 
     /// How long ago an entry of this time was made, by a clock that cannot be set where this run was there. The
     /// clock of another run may have been ahead: it is never less than what was waited since.
-    pub(crate) fn since(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    pub(crate) fn age_of(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
         let known = [self.doubted_at, self.asked_at];
         let mut known = known.into_iter().flatten();
         match known.find(|(known, _)| *known == at) {
@@ -391,19 +391,19 @@ impl Run {
     }
 
     /// Whether an entry of this time was made by another run, whose clock was ahead of what ours shows still.
-    pub(crate) fn is_ahead(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    pub(crate) fn is_in_future(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let own = [self.doubted_at, self.asked_at];
         at > now && own.iter().flatten().all(|(known, _)| *known != at)
     }
 
     /// Keeps what Graph said about a pass.
-    pub(crate) fn keep(&mut self, info: TapInfo) {
-        self.infos.retain(|kept| kept.id != info.id);
-        self.infos.push(info);
+    pub(crate) fn remember_pass(&mut self, info: TapInfo) {
+        self.passes.retain(|kept| kept.id != info.id);
+        self.passes.push(info);
     }
 
     /// The number of the person, if the guards let them pass not longer ago than this.
-    pub(crate) fn admitted(&self, within: Duration) -> Option<PhoneNumber> {
+    pub(crate) fn admitted_number(&self, within: Duration) -> Option<PhoneNumber> {
         let person = self.person.as_ref();
         let person = person.filter(|person| person.admitted_at.elapsed() < within);
         person.map(|person| person.number)

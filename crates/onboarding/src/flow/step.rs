@@ -14,7 +14,7 @@ use crate::{
     clock::between,
     flow::{
         effects::failed,
-        finish::Why,
+        finish::EndCause,
         history::{History, Pass},
         times::{LATE_EFFECT_SHARE, MAX_ENTRIES_TO_ISSUE, MAX_INTENT_AGE},
     },
@@ -115,7 +115,7 @@ impl Onboarding {
                 Some(Entry::Resuming { verdict, .. }) => self.resume(run, *verdict).await,
                 _ => {
                     let verdict = Verdict::Failed(FailureReason::UserNotFound);
-                    let why = Why::of("the call-out is not about a user");
+                    let why = EndCause::of("the call-out is not about a user");
                     self.end(run, &history, verdict, why).await
                 }
             };
@@ -129,13 +129,13 @@ impl Onboarding {
         let next_round = history.next_round();
         match &record.entry {
             Entry::Issuing { .. } | Entry::IssueInDoubt { .. } => {
-                self.settle(run, &history, user).await
+                self.settle_doubt(run, &history, user).await
             }
             Entry::NotAsked { .. } => self.issue(run, &history, user).await,
-            Entry::NotIssued { cause, .. } => self.refused(run, &history, user, cause).await,
+            Entry::NotIssued { cause, .. } => self.issue_refused(run, &history, user, cause).await,
             Entry::Issued { .. } => {
-                let then = self.next(run, next_round, FailureReason::Shutdown);
-                self.undo(run, &history, then).await
+                let then = self.next_round_or_failed(run, next_round, FailureReason::Shutdown);
+                self.start_revoking(run, &history, then).await
             }
             Entry::Kept { tap, valid_until } => {
                 // When it was issued, its flow knows.
@@ -144,7 +144,7 @@ impl Onboarding {
                     issued_at: DateTime::<Utc>::MIN_UTC,
                     valid_until: *valid_until,
                 };
-                self.confirm(run, &history, &kept).await
+                self.confirm_pass(run, &history, &kept).await
             }
             Entry::Sending { .. } | Entry::InDoubt { .. } => {
                 if history.delivery().is_some() {
@@ -152,19 +152,22 @@ impl Onboarding {
                 }
                 let then = match self.on_doubt {
                     OnDoubt::Fail => failed(FailureReason::InDoubt),
-                    OnDoubt::Reissue => self.next(run, next_round, FailureReason::InDoubt),
+                    OnDoubt::Reissue => {
+                        self.next_round_or_failed(run, next_round, FailureReason::InDoubt)
+                    }
                 };
-                self.undo(run, &history, then).await
+                self.start_revoking(run, &history, then).await
             }
             Entry::NotSent { .. } => {
-                let then = self.next(run, next_round, FailureReason::DeadlinePassed);
-                self.undo(run, &history, then).await
+                let then =
+                    self.next_round_or_failed(run, next_round, FailureReason::DeadlinePassed);
+                self.start_revoking(run, &history, then).await
             }
             Entry::NotAccepted { .. } if history.delivery().is_some() => {
                 self.accepted(run, &history).await
             }
             Entry::NotAccepted { .. } => {
-                self.undo(run, &history, failed(FailureReason::NotAccepted))
+                self.start_revoking(run, &history, failed(FailureReason::NotAccepted))
                     .await
             }
             Entry::Accepted { .. } => self.accepted(run, &history).await,
@@ -177,7 +180,7 @@ impl Onboarding {
                 self.revoke(run, &history, user, (tap, until), *then).await
             }
             Entry::Revoked { then, .. } => match then {
-                Then::End(verdict) => self.end(run, &history, *verdict, Why::default()).await,
+                Then::End(verdict) => self.end(run, &history, *verdict, EndCause::default()).await,
                 Then::Issue => self.issue(run, &history, user).await,
             },
             Entry::Resuming { verdict, .. } => self.resume(run, *verdict).await,
@@ -211,9 +214,9 @@ impl Onboarding {
         let now = self.clock.now();
         let left = match run.appended_at {
             Some(at) => length.saturating_sub(at.elapsed()),
-            None => length.saturating_sub(run.since(record.at, now)),
+            None => length.saturating_sub(run.age_of(record.at, now)),
         };
-        let left = left.min(run.left(now));
+        let left = left.min(run.until_deadline(now));
         let heard = matches!(record.entry, Entry::Sending { .. }) && history.delivery().is_some();
         (!left.is_zero() && !heard).then_some(left)
     }
@@ -223,25 +226,27 @@ impl Onboarding {
         let Some(pass) = history.pass() else {
             // Only a journal that lost an entry says of a text and not of its pass.
             let verdict = Verdict::Failed(FailureReason::InDoubt);
-            return self.end(run, history, verdict, Why::default()).await;
+            return self.end(run, history, verdict, EndCause::default()).await;
         };
         match (history.delivery(), self.complete_on) {
-            (Some(DeliveryStatus::Delivered), _) => self.confirm(run, history, &pass).await,
-            (Some(status), _) if status.is_final() => self.undelivered(run, history).await,
-            (_, CompleteOn::Accepted) => self.confirm(run, history, &pass).await,
+            (Some(DeliveryStatus::Delivered), _) => self.confirm_pass(run, history, &pass).await,
+            (Some(status), _) if status.is_final() => self.fail_undelivered(run, history).await,
+            (_, CompleteOn::Accepted) => self.confirm_pass(run, history, &pass).await,
             (_, CompleteOn::Delivered) => {
-                run.took(StepName::AwaitReport, Instant::now());
+                run.add_step(StepName::AwaitReport, Instant::now());
                 let now = self.clock.now();
                 if run.is_over(now) {
-                    return self.undo(run, history, failed(run.over())).await;
+                    return self
+                        .start_revoking(run, history, failed(run.deadline_reason()))
+                        .await;
                 }
                 // A text that arrives when its pass has ended is of no use.
-                let left = between(now, pass.valid_until).min(run.left(now));
+                let left = between(now, pass.valid_until).min(run.until_deadline(now));
                 if left.is_zero() {
-                    return self.undelivered(run, history).await;
+                    return self.fail_undelivered(run, history).await;
                 }
                 // What is awaited now is not the user's business: another flow may have them.
-                self.free(run).await;
+                self.free_user(run).await;
                 Ok(self.wait(left))
             }
         }
@@ -255,20 +260,20 @@ impl Onboarding {
         user: UserId,
     ) -> Result<Step, JournalError> {
         if run.is_over(self.clock.now()) {
-            return self.end_over(run, history).await;
+            return self.end_at_deadline(run, history).await;
         }
         if history.len() >= MAX_ENTRIES_TO_ISSUE {
-            let why = Why::of("the flow has too many entries");
+            let why = EndCause::of("the flow has too many entries");
             return self
-                .end(run, history, Verdict::Failed(run.over()), why)
+                .end(run, history, Verdict::Failed(run.deadline_reason()), why)
                 .await;
         }
         let round = history.next_round();
         if round > crate::flow::times::ROUNDS {
             let verdict = Verdict::Failed(history.why_no_more_rounds());
-            return self.end(run, history, verdict, Why::default()).await;
+            return self.end(run, history, verdict, EndCause::default()).await;
         }
-        let Some(number) = run.admitted(crate::flow::times::ADMISSION) else {
+        let Some(number) = run.admitted_number(crate::flow::times::ADMISSION) else {
             return self.admit(run, history, user).await;
         };
         self.issue_to(run, history, user, number, round).await

@@ -139,12 +139,12 @@ impl Journal for MemoryJournal {
         if let Some(known) = state.flows.get_mut(flow) {
             let reports = &mut known.entries.reports;
             let again = reports.iter().any(|known| known.says_the_same_as(report));
-            if !again && reports.len() >= MOST_REPORTS && report.status.is_final() {
+            if !again && reports.len() >= MAX_REPORTS && report.status.is_final() {
                 // What decides a flow has the room of what does not.
                 let oldest = reports.iter().position(|known| !known.status.is_final());
                 oldest.map(|oldest| reports.remove(oldest));
             }
-            if !again && reports.len() < MOST_REPORTS {
+            if !again && reports.len() < MAX_REPORTS {
                 reports.push(report.clone());
             }
         }
@@ -211,7 +211,7 @@ impl Claim for MemoryClaim {
         if known.entries.records.len() != at {
             return Err(JournalError::lost());
         }
-        if at >= MOST_ENTRIES {
+        if at >= MAX_ENTRIES {
             return Err(JournalError::new(
                 JournalErrorKind::Full,
                 "the flow has too many entries",
@@ -372,10 +372,10 @@ fn remove_own<K: Eq + Hash>(index: &mut HashMap<K, FlowId>, key: &K, flow: FlowI
 }
 
 /// The most entries of one flow: a fortnight of requests for a pass that fail takes 2,700.
-const MOST_ENTRIES: usize = 4096;
+const MAX_ENTRIES: usize = 4096;
 
 /// The most reports of one flow: no text has more segments, and a vendor that repeats itself says nothing new.
-const MOST_REPORTS: usize = 256;
+const MAX_REPORTS: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -464,13 +464,13 @@ mod tests {
                 .await
                 .unwrap();
         }
-        for at in 0..MOST_ENTRIES {
+        for at in 0..MAX_ENTRIES {
             claim.append(at, &asked()).await.unwrap();
         }
-        let full = claim.append(MOST_ENTRIES, &asked()).await.unwrap_err();
+        let full = claim.append(MAX_ENTRIES, &asked()).await.unwrap_err();
         assert_eq!(full.kind(), JournalErrorKind::Full);
         let entries = claim.entries().await.unwrap();
-        assert_eq!(entries.reports.len(), MOST_REPORTS);
+        assert_eq!(entries.reports.len(), MAX_REPORTS);
         assert_eq!(journal.0.state().flows.len(), 1);
     }
 
@@ -616,7 +616,7 @@ mod tests {
             journal.report(&callout.flow(), &report).await.unwrap();
         }
         let reports = journal.entries(&callout.flow()).await.unwrap().reports;
-        assert_eq!(reports.len(), MOST_REPORTS);
+        assert_eq!(reports.len(), MAX_REPORTS);
         let last = reports.last().map(|report| report.status);
         assert_eq!(last, Some(DeliveryStatus::Delivered));
     }

@@ -11,10 +11,10 @@ use postduif_core::{ConfigError, Encoding, Text};
 
 use super::{
     Facts, Names, Set, Templates,
-    language::{self, TimeForm},
+    language::{self, TimeFormat},
     longest_names,
-    reader::line,
-    written::{Draft, Fault, MOST_CUTS, VARIABLES, Written},
+    recipient::single_line,
+    render::{Draft, MAX_CUTS, RenderError, Template, VARIABLES},
 };
 
 /// Sets up [`Templates`]. Nothing is read or checked before [`build`](Self::build).
@@ -22,7 +22,7 @@ use super::{
 #[must_use = "it does nothing until it is built"]
 pub struct TemplatesBuilder {
     sources: Vec<Source>,
-    forms: Vec<(String, String)>,
+    formats: Vec<(String, String)>,
     default: String,
     tenant: String,
     support: String,
@@ -39,7 +39,7 @@ impl TemplatesBuilder {
     pub(super) fn new() -> Self {
         Self {
             sources: Vec::new(),
-            forms: Vec::new(),
+            formats: Vec::new(),
             default: "nl".into(),
             tenant: String::new(),
             support: String::new(),
@@ -101,9 +101,9 @@ impl TemplatesBuilder {
     }
 
     /// Sets how a language writes date and time, as [`chrono::format::strftime`] has it; names of days and months
-    /// come in English. Common languages have their form; another has `2026-11-23 10:00`.
-    pub fn time_form(mut self, language: impl Into<String>, form: impl Into<String>) -> Self {
-        self.forms.push((language.into(), form.into()));
+    /// come in English. Common languages have their format; another has `2026-11-23 10:00`.
+    pub fn time_format(mut self, language: impl Into<String>, format: impl Into<String>) -> Self {
+        self.formats.push((language.into(), format.into()));
         self
     }
 
@@ -122,7 +122,7 @@ impl TemplatesBuilder {
             )));
         }
         let setting = |what: &str, text: &str| {
-            line(text).ok_or_else(|| {
+            single_line(text).ok_or_else(|| {
                 ConfigError::new(format!(
                     "the {what} cannot stand in a text: give one line of up to 256 characters"
                 ))
@@ -130,33 +130,34 @@ impl TemplatesBuilder {
         };
         let tenant = setting("tenant's name", &self.tenant)?;
         let support = setting("number of the support", &self.support)?;
-        let mut forms = Vec::new();
-        for (tag, form) in &self.forms {
-            let read = TimeForm::new(form).ok_or_else(|| {
+        let mut formats = Vec::new();
+        for (tag, format) in &self.formats {
+            let read = TimeFormat::new(format).ok_or_else(|| {
                 ConfigError::new(format!(
-                    "the time form of {tag} is none: give one such as %d-%m-%Y %H:%M"
+                    "the time format of {tag} is none: give one such as %d-%m-%Y %H:%M"
                 ))
             })?;
-            forms.push((tag_of(tag)?, read));
+            formats.push((tag_of(tag)?, read));
         }
-        let form = |tag: &str| {
-            let get = |tag: &str| forms.iter().rev().find(|(known, _)| known == tag);
-            language::look_up(tag, get).map_or_else(|| TimeForm::of(tag), |(_, form)| form.clone())
+        let format = |tag: &str| {
+            let get = |tag: &str| formats.iter().rev().find(|(known, _)| known == tag);
+            language::look_up(tag, get)
+                .map_or_else(|| TimeFormat::of(tag), |(_, format)| format.clone())
         };
 
-        let mut texts: Vec<Written> = Vec::new();
+        let mut texts: Vec<Template> = Vec::new();
         let mut put = |tag: &str, source: &str| -> Result<(), ConfigError> {
             let tag = tag_of(tag)?;
-            let written = read(&tag, source, form(&tag))?;
+            let written = read_template(&tag, source, format(&tag))?;
             match texts.binary_search_by(|text| text.tag().cmp(&tag)) {
                 Ok(at) => texts[at] = written,
                 Err(at) => texts.insert(at, written),
             }
             Ok(())
         };
-        let spare = [
-            read("nl", DUTCH, TimeForm::of("nl"))?,
-            read("en", ENGLISH, TimeForm::of("en"))?,
+        let fallback = [
+            read_template("nl", DUTCH, TimeFormat::of("nl"))?,
+            read_template("en", ENGLISH, TimeFormat::of("en"))?,
         ];
         put("nl", DUTCH)?;
         put("en", ENGLISH)?;
@@ -181,7 +182,7 @@ impl TemplatesBuilder {
         let mut set = Set {
             texts,
             default,
-            spare,
+            fallback,
             tenant,
             support,
             max_parts: self.max_parts,
@@ -197,7 +198,7 @@ impl TemplatesBuilder {
 }
 
 fn tag_of(tag: &str) -> Result<String, ConfigError> {
-    language::normal(tag).ok_or_else(|| {
+    language::normalized(tag).ok_or_else(|| {
         ConfigError::new(format!(
             "{tag:?} is no language: give a tag such as nl or pt-BR"
         ))
@@ -205,10 +206,10 @@ fn tag_of(tag: &str) -> Result<String, ConfigError> {
 }
 
 /// A template, as far as it can be judged without writing it.
-fn read(tag: &str, source: &str, form: TimeForm) -> Result<Written, ConfigError> {
-    too_long(tag, source.len())?;
-    let broken = |error: minijinja::Error| engine(tag, &error);
-    let written = Written::new(tag, source, form).map_err(broken)?;
+fn read_template(tag: &str, source: &str, format: TimeFormat) -> Result<Template, ConfigError> {
+    check_length(tag, source.len())?;
+    let broken = |error: minijinja::Error| syntax_error(tag, &error);
+    let written = Template::new(tag, source, format).map_err(broken)?;
     match written.unknown().map_err(broken)? {
         None => Ok(written),
         Some(name) => Err(ConfigError::new(format!(
@@ -219,16 +220,16 @@ fn read(tag: &str, source: &str, form: TimeForm) -> Result<Written, ConfigError>
     }
 }
 
-fn too_long(tag: &str, length: usize) -> Result<(), ConfigError> {
+fn check_length(tag: &str, length: usize) -> Result<(), ConfigError> {
     match length {
-        0..=LONGEST_SOURCE => Ok(()),
+        0..=MAX_SOURCE => Ok(()),
         _ => Err(ConfigError::new(format!(
-            "template {tag} is longer than {LONGEST_SOURCE} bytes: shorten it"
+            "template {tag} is longer than {MAX_SOURCE} bytes: shorten it"
         ))),
     }
 }
 
-fn engine(tag: &str, error: &minijinja::Error) -> ConfigError {
+fn syntax_error(tag: &str, error: &minijinja::Error) -> ConfigError {
     let line = error.line().unwrap_or(1);
     let detail = error.detail().unwrap_or_default();
     let kind = error.kind();
@@ -252,19 +253,19 @@ fn line_of(source: &str, name: &str) -> usize {
 type Lack = fn(&mut Names, &mut Facts<'_>);
 
 /// Writes a template in all its cases, and gives the longest that come of it.
-fn check(text: &Written, set: &Set) -> Result<Vec<Text>, ConfigError> {
+fn check(text: &Template, set: &Set) -> Result<Vec<Text>, ConfigError> {
     let tag = text.tag();
-    let facts = set.worst(text);
+    let facts = set.longest_case(text);
     let written = |names: &Names, facts: &Facts<'_>, cuts| {
         text.write(names, facts, cuts).map_err(|fault| match fault {
-            Fault::Engine(error) => engine(tag, &error),
-            Fault::Passes(0) => ConfigError::new(format!(
+            RenderError::Engine(error) => syntax_error(tag, &error),
+            RenderError::PassCount(0) => ConfigError::new(format!(
                 "template {tag} does not always say the pass: put {{{{ pass }}}} into it, outside every if"
             )),
-            Fault::Passes(passes) => ConfigError::new(format!(
+            RenderError::PassCount(passes) => ConfigError::new(format!(
                 "template {tag} says the pass {passes} times: once is enough"
             )),
-            Fault::Glued(char) => ConfigError::new(format!(
+            RenderError::PassTouched(char) => ConfigError::new(format!(
                 "template {tag}: the pass touches {char:?} and may end in one itself: put a space on both \
                  sides of {{{{ pass }}}}, or the text's end"
             )),
@@ -275,7 +276,7 @@ fn check(text: &Written, set: &Set) -> Result<Vec<Text>, ConfigError> {
         given: "Anna".into(),
         sign_in: "anna@contoso.example".into(),
     };
-    for cuts in 0..=MOST_CUTS {
+    for cuts in 0..=MAX_CUTS {
         // Every reader has some of these and lacks others.
         for lacks in 0..8 {
             let mut names = all.clone();
@@ -290,7 +291,7 @@ fn check(text: &Written, set: &Set) -> Result<Vec<Text>, ConfigError> {
             written(&names, &facts, cuts)?;
         }
         let without = |change: Lack| {
-            let (mut names, mut facts) = (all.clone(), set.worst(text));
+            let (mut names, mut facts) = (all.clone(), set.longest_case(text));
             (facts.tenant, facts.support) = ("Contoso", "020");
             change(&mut names, &mut facts);
             written(&names, &facts, cuts)
@@ -318,35 +319,36 @@ fn check(text: &Written, set: &Set) -> Result<Vec<Text>, ConfigError> {
             }
         }
     }
-    unsaid(text, set)?;
+    check_room(text, set)?;
     let mut longest = Vec::new();
     for letter in ["", "W", "€", "Ł", "🕊"] {
         let names = longest_names(letter);
-        let unsaid = || ConfigError::new(format!("template {tag} fails with long names"));
+        let failed = || ConfigError::new(format!("template {tag} fails with long names"));
         let draft = text.fit(&names, &facts).map_err(|fault| match fault {
-            Fault::Engine(error) => engine(tag, &error),
-            _ => unsaid(),
+            RenderError::Engine(error) => syntax_error(tag, &error),
+            _ => failed(),
         })?;
-        fits(tag, &draft, &facts)?;
-        longest.push(draft.with(&facts.shape).map_err(|_| unsaid())?);
+        check_size(tag, &draft, &facts)?;
+        longest.push(draft.with(&facts.stand_in).map_err(|_| failed())?);
     }
     Ok(longest)
 }
 
 /// Refuses a setting that an ordinary text of the template has no room for: nobody would ever read it.
-fn unsaid(text: &Written, set: &Set) -> Result<(), ConfigError> {
+fn check_room(text: &Template, set: &Set) -> Result<(), ConfigError> {
     let tag = text.tag();
     let facts = Facts {
-        shape: "x".repeat(8),
-        ..set.worst(text)
+        stand_in: "x".repeat(8),
+        ..set.longest_case(text)
     };
     let names = Names {
         display: "Anna de Vries".into(),
         given: "Anna".into(),
         sign_in: "anna.de.vries@contoso.example".into(),
     };
-    let said =
-        |draft: Result<Draft, Fault>| draft.map(|draft| draft.around("x")).unwrap_or_default();
+    let said = |draft: Result<Draft, RenderError>| {
+        draft.map(|draft| draft.around("x")).unwrap_or_default()
+    };
     let (whole, fitting) = (
         said(text.write(&names, &facts, 0)),
         said(text.fit(&names, &facts)),
@@ -355,7 +357,7 @@ fn unsaid(text: &Written, set: &Set) -> Result<(), ConfigError> {
         if whole.contains(value.as_str()) && !fitting.contains(value.as_str()) {
             return Err(ConfigError::new(format!(
                 "template {tag} has no room for {name}{}: shorten it, or allow more parts",
-                culprit(value)
+                reason_for_ucs2(value)
             )));
         }
     }
@@ -363,20 +365,20 @@ fn unsaid(text: &Written, set: &Set) -> Result<(), ConfigError> {
 }
 
 /// Why a text is UCS-2, where it is.
-fn culprit(text: &str) -> String {
+fn reason_for_ucs2(text: &str) -> String {
     let outside = |char: &char| Encoding::of(char.encode_utf8(&mut [0; 4])) == Encoding::Ucs2;
-    let culprit = text.chars().find(outside);
-    culprit.map_or_else(String::new, |char| {
+    let reason_for_ucs2 = text.chars().find(outside);
+    reason_for_ucs2.map_or_else(String::new, |char| {
         format!(", since {char:?} is outside GSM 03.38")
     })
 }
 
-fn fits(tag: &str, draft: &Draft, facts: &Facts<'_>) -> Result<(), ConfigError> {
-    let count = draft.count(&facts.shape);
+fn check_size(tag: &str, draft: &Draft, facts: &Facts<'_>) -> Result<(), ConfigError> {
+    let count = draft.count(&facts.stand_in);
     if count.parts() <= facts.max_parts {
         return Ok(());
     }
-    let why = culprit(&draft.around(&facts.shape));
+    let why = reason_for_ucs2(&draft.around(&facts.stand_in));
     Err(ConfigError::new(format!(
         "template {tag} can take {} parts of {} allowed, with a pass of 48 characters and what cannot be cut{why}: \
          shorten it, put what can go into {{% if cuts < 1 %}} .. {{% endif %}}, or allow more parts",
@@ -407,9 +409,9 @@ fn files(folder: &Path) -> Result<Vec<(String, String)>, ConfigError> {
         if path.extension().is_some_and(|extension| extension == "txt") {
             paths.push(path);
         }
-        if paths.len() > MOST_FILES {
+        if paths.len() > MAX_FILES {
             return Err(ConfigError::new(format!(
-                "the folder of templates {} holds more than {MOST_FILES} texts",
+                "the folder of templates {} holds more than {MAX_FILES} texts",
                 folder.display()
             )));
         }
@@ -434,9 +436,9 @@ fn files(folder: &Path) -> Result<Vec<(String, String)>, ConfigError> {
         let mut text = Vec::new();
         // One byte more than is allowed, so that what is longer is refused and not cut.
         File::open(&path)
-            .and_then(|file| file.take(LONGEST_SOURCE as u64 + 1).read_to_end(&mut text))
+            .and_then(|file| file.take(MAX_SOURCE as u64 + 1).read_to_end(&mut text))
             .map_err(|error| fault("the template", &path, error))?;
-        too_long(&tag, text.len())?;
+        check_length(&tag, text.len())?;
         let text = String::from_utf8(text).map_err(|_| {
             ConfigError::new(format!(
                 "the template {} is not UTF-8: save it so",
@@ -453,6 +455,6 @@ const DUTCH: &str = include_str!("nl.txt");
 const ENGLISH: &str = include_str!("en.txt");
 
 /// The longest template, in bytes: some thirty parts.
-const LONGEST_SOURCE: usize = 8 * 1024;
+const MAX_SOURCE: usize = 8 * 1024;
 
-const MOST_FILES: usize = 200;
+const MAX_FILES: usize = 200;

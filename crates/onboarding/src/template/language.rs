@@ -8,13 +8,13 @@ use chrono::{
 };
 
 /// A language tag as it is compared: in lower case, with hyphens. None where it is no BCP 47 tag.
-pub(super) fn normal(tag: &str) -> Option<String> {
+pub(super) fn normalized(tag: &str) -> Option<String> {
     let tag = tag.trim().replace('_', "-").to_ascii_lowercase();
     let mut subtags = tag.split('-');
     let first = subtags.next().unwrap_or_default();
     let fine = (2..=8).contains(&first.len())
         && first.bytes().all(|byte| byte.is_ascii_alphabetic())
-        && tag.len() <= LONGEST_TAG
+        && tag.len() <= MAX_TAG
         && subtags.all(|subtag| {
             (1..=8).contains(&subtag.len())
                 && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -27,9 +27,9 @@ pub(super) fn normal(tag: &str) -> Option<String> {
 /// Directories that were filled from a browser's setting hold a list of ranges (`fr-BE, nl;q=0.8`): the
 /// first that finds something counts.
 pub(super) fn look_up<T>(wanted: &str, mut get: impl FnMut(&str) -> Option<T>) -> Option<T> {
-    wanted.split(',').take(MOST_RANGES).find_map(|range| {
+    wanted.split(',').take(MAX_RANGES).find_map(|range| {
         let range = range.split(';').next().unwrap_or_default();
-        let range = normal(range)?;
+        let range = normalized(range)?;
         let mut rest = range.as_str();
         loop {
             if let Some(found) = get(rest) {
@@ -48,23 +48,23 @@ pub(super) fn look_up<T>(wanted: &str, mut get: impl FnMut(&str) -> Option<T>) -
 
 /// How a language writes a date and a time.
 #[derive(Clone, Debug)]
-pub(super) struct TimeForm(String);
+pub(super) struct TimeFormat(String);
 
-impl TimeForm {
-    /// The usual form of a language.
+impl TimeFormat {
+    /// The usual format of a language.
     pub(super) fn of(tag: &str) -> Self {
-        let known = |tag: &str| FORMS.iter().find(|(known, _)| *known == tag);
-        let form = look_up(tag, known).map_or(ISO, |(_, form)| form);
-        Self(form.into())
+        let known = |tag: &str| FORMATS.iter().find(|(known, _)| *known == tag);
+        let format = look_up(tag, known).map_or(ISO, |(_, format)| format);
+        Self(format.into())
     }
 
-    /// A form as chrono understands it.
-    pub(super) fn new(form: &str) -> Option<Self> {
-        let fine = !form.is_empty()
-            && form.len() <= LONGEST_FORM
-            && !form.contains(char::is_control)
-            && StrftimeItems::new(form).all(|item| item != Item::Error);
-        fine.then(|| Self(form.into()))
+    /// A format as chrono understands it.
+    pub(super) fn new(format: &str) -> Option<Self> {
+        let fine = !format.is_empty()
+            && format.len() <= MAX_FORMAT
+            && !format.contains(char::is_control)
+            && StrftimeItems::new(format).all(|item| item != Item::Error);
+        fine.then(|| Self(format.into()))
     }
 
     /// The time in its own zone. In the hour that the clock goes through twice, with the name of the one
@@ -75,7 +75,7 @@ impl TimeForm {
         Z::Offset: Display,
     {
         let mut written = String::new();
-        // The form was checked, and a string takes whatever is written.
+        // The format was checked, and a string takes whatever is written.
         let _ = write!(written, "{}", time.format(&self.0));
         if is_twice(time) {
             let _ = write!(written, " {}", time.format("%Z"));
@@ -103,7 +103,7 @@ fn is_twice<Z: TimeZone>(time: &DateTime<Z>) -> bool {
 }
 
 /// Digits wherever readers of the language agree on their order; else the month's name.
-static FORMS: &[(&str, &str)] = &[
+static FORMATS: &[(&str, &str)] = &[
     ("cs", "%d.%m.%Y %H:%M"),
     ("da", "%d.%m.%Y %H:%M"),
     ("de", "%d.%m.%Y %H:%M"),
@@ -124,12 +124,12 @@ static FORMS: &[(&str, &str)] = &[
 const ISO: &str = "%Y-%m-%d %H:%M";
 
 /// RFC 5646 asks for room for 35; nothing that a directory holds is longer.
-const LONGEST_TAG: usize = 64;
+const MAX_TAG: usize = 64;
 
-const LONGEST_FORM: usize = 64;
+const MAX_FORMAT: usize = 64;
 
 /// The ranges of one reader that are looked at.
-const MOST_RANGES: usize = 8;
+const MAX_RANGES: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -171,7 +171,7 @@ mod tests {
 
     fn amsterdam(utc: &str) -> String {
         let time = DateTime::parse_from_rfc3339(utc).unwrap();
-        TimeForm::of("nl").write(&time.with_timezone(&Tz::Europe__Amsterdam))
+        TimeFormat::of("nl").write(&time.with_timezone(&Tz::Europe__Amsterdam))
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
             ("fr", "22/11/2026 08:25"),
             ("fy", "2026-11-22 08:25"),
         ] {
-            assert_eq!(TimeForm::of(tag).write(&time), written, "{tag}");
+            assert_eq!(TimeFormat::of(tag).write(&time), written, "{tag}");
         }
     }
 
@@ -209,7 +209,7 @@ mod tests {
         for time in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
             for zone in [Tz::Europe__Amsterdam, Tz::America__New_York] {
                 assert!(
-                    !TimeForm::of("nl")
+                    !TimeFormat::of("nl")
                         .write(&time.with_timezone(&zone))
                         .is_empty()
                 );
@@ -219,9 +219,9 @@ mod tests {
 
     #[test]
     fn what_chrono_cannot_write_is_no_form() {
-        for form in ["", "%Q", "%", "%d\n%m", &"x".repeat(65)] {
-            assert!(TimeForm::new(form).is_none(), "{form:?}");
+        for format in ["", "%Q", "%", "%d\n%m", &"x".repeat(65)] {
+            assert!(TimeFormat::new(format).is_none(), "{format:?}");
         }
-        assert!(TimeForm::new("%d.%m. %H:%M Uhr").is_some());
+        assert!(TimeFormat::new("%d.%m. %H:%M Uhr").is_some());
     }
 }

@@ -27,7 +27,7 @@ fn user(name: &str, language: &str) -> User {
 fn write(templates: &Templates, user: &User, pass: &str) -> Text {
     let (from, until) = (time("2026-11-23T08:00:59Z"), time("2026-11-23T09:00:59Z"));
     templates
-        .compose(&Reader::of(user), pass, &from, &until)
+        .compose(&Recipient::of(user), pass, &from, &until)
         .unwrap()
 }
 
@@ -316,14 +316,14 @@ fn a_time_form_is_the_languages_or_ones_own() {
     let text = "{{ pass }} {{ valid_until }}";
     let templates = own(text)
         .text("de-CH", text)
-        .time_form("de-CH", "%d.%m. %H:%M Uhr")
+        .time_format("de-CH", "%d.%m. %H:%M Uhr")
         .build()
         .unwrap();
     let until =
         |language| write(&templates, &user("none", language), PASS).as_str()[9..].to_owned();
     assert_eq!(until("de-AT"), "23.11.2026 10:00");
     assert_eq!(until("de-CH"), "23.11. 10:00 Uhr");
-    refused(own(text).time_form("de", "%d %Q"), &["time form", "de"]);
+    refused(own(text).time_format("de", "%d %Q"), &["time format", "de"]);
 }
 
 #[test]

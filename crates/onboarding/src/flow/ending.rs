@@ -43,7 +43,7 @@ pub struct Ending {
     /// What Graph said last where it refused something or broke.
     #[serde(default)]
     pub graph: Option<GraphCause>,
-    /// Why it failed, where the reason alone does not say it. In our own words, with no personal data.
+    /// EndCause it failed, where the reason alone does not say it. In our own words, with no personal data.
     #[serde(default)]
     pub detail: Option<String>,
     /// Where the text went.
@@ -141,7 +141,7 @@ impl Ending {
             kept.clone_from(whole);
         }
         if let Some(pass) = &mut ending.pass
-            && let Some(info) = run.infos.iter().rfind(|info| info.id == pass.id)
+            && let Some(info) = run.passes.iter().rfind(|info| info.id == pass.id)
         {
             pass.one_time = Some(info.one_time);
             pass.valid_until = pass.valid_until.or(Some(info.valid_until()));

@@ -4,16 +4,17 @@ use postduif_core::{Encoding, Transliteration, directory::User};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// What the directory says of a reader, fit for a text. No `Debug`: all of it is personal.
-pub(crate) struct Reader {
+pub(crate) struct Recipient {
     pub(super) names: Names,
     /// As the directory has it.
     pub(super) language: Option<String>,
     region: Option<String>,
 }
 
-impl Reader {
+impl Recipient {
     pub(crate) fn of(user: &User) -> Self {
-        let line = |text: &Option<String>| text.as_deref().and_then(line).unwrap_or_default();
+        let line =
+            |text: &Option<String>| text.as_deref().and_then(single_line).unwrap_or_default();
         Self {
             names: Names {
                 display: line(&user.display_name),
@@ -57,8 +58,8 @@ impl Names {
     }
 
     /// Whether a name would make a text UCS-2.
-    pub(super) fn are_foreign(&self) -> bool {
-        is_foreign(&self.display) || is_foreign(&self.given)
+    pub(super) fn need_ucs2(&self) -> bool {
+        needs_ucs2(&self.display) || needs_ucs2(&self.given)
     }
 
     /// With the names that would make a text UCS-2 written in GSM 03.38: `Zoe` for `Zoë`.
@@ -70,9 +71,9 @@ impl Names {
     }
 
     /// Without the names that would make a text UCS-2.
-    pub(super) fn without_foreign(mut self) -> Self {
+    pub(super) fn without_ucs2(mut self) -> Self {
         for name in [&mut self.display, &mut self.given] {
-            if is_foreign(name) {
+            if needs_ucs2(name) {
                 name.clear();
             }
         }
@@ -80,7 +81,7 @@ impl Names {
     }
 }
 
-fn is_foreign(name: &str) -> bool {
+fn needs_ucs2(name: &str) -> bool {
     Encoding::of(name) == Encoding::Ucs2
 }
 
@@ -96,9 +97,9 @@ fn cut(name: &str, longest: usize) -> &str {
 ///
 /// Control characters, what turns the direction of what follows, and private use: the place of the pass is
 /// marked with one of those.
-pub(super) fn line(text: &str) -> Option<String> {
+pub(super) fn single_line(text: &str) -> Option<String> {
     // Pasted from a web page or another program: they say nothing, and would make a text UCS-2.
-    let seen: String = text.chars().filter(|char| !is_unseen(*char)).collect();
+    let seen: String = text.chars().filter(|char| !is_invisible(*char)).collect();
     let words = seen.split_whitespace().collect::<Vec<_>>().join(" ");
     let odd = |char: char| {
         char.is_control()
@@ -106,13 +107,13 @@ pub(super) fn line(text: &str) -> Option<String> {
             || matches!(char, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..)
     };
     // Graph has no longer names; what another directory has beyond that could only be cut off.
-    let within = words.chars().count() <= LONGEST_NAME;
+    let within = words.chars().count() <= MAX_NAME;
     (within && !words.contains(odd)).then_some(words)
 }
 
 /// A soft hyphen, a zero-width space, a direction mark, a joiner of words, a byte order mark. The joiners that
-/// shape letters and emoji are none of these.
-const fn is_unseen(char: char) -> bool {
+/// stand_in letters and emoji are none of these.
+const fn is_invisible(char: char) -> bool {
     matches!(
         char,
         '\u{ad}'
@@ -127,7 +128,7 @@ const fn is_unseen(char: char) -> bool {
 }
 
 /// The longest name that Graph has, in characters.
-pub(super) const LONGEST_NAME: usize = 256;
+pub(super) const MAX_NAME: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -152,7 +153,10 @@ mod tests {
 
     #[test]
     fn a_name_in_several_lines_is_one_line() {
-        assert_eq!(line("Anna\r\nde\tVries ").as_deref(), Some("Anna de Vries"));
+        assert_eq!(
+            single_line("Anna\r\nde\tVries ").as_deref(),
+            Some("Anna de Vries")
+        );
     }
 
     #[test]
@@ -162,10 +166,14 @@ mod tests {
             "An\u{ad}na de Vries",
             "\u{feff}Anna\u{200b} de Vries\u{2060}",
         ] {
-            assert_eq!(line(name).as_deref(), Some("Anna de Vries"), "{name:?}");
+            assert_eq!(
+                single_line(name).as_deref(),
+                Some("Anna de Vries"),
+                "{name:?}"
+            );
         }
         // A family stays one.
-        assert_eq!(line("👩‍👩‍👧").as_deref(), Some("👩‍👩‍👧"));
+        assert_eq!(single_line("👩‍👩‍👧").as_deref(), Some("👩‍👩‍👧"));
     }
 
     #[test]
@@ -189,7 +197,7 @@ mod tests {
     #[test]
     fn what_no_name_is_made_of_makes_it_none() {
         for name in ["A\u{7}b", "A\u{202e}b", "A\u{e000}b", &"x".repeat(257)] {
-            assert_eq!(line(name), None, "{name:?}");
+            assert_eq!(single_line(name), None, "{name:?}");
         }
     }
 }

@@ -7,13 +7,13 @@ use postduif_core::ConfigError;
 
 /// A zone for everybody, and others for some countries.
 #[derive(Debug)]
-pub(crate) struct Zones {
+pub(crate) struct TimeZones {
     default: Tz,
     /// By the country's code in capitals.
     by_region: BTreeMap<String, Tz>,
 }
 
-impl Zones {
+impl TimeZones {
     pub(crate) fn new(
         default: &str,
         by_region: impl IntoIterator<Item = (String, String)>,
@@ -52,14 +52,14 @@ fn zone(name: &str) -> Result<Tz, ConfigError> {
 mod tests {
     use super::*;
 
-    fn zones() -> Zones {
+    fn zones() -> TimeZones {
         let own = [
             ("pt", "Europe/Lisbon"),
             ("NZ", "Pacific/Auckland"),
             ("PT", "Atlantic/Azores"),
         ];
         let own = own.map(|(region, name)| (region.to_owned(), name.to_owned()));
-        Zones::new("Europe/Amsterdam", own).unwrap()
+        TimeZones::new("Europe/Amsterdam", own).unwrap()
     }
 
     #[test]
@@ -84,9 +84,9 @@ mod tests {
             ("BE", "Brussels", "time zone"),
         ] {
             let own = [(region.to_owned(), name.to_owned())];
-            let error = Zones::new("Europe/Amsterdam", own).unwrap_err();
+            let error = TimeZones::new("Europe/Amsterdam", own).unwrap_err();
             assert!(error.to_string().contains(said), "{region} {name}");
         }
-        assert!(Zones::new("Amsterdam", []).is_err());
+        assert!(TimeZones::new("Amsterdam", []).is_err());
     }
 }

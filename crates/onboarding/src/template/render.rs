@@ -5,20 +5,20 @@ use std::sync::Arc;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use postduif_core::{Count, Encoding, Text, TextError};
 
-use super::{Names, language::TimeForm};
+use super::{Names, language::TimeFormat};
 
 /// A template that is syntactically right and knows all its variables.
 #[derive(Clone)]
-pub(super) struct Written {
+pub(super) struct Template {
     tag: Box<str>,
-    form: TimeForm,
+    format: TimeFormat,
     engine: Arc<Environment<'static>>,
 }
 
 /// What a text says beside names.
 pub(super) struct Facts<'a> {
-    /// Of the pass: see [`shape`].
-    pub(super) shape: String,
+    /// Of the pass: see [`stand_in`].
+    pub(super) stand_in: String,
     pub(super) from: String,
     pub(super) until: String,
     pub(super) tenant: &'a str,
@@ -27,34 +27,38 @@ pub(super) struct Facts<'a> {
 }
 
 /// Why no text comes of a template.
-pub(super) enum Fault {
+pub(super) enum RenderError {
     Engine(minijinja::Error),
     /// There is no pass in it, or more than one.
-    Passes(usize),
+    PassCount(usize),
     /// The pass touches this.
-    Glued(char),
+    PassTouched(char),
 }
 
-impl Fault {
+impl RenderError {
     /// Tells nothing of the text.
-    pub(super) fn word(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Engine(_) => "engine",
-            Self::Passes(_) => "passes",
-            Self::Glued(_) => "glued",
+            Self::PassCount(_) => "passes",
+            Self::PassTouched(_) => "glued",
         }
     }
 }
 
-impl From<minijinja::Error> for Fault {
+impl From<minijinja::Error> for RenderError {
     fn from(error: minijinja::Error) -> Self {
         Self::Engine(error)
     }
 }
 
-impl Written {
+impl Template {
     /// Reads a template. Its unknown variables are told by [`unknown`](Self::unknown).
-    pub(super) fn new(tag: &str, source: &str, form: TimeForm) -> Result<Self, minijinja::Error> {
+    pub(super) fn new(
+        tag: &str,
+        source: &str,
+        format: TimeFormat,
+    ) -> Result<Self, minijinja::Error> {
         let mut engine = Environment::empty();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
         engine.set_fuel(Some(FUEL));
@@ -62,7 +66,7 @@ impl Written {
         engine.add_template_owned(tag.to_owned(), source.to_owned())?;
         Ok(Self {
             tag: tag.into(),
-            form,
+            format,
             engine: Arc::new(engine),
         })
     }
@@ -71,8 +75,8 @@ impl Written {
         &self.tag
     }
 
-    pub(super) const fn form(&self) -> &TimeForm {
-        &self.form
+    pub(super) const fn format(&self) -> &TimeFormat {
+        &self.format
     }
 
     /// The first of the variables that there are none of, by name.
@@ -90,31 +94,35 @@ impl Written {
     /// Writes the text as long as it may be.
     ///
     /// The text is too long only where it can be made no shorter: too many parts are better than none.
-    pub(super) fn fit(&self, names: &Names, facts: &Facts<'_>) -> Result<Draft, Fault> {
+    pub(super) fn fit(&self, names: &Names, facts: &Facts<'_>) -> Result<Draft, RenderError> {
         let mut names = names.clone();
-        if names.are_foreign() {
-            let bare = self.write(&names.cut(0), facts, MOST_CUTS)?;
+        if names.need_ucs2() {
+            let bare = self.write(&names.cut(0), facts, MAX_CUTS)?;
             // Where the words are UCS-2 anyway, such a name costs no more than another.
-            if bare.count(&facts.shape).encoding() == Encoding::Gsm7 {
-                if let Some(draft) = self.fit_whole(&names, facts)? {
+            if bare.count(&facts.stand_in).encoding() == Encoding::Gsm7 {
+                if let Some(draft) = self.fit_with_whole_names(&names, facts)? {
                     return Ok(draft);
                 }
-                names = names.transliterated().without_foreign();
+                names = names.transliterated().without_ucs2();
             }
         }
-        if let Some(draft) = self.fit_whole(&names, facts)? {
+        if let Some(draft) = self.fit_with_whole_names(&names, facts)? {
             return Ok(draft);
         }
-        match self.longest(&names, 0, NAME, facts, MOST_CUTS)? {
+        match self.longest(&names, 0, MIN_NAME, facts, MAX_CUTS)? {
             Some(draft) => Ok(draft),
-            None => self.write(&names.cut(0), facts, MOST_CUTS),
+            None => self.write(&names.cut(0), facts, MAX_CUTS),
         }
     }
 
     /// The text with the fewest cuts in which names have thirty characters, or all of them.
-    fn fit_whole(&self, names: &Names, facts: &Facts<'_>) -> Result<Option<Draft>, Fault> {
-        for cuts in 0..=MOST_CUTS {
-            let draft = self.longest(names, NAME, usize::MAX, facts, cuts)?;
+    fn fit_with_whole_names(
+        &self,
+        names: &Names,
+        facts: &Facts<'_>,
+    ) -> Result<Option<Draft>, RenderError> {
+        for cuts in 0..=MAX_CUTS {
+            let draft = self.longest(names, MIN_NAME, usize::MAX, facts, cuts)?;
             if draft.is_some() {
                 return Ok(draft);
             }
@@ -130,10 +138,10 @@ impl Written {
         most: usize,
         facts: &Facts<'_>,
         cuts: u8,
-    ) -> Result<Option<Draft>, Fault> {
-        let fitting = |longest| -> Result<Option<Draft>, Fault> {
+    ) -> Result<Option<Draft>, RenderError> {
+        let fitting = |longest| -> Result<Option<Draft>, RenderError> {
             let draft = self.write(&names.cut(longest), facts, cuts)?;
-            let fits = draft.count(&facts.shape).parts() <= facts.max_parts;
+            let fits = draft.count(&facts.stand_in).parts() <= facts.max_parts;
             Ok(fits.then_some(draft))
         };
         let (mut fits, mut fails) = (least, names.longest().min(most).saturating_add(1));
@@ -151,7 +159,12 @@ impl Written {
     }
 
     /// Writes the text with these words. The pass stands free in it.
-    pub(super) fn write(&self, names: &Names, facts: &Facts<'_>, cuts: u8) -> Result<Draft, Fault> {
+    pub(super) fn write(
+        &self,
+        names: &Names,
+        facts: &Facts<'_>,
+        cuts: u8,
+    ) -> Result<Draft, RenderError> {
         let values = [
             Value::from(MARK.to_string()),
             Value::from(facts.until.as_str()),
@@ -169,16 +182,16 @@ impl Written {
         let passes = text.matches(MARK).count();
         let (before, after) = match text.split_once(MARK) {
             Some(halves) if passes == 1 => halves,
-            _ => return Err(Fault::Passes(passes)),
+            _ => return Err(RenderError::PassCount(passes)),
         };
         let beside = [before.chars().next_back(), after.chars().next()];
         if let Some(char) = beside.into_iter().flatten().find(|&char| char != ' ') {
-            return Err(Fault::Glued(char));
+            return Err(RenderError::PassTouched(char));
         }
         Ok(if text.contains(is_right_to_left) {
             Draft {
-                before: marked(before.trim_end(), false),
-                after: marked(after.trim_start(), true),
+                before: isolated(before.trim_end(), false),
+                after: isolated(after.trim_start(), true),
             }
         } else {
             Draft {
@@ -191,7 +204,7 @@ impl Written {
 
 /// What stands beside a pass in a text from right to left: a mark and a space, so that a phone shows the pass from
 /// left to right, with its own punctuation where it belongs. The space keeps the mark out of what is copied.
-fn marked(beside: &str, follows: bool) -> String {
+fn isolated(beside: &str, follows: bool) -> String {
     match (beside.is_empty(), follows) {
         // What stands first decides the direction of all.
         (true, false) => String::new(),
@@ -221,9 +234,9 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// What it costs with a pass of this shape.
-    pub(super) fn count(&self, shape: &str) -> Count {
-        Count::of(&self.around(shape))
+    /// What it costs with a pass of this stand_in.
+    pub(super) fn count(&self, stand_in: &str) -> Count {
+        Count::of(&self.around(stand_in))
     }
 
     /// The text with the pass in its place.
@@ -241,7 +254,7 @@ impl Draft {
 }
 
 /// Something that costs exactly what the pass does and tells nothing of it, to count with.
-pub(super) fn shape(pass: &str) -> String {
+pub(super) fn stand_in(pass: &str) -> String {
     let alike = |char: char| match Count::of(char.encode_utf8(&mut [0; 4])) {
         count if count.encoding() == Encoding::Gsm7 && count.units() == 1 => 'x',
         count if count.encoding() == Encoding::Gsm7 => '^',
@@ -251,7 +264,7 @@ pub(super) fn shape(pass: &str) -> String {
     pass.chars().map(alike).collect()
 }
 
-/// What a template can name, in the order in which [`Written::write`] gives the values.
+/// What a template can name, in the order in which [`Template::write`] gives the values.
 pub(super) const VARIABLES: [&str; 9] = [
     "pass",
     "valid_until",
@@ -269,10 +282,10 @@ pub(super) const VARIABLES: [&str; 9] = [
 const MARK: char = '\u{f8ff}';
 
 /// The most that a text leaves out.
-pub(super) const MOST_CUTS: u8 = 3;
+pub(super) const MAX_CUTS: u8 = 3;
 
 /// The characters of a name that matter more than the sentences that can be left out.
-const NAME: usize = 30;
+const MIN_NAME: usize = 30;
 
 /// What one render may use: instructions, and 64 bytes each. An ordinary text takes about fifty.
 const FUEL: u64 = 5_000;
