@@ -200,6 +200,16 @@ impl Profile {
         self.repeat_window
     }
 
+    /// Returns what is left of the [repeat window](Self::repeat_window) after `delay`, or `None` if nothing is.
+    ///
+    /// A layer that may delay a repeat by that much declares this window.
+    #[must_use]
+    pub fn repeat_window_after(&self, delay: Duration) -> Option<Duration> {
+        self.repeat_window?
+            .checked_sub(delay)
+            .filter(|left| !left.is_zero())
+    }
+
     /// Returns how many messages per second the vendor accepts, or `None` if its documentation does not say.
     #[must_use]
     pub const fn rate(&self) -> Option<NonZeroU32> {
@@ -480,6 +490,16 @@ mod tests {
             kinds(&ABLE.with_sender_required(true), &message("x")),
             [ErrorKind::InvalidSender]
         );
+    }
+
+    #[test]
+    fn a_delay_takes_its_time_from_the_repeat_window() {
+        let second = Duration::from_secs(1);
+        let profile = ABLE.with_repeat_window(Some(2 * second));
+        assert_eq!(profile.repeat_window_after(second), Some(second));
+        assert_eq!(profile.repeat_window_after(2 * second), None);
+        assert_eq!(profile.repeat_window_after(3 * second), None);
+        assert_eq!(ABLE.repeat_window_after(Duration::ZERO), None);
     }
 
     #[test]

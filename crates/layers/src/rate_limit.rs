@@ -120,8 +120,7 @@ impl<P: SmsProvider> RateLimit<P> {
     /// by the rate would come later is refused at once.
     #[must_use]
     pub fn with_max_wait(mut self, wait: Duration) -> Self {
-        let left = |window: Duration| window.checked_sub(wait).filter(|left| !left.is_zero());
-        let window = self.inner.profile().repeat_window().and_then(left);
+        let window = self.inner.profile().repeat_window_after(wait);
         self.profile = self.profile.with_repeat_window(window);
         self.longest_wait = wait;
         self

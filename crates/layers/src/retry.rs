@@ -116,8 +116,7 @@ impl<P: SmsProvider> Retry<P> {
     /// end later is not begun.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
-        let left = |window: Duration| window.checked_sub(deadline).filter(|left| !left.is_zero());
-        let window = self.inner.profile().repeat_window().and_then(left);
+        let window = self.inner.profile().repeat_window_after(deadline);
         self.profile = self.profile.with_repeat_window(window);
         self.deadline = deadline;
         self
