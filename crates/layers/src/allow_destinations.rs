@@ -98,7 +98,7 @@ impl<P: SmsProvider> AllowDestinations<P> {
             Ok(())
         } else {
             Err(refusal(
-                &self.inner,
+                self.inner.profile(),
                 ErrorKind::Blocked,
                 "no text may go to this destination",
             ))

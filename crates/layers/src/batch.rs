@@ -15,7 +15,7 @@ use std::{
     fmt,
     num::NonZeroUsize,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -33,7 +33,7 @@ use tokio::{
 use tracing::Span;
 
 use crate::{
-    dispatch::{alike, cut_off, later, not_cut_off, refusal, send_batch},
+    dispatch::{alike, cut_off, later, lock, not_cut_off, refusal, send_batch},
     scope::{PATIENCE, Scope},
     shared::{Ended, Outcome, Watched, Work},
 };
@@ -137,10 +137,10 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         let inner = &*self.calls.inner;
-        not_cut_off(inner)?;
+        not_cut_off(inner.profile())?;
         if Handle::try_current().is_err() {
             return Err(refusal(
-                inner,
+                inner.profile(),
                 ErrorKind::Misconfigured,
                 "a batch needs the clock of a tokio runtime, and there is no runtime here",
             ));
@@ -152,7 +152,7 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
             let call = match hold_until_closed(place.call(waits_until)).await {
                 Ok(Some(call)) => call,
                 Ok(None) => return Err(place.leave()),
-                Err(_) => return Err(cut_off(inner)),
+                Err(_) => return Err(cut_off(inner.profile())),
             };
             let first = call.work.begin();
             let deadline = later(Instant::now(), longest);
@@ -262,7 +262,7 @@ impl<P: SmsProvider> Calls<P> {
         let mut state = self.state();
         if state.waits >= state.capacity {
             let message = "too many messages wait for a call already";
-            return Err(refusal(&*self.inner, ErrorKind::Throttled, message));
+            return Err(refusal(self.inner.profile(), ErrorKind::Throttled, message));
         }
         if state.queue.len() > 2 * state.waits + 16 {
             state
@@ -454,7 +454,7 @@ impl<P: SmsProvider> Place<P> {
 
     fn leave(&self) -> SendError {
         let message = "no call took the message up in time";
-        refusal(&*self.calls.inner, ErrorKind::Throttled, message)
+        refusal(self.calls.inner.profile(), ErrorKind::Throttled, message)
     }
 }
 
@@ -466,8 +466,4 @@ impl<P: SmsProvider> Drop for Place<P> {
             state.waits -= 1;
         }
     }
-}
-
-fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     fmt,
     num::{NonZeroU32, NonZeroUsize},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -22,7 +22,7 @@ use postduif_core::{
 };
 use tokio::time::Instant;
 
-use crate::dispatch::{put, refusal, send_some};
+use crate::dispatch::{lock, put, refusal, send_some};
 
 /// Limits by message, by recipient and by money.
 ///
@@ -130,7 +130,7 @@ impl<P: SmsProvider> Budget<P> {
     }
 
     fn blocked(&self, reason: &'static str) -> SendError {
-        refusal(&self.inner, ErrorKind::Blocked, reason)
+        refusal(self.inner.profile(), ErrorKind::Blocked, reason)
     }
 
     /// Counts a message against every limit, or against none.
@@ -365,8 +365,4 @@ impl Ledger {
             *sum += difference;
         }
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,7 +17,7 @@ use std::{
     fmt,
     hash::Hasher as _,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
-    dispatch::{later, not_cut_off, refusal},
+    dispatch::{later, lock, not_cut_off, refusal},
     scope::Scope,
     shared::{Ended, Outcome, Work},
 };
@@ -272,7 +272,7 @@ impl<P: SmsProvider> Dedupe<P> {
         if let Some(known) = state.known.get(message.reference()) {
             return match &known.fate {
                 _ if known.digest != digest => Claim::Answered(Err(refusal(
-                    &self.inner,
+                    self.inner.profile(),
                     ErrorKind::Blocked,
                     "another message has this reference already",
                 ))),
@@ -281,7 +281,7 @@ impl<P: SmsProvider> Dedupe<P> {
                 Fate::Claimed(place) => Claim::Ours(*place),
             };
         }
-        if let Err(error) = not_cut_off(&self.inner) {
+        if let Err(error) = not_cut_off(self.inner.profile()) {
             return Claim::Answered(Err(error));
         }
         if state.known.len() >= self.capacity.get() && !state.make_room() {
@@ -297,7 +297,7 @@ impl<P: SmsProvider> Dedupe<P> {
                     "the memory is full of references in doubt or under way",
                 )
             };
-            return Claim::Answered(Err(refusal(&self.inner, kind, message)));
+            return Claim::Answered(Err(refusal(self.inner.profile(), kind, message)));
         }
         let place = own.len();
         own.push(message.clone());
@@ -334,7 +334,7 @@ impl<P: SmsProvider> Dedupe<P> {
             asked = left.cloned().collect();
         }
         let message = "the send was not begun: no runtime went on with it";
-        let error = refusal(&self.inner, ErrorKind::Unavailable, message);
+        let error = refusal(self.inner.profile(), ErrorKind::Unavailable, message);
         for place in places {
             outcomes.set(place, Err(error.clone()));
         }
@@ -481,8 +481,4 @@ fn settle_all(state: &Weak<Mutex<State>>, references: &[Reference], ended: Ended
 
 fn is_doubt(outcome: &Outcome) -> bool {
     matches!(outcome, Err(error) if error.acceptance() == Acceptance::Unknown)
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,16 @@
 //! What the layers share: refusals, moments, verdicts on a batch, and the trail of those who were tried.
 
-use std::{borrow::Cow, num::NonZeroUsize, time::Duration};
+use std::{
+    borrow::Cow,
+    future::Future,
+    num::NonZeroUsize,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use postduif_core::{
     Attempt, BatchTexts, DepartureHandle, ErrorKind, Message, Outcomes, Profile, Receipt,
-    SendError, SmsProvider,
+    SendError, SmsProvider, batch,
 };
 use tokio::time::Instant;
 
@@ -46,6 +52,25 @@ pub(crate) async fn send_some<P: SmsProvider>(
         [] => Outcomes::in_doubt(&[]),
         some => send_batch(inner, some).await,
     }
+}
+
+/// Sends a batch in calls of up to `size` messages.
+///
+/// The future of a call is boxed when its turn comes: `in_chunks` makes one for each call at once.
+pub(crate) async fn in_calls<'a, Call, Response>(
+    messages: &'a [Message],
+    size: NonZeroUsize,
+    in_flight: NonZeroUsize,
+    call: Call,
+) -> Outcomes
+where
+    Call: Fn(&'a [Message]) -> Response + Copy,
+    Response: Future<Output = Outcomes>,
+{
+    batch::in_chunks(messages, size, in_flight, move |piece| async move {
+        Box::pin(call(piece)).await
+    })
+    .await
 }
 
 /// Puts these outcomes at these places.
@@ -113,35 +138,40 @@ pub(crate) fn alike(one: &Message, other: &Message) -> bool {
         && one.send_at() == other.send_at()
 }
 
-/// A refusal of ours, before any call.
+/// Creates the refusal of a layer with this profile, which made no call.
 pub(crate) fn refusal(
-    inner: &impl SmsProvider,
+    profile: &Profile,
     kind: ErrorKind,
     message: impl Into<Cow<'static, str>>,
 ) -> SendError {
     SendError::not_accepted(kind, message)
-        .with_provider(inner.profile().owned_name())
+        .with_provider(profile.owned_name())
         .local()
 }
 
-/// Whether the call that is being polled was cut off, so that nothing of it may begin any more.
+/// Returns whether the call that is being polled was cut off, so that nothing of it may begin any more.
 pub(crate) fn is_cut_off() -> bool {
     DepartureHandle::current().is_some_and(|departure| departure.is_closed())
 }
 
-/// Refuses what was cut off before it began.
-pub(crate) fn not_cut_off(inner: &impl SmsProvider) -> Result<(), SendError> {
+/// Refuses a call that was cut off before it began.
+pub(crate) fn not_cut_off(profile: &Profile) -> Result<(), SendError> {
     if is_cut_off() {
-        Err(cut_off(inner))
+        Err(cut_off(profile))
     } else {
         Ok(())
     }
 }
 
-/// The refusal of what was cut off before it began.
-pub(crate) fn cut_off(inner: &impl SmsProvider) -> SendError {
+/// Creates the refusal of a call that was cut off before it began.
+pub(crate) fn cut_off(profile: &Profile) -> SendError {
     let message = "the call was cut off before it began";
-    refusal(inner, ErrorKind::Timeout, message)
+    refusal(profile, ErrorKind::Timeout, message)
+}
+
+/// Locks a mutex whose data stays valid where a holder panicked.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Who was tried for one message, oldest first.
@@ -156,8 +186,9 @@ impl Trail {
         self.0.push(Attempt::new(provider, error));
     }
 
-    pub(crate) fn attempts(&self) -> &[Attempt] {
-        &self.0
+    /// Returns this trail with the later one after it.
+    pub(crate) fn followed_by(&self, later: &Self) -> Self {
+        Self([&self.0[..], &later.0[..]].concat())
     }
 
     /// Puts the trail before the one that the outcome has of its own.
@@ -165,18 +196,22 @@ impl Trail {
         mut self,
         outcome: Result<Receipt, SendError>,
     ) -> Result<Receipt, SendError> {
-        if self.0.is_empty() {
-            return outcome;
-        }
         match outcome {
+            Ok(receipt) if self.0.is_empty() => Ok(receipt),
             Ok(receipt) => {
                 self.0.extend_from_slice(receipt.attempts());
                 Ok(receipt.with_attempts(self.0))
             }
-            Err(error) => {
-                self.0.extend_from_slice(error.attempts());
-                Err(error.with_attempts(self.0))
-            }
+            Err(error) => Err(self.before(error)),
         }
+    }
+
+    /// Puts the trail before the one that the error has of its own.
+    pub(crate) fn before(mut self, error: SendError) -> SendError {
+        if self.0.is_empty() {
+            return error;
+        }
+        self.0.extend_from_slice(error.attempts());
+        error.with_attempts(self.0)
     }
 }

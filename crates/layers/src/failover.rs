@@ -14,11 +14,10 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use postduif_core::{
     ConfigError, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
-    batch,
 };
 
 use crate::{
-    dispatch::IN_FLIGHT,
+    dispatch::{IN_FLIGHT, in_calls},
     pool::{Member, Members},
 };
 
@@ -107,9 +106,8 @@ impl SmsProvider for Failover {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let size = self.members.call_size(messages);
-        batch::in_chunks(messages, size, self.in_flight, async |piece| {
-            // Boxed when its turn comes: `in_chunks` makes a future for each piece at once.
-            Box::pin(self.members.send_batch(0..self.members.len(), piece)).await
+        in_calls(messages, size, self.in_flight, async |piece| {
+            self.members.send_batch(0..self.members.len(), piece).await
         })
         .await
     }

@@ -56,7 +56,7 @@ impl<P: SmsProvider> OnlyTo<P> {
             Ok(())
         } else {
             Err(refusal(
-                &self.inner,
+                self.inner.profile(),
                 ErrorKind::Blocked,
                 "this system sends to a few numbers only, and this is none of them",
             ))

@@ -6,7 +6,7 @@ use std::{
     future::{Future, poll_fn},
     num::{NonZeroU32, NonZeroUsize},
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::Poll,
     time::Duration,
 };
@@ -18,7 +18,7 @@ use postduif_core::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    dispatch::{Trail, call_size, is_cut_off, later, put, refusal, send_some},
+    dispatch::{Trail, call_size, cut_off, is_cut_off, later, lock, put, refusal, send_some},
     scope::{PATIENCE, Progress, Scope},
 };
 
@@ -277,7 +277,7 @@ impl Members {
         }
         trail.ends_in(Err(match refused {
             Some((_, error)) => error,
-            None => self.cut_off(),
+            None => cut_off(&self.profile),
         }))
     }
 
@@ -290,7 +290,7 @@ impl Members {
     ) -> Outcomes {
         let mut outcomes = Outcomes::in_doubt(messages);
         let mut pending = Vec::new();
-        let cut_off = is_cut_off().then(|| self.cut_off());
+        let cut_off = is_cut_off().then(|| cut_off(&self.profile));
         for (place, message) in messages.iter().enumerate() {
             match (self.profile.validate(message), &cut_off) {
                 (Ok(()), None) => pending.push(place),
@@ -372,7 +372,7 @@ impl Members {
         let left = left.filter_map(|index| self.slots.get(index));
         let names = left.map(|slot| slot.member.name.clone());
         Progress {
-            attempts: [&before.attempts[..], trail.attempts()].concat(),
+            attempts: before.attempts.followed_by(trail),
             waits_for: Some(slot.member.name.clone()),
             not_tried: names.chain(before.not_tried.iter().cloned()).collect(),
         }
@@ -380,12 +380,6 @@ impl Members {
 
     fn is_open(&self, index: usize) -> bool {
         self.slots.get(index).is_some_and(Slot::is_open)
-    }
-
-    fn cut_off(&self) -> SendError {
-        SendError::not_accepted(ErrorKind::Timeout, "the call was cut off before it began")
-            .with_provider(self.profile.owned_name())
-            .local()
     }
 
     /// Asks every member. One that refuses speaks for all: it would refuse when its turn comes.
@@ -439,7 +433,7 @@ impl Slot {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn is_open(&self) -> bool {
@@ -491,8 +485,12 @@ impl Slot {
 
     fn withdrawn(&self) -> SendError {
         let message = "set aside while the message still waited its turn";
-        refusal(&self.member.provider, ErrorKind::Unavailable, message)
-            .with_provider(self.member.name.clone())
+        refusal(
+            self.member.provider.profile(),
+            ErrorKind::Unavailable,
+            message,
+        )
+        .with_provider(self.member.name.clone())
     }
 
     /// A turn, unless the member is set aside and this is not the last resort.

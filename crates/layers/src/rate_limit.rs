@@ -13,7 +13,7 @@ use std::{
     fmt,
     num::{NonZeroU32, NonZeroUsize},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU8, Ordering},
     },
     time::Duration,
@@ -21,7 +21,7 @@ use std::{
 
 use postduif_core::{
     ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
-    batch, hold_until_closed,
+    hold_until_closed,
 };
 use tokio::{
     sync::{Notify, Semaphore},
@@ -29,7 +29,7 @@ use tokio::{
 };
 
 use crate::{
-    dispatch::{call_size, cut_off, later, not_cut_off, refusal},
+    dispatch::{call_size, cut_off, in_calls, later, lock, not_cut_off, refusal},
     scope::Scope,
 };
 
@@ -149,7 +149,7 @@ impl<P: SmsProvider> RateLimit<P> {
 
     /// Waits for the turn of a call with so many messages. It is for as long as the call lasts.
     async fn turn(&self, messages: usize) -> Result<Turn<'_, P>, SendError> {
-        not_cut_off(&self.inner)?;
+        not_cut_off(self.inner.profile())?;
         let messages = match u32::try_from(messages) {
             Ok(messages) if messages <= self.burst.get() => messages,
             _ => return Err(self.throttled("the call has more messages than the burst")),
@@ -182,15 +182,15 @@ impl<P: SmsProvider> RateLimit<P> {
         };
         hold_until_closed(queued.turn())
             .await
-            .unwrap_or_else(|_| Err(cut_off(&self.inner)))
+            .unwrap_or_else(|_| Err(cut_off(self.inner.profile())))
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.turns)
     }
 
     fn throttled(&self, message: &'static str) -> SendError {
-        refusal(&self.inner, ErrorKind::Throttled, message)
+        refusal(self.inner.profile(), ErrorKind::Throttled, message)
     }
 }
 
@@ -210,9 +210,8 @@ impl<P: SmsProvider> SmsProvider for RateLimit<P> {
         // The pieces of a batch queue here, where their time does not run: only the first of them waits
         // among the callers.
         let order = Semaphore::new(1);
-        batch::in_chunks(messages, size, self.in_flight, async |piece| {
-            // Boxed when its turn comes: `in_chunks` makes a future for each piece at once.
-            Box::pin(self.piece(&order, piece)).await
+        in_calls(messages, size, self.in_flight, async |piece| {
+            self.piece(&order, piece).await
         })
         .await
     }
@@ -225,7 +224,7 @@ impl<P: SmsProvider> SmsProvider for RateLimit<P> {
 
 impl<P: fmt::Debug> fmt::Debug for RateLimit<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns = lock(&self.turns);
         f.debug_struct("RateLimit")
             .field("inner", &self.inner)
             .field("interval", &turns.interval)
@@ -439,10 +438,7 @@ impl<'a, P: SmsProvider> Queued<'a, P> {
 impl<P> Drop for Queued<'_, P> {
     fn drop(&mut self) {
         if let Some(place) = &self.place {
-            let turns = self.limit.turns.lock();
-            turns
-                .unwrap_or_else(PoisonError::into_inner)
-                .leave(place, Instant::now());
+            lock(&self.limit.turns).leave(place, Instant::now());
         }
     }
 }
@@ -452,8 +448,7 @@ struct Turn<'a, P>(&'a RateLimit<P>);
 
 impl<P> Drop for Turn<'_, P> {
     fn drop(&mut self) {
-        let turns = self.0.turns.lock();
-        let mut turns = turns.unwrap_or_else(PoisonError::into_inner);
+        let mut turns = lock(&self.0.turns);
         turns.under_way -= 1;
         if turns.waits > 0 {
             turns.give(Instant::now());

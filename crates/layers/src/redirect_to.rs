@@ -53,7 +53,7 @@ impl<P: SmsProvider> RedirectTo<P> {
         text.push_str(message.text().as_str());
         let text = Text::new(text).map_err(|_| {
             refusal(
-                &self.inner,
+                self.inner.profile(),
                 ErrorKind::InvalidText,
                 "the text is too long with the original recipient in front",
             )

@@ -6,20 +6,14 @@
 //!
 //! **Belongs** where `Failover` does.
 
-use std::{
-    cmp::Reverse,
-    num::NonZeroUsize,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{cmp::Reverse, num::NonZeroUsize, sync::Mutex, time::Duration};
 
 use postduif_core::{
     ConfigError, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
-    batch,
 };
 
 use crate::{
-    dispatch::{IN_FLIGHT, call_size},
+    dispatch::{IN_FLIGHT, call_size, in_calls, lock},
     pool::{Member, Members},
 };
 
@@ -84,7 +78,7 @@ impl RoundRobin {
     fn ranking(&self) -> Vec<usize> {
         let weights: Vec<_> = self.members.weights().collect();
         let none_open = !weights.iter().any(|&(_, open)| open);
-        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut owed = lock(&self.owed);
         let mut total = 0;
         let mut turns = Vec::with_capacity(weights.len());
         for (index, (owed, (weight, open))) in owed.iter_mut().zip(weights).enumerate() {
@@ -117,9 +111,8 @@ impl SmsProvider for RoundRobin {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let size = call_size(self.members.profile(), messages);
-        batch::in_chunks(messages, size, self.in_flight, async |piece| {
-            // Boxed when its turn comes: `in_chunks` makes a future for each piece at once.
-            Box::pin(self.members.send_batch(self.ranking(), piece)).await
+        in_calls(messages, size, self.in_flight, async |piece| {
+            self.members.send_batch(self.ranking(), piece).await
         })
         .await
     }

@@ -3,11 +3,13 @@
 use std::{
     borrow::Cow,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use postduif_core::{Attempt, SendError};
+use postduif_core::SendError;
+
+use crate::dispatch::{Trail, lock};
 
 /// How long a message that has somewhere else to go waits for another try at one vendor.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
@@ -46,7 +48,7 @@ pub(crate) type Watch = Mutex<Progress>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress {
     /// Who failed so far, oldest first.
-    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) attempts: Trail,
     /// The member that has the message.
     pub(crate) waits_for: Option<Cow<'static, str>>,
     /// The members that come after it.
@@ -63,7 +65,7 @@ impl Progress {
     }
 
     pub(crate) fn of(watch: &Watch) -> Self {
-        watch.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(watch).clone()
     }
 
     /// The progress of the call that is being polled, where somebody watches it.
@@ -74,9 +76,7 @@ impl Progress {
     /// The same, with this failure behind it.
     pub(crate) fn with_failure(mut self, name: Cow<'static, str>, error: &SendError) -> Self {
         let name = self.waits_for.clone().unwrap_or(name);
-        self.attempts.extend_from_slice(error.attempts());
-        let error = error.clone().with_attempts(Vec::new());
-        self.attempts.push(Attempt::new(name, error));
+        self.attempts.push(name, error);
         self
     }
 
@@ -84,7 +84,7 @@ impl Progress {
     pub(crate) fn tell(self) {
         // Without anybody who watches there is nobody to tell.
         let _ = WATCH.try_with(|watch| {
-            *watch.lock().unwrap_or_else(PoisonError::into_inner) = self;
+            *lock(watch) = self;
         });
     }
 }

@@ -6,7 +6,7 @@ use std::{
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -29,7 +29,10 @@ use tokio::{
 };
 use tracing::{Instrument as _, Span};
 
-use crate::{dispatch::send_batch, scope::Scope};
+use crate::{
+    dispatch::{lock, send_batch},
+    scope::Scope,
+};
 
 pub(crate) type Outcome = Result<Receipt, SendError>;
 
@@ -226,7 +229,7 @@ impl Watched {
     pub(crate) fn look(&self) {
         let now = Instant::now();
         let beats = {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut asked = lock(&self.asked);
             match *asked {
                 // It has time to be polled.
                 Some((at, _)) if now.saturating_duration_since(at) < FIRST_LOOK => return,

@@ -98,7 +98,8 @@ impl<P: SmsProvider> StartWithin<P> {
                 .into()
             }
         };
-        refusal(&self.inner, ErrorKind::Timeout, words).with_attempts(progress.attempts)
+        let error = refusal(self.inner.profile(), ErrorKind::Timeout, words);
+        progress.attempts.before(error)
     }
 }
 

@@ -109,7 +109,7 @@ impl<P: SmsProvider> TextPolicy<P> {
     }
 
     fn refusal(&self, message: String) -> SendError {
-        refusal(&self.inner, ErrorKind::InvalidText, message)
+        refusal(self.inner.profile(), ErrorKind::InvalidText, message)
     }
 }
 

@@ -11,11 +11,11 @@ use std::{future::Future, num::NonZeroUsize, time::Duration};
 
 use postduif_core::{
     Acceptance, Departure, ErrorKind, Health, Message, Outcomes, Profile, Proof, Receipt,
-    SendError, SmsProvider, async_trait, batch,
+    SendError, SmsProvider, async_trait,
 };
 use tokio::time::{sleep, timeout};
 
-use crate::dispatch::{IN_FLIGHT, call_size, not_cut_off, refusal};
+use crate::dispatch::{IN_FLIGHT, call_size, in_calls, not_cut_off, refusal};
 
 /// A deadline for each vendor call.
 ///
@@ -66,7 +66,7 @@ impl<P: SmsProvider> Timeout<P> {
     }
 
     async fn within<T: Proof>(&self, call: impl Future<Output = T> + Send) -> Result<T, SendError> {
-        not_cut_off(&self.inner)?;
+        not_cut_off(self.inner.profile())?;
         self.leaves_time()?;
         let departure = Departure::new();
         let answer = departure.run_until(sleep(self.deadline), call).await;
@@ -86,7 +86,7 @@ impl<P: SmsProvider> Timeout<P> {
     fn leaves_time(&self) -> Result<(), SendError> {
         if self.deadline.is_zero() {
             Err(refusal(
-                &self.inner,
+                self.inner.profile(),
                 ErrorKind::Misconfigured,
                 "a deadline of zero leaves no time for a call: set a longer one",
             ))
@@ -121,10 +121,8 @@ impl<P: SmsProvider> SmsProvider for Timeout<P> {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let size = call_size(self.inner.profile(), messages);
-        batch::in_chunks(messages, size, self.in_flight, async |piece| {
-            // Boxed when its turn comes: `in_chunks` makes a future for each piece at once.
-            let call = Box::pin(self.within(self.inner.send_batch(piece)));
-            match call.await {
+        in_calls(messages, size, self.in_flight, async |piece| {
+            match self.within(self.inner.send_batch(piece)).await {
                 Ok(outcomes) => outcomes,
                 Err(error) => Outcomes::failed(piece, &error),
             }
