@@ -87,7 +87,7 @@ impl FromStr for Reference {
             || !text.bytes().all(|byte| byte.is_ascii_alphanumeric())
         {
             return Err(ParseError::new(
-                "a reference: use 1 to 32 ASCII letters and digits",
+                "a reference: use 1 to 32 ASCII letters and digits, such as a UUID without hyphens",
             ));
         }
         reference.bytes[..text.len()].copy_from_slice(text.as_bytes());

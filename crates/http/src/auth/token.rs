@@ -18,6 +18,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use crate::client::on_tokio;
+
 /// A bearer token and when it ends, by the monotonic clock of this process.
 pub struct Token {
     secret: SecretString,
@@ -258,10 +260,11 @@ impl<S: TokenSource> TokenCache<S> {
         let inner = Arc::clone(&self.0);
         let began_at = Instant::now();
         let outcome = async move {
-            let fetched = unwatched(timeout(FETCH_TIMEOUT, inner.source.fetch()));
+            let fetched = on_tokio(|| unwatched(timeout(FETCH_TIMEOUT, inner.source.fetch())));
             let fetched = match AssertUnwindSafe(fetched).catch_unwind().await {
-                Ok(Ok(fetched)) => fetched.map_err(certain),
-                Ok(Err(_)) => Err(late()),
+                Ok(Ok(Ok(fetched))) => fetched.map_err(certain),
+                Ok(Ok(Err(_))) => Err(late()),
+                Ok(Err(failure)) => Err(failure.into_token_error()),
                 // Its runtime may have ended under it.
                 Err(_) => Err(SendError::not_accepted(
                     ErrorKind::Unavailable,
@@ -336,9 +339,11 @@ impl State {
 
 async fn wait(fetching: Fetching) -> Result<Arc<Token>, SendError> {
     // With a deadline of its own: the fetch may be driven by a runtime that no longer runs.
-    hold(timeout(FETCH_TIMEOUT, fetching.outcome))
-        .await
-        .unwrap_or_else(|_| Err(late()))
+    match hold(on_tokio(|| timeout(FETCH_TIMEOUT, fetching.outcome))).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(late()),
+        Err(failure) => Err(failure.into_token_error()),
+    }
 }
 
 fn late() -> SendError {

@@ -4,6 +4,7 @@ mod failure;
 mod refusal;
 mod request;
 mod response;
+mod runtime;
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ pub use response::Response;
 
 use body::Body;
 pub(crate) use failure::Failure;
+pub(crate) use runtime::on_tokio;
 
 /// An HTTP client that leaks nothing and repeats nothing.
 ///
@@ -30,7 +32,7 @@ pub(crate) use failure::Failure;
 /// redirect, repeats no request, sends no referer, writes no connection log, and uses a proxy only where one is
 /// configured. Everything has a deadline, and no more of a response is read than its request allows.
 ///
-/// It needs a tokio runtime with time and I/O. Building one takes about 20 ms, since the system's certificates are
+/// Sending needs a tokio runtime with time and I/O enabled, and fails as `Misconfigured` without. Building one takes about 20 ms, since the system's certificates are
 /// read: build one, and clone it.
 #[derive(Clone)]
 pub struct Client(reqwest::Client);
@@ -110,12 +112,15 @@ impl Client {
         if !has_body {
             // A text may be in its URL, so it leaves with the call.
             departure.handle().begin().map_err(|_| Failure::cut_off())?;
-            let sent = departure.scope(self.0.execute(request));
-            let response = sent.await.map_err(Failure::from_reqwest)?;
+            let sent = departure.scope(on_tokio(|| self.0.execute(request)));
+            let response = sent.await?.map_err(Failure::from_reqwest)?;
             return Ok(Response::read(response, limit).await);
         }
         // Until the body begins to leave, all this waits for is a connection.
-        let response = match departure.scope(hold(self.0.execute(request))).await {
+        let response = match departure
+            .scope(hold(on_tokio(|| self.0.execute(request))))
+            .await?
+        {
             Ok(response) => response,
             Err(error) => {
                 return Err(if departure.has_left() {

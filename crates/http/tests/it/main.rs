@@ -20,6 +20,7 @@
 //! | answer | a redirect; a status of any kind | never followed; by who says it | `phases::no_redirect…`, `evidence` |
 //! | HTTP/2 | answered; reset; refused; going away; cut | in doubt, made once | `http2` (feature `http2`) |
 //! | clock | the wall clock jumps | no wait changes, no old report gets in | `clocks` |
+//! | runtime | none; one without time or I/O | not sent, `Misconfigured` | `runtimes` |
 //! | load | 10,000 sends at a vendor that never answers | refused at once beyond the queue, in bounded memory | `load` |
 //! | token | anything | not sent, one fetch for all | `oauth` |
 //! | secrets | anything | in no error and no `Debug` | `secrecy` |
@@ -38,6 +39,7 @@ mod oauth;
 mod phases;
 mod proxies;
 mod reuse;
+mod runtimes;
 mod secrecy;
 mod signature;
 mod tls;
