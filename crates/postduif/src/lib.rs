@@ -23,7 +23,7 @@ pub use postduif_core::*;
 
 #[cfg(feature = "entra")]
 pub use postduif_entra as entra;
-#[cfg(feature = "_http")]
+#[cfg(feature = "http")]
 pub use postduif_http as http;
 #[cfg(feature = "layers")]
 mod stack;
@@ -69,7 +69,7 @@ pub fn from_url(url: &str) -> Result<Arc<dyn SmsProvider>, ConfigError> {
 /// # Errors
 ///
 /// As [`from_url`].
-#[cfg(feature = "_http")]
+#[cfg(feature = "http")]
 pub fn from_url_with(
     url: &str,
     client: &http::Client,
@@ -114,13 +114,14 @@ fn has_no_limits(url: &str) -> Result<(), ConfigError> {
     }
 }
 
-#[cfg(not(feature = "_http"))]
-mod http {
-    /// Without a vendor there is no client: a type without values.
-    pub(crate) enum Client {}
-}
+#[cfg(feature = "http")]
+use http::Client as HttpClient;
 
-#[cfg(all(feature = "layers", feature = "_http"))]
+/// Without a vendor there is no client: a type without values.
+#[cfg(not(feature = "http"))]
+enum HttpClient {}
+
+#[cfg(all(feature = "layers", feature = "http"))]
 pub use stack::failover_with;
 #[cfg(feature = "layers")]
 pub use stack::{Stack, failover};
@@ -184,7 +185,7 @@ macro_rules! vendors {
             pub use $package as $vendor;
         )+
 
-        fn open(url: &str, client: Option<&http::Client>) -> Result<Arc<dyn SmsProvider>, ConfigError> {
+        fn open(url: &str, client: Option<&HttpClient>) -> Result<Arc<dyn SmsProvider>, ConfigError> {
             // No vendor may be there to use it.
             let _ = client;
             let Some((before, _)) = url.split_once("://") else {

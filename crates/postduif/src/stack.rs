@@ -61,7 +61,7 @@ pub fn failover(urls: &str) -> Result<Arc<dyn SmsProvider>, ConfigError> {
 /// # Errors
 ///
 /// As [`failover`].
-#[cfg(feature = "_http")]
+#[cfg(feature = "http")]
 pub fn failover_with(
     urls: &str,
     client: &crate::http::Client,
@@ -106,8 +106,8 @@ pub struct Stack {
     vendors: Vec<Vendor>,
     limits: Limits,
     deadline: Option<Duration>,
-    #[cfg(feature = "_http")]
-    client: Option<crate::http::Client>,
+    #[cfg(feature = "http")]
+    client: Option<crate::HttpClient>,
 }
 
 enum Vendor {
@@ -174,7 +174,7 @@ impl Stack {
     }
 
     /// Sets the HTTP client of all vendors: a proxy, roots, a resolver, deadlines. Each makes its own unless given.
-    #[cfg(feature = "_http")]
+    #[cfg(feature = "http")]
     #[must_use]
     pub fn with_client(mut self, client: &crate::http::Client) -> Self {
         self.client = Some(client.clone());
@@ -250,9 +250,9 @@ impl Stack {
                 "a timeout of zero leaves no time for a call: set a longer one",
             ));
         }
-        #[cfg(feature = "_http")]
+        #[cfg(feature = "http")]
         let client = self.client.as_ref();
-        #[cfg(not(feature = "_http"))]
+        #[cfg(not(feature = "http"))]
         let client = None;
         if self.vendors.is_empty() {
             return Err(no_url(""));
