@@ -20,6 +20,25 @@ string_enum! {
 
 string_enum! {
     /// What went wrong, in terms common to all vendors.
+    ///
+    /// It decides what may be done with a message that was certainly not sent. One that is in doubt may be neither
+    /// resent nor rerouted, whatever the kind.
+    ///
+    /// | not accepted, because | to the same vendor: [`may_resend`](SendError::may_resend) | to another: [`may_reroute`](SendError::may_reroute) |
+    /// |---|---|---|
+    /// | `Blocked` | no | no |
+    /// | `InsufficientBalance` | no | yes |
+    /// | `InvalidRecipient` | no | no |
+    /// | `InvalidSender` | no | yes |
+    /// | `InvalidText` | no | no |
+    /// | `Misconfigured` | no | yes |
+    /// | `Other` | no | yes |
+    /// | `Protocol` | no | yes |
+    /// | `Throttled` | yes | yes |
+    /// | `Timeout` | yes | yes |
+    /// | `Unauthorized` | no | yes |
+    /// | `Unavailable` | yes | yes |
+    /// | `Unsupported` | no | yes |
     #[non_exhaustive]
     pub enum ErrorKind("an error kind") {
         /// The recipient has opted out, or a filter or local rule blocks the message.
@@ -454,6 +473,24 @@ mod tests {
                 "{kind}"
             );
         }
+    }
+
+    #[test]
+    fn the_table_of_kinds_says_what_may_be_resent_and_rerouted() {
+        let rows: Vec<_> = include_str!("error.rs")
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("/// | `"))
+            .collect();
+        let expected: Vec<_> = ErrorKind::ALL
+            .iter()
+            .map(|&kind| {
+                let error = SendError::not_accepted(kind, "x");
+                let word = |may| if may { "yes" } else { "no" };
+                let (resend, reroute) = (word(error.may_resend()), word(error.may_reroute()));
+                format!("{kind:?}` | {resend} | {reroute} |")
+            })
+            .collect();
+        assert_eq!(rows, expected);
     }
 
     #[test]
