@@ -41,8 +41,10 @@ pub use postduif_text as text;
 /// Creates a provider from its connection URL, `vendor://id:secret@host?option=value`, with an HTTP client of its own.
 /// The host `default` is the vendor's own.
 ///
-/// A client costs about 20 ms, so build a provider once and share it, or use `from_url_with`. Sending needs a tokio
-/// runtime with I/O and time.
+/// The first provider of a process takes about 20 ms to build, since the system's certificates are read; each further
+/// one a fraction of a millisecond. Build it once all the same, and share it: its connections and its token are kept.
+///
+/// Sending needs a tokio runtime with I/O and time enabled; without it a send fails as `Misconfigured`.
 ///
 /// Credentials may also stand among the options, where each may be `env:NAME` or `file:PATH`. `null://`, with anything
 /// behind it, is [`Null`]: it needs no feature, accepts every message and sends none.

@@ -6,7 +6,12 @@ mod request;
 mod response;
 mod runtime;
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use postduif_core::{ConfigError, Departure, DepartureHandle, SendError, hold, unwatched};
 use reqwest::{NoProxy, Proxy, Url, redirect};
@@ -32,8 +37,8 @@ pub(crate) use runtime::on_tokio;
 /// redirect, repeats no request, sends no referer, writes no connection log, and uses a proxy only where one is
 /// configured. Everything has a deadline, and no more of a response is read than its request allows.
 ///
-/// Sending needs a tokio runtime with time and I/O enabled, and fails as `Misconfigured` without. Building one takes about 20 ms, since the system's certificates are
-/// read: build one, and clone it.
+/// Sending needs a tokio runtime with time and I/O enabled, and fails as `Misconfigured` without. The first one of a process takes about 20 ms to
+/// build, since it reads the system's certificates; each further one a fraction of a millisecond.
 #[derive(Clone)]
 pub struct Client(reqwest::Client);
 
@@ -311,10 +316,15 @@ fn tls(roots: &[Vec<u8>]) -> Result<ClientConfig, ConfigError> {
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| ConfigError::new("TLS cannot be set up").with_source(error))?;
-    let config = match Verifier::new_with_extra_roots(extra.clone(), provider) {
+    let verifier = if extra.is_empty() {
+        system_verifier(provider)
+    } else {
+        Verifier::new_with_extra_roots(extra.clone(), provider).map(Arc::new)
+    };
+    let config = match verifier {
         Ok(verifier) => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier)),
+            .with_custom_certificate_verifier(verifier),
         // A machine without any certificates can still reach loopback, and says at the handshake what it
         // lacks.
         Err(_) => {
@@ -330,4 +340,15 @@ fn tls(roots: &[Vec<u8>]) -> Result<ClientConfig, ConfigError> {
     }
     config.alpn_protocols.push(b"http/1.1".to_vec());
     Ok(config)
+}
+
+/// The verifier of all clients that trust the system's certificates alone. Reading them takes about 20 ms, as much as
+/// a hundred clients.
+fn system_verifier(provider: Arc<CryptoProvider>) -> Result<Arc<Verifier>, rustls::Error> {
+    static VERIFIER: OnceLock<Arc<Verifier>> = OnceLock::new();
+    if let Some(verifier) = VERIFIER.get() {
+        return Ok(Arc::clone(verifier));
+    }
+    let verifier = Arc::new(Verifier::new(provider)?);
+    Ok(Arc::clone(VERIFIER.get_or_init(|| verifier)))
 }
