@@ -22,21 +22,12 @@ use crate::{
 
 /// Whether a request is to the sandbox itself; such requests are not recorded.
 pub(crate) fn is_for(head: &Head) -> bool {
-    head.segments
-        .first()
-        .is_some_and(|first| first == "_sandbox")
+    head.service() == "_sandbox"
 }
 
 /// Does what a control call asks for.
 pub(crate) async fn answer(world: &World, call: &Call) -> Reply {
-    let segments: Vec<_> = call
-        .head
-        .segments
-        .iter()
-        .skip(1)
-        .map(String::as_str)
-        .collect();
-    let what = match segments.as_slice() {
+    let what = match call.head.path().as_slice() {
         [] | [""] => "",
         [what] => what,
         _ => return unknown(),
@@ -70,7 +61,7 @@ pub(crate) async fn answer(world: &World, call: &Call) -> Reply {
             StatusCode::METHOD_NOT_ALLOWED,
             &format!(
                 "{} is not what {} is for.",
-                call.head.method, call.head.path
+                call.head.method, call.head.raw_path
             ),
         ),
         _ => unknown(),

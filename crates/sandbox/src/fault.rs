@@ -145,6 +145,22 @@ faults! {
 }
 
 impl Fault {
+    /// Returns whether the vendor refuses the caller, whatever it sends.
+    pub(crate) fn refuses_caller(self) -> bool {
+        matches!(self, Self::Unauthorized | Self::UnauthorizedOnce)
+    }
+
+    /// Does to a list of the vendor's response what this fault says.
+    pub(crate) fn spoil_list<T>(self, list: &mut Vec<T>) {
+        match self {
+            Self::MissingEntry => {
+                list.pop();
+            }
+            Self::WrongOrder => list.reverse(),
+            _ => {}
+        }
+    }
+
     /// The wait that this fault is about where nobody names one.
     pub(crate) fn ms(self) -> u64 {
         match self {

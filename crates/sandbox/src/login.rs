@@ -146,8 +146,8 @@ pub(crate) fn answer(
 
 /// What verifiers of the tenant's tokens read: its metadata and its keys.
 fn published(place: &Place, head: &Head) -> Option<Value> {
-    let segments: Vec<_> = head.segments.iter().map(String::as_str).collect();
-    let ["login", tenant, rest @ ..] = segments.as_slice() else {
+    let path = head.path();
+    let [tenant, rest @ ..] = path.as_slice() else {
         return None;
     };
     if head.method != Method::GET || !tenant.eq_ignore_ascii_case(TENANT) {
@@ -169,9 +169,8 @@ fn published(place: &Place, head: &Head) -> Option<Value> {
 }
 
 fn tenant(head: &Head) -> Option<&str> {
-    let segments: Vec<_> = head.segments.iter().map(String::as_str).collect();
-    match segments.as_slice() {
-        ["login", tenant, "oauth2", "v2.0", "token"] => Some(tenant),
+    match head.path().as_slice() {
+        [tenant, "oauth2", "v2.0", "token"] => Some(tenant),
         _ => None,
     }
 }

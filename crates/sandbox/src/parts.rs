@@ -10,9 +10,40 @@ pub(crate) fn count(text: &str) -> u32 {
 }
 
 /// Counts the parts of `text` where the caller wants UCS-2, needed or not.
-pub(crate) fn count_unicode(text: &str) -> u32 {
+fn count_unicode(text: &str) -> u32 {
     let units: Vec<_> = text.chars().map(char::len_utf16).collect();
     split(&units, 70, 67)
+}
+
+/// How the caller wants a text encoded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Encoding {
+    /// In GSM 03.38 if it fits, else in UCS-2.
+    Auto,
+    /// In GSM 03.38, whether or not it fits.
+    Gsm,
+    /// In UCS-2, needed or not.
+    Unicode,
+}
+
+impl Encoding {
+    /// Returns the text as it goes to the phone, and the number of its parts.
+    pub(crate) fn apply(self, text: &str) -> (String, u32) {
+        match self {
+            Self::Auto => (text.to_owned(), count(text)),
+            Self::Gsm => {
+                let text = plain(text);
+                let parts = count(&text);
+                (text, parts)
+            }
+            Self::Unicode => (text.to_owned(), count_unicode(text)),
+        }
+    }
+}
+
+/// Returns whether every character of `text` is in GSM 03.38.
+pub(crate) fn is_gsm(text: &str) -> bool {
+    text.chars().all(|c| septets(c).is_some())
 }
 
 /// What is left of `text` where the caller wants GSM 03.38, whether or not it fits.

@@ -75,7 +75,7 @@ impl Replays {
 
 /// Two requests are identical by method, path and body.
 fn identity(call: &Call) -> Vec<u8> {
-    let mut identity = format!("{} {} ", call.head.method, call.head.path).into_bytes();
+    let mut identity = format!("{} {} ", call.head.method, call.head.raw_path).into_bytes();
     identity.extend(seal::sha256(&call.body));
     identity
 }

@@ -25,7 +25,7 @@ pub(crate) fn fault_points() -> impl Iterator<Item = &'static FaultPoint> + Clon
 
 /// Which point this request is.
 pub(crate) fn point(head: &Head) -> Option<&'static str> {
-    match service(head) {
+    match head.service() {
         "graph" => graph::point(head),
         "login" => login::point(head),
         name => vendors::find(name)?.point(head),
@@ -39,7 +39,7 @@ pub(crate) fn answer(
     call: &Call,
     strike: Option<Strike>,
 ) -> Reply {
-    match service(&call.head) {
+    match call.head.service() {
         "graph" => graph::answer(state, place, call, strike),
         "login" => login::answer(state, place, call, strike),
         name => match vendors::find(name) {
@@ -51,10 +51,6 @@ pub(crate) fn answer(
             ),
         },
     }
-}
-
-fn service(head: &Head) -> &str {
-    head.segments.first().map_or("", String::as_str)
 }
 
 impl FaultSpec {

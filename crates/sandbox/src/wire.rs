@@ -14,9 +14,10 @@ use serde_json::Value;
 pub(crate) struct Head {
     pub(crate) method: Method,
     pub(crate) host: String,
-    pub(crate) path: String,
+    /// The path as it was sent.
+    pub(crate) raw_path: String,
     /// The path's segments, decoded one by one.
-    pub(crate) segments: Vec<String>,
+    segments: Vec<String>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,
 }
@@ -40,10 +41,20 @@ impl Head {
                 .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
                 .collect(),
             query: pairs(parts.uri.query().unwrap_or_default()),
-            path: path.to_owned(),
+            raw_path: path.to_owned(),
             method: parts.method,
             headers: parts.headers,
         }
+    }
+
+    /// The first segment of the path, which names the service.
+    pub(crate) fn service(&self) -> &str {
+        self.segments.first().map_or("", String::as_str)
+    }
+
+    /// The segments of the path behind the service's.
+    pub(crate) fn path(&self) -> Vec<&str> {
+        self.segments.iter().skip(1).map(String::as_str).collect()
     }
 
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
@@ -101,6 +112,10 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
+    }
+
+    pub(crate) fn json_object(&self) -> Option<Value> {
+        self.json().filter(Value::is_object)
     }
 
     /// The fields of a form, or none where the body is not one.

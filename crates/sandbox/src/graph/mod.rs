@@ -227,7 +227,7 @@ fn object(call: &Call) -> Result<Value, GraphError> {
             "A supported MIME type could not be found that matches the content type of the request.",
         ));
     }
-    call.json().filter(Value::is_object).ok_or_else(|| {
+    call.json_object().ok_or_else(|| {
         GraphError::new(
             StatusCode::BAD_REQUEST,
             "BadRequest",

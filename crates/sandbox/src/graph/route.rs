@@ -21,13 +21,9 @@ pub(super) enum Route {
 
 impl Route {
     pub(super) fn of(head: &Head) -> Self {
-        let segments: Vec<_> = head
-            .segments
-            .iter()
-            .map(|segment| segment.to_lowercase())
-            .collect();
-        let segments: Vec<_> = segments.iter().map(String::as_str).collect();
-        let ["graph", "v1.0", rest @ ..] = segments.as_slice() else {
+        let path: Vec<_> = head.path().iter().map(|one| one.to_lowercase()).collect();
+        let path: Vec<_> = path.iter().map(String::as_str).collect();
+        let ("graph", ["v1.0", rest @ ..]) = (head.service(), path.as_slice()) else {
             return Self::Nothing;
         };
         let owned = |id: &str| id.to_owned();

@@ -145,7 +145,7 @@ fn decide(world: &World, state: &mut State, call: &Call, strike: Option<Strike>)
         Some(Fault::Redirect) => {
             return Reply::empty(StatusCode::TEMPORARY_REDIRECT).with(
                 LOCATION,
-                format!("http://{}{}", place.elsewhere, call.head.path),
+                format!("http://{}{}", place.elsewhere, call.head.raw_path),
             );
         }
         _ => {}
@@ -230,7 +230,7 @@ fn seen(head: &Head) -> SeenRequest {
     SeenRequest {
         method: head.method.to_string(),
         host: short(&head.host),
-        path: short(&head.path),
+        path: short(&head.raw_path),
         status: None,
         at: Utc::now(),
     }

@@ -8,13 +8,15 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    common::{central_european, e164, is_digits, throttled},
+    common::{central_european, e164, is_digits, with_retry_after},
     vendor::Vendor,
 };
 use crate::{
     fault::{Fault, Strike},
     fault_point::FaultPoint,
-    guid, parts, random,
+    guid,
+    parts::{Encoding, is_gsm},
+    random,
     record::{SentMessage, short},
     report::{Report, ReportOrder, ReportStatus},
     wire::{Call, Head, Reply},
@@ -49,8 +51,7 @@ impl Vendor for Cm {
     }
 
     fn point(&self, head: &Head) -> Option<&'static str> {
-        let segments: Vec<_> = head.segments.iter().skip(1).map(String::as_str).collect();
-        match segments.as_slice() {
+        match head.path().as_slice() {
             ["v1.0", "message"] => Some(SEND),
             ["accountbalance", "v1.0", "accountbalance", _] => Some(BALANCE),
             _ => None,
@@ -122,7 +123,7 @@ fn too_many(strike: Option<Strike>) -> Reply {
         "text/plain; charset=UTF-8",
         "error code: 1015",
     );
-    throttled(page, strike)
+    with_retry_after(page, strike)
 }
 
 fn header_token(head: &Head) -> Option<&str> {
@@ -140,7 +141,7 @@ fn balance(call: &Call, strike: Option<Strike>) -> Reply {
     if header_token(&call.head) != Some("sandbox") {
         return Reply::empty(StatusCode::UNAUTHORIZED);
     }
-    if call.head.segments.last().map(String::as_str) != Some("sandbox") {
+    if call.head.path().last() != Some(&"sandbox") {
         return Reply::empty(StatusCode::NOT_FOUND);
     }
     Reply::json(
@@ -212,12 +213,8 @@ fn send(state: &mut State, call: &Call, strike: Option<Strike>, now: DateTime<Ut
         }
     }
     let all = accepted == told.len();
-    match fault {
-        Some(Fault::WrongOrder) => told.reverse(),
-        Some(Fault::MissingEntry) => {
-            told.pop();
-        }
-        _ => {}
+    if let Some(fault) = fault {
+        fault.spoil_list(&mut told);
     }
     Reply::json(
         if accepted == 0 {
@@ -362,7 +359,7 @@ fn sender(from: Option<&str>) -> Result<&str, Refused> {
         from.len() <= 16
     } else {
         // The GSM table without its extension, by a maintainer's word.
-        (3..=11).contains(&from.chars().count()) && parts::plain(from) == from
+        (3..=11).contains(&from.chars().count()) && is_gsm(from)
     };
     if good {
         Ok(from)
@@ -383,16 +380,13 @@ fn text(
         return Err(Refused(304, "A body without content was found".to_owned()));
     }
     let auto = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("auto"));
-    let (text, parts) = match (auto, unicode) {
-        (true, _) => (content.to_owned(), parts::count(content)),
-        (false, true) => (content.to_owned(), parts::count_unicode(content)),
+    let encoding = match (auto, unicode) {
+        (true, _) => Encoding::Auto,
+        (false, true) => Encoding::Unicode,
         // "Without it the text is treated as GSM."
-        (false, false) => {
-            let text = parts::plain(content);
-            let parts = parts::count(&text);
-            (text, parts)
-        }
+        (false, false) => Encoding::Gsm,
     };
+    let (text, parts) = encoding.apply(content);
     let most = match limits {
         (Some(least), Some(most)) if least <= most => most.min(MOST_PARTS.into()),
         (None, None) => MOST_PARTS.into(),

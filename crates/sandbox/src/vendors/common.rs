@@ -28,14 +28,48 @@ pub(super) fn remove(object: &mut Value, member: &str) {
     }
 }
 
-/// Makes a refusal one for haste, which hints at its end in whole seconds.
-pub(super) fn throttled(reply: Reply, strike: Option<Strike>) -> Reply {
-    let seconds = strike.map_or(1, |strike| strike.ms.div_ceil(1000));
-    Reply {
-        status: StatusCode::TOO_MANY_REQUESTS,
-        ..reply
+/// Adds to a refusal with status 429 how long to wait, in whole seconds.
+pub(super) fn with_retry_after(reply: Reply, strike: Option<Strike>) -> Reply {
+    if reply.status != StatusCode::TOO_MANY_REQUESTS {
+        return reply;
     }
-    .with(RETRY_AFTER, seconds.to_string())
+    let seconds = strike.map_or(1, |strike| strike.ms.div_ceil(1000));
+    reply.with(RETRY_AFTER, seconds.to_string())
+}
+
+/// Reads a member that may be missing or null.
+pub(super) fn optional<'a, T>(
+    body: &'a Value,
+    member: &str,
+    read: impl FnOnce(&'a Value) -> Option<T>,
+) -> Result<Option<T>, Invalid> {
+    match present(body, member) {
+        None => Ok(None),
+        Some(value) => read(value).map(Some).ok_or(Invalid),
+    }
+}
+
+/// A member is present and cannot be read.
+#[derive(Debug)]
+pub(super) struct Invalid;
+
+/// Reads a string of at most so many characters.
+pub(super) fn text_within(value: &Value, most: usize) -> Option<&str> {
+    value.as_str().filter(|text| text.chars().count() <= most)
+}
+
+/// Reads a time in RFC 3339.
+pub(super) fn rfc3339(value: &Value) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(value.as_str()?).ok()?;
+    Some(time.to_utc())
+}
+
+/// Returns whether a sender is a name of at most eleven letters, digits and spaces.
+pub(super) fn is_name(sender: &str) -> bool {
+    (1..=11).contains(&sender.len())
+        && sender
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
 }
 
 /// A wall clock's time in the Netherlands and Belgium; in the hour that comes twice, the first.

@@ -9,7 +9,10 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use super::vendor::Vendor;
+use super::{
+    common::{is_digits, optional, present},
+    vendor::Vendor,
+};
 use crate::{
     fault::{Fault, Strike},
     fault_point::FaultPoint,
@@ -44,7 +47,7 @@ impl Vendor for Kpn {
     }
 
     fn point(&self, head: &Head) -> Option<&'static str> {
-        match path(head).as_slice() {
+        match head.path().as_slice() {
             ["oauth", "client_credential", "accesstoken"] => Some(TOKEN),
             ["communication", "kpn", "sms", "send"] => Some(SEND),
             _ => None,
@@ -126,10 +129,6 @@ impl Vendor for Kpn {
                 .with("X-KPN-Webhook-Attempt", "1"),
         ]
     }
-}
-
-fn path(head: &Head) -> Vec<&str> {
-    head.segments.iter().skip(1).map(String::as_str).collect()
 }
 
 /// The token endpoint. Every value of its answer is a string, the numbers too.
@@ -277,19 +276,11 @@ impl Request {
                 .as_str()
                 .filter(|sender| (1..=11).contains(&sender.chars().count()))?,
         };
-        let webhook = match present(body, "webhook_url") {
-            None => None,
-            Some(url) => Some(url.as_str().filter(|url| is_url(url))?.to_owned()),
-        };
-        let validity = match present(body, "expirein") {
-            None => None,
-            // A number is refused: the field is a string of digits.
-            Some(seconds) => Some(seconds.as_str().filter(|text| is_digits(text))?),
-        };
-        let validity_s = match validity {
-            None => None,
-            Some(seconds) => Some(seconds.parse().ok()?),
-        };
+        let url = |url: &Value| Some(url.as_str().filter(|url| is_url(url))?.to_owned());
+        let webhook = optional(body, "webhook_url", url).ok()?;
+        // A number is refused: the field is a string of digits.
+        let seconds = |text: &Value| text.as_str().filter(|text| is_digits(text))?.parse().ok();
+        let validity_s = optional(body, "expirein", seconds).ok()?;
 
         let mut texts = Vec::new();
         for message in body["messages"].as_array()? {
@@ -316,10 +307,6 @@ impl Request {
             texts,
         })
     }
-}
-
-fn present<'a>(body: &'a Value, member: &str) -> Option<&'a Value> {
-    body.get(member).filter(|value| !value.is_null())
 }
 
 /// Whether this is a URL at all.
@@ -376,10 +363,6 @@ fn e164(written: &str) -> Option<String> {
         }
     }
     Some(format!("+{digits}"))
-}
-
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Why a text is not taken.

@@ -8,13 +8,14 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
-    common::{brussels, central_european, e164, is_digits, present, throttled},
+    common::{brussels, central_european, e164, is_digits, is_name, present, with_retry_after},
     vendor::Vendor,
 };
 use crate::{
     fault::{Fault, Strike},
     fault_point::FaultPoint,
-    parts, random,
+    parts::Encoding,
+    random,
     record::SentMessage,
     report::{Report, ReportOrder, ReportStatus, SECRET},
     seal,
@@ -55,7 +56,7 @@ impl Vendor for Smstools {
     }
 
     fn point(&self, head: &Head) -> Option<&'static str> {
-        match path(head).as_slice() {
+        match head.path().as_slice() {
             ["v1", "message", "send"] => Some(SEND),
             ["v1", "balance"] => Some(BALANCE),
             ["v1", "auth"] => Some(CHECK),
@@ -65,7 +66,7 @@ impl Vendor for Smstools {
 
     fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
         if strike.is_some_and(|strike| strike.fault == Fault::Throttle) {
-            return throttled(Reply::empty(StatusCode::TOO_MANY_REQUESTS), strike);
+            return with_retry_after(Reply::empty(StatusCode::TOO_MANY_REQUESTS), strike);
         }
         take(state, call, strike, Utc::now()).unwrap_or_else(Refusal::reply)
     }
@@ -121,10 +122,6 @@ impl Vendor for Smstools {
     }
 }
 
-fn path(head: &Head) -> Vec<&str> {
-    head.segments.iter().skip(1).map(String::as_str).collect()
-}
-
 /// A number of the vendor's list, and its words.
 struct Refusal(u16, String);
 
@@ -152,14 +149,14 @@ fn take(
     let fault = strike.map(|strike| strike.fault);
     // The query is read as well, however unwise.
     let given = |header, field| call.head.header(header).or_else(|| call.head.query(field));
-    let refused = matches!(fault, Some(Fault::Unauthorized | Fault::UnauthorizedOnce));
+    let refused = fault.is_some_and(Fault::refuses_caller);
     if refused
         || given("x-client-id", "client_id") != Some("sandbox")
         || given("x-client-secret", "client_secret") != Some("sandbox")
     {
         return Err(Refusal::new(104, "Invalid credentials"));
     }
-    Ok(match (path(&call.head).as_slice(), &call.head.method) {
+    Ok(match (call.head.path().as_slice(), &call.head.method) {
         (["v1", "message", "send"], &Method::POST) => return send(state, call, fault, now),
         (["v1", "balance"], &Method::GET) => Reply::json(
             StatusCode::OK,
@@ -223,15 +220,12 @@ fn send(
     let answer = match fault {
         Some(Fault::OkWithoutId) => json!({}),
         _ if !request.is_list => json!({"messageid": ids[0]}),
-        Some(Fault::WrongOrder) => {
-            ids.reverse();
+        _ => {
+            if let Some(fault) = fault {
+                fault.spoil_list(&mut ids);
+            }
             json!({"messageids": ids})
         }
-        Some(Fault::MissingEntry) => {
-            ids.pop();
-            json!({"messageids": ids})
-        }
-        _ => json!({"messageids": ids}),
     };
     Ok(Reply::json(StatusCode::OK, &answer))
 }
@@ -257,9 +251,9 @@ impl Request {
             Some(_) => Err(Refusal::new(139, &format!("Invalid parameter {name}"))),
         };
         // "UTF-8 in, GSM out."
-        let text =
-            parts::plain(field("message")?.ok_or_else(|| Refusal::new(112, "Message required"))?);
-        if parts::count(&text) > MOST_PARTS {
+        let text = field("message")?.ok_or_else(|| Refusal::new(112, "Message required"))?;
+        let (text, parts) = Encoding::Gsm.apply(text);
+        if parts > MOST_PARTS {
             return Err(Refusal::new(118, "Message too long"));
         }
         let (written, is_list) = match present(body, "to") {
@@ -311,12 +305,7 @@ fn check(sender: &str) -> Result<(), Refusal> {
     }
     let good = match sender.strip_prefix('+') {
         Some(digits) => is_digits(digits) && digits.len() <= 14,
-        None => {
-            (1..=11).contains(&sender.len())
-                && sender
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
-        }
+        None => is_name(sender),
     };
     if good {
         Ok(())

@@ -5,14 +5,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::path;
 use crate::{
     fault::{Fault, Strike},
     parts, random,
     record::{Kept, SentMessage},
     report::{Report, ReportOrder, ReportStatus, SECRET},
     seal,
-    vendors::common::{e164, present, remove, throttled},
+    vendors::common::{e164, optional, present, remove, with_retry_after},
     wire::{Call, Reply},
     world::State,
 };
@@ -76,13 +75,8 @@ pub(super) fn answer(
     strike: Option<Strike>,
     now: DateTime<Utc>,
 ) -> Reply {
-    take(state, call, strike, now).unwrap_or_else(|refusal| {
-        let reply = refusal.reply();
-        match reply.status {
-            StatusCode::TOO_MANY_REQUESTS => throttled(reply, strike),
-            _ => reply,
-        }
-    })
+    let reply = take(state, call, strike, now).unwrap_or_else(Refusal::reply);
+    with_retry_after(reply, strike)
 }
 
 /// The one channel there is.
@@ -109,7 +103,7 @@ fn take(
             "The rate limit was exceeded, the request was not processed",
         ));
     }
-    let refused = matches!(fault, Some(Fault::Unauthorized | Fault::UnauthorizedOnce));
+    let refused = fault.is_some_and(Fault::refuses_caller);
     if refused || call.head.access_key() != Some("sandbox") {
         return Err(Refusal::new(
             StatusCode::UNAUTHORIZED,
@@ -117,7 +111,7 @@ fn take(
             "The access key is missing, wrong, or lacks the role",
         ));
     }
-    match (path(&call.head).as_slice(), &call.head.method) {
+    match (call.head.path().as_slice(), &call.head.method) {
         (["workspaces", "sandbox", "channels"], &Method::GET) => Ok(Reply::json(
             StatusCode::OK,
             &json!({ "results": [channel()] }),
@@ -154,7 +148,7 @@ fn send(
             "The payload is too large",
         ));
     }
-    let body = call.json().filter(Value::is_object).ok_or_else(|| {
+    let body = call.json_object().ok_or_else(|| {
         Refusal::new(
             StatusCode::BAD_REQUEST,
             "InvalidPayload",
@@ -230,18 +224,12 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
     if parts::count(text) > 9 {
         return Err(Refusal::invalid("body.text.text", "is too long"));
     }
-    let reference = match present(body, "reference") {
-        None => None,
-        Some(reference) => Some(
-            reference
-                .as_str()
-                .filter(|text| text.len() <= 2048)
-                .ok_or_else(|| Refusal::invalid("reference", "must be a string"))?
-                .to_owned(),
-        ),
-    };
+    let reference = optional(body, "reference", Value::as_str)
+        .ok()
+        .filter(|reference| reference.is_none_or(|text| text.len() <= 2048))
+        .ok_or_else(|| Refusal::invalid("reference", "must be a string"))?;
     Ok(SentMessage {
-        reference,
+        reference: reference.map(str::to_owned),
         kept: Kept {
             api: API,
             ..Kept::default()

@@ -5,14 +5,14 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::path;
 use crate::{
     fault::{Fault, Strike},
-    parts, random,
+    parts::{Encoding, is_gsm},
+    random,
     record::{Kept, SentMessage},
     report::{self, Report, ReportOrder, ReportStatus, SECRET},
     seal,
-    vendors::common::{e164, is_digits, present, remove, throttled},
+    vendors::common::{e164, is_digits, optional, present, remove, rfc3339, with_retry_after},
     wire::{Call, Reply},
     world::State,
 };
@@ -78,12 +78,9 @@ pub(super) fn answer(
     now: DateTime<Utc>,
 ) -> Reply {
     if strike.is_some_and(|strike| strike.fault == Fault::Throttle) {
-        return throttled(Reply::empty(StatusCode::TOO_MANY_REQUESTS), strike);
+        return with_retry_after(Reply::empty(StatusCode::TOO_MANY_REQUESTS), strike);
     }
-    let refused = matches!(
-        strike.map(|strike| strike.fault),
-        Some(Fault::Unauthorized | Fault::UnauthorizedOnce)
-    );
+    let refused = strike.is_some_and(|strike| strike.fault.refuses_caller());
     if refused || call.head.access_key() != Some("sandbox") {
         return Refusal {
             parameter: Some("access_key"),
@@ -95,7 +92,7 @@ pub(super) fn answer(
         }
         .reply();
     }
-    match (path(&call.head).as_slice(), &call.head.method) {
+    match (call.head.path().as_slice(), &call.head.method) {
         (["balance"], &Method::GET) => Reply::json(
             StatusCode::OK,
             &json!({"payment": "prepaid", "type": "euros", "amount": 42.5}),
@@ -129,8 +126,7 @@ fn send(
                 .collect::<Map<_, _>>(),
         )
     } else {
-        call.json()
-            .filter(Value::is_object)
+        call.json_object()
             .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, 21, "Bad request"))?
     };
     if fault == Some(Fault::NoCredit) {
@@ -169,12 +165,8 @@ fn send(
         })
         .collect();
     let count = items.len();
-    match fault {
-        Some(Fault::WrongOrder) => items.reverse(),
-        Some(Fault::MissingEntry) => {
-            items.pop();
-        }
-        _ => {}
+    if let Some(fault) = fault {
+        fault.spoil_list(&mut items);
     }
     let mut answer = json!({
         "id": id,
@@ -264,44 +256,30 @@ impl Request {
             Some(None) => return Err(Refusal::invalid("body")),
             Some(Some(text)) => text,
         };
-        let (words, parts, datacoding) = match text("datacoding")? {
+        let encoding = match text("datacoding")? {
             // The default: what does not fit is replaced without an error.
-            None | Some("plain") => {
-                let plain = parts::plain(words);
-                let parts = parts::count(&plain);
-                (plain, parts, "plain")
-            }
-            Some("unicode") => (words.to_owned(), parts::count_unicode(words), "unicode"),
-            Some("auto") => {
-                let fits = parts::plain(words) == words;
-                let datacoding = if fits { "plain" } else { "unicode" };
-                (words.to_owned(), parts::count(words), datacoding)
-            }
+            None | Some("plain") => Encoding::Gsm,
+            Some("unicode") => Encoding::Unicode,
+            Some("auto") => Encoding::Auto,
             Some(_) => return Err(Refusal::invalid("datacoding")),
         };
+        let datacoding = match encoding {
+            Encoding::Unicode => "unicode",
+            Encoding::Auto if !is_gsm(words) => "unicode",
+            Encoding::Auto | Encoding::Gsm => "plain",
+        };
+        let (words, parts) = encoding.apply(words);
         if parts > MOST_PARTS {
             return Err(Refusal::invalid("body"));
         }
         if !matches!(text("type")?, None | Some("sms" | "flash")) {
             return Err(Refusal::invalid("type"));
         }
-        let validity_s = match present(body, "validity") {
-            None => None,
-            Some(value) => Some(
-                value
-                    .as_u64()
-                    .or_else(|| value.as_str()?.parse().ok())
-                    .ok_or_else(|| Refusal::invalid("validity"))?,
-            ),
-        };
-        let send_at = match text("scheduledDatetime")? {
-            None => None,
-            Some(time) => Some(
-                DateTime::parse_from_rfc3339(time)
-                    .map_err(|_| Refusal::invalid("scheduledDatetime"))?
-                    .to_utc(),
-            ),
-        };
+        let seconds = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        let validity_s =
+            optional(body, "validity", seconds).map_err(|_| Refusal::invalid("validity"))?;
+        let send_at = optional(body, "scheduledDatetime", rfc3339)
+            .map_err(|_| Refusal::invalid("scheduledDatetime"))?;
         let report_url = text("reportUrl")?;
         if report_url.is_some_and(|url| !url.starts_with("http")) {
             return Err(Refusal::invalid("reportUrl"));

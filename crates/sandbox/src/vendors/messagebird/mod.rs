@@ -59,7 +59,7 @@ impl Vendor for MessageBird {
     /// A path where one may send, or only look, is the one or the other by its method.
     fn point(&self, head: &Head) -> Option<&'static str> {
         let looks = head.method == Method::GET;
-        match path(head).as_slice() {
+        match head.path().as_slice() {
             ["balance"] => Some(BALANCE),
             ["v1", "sms", "messages"] if looks => Some(CHECK),
             ["workspaces", _, "channels"] | ["workspaces", _, "channels", _] => Some(CHECK),
@@ -73,7 +73,7 @@ impl Vendor for MessageBird {
 
     fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
         let now = Utc::now();
-        match path(&call.head).as_slice() {
+        match call.head.path().as_slice() {
             ["v1", ..] => platform::answer(state, call, strike, now),
             ["workspaces", ..] => channels::answer(state, call, strike, now),
             _ => classic::answer(state, call, strike, now),
@@ -93,8 +93,4 @@ impl Vendor for MessageBird {
             _ => Vec::from_iter(classic::report(message, order, target, now)),
         }
     }
-}
-
-fn path(head: &Head) -> Vec<&str> {
-    head.segments.iter().skip(1).map(String::as_str).collect()
 }

@@ -9,7 +9,6 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use super::path;
 use crate::{
     fault::{Fault, Strike},
     parts, random,
@@ -17,7 +16,7 @@ use crate::{
     replay::Known,
     report::{Report, ReportOrder, ReportStatus, SECRET},
     seal,
-    vendors::common::{e164, is_digits, present, remove, throttled},
+    vendors::common::{e164, is_digits, present, remove, with_retry_after},
     wire::{Call, Reply},
     world::State,
 };
@@ -134,13 +133,8 @@ pub(super) fn answer(
     strike: Option<Strike>,
     now: DateTime<Utc>,
 ) -> Reply {
-    take(state, call, strike, now).unwrap_or_else(|refusal| {
-        let reply = refusal.reply();
-        match reply.status {
-            StatusCode::TOO_MANY_REQUESTS => throttled(reply, strike),
-            _ => reply,
-        }
-    })
+    let reply = take(state, call, strike, now).unwrap_or_else(Refusal::reply);
+    with_retry_after(reply, strike)
 }
 
 fn take(
@@ -159,7 +153,7 @@ fn take(
             "Too many requests",
         ));
     }
-    let refused = matches!(fault, Some(Fault::Unauthorized | Fault::UnauthorizedOnce));
+    let refused = fault.is_some_and(Fault::refuses_caller);
     if refused || call.head.bearer() != Some(KEY) {
         return Err(Refusal::new(
             StatusCode::UNAUTHORIZED,
@@ -178,7 +172,7 @@ fn take(
             "A User-Agent is required",
         ));
     }
-    let batch = match (path(&call.head).as_slice(), &call.head.method) {
+    let batch = match (call.head.path().as_slice(), &call.head.method) {
         (["v1", "sms", "messages"], &Method::GET) => return Ok(nothing_listed()),
         (["v1", "sms", "messages"], &Method::POST) => false,
         (["v1", "sms", "batches"], &Method::POST) => true,
@@ -243,8 +237,7 @@ fn send(
     now: DateTime<Utc>,
 ) -> Result<Reply, Refusal> {
     let body = call
-        .json()
-        .filter(Value::is_object)
+        .json_object()
         .ok_or_else(|| Refusal::request("The body is not a JSON object"))?;
     if fault == Some(Fault::NoCredit) {
         return Err(Refusal::new(
@@ -286,12 +279,8 @@ fn send(
     }
     let request = format!("req_{}", random::letters(26));
     let answer = if batch {
-        match fault {
-            Some(Fault::WrongOrder) => told.reverse(),
-            Some(Fault::MissingEntry) => {
-                told.pop();
-            }
-            _ => {}
+        if let Some(fault) = fault {
+            fault.spoil_list(&mut told);
         }
         json!({"data": told, "summary": {"accepted_count": count}})
     } else {
@@ -427,7 +416,7 @@ impl Text {
 
     fn describe(&self) -> Value {
         let message = &self.message;
-        let fits = parts::plain(&message.text) == message.text;
+        let fits = parts::is_gsm(&message.text);
         json!({
             "id": message.id,
             "direction": "outbound",

@@ -9,7 +9,10 @@ mod v2;
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 
-use super::{common::is_digits, vendor::Vendor};
+use super::{
+    common::{is_digits, is_name},
+    vendor::Vendor,
+};
 use crate::{
     fault::Strike,
     fault_point::FaultPoint,
@@ -50,7 +53,7 @@ impl Vendor for Spryng {
     }
 
     fn point(&self, head: &Head) -> Option<&'static str> {
-        match path(head).as_slice() {
+        match head.path().as_slice() {
             ["v1" | "v2", "messages"] | ["v2", "schedules", "delayed"] => Some(SEND),
             ["v1" | "v2", "balance"] => Some(BALANCE),
             _ => None,
@@ -59,7 +62,7 @@ impl Vendor for Spryng {
 
     fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
         let now = Utc::now();
-        match path(&call.head).first() {
+        match call.head.path().first() {
             Some(&"v1") => v1::answer(state, call, strike, now),
             Some(&"v2") => v2::answer(state, call, strike, now),
             _ => Reply::empty(StatusCode::NOT_FOUND),
@@ -80,17 +83,7 @@ impl Vendor for Spryng {
     }
 }
 
-fn path(head: &Head) -> Vec<&str> {
-    head.segments.iter().skip(1).map(String::as_str).collect()
-}
-
 /// A name of at most eleven letters, digits and spaces, or at most fourteen digits.
 fn is_sender(sender: &str) -> bool {
-    if is_digits(sender) {
-        return sender.len() <= 14;
-    }
-    (1..=11).contains(&sender.len())
-        && sender
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
+    is_name(sender) || is_digits(sender) && sender.len() <= 14
 }

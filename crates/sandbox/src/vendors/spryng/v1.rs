@@ -7,13 +7,14 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use super::{is_sender, path};
+use super::is_sender;
 use crate::{
     fault::{Fault, Strike},
-    parts, random,
+    parts::Encoding,
+    random,
     record::{Kept, SentMessage},
     report::{self, Report, ReportOrder, ReportStatus},
-    vendors::common::{e164, present, throttled},
+    vendors::common::{e164, optional, present, rfc3339, text_within, with_retry_after},
     wire::{Call, Reply},
     world::State,
 };
@@ -67,13 +68,8 @@ pub(super) fn answer(
     strike: Option<Strike>,
     now: DateTime<Utc>,
 ) -> Reply {
-    take(state, call, strike, now).unwrap_or_else(|refusal| {
-        let reply = refusal.reply(call);
-        match reply.status {
-            StatusCode::TOO_MANY_REQUESTS => throttled(reply, strike),
-            _ => reply,
-        }
-    })
+    let reply = take(state, call, strike, now).unwrap_or_else(|refusal| refusal.reply(call));
+    with_retry_after(reply, strike)
 }
 
 fn take(
@@ -89,11 +85,11 @@ fn take(
             "Too Many Attempts.",
         ));
     }
-    let refused = matches!(fault, Some(Fault::Unauthorized | Fault::UnauthorizedOnce));
+    let refused = fault.is_some_and(Fault::refuses_caller);
     if refused || call.head.bearer() != Some("sandbox") {
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "Unauthenticated."));
     }
-    match (path(&call.head).as_slice(), &call.head.method) {
+    match (call.head.path().as_slice(), &call.head.method) {
         (["v1", "balance"], &Method::GET) => {
             Ok(Reply::json(StatusCode::OK, &json!({"amount": 10.5})))
         }
@@ -168,12 +164,8 @@ fn send(
                 })
             })
             .collect();
-        match fault {
-            Some(Fault::WrongOrder) => told.reverse(),
-            Some(Fault::MissingEntry) => {
-                told.pop();
-            }
-            _ => {}
+        if let Some(fault) = fault {
+            fault.spoil_list(&mut told);
         }
         answer["recipients"] = told.into();
     }
@@ -215,16 +207,13 @@ impl Request {
         if !is_sender(originator) {
             return Err(Refusal::field("originator", "is invalid"));
         }
-        let (text, parts, encoding) = match present(body, "encoding").map(Value::as_str) {
-            None | Some(Some("plain")) => {
-                let plain = parts::plain(text);
-                let parts = parts::count(&plain);
-                (plain, parts, "plain")
-            }
-            Some(Some("unicode")) => (text.to_owned(), parts::count_unicode(text), "unicode"),
-            Some(Some("auto")) => (text.to_owned(), parts::count(text), "auto"),
+        let (encoding, name) = match present(body, "encoding").map(Value::as_str) {
+            None | Some(Some("plain")) => (Encoding::Gsm, "plain"),
+            Some(Some("unicode")) => (Encoding::Unicode, "unicode"),
+            Some(Some("auto")) => (Encoding::Auto, "auto"),
             Some(_) => return Err(Refusal::field("encoding", "is invalid")),
         };
+        let (text, parts) = encoding.apply(text);
         if parts > MOST_PARTS {
             return Err(Refusal::field("body", "is too long"));
         }
@@ -239,32 +228,19 @@ impl Request {
             let wrong = || Refusal::field(&format!("recipients.{at}"), "format is invalid");
             recipients.push(number.ok_or_else(wrong)?);
         }
-        let reference = match present(body, "reference") {
-            None => None,
-            Some(value) => Some(
-                value
-                    .as_str()
-                    .filter(|text| (1..=256).contains(&text.chars().count()))
-                    .ok_or_else(|| Refusal::field("reference", "is invalid"))?
-                    .to_owned(),
-            ),
-        };
-        let send_at = match present(body, "scheduled_at") {
-            None => None,
-            Some(time) => Some(
-                time.as_str()
-                    .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
-                    .ok_or_else(|| Refusal::field("scheduled_at", "is not a valid date"))?
-                    .to_utc(),
-            ),
-        };
+        let reference = optional(body, "reference", |value| text_within(value, 256))
+            .ok()
+            .filter(|reference| *reference != Some(""))
+            .ok_or_else(|| Refusal::field("reference", "is invalid"))?;
+        let send_at = optional(body, "scheduled_at", rfc3339)
+            .map_err(|_| Refusal::field("scheduled_at", "is not a valid date"))?;
         Ok(Self {
             originator: originator.to_owned(),
             text,
             parts,
-            encoding,
+            encoding: name,
             recipients,
-            reference,
+            reference: reference.map(str::to_owned),
             send_at,
         })
     }

@@ -4,13 +4,14 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{is_sender, path};
+use super::is_sender;
 use crate::{
     fault::{Fault, Strike},
-    parts, random,
+    parts::{Encoding, is_gsm},
+    random,
     record::{Kept, SentMessage},
     report::{Report, ReportOrder, ReportStatus},
-    vendors::common::{e164, present, throttled},
+    vendors::common::{e164, optional, present, rfc3339, with_retry_after},
     wire::{Call, Reply},
     world::State,
 };
@@ -78,13 +79,8 @@ pub(super) fn answer(
     strike: Option<Strike>,
     now: DateTime<Utc>,
 ) -> Reply {
-    take(state, call, strike, now).unwrap_or_else(|refusal| {
-        let reply = refusal.reply();
-        match reply.status {
-            StatusCode::TOO_MANY_REQUESTS => throttled(reply, strike),
-            _ => reply,
-        }
-    })
+    let reply = take(state, call, strike, now).unwrap_or_else(Refusal::reply);
+    with_retry_after(reply, strike)
 }
 
 fn take(
@@ -101,7 +97,7 @@ fn take(
             "Too many requests.".to_owned(),
         ));
     }
-    let refused = matches!(fault, Some(Fault::Unauthorized | Fault::UnauthorizedOnce));
+    let refused = fault.is_some_and(Fault::refuses_caller);
     if refused || call.head.header("x-api-key") != Some("sandbox") {
         return Err(Refusal(
             StatusCode::UNAUTHORIZED,
@@ -109,7 +105,7 @@ fn take(
             "The API key is missing, wrong or expired.".to_owned(),
         ));
     }
-    match (path(&call.head).as_slice(), &call.head.method) {
+    match (call.head.path().as_slice(), &call.head.method) {
         (["v2", "balance"], &Method::GET) => {
             belongs(call.head.header("accountreference"))?;
             Ok(Reply::json(
@@ -145,8 +141,7 @@ fn belongs(account: Option<&str>) -> Result<(), Refusal> {
 }
 
 fn object(call: &Call) -> Result<Value, Refusal> {
-    call.json()
-        .filter(Value::is_object)
+    call.json_object()
         .ok_or_else(|| Refusal::new("validation_error", "The body is not a JSON object."))
 }
 
@@ -160,15 +155,16 @@ fn send(
     belongs(body["accountReference"].as_str())?;
     let mut messages = read(&body, &body["recipients"], now)?;
     refused(fault, &messages)?;
-    if let Some(validity) = present(&body, "validity") {
-        let seconds = moment(validity)
+    let seconds = |validity: &Value| {
+        rfc3339(validity)
             .map(|until| (until - now).num_seconds())
             .filter(|seconds| (61..72 * 3600).contains(seconds))
             .and_then(|seconds| seconds.try_into().ok())
-            .ok_or_else(|| Refusal::field("validity"))?;
-        for message in &mut messages {
-            message.validity_s = Some(seconds);
-        }
+    };
+    let validity_s =
+        optional(&body, "validity", seconds).map_err(|_| Refusal::field("validity"))?;
+    for message in &mut messages {
+        message.validity_s = validity_s;
     }
     let mut ids: Vec<_> = messages.iter().map(|message| message.id.clone()).collect();
     for message in messages {
@@ -176,11 +172,8 @@ fn send(
     }
     match fault {
         Some(Fault::OkWithoutId) => ids.clear(),
-        Some(Fault::WrongOrder) => ids.reverse(),
-        Some(Fault::MissingEntry) => {
-            ids.pop();
-        }
-        _ => {}
+        Some(fault) => fault.spoil_list(&mut ids),
+        None => {}
     }
     Ok(Reply::json(
         StatusCode::ACCEPTED,
@@ -197,7 +190,7 @@ fn schedule(
 ) -> Result<Reply, Refusal> {
     belongs(call.head.header("accountreference"))?;
     let body = object(call)?;
-    let time = moment(&body["scheduleInformation"]["sendTime"])
+    let time = rfc3339(&body["scheduleInformation"]["sendTime"])
         .filter(|time| *time > now)
         .ok_or_else(|| Refusal::field("scheduleInformation.sendTime"))?;
     let messages = read(&body["dispatch"], &body["recipients"], now)?;
@@ -274,21 +267,7 @@ fn read(
             .and_then(e164)
             .ok_or_else(|| Refusal::number(written))?;
         let text = filled(text, &recipient["variables"]).ok_or_else(too_long)?;
-        let (text, parts) = match encoding {
-            Encoding::Auto => {
-                let parts = parts::count(&text);
-                (text, parts)
-            }
-            Encoding::Gsm => {
-                let plain = parts::plain(&text);
-                let parts = parts::count(&plain);
-                (plain, parts)
-            }
-            Encoding::Unicode => {
-                let parts = parts::count_unicode(&text);
-                (text, parts)
-            }
-        };
+        let (text, parts) = encoding.apply(&text);
         if parts > MOST_PARTS {
             return Err(too_long());
         }
@@ -307,13 +286,6 @@ fn read(
         });
     }
     Ok(messages)
-}
-
-#[derive(Clone, Copy)]
-enum Encoding {
-    Auto,
-    Gsm,
-    Unicode,
 }
 
 fn too_long() -> Refusal {
@@ -352,11 +324,6 @@ fn reference(metadata: &Value) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn moment(value: &Value) -> Option<DateTime<Utc>> {
-    let time = DateTime::parse_from_rfc3339(value.as_str()?).ok()?;
-    Some(time.to_utc())
-}
-
 /// In Pascal case, unlike the rest, and with a bare number. Nothing is signed.
 pub(super) fn report(
     message: &SentMessage,
@@ -373,7 +340,7 @@ pub(super) fn report(
         ReportStatus::Rejected => ("Failed", "DisallowedContent"),
         ReportStatus::Unknown => ("Held", "Unheard"),
     };
-    let fits = parts::plain(&message.text) == message.text;
+    let fits = is_gsm(&message.text);
     let metadata = match &message.kept.metadata {
         Value::Object(members) if !members.is_empty() => message.kept.metadata.clone(),
         // So PHP writes a map in which nothing is.

@@ -7,14 +7,15 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use super::{Encoding, LONGEST, has_account, jwt, network, sender};
+use super::{LONGEST, has_account, jwt, network, sender};
 use crate::{
     fault::{Fault, Strike},
+    parts::Encoding,
     random,
     record::{Kept, SentMessage},
     report::{self, Report, ReportOrder, ReportStatus},
     seal,
-    vendors::common::{e164, present, throttled},
+    vendors::common::{e164, optional, present, text_within, with_retry_after},
     wire::{Call, Reply},
     world::State,
 };
@@ -147,16 +148,14 @@ pub(super) fn send(
     strike: Option<Strike>,
     now: DateTime<Utc>,
 ) -> Reply {
-    take(state, call, strike, now).unwrap_or_else(|refusal| {
-        let reply = refusal.reply();
-        match reply.status {
-            StatusCode::TOO_MANY_REQUESTS => limits(throttled(reply, strike), strike, now),
-            _ => reply,
-        }
-    })
+    let reply = take(state, call, strike, now).unwrap_or_else(Refusal::reply);
+    with_limits(with_retry_after(reply, strike), strike, now)
 }
 
-fn limits(reply: Reply, strike: Option<Strike>, now: DateTime<Utc>) -> Reply {
+fn with_limits(reply: Reply, strike: Option<Strike>, now: DateTime<Utc>) -> Reply {
+    if reply.status != StatusCode::TOO_MANY_REQUESTS {
+        return reply;
+    }
     let wait = strike.map_or(0, |strike| i64::try_from(strike.ms).unwrap_or(i64::MAX));
     // Thirteen digits in the definition's sample: milliseconds, whatever its text says.
     let reset = now.timestamp_millis().saturating_add(wait);
@@ -214,7 +213,7 @@ fn take(
             "Check the Content-Type of your request",
         ));
     }
-    let body = call.json().filter(Value::is_object).ok_or_else(|| {
+    let body = call.json_object().ok_or_else(|| {
         Refusal::unprocessable(
             "#invalid-json",
             "The request body did not contain valid JSON",
@@ -284,39 +283,23 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
             "must be at most 3200 characters",
         ));
     }
-    let validity_s = match present(body, "ttl") {
-        None => None,
-        Some(ttl) => Some(
-            ttl.as_u64()
-                .filter(|ttl| (20..=604_800).contains(ttl))
-                .ok_or_else(|| Refusal::parameter("ttl", "must be between 20 and 604800"))?,
-        ),
+    let ttl = |ttl: &Value| ttl.as_u64().filter(|ttl| (20..=604_800).contains(ttl));
+    let validity_s = optional(body, "ttl", ttl)
+        .map_err(|_| Refusal::parameter("ttl", "must be between 20 and 604800"))?;
+    let reference =
+        optional(body, "client_ref", |value| text_within(value, 100)).map_err(|_| {
+            Refusal::unprocessable(
+                "/messages#1060",
+                "Invalid client reference",
+                "The client reference can be a string of up to 100 characters.",
+            )
+        })?;
+    let url = |url: &'_ Value| {
+        let url = url.as_str()?;
+        (url.starts_with("http") && url.len() <= 2048).then(|| url.to_owned())
     };
-    let reference = match present(body, "client_ref") {
-        None => None,
-        Some(reference) => Some(
-            reference
-                .as_str()
-                .filter(|text| text.chars().count() <= 100)
-                .ok_or_else(|| {
-                    Refusal::unprocessable(
-                        "/messages#1060",
-                        "Invalid client reference",
-                        "The client reference can be a string of up to 100 characters.",
-                    )
-                })?
-                .to_owned(),
-        ),
-    };
-    let report_url = match present(body, "webhook_url") {
-        None => None,
-        Some(url) => Some(
-            url.as_str()
-                .filter(|url| url.starts_with("http") && url.len() <= 2048)
-                .ok_or_else(|| Refusal::parameter("webhook_url", "must be a valid URL"))?
-                .to_owned(),
-        ),
-    };
+    let report_url = optional(body, "webhook_url", url)
+        .map_err(|_| Refusal::parameter("webhook_url", "must be a valid URL"))?;
     if present(body, "webhook_version").is_some_and(|version| version != "v1" && version != "v0.1")
     {
         return Err(Refusal::parameter(
@@ -326,7 +309,7 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
     }
     let encoding = match present(&body["sms"], "encoding_type").map(Value::as_str) {
         None | Some(Some("auto")) => Encoding::Auto,
-        Some(Some("text")) => Encoding::Text,
+        Some(Some("text")) => Encoding::Gsm,
         Some(Some("unicode")) => Encoding::Unicode,
         Some(_) => {
             return Err(Refusal::parameter(
@@ -337,7 +320,7 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
     };
     let (text, parts) = encoding.apply(text);
     Ok(SentMessage {
-        reference,
+        reference: reference.map(str::to_owned),
         parts,
         validity_s,
         kept: Kept {

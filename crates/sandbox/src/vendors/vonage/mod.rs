@@ -15,13 +15,12 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 
 use super::{
-    common::{is_digits, throttled},
+    common::{is_digits, with_retry_after},
     vendor::Vendor,
 };
 use crate::{
     fault::{Fault, Strike},
     fault_point::FaultPoint,
-    parts,
     record::SentMessage,
     report::{Report, ReportOrder},
     wire::{Call, Head, Reply},
@@ -59,7 +58,7 @@ impl Vendor for Vonage {
     }
 
     fn point(&self, head: &Head) -> Option<&'static str> {
-        match path(head).as_slice() {
+        match head.path().as_slice() {
             ["v1", "messages"] | ["sms", "json"] => Some(SEND),
             ["account", "get-balance"] => Some(BALANCE),
             _ => None,
@@ -68,7 +67,7 @@ impl Vendor for Vonage {
 
     fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
         let now = Utc::now();
-        match (path(&call.head).as_slice(), &call.head.method) {
+        match (call.head.path().as_slice(), &call.head.method) {
             (["v1", "messages"], &Method::POST) => messages::send(state, call, strike, now),
             (["v1", "messages"], _) => messages::wrong_verb(),
             (["sms", "json"], &Method::POST) => sms::send(state, call, strike, now),
@@ -94,10 +93,6 @@ impl Vendor for Vonage {
     }
 }
 
-fn path(head: &Head) -> Vec<&str> {
-    head.segments.iter().skip(1).map(String::as_str).collect()
-}
-
 /// The sandbox's only account, by its key and secret.
 fn has_account(head: &Head) -> bool {
     head.basic() == Some(("sandbox".to_owned(), "sandbox".to_owned()))
@@ -114,7 +109,7 @@ fn balance(call: &Call, strike: Option<Strike>) -> Reply {
     match strike.map(|strike| strike.fault) {
         Some(Fault::Throttle) => {
             let reply = refused(StatusCode::TOO_MANY_REQUESTS, "too many requests");
-            return throttled(reply, strike);
+            return with_retry_after(reply, strike);
         }
         Some(Fault::Unauthorized | Fault::UnauthorizedOnce) => {}
         _ if has_account(&call.head) => {
@@ -137,29 +132,6 @@ fn sender(from: &str) -> Option<String> {
         (1..=11).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
     };
     fits.then_some(name)
-}
-
-/// How a text is written, if the caller says so.
-#[derive(Clone, Copy, Debug)]
-enum Encoding {
-    Auto,
-    Text,
-    Unicode,
-}
-
-impl Encoding {
-    /// The text as it goes out, and its parts.
-    fn apply(self, text: &str) -> (String, u32) {
-        match self {
-            Self::Auto => (text.to_owned(), parts::count(text)),
-            Self::Text => {
-                let text = parts::plain(text);
-                let parts = parts::count(&text);
-                (text, parts)
-            }
-            Self::Unicode => (text.to_owned(), parts::count_unicode(text)),
-        }
-    }
 }
 
 /// The code of the network that every Dutch number of the sandbox belongs to.

@@ -4,9 +4,10 @@ use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Encoding, LONGEST, has_account, network, receipt, sender};
+use super::{LONGEST, has_account, network, receipt, sender};
 use crate::{
     fault::{Fault, Strike},
+    parts::Encoding,
     random,
     record::{Kept, SentMessage},
     report::SignatureMethod,
@@ -133,16 +134,13 @@ fn take(
     let count = message.parts;
     state.messages.push(message);
     match fault {
-        Some(Fault::WrongOrder) => entries.reverse(),
-        Some(Fault::MissingEntry) => {
-            entries.pop();
-        }
         Some(Fault::OkWithoutId) => {
             for entry in &mut entries {
                 remove(entry, "message-id");
             }
         }
-        _ => {}
+        Some(fault) => fault.spoil_list(&mut entries),
+        None => {}
     }
     Ok(json!({"message-count": count.to_string(), "messages": entries}))
 }
@@ -192,7 +190,7 @@ fn read<'a>(
         return Err(Refused(12, "The message is too long".to_owned()));
     }
     let encoding = match field("type") {
-        None | Some("text") => Encoding::Text,
+        None | Some("text") => Encoding::Gsm,
         Some("unicode") => Encoding::Unicode,
         Some(_) => return Err(invalid("type")),
     };
