@@ -4,14 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::{
+    client::Target,
+    entra_token,
     error::SandboxError,
     execution::duration,
     graph::seven_digits,
-    guid,
-    post::Target,
-    random,
+    guid, random,
     record::{Callout, CalloutKind, Hostile},
-    sign,
     world::{State, World},
 };
 
@@ -88,7 +87,7 @@ pub(crate) async fn deliver(
         CalloutKind::Lifecycle => LIFECYCLE,
     };
     for _ in 0..=u8::from(order.repeats) {
-        let token = sign::token(caller, order.hostile, Utc::now());
+        let token = entra_token::token(caller, order.hostile, Utc::now());
         let headers = [
             ("Authorization", format!("Bearer {token}")),
             ("Content-Type", "application/json; charset=utf-8".to_owned()),

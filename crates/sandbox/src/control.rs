@@ -8,15 +8,16 @@ use serde_json::{Map, Value, json};
 use crate::{
     AUDIENCE, CLIENT_ID, TENANT,
     callout::{self, CalloutOrder},
-    cast::Cast,
+    client::Target,
+    entra_token,
     error::SandboxError,
     fault_spec::FaultSpec,
-    post::Target,
+    http::{Head, Request, Response},
     record::CalloutKind,
     report::ReportOrder,
-    report_sender, sign,
+    report_sender,
+    users::Cast,
     vendors::{self, vonage::jwt},
-    wire::{Call, Head, Reply},
     world::World,
 };
 
@@ -26,42 +27,48 @@ pub(crate) fn is_for(head: &Head) -> bool {
 }
 
 /// Does what a control call asks for.
-pub(crate) async fn answer(world: &World, call: &Call) -> Reply {
-    let what = match call.head.path().as_slice() {
+pub(crate) async fn respond(world: &World, request: &Request) -> Response {
+    let what = match request.head.path().as_slice() {
         [] | [""] => "",
         [what] => what,
         _ => return unknown(),
     };
     let now = Utc::now();
-    match (&call.head.method, what) {
-        (&Method::GET, "") => ok(&about(world)),
+    match (&request.head.method, what) {
+        (&Method::GET, "") => json_response(&about(world)),
         (&Method::DELETE, "") => {
             world.reset();
-            Reply::empty(StatusCode::NO_CONTENT)
+            Response::empty(StatusCode::NO_CONTENT)
         }
-        (&Method::GET, "messages") => ok(&world.state().messages.iter().collect::<Vec<_>>()),
-        (&Method::GET, "resumes") => ok(&world.state().resumes.iter().collect::<Vec<_>>()),
-        (&Method::GET, "passes") => ok(&world.state().passes.records(now)),
-        (&Method::GET, "requests") => ok(&world.state().requests.iter().collect::<Vec<_>>()),
-        (&Method::GET, "users") => ok(&world.state().directory.users()),
-        (&Method::POST, "users") => done(put_user(world, call)),
-        (&Method::GET, "faults") => ok(&world.state().faults.left().collect::<Vec<_>>()),
-        (&Method::POST, "faults") => done(set_fault(world, call)),
+        (&Method::GET, "messages") => {
+            json_response(&world.state().messages.iter().collect::<Vec<_>>())
+        }
+        (&Method::GET, "resumes") => {
+            json_response(&world.state().resumes.iter().collect::<Vec<_>>())
+        }
+        (&Method::GET, "passes") => json_response(&world.state().passes.records(now)),
+        (&Method::GET, "requests") => {
+            json_response(&world.state().requests.iter().collect::<Vec<_>>())
+        }
+        (&Method::GET, "users") => json_response(&world.state().directory.users()),
+        (&Method::POST, "users") => result_response(put_user(world, request)),
+        (&Method::GET, "faults") => json_response(&world.state().faults.left().collect::<Vec<_>>()),
+        (&Method::POST, "faults") => result_response(set_fault(world, request)),
         (&Method::DELETE, "faults") => {
             world.state().faults.clear();
-            Reply::empty(StatusCode::NO_CONTENT)
+            Response::empty(StatusCode::NO_CONTENT)
         }
-        (&Method::POST, "callouts") => done(play(world, call).await),
-        (&Method::POST, "reports") => done(report(world, call).await),
+        (&Method::POST, "callouts") => result_response(play(world, request).await),
+        (&Method::POST, "reports") => result_response(report(world, request).await),
         (
             _,
             "" | "callouts" | "faults" | "messages" | "passes" | "reports" | "requests" | "resumes"
             | "users",
-        ) => told(
+        ) => error_response(
             StatusCode::METHOD_NOT_ALLOWED,
             &format!(
                 "{} is not what {} is for.",
-                call.head.method, call.head.raw_path
+                request.head.method, request.head.raw_path
             ),
         ),
         _ => unknown(),
@@ -70,7 +77,7 @@ pub(crate) async fn answer(world: &World, call: &Call) -> Reply {
 
 /// What a program needs to play along.
 fn about(world: &World) -> Value {
-    let authority = &world.place.authority;
+    let authority = &world.config.authority;
     let urls: Map<_, _> = vendors::ALL
         .iter()
         .map(|vendor| (vendor.name().to_owned(), vendor.url(authority).into()))
@@ -79,7 +86,7 @@ fn about(world: &World) -> Value {
         "tenant": TENANT,
         "client_id": CLIENT_ID,
         "audience": AUDIENCE,
-        "issuer": sign::issuer(TENANT),
+        "issuer": entra_token::issuer(TENANT),
         "graph": format!("http://{authority}/graph"),
         "login": format!("http://{authority}/login"),
         "callers": {"lifecycle": callout::LIFECYCLE, "access_package": callout::ENTITLEMENT},
@@ -92,8 +99,8 @@ fn about(world: &World) -> Value {
     })
 }
 
-fn put_user(world: &World, call: &Call) -> Result<Value, SandboxError> {
-    let user = call
+fn put_user(world: &World, request: &Request) -> Result<Value, SandboxError> {
+    let user = request
         .json()
         .ok_or_else(|| SandboxError::new("the body is not JSON"))?;
     let mut state = world.state();
@@ -101,30 +108,30 @@ fn put_user(world: &World, call: &Call) -> Result<Value, SandboxError> {
     Ok(state.directory.known(&id).cloned().unwrap_or_default())
 }
 
-fn set_fault(world: &World, call: &Call) -> Result<Value, SandboxError> {
-    let wish = Wish::read(call, &["at", "fault", "times", "ms"])?;
-    let mut spec = FaultSpec::new(wish.text("at")?, wish.text("fault")?.parse()?)?;
-    if let Some(times) = wish.number("times")? {
+fn set_fault(world: &World, request: &Request) -> Result<Value, SandboxError> {
+    let fields = Fields::read(request, &["at", "fault", "times", "ms"])?;
+    let mut spec = FaultSpec::new(fields.text("at")?, fields.text("fault")?.parse()?)?;
+    if let Some(times) = fields.number("times")? {
         let times = u32::try_from(times).unwrap_or(u32::MAX);
         if times == 0 {
             return Err(SandboxError::new("\"times\" is at least 1"));
         }
         spec = spec.times(times);
     }
-    if let Some(ms) = wish.number("ms")? {
+    if let Some(ms) = fields.number("ms")? {
         spec = spec.ms(ms);
     }
-    let told = json!(spec);
+    let response = json!(spec);
     world.state().faults.set(spec)?;
-    Ok(told)
+    Ok(response)
 }
 
-async fn play(world: &World, call: &Call) -> Result<Value, SandboxError> {
-    let wish = Wish::read(
-        call,
+async fn play(world: &World, request: &Request) -> Result<Value, SandboxError> {
+    let fields = Fields::read(
+        request,
         &["target", "user", "kind", "window", "repeat", "hostile"],
     )?;
-    let kind = match wish.maybe_text("kind")? {
+    let kind = match fields.maybe_text("kind")? {
         None | Some("lifecycle") => CalloutKind::Lifecycle,
         Some("access_package") => CalloutKind::AccessPackage,
         Some(_) => {
@@ -133,29 +140,29 @@ async fn play(world: &World, call: &Call) -> Result<Value, SandboxError> {
             ));
         }
     };
-    let user = wish.maybe_text("user")?.unwrap_or(Cast::JOINER);
+    let user = fields.maybe_text("user")?.unwrap_or(Cast::JOINER);
     let mut order = CalloutOrder::new(user, kind);
-    if let Some(window) = wish.maybe_text("window")? {
+    if let Some(window) = fields.maybe_text("window")? {
         order = order.window(window);
     }
-    match wish.number("repeat")? {
+    match fields.number("repeat")? {
         None | Some(0) => {}
         Some(1) => order = order.repeated(),
         Some(_) => return Err(SandboxError::new("\"repeat\" is 0 or 1")),
     }
-    if let Some(hostile) = wish.maybe_text("hostile")? {
+    if let Some(hostile) = fields.maybe_text("hostile")? {
         order = order.hostile(hostile.parse()?);
     }
-    let callout = match wish.maybe_text("target")? {
+    let callout = match fields.maybe_text("target")? {
         Some(target) => callout::deliver(world, &order, &Target::parse(target)?).await?,
         None => callout::play(&mut world.state(), &order, Utc::now())?,
     };
     Ok(json!(callout))
 }
 
-async fn report(world: &World, call: &Call) -> Result<Value, SandboxError> {
-    let wish = Wish::read(
-        call,
+async fn report(world: &World, request: &Request) -> Result<Value, SandboxError> {
+    let fields = Fields::read(
+        request,
         &[
             "reference",
             "id",
@@ -167,8 +174,8 @@ async fn report(world: &World, call: &Call) -> Result<Value, SandboxError> {
             "target",
         ],
     )?;
-    let status = wish.text("status")?.parse()?;
-    let mut order = match (wish.maybe_text("reference")?, wish.maybe_text("id")?) {
+    let status = fields.text("status")?.parse()?;
+    let mut order = match (fields.maybe_text("reference")?, fields.maybe_text("id")?) {
         (Some(reference), None) => ReportOrder::new(reference, status),
         (None, Some(id)) => ReportOrder::by_id(id, status),
         _ => {
@@ -177,30 +184,30 @@ async fn report(world: &World, call: &Call) -> Result<Value, SandboxError> {
             ));
         }
     };
-    if let Some(to) = wish.maybe_text("to")? {
+    if let Some(to) = fields.maybe_text("to")? {
         order = order.to(to);
     }
-    if let Some(code) = wish.maybe_text("code")? {
+    if let Some(code) = fields.maybe_text("code")? {
         order = order.code(code);
     }
-    if let Some(form) = wish.maybe_text("form")? {
+    if let Some(form) = fields.maybe_text("form")? {
         order = order.form(form.parse()?);
     }
-    if let Some(method) = wish.maybe_text("signature_method")? {
+    if let Some(method) = fields.maybe_text("signature_method")? {
         order = order.signature_method(method.parse()?);
     }
-    let status = report_sender::deliver(world, &order, wish.maybe_text("target")?).await?;
+    let status = report_sender::deliver(world, &order, fields.maybe_text("target")?).await?;
     Ok(json!({"status": status}))
 }
 
 /// The members of a control call's body.
-struct Wish {
+struct Fields {
     members: Map<String, Value>,
 }
 
-impl Wish {
-    fn read(call: &Call, known: &[&str]) -> Result<Self, SandboxError> {
-        let Some(Value::Object(members)) = call.json() else {
+impl Fields {
+    fn read(request: &Request, known: &[&str]) -> Result<Self, SandboxError> {
+        let Some(Value::Object(members)) = request.json() else {
             return Err(SandboxError::new("the body is not a JSON object"));
         };
         match members.keys().find(|name| !known.contains(&name.as_str())) {
@@ -240,24 +247,24 @@ impl Wish {
     }
 }
 
-fn ok(body: &impl Serialize) -> Reply {
-    Reply::json(StatusCode::OK, &json!(body))
+fn json_response(body: &impl Serialize) -> Response {
+    Response::json(StatusCode::OK, &json!(body))
 }
 
-fn done(result: Result<Value, SandboxError>) -> Reply {
+fn result_response(result: Result<Value, SandboxError>) -> Response {
     match result {
-        Ok(body) => ok(&body),
-        Err(error) => told(StatusCode::BAD_REQUEST, &error.to_string()),
+        Ok(body) => json_response(&body),
+        Err(error) => error_response(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
-fn unknown() -> Reply {
-    told(
+fn unknown() -> Response {
+    error_response(
         StatusCode::NOT_FOUND,
         "Nothing is here. Below /_sandbox are callouts, faults, messages, passes, reports, requests, resumes and users.",
     )
 }
 
-fn told(status: StatusCode, message: &str) -> Reply {
-    Reply::json(status, &json!({"error": {"message": message}}))
+fn error_response(status: StatusCode, message: &str) -> Response {
+    Response::json(status, &json!({"error": {"message": message}}))
 }

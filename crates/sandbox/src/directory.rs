@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use crate::{
-    cast::{self, Cast},
     error::SandboxError,
     guid, random,
+    users::{self, Cast},
 };
 
 /// The users as Graph objects, the cast first.
@@ -90,8 +90,8 @@ impl Directory {
 impl Default for Directory {
     fn default() -> Self {
         Self {
-            users: cast::directory(),
-            hidden: HashMap::from([(Cast::LATE.into(), cast::LATE_READS)]),
+            users: users::directory(),
+            hidden: HashMap::from([(Cast::LATE.into(), users::LATE_READS)]),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::log::Log;
+use crate::history::History;
 
 /// The executions that the sandbox started, and those of strangers that were resumed here.
 ///
@@ -10,7 +10,7 @@ use crate::log::Log;
 /// call-out kept in a file can be played against any sandbox.
 #[derive(Debug, Default)]
 pub(crate) struct Executions {
-    all: Log<Execution>,
+    all: History<Execution>,
 }
 
 #[derive(Debug)]

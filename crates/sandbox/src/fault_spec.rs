@@ -123,12 +123,12 @@ impl Faults {
 mod tests {
     use super::*;
 
-    const POINTS: &[FaultPoint] = &[FaultPoint::new("kpn.send")];
+    const FAULT_POINTS: &[FaultPoint] = &[FaultPoint::new("kpn.send")];
 
     #[test]
     fn a_spec_strikes_as_often_as_it_says() {
         let mut faults = Faults::default();
-        let spec = |fault| FaultSpec::among(POINTS.iter(), "kpn.send", fault).unwrap();
+        let spec = |fault| FaultSpec::among(FAULT_POINTS.iter(), "kpn.send", fault).unwrap();
         faults.set(spec(Fault::Stall).times(2)).unwrap();
         faults.set(spec(Fault::Redirect)).unwrap();
         assert!(faults.strike("kpn.token").is_none());

@@ -95,9 +95,11 @@
 //! test only. [`SentMessage::text`] and [`Pass::secret`] are there to be looked at.
 
 mod callout;
-mod cast;
+mod client;
 mod control;
+mod digest;
 mod directory;
+mod entra_token;
 mod error;
 mod execution;
 mod fault;
@@ -105,28 +107,25 @@ mod fault_point;
 mod fault_spec;
 mod graph;
 mod guid;
-mod log;
+mod history;
+mod http;
+mod idempotency;
 mod login;
-mod parts;
 mod pass;
-mod post;
 mod random;
 mod record;
-mod replay;
 mod report;
 mod report_sender;
 mod sandbox;
-mod seal;
+mod segments;
 mod serve;
 mod services;
-mod sign;
 mod token;
+mod users;
 mod vendors;
-mod wire;
 mod world;
 
 pub use callout::CalloutOrder;
-pub use cast::Cast;
 pub use error::SandboxError;
 pub use fault::Fault;
 pub use fault_spec::FaultSpec;
@@ -135,6 +134,7 @@ pub use record::{
 };
 pub use report::{ReceiptForm, Report, ReportOrder, ReportStatus, SignatureMethod};
 pub use sandbox::{Sandbox, SandboxBuilder, SetFault};
+pub use users::Cast;
 
 /// The tenant.
 const TENANT: &str = "7e4a4700-0000-4000-8000-000000000001";

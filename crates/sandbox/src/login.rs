@@ -5,35 +5,36 @@ use hyper::{Method, StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
 
 use crate::{
-    CLIENT_ID, TENANT,
+    CLIENT_ID, TENANT, entra_token,
     fault::{Fault, Strike},
     fault_point::FaultPoint,
-    random, sign,
+    http::{self, Head, Request, Response},
+    random,
     token::Audience,
-    wire::{self, Call, Head, Reply},
-    world::{Place, State},
+    world::{Config, State},
 };
 
-pub(crate) const POINTS: &[FaultPoint] = &[FaultPoint::with("login", &[Fault::TokenWithoutRoles])];
+pub(crate) const FAULT_POINTS: &[FaultPoint] =
+    &[FaultPoint::with("login", &[Fault::TokenWithoutRoles])];
 
-pub(crate) fn point(head: &Head) -> Option<&'static str> {
+pub(crate) fn fault_point(head: &Head) -> Option<&'static str> {
     tenant(head).map(|_| "login")
 }
 
 /// The endpoint's answer to one request for a token.
-pub(crate) fn answer(
+pub(crate) fn respond(
     state: &mut State,
-    place: &Place,
-    call: &Call,
+    config: &Config,
+    request: &Request,
     strike: Option<Strike>,
-) -> Reply {
-    let Some(tenant) = tenant(&call.head) else {
-        return published(place, &call.head).map_or_else(
-            || Reply::empty(StatusCode::NOT_FOUND),
-            |body| Reply::json(StatusCode::OK, &body),
+) -> Response {
+    let Some(tenant) = tenant(&request.head) else {
+        return published(config, &request.head).map_or_else(
+            || Response::empty(StatusCode::NOT_FOUND),
+            |body| Response::json(StatusCode::OK, &body),
         );
     };
-    if call.head.method != Method::POST {
+    if request.head.method != Method::POST {
         return refusal(
             StatusCode::BAD_REQUEST,
             "invalid_request",
@@ -62,8 +63,8 @@ pub(crate) fn answer(
             "Tenant not found. Check to make sure you have the correct tenant ID.",
         );
     }
-    let form = call.form();
-    let field = |name| wire::value(&form, name);
+    let form = request.form();
+    let field = |name| http::value(&form, name);
     match field("grant_type") {
         Some("client_credentials") => {}
         Some(_) => {
@@ -130,10 +131,10 @@ pub(crate) fn answer(
     let has_roles = !strike.is_some_and(|strike| strike.fault == Fault::TokenWithoutRoles);
     let token = state
         .tokens
-        .issue(audience, has_roles, place.token_life, Utc::now());
-    let seconds = place.token_life.as_secs();
+        .issue(audience, has_roles, config.token_life, Utc::now());
+    let seconds = config.token_life.as_secs();
     // A number here, where KPN and managed identities send strings.
-    Reply::json(
+    Response::json(
         StatusCode::OK,
         &json!({
             "token_type": "Bearer",
@@ -145,7 +146,7 @@ pub(crate) fn answer(
 }
 
 /// What verifiers of the tenant's tokens read: its metadata and its keys.
-fn published(place: &Place, head: &Head) -> Option<Value> {
+fn published(config: &Config, head: &Head) -> Option<Value> {
     let path = head.path();
     let [tenant, rest @ ..] = path.as_slice() else {
         return None;
@@ -154,11 +155,11 @@ fn published(place: &Place, head: &Head) -> Option<Value> {
         return None;
     }
     match rest {
-        ["discovery", "v2.0", "keys"] => Some(sign::jwks()),
+        ["discovery", "v2.0", "keys"] => Some(entra_token::jwks()),
         ["v2.0", ".well-known", "openid-configuration"] => {
-            let login = format!("http://{}/login/{TENANT}", place.authority);
+            let login = format!("http://{}/login/{TENANT}", config.authority);
             Some(json!({
-                "issuer": sign::issuer(TENANT),
+                "issuer": entra_token::issuer(TENANT),
                 "jwks_uri": format!("{login}/discovery/v2.0/keys"),
                 "token_endpoint": format!("{login}/oauth2/v2.0/token"),
                 "id_token_signing_alg_values_supported": ["RS256"],
@@ -193,7 +194,7 @@ fn audience(resource: &str) -> Option<Audience> {
     other.then_some(Audience::Other)
 }
 
-fn wrong_secret() -> Reply {
+fn wrong_secret() -> Response {
     refusal(
         StatusCode::UNAUTHORIZED,
         "invalid_client",
@@ -202,12 +203,12 @@ fn wrong_secret() -> Reply {
     )
 }
 
-fn refusal(status: StatusCode, error: &str, number: u32, text: &str) -> Reply {
+fn refusal(status: StatusCode, error: &str, number: u32, text: &str) -> Response {
     let now = Utc::now()
         .to_rfc3339_opts(SecondsFormat::Secs, true)
         .replace('T', " ");
     let (trace, correlation) = (random::guid(), random::guid());
-    Reply::json(
+    Response::json(
         status,
         &json!({
             "error": error,

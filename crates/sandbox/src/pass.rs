@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{cast::Cast, log::Log, random, record::Pass};
+use crate::{history::History, random, record::Pass, users::Cast};
 
 /// Every pass there ever was, revoked ones too.
 #[derive(Debug)]
 pub(crate) struct Passes {
-    all: Log<Issued>,
+    all: History<Issued>,
 }
 
 /// A pass with what Graph tells of it.
@@ -27,7 +27,7 @@ impl Passes {
     /// The passes at the start: the one that a stranger made.
     pub(crate) fn new(now: DateTime<Utc>) -> Self {
         let mut passes = Self {
-            all: Log::default(),
+            all: History::default(),
         };
         // The longest that Graph allows at all, whatever this tenant's policy says today: a sandbox
         // may run for weeks, and this user is there to have a usable pass.

@@ -1,13 +1,13 @@
 //! What must not be guessable: ids, tokens and passes.
 
-use crate::seal;
+use crate::digest;
 
 /// A version 4 GUID.
 pub(crate) fn guid() -> String {
     let mut bytes: [u8; 16] = bytes();
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = seal::hex(&bytes);
+    let hex = digest::hex(&bytes);
     format!(
         "{}-{}-{}-{}-{}",
         &hex[..8],
@@ -20,7 +20,7 @@ pub(crate) fn guid() -> String {
 
 /// An opaque bearer token.
 pub(crate) fn token() -> String {
-    seal::hex(&bytes::<32>())
+    digest::hex(&bytes::<32>())
 }
 
 /// An id of so many small letters and digits, without look-alikes.
@@ -40,7 +40,7 @@ pub(crate) fn letters(count: usize) -> String {
 
 /// An id of 32 hexadecimal digits.
 pub(crate) fn hex_id() -> String {
-    seal::hex(&bytes::<16>())
+    digest::hex(&bytes::<16>())
 }
 
 /// The value of a Temporary Access Pass: eight characters, the length tenants have by default.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{error::SandboxError, parts};
+use crate::{error::SandboxError, segments};
 
 /// A text that a vendor accepted: it is on its way to the phone, whatever the caller was told.
 ///
@@ -36,12 +36,12 @@ pub struct SentMessage {
     pub send_at: Option<DateTime<Utc>>,
     /// What else the vendor knows, for its reports.
     #[serde(skip)]
-    pub(crate) kept: Kept,
+    pub(crate) extra: Extra,
 }
 
 /// What a vendor remembers of a text beside what it tells.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct Extra {
     /// By which of the vendor's interfaces it came, where there are several.
     pub(crate) api: &'static str,
     /// The ids of its other parts, where each part has its own.
@@ -70,10 +70,10 @@ impl SentMessage {
             reference: None,
             id: id.to_owned(),
             at,
-            parts: parts::count(text),
+            parts: segments::count(text),
             validity_s: None,
             send_at: None,
-            kept: Kept::default(),
+            extra: Extra::default(),
         }
     }
 }

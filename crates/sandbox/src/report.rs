@@ -204,7 +204,7 @@ impl ReportOrder {
     /// Whether the report is on this text.
     pub(crate) fn is_on(&self, message: &SentMessage) -> bool {
         let named = match &self.by {
-            By::Id(id) => message.id == *id || message.kept.more_ids.contains(id),
+            By::Id(id) => message.id == *id || message.extra.more_ids.contains(id),
             By::Reference(reference) => message.reference.as_ref() == Some(reference),
         };
         named && self.to.as_ref().is_none_or(|to| message.to == *to)

@@ -3,8 +3,8 @@
 use chrono::Utc;
 
 use crate::{
+    client::Target,
     error::SandboxError,
-    post::Target,
     report::{Report, ReportOrder},
     vendors,
     world::{State, World},
@@ -25,7 +25,7 @@ pub(crate) fn make(
         .find(|message| order.is_on(message))
         .ok_or_else(|| SandboxError::new("no vendor took such a text"))?;
     let target = target
-        .or(message.kept.report_url.as_deref())
+        .or(message.extra.report_url.as_deref())
         .ok_or_else(|| {
             SandboxError::new("\"target\" is missing, and the text named none itself")
         })?;

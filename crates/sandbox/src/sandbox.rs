@@ -11,16 +11,16 @@ use serde_json::Value;
 use crate::{
     AUDIENCE, CLIENT_ID, TENANT,
     callout::{self, CalloutOrder},
+    client::Target,
     error::SandboxError,
     fault::Fault,
     fault_spec::FaultSpec,
-    post::Target,
     record::{Callout, CalloutKind, Pass, Resume, SeenRequest, SentMessage},
     report::{Report, ReportOrder},
     report_sender,
     serve::{self, Running},
     services, vendors,
-    world::{Place, World},
+    world::{Config, World},
 };
 
 /// A pretend world on loopback, for as long as this value lives.
@@ -71,7 +71,7 @@ impl Sandbox {
 
     /// The root of everything, such as `http://127.0.0.1:8160`, without a slash at its end.
     pub fn url(&self) -> String {
-        format!("http://{}", self.world.place.authority)
+        format!("http://{}", self.world.config.authority)
     }
 
     /// The connection URL of a vendor, credentials and sender included, to give to the program under test.
@@ -81,7 +81,7 @@ impl Sandbox {
     /// The sandbox has no such vendor: [`Self::vendors`] names those it has.
     pub fn sms_url(&self, vendor: &str) -> String {
         match vendors::find(vendor) {
-            Some(vendor) => vendor.url(&self.world.place.authority),
+            Some(vendor) => vendor.url(&self.world.config.authority),
             None => panic!(
                 "there is no vendor {vendor:?}; there are {}",
                 Self::vendors().collect::<Vec<_>>().join(", ")
@@ -92,7 +92,7 @@ impl Sandbox {
     /// The connection URLs for the APIs that [`Self::sms_url`] does not use: of Spryng v1, of MessageBird classic
     /// and channels, of Vonage the SMS API.
     pub fn other_sms_urls(&self) -> Vec<String> {
-        let authority = &self.world.place.authority;
+        let authority = &self.world.config.authority;
         vendors::ALL
             .iter()
             .flat_map(|vendor| vendor.other_urls(authority))
@@ -388,13 +388,13 @@ impl SandboxBuilder {
     pub async fn start(self) -> io::Result<Sandbox> {
         let listener = TcpListener::bind(self.listen)?;
         // The stranger lives beside it, on a port of its own: another host, as far as HTTP goes.
-        let elsewhere = TcpListener::bind((self.listen.ip(), 0))?;
-        let world = Arc::new(World::new(Place {
+        let foreign = TcpListener::bind((self.listen.ip(), 0))?;
+        let world = Arc::new(World::new(Config {
             authority: reachable(listener.local_addr()?),
-            elsewhere: reachable(elsewhere.local_addr()?),
+            foreign: reachable(foreign.local_addr()?),
             token_life: self.token_life,
         }));
-        let running = serve::start(Arc::clone(&world), listener, elsewhere)?;
+        let running = serve::start(Arc::clone(&world), listener, foreign)?;
         Ok(Sandbox { world, running })
     }
 }

@@ -9,42 +9,43 @@ use crate::{
     fault::{Fault, Strike},
     fault_point::FaultPoint,
     fault_spec::FaultSpec,
-    graph, login, vendors,
-    wire::{Call, Head, Reply},
-    world::{Place, State},
+    graph,
+    http::{Head, Request, Response},
+    login, vendors,
+    world::{Config, State},
 };
 
 /// Every point of the sandbox.
 pub(crate) fn fault_points() -> impl Iterator<Item = &'static FaultPoint> + Clone {
     vendors::ALL
         .iter()
-        .flat_map(|vendor| vendor.points())
-        .chain(login::POINTS)
-        .chain(graph::POINTS)
+        .flat_map(|vendor| vendor.fault_points())
+        .chain(login::FAULT_POINTS)
+        .chain(graph::FAULT_POINTS)
 }
 
 /// Which point this request is.
-pub(crate) fn point(head: &Head) -> Option<&'static str> {
+pub(crate) fn fault_point(head: &Head) -> Option<&'static str> {
     match head.service() {
-        "graph" => graph::point(head),
-        "login" => login::point(head),
-        name => vendors::find(name)?.point(head),
+        "graph" => graph::fault_point(head),
+        "login" => login::fault_point(head),
+        name => vendors::find(name)?.fault_point(head),
     }
 }
 
 /// What the service says to which this request goes.
-pub(crate) fn answer(
+pub(crate) fn respond(
     state: &mut State,
-    place: &Place,
-    call: &Call,
+    config: &Config,
+    request: &Request,
     strike: Option<Strike>,
-) -> Reply {
-    match call.head.service() {
-        "graph" => graph::answer(state, place, call, strike),
-        "login" => login::answer(state, place, call, strike),
+) -> Response {
+    match request.head.service() {
+        "graph" => graph::respond(state, config, request, strike),
+        "login" => login::respond(state, config, request, strike),
         name => match vendors::find(name) {
-            Some(vendor) => vendor.answer(state, place, call, strike),
-            None => Reply::text(
+            Some(vendor) => vendor.respond(state, config, request, strike),
+            None => Response::text(
                 StatusCode::NOT_FOUND,
                 "text/plain; charset=utf-8",
                 "Nothing is here. GET /_sandbox says what is where.\n",

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-use crate::{log::KEPT, random};
+use crate::{history::KEPT, random};
 
 /// For whom a token is good. They do not cross.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -10,28 +10,28 @@ use crate::{
     directory::Directory,
     execution::Executions,
     fault_spec::Faults,
-    log::Log,
+    history::History,
+    idempotency::StoredResponses,
     pass::Passes,
     record::{Resume, SeenRequest, SentMessage},
-    replay::Replays,
     token::Tokens,
 };
 
 /// The pretend world: what is fixed about it, and what happened in it.
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) place: Place,
+    pub(crate) config: Config,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
 
 /// Where the world is to be found, and what its services are set to.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Config {
     /// Host and port of every pretend service.
     pub(crate) authority: String,
     /// Host and port of the stranger to whom [`Fault::Redirect`](crate::Fault::Redirect) points.
-    pub(crate) elsewhere: String,
+    pub(crate) foreign: String,
     /// How long the tokens of this world live.
     pub(crate) token_life: Duration,
 }
@@ -42,18 +42,18 @@ pub(crate) struct State {
     pub(crate) directory: Directory,
     pub(crate) executions: Executions,
     pub(crate) faults: Faults,
-    pub(crate) messages: Log<SentMessage>,
+    pub(crate) messages: History<SentMessage>,
     pub(crate) passes: Passes,
-    pub(crate) replays: Replays,
-    pub(crate) requests: Log<SeenRequest>,
-    pub(crate) resumes: Log<Resume>,
+    pub(crate) stored_responses: StoredResponses,
+    pub(crate) requests: History<SeenRequest>,
+    pub(crate) resumes: History<Resume>,
     pub(crate) tokens: Tokens,
 }
 
 impl World {
-    pub(crate) fn new(place: Place) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         Self {
-            place,
+            config,
             state: Mutex::new(State::new(Utc::now())),
             changed: watch::Sender::new(()),
         }
@@ -82,7 +82,7 @@ impl World {
         let reached = state
             .requests
             .iter()
-            .filter(|request| request.host == self.place.elsewhere);
+            .filter(|request| request.host == self.config.foreign);
         reached.cloned().collect()
     }
 
@@ -102,11 +102,11 @@ impl State {
             directory: Directory::default(),
             executions: Executions::default(),
             faults: Faults::default(),
-            messages: Log::default(),
+            messages: History::default(),
             passes: Passes::new(now),
-            replays: Replays::default(),
-            requests: Log::default(),
-            resumes: Log::default(),
+            stored_responses: StoredResponses::default(),
+            requests: History::default(),
+            resumes: History::default(),
             tokens: Tokens::default(),
         }
     }

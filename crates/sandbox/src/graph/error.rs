@@ -5,7 +5,7 @@ use hyper::{
 };
 use serde_json::json;
 
-use crate::wire::Reply;
+use crate::http::Response;
 
 /// A refusal in Graph's envelope.
 #[derive(Debug)]
@@ -81,16 +81,16 @@ impl GraphError {
         self
     }
 
-    pub(super) fn reply(
+    pub(super) fn response(
         self,
         now: DateTime<Utc>,
         request_id: &str,
         client_id: Option<&HeaderValue>,
-    ) -> Reply {
+    ) -> Response {
         let client_id = client_id
             .and_then(|id| id.to_str().ok())
             .unwrap_or(request_id);
-        let reply = super::json(
+        let response = super::json(
             self.status,
             &json!({"error": {
                 "code": self.code,
@@ -105,8 +105,8 @@ impl GraphError {
             }}),
         );
         match self.header {
-            Some((name, value)) => reply.with(name, value),
-            None => reply,
+            Some((name, value)) => response.with(name, value),
+            None => response,
         }
     }
 }

@@ -27,10 +27,10 @@ use crate::{
         Strike,
     },
     fault_point::FaultPoint,
+    http::{Head, Request, Response},
     random,
     token::{Audience, Refused},
-    wire::{Call, Head, Reply},
-    world::{Place, State},
+    world::{Config, State},
 };
 
 const USER: &str = "graph.user";
@@ -40,7 +40,7 @@ const TAP_LIST: &str = "graph.tap_list";
 const TAP_REVOKE: &str = "graph.tap_revoke";
 const RESUME: &str = "graph.resume";
 
-pub(crate) const POINTS: &[FaultPoint] = &[
+pub(crate) const FAULT_POINTS: &[FaultPoint] = &[
     FaultPoint::with(USER, &[NotReplicated, TokenWithoutRoles]),
     FaultPoint::with(ROLES, &[NotReplicated, TokenWithoutRoles]),
     FaultPoint::with(
@@ -52,54 +52,56 @@ pub(crate) const POINTS: &[FaultPoint] = &[
     FaultPoint::with(RESUME, &[NotReplicated, ResumeConflict, TokenWithoutRoles]),
 ];
 
-pub(crate) fn point(head: &Head) -> Option<&'static str> {
-    Route::of(head).point()
+pub(crate) fn fault_point(head: &Head) -> Option<&'static str> {
+    Route::of(head).fault_point()
 }
 
 /// Graph's answer, with the ids that its support asks for.
-pub(crate) fn answer(
+pub(crate) fn respond(
     state: &mut State,
-    place: &Place,
-    call: &Call,
+    config: &Config,
+    request: &Request,
     strike: Option<Strike>,
-) -> Reply {
+) -> Response {
     let now = Utc::now();
     let request_id = random::guid();
-    let client_id = call.head.headers.get("client-request-id").cloned();
-    let reply = match served(state, place, call, strike, now) {
-        Ok(reply) => reply,
-        Err(error) => error.reply(now, &request_id, client_id.as_ref()),
+    let client_id = request.head.headers.get("client-request-id").cloned();
+    let response = match handle(state, config, request, strike, now) {
+        Ok(response) => response,
+        Err(error) => error.response(now, &request_id, client_id.as_ref()),
     };
     let client_id = client_id.or_else(|| HeaderValue::try_from(request_id.as_str()).ok());
-    let reply = reply.with(HeaderName::from_static("request-id"), request_id);
+    let response = response.with(HeaderName::from_static("request-id"), request_id);
     match client_id {
-        Some(id) => reply.with(HeaderName::from_static("client-request-id"), id),
-        None => reply,
+        Some(id) => response.with(HeaderName::from_static("client-request-id"), id),
+        None => response,
     }
 }
 
-fn served(
+fn handle(
     state: &mut State,
-    place: &Place,
-    call: &Call,
+    config: &Config,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Result<Reply, GraphError> {
-    let route = Route::of(&call.head);
-    struck(state, &call.head, &route, strike)?;
-    authorized(state, &call.head, &route, now)?;
+) -> Result<Response, GraphError> {
+    let route = Route::of(&request.head);
+    apply_fault(state, &request.head, &route, strike)?;
+    authorized(state, &request.head, &route, now)?;
     match route {
-        Route::User(id) => user::read(state, place, &call.head, &id),
-        Route::Manager(id) => user::manager(state, place, &call.head, &id),
-        Route::Memberships(id) => user::memberships(state, place, &call.head, &id, false),
-        Route::Roles(id) => user::memberships(state, place, &call.head, &id, true),
-        Route::TapCreate(user) => tap::create(state, place, call, &user, now),
-        Route::TapList(user) => tap::list(state, place, &user, now, shown_at(now, strike)),
-        Route::TapRead(user, id) => tap::read(state, place, &user, &id, now, shown_at(now, strike)),
+        Route::User(id) => user::read(state, config, &request.head, &id),
+        Route::Manager(id) => user::manager(state, config, &request.head, &id),
+        Route::Memberships(id) => user::memberships(state, config, &request.head, &id, false),
+        Route::Roles(id) => user::memberships(state, config, &request.head, &id, true),
+        Route::TapCreate(user) => tap::create(state, config, request, &user, now),
+        Route::TapList(user) => tap::list(state, config, &user, now, shown_at(now, strike)),
+        Route::TapRead(user, id) => {
+            tap::read(state, config, &user, &id, now, shown_at(now, strike))
+        }
         Route::TapRevoke(user, id) => tap::revoke(state, &user, &id, now),
-        Route::TapPolicy => Ok(tap::policy(place)),
-        Route::Lifecycle(ids) => resume::lifecycle(state, call, &ids, now),
-        Route::Assignment(id) => resume::assignment(state, call, &id, now),
+        Route::TapPolicy => Ok(tap::policy(config)),
+        Route::Lifecycle(ids) => resume::lifecycle(state, request, &ids, now),
+        Route::Assignment(id) => resume::assignment(state, request, &id, now),
         Route::Nothing => Err(GraphError::new(
             StatusCode::BAD_REQUEST,
             "BadRequest",
@@ -122,7 +124,7 @@ fn shown_at(now: DateTime<Utc>, strike: Option<Strike>) -> DateTime<Utc> {
 }
 
 /// Plays the faults that are Graph's own words.
-fn struck(
+fn apply_fault(
     state: &mut State,
     head: &Head,
     route: &Route,
@@ -211,23 +213,23 @@ fn authorized(
 }
 
 /// An answer of Graph's media type, whose parameters surprise a client that compares text.
-fn json(status: StatusCode, body: &Value) -> Reply {
-    Reply::json(status, body).with(
+fn json(status: StatusCode, body: &Value) -> Response {
+    Response::json(status, body).with(
         CONTENT_TYPE,
         "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
     )
 }
 
 /// A JSON object in a body that says it is JSON.
-fn object(call: &Call) -> Result<Value, GraphError> {
-    if !call.head.is("application/json") {
+fn object(request: &Request) -> Result<Value, GraphError> {
+    if !request.head.is("application/json") {
         return Err(GraphError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Request_BadRequest",
             "A supported MIME type could not be found that matches the content type of the request.",
         ));
     }
-    call.json_object().ok_or_else(|| {
+    request.json_object().ok_or_else(|| {
         GraphError::new(
             StatusCode::BAD_REQUEST,
             "BadRequest",
@@ -237,6 +239,6 @@ fn object(call: &Call) -> Result<Value, GraphError> {
 }
 
 /// `@odata.context` of a thing below this place's Graph.
-fn context(place: &Place, of: &str) -> String {
-    format!("http://{}/graph/v1.0/$metadata#{of}", place.authority)
+fn context(config: &Config, of: &str) -> String {
+    format!("http://{}/graph/v1.0/$metadata#{of}", config.authority)
 }

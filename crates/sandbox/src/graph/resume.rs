@@ -8,8 +8,8 @@ use super::{GraphError, Route};
 use crate::{
     execution::Refused,
     guid,
+    http::{Request, Response},
     record::{Resume, ResumeKind, short},
-    wire::{Call, Reply},
     world::State,
 };
 
@@ -26,15 +26,15 @@ const STAGES: [&str; 4] = [
 /// `POST …/taskProcessingResults/{id}/resume`.
 pub(super) fn lifecycle(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     ids: &[String; 3],
     now: DateTime<Utc>,
-) -> Result<Reply, GraphError> {
+) -> Result<Response, GraphError> {
     let [workflow, task, result] = ids;
     if ![workflow, task, result].into_iter().all(|id| guid::is(id)) {
         return Err(GraphError::bad_request("Invalid GUID in the request path."));
     }
-    let body = super::object(call)?;
+    let body = super::object(request)?;
     if status(&body).is_none() {
         return Err(GraphError::bad_request(
             "Invalid value for the property 'operationStatus'.",
@@ -50,26 +50,26 @@ pub(super) fn lifecycle(
             ),
             Refused::Unknown => GraphError::nothing_to_resume(),
         })?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
 /// `POST …/assignmentRequests/{id}/resume`.
 pub(super) fn assignment(
     state: &mut State,
-    call: &Call,
-    request: &str,
+    request: &Request,
+    request_id: &str,
     now: DateTime<Utc>,
-) -> Result<Reply, GraphError> {
-    if !guid::is(request) {
+) -> Result<Response, GraphError> {
+    if !guid::is(request_id) {
         return Err(GraphError::bad_request("Invalid GUID in the request path."));
     }
-    let body = super::object(call)?;
+    let body = super::object(request)?;
     let instance = stage_instance(&body).ok_or_else(|| {
         GraphError::bad_request("The callback data of the custom extension stage is not valid.")
     })?;
     state
         .executions
-        .resume(instance, &[request], now)
+        .resume(instance, &[request_id], now)
         .map_err(|refused| match refused {
             Refused::Unknown => GraphError::nothing_to_resume(),
             // The action works only while the request waits; no page names another status than 400.
@@ -77,13 +77,17 @@ pub(super) fn assignment(
                 GraphError::bad_request("The request is not in the status WaitingForCallback.")
             }
         })?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
 /// What is remembered of a resume, whatever Graph answered to it.
-pub(crate) fn record(call: &Call, answered: StatusCode, now: DateTime<Utc>) -> Option<Resume> {
-    let body = || call.json().unwrap_or_default();
-    let (kind, execution, status, detail) = match Route::of(&call.head) {
+pub(crate) fn record(
+    request: &Request,
+    answered: StatusCode,
+    now: DateTime<Utc>,
+) -> Option<Resume> {
+    let body = || request.json().unwrap_or_default();
+    let (kind, execution, status, detail) = match Route::of(&request.head) {
         Route::Lifecycle([_, _, result]) => {
             (ResumeKind::Lifecycle, short(&result), status(&body()), None)
         }

@@ -1,6 +1,6 @@
 use hyper::Method;
 
-use crate::wire::Head;
+use crate::http::Head;
 
 /// What a request asks for. Graph's paths have no case, and neither have the ids in them.
 pub(super) enum Route {
@@ -121,7 +121,7 @@ impl Route {
     }
 
     /// Where a fault can strike this request.
-    pub(super) fn point(&self) -> Option<&'static str> {
+    pub(super) fn fault_point(&self) -> Option<&'static str> {
         match self {
             Self::User(_) => Some(super::USER),
             Self::Memberships(_) | Self::Roles(_) => Some(super::ROLES),

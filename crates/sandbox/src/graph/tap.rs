@@ -9,9 +9,9 @@ use super::{
     user::{is_external_guest, roles_of},
 };
 use crate::{
+    http::{Request, Response},
     pass::Issued,
-    wire::{Call, Reply},
-    world::{Place, State},
+    world::{Config, State},
 };
 
 /// The tenant's policy: Entra's defaults.
@@ -22,12 +22,12 @@ const LONGEST: u32 = 480;
 /// `POST …/temporaryAccessPassMethods`: the user's other pass, if any, is gone after it.
 pub(super) fn create(
     state: &mut State,
-    place: &Place,
-    call: &Call,
+    config: &Config,
+    request: &Request,
     user: &str,
     now: DateTime<Utc>,
-) -> Result<Reply, GraphError> {
-    let wish = Wish::read(&super::object(call)?, now)?;
+) -> Result<Response, GraphError> {
+    let options = PassOptions::read(&super::object(request)?, now)?;
     let found = state
         .directory
         .find(user)
@@ -44,36 +44,36 @@ pub(super) fn create(
     let id = id_of(found);
     let pass = state
         .passes
-        .issue(&id, now, wish.start, wish.minutes, wish.once);
-    let mut answer = told(pass, now);
-    answer["temporaryAccessPass"] = json!(pass.secret);
-    answer["@odata.context"] = json!(context(
-        place,
+        .issue(&id, now, options.start, options.minutes, options.once);
+    let mut response = describe(pass, now);
+    response["temporaryAccessPass"] = json!(pass.secret);
+    response["@odata.context"] = json!(context(
+        config,
         &format!("users('{id}')/authentication/temporaryAccessPassMethods/$entity")
     ));
-    Ok(super::json(StatusCode::CREATED, &answer))
+    Ok(super::json(StatusCode::CREATED, &response))
 }
 
 /// `GET …/temporaryAccessPassMethods`: none or one, an expired one too, as it was at `shown_at`.
 pub(super) fn list(
     state: &State,
-    place: &Place,
+    config: &Config,
     user: &str,
     now: DateTime<Utc>,
     shown_at: DateTime<Utc>,
-) -> Result<Reply, GraphError> {
+) -> Result<Response, GraphError> {
     let id = find(state, user)?;
     let passes: Vec<_> = state
         .passes
         .of_at(&id, shown_at)
-        .map(|pass| told(pass, now))
+        .map(|pass| describe(pass, now))
         .into_iter()
         .collect();
     Ok(super::json(
         StatusCode::OK,
         &json!({
             "@odata.context": context(
-                place,
+                config,
                 &format!("users('{id}')/authentication/temporaryAccessPassMethods")
             ),
             "value": passes,
@@ -84,24 +84,24 @@ pub(super) fn list(
 /// `GET …/temporaryAccessPassMethods/{id}`, as it was at `shown_at`.
 pub(super) fn read(
     state: &State,
-    place: &Place,
+    config: &Config,
     user: &str,
     pass: &str,
     now: DateTime<Utc>,
     shown_at: DateTime<Utc>,
-) -> Result<Reply, GraphError> {
+) -> Result<Response, GraphError> {
     let id = find(state, user)?;
     let pass = state
         .passes
         .of_at(&id, shown_at)
         .filter(|known| known.id.eq_ignore_ascii_case(pass))
         .ok_or_else(no_pass)?;
-    let mut answer = told(pass, now);
-    answer["@odata.context"] = json!(context(
-        place,
+    let mut response = describe(pass, now);
+    response["@odata.context"] = json!(context(
+        config,
         &format!("users('{id}')/authentication/temporaryAccessPassMethods/$entity")
     ));
-    Ok(super::json(StatusCode::OK, &answer))
+    Ok(super::json(StatusCode::OK, &response))
 }
 
 /// `DELETE …/temporaryAccessPassMethods/{id}`; gone already is a 404.
@@ -110,20 +110,20 @@ pub(super) fn revoke(
     user: &str,
     pass: &str,
     now: DateTime<Utc>,
-) -> Result<Reply, GraphError> {
+) -> Result<Response, GraphError> {
     let id = find(state, user)?;
     if !state.passes.revoke(&id, pass, now) {
         return Err(no_pass());
     }
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
 /// `GET /policies/…/temporaryAccessPass`.
-pub(super) fn policy(place: &Place) -> Reply {
+pub(super) fn policy(config: &Config) -> Response {
     super::json(
         StatusCode::OK,
         &json!({
-            "@odata.context": context(place, "authenticationMethodConfigurations/$entity"),
+            "@odata.context": context(config, "authenticationMethodConfigurations/$entity"),
             "@odata.type": "#microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration",
             "id": "TemporaryAccessPass",
             "state": "enabled",
@@ -139,15 +139,15 @@ pub(super) fn policy(place: &Place) -> Reply {
 }
 
 /// What the caller wants; an empty object takes everything from the policy.
-struct Wish {
+struct PassOptions {
     start: Option<DateTime<Utc>>,
     minutes: u32,
     once: bool,
 }
 
-impl Wish {
+impl PassOptions {
     fn read(body: &Value, now: DateTime<Utc>) -> Result<Self, GraphError> {
-        let mut wish = Self {
+        let mut options = Self {
             start: None,
             minutes: ORDINARY,
             once: false,
@@ -155,23 +155,23 @@ impl Wish {
         for (name, value) in body.as_object().into_iter().flatten() {
             match name.as_str() {
                 _ if value.is_null() => {}
-                "isUsableOnce" => wish.once = value.as_bool().ok_or_else(|| unreadable(name))?,
+                "isUsableOnce" => options.once = value.as_bool().ok_or_else(|| unreadable(name))?,
                 "lifetimeInMinutes" => {
                     let minutes = value.as_i64().ok_or_else(|| unreadable(name))?;
-                    wish.minutes = u32::try_from(minutes)
+                    options.minutes = u32::try_from(minutes)
                         .ok()
                         .filter(|minutes| (SHORTEST..=LONGEST).contains(minutes))
                         .ok_or_else(outside)?;
                 }
                 "startDateTime" => {
                     let text = value.as_str().ok_or_else(|| unreadable(name))?;
-                    wish.start = Some(start(text, now)?);
+                    options.start = Some(start(text, now)?);
                 }
                 "@odata.type" => {}
                 _ => return Err(unreadable(name)),
             }
         }
-        Ok(wish)
+        Ok(options)
     }
 }
 
@@ -226,7 +226,7 @@ fn id_of(user: &Value) -> String {
 }
 
 /// A pass as every answer but the first has it: without its value.
-fn told(pass: &Issued, now: DateTime<Utc>) -> Value {
+fn describe(pass: &Issued, now: DateTime<Utc>) -> Value {
     let (usable, reason) = pass.usability(now);
     json!({
         "id": pass.id,

@@ -5,23 +5,23 @@ use serde_json::{Map, Value, json};
 
 use super::{GraphError, context};
 use crate::{
-    wire::{Head, Reply},
-    world::{Place, State},
+    http::{Head, Response},
+    world::{Config, State},
 };
 
 /// `GET /users/{id}`: the read that lets a late user appear.
 pub(super) fn read(
     state: &mut State,
-    place: &Place,
+    config: &Config,
     head: &Head,
     id: &str,
-) -> Result<Reply, GraphError> {
+) -> Result<Response, GraphError> {
     let user = state
         .directory
         .read(id)
         .cloned()
         .ok_or_else(|| GraphError::no_user(id))?;
-    let mut answer = selected(&user, head.query("$select"))?;
+    let mut response = selected(&user, head.query("$select"))?;
     if let Some(expand) = head.query("$expand") {
         let select = match expand.strip_prefix("manager") {
             Some("") => None,
@@ -37,37 +37,37 @@ pub(super) fn read(
         if let Some(manager) = manager_of(state, &user) {
             let mut manager = selected(&manager, select)?;
             manager.insert("@odata.type".into(), json!("#microsoft.graph.user"));
-            answer.insert("manager".into(), manager.into());
+            response.insert("manager".into(), manager.into());
         }
     }
-    Ok(entity(place, "users/$entity", answer))
+    Ok(entity(config, "users/$entity", response))
 }
 
 /// `GET /users/{id}/manager`; nobody is a 404.
 pub(super) fn manager(
     state: &State,
-    place: &Place,
+    config: &Config,
     head: &Head,
     id: &str,
-) -> Result<Reply, GraphError> {
+) -> Result<Response, GraphError> {
     let user = state
         .directory
         .find(id)
         .ok_or_else(|| GraphError::no_user(id))?;
     let manager = manager_of(state, user).ok_or_else(|| GraphError::no_user("manager"))?;
-    let mut answer = selected(&manager, head.query("$select"))?;
-    answer.insert("@odata.type".into(), json!("#microsoft.graph.user"));
-    Ok(entity(place, "directoryObjects/$entity", answer))
+    let mut response = selected(&manager, head.query("$select"))?;
+    response.insert("@odata.type".into(), json!("#microsoft.graph.user"));
+    Ok(entity(config, "directoryObjects/$entity", response))
 }
 
 /// `GET /users/{id}/transitiveMemberOf`, with the cast to directory roles or without, a page at a time.
 pub(super) fn memberships(
     state: &State,
-    place: &Place,
+    config: &Config,
     head: &Head,
     id: &str,
     cast: bool,
-) -> Result<Reply, GraphError> {
+) -> Result<Response, GraphError> {
     let user = state
         .directory
         .find(id)
@@ -116,16 +116,16 @@ pub(super) fn memberships(
     } else {
         ("directoryObjects", "")
     };
-    let mut answer = json!({"@odata.context": context(place, what), "value": page});
+    let mut response = json!({"@odata.context": context(config, what), "value": page});
     let end = skipped.saturating_add(top);
     if end < all.len() {
         let select = select.map_or_else(String::new, |select| format!("$select={select}&"));
-        answer["@odata.nextLink"] = json!(format!(
+        response["@odata.nextLink"] = json!(format!(
             "http://{}/graph/v1.0/users/{id}/transitiveMemberOf{path}?{select}$top={top}&$skiptoken={end}",
-            place.authority
+            config.authority
         ));
     }
-    Ok(super::json(StatusCode::OK, &answer))
+    Ok(super::json(StatusCode::OK, &response))
 }
 
 /// How many memberships a page has where nobody asks for another number, and at most.
@@ -163,8 +163,8 @@ fn manager_of(state: &State, user: &Value) -> Option<Value> {
         .cloned()
 }
 
-fn entity(place: &Place, of: &str, mut members: Map<String, Value>) -> Reply {
-    members.insert("@odata.context".into(), json!(context(place, of)));
+fn entity(config: &Config, of: &str, mut members: Map<String, Value>) -> Response {
+    members.insert("@odata.context".into(), json!(context(config, of)));
     super::json(StatusCode::OK, &members.into())
 }
 

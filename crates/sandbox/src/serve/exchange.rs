@@ -12,20 +12,20 @@ use std::{
 
 use chrono::Utc;
 use hyper::{
-    Request, Response, StatusCode,
+    StatusCode,
     body::{Body, Bytes, Incoming},
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION},
 };
 use tokio::time;
 
-use super::{body::Outgoing, bomb};
+use super::{body::Outgoing, gzip_bomb};
 use crate::{
     control,
     fault::{Fault, Strike},
     graph,
+    http::{Head, Request, Response},
     record::{SeenRequest, short},
     services,
-    wire::{Call, Head, Reply},
     world::{State, World},
 };
 
@@ -45,27 +45,27 @@ impl fmt::Display for HungUp {
 impl std::error::Error for HungUp {}
 
 /// Answers a request to one of the pretend services, or to the sandbox itself.
-pub(super) async fn answer(
+pub(super) async fn serve(
     world: &Arc<World>,
-    request: Request<Incoming>,
+    request: hyper::Request<Incoming>,
     reset: &AtomicBool,
-) -> Result<Response<Outgoing>, HungUp> {
+) -> Result<hyper::Response<Outgoing>, HungUp> {
     let (parts, body) = request.into_parts();
     let head = Head::new(parts);
     if control::is_for(&head) {
-        let body = read(body).await?;
-        let reply = match body {
-            Some(body) => control::answer(world, &Call { head, body }).await,
+        let body = read_body(body).await?;
+        let response = match body {
+            Some(body) => control::respond(world, &Request { head, body }).await,
             None => too_large(),
         };
-        return Ok(whole(reply));
+        return Ok(whole(response));
     }
 
-    let point = services::point(&head);
-    let (strike, place) = {
+    let point = services::fault_point(&head);
+    let (strike, index) = {
         let mut state = world.state();
         let strike = point.and_then(|point| state.faults.strike(point));
-        (strike, state.requests.push(seen(&head)))
+        (strike, state.requests.push(record_of(&head)))
     };
     world.has_changed();
     let fault = strike.map(|strike| strike.fault);
@@ -77,8 +77,8 @@ pub(super) async fn answer(
     if fault == Some(Fault::ResetBeforeRead) {
         return Err(hang_up());
     }
-    let Some(body) = read(body).await? else {
-        return Ok(told(world, place, whole(too_large())));
+    let Some(body) = read_body(body).await? else {
+        return Ok(recorded(world, index, whole(too_large())));
     };
     match fault {
         Some(Fault::ResetAfterRead) => return Err(hang_up()),
@@ -86,17 +86,17 @@ pub(super) async fn answer(
         _ => {}
     }
 
-    let call = Call { head, body };
+    let request = Request { head, body };
     if let Some(strike) = strike.filter(|strike| strike.fault == Fault::Late) {
         let world = Arc::clone(world);
         // A task of its own: the caller's connection ends before it does.
         tokio::spawn(async move {
             time::sleep(strike.wait()).await;
-            process(&world, &call, None);
+            process(&world, &request, None);
         });
         return Err(hang_up());
     }
-    let reply = process(world, &call, strike);
+    let response = process(world, &request, strike);
 
     match (fault, strike) {
         (Some(Fault::LostAnswer), _) => return Err(hang_up()),
@@ -104,53 +104,61 @@ pub(super) async fn answer(
         (Some(Fault::Delay), Some(strike)) => time::sleep(strike.wait()).await,
         _ => {}
     }
-    Ok(told(world, place, spoilt(reply, strike)))
+    Ok(recorded(world, index, spoil(response, strike)))
 }
 
 /// Has the effect of a call, and gives its answer.
-fn process(world: &World, call: &Call, strike: Option<Strike>) -> Reply {
-    let reply = {
+fn process(world: &World, request: &Request, strike: Option<Strike>) -> Response {
+    let response = {
         let mut state = world.state();
-        let reply = decide(world, &mut state, call, strike);
+        let response = respond(world, &mut state, request, strike);
         // Whoever answered, the gateway too: what counts is the status in the record.
-        if let Some(resume) = graph::resume::record(call, reply.status, Utc::now()) {
+        if let Some(resume) = graph::resume::record(request, response.status, Utc::now()) {
             state.resumes.push(resume);
         }
-        reply
+        response
     };
     world.has_changed();
-    reply
+    response
 }
 
 /// Answers, as a stranger would, what a followed redirect brought to the wrong host.
-pub(super) fn elsewhere(world: &World, request: Request<Incoming>) -> Response<Outgoing> {
+pub(super) fn foreign(
+    world: &World,
+    request: hyper::Request<Incoming>,
+) -> hyper::Response<Outgoing> {
     let (parts, _) = request.into_parts();
-    let mut seen = seen(&Head::new(parts));
+    let mut seen = record_of(&Head::new(parts));
     seen.status = Some(StatusCode::OK.as_u16());
     // The host is the one that was reached, whatever the caller says: it is what counts these.
-    seen.host.clone_from(&world.place.elsewhere);
+    seen.host.clone_from(&world.config.foreign);
     world.state().requests.push(seen);
     world.has_changed();
-    whole(Reply::text(StatusCode::OK, "application/json", "{}"))
+    whole(Response::text(StatusCode::OK, "application/json", "{}"))
 }
 
 /// What the gateway in front of a service says, or the service itself.
-fn decide(world: &World, state: &mut State, call: &Call, strike: Option<Strike>) -> Reply {
-    let place = &world.place;
+fn respond(
+    world: &World,
+    state: &mut State,
+    request: &Request,
+    strike: Option<Strike>,
+) -> Response {
+    let config = &world.config;
     match strike.map(|strike| strike.fault) {
         Some(Fault::Html502) => {
-            return Reply::text(StatusCode::BAD_GATEWAY, "text/html", GATEWAY);
+            return Response::text(StatusCode::BAD_GATEWAY, "text/html", GATEWAY);
         }
-        Some(Fault::Status503) => return Reply::empty(StatusCode::SERVICE_UNAVAILABLE),
+        Some(Fault::Status503) => return Response::empty(StatusCode::SERVICE_UNAVAILABLE),
         Some(Fault::Redirect) => {
-            return Reply::empty(StatusCode::TEMPORARY_REDIRECT).with(
+            return Response::empty(StatusCode::TEMPORARY_REDIRECT).with(
                 LOCATION,
-                format!("http://{}{}", place.elsewhere, call.head.raw_path),
+                format!("http://{}{}", config.foreign, request.head.raw_path),
             );
         }
         _ => {}
     }
-    services::answer(state, place, call, strike)
+    services::respond(state, config, request, strike)
 }
 
 const GATEWAY: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
@@ -159,14 +167,14 @@ const GATEWAY: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n
 /// Puts an answer on the wire, spoilt where a fault says so.
 ///
 /// The faults that claim success leave a refusal alone: whoever was refused is told so.
-fn spoilt(reply: Reply, strike: Option<Strike>) -> Response<Outgoing> {
+fn spoil(response: Response, strike: Option<Strike>) -> hyper::Response<Outgoing> {
     let Some(strike) = strike else {
-        return whole(reply);
+        return whole(response);
     };
     let claim = |body: Bytes| {
-        let mut headers = reply.headers.clone();
+        let mut headers = response.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Reply {
+        Response {
             status: StatusCode::OK,
             headers,
             body,
@@ -174,59 +182,63 @@ fn spoilt(reply: Reply, strike: Option<Strike>) -> Response<Outgoing> {
     };
     match strike.fault {
         Fault::SlowBody => {
-            let body = Outgoing::slow(reply.body.clone(), strike.wait());
-            response(reply, body)
+            let body = Outgoing::slow(response.body.clone(), strike.wait());
+            with_body(response, body)
         }
-        _ if !reply.status.is_success() => whole(reply),
+        _ if !response.status.is_success() => whole(response),
         Fault::EmptyOk => whole(claim(Bytes::new())),
         Fault::GzipBomb => {
-            let reply = claim(bomb::gzip());
-            whole(reply.with(CONTENT_ENCODING, "gzip"))
+            let response = claim(gzip_bomb::gzip());
+            whole(response.with(CONTENT_ENCODING, "gzip"))
         }
         Fault::HugeBody => {
             let body = Outgoing::endless(Bytes::from_static(b"{\"value\":\""));
-            response(claim(Bytes::new()), body)
+            with_body(claim(Bytes::new()), body)
         }
         Fault::InvalidUtf8 => whole(claim(Bytes::from_static(b"{\"status\":\"O\xffK\"}"))),
         Fault::NotJson => whole(claim(Bytes::from_static(b"It worked, thank you!"))),
         Fault::TruncatedBody => {
-            let mut body = reply.body.clone();
+            let mut body = response.body.clone();
             if body.is_empty() {
                 body = Bytes::from_static(b"{\"value\":[]}");
             }
             let half = body.slice(..body.len() / 2);
-            let reply = claim(Bytes::new()).with(CONTENT_LENGTH, body.len().to_string());
-            response(reply, Outgoing::cut_off(half))
+            let response = claim(Bytes::new()).with(CONTENT_LENGTH, body.len().to_string());
+            with_body(response, Outgoing::cut_off(half))
         }
-        _ => whole(reply),
+        _ => whole(response),
     }
 }
 
-fn whole(reply: Reply) -> Response<Outgoing> {
-    let body = Outgoing::whole(reply.body.clone());
-    response(reply, body)
+fn whole(response: Response) -> hyper::Response<Outgoing> {
+    let body = Outgoing::whole(response.body.clone());
+    with_body(response, body)
 }
 
-fn response(reply: Reply, body: Outgoing) -> Response<Outgoing> {
-    let mut response = Response::new(body);
-    *response.status_mut() = reply.status;
-    *response.headers_mut() = reply.headers;
-    response
+fn with_body(response: Response, body: Outgoing) -> hyper::Response<Outgoing> {
+    let mut outgoing = hyper::Response::new(body);
+    *outgoing.status_mut() = response.status;
+    *outgoing.headers_mut() = response.headers;
+    outgoing
 }
 
-fn told(world: &World, place: usize, response: Response<Outgoing>) -> Response<Outgoing> {
-    if let Some(seen) = world.state().requests.at(place) {
+fn recorded(
+    world: &World,
+    index: usize,
+    response: hyper::Response<Outgoing>,
+) -> hyper::Response<Outgoing> {
+    if let Some(seen) = world.state().requests.at(index) {
         seen.status = Some(response.status().as_u16());
     }
     world.has_changed();
     response
 }
 
-fn too_large() -> Reply {
-    Reply::empty(StatusCode::PAYLOAD_TOO_LARGE)
+fn too_large() -> Response {
+    Response::empty(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
-fn seen(head: &Head) -> SeenRequest {
+fn record_of(head: &Head) -> SeenRequest {
     SeenRequest {
         method: head.method.to_string(),
         host: short(&head.host),
@@ -237,7 +249,7 @@ fn seen(head: &Head) -> SeenRequest {
 }
 
 /// Reads a body to its end, or gives nothing where it is too large.
-async fn read(mut body: Incoming) -> Result<Option<Bytes>, HungUp> {
+async fn read_body(mut body: Incoming) -> Result<Option<Bytes>, HungUp> {
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let Ok(data) = frame.map_err(|_| HungUp)?.into_data() else {

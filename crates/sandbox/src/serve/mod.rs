@@ -1,9 +1,9 @@
 //! The sockets: two listeners on a thread of their own.
 
 mod body;
-mod bomb;
 mod exchange;
-mod line;
+mod gzip_bomb;
+mod socket;
 
 use std::{
     future::Future,
@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::world::World;
-use line::Line;
+use socket::Socket;
 
 /// How many connections are served at once; more wait in the listener's queue.
 const CONNECTIONS: usize = 1024;
@@ -44,19 +44,19 @@ pub(crate) struct Running {
 pub(crate) fn start(
     world: Arc<World>,
     listener: StdListener,
-    elsewhere: StdListener,
+    foreign: StdListener,
 ) -> io::Result<Running> {
     listener.set_nonblocking(true)?;
-    elsewhere.set_nonblocking(true)?;
+    foreign.set_nonblocking(true)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()?;
-    let (listener, elsewhere) = {
+    let (listener, foreign) = {
         let _inside = runtime.enter();
         (
             TcpListener::from_std(listener)?,
-            TcpListener::from_std(elsewhere)?,
+            TcpListener::from_std(foreign)?,
         )
     };
     let handle = runtime.handle().clone();
@@ -65,7 +65,7 @@ pub(crate) fn start(
         .name("postduif-sandbox".into())
         .spawn(move || {
             runtime.block_on(async move {
-                tokio::spawn(accept(elsewhere, Arc::clone(&world), Side::Elsewhere));
+                tokio::spawn(accept(foreign, Arc::clone(&world), Side::Foreign));
                 tokio::spawn(accept(listener, world, Side::World));
                 // An error says that the other end is gone, which is also a wish to stop.
                 let _ = stopped.await;
@@ -104,7 +104,7 @@ impl Drop for Running {
 /// Which of the two listeners a connection came to.
 #[derive(Clone, Copy, Debug)]
 enum Side {
-    Elsewhere,
+    Foreign,
     World,
 }
 
@@ -132,20 +132,20 @@ async fn connection(stream: TcpStream, world: Arc<World>, side: Side) {
     // Without it a slow body would leave in lumps.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
-    let line = Line::new(stream, Arc::clone(&reset));
+    let socket = Socket::new(stream, Arc::clone(&reset));
     let service = service_fn(|request| {
         let world = Arc::clone(&world);
         let reset = Arc::clone(&reset);
         async move {
             match side {
-                Side::World => exchange::answer(&world, request, &reset).await,
-                Side::Elsewhere => Ok(exchange::elsewhere(&world, request)),
+                Side::World => exchange::serve(&world, request, &reset).await,
+                Side::Foreign => Ok(exchange::foreign(&world, request)),
             }
         }
     });
     // Errors are the callers' doing, or a fault's.
     let _ = http1::Builder::new()
         .max_buf_size(HEAD)
-        .serve_connection(line, service)
+        .serve_connection(socket, service)
         .await;
 }

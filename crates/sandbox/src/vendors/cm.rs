@@ -15,18 +15,18 @@ use crate::{
     fault::{Fault, Strike},
     fault_point::FaultPoint,
     guid,
-    parts::{Encoding, is_gsm},
+    http::{Head, Request, Response},
     random,
     record::{SentMessage, short},
     report::{Report, ReportOrder, ReportStatus},
-    wire::{Call, Head, Reply},
-    world::{Place, State},
+    segments::{Encoding, is_gsm},
+    world::{Config, State},
 };
 
 const BALANCE: &str = "cm.balance";
 const SEND: &str = "cm.send";
 
-const POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
+const FAULT_POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
 
 /// The texts that one call may hold, and the recipients of one text.
 const MOST: usize = 1000;
@@ -42,15 +42,15 @@ impl Vendor for Cm {
         "cm"
     }
 
-    fn points(&self) -> &'static [FaultPoint] {
-        POINTS
+    fn fault_points(&self) -> &'static [FaultPoint] {
+        FAULT_POINTS
     }
 
     fn url(&self, authority: &str) -> String {
         format!("cm://sandbox@{authority}/cm?sender=Postduif")
     }
 
-    fn point(&self, head: &Head) -> Option<&'static str> {
+    fn fault_point(&self, head: &Head) -> Option<&'static str> {
         match head.path().as_slice() {
             ["v1.0", "message"] => Some(SEND),
             ["accountbalance", "v1.0", "accountbalance", _] => Some(BALANCE),
@@ -58,14 +58,22 @@ impl Vendor for Cm {
         }
     }
 
-    fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
-        match (self.point(&call.head), &call.head.method) {
-            (None, _) => Reply::empty(StatusCode::NOT_FOUND),
-            (Some(BALANCE), &Method::GET) => balance(call, strike),
-            (Some(SEND), &Method::POST) => send(state, call, strike, Utc::now()),
-            (Some(_), &Method::GET | &Method::POST) => Reply::empty(StatusCode::METHOD_NOT_ALLOWED),
+    fn respond(
+        &self,
+        state: &mut State,
+        _: &Config,
+        request: &Request,
+        strike: Option<Strike>,
+    ) -> Response {
+        match (self.fault_point(&request.head), &request.head.method) {
+            (None, _) => Response::empty(StatusCode::NOT_FOUND),
+            (Some(BALANCE), &Method::GET) => balance(request, strike),
+            (Some(SEND), &Method::POST) => send(state, request, strike, Utc::now()),
+            (Some(_), &Method::GET | &Method::POST) => {
+                Response::empty(StatusCode::METHOD_NOT_ALLOWED)
+            }
             // So the gateway answers any other method.
-            (Some(_), _) => Reply::empty(StatusCode::BAD_REQUEST),
+            (Some(_), _) => Response::empty(StatusCode::BAD_REQUEST),
         }
     }
 
@@ -102,14 +110,14 @@ impl Vendor for Cm {
 }
 
 /// The call as a whole, refused: no entries.
-fn refusal(code: u16, details: &str) -> Reply {
-    Reply::json(
+fn refusal(code: u16, details: &str) -> Response {
+    Response::json(
         StatusCode::BAD_REQUEST,
         &json!({"details": details, "errorCode": code, "messages": []}),
     )
 }
 
-fn unauthorized(token: Option<&str>) -> Reply {
+fn unauthorized(token: Option<&str>) -> Response {
     match token {
         Some(token) if !guid::is(token) => refusal(103, "The product token is incorrect"),
         _ => refusal(101, "No account found for the given authentication"),
@@ -117,8 +125,8 @@ fn unauthorized(token: Option<&str>) -> Reply {
 }
 
 /// CM has no limit of its own; Cloudflare, which stands before it, has, and words of its own.
-fn too_many(strike: Option<Strike>) -> Reply {
-    let page = Reply::text(
+fn too_many(strike: Option<Strike>) -> Response {
+    let page = Response::text(
         StatusCode::TOO_MANY_REQUESTS,
         "text/plain; charset=UTF-8",
         "error code: 1015",
@@ -130,34 +138,39 @@ fn header_token(head: &Head) -> Option<&str> {
     head.header("x-cm-producttoken")
 }
 
-fn balance(call: &Call, strike: Option<Strike>) -> Reply {
+fn balance(request: &Request, strike: Option<Strike>) -> Response {
     match strike.map(|strike| strike.fault) {
         Some(Fault::Throttle) => return too_many(strike),
         Some(Fault::Unauthorized | Fault::UnauthorizedOnce) => {
-            return Reply::empty(StatusCode::UNAUTHORIZED);
+            return Response::empty(StatusCode::UNAUTHORIZED);
         }
         _ => {}
     }
-    if header_token(&call.head) != Some("sandbox") {
-        return Reply::empty(StatusCode::UNAUTHORIZED);
+    if header_token(&request.head) != Some("sandbox") {
+        return Response::empty(StatusCode::UNAUTHORIZED);
     }
-    if call.head.path().last() != Some(&"sandbox") {
-        return Reply::empty(StatusCode::NOT_FOUND);
+    if request.head.path().last() != Some(&"sandbox") {
+        return Response::empty(StatusCode::NOT_FOUND);
     }
-    Reply::json(
+    Response::json(
         StatusCode::OK,
         &json!({"Currency": "EUR", "Amount": 84.2601}),
     )
 }
 
-fn send(state: &mut State, call: &Call, strike: Option<Strike>, now: DateTime<Utc>) -> Reply {
+fn send(
+    state: &mut State,
+    request: &Request,
+    strike: Option<Strike>,
+    now: DateTime<Utc>,
+) -> Response {
     let fault = strike.map(|strike| strike.fault);
     if fault == Some(Fault::Throttle) {
         return too_many(strike);
     }
-    let body = call.json();
+    let body = request.json();
     let messages = body.as_ref().and_then(|body| member(body, "messages"));
-    let token = header_token(&call.head).or_else(|| {
+    let token = header_token(&request.head).or_else(|| {
         let authentication = member(messages?, "authentication")?;
         member(authentication, "productToken")?.as_str()
     });
@@ -216,7 +229,7 @@ fn send(state: &mut State, call: &Call, strike: Option<Strike>, now: DateTime<Ut
     if let Some(fault) = fault {
         fault.spoil_list(&mut told);
     }
-    Reply::json(
+    Response::json(
         if accepted == 0 {
             StatusCode::BAD_REQUEST
         } else {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc}
 use hyper::{StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
-use crate::{fault::Strike, wire::Reply};
+use crate::{fault::Strike, http::Response};
 
 /// A number in E.164 from its digits alone: country code first, no plus.
 pub(super) fn e164(digits: &str) -> Option<String> {
@@ -29,12 +29,12 @@ pub(super) fn remove(object: &mut Value, member: &str) {
 }
 
 /// Adds to a refusal with status 429 how long to wait, in whole seconds.
-pub(super) fn with_retry_after(reply: Reply, strike: Option<Strike>) -> Reply {
-    if reply.status != StatusCode::TOO_MANY_REQUESTS {
-        return reply;
+pub(super) fn with_retry_after(response: Response, strike: Option<Strike>) -> Response {
+    if response.status != StatusCode::TOO_MANY_REQUESTS {
+        return response;
     }
     let seconds = strike.map_or(1, |strike| strike.ms.div_ceil(1000));
-    reply.with(RETRY_AFTER, seconds.to_string())
+    response.with(RETRY_AFTER, seconds.to_string())
 }
 
 /// Reads a member that may be missing or null.

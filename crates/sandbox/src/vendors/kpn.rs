@@ -14,21 +14,21 @@ use super::{
     vendor::Vendor,
 };
 use crate::{
+    digest,
     fault::{Fault, Strike},
     fault_point::FaultPoint,
+    http::{self, Head, Request, Response},
     random,
-    record::{Kept, SentMessage},
+    record::{Extra, SentMessage},
     report::{self, Report, ReportOrder, ReportStatus},
-    seal,
     token::{Audience, Refused},
-    wire::{self, Call, Head, Reply},
-    world::{Place, State},
+    world::{Config, State},
 };
 
 const TOKEN: &str = "kpn.token";
 const SEND: &str = "kpn.send";
 
-const POINTS: &[FaultPoint] = &[FaultPoint::send(SEND), FaultPoint::new(TOKEN)];
+const FAULT_POINTS: &[FaultPoint] = &[FaultPoint::send(SEND), FaultPoint::new(TOKEN)];
 
 #[derive(Debug)]
 pub(crate) struct Kpn;
@@ -38,15 +38,15 @@ impl Vendor for Kpn {
         "kpn"
     }
 
-    fn points(&self) -> &'static [FaultPoint] {
-        POINTS
+    fn fault_points(&self) -> &'static [FaultPoint] {
+        FAULT_POINTS
     }
 
     fn url(&self, authority: &str) -> String {
         format!("kpn://sandbox:sandbox@{authority}/kpn?sender=Postduif")
     }
 
-    fn point(&self, head: &Head) -> Option<&'static str> {
+    fn fault_point(&self, head: &Head) -> Option<&'static str> {
         match head.path().as_slice() {
             ["oauth", "client_credential", "accesstoken"] => Some(TOKEN),
             ["communication", "kpn", "sms", "send"] => Some(SEND),
@@ -54,15 +54,15 @@ impl Vendor for Kpn {
         }
     }
 
-    fn answer(
+    fn respond(
         &self,
         state: &mut State,
-        place: &Place,
-        call: &Call,
+        config: &Config,
+        request: &Request,
         strike: Option<Strike>,
-    ) -> Reply {
+    ) -> Response {
         let now = Utc::now();
-        let reply = match (self.point(&call.head), &call.head.method) {
+        let response = match (self.fault_point(&request.head), &request.head.method) {
             (None, _) => fault(
                 StatusCode::NOT_FOUND,
                 "Unable to identify proxy for host: secure and url",
@@ -71,10 +71,10 @@ impl Vendor for Kpn {
             (Some(_), method) if method != Method::POST => {
                 refusal(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
             }
-            (Some(TOKEN), _) => token(state, place, call, strike, now),
-            (Some(_), _) => send(state, call, strike, now).unwrap_or_else(Refusal::reply),
+            (Some(TOKEN), _) => token(state, config, request, strike, now),
+            (Some(_), _) => send(state, request, strike, now).unwrap_or_else(Refusal::response),
         };
-        quota(reply, strike, now)
+        quota(response, strike, now)
     }
 
     fn report(
@@ -114,13 +114,13 @@ impl Vendor for Kpn {
         })
         .to_string();
         // KPN calls the caller's own URL, whose query holds the caller's reference.
-        let url = match message.kept.report_url.as_deref().map(query) {
+        let url = match message.extra.report_url.as_deref().map(query) {
             Some(query) if !query.is_empty() && target.split('?').nth(1) != Some(query) => {
                 report::with_query(target, query)
             }
             _ => target.to_owned(),
         };
-        let signature = seal::hex(&seal::hmac_sha256(report::SECRET, body.as_bytes()));
+        let signature = digest::hex(&digest::hmac_sha256(report::SECRET, body.as_bytes()));
         vec![
             Report::post_json(url, body)
                 .with("X-KPN-Webhook-Signature", signature)
@@ -134,11 +134,11 @@ impl Vendor for Kpn {
 /// The token endpoint. Every value of its answer is a string, the numbers too.
 fn token(
     state: &mut State,
-    place: &Place,
-    call: &Call,
+    config: &Config,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Reply {
+) -> Response {
     match strike.map(|strike| strike.fault) {
         Some(Fault::Throttle) => return throttled(),
         Some(Fault::Unauthorized | Fault::UnauthorizedOnce) => {
@@ -147,15 +147,15 @@ fn token(
         _ => {}
     }
     // The grant type is read from the query; in the body it does not count.
-    if call.head.query("grant_type") != Some("client_credentials") {
-        return Reply::json(
+    if request.head.query("grant_type") != Some("client_credentials") {
+        return Response::json(
             StatusCode::BAD_REQUEST,
             &json!({"ErrorCode": "invalid_request", "Error": "Required param : grant_type"}),
         );
     }
-    let form = call.form();
-    let given = call.head.basic().or_else(|| {
-        let field = |name| wire::value(&form, name).map(str::to_owned);
+    let form = request.form();
+    let given = request.head.basic().or_else(|| {
+        let field = |name| http::value(&form, name).map(str::to_owned);
         Some((field("client_id")?, field("client_secret")?))
     });
     match given {
@@ -168,13 +168,13 @@ fn token(
     }
     let token = state
         .tokens
-        .issue(Audience::Vendor("kpn"), true, place.token_life, now);
-    Reply::json(
+        .issue(Audience::Vendor("kpn"), true, config.token_life, now);
+    Response::json(
         StatusCode::OK,
         &json!({
             "access_token": token,
             "token_type": "Bearer",
-            "expires_in": place.token_life.as_secs().to_string(),
+            "expires_in": config.token_life.as_secs().to_string(),
             "issued_at": now.timestamp_millis().to_string(),
             "client_id": "sandbox",
             "application_name": "sandbox",
@@ -194,16 +194,16 @@ fn token(
 /// The send call.
 fn send(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
+) -> Result<Response, Refusal> {
     let strike = strike.map(|strike| strike.fault);
     match strike {
         Some(Fault::Throttle) => return Err(Refusal::Throttled),
         Some(Fault::Unauthorized) => return Err(Refusal::Unauthorized),
         Some(Fault::UnauthorizedOnce) => {
-            if let Some(token) = call.head.bearer() {
+            if let Some(token) = request.head.bearer() {
                 state.tokens.kill(token);
             }
             return Err(Refusal::Unauthorized);
@@ -211,17 +211,17 @@ fn send(
         _ => {}
     }
     // `BearerToken`, which old clients copied from an older `token_type`, is not a scheme here.
-    let token = call.head.bearer().ok_or(Refusal::Unauthorized)?;
+    let token = request.head.bearer().ok_or(Refusal::Unauthorized)?;
     state
         .tokens
         .check(token, Audience::Vendor("kpn"), now)
         .map_err(Refusal::Token)?;
-    if !call.head.is("application/json") {
+    if !request.head.is("application/json") {
         return Err(Refusal::MediaType);
     }
-    let request = call
+    let sms = request
         .json()
-        .and_then(|body| Request::read(&body))
+        .and_then(|body| SendRequest::read(&body))
         .ok_or(Refusal::BadRequest)?;
 
     match strike {
@@ -230,7 +230,7 @@ fn send(
             return Err(Refusal::BadRequest);
         }
         Some(Fault::EchoText) => {
-            let echo = request.texts.into_iter().next().unwrap_or_default();
+            let echo = sms.texts.into_iter().next().unwrap_or_default();
             return Err(Refusal::Echo(echo));
         }
         _ => {}
@@ -238,19 +238,19 @@ fn send(
 
     // One id for the whole call, however many texts and recipients it holds.
     let id = random::guid();
-    for (to, text) in request.texts {
-        let report_url = request.webhook.clone();
+    for (to, text) in sms.texts {
+        let report_url = sms.webhook.clone();
         state.messages.push(SentMessage {
             reference: report_url.as_deref().and_then(reference),
-            validity_s: request.validity_s,
-            kept: Kept {
+            validity_s: sms.validity_s,
+            extra: Extra {
                 report_url,
-                ..Kept::default()
+                ..Extra::default()
             },
-            ..SentMessage::new("kpn", &to, &request.sender, &text, &id, now)
+            ..SentMessage::new("kpn", &to, &sms.sender, &text, &id, now)
         });
     }
-    Ok(Reply::json(
+    Ok(Response::json(
         StatusCode::OK,
         &match strike {
             Some(Fault::OkWithoutId) => json!({"status": "OK"}),
@@ -260,7 +260,7 @@ fn send(
 }
 
 /// What a valid body says.
-struct Request {
+struct SendRequest {
     sender: String,
     webhook: Option<String>,
     validity_s: Option<u64>,
@@ -268,7 +268,7 @@ struct Request {
     texts: Vec<(String, String)>,
 }
 
-impl Request {
+impl SendRequest {
     fn read(body: &Value) -> Option<Self> {
         let sender = match present(body, "sender") {
             None => "KPN",
@@ -325,7 +325,7 @@ fn is_url(url: &str) -> bool {
 
 /// The caller's reference in its webhook's query.
 fn reference(url: &str) -> Option<String> {
-    wire::value(&wire::pairs(query(url)), "reference").map(str::to_owned)
+    http::value(&http::pairs(query(url)), "reference").map(str::to_owned)
 }
 
 fn query(url: &str) -> &str {
@@ -377,7 +377,7 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn reply(self) -> Reply {
+    fn response(self) -> Response {
         match self {
             Self::BadRequest => refusal(StatusCode::BAD_REQUEST, "Bad Request"),
             Self::Echo((to, text)) => refusal(
@@ -395,8 +395,8 @@ impl Refusal {
 }
 
 /// The SMS product's own shape, in which `code` repeats the status as a string.
-fn refusal(status: StatusCode, message: &str) -> Reply {
-    Reply::json(
+fn refusal(status: StatusCode, message: &str) -> Response {
+    Response::json(
         status,
         &json!({"errorResponse": {
             "code": status.as_str(),
@@ -407,14 +407,14 @@ fn refusal(status: StatusCode, message: &str) -> Reply {
 }
 
 /// The gateway's shape.
-fn fault(status: StatusCode, text: &str, code: &str) -> Reply {
-    Reply::json(
+fn fault(status: StatusCode, text: &str, code: &str) -> Response {
+    Response::json(
         status,
         &json!({"fault": {"faultstring": text, "detail": {"errorcode": code}}}),
     )
 }
 
-fn invalid_token(refused: Refused) -> Reply {
+fn invalid_token(refused: Refused) -> Response {
     let (text, code) = match refused {
         Refused::Expired => (
             "Access Token expired",
@@ -431,7 +431,7 @@ fn invalid_token(refused: Refused) -> Reply {
     )
 }
 
-fn throttled() -> Reply {
+fn throttled() -> Response {
     fault(
         StatusCode::TOO_MANY_REQUESTS,
         "Rate limit quota violation. Quota limit  exceeded. Identifier : sandbox",
@@ -439,22 +439,22 @@ fn throttled() -> Reply {
     )
 }
 
-fn no_client(error: &str) -> Reply {
-    Reply::json(
+fn no_client(error: &str) -> Response {
+    Response::json(
         StatusCode::UNAUTHORIZED,
         &json!({"ErrorCode": "invalid_client", "Error": error}),
     )
 }
 
 /// The headers that stand on every answer of KPN, and what a throttle hints at.
-fn quota(reply: Reply, strike: Option<Strike>, now: DateTime<Utc>) -> Reply {
+fn quota(response: Response, strike: Option<Strike>, now: DateTime<Utc>) -> Response {
     let throttle = strike.filter(|strike| strike.fault == Fault::Throttle);
     let wait = throttle.map_or(TimeDelta::minutes(1), |strike| {
         TimeDelta::try_milliseconds(strike.ms.try_into().unwrap_or(i64::MAX))
             .unwrap_or(TimeDelta::MAX)
     });
     let reset = now.checked_add_signed(wait).unwrap_or(now);
-    let reply = reply
+    let response = response
         .with(HeaderName::from_static("quota-limit"), "1000")
         .with(
             HeaderName::from_static("quota-used"),
@@ -470,8 +470,8 @@ fn quota(reply: Reply, strike: Option<Strike>, now: DateTime<Utc>) -> Reply {
         .with(HeaderName::from_static("api-version"), "1.0.6")
         .with(HeaderName::from_static("sunset"), "n/a");
     match throttle {
-        Some(strike) => reply.with(RETRY_AFTER, strike.ms.div_ceil(1000).to_string()),
-        None => reply,
+        Some(strike) => response.with(RETRY_AFTER, strike.ms.div_ceil(1000).to_string()),
+        None => response,
     }
 }
 
@@ -524,7 +524,7 @@ mod tests {
                 "messages": [{"mobile_number": "+31612345678", "content": "Hello"}],
             });
             change(&mut body);
-            Request::read(&body).is_some()
+            SendRequest::read(&body).is_some()
         };
         assert!(read(|_| {}));
         assert!(read(|body| body["expirein"] = json!("10")));

@@ -12,22 +12,22 @@ use super::{
     vendor::Vendor,
 };
 use crate::{
+    digest,
     fault::{Fault, Strike},
     fault_point::FaultPoint,
-    parts::Encoding,
+    http::{Head, Request, Response},
     random,
     record::SentMessage,
     report::{Report, ReportOrder, ReportStatus, SECRET},
-    seal,
-    wire::{Call, Head, Reply},
-    world::{Place, State},
+    segments::Encoding,
+    world::{Config, State},
 };
 
 const BALANCE: &str = "smstools.balance";
 const CHECK: &str = "smstools.check";
 const SEND: &str = "smstools.send";
 
-const POINTS: &[FaultPoint] = &[
+const FAULT_POINTS: &[FaultPoint] = &[
     FaultPoint::new(BALANCE),
     FaultPoint::new(CHECK),
     FaultPoint::send_list(SEND),
@@ -47,15 +47,15 @@ impl Vendor for Smstools {
         "smstools"
     }
 
-    fn points(&self) -> &'static [FaultPoint] {
-        POINTS
+    fn fault_points(&self) -> &'static [FaultPoint] {
+        FAULT_POINTS
     }
 
     fn url(&self, authority: &str) -> String {
         format!("smstools://sandbox:sandbox@{authority}/smstools?sender=Postduif")
     }
 
-    fn point(&self, head: &Head) -> Option<&'static str> {
+    fn fault_point(&self, head: &Head) -> Option<&'static str> {
         match head.path().as_slice() {
             ["v1", "message", "send"] => Some(SEND),
             ["v1", "balance"] => Some(BALANCE),
@@ -64,11 +64,17 @@ impl Vendor for Smstools {
         }
     }
 
-    fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
+    fn respond(
+        &self,
+        state: &mut State,
+        _: &Config,
+        request: &Request,
+        strike: Option<Strike>,
+    ) -> Response {
         if strike.is_some_and(|strike| strike.fault == Fault::Throttle) {
-            return with_retry_after(Reply::empty(StatusCode::TOO_MANY_REQUESTS), strike);
+            return with_retry_after(Response::empty(StatusCode::TOO_MANY_REQUESTS), strike);
         }
-        take(state, call, strike, Utc::now()).unwrap_or_else(Refusal::reply)
+        handle(state, request, strike, Utc::now()).unwrap_or_else(Refusal::response)
     }
 
     /// The event `delivery_report`, signed over its time and body.
@@ -110,7 +116,7 @@ impl Vendor for Smstools {
         .to_string();
         let seconds = now.timestamp();
         let signed = format!("{seconds}.{body}");
-        let signature = seal::hex(&seal::hmac_sha256(SECRET, signed.as_bytes()));
+        let signature = digest::hex(&digest::hmac_sha256(SECRET, signed.as_bytes()));
         vec![
             Report::post_json(target.to_owned(), body)
                 .with("X-Smstools-Timestamp", seconds.to_string())
@@ -130,25 +136,30 @@ impl Refusal {
         Self(code, message.to_owned())
     }
 
-    fn reply(self) -> Reply {
+    fn response(self) -> Response {
         let Self(code, message) = self;
         // A text although it is a number; 400 for all, as in the page's example.
-        Reply::json(
+        Response::json(
             StatusCode::BAD_REQUEST,
             &json!({"error": code.to_string(), "errorMsg": message}),
         )
     }
 }
 
-fn take(
+fn handle(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
+) -> Result<Response, Refusal> {
     let fault = strike.map(|strike| strike.fault);
     // The query is read as well, however unwise.
-    let given = |header, field| call.head.header(header).or_else(|| call.head.query(field));
+    let given = |header, field| {
+        request
+            .head
+            .header(header)
+            .or_else(|| request.head.query(field))
+    };
     let refused = fault.is_some_and(Fault::refuses_caller);
     if refused
         || given("x-client-id", "client_id") != Some("sandbox")
@@ -156,31 +167,33 @@ fn take(
     {
         return Err(Refusal::new(104, "Invalid credentials"));
     }
-    Ok(match (call.head.path().as_slice(), &call.head.method) {
-        (["v1", "message", "send"], &Method::POST) => return send(state, call, fault, now),
-        (["v1", "balance"], &Method::GET) => Reply::json(
-            StatusCode::OK,
-            &json!({"credits": "42.50", "currency": "EUR", "use": 0}),
-        ),
-        (["v1", "auth"], &Method::GET) => {
-            Reply::json(StatusCode::OK, &json!({"username": "sandbox"}))
-        }
-        (["v1", "auth" | "balance"] | ["v1", "message", "send"], _) => {
-            Reply::empty(StatusCode::METHOD_NOT_ALLOWED)
-        }
-        _ => Reply::empty(StatusCode::NOT_FOUND),
-    })
+    Ok(
+        match (request.head.path().as_slice(), &request.head.method) {
+            (["v1", "message", "send"], &Method::POST) => return send(state, request, fault, now),
+            (["v1", "balance"], &Method::GET) => Response::json(
+                StatusCode::OK,
+                &json!({"credits": "42.50", "currency": "EUR", "use": 0}),
+            ),
+            (["v1", "auth"], &Method::GET) => {
+                Response::json(StatusCode::OK, &json!({"username": "sandbox"}))
+            }
+            (["v1", "auth" | "balance"] | ["v1", "message", "send"], _) => {
+                Response::empty(StatusCode::METHOD_NOT_ALLOWED)
+            }
+            _ => Response::empty(StatusCode::NOT_FOUND),
+        },
+    )
 }
 
 fn send(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     fault: Option<Fault>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
-    let Some(Value::Object(members)) = call.json() else {
+) -> Result<Response, Refusal> {
+    let Some(Value::Object(members)) = request.json() else {
         // The other form of an error: free text.
-        return Ok(Reply::json(
+        return Ok(Response::json(
             StatusCode::BAD_REQUEST,
             &json!({"error": "error parsing json"}),
         ));
@@ -188,8 +201,8 @@ fn send(
     if members.is_empty() {
         return Err(Refusal::new(114, "Empty request"));
     }
-    let request = Request::read(&Value::Object(members), now)?;
-    let first = request.recipients.first().map_or("", String::as_str);
+    let sms = SendRequest::read(&Value::Object(members), now)?;
+    let first = sms.recipients.first().map_or("", String::as_str);
     match fault {
         Some(Fault::BadNumber) => return Err(wrong_number(first)),
         Some(Fault::BadSender) => return Err(Refusal::new(111, "Sender is invalid")),
@@ -198,28 +211,28 @@ fn send(
         }
         Some(Fault::NoCredit) => return Err(Refusal::new(108, "Not enough credits")),
         Some(Fault::EchoText) => {
-            let told = format!("Could not send \"{}\" to {first}", request.text);
+            let told = format!("Could not send \"{}\" to {first}", sms.text);
             return Err(Refusal::new(139, &told));
         }
         _ => {}
     }
-    if request.is_test {
+    if sms.is_test {
         // Nothing is sent, and what is answered is not told: no id, for there is nothing to name.
-        return Ok(Reply::json(StatusCode::OK, &json!({})));
+        return Ok(Response::json(StatusCode::OK, &json!({})));
     }
-    let mut ids = Vec::with_capacity(request.recipients.len());
-    for to in &request.recipients {
+    let mut ids = Vec::with_capacity(sms.recipients.len());
+    for to in &sms.recipients {
         let id = random::letters(30);
         state.messages.push(SentMessage {
-            reference: request.reference.clone(),
-            send_at: request.send_at,
-            ..SentMessage::new("smstools", to, &request.sender, &request.text, &id, now)
+            reference: sms.reference.clone(),
+            send_at: sms.send_at,
+            ..SentMessage::new("smstools", to, &sms.sender, &sms.text, &id, now)
         });
         ids.push(id);
     }
-    let answer = match fault {
+    let response = match fault {
         Some(Fault::OkWithoutId) => json!({}),
-        _ if !request.is_list => json!({"messageid": ids[0]}),
+        _ if !sms.is_list => json!({"messageid": ids[0]}),
         _ => {
             if let Some(fault) = fault {
                 fault.spoil_list(&mut ids);
@@ -227,10 +240,10 @@ fn send(
             json!({"messageids": ids})
         }
     };
-    Ok(Reply::json(StatusCode::OK, &answer))
+    Ok(Response::json(StatusCode::OK, &response))
 }
 
-struct Request {
+struct SendRequest {
     sender: String,
     text: String,
     /// At least one.
@@ -242,7 +255,7 @@ struct Request {
     is_test: bool,
 }
 
-impl Request {
+impl SendRequest {
     fn read(body: &Value, now: DateTime<Utc>) -> Result<Self, Refusal> {
         // What is empty was left out: the vendor's own n8n node writes it so.
         let field = |name: &'static str| match present(body, name) {

@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use crate::{
     fault::Strike,
     fault_point::FaultPoint,
+    http::{Head, Request, Response},
     record::SentMessage,
     report::{Report, ReportOrder},
-    wire::{Call, Head, Reply},
-    world::{Place, State},
+    world::{Config, State},
 };
 
 /// A vendor as the wire shows it.
@@ -17,7 +17,7 @@ pub(crate) trait Vendor: fmt::Debug + Sync {
     fn name(&self) -> &'static str;
 
     /// Where its faults can strike.
-    fn points(&self) -> &'static [FaultPoint];
+    fn fault_points(&self) -> &'static [FaultPoint];
 
     /// The connection URL to copy, for a service at this host and port.
     fn url(&self, authority: &str) -> String;
@@ -28,17 +28,17 @@ pub(crate) trait Vendor: fmt::Debug + Sync {
     }
 
     /// Which point this request is, the vendor's own segment being the first.
-    fn point(&self, head: &Head) -> Option<&'static str>;
+    fn fault_point(&self, head: &Head) -> Option<&'static str>;
 
     /// The vendor's answer. A strike that is not the vendor's to play was played already, or will
     /// be by changing this answer.
-    fn answer(
+    fn respond(
         &self,
         state: &mut State,
-        place: &Place,
-        call: &Call,
+        config: &Config,
+        request: &Request,
         strike: Option<Strike>,
-    ) -> Reply;
+    ) -> Response;
 
     /// What the vendor calls this URL with when it reports on a text that it took: several calls where
     /// each part has its own.

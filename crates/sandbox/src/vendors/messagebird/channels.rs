@@ -6,13 +6,14 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
+    digest,
     fault::{Fault, Strike},
-    parts, random,
-    record::{Kept, SentMessage},
+    http::{Request, Response},
+    random,
+    record::{Extra, SentMessage},
     report::{Report, ReportOrder, ReportStatus, SECRET},
-    seal,
+    segments,
     vendors::common::{e164, optional, present, remove, with_retry_after},
-    wire::{Call, Reply},
     world::State,
 };
 
@@ -61,22 +62,22 @@ impl Refusal {
         )
     }
 
-    fn reply(self) -> Reply {
-        Reply::json(
+    fn response(self) -> Response {
+        Response::json(
             self.status,
             &json!({"code": self.code, "message": self.message, "details": self.details}),
         )
     }
 }
 
-pub(super) fn answer(
+pub(super) fn respond(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Reply {
-    let reply = take(state, call, strike, now).unwrap_or_else(Refusal::reply);
-    with_retry_after(reply, strike)
+) -> Response {
+    let response = handle(state, request, strike, now).unwrap_or_else(Refusal::response);
+    with_retry_after(response, strike)
 }
 
 /// The one channel there is.
@@ -89,12 +90,12 @@ fn channel() -> Value {
     })
 }
 
-fn take(
+fn handle(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
+) -> Result<Response, Refusal> {
     let fault = strike.map(|strike| strike.fault);
     if fault == Some(Fault::Throttle) {
         return Err(Refusal::new(
@@ -104,23 +105,23 @@ fn take(
         ));
     }
     let refused = fault.is_some_and(Fault::refuses_caller);
-    if refused || call.head.access_key() != Some("sandbox") {
+    if refused || request.head.access_key() != Some("sandbox") {
         return Err(Refusal::new(
             StatusCode::UNAUTHORIZED,
             "Unauthorized",
             "The access key is missing, wrong, or lacks the role",
         ));
     }
-    match (call.head.path().as_slice(), &call.head.method) {
-        (["workspaces", "sandbox", "channels"], &Method::GET) => Ok(Reply::json(
+    match (request.head.path().as_slice(), &request.head.method) {
+        (["workspaces", "sandbox", "channels"], &Method::GET) => Ok(Response::json(
             StatusCode::OK,
             &json!({ "results": [channel()] }),
         )),
         (["workspaces", "sandbox", "channels", "sandbox"], &Method::GET) => {
-            Ok(Reply::json(StatusCode::OK, &channel()))
+            Ok(Response::json(StatusCode::OK, &channel()))
         }
         (["workspaces", "sandbox", "channels", "sandbox", "messages"], &Method::POST) => {
-            send(state, call, fault, now)
+            send(state, request, fault, now)
         }
         (["workspaces", "sandbox", "channels", "sandbox", ..], _) => Err(Refusal::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -137,18 +138,18 @@ fn take(
 
 fn send(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     fault: Option<Fault>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
-    if call.body.len() > LARGEST {
+) -> Result<Response, Refusal> {
+    if request.body.len() > LARGEST {
         return Err(Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "PayloadTooLarge",
             "The payload is too large",
         ));
     }
-    let body = call.json_object().ok_or_else(|| {
+    let body = request.json_object().ok_or_else(|| {
         Refusal::new(
             StatusCode::BAD_REQUEST,
             "InvalidPayload",
@@ -181,12 +182,12 @@ fn send(
         }
         _ => {}
     }
-    let mut answer = describe(&message, "accepted", "", now);
+    let mut response = describe(&message, "accepted", "", now);
     if fault == Some(Fault::OkWithoutId) {
-        remove(&mut answer, "id");
+        remove(&mut response, "id");
     }
     state.messages.push(message);
-    Ok(Reply::json(StatusCode::ACCEPTED, &answer))
+    Ok(Response::json(StatusCode::ACCEPTED, &response))
 }
 
 fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
@@ -221,7 +222,7 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
         .filter(|text| !text.is_empty())
         .ok_or_else(|| Refusal::invalid("body.text.text", "is required"))?;
     // Its limit is not told: this is classic's, behind which it stands.
-    if parts::count(text) > 9 {
+    if segments::count(text) > 9 {
         return Err(Refusal::invalid("body.text.text", "is too long"));
     }
     let reference = optional(body, "reference", Value::as_str)
@@ -230,9 +231,9 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
         .ok_or_else(|| Refusal::invalid("reference", "must be a string"))?;
     Ok(SentMessage {
         reference: reference.map(str::to_owned),
-        kept: Kept {
+        extra: Extra {
             api: API,
-            ..Kept::default()
+            ..Extra::default()
         },
         ..SentMessage::new("messagebird", &to, SENDER, text, &random::guid(), now)
     })
@@ -298,8 +299,8 @@ pub(super) fn report(
         json!({"service": "channels", "event": "sms.outbound", "payload": payload}).to_string();
     let seconds = now.timestamp();
     let mut signed = format!("{seconds}\n{target}\n").into_bytes();
-    signed.extend(seal::sha256(body.as_bytes()));
-    let signature = STANDARD.encode(seal::hmac_sha256(SECRET, &signed));
+    signed.extend(digest::sha256(body.as_bytes()));
+    let signature = STANDARD.encode(digest::hmac_sha256(SECRET, &signed));
     Report::post_json(target.to_owned(), body)
         .with("messagebird-signature", signature)
         .with("messagebird-request-timestamp", seconds.to_string())

@@ -6,14 +6,14 @@ use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    digest,
     fault::{Fault, Strike},
-    parts::{Encoding, is_gsm},
+    http::{Request, Response},
     random,
-    record::{Kept, SentMessage},
+    record::{Extra, SentMessage},
     report::{self, Report, ReportOrder, ReportStatus, SECRET},
-    seal,
+    segments::{Encoding, is_gsm},
     vendors::common::{e164, is_digits, optional, present, remove, rfc3339, with_retry_after},
-    wire::{Call, Reply},
     world::State,
 };
 
@@ -59,8 +59,8 @@ impl Refusal {
         Self::missing("recipient", "no (correct) recipients found")
     }
 
-    fn reply(self) -> Reply {
-        Reply::json(
+    fn response(self) -> Response {
+        Response::json(
             self.status,
             &json!({"errors": [{
                 "code": self.code,
@@ -71,17 +71,17 @@ impl Refusal {
     }
 }
 
-pub(super) fn answer(
+pub(super) fn respond(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Reply {
+) -> Response {
     if strike.is_some_and(|strike| strike.fault == Fault::Throttle) {
-        return with_retry_after(Reply::empty(StatusCode::TOO_MANY_REQUESTS), strike);
+        return with_retry_after(Response::empty(StatusCode::TOO_MANY_REQUESTS), strike);
     }
     let refused = strike.is_some_and(|strike| strike.fault.refuses_caller());
-    if refused || call.head.access_key() != Some("sandbox") {
+    if refused || request.head.access_key() != Some("sandbox") {
         return Refusal {
             parameter: Some("access_key"),
             ..Refusal::new(
@@ -90,58 +90,59 @@ pub(super) fn answer(
                 "Request not allowed (incorrect access_key)",
             )
         }
-        .reply();
+        .response();
     }
-    match (call.head.path().as_slice(), &call.head.method) {
-        (["balance"], &Method::GET) => Reply::json(
+    match (request.head.path().as_slice(), &request.head.method) {
+        (["balance"], &Method::GET) => Response::json(
             StatusCode::OK,
             &json!({"payment": "prepaid", "type": "euros", "amount": 42.5}),
         ),
         (["messages"], &Method::POST) => {
-            send(state, call, strike, now).unwrap_or_else(Refusal::reply)
+            send(state, request, strike, now).unwrap_or_else(Refusal::response)
         }
         (["balance" | "messages"], _) => {
-            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, 98, "API not found").reply()
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, 98, "API not found").response()
         }
         (["messages", _], _) => {
-            Refusal::new(StatusCode::NOT_FOUND, 20, "message not found").reply()
+            Refusal::new(StatusCode::NOT_FOUND, 20, "message not found").response()
         }
-        _ => Refusal::new(StatusCode::NOT_FOUND, 98, "API not found").reply(),
+        _ => Refusal::new(StatusCode::NOT_FOUND, 98, "API not found").response(),
     }
 }
 
 fn send(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
+) -> Result<Response, Refusal> {
     let fault = strike.map(|strike| strike.fault);
     // JSON by the documentation; forms come from old clients, and work.
-    let body = if call.head.is("application/x-www-form-urlencoded") {
-        let fields = call.form().into_iter();
+    let body = if request.head.is("application/x-www-form-urlencoded") {
+        let fields = request.form().into_iter();
         Value::Object(
             fields
                 .map(|(name, value)| (name, value.into()))
                 .collect::<Map<_, _>>(),
         )
     } else {
-        call.json_object()
+        request
+            .json_object()
             .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, 21, "Bad request"))?
     };
     if fault == Some(Fault::NoCredit) {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Refusal::new(status, 25, "Not enough balance"));
     }
-    let request = Request::read(&body)?;
+    let sms = SendRequest::read(&body)?;
     match fault {
         // Classic never says at the call that somebody is blocked: it finds no recipient.
         Some(Fault::BadNumber | Fault::Blocked) => return Err(Refusal::recipients()),
         Some(Fault::BadSender) => return Err(Refusal::invalid("originator")),
         Some(Fault::EchoText) => {
-            let to = request.recipients.first().map_or("", String::as_str);
+            let to = sms.recipients.first().map_or("", String::as_str);
             return Err(Refusal {
-                description: format!("could not send \"{}\" to {to}", request.body),
+                description: format!("could not send \"{}\" to {to}", sms.body),
                 ..Refusal::invalid("body")
             });
         }
@@ -150,7 +151,7 @@ fn send(
 
     let id = random::hex_id();
     let at = now.to_rfc3339_opts(SecondsFormat::Secs, false);
-    let mut items: Vec<_> = request
+    let mut items: Vec<_> = sms
         .recipients
         .iter()
         .map(|number| {
@@ -158,9 +159,9 @@ fn send(
             let digits: u64 = number[1..].parse().unwrap_or_default();
             json!({
                 "recipient": digits,
-                "status": if request.send_at.is_some() { "scheduled" } else { "sent" },
-                "statusDatetime": request.send_at.is_none().then_some(&at),
-                "messagePartCount": request.parts,
+                "status": if sms.send_at.is_some() { "scheduled" } else { "sent" },
+                "statusDatetime": sms.send_at.is_none().then_some(&at),
+                "messagePartCount": sms.parts,
             })
         })
         .collect();
@@ -168,61 +169,54 @@ fn send(
     if let Some(fault) = fault {
         fault.spoil_list(&mut items);
     }
-    let mut answer = json!({
+    let mut response = json!({
         "id": id,
         "href": format!("https://rest.messagebird.com/messages/{id}"),
         "direction": "mt",
         "type": "sms",
-        "originator": request.originator,
-        "body": request.body,
-        "reference": request.reference,
-        "reportUrl": request.report_url,
-        "validity": request.validity_s,
+        "originator": sms.originator,
+        "body": sms.body,
+        "reference": sms.reference,
+        "reportUrl": sms.report_url,
+        "validity": sms.validity_s,
         "gateway": 10,
         "typeDetails": {},
-        "datacoding": request.datacoding,
+        "datacoding": sms.datacoding,
         "mclass": 1,
-        "scheduledDatetime": request
+        "scheduledDatetime": sms
             .send_at
             .map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, false)),
         "createdDatetime": at,
         "recipients": {
             "totalCount": count,
-            "totalSentCount": if request.send_at.is_some() { 0 } else { count },
+            "totalSentCount": if sms.send_at.is_some() { 0 } else { count },
             "totalDeliveredCount": 0,
             "totalDeliveryFailedCount": 0,
             "items": items,
         },
     });
     if fault == Some(Fault::OkWithoutId) {
-        remove(&mut answer, "id");
-        remove(&mut answer, "href");
+        remove(&mut response, "id");
+        remove(&mut response, "href");
     }
-    for to in &request.recipients {
+    for to in &sms.recipients {
         state.messages.push(SentMessage {
-            reference: request.reference.clone(),
-            parts: request.parts,
-            validity_s: request.validity_s,
-            send_at: request.send_at,
-            kept: Kept {
+            reference: sms.reference.clone(),
+            parts: sms.parts,
+            validity_s: sms.validity_s,
+            send_at: sms.send_at,
+            extra: Extra {
                 api: API,
-                report_url: request.report_url.clone(),
-                ..Kept::default()
+                report_url: sms.report_url.clone(),
+                ..Extra::default()
             },
-            ..SentMessage::new(
-                "messagebird",
-                to,
-                &request.originator,
-                &request.body,
-                &id,
-                now,
-            )
+            ..SentMessage::new("messagebird", to, &sms.originator, &sms.body, &id, now)
         });
     }
-    Ok(Reply::json(StatusCode::CREATED, &answer))
+    Ok(Response::json(StatusCode::CREATED, &response))
 }
 
-struct Request {
+struct SendRequest {
     originator: String,
     /// In E.164, each once.
     recipients: Vec<String>,
@@ -235,7 +229,7 @@ struct Request {
     send_at: Option<DateTime<Utc>>,
 }
 
-impl Request {
+impl SendRequest {
     fn read(body: &Value) -> Result<Self, Refusal> {
         let text = |name: &'static str| match present(body, name) {
             None => Ok(None),
@@ -389,20 +383,20 @@ pub(super) fn report(
         "nbf": seconds,
         "exp": seconds + 60,
         "jti": random::guid(),
-        "url_hash": seal::hex(&seal::sha256(url.as_bytes())),
+        "url_hash": digest::hex(&digest::sha256(url.as_bytes())),
     });
-    let jwt = seal::hs256(&claims, SECRET);
+    let jwt = digest::hs256(&claims, SECRET);
 
     // The older signature stands beside it: over the time, the fields sorted, and the body's hash.
     let (_, query) = url.split_once('?').unwrap_or_default();
-    let mut sorted = crate::wire::pairs(query);
+    let mut sorted = crate::http::pairs(query);
     sorted.sort();
     let sorted = sorted
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
     let mut signed = format!("{seconds}\n{}\n", report::form(sorted)).into_bytes();
-    signed.extend(seal::sha256(b""));
-    let signature = STANDARD.encode(seal::hmac_sha256(SECRET, &signed));
+    signed.extend(digest::sha256(b""));
+    let signature = STANDARD.encode(digest::hmac_sha256(SECRET, &signed));
     Some(
         Report::get(url)
             .with("MessageBird-Signature-JWT", jwt)

@@ -15,17 +15,17 @@ use super::vendor::Vendor;
 use crate::{
     fault::Strike,
     fault_point::FaultPoint,
+    http::{Head, Request, Response},
     record::SentMessage,
     report::{Report, ReportOrder},
-    wire::{Call, Head, Reply},
-    world::{Place, State},
+    world::{Config, State},
 };
 
 const BALANCE: &str = "messagebird.balance";
 const CHECK: &str = "messagebird.check";
 const SEND: &str = "messagebird.send";
 
-const POINTS: &[FaultPoint] = &[
+const FAULT_POINTS: &[FaultPoint] = &[
     FaultPoint::new(BALANCE),
     FaultPoint::new(CHECK),
     FaultPoint::send_list(SEND),
@@ -39,8 +39,8 @@ impl Vendor for MessageBird {
         "messagebird"
     }
 
-    fn points(&self) -> &'static [FaultPoint] {
-        POINTS
+    fn fault_points(&self) -> &'static [FaultPoint] {
+        FAULT_POINTS
     }
 
     fn url(&self, authority: &str) -> String {
@@ -57,7 +57,7 @@ impl Vendor for MessageBird {
     }
 
     /// A path where one may send, or only look, is the one or the other by its method.
-    fn point(&self, head: &Head) -> Option<&'static str> {
+    fn fault_point(&self, head: &Head) -> Option<&'static str> {
         let looks = head.method == Method::GET;
         match head.path().as_slice() {
             ["balance"] => Some(BALANCE),
@@ -71,12 +71,18 @@ impl Vendor for MessageBird {
         }
     }
 
-    fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
+    fn respond(
+        &self,
+        state: &mut State,
+        _: &Config,
+        request: &Request,
+        strike: Option<Strike>,
+    ) -> Response {
         let now = Utc::now();
-        match call.head.path().as_slice() {
-            ["v1", ..] => platform::answer(state, call, strike, now),
-            ["workspaces", ..] => channels::answer(state, call, strike, now),
-            _ => classic::answer(state, call, strike, now),
+        match request.head.path().as_slice() {
+            ["v1", ..] => platform::respond(state, request, strike, now),
+            ["workspaces", ..] => channels::respond(state, request, strike, now),
+            _ => classic::respond(state, request, strike, now),
         }
     }
 
@@ -87,7 +93,7 @@ impl Vendor for MessageBird {
         target: &str,
         now: DateTime<Utc>,
     ) -> Vec<Report> {
-        match message.kept.api {
+        match message.extra.api {
             channels::API => vec![channels::report(message, order, target, now)],
             platform::API => vec![platform::report(message, order, target, now)],
             _ => Vec::from_iter(classic::report(message, order, target, now)),

@@ -10,14 +10,15 @@ use hyper::{
 use serde_json::{Value, json};
 
 use crate::{
+    digest,
     fault::{Fault, Strike},
-    parts, random,
-    record::{Kept, SentMessage},
-    replay::Known,
+    http::{Request, Response},
+    idempotency::Known,
+    random,
+    record::{Extra, SentMessage},
     report::{Report, ReportOrder, ReportStatus, SECRET},
-    seal,
+    segments,
     vendors::common::{e164, is_digits, present, remove, with_retry_after},
-    wire::{Call, Reply},
     world::State,
 };
 
@@ -59,7 +60,7 @@ impl Refusal {
         }
     }
 
-    fn request(message: &str) -> Self {
+    fn invalid_request(message: &str) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             "bad_request_error",
@@ -97,8 +98,8 @@ impl Refusal {
         self
     }
 
-    fn reply(self) -> Reply {
-        let request = format!("req_{}", random::letters(26));
+    fn response(self) -> Response {
+        let request_id = format!("req_{}", random::letters(26));
         let details: Vec<_> = self
             .param
             .iter()
@@ -110,7 +111,7 @@ impl Refusal {
             "name": self.name,
             "message": self.message,
             "doc_url": format!("https://bird.com/docs/api/errors#{}", self.name),
-            "request_id": request,
+            "request_id": request_id,
         });
         if let Some(code) = self.code {
             error["code"] = json!(code);
@@ -119,30 +120,33 @@ impl Refusal {
             error["param"] = json!(param);
             error["details"] = json!(details);
         }
-        numbered(Reply::json(self.status, &json!({"error": error})), &request)
+        numbered(
+            Response::json(self.status, &json!({"error": error})),
+            &request_id,
+        )
     }
 }
 
-fn numbered(reply: Reply, request: &str) -> Reply {
-    reply.with(HeaderName::from_static("x-request-id"), request)
+fn numbered(response: Response, request_id: &str) -> Response {
+    response.with(HeaderName::from_static("x-request-id"), request_id)
 }
 
-pub(super) fn answer(
+pub(super) fn respond(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Reply {
-    let reply = take(state, call, strike, now).unwrap_or_else(Refusal::reply);
-    with_retry_after(reply, strike)
+) -> Response {
+    let response = handle(state, request, strike, now).unwrap_or_else(Refusal::response);
+    with_retry_after(response, strike)
 }
 
-fn take(
+fn handle(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
+) -> Result<Response, Refusal> {
     let fault = strike.map(|strike| strike.fault);
     if fault == Some(Fault::Throttle) {
         return Err(Refusal::new(
@@ -154,7 +158,7 @@ fn take(
         ));
     }
     let refused = fault.is_some_and(Fault::refuses_caller);
-    if refused || call.head.bearer() != Some(KEY) {
+    if refused || request.head.bearer() != Some(KEY) {
         return Err(Refusal::new(
             StatusCode::UNAUTHORIZED,
             "auth_error",
@@ -163,7 +167,7 @@ fn take(
             "The API key is missing, wrong, revoked, or another region's",
         ));
     }
-    if call.head.header(USER_AGENT.as_str()).is_none() {
+    if request.head.header(USER_AGENT.as_str()).is_none() {
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
             "permission_error",
@@ -172,12 +176,12 @@ fn take(
             "A User-Agent is required",
         ));
     }
-    let batch = match (call.head.path().as_slice(), &call.head.method) {
+    let batch = match (request.head.path().as_slice(), &request.head.method) {
         (["v1", "sms", "messages"], &Method::GET) => return Ok(nothing_listed()),
         (["v1", "sms", "messages"], &Method::POST) => false,
         (["v1", "sms", "batches"], &Method::POST) => true,
         (["v1", "sms", "batches" | "messages"], _) => {
-            return Ok(Reply::empty(StatusCode::METHOD_NOT_ALLOWED));
+            return Ok(Response::empty(StatusCode::METHOD_NOT_ALLOWED));
         }
         _ => {
             return Err(Refusal::new(
@@ -189,19 +193,19 @@ fn take(
             ));
         }
     };
-    let Some(key) = call.head.header("idempotency-key") else {
-        return send(state, call, batch, fault, now);
+    let Some(key) = request.head.header("idempotency-key") else {
+        return send(state, request, batch, fault, now);
     };
     if !(1..=255).contains(&key.len()) {
-        return Err(Refusal::request(
+        return Err(Refusal::invalid_request(
             "The idempotency key has 1 to 255 characters",
         ));
     }
-    match state.replays.look_up(key, call, now) {
+    match state.stored_responses.look_up(key, request, now) {
         Known::Same(status, body) => {
-            let mut reply = Reply::text(status, "application/json", body);
-            reply = numbered(reply, &format!("req_{}", random::letters(26)));
-            return Ok(reply.with(HeaderName::from_static("idempotency-replay"), "true"));
+            let mut response = Response::text(status, "application/json", body);
+            response = numbered(response, &format!("req_{}", random::letters(26)));
+            return Ok(response.with(HeaderName::from_static("idempotency-replay"), "true"));
         }
         Known::Another => {
             return Err(Refusal::new(
@@ -215,15 +219,15 @@ fn take(
         Known::New => {}
     }
     // Refusals are remembered as well as acceptances.
-    let reply = send(state, call, batch, fault, now).unwrap_or_else(Refusal::reply);
-    let answer = (reply.status, reply.body.clone());
-    state.replays.keep(key, call, answer, now);
-    Ok(reply)
+    let response = send(state, request, batch, fault, now).unwrap_or_else(Refusal::response);
+    let stored = (response.status, response.body.clone());
+    state.stored_responses.keep(key, request, stored, now);
+    Ok(response)
 }
 
 /// The list, which shows that a key is good and, here, no more.
-fn nothing_listed() -> Reply {
-    Reply::json(
+fn nothing_listed() -> Response {
+    Response::json(
         StatusCode::OK,
         &json!({"data": [], "next_cursor": null, "prev_cursor": null, "refresh_cursor": null}),
     )
@@ -231,14 +235,14 @@ fn nothing_listed() -> Reply {
 
 fn send(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     batch: bool,
     fault: Option<Fault>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
-    let body = call
+) -> Result<Response, Refusal> {
+    let body = request
         .json_object()
-        .ok_or_else(|| Refusal::request("The body is not a JSON object"))?;
+        .ok_or_else(|| Refusal::invalid_request("The body is not a JSON object"))?;
     if fault == Some(Fault::NoCredit) {
         return Err(Refusal::new(
             StatusCode::PAYMENT_REQUIRED,
@@ -277,8 +281,8 @@ fn send(
     for text in texts {
         state.messages.push(text.message);
     }
-    let request = format!("req_{}", random::letters(26));
-    let answer = if batch {
+    let request_id = format!("req_{}", random::letters(26));
+    let response = if batch {
         if let Some(fault) = fault {
             fault.spoil_list(&mut told);
         }
@@ -287,8 +291,8 @@ fn send(
         told.pop().unwrap_or_default()
     };
     Ok(numbered(
-        Reply::json(StatusCode::ACCEPTED, &answer),
-        &request,
+        Response::json(StatusCode::ACCEPTED, &response),
+        &request_id,
     ))
 }
 
@@ -329,7 +333,7 @@ impl Text {
     fn read(body: &Value, now: DateTime<Utc>) -> Result<Self, Refusal> {
         let members = body
             .as_object()
-            .ok_or_else(|| Refusal::request("A message is a JSON object"))?;
+            .ok_or_else(|| Refusal::invalid_request("A message is a JSON object"))?;
         for (name, value) in members {
             match name.as_str() {
                 "to" | "from" | "text" | "category" | "metadata" | "tags" | "options" => {}
@@ -352,7 +356,7 @@ impl Text {
                 _ => {
                     return Err(Refusal {
                         param: Some(name.chars().take(64).collect()),
-                        ..Refusal::request("There is no such field")
+                        ..Refusal::invalid_request("There is no such field")
                     });
                 }
             }
@@ -378,7 +382,7 @@ impl Text {
             .as_str()
             .filter(|text| !text.is_empty())
             .ok_or_else(|| Refusal::field("text", "is required"))?;
-        if parts::count(text) > MOST_PARTS {
+        if segments::count(text) > MOST_PARTS {
             return Err(Refusal::field("text", "exceeds 12 segments"));
         }
         let category = match body["category"].as_str() {
@@ -401,10 +405,10 @@ impl Text {
         Ok(Self {
             message: SentMessage {
                 reference: metadata["reference"].as_str().map(str::to_owned),
-                kept: Kept {
+                extra: Extra {
                     api: API,
                     metadata: metadata.clone(),
-                    ..Kept::default()
+                    ..Extra::default()
                 },
                 ..SentMessage::new("messagebird", &to, from, text, &id, now)
             },
@@ -416,7 +420,7 @@ impl Text {
 
     fn describe(&self) -> Value {
         let message = &self.message;
-        let fits = parts::is_gsm(&message.text);
+        let fits = segments::is_gsm(&message.text);
         json!({
             "id": message.id,
             "direction": "outbound",
@@ -486,7 +490,7 @@ pub(super) fn report(
         "to": message.to,
         "from": message.sender,
         "tags": null,
-        "metadata": message.kept.metadata,
+        "metadata": message.extra.metadata,
         "requested_language": null,
         "resolved_language": null,
         "template_id": null,
@@ -512,7 +516,7 @@ pub(super) fn report(
     let id = format!("msg_{}", random::letters(26));
     let seconds = now.timestamp().to_string();
     let signed = format!("{id}.{seconds}.{body}");
-    let signature = STANDARD.encode(seal::hmac_sha256(SECRET, signed.as_bytes()));
+    let signature = STANDARD.encode(digest::hmac_sha256(SECRET, signed.as_bytes()));
     Report::post_json(target.to_owned(), body)
         .with("webhook-id", id)
         .with("webhook-timestamp", seconds)

@@ -16,16 +16,16 @@ use super::{
 use crate::{
     fault::Strike,
     fault_point::FaultPoint,
+    http::{Head, Request, Response},
     record::SentMessage,
     report::{Report, ReportOrder},
-    wire::{Call, Head, Reply},
-    world::{Place, State},
+    world::{Config, State},
 };
 
 const BALANCE: &str = "spryng.balance";
 const SEND: &str = "spryng.send";
 
-const POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
+const FAULT_POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
 
 #[derive(Debug)]
 pub(crate) struct Spryng;
@@ -35,8 +35,8 @@ impl Vendor for Spryng {
         "spryng"
     }
 
-    fn points(&self) -> &'static [FaultPoint] {
-        POINTS
+    fn fault_points(&self) -> &'static [FaultPoint] {
+        FAULT_POINTS
     }
 
     fn url(&self, authority: &str) -> String {
@@ -52,7 +52,7 @@ impl Vendor for Spryng {
         )]
     }
 
-    fn point(&self, head: &Head) -> Option<&'static str> {
+    fn fault_point(&self, head: &Head) -> Option<&'static str> {
         match head.path().as_slice() {
             ["v1" | "v2", "messages"] | ["v2", "schedules", "delayed"] => Some(SEND),
             ["v1" | "v2", "balance"] => Some(BALANCE),
@@ -60,12 +60,18 @@ impl Vendor for Spryng {
         }
     }
 
-    fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
+    fn respond(
+        &self,
+        state: &mut State,
+        _: &Config,
+        request: &Request,
+        strike: Option<Strike>,
+    ) -> Response {
         let now = Utc::now();
-        match call.head.path().first() {
-            Some(&"v1") => v1::answer(state, call, strike, now),
-            Some(&"v2") => v2::answer(state, call, strike, now),
-            _ => Reply::empty(StatusCode::NOT_FOUND),
+        match request.head.path().first() {
+            Some(&"v1") => v1::respond(state, request, strike, now),
+            Some(&"v2") => v2::respond(state, request, strike, now),
+            _ => Response::empty(StatusCode::NOT_FOUND),
         }
     }
 
@@ -76,7 +82,7 @@ impl Vendor for Spryng {
         target: &str,
         now: DateTime<Utc>,
     ) -> Vec<Report> {
-        vec![match message.kept.api {
+        vec![match message.extra.api {
             v1::API => v1::report(message, order, target),
             _ => v2::report(message, order, target, now),
         }]

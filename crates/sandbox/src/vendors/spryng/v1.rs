@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use super::is_sender;
 use crate::{
     fault::{Fault, Strike},
-    parts::Encoding,
+    http::{Request, Response},
     random,
-    record::{Kept, SentMessage},
+    record::{Extra, SentMessage},
     report::{self, Report, ReportOrder, ReportStatus},
+    segments::Encoding,
     vendors::common::{e164, optional, present, rfc3339, text_within, with_retry_after},
-    wire::{Call, Reply},
     world::State,
 };
 
@@ -42,42 +42,43 @@ impl Refusal {
         )
     }
 
-    fn reply(self, call: &Call) -> Reply {
+    fn response(self, request: &Request) -> Response {
         let Self(status, message, field) = self;
         let Some(field) = field else {
-            return Reply::json(status, &json!({"message": message}));
+            return Response::json(status, &json!({"message": message}));
         };
         // Who does not ask for JSON is taken for a browser, and led back to its form.
-        if !call
+        if !request
             .head
             .header(ACCEPT.as_str())
             .is_some_and(|accept| accept.contains("json"))
         {
-            return Reply::empty(StatusCode::FOUND).with(LOCATION, "/");
+            return Response::empty(StatusCode::FOUND).with(LOCATION, "/");
         }
-        Reply::json(
+        Response::json(
             status,
             &json!({"message": "The given data was invalid.", "errors": {field: [message]}}),
         )
     }
 }
 
-pub(super) fn answer(
+pub(super) fn respond(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Reply {
-    let reply = take(state, call, strike, now).unwrap_or_else(|refusal| refusal.reply(call));
-    with_retry_after(reply, strike)
+) -> Response {
+    let response =
+        handle(state, request, strike, now).unwrap_or_else(|refusal| refusal.response(request));
+    with_retry_after(response, strike)
 }
 
-fn take(
+fn handle(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
+) -> Result<Response, Refusal> {
     let fault = strike.map(|strike| strike.fault);
     if fault == Some(Fault::Throttle) {
         return Err(Refusal::new(
@@ -86,14 +87,14 @@ fn take(
         ));
     }
     let refused = fault.is_some_and(Fault::refuses_caller);
-    if refused || call.head.bearer() != Some("sandbox") {
+    if refused || request.head.bearer() != Some("sandbox") {
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "Unauthenticated."));
     }
-    match (call.head.path().as_slice(), &call.head.method) {
+    match (request.head.path().as_slice(), &request.head.method) {
         (["v1", "balance"], &Method::GET) => {
-            Ok(Reply::json(StatusCode::OK, &json!({"amount": 10.5})))
+            Ok(Response::json(StatusCode::OK, &json!({"amount": 10.5})))
         }
-        (["v1", "messages"], &Method::POST) => send(state, call, fault, now),
+        (["v1", "messages"], &Method::POST) => send(state, request, fault, now),
         (["v1", "balance" | "messages"], _) => Err(Refusal::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "The method is not supported for this route.",
@@ -104,12 +105,12 @@ fn take(
 
 fn send(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     fault: Option<Fault>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
-    let body = call.json().unwrap_or_default();
-    let request = Request::read(&body)?;
+) -> Result<Response, Refusal> {
+    let body = request.json().unwrap_or_default();
+    let sms = SendRequest::read(&body)?;
     match fault {
         Some(Fault::BadNumber) => return Err(Refusal::field("recipients.0", "is invalid")),
         Some(Fault::Blocked) => return Err(Refusal::field("recipients.0", "is blacklisted")),
@@ -121,22 +122,22 @@ fn send(
             ));
         }
         Some(Fault::EchoText) => {
-            let to = request.recipients.first().map_or("", String::as_str);
-            let told = format!("\"{}\" could not be sent to {to}", request.text);
+            let to = sms.recipients.first().map_or("", String::as_str);
+            let told = format!("\"{}\" could not be sent to {to}", sms.text);
             return Err(Refusal::field("body", &told));
         }
         _ => {}
     }
     let id = random::guid();
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, false);
-    let parts = u64::from(request.parts) * request.recipients.len() as u64;
-    let mut answer = json!({
-        "encoding": request.encoding,
-        "originator": request.originator,
-        "body": request.text,
-        "reference": request.reference,
+    let parts = u64::from(sms.parts) * sms.recipients.len() as u64;
+    let mut response = json!({
+        "encoding": sms.encoding,
+        "originator": sms.originator,
+        "body": sms.text,
+        "reference": sms.reference,
         "credits": parts,
-        "scheduled_at": time(request.send_at.unwrap_or(now)),
+        "scheduled_at": time(sms.send_at.unwrap_or(now)),
         "canceled_at": null,
         "created_at": time(now),
         "updated_at": time(now),
@@ -144,16 +145,16 @@ fn send(
     });
     match fault {
         Some(Fault::OkWithoutId) => {}
-        _ => answer["id"] = json!(id),
+        _ => response["id"] = json!(id),
     }
     // Only who asks is told of the recipients.
-    if call
+    if request
         .head
         .query
         .iter()
         .any(|(name, value)| name.starts_with("with[") && value == "recipients")
     {
-        let mut told: Vec<_> = request
+        let mut told: Vec<_> = sms
             .recipients
             .iter()
             .map(|to| {
@@ -167,24 +168,24 @@ fn send(
         if let Some(fault) = fault {
             fault.spoil_list(&mut told);
         }
-        answer["recipients"] = told.into();
+        response["recipients"] = told.into();
     }
-    for to in &request.recipients {
+    for to in &sms.recipients {
         state.messages.push(SentMessage {
-            reference: request.reference.clone(),
-            parts: request.parts,
-            send_at: request.send_at,
-            kept: Kept {
+            reference: sms.reference.clone(),
+            parts: sms.parts,
+            send_at: sms.send_at,
+            extra: Extra {
                 api: API,
-                ..Kept::default()
+                ..Extra::default()
             },
-            ..SentMessage::new("spryng", to, &request.originator, &request.text, &id, now)
+            ..SentMessage::new("spryng", to, &sms.originator, &sms.text, &id, now)
         });
     }
-    Ok(Reply::json(StatusCode::OK, &answer))
+    Ok(Response::json(StatusCode::OK, &response))
 }
 
-struct Request {
+struct SendRequest {
     originator: String,
     text: String,
     parts: u32,
@@ -194,7 +195,7 @@ struct Request {
     send_at: Option<DateTime<Utc>>,
 }
 
-impl Request {
+impl SendRequest {
     fn read(body: &Value) -> Result<Self, Refusal> {
         let required = |name| {
             body[name]

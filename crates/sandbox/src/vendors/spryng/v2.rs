@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::is_sender;
 use crate::{
     fault::{Fault, Strike},
-    parts::{Encoding, is_gsm},
+    http::{Request, Response},
     random,
-    record::{Kept, SentMessage},
+    record::{Extra, SentMessage},
     report::{Report, ReportOrder, ReportStatus},
+    segments::{Encoding, is_gsm},
     vendors::common::{e164, optional, present, rfc3339, with_retry_after},
-    wire::{Call, Reply},
     world::State,
 };
 
@@ -64,31 +64,31 @@ impl Refusal {
         Self::new("validation_error", &format!("The field {name} is invalid."))
     }
 
-    fn reply(self) -> Reply {
+    fn response(self) -> Response {
         let Self(status, code, message) = self;
-        Reply::json(
+        Response::json(
             status,
             &json!({"errors": [{"errorCode": code, "errorMessage": message}]}),
         )
     }
 }
 
-pub(super) fn answer(
+pub(super) fn respond(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Reply {
-    let reply = take(state, call, strike, now).unwrap_or_else(Refusal::reply);
-    with_retry_after(reply, strike)
+) -> Response {
+    let response = handle(state, request, strike, now).unwrap_or_else(Refusal::response);
+    with_retry_after(response, strike)
 }
 
-fn take(
+fn handle(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
+) -> Result<Response, Refusal> {
     let fault = strike.map(|strike| strike.fault);
     if fault == Some(Fault::Throttle) {
         return Err(Refusal(
@@ -98,32 +98,32 @@ fn take(
         ));
     }
     let refused = fault.is_some_and(Fault::refuses_caller);
-    if refused || call.head.header("x-api-key") != Some("sandbox") {
+    if refused || request.head.header("x-api-key") != Some("sandbox") {
         return Err(Refusal(
             StatusCode::UNAUTHORIZED,
             "UnauthenticatedError",
             "The API key is missing, wrong or expired.".to_owned(),
         ));
     }
-    match (call.head.path().as_slice(), &call.head.method) {
+    match (request.head.path().as_slice(), &request.head.method) {
         (["v2", "balance"], &Method::GET) => {
-            belongs(call.head.header("accountreference"))?;
-            Ok(Reply::json(
+            belongs(request.head.header("accountreference"))?;
+            Ok(Response::json(
                 StatusCode::OK,
                 &json!({"data": {"available": "115.82000", "reserved": "0"}}),
             ))
         }
-        (["v2", "messages"], &Method::POST) => send(state, call, fault, now),
-        (["v2", "schedules", "delayed"], &Method::POST) => schedule(state, call, fault, now),
+        (["v2", "messages"], &Method::POST) => send(state, request, fault, now),
+        (["v2", "schedules", "delayed"], &Method::POST) => schedule(state, request, fault, now),
         (["v2", "balance" | "messages"] | ["v2", "schedules", "delayed"], _) => {
-            Ok(Reply::empty(StatusCode::METHOD_NOT_ALLOWED))
+            Ok(Response::empty(StatusCode::METHOD_NOT_ALLOWED))
         }
         (["v2", "messages", _], _) => Err(Refusal(
             StatusCode::NOT_FOUND,
             "message_not_found",
             "The message was not found.".to_owned(),
         )),
-        _ => Ok(Reply::empty(StatusCode::NOT_FOUND)),
+        _ => Ok(Response::empty(StatusCode::NOT_FOUND)),
     }
 }
 
@@ -140,18 +140,19 @@ fn belongs(account: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
-fn object(call: &Call) -> Result<Value, Refusal> {
-    call.json_object()
+fn object(request: &Request) -> Result<Value, Refusal> {
+    request
+        .json_object()
         .ok_or_else(|| Refusal::new("validation_error", "The body is not a JSON object."))
 }
 
 fn send(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     fault: Option<Fault>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
-    let body = object(call)?;
+) -> Result<Response, Refusal> {
+    let body = object(request)?;
     belongs(body["accountReference"].as_str())?;
     let mut messages = read(&body, &body["recipients"], now)?;
     refused(fault, &messages)?;
@@ -175,7 +176,7 @@ fn send(
         Some(fault) => fault.spoil_list(&mut ids),
         None => {}
     }
-    Ok(Reply::json(
+    Ok(Response::json(
         StatusCode::ACCEPTED,
         &json!({"data": {"requestId": random::guid(), "messageIds": ids}}),
     ))
@@ -184,12 +185,12 @@ fn send(
 /// A text for later. Its answer has an id of the schedule only.
 fn schedule(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     fault: Option<Fault>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
-    belongs(call.head.header("accountreference"))?;
-    let body = object(call)?;
+) -> Result<Response, Refusal> {
+    belongs(request.head.header("accountreference"))?;
+    let body = object(request)?;
     let time = rfc3339(&body["scheduleInformation"]["sendTime"])
         .filter(|time| *time > now)
         .ok_or_else(|| Refusal::field("scheduleInformation.sendTime"))?;
@@ -203,7 +204,7 @@ fn schedule(
     if fault != Some(Fault::OkWithoutId) {
         data["scheduleId"] = random::guid().into();
     }
-    Ok(Reply::json(StatusCode::CREATED, &json!({"data": data})))
+    Ok(Response::json(StatusCode::CREATED, &json!({"data": data})))
 }
 
 fn refused(fault: Option<Fault>, messages: &[SentMessage]) -> Result<(), Refusal> {
@@ -278,9 +279,9 @@ fn read(
         messages.push(SentMessage {
             reference: reference(&metadata),
             parts,
-            kept: Kept {
+            extra: Extra {
                 metadata,
-                ..Kept::default()
+                ..Extra::default()
             },
             ..SentMessage::new("spryng", &to, from, &text, &random::guid(), now)
         });
@@ -341,8 +342,8 @@ pub(super) fn report(
         ReportStatus::Unknown => ("Held", "Unheard"),
     };
     let fits = is_gsm(&message.text);
-    let metadata = match &message.kept.metadata {
-        Value::Object(members) if !members.is_empty() => message.kept.metadata.clone(),
+    let metadata = match &message.extra.metadata {
+        Value::Object(members) if !members.is_empty() => message.extra.metadata.clone(),
         // So PHP writes a map in which nothing is.
         _ => json!([]),
     };

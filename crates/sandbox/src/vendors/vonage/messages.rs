@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::{LONGEST, has_account, jwt, network, sender};
 use crate::{
+    digest,
     fault::{Fault, Strike},
-    parts::Encoding,
+    http::{Request, Response},
     random,
-    record::{Kept, SentMessage},
+    record::{Extra, SentMessage},
     report::{self, Report, ReportOrder, ReportStatus},
-    seal,
+    segments::Encoding,
     vendors::common::{e164, optional, present, text_within, with_retry_after},
-    wire::{Call, Reply},
     world::State,
 };
 
@@ -99,7 +99,7 @@ impl Refusal {
         )
     }
 
-    fn reply(self) -> Reply {
+    fn response(self) -> Response {
         let mut body = json!({
             "type": format!("{ERRORS}{}", self.kind),
             "title": self.title,
@@ -109,57 +109,57 @@ impl Refusal {
         if let Some((name, reason)) = self.invalid {
             body["invalid_parameters"] = json!([{"name": name, "reason": reason}]);
         }
-        let reply = numbered(Reply::json(self.status, &body));
+        let response = numbered(Response::json(self.status, &body));
         // The definition declares 422 as ordinary JSON, and every other refusal as a problem.
         match self.status {
-            StatusCode::UNPROCESSABLE_ENTITY => reply,
-            _ => reply.with(CONTENT_TYPE, "application/problem+json"),
+            StatusCode::UNPROCESSABLE_ENTITY => response,
+            _ => response.with(CONTENT_TYPE, "application/problem+json"),
         }
     }
 }
 
-fn numbered(reply: Reply) -> Reply {
-    reply.with(HeaderName::from_static("x-request-id"), random::guid())
+fn numbered(response: Response) -> Response {
+    response.with(HeaderName::from_static("x-request-id"), random::guid())
 }
 
-pub(super) fn not_found() -> Reply {
+pub(super) fn not_found() -> Response {
     Refusal::new(
         StatusCode::NOT_FOUND,
         "#not-found",
         "Not Found",
         "The requested resource does not exist",
     )
-    .reply()
+    .response()
 }
 
-pub(super) fn wrong_verb() -> Reply {
+pub(super) fn wrong_verb() -> Response {
     Refusal::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "#wrong-verb",
         "Method Not Allowed",
         "The HTTP verb used to make this request is not supported",
     )
-    .reply()
+    .response()
 }
 
 pub(super) fn send(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Reply {
-    let reply = take(state, call, strike, now).unwrap_or_else(Refusal::reply);
-    with_limits(with_retry_after(reply, strike), strike, now)
+) -> Response {
+    let response = handle(state, request, strike, now).unwrap_or_else(Refusal::response);
+    with_limits(with_retry_after(response, strike), strike, now)
 }
 
-fn with_limits(reply: Reply, strike: Option<Strike>, now: DateTime<Utc>) -> Reply {
-    if reply.status != StatusCode::TOO_MANY_REQUESTS {
-        return reply;
+fn with_limits(response: Response, strike: Option<Strike>, now: DateTime<Utc>) -> Response {
+    if response.status != StatusCode::TOO_MANY_REQUESTS {
+        return response;
     }
     let wait = strike.map_or(0, |strike| i64::try_from(strike.ms).unwrap_or(i64::MAX));
     // Thirteen digits in the definition's sample: milliseconds, whatever its text says.
     let reset = now.timestamp_millis().saturating_add(wait);
-    reply
+    response
         .with(HeaderName::from_static("x-ratelimit-limit"), "30")
         .with(HeaderName::from_static("x-ratelimit-remaining"), "0")
         .with(
@@ -168,14 +168,14 @@ fn with_limits(reply: Reply, strike: Option<Strike>, now: DateTime<Utc>) -> Repl
         )
 }
 
-fn take(
+fn handle(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Result<Reply, Refusal> {
+) -> Result<Response, Refusal> {
     let fault = strike.map(|strike| strike.fault);
-    let bearer = call.head.bearer();
+    let bearer = request.head.bearer();
     match fault {
         Some(Fault::Throttle) => {
             return Err(Refusal::new(
@@ -194,7 +194,7 @@ fn take(
     let api = match bearer.map(|token| jwt::check(token, now)) {
         Some(Ok(())) => APPLICATION,
         Some(Err(jwt::Refused::Expired)) => return Err(Refusal::expired()),
-        None if has_account(&call.head) => ACCOUNT,
+        None if has_account(&request.head) => ACCOUNT,
         Some(Err(jwt::Refused::Wrong)) | None => return Err(Refusal::unauthorized()),
     };
     if fault == Some(Fault::NoCredit) {
@@ -205,7 +205,7 @@ fn take(
             "This request could not be performed due to your account balance being low.",
         ));
     }
-    if !call.head.is("application/json") {
+    if !request.head.is("application/json") {
         return Err(Refusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "#content-type-header",
@@ -213,7 +213,7 @@ fn take(
             "Check the Content-Type of your request",
         ));
     }
-    let body = call.json_object().ok_or_else(|| {
+    let body = request.json_object().ok_or_else(|| {
         Refusal::unprocessable(
             "#invalid-json",
             "The request body did not contain valid JSON",
@@ -237,16 +237,16 @@ fn take(
         }
         _ => {}
     }
-    message.kept.api = api;
-    let mut answer = match fault {
+    message.extra.api = api;
+    let mut response = match fault {
         Some(Fault::OkWithoutId) => json!({}),
         _ => json!({"message_uuid": message.id}),
     };
     if present(&body, "failover").is_some() {
-        answer["workflow_id"] = random::letters(32).into();
+        response["workflow_id"] = random::letters(32).into();
     }
     state.messages.push(message);
-    Ok(numbered(Reply::json(StatusCode::ACCEPTED, &answer)))
+    Ok(numbered(Response::json(StatusCode::ACCEPTED, &response)))
 }
 
 fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
@@ -323,9 +323,9 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
         reference: reference.map(str::to_owned),
         parts,
         validity_s,
-        kept: Kept {
+        extra: Extra {
             report_url,
-            ..Kept::default()
+            ..Extra::default()
         },
         ..SentMessage::new("vonage", &to, &from, &text, &random::guid(), now)
     })
@@ -383,12 +383,12 @@ pub(super) fn status(
         "iat": now.timestamp(),
         "jti": random::guid(),
         "iss": "Vonage",
-        "payload_hash": seal::hex(&seal::sha256(body.as_bytes())),
+        "payload_hash": digest::hex(&digest::sha256(body.as_bytes())),
         "api_key": "sandbox",
     });
-    if message.kept.api == APPLICATION {
+    if message.extra.api == APPLICATION {
         claims["application_id"] = json!(jwt::APPLICATION);
     }
-    let token = seal::hs256(&claims, report::SECRET);
+    let token = digest::hs256(&claims, report::SECRET);
     Report::post_json(target.to_owned(), body).with("Authorization", format!("Bearer {token}"))
 }

@@ -21,16 +21,16 @@ use super::{
 use crate::{
     fault::{Fault, Strike},
     fault_point::FaultPoint,
+    http::{Head, Request, Response},
     record::SentMessage,
     report::{Report, ReportOrder},
-    wire::{Call, Head, Reply},
-    world::{Place, State},
+    world::{Config, State},
 };
 
 const BALANCE: &str = "vonage.balance";
 const SEND: &str = "vonage.send";
 
-const POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
+const FAULT_POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
 
 /// How long a text may be, in characters, on both ways.
 const LONGEST: usize = 3200;
@@ -43,8 +43,8 @@ impl Vendor for Vonage {
         "vonage"
     }
 
-    fn points(&self) -> &'static [FaultPoint] {
-        POINTS
+    fn fault_points(&self) -> &'static [FaultPoint] {
+        FAULT_POINTS
     }
 
     fn url(&self, authority: &str) -> String {
@@ -57,7 +57,7 @@ impl Vendor for Vonage {
         )]
     }
 
-    fn point(&self, head: &Head) -> Option<&'static str> {
+    fn fault_point(&self, head: &Head) -> Option<&'static str> {
         match head.path().as_slice() {
             ["v1", "messages"] | ["sms", "json"] => Some(SEND),
             ["account", "get-balance"] => Some(BALANCE),
@@ -65,15 +65,21 @@ impl Vendor for Vonage {
         }
     }
 
-    fn answer(&self, state: &mut State, _: &Place, call: &Call, strike: Option<Strike>) -> Reply {
+    fn respond(
+        &self,
+        state: &mut State,
+        _: &Config,
+        request: &Request,
+        strike: Option<Strike>,
+    ) -> Response {
         let now = Utc::now();
-        match (call.head.path().as_slice(), &call.head.method) {
-            (["v1", "messages"], &Method::POST) => messages::send(state, call, strike, now),
+        match (request.head.path().as_slice(), &request.head.method) {
+            (["v1", "messages"], &Method::POST) => messages::send(state, request, strike, now),
             (["v1", "messages"], _) => messages::wrong_verb(),
-            (["sms", "json"], &Method::POST) => sms::send(state, call, strike, now),
-            (["account", "get-balance"], &Method::GET) => balance(call, strike),
+            (["sms", "json"], &Method::POST) => sms::send(state, request, strike, now),
+            (["account", "get-balance"], &Method::GET) => balance(request, strike),
             (["account", "get-balance"] | ["sms", "json"], _) => {
-                Reply::empty(StatusCode::METHOD_NOT_ALLOWED)
+                Response::empty(StatusCode::METHOD_NOT_ALLOWED)
             }
             _ => messages::not_found(),
         }
@@ -86,7 +92,7 @@ impl Vendor for Vonage {
         target: &str,
         now: DateTime<Utc>,
     ) -> Vec<Report> {
-        match message.kept.api {
+        match message.extra.api {
             sms::API => receipt::of(message, order, target, now),
             _ => vec![messages::status(message, order, target, now)],
         }
@@ -99,21 +105,21 @@ fn has_account(head: &Head) -> bool {
 }
 
 /// The balance: Basic only, a token is no good here.
-fn balance(call: &Call, strike: Option<Strike>) -> Reply {
+fn balance(request: &Request, strike: Option<Strike>) -> Response {
     let refused = |status: StatusCode, label| {
-        Reply::json(
+        Response::json(
             status,
             &json!({"error-code": status.as_str(), "error-code-label": label}),
         )
     };
     match strike.map(|strike| strike.fault) {
         Some(Fault::Throttle) => {
-            let reply = refused(StatusCode::TOO_MANY_REQUESTS, "too many requests");
-            return with_retry_after(reply, strike);
+            let response = refused(StatusCode::TOO_MANY_REQUESTS, "too many requests");
+            return with_retry_after(response, strike);
         }
         Some(Fault::Unauthorized | Fault::UnauthorizedOnce) => {}
-        _ if has_account(&call.head) => {
-            return Reply::json(
+        _ if has_account(&request.head) => {
+            return Response::json(
                 StatusCode::OK,
                 &json!({"value": 10.28, "autoReload": false}),
             );

@@ -7,10 +7,9 @@ use serde_json::{Map, Value};
 
 use super::network;
 use crate::{
-    random,
+    digest, random,
     record::SentMessage,
     report::{self, ReceiptForm, Report, ReportOrder, ReportStatus, SECRET, SignatureMethod},
-    seal,
 };
 
 pub(super) fn of(
@@ -19,7 +18,7 @@ pub(super) fn of(
     target: &str,
     now: DateTime<Utc>,
 ) -> Vec<Report> {
-    let ids = std::iter::once(&message.id).chain(&message.kept.more_ids);
+    let ids = std::iter::once(&message.id).chain(&message.extra.more_ids);
     ids.map(|id| one(message, id, order, target, now)).collect()
 }
 
@@ -90,12 +89,12 @@ pub(super) fn sign(fields: &[(&str, &str)], method: SignatureMethod) -> String {
         .collect();
     let keyed = |algorithm| {
         let key = hmac::Key::new(algorithm, SECRET.as_bytes());
-        seal::hex(hmac::sign(&key, base.as_bytes()).as_ref()).to_uppercase()
+        digest::hex(hmac::sign(&key, base.as_bytes()).as_ref()).to_uppercase()
     };
     // Small letters for the hash and capitals for the rest, as in the vendor's samples.
     match method {
-        SignatureMethod::Md5Hash => seal::hex(&Md5::digest(format!("{base}{SECRET}"))),
-        SignatureMethod::Md5 => seal::hex(&hmac_md5(SECRET, &base)).to_uppercase(),
+        SignatureMethod::Md5Hash => digest::hex(&Md5::digest(format!("{base}{SECRET}"))),
+        SignatureMethod::Md5 => digest::hex(&hmac_md5(SECRET, &base)).to_uppercase(),
         SignatureMethod::Sha1 => keyed(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
         SignatureMethod::Sha256 => keyed(hmac::HMAC_SHA256),
         SignatureMethod::Sha512 => keyed(hmac::HMAC_SHA512),
@@ -129,7 +128,7 @@ mod tests {
     #[test]
     fn hmac_md5_is_that_of_rfc_2202() {
         let digest = hmac_md5("Jefe", "what do ya want for nothing?");
-        assert_eq!(seal::hex(&digest), "750c783e6ab0b503eaa86e310a5db738");
+        assert_eq!(digest::hex(&digest), "750c783e6ab0b503eaa86e310a5db738");
     }
 
     #[test]
@@ -138,7 +137,7 @@ mod tests {
         let base = "&message-timestamp=2020&messageId=a_b_c";
         assert_eq!(
             sign(&fields, SignatureMethod::Md5Hash),
-            seal::hex(&Md5::digest(format!("{base}sandbox")))
+            digest::hex(&Md5::digest(format!("{base}sandbox")))
         );
     }
 }

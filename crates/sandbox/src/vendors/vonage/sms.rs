@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::{LONGEST, has_account, network, receipt, sender};
 use crate::{
     fault::{Fault, Strike},
-    parts::Encoding,
+    http::{self, Request, Response},
     random,
-    record::{Kept, SentMessage},
+    record::{Extra, SentMessage},
     report::SignatureMethod,
+    segments::Encoding,
     vendors::common::{e164, remove},
-    wire::{self, Call, Reply},
     world::State,
 };
 
@@ -28,13 +28,13 @@ struct Refused(u16, String);
 
 pub(super) fn send(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
-) -> Reply {
-    match take(state, call, strike, now) {
-        Ok(body) => Reply::json(StatusCode::OK, &body),
-        Err(Refused(code, text)) => Reply::json(
+) -> Response {
+    match handle(state, request, strike, now) {
+        Ok(body) => Response::json(StatusCode::OK, &body),
+        Err(Refused(code, text)) => Response::json(
             StatusCode::OK,
             &json!({
                 "message-count": "1",
@@ -44,15 +44,15 @@ pub(super) fn send(
     }
 }
 
-fn take(
+fn handle(
     state: &mut State,
-    call: &Call,
+    request: &Request,
     strike: Option<Strike>,
     now: DateTime<Utc>,
 ) -> Result<Value, Refused> {
     let bad_credentials = || Refused(4, "Bad Credentials".to_owned());
-    let fields = fields(call);
-    let field = |name| wire::value(&fields, name).filter(|value| !value.is_empty());
+    let fields = fields(request);
+    let field = |name| http::value(&fields, name).filter(|value| !value.is_empty());
     let fault = strike.map(|strike| strike.fault);
     match (fault, strike) {
         (Some(Fault::Throttle), Some(strike)) => {
@@ -65,8 +65,8 @@ fn take(
         (Some(Fault::Unauthorized | Fault::UnauthorizedOnce), _) => return Err(bad_credentials()),
         _ => {}
     }
-    if call.head.basic().is_some() {
-        if !has_account(&call.head) {
+    if request.head.basic().is_some() {
+        if !has_account(&request.head) {
             return Err(bad_credentials());
         }
     } else {
@@ -130,7 +130,7 @@ fn take(
         })
         .collect();
     message.id = ids.remove(0);
-    message.kept.more_ids = ids;
+    message.extra.more_ids = ids;
     let count = message.parts;
     state.messages.push(message);
     match fault {
@@ -149,10 +149,10 @@ fn take(
 ///
 /// Whatever the call says of its body: after a call to the Messages API, the vendor's own Python
 /// client says JSON of its forms too.
-fn fields(call: &Call) -> Vec<(String, String)> {
-    let Some(Value::Object(members)) = call.json() else {
-        return std::str::from_utf8(&call.body)
-            .map(wire::pairs)
+fn fields(request: &Request) -> Vec<(String, String)> {
+    let Some(Value::Object(members)) = request.json() else {
+        return std::str::from_utf8(&request.body)
+            .map(http::pairs)
             .unwrap_or_default();
     };
     members
@@ -217,10 +217,10 @@ fn read<'a>(
         reference: reference.map(str::to_owned),
         parts,
         validity_s,
-        kept: Kept {
+        extra: Extra {
             api: API,
             report_url: report_url.map(str::to_owned),
-            ..Kept::default()
+            ..Extra::default()
         },
         ..SentMessage::new("vonage", &to, &from, &text, "", now)
     })

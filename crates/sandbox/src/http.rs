@@ -104,12 +104,12 @@ impl Head {
 
 /// A whole request.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct Request {
     pub(crate) head: Head,
     pub(crate) body: Bytes,
 }
 
-impl Call {
+impl Request {
     pub(crate) fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
@@ -131,13 +131,13 @@ impl Call {
 
 /// A whole answer.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Reply {
+impl Response {
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self {
             status,
@@ -155,9 +155,9 @@ impl Reply {
         media_type: &'static str,
         body: impl Into<Bytes>,
     ) -> Self {
-        let mut reply = Self::empty(status);
-        reply.body = body.into();
-        reply.with(CONTENT_TYPE, media_type)
+        let mut response = Self::empty(status);
+        response.body = body.into();
+        response.with(CONTENT_TYPE, media_type)
     }
 
     /// Sets a header; a value that no header can hold is left out.

@@ -5,12 +5,12 @@ pub(crate) const KEPT: usize = 100_000;
 
 /// A list that only grows at its end, and forgets at its start.
 #[derive(Debug)]
-pub(crate) struct Log<T> {
+pub(crate) struct History<T> {
     entries: VecDeque<T>,
     forgotten: usize,
 }
 
-impl<T> Log<T> {
+impl<T> History<T> {
     /// Adds an entry and tells its place, by which it may be changed later.
     pub(crate) fn push(&mut self, entry: T) -> usize {
         if self.entries.len() == KEPT {
@@ -42,7 +42,7 @@ impl<T> Log<T> {
     }
 }
 
-impl<T> Default for Log<T> {
+impl<T> Default for History<T> {
     fn default() -> Self {
         Self {
             entries: VecDeque::new(),
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_oldest_entry_goes_and_places_stay() {
-        let mut log = Log::default();
+        let mut log = History::default();
         for n in 0..=KEPT {
             assert_eq!(log.push(n), n);
         }
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_place_of_the_list_before_is_none_in_its_successor() {
-        let mut log = Log::default();
+        let mut log = History::default();
         let old = log.push("old");
         let mut log = log.successor();
         assert_ne!(log.push("new"), old);

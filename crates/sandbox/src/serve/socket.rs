@@ -16,19 +16,19 @@ use tokio::{
 
 /// A connection that can end the hard way: with a reset in place of a farewell.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Socket {
     stream: TcpStream,
     reset: Arc<AtomicBool>,
 }
 
-impl Line {
+impl Socket {
     /// A line whose end is a reset if the flag is up by then.
     pub(super) fn new(stream: TcpStream, reset: Arc<AtomicBool>) -> Self {
         Self { stream, reset }
     }
 }
 
-impl Drop for Line {
+impl Drop for Socket {
     fn drop(&mut self) {
         if self.reset.load(Ordering::Relaxed) {
             // If this fails the connection is gone already, which is as good.
@@ -37,7 +37,7 @@ impl Drop for Line {
     }
 }
 
-impl hyper::rt::Read for Line {
+impl hyper::rt::Read for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -53,7 +53,7 @@ impl hyper::rt::Read for Line {
     }
 }
 
-impl hyper::rt::Write for Line {
+impl hyper::rt::Write for Socket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
