@@ -28,11 +28,7 @@ pub struct Null;
 /// Declares every option: what a real vendor would apply must not fail here.
 static PROFILE: Profile = Profile::new("null")
     .with_batch(NonZeroUsize::new(1000).unwrap(), BatchTexts::Mixed)
-    .with_senders(&[
-        SenderKind::Alphanumeric,
-        SenderKind::Number,
-        SenderKind::ShortCode,
-    ])
+    .with_senders(SenderKind::ALL)
     .with_validity(Duration::ZERO, Duration::MAX)
     .with_max_schedule_ahead(Duration::MAX);
 

@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use crate::{ErrorKind, Message, SendError, SenderKind};
+use crate::{ErrorKind, Message, SendError, Sender, SenderKind};
 
 /// The name and capabilities of a provider.
 ///
@@ -276,17 +276,8 @@ impl Profile {
                     ErrorKind::InvalidSender,
                     "the message names no sender and there is no default".into(),
                 ),
-                Some(sender) if !self.senders.contains(&sender.kind()) => problem(
-                    ErrorKind::Unsupported,
-                    match sender.kind() {
-                        SenderKind::Alphanumeric => {
-                            "this vendor takes no alphanumeric sender".into()
-                        }
-                        SenderKind::Number => "this vendor takes no number as sender".into(),
-                        SenderKind::ShortCode => "this vendor takes no short code as sender".into(),
-                    },
-                ),
-                _ => None,
+                None => None,
+                Some(sender) => self.sender_problem(sender),
             },
             match self.longest_text {
                 Some(TextLimit::Characters(limit))
@@ -364,6 +355,22 @@ impl Profile {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// Returns what is wrong with a sender of this kind, or `None` if the provider supports it.
+    #[must_use]
+    pub fn sender_problem(&self, sender: &Sender) -> Option<Problem> {
+        let message = match sender.kind() {
+            kind if self.senders.contains(&kind) => return None,
+            SenderKind::Alphanumeric => "this vendor takes no alphanumeric sender",
+            SenderKind::MessagingService => "this vendor takes no messaging service as sender",
+            SenderKind::Number => "this vendor takes no number as sender",
+            SenderKind::ShortCode => "this vendor takes no short code as sender",
+        };
+        Some(Problem {
+            kind: ErrorKind::Unsupported,
+            message: message.into(),
+        })
     }
 
     /// Checks that the provider supports the message. Providers call this before they make a request.

@@ -99,6 +99,9 @@ fn every_text_honours_width_and_fill() {
         &RequestType::UserAdd,
         &Sender::from(number()),
         &"Acme".parse::<Sender>().unwrap(),
+        &"MG0123456789abcdef0123456789abcdef"
+            .parse::<Sender>()
+            .unwrap(),
         &SenderKind::Number,
         &"pass-1".parse::<TapId>().unwrap(),
         &Text::new("").unwrap_err(),

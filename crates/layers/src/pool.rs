@@ -625,19 +625,34 @@ fn either(one: &str, other: &str) -> String {
     one.chars().chain(new).collect()
 }
 
+/// Returns the kinds that both take. A profile borrows them for good, so each set that can come out stands here.
 fn common_senders(one: &[SenderKind], other: &[SenderKind]) -> &'static [SenderKind] {
-    use SenderKind::{Alphanumeric, Number, ShortCode};
-    let common = |kind| one.contains(&kind) && other.contains(&kind);
-    match (common(Alphanumeric), common(Number), common(ShortCode)) {
-        (true, true, true) => &[Alphanumeric, Number, ShortCode],
-        (true, true, false) => &[Alphanumeric, Number],
-        (true, false, true) => &[Alphanumeric, ShortCode],
-        (true, false, false) => &[Alphanumeric],
-        (false, true, true) => &[Number, ShortCode],
-        (false, true, false) => &[Number],
-        (false, false, true) => &[ShortCode],
-        (false, false, false) => &[],
-    }
+    use SenderKind::{Alphanumeric as A, MessagingService as M, Number as N, ShortCode as S};
+    const SETS: [&[SenderKind]; 16] = [
+        &[],
+        &[A],
+        &[M],
+        &[A, M],
+        &[N],
+        &[A, N],
+        &[M, N],
+        &[A, M, N],
+        &[S],
+        &[A, S],
+        &[M, S],
+        &[A, M, S],
+        &[N, S],
+        &[A, N, S],
+        &[M, N, S],
+        &[A, M, N, S],
+    ];
+    let common = |kind| one.contains(kind) && other.contains(kind);
+    let is_common = |set: &&&[SenderKind]| {
+        SenderKind::ALL
+            .iter()
+            .all(|kind| common(kind) == set.contains(kind))
+    };
+    SETS.iter().find(is_common).copied().unwrap_or_default()
 }
 
 /// A limit within both. Characters and parts cannot both stand in a profile: of the two kinds it is the

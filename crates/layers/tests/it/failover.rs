@@ -274,6 +274,27 @@ fn the_profile_is_the_weakest_of_its_members() {
     assert_eq!(alone.profile(), &strong.with_repeat_window(None));
 }
 
+#[test]
+fn the_senders_are_those_that_every_member_takes() {
+    let kinds = SenderKind::ALL;
+    for one in 0..1 << kinds.len() {
+        for other in 0..1 << kinds.len() {
+            let of = |set: usize| -> Vec<_> {
+                let numbered = kinds.iter().enumerate();
+                let chosen = numbered.filter(|(index, _)| set & 1 << index != 0);
+                chosen.map(|(_, kind)| *kind).collect()
+            };
+            let member = |name: &'static str, set: usize| {
+                let kinds: &'static [SenderKind] = of(set).leak();
+                let profile = Profile::new(name).with_senders(kinds);
+                Member::new(name, Recording::new(profile))
+            };
+            let both = Failover::new([member("a", one), member("b", other)]).unwrap();
+            assert_eq!(both.profile().senders(), of(one & other));
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_not_all_can_do_is_refused_before_any_call() {
     let (a, bare) = (vendor("a", 1), Recording::new(Profile::new("bare")));

@@ -56,6 +56,18 @@ fn a_url_opens_the_vendor_that_is_compiled_in() {
 }
 
 #[test]
+fn a_messaging_service_is_a_sender_only_where_the_vendor_has_them() {
+    let service = "sender=MG0123456789abcdef0123456789abcdef";
+    for (vendor, is_compiled, rest) in VENDORS {
+        if is_compiled {
+            let url = format!("{vendor}://{}", rest.replace("sender=Contoso", service));
+            let error = postduif::from_url(&url).unwrap_err().to_string();
+            assert!(error.starts_with("option sender: "), "{vendor}: {error}");
+        }
+    }
+}
+
+#[test]
 fn a_url_of_a_vendor_that_is_not_compiled_in_names_the_feature() {
     for (vendor, is_compiled, rest) in VENDORS {
         if !is_compiled {

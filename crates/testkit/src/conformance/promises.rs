@@ -751,6 +751,10 @@ pub async fn an_option_is_applied_or_refused(vendor: &impl FakeVendor) -> Verdic
 
     for (kind, sender) in [
         (SenderKind::Alphanumeric, "Contoso"),
+        (
+            SenderKind::MessagingService,
+            "MG0123456789abcdef0123456789abcdef",
+        ),
         (SenderKind::Number, "+31687654321"),
         (SenderKind::ShortCode, "1008"),
     ] {
