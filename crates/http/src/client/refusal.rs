@@ -52,10 +52,12 @@ impl Refusal {
     }
 
     /// Sets a code that is not in the provider's table, where it can give nothing away: at most four letters and
-    /// digits, so that no longer secret hides in it, and no part of the messages' texts and numbers.
+    /// digits or six digits, so that no longer secret hides in it, and no part of the messages' texts and numbers. A
+    /// code is kept whole or not at all.
     pub fn with_unlisted_code(mut self, code: &str, messages: &[Message]) -> Self {
-        let plain =
-            (1..=4).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let longest = if is_digits(code) { 6 } else { 4 };
+        let plain = (1..=longest).contains(&code.len())
+            && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if plain && !messages.iter().any(|message| echoes(message, code)) {
             self.code = Some(code.to_owned().into());
         }
@@ -81,12 +83,21 @@ impl Refusal {
     }
 }
 
+fn is_digits(code: &str) -> bool {
+    code.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Returns whether a code repeats a part of the message's text or number: vendors echo what they were given.
 fn echoes(message: &Message, code: &str) -> bool {
+    let text = message.text().as_str();
+    // A text writes one code in groups too, as in `482 913`.
+    let in_groups = || {
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        is_digits(code) && digits.contains(code)
+    };
     // Three characters are too few to give anything away, and every vendor's codes have three.
     code.len() > 3
-        && (message.text().as_str().contains(code)
-            || message.to().msisdn().to_string().contains(code))
+        && (text.contains(code) || in_groups() || message.to().msisdn().to_string().contains(code))
 }
 
 #[cfg(test)]
@@ -113,6 +124,15 @@ mod tests {
     }
 
     #[test]
+    fn a_code_that_the_text_writes_in_groups_is_an_echo() {
+        let text = Text::new("Your code is 482 913").unwrap();
+        let message = Message::new("+31612345678".parse().unwrap(), text);
+        assert!(echoes(&message, "482913"));
+        assert!(!echoes(&message, "E913"));
+        assert!(!echoes(&message, "21211"));
+    }
+
+    #[test]
     fn a_code_that_repeats_the_message_is_not_kept() {
         let message = message();
         let kept = |code: &str| {
@@ -123,10 +143,15 @@ mod tests {
         for echo in ["8291", "2345", "code", "Your"] {
             assert!(!kept(echo), "{echo}");
         }
-        for code in ["123", "E010", "1", "9999"] {
+        for code in ["123", "E010", "1", "9999", "21211", "120210"] {
             assert!(kept(code), "{code}");
         }
-        for unfit in ["", "E01033", "4 29", "é"] {
+        for echo in ["48291", "482913", "61234", "12345"] {
+            assert!(!kept(echo), "{echo}");
+        }
+        for unfit in [
+            "", "E0103", "E01033", "4 29", "é", "1202100", "-21211", "212.1",
+        ] {
             assert!(!kept(unfit), "{unfit}");
         }
     }

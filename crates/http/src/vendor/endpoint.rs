@@ -241,8 +241,13 @@ impl EndpointBuilder {
     ///
     /// # Errors
     ///
-    /// Where `host` is no base URL, or the HTTP client cannot be built.
+    /// Where the profile does not take the kind of the configured sender, `host` is no base URL, or the HTTP client
+    /// cannot be built.
     pub fn build(self, profile: Profile, host: &str) -> Result<Endpoint, ConfigError> {
+        let sender = self.sender.as_ref();
+        if let Some(problem) = sender.and_then(|sender| profile.sender_problem(sender)) {
+            return Err(ConfigError::new(format!("option sender: {problem}")));
+        }
         let is_required = profile.sender_required() && self.sender.is_none();
         Ok(Endpoint {
             profile: profile.with_sender_required(is_required),
@@ -250,5 +255,33 @@ impl EndpointBuilder {
             base: self.base.map_or_else(|| BaseUrl::parse(host), Ok)?,
             sender: self.sender,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postduif_core::SenderKind;
+
+    use super::*;
+
+    #[test]
+    fn a_configured_sender_is_of_a_kind_that_the_profile_takes() {
+        const PROFILE: Profile = Profile::new("x").with_senders(&[SenderKind::ShortCode]);
+        let build = |sender: &str| {
+            let builder = EndpointBuilder::new().with_sender(sender.parse().unwrap());
+            builder.build(PROFILE, "https://api.example.test")
+        };
+        assert!(build("1008").is_ok());
+        for (sender, kind) in [
+            ("Contoso", "alphanumeric sender"),
+            ("+31612345678", "number as sender"),
+            (
+                "MG0123456789abcdef0123456789abcdef",
+                "messaging service as sender",
+            ),
+        ] {
+            let error = build(sender).unwrap_err().to_string();
+            assert_eq!(error, format!("option sender: this vendor takes no {kind}"));
+        }
     }
 }
