@@ -1,6 +1,6 @@
 use std::fmt;
 
-use postduif_core::ConfigError;
+use postduif_core::{ConfigError, Message};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -37,6 +37,47 @@ impl ReportUrl {
         Ok(Self(text.into()))
     }
 
+    /// Reads the URL of the option `report_url` for a vendor without a reference field. `{reference}` may be the value of
+    /// its query parameter `reference`, and becomes the reference of each message.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse); and where the placeholder is anywhere else, the parameter is a duplicate, or there is
+    /// another placeholder.
+    pub fn parse_with_reference(text: &str) -> Result<Self, ConfigError> {
+        let url = Self::parse(text)?;
+        let (path, query) = url.expose().split_once('?').unwrap_or((url.expose(), ""));
+        let is_elsewhere = query
+            .split('&')
+            .filter(|pair| *pair != "reference={reference}")
+            .any(|pair| pair.contains('{'));
+        if query_parameter(url.expose(), "reference").is_err() {
+            return Err(ConfigError::new(
+                "option report_url: write the query parameter reference once",
+            ));
+        }
+        if path.contains('{') || is_elsewhere {
+            return Err(ConfigError::new(
+                "option report_url: write {reference} as the value of the query parameter reference only, as in \
+                 https://hooks.example.com/sms?reference={reference}",
+            ));
+        }
+        Ok(url)
+    }
+
+    /// Returns whether the reports of a message have its reference in their URL.
+    #[must_use]
+    pub fn has_reference(&self) -> bool {
+        self.expose().contains(PLACEHOLDER)
+    }
+
+    /// Returns the URL for the reports of a message, with its reference.
+    #[must_use]
+    pub fn for_message(&self, message: &Message) -> String {
+        self.expose()
+            .replace(PLACEHOLDER, message.reference().as_str())
+    }
+
     /// Makes sure that it has none of these query parameters: where a vendor adds its own, each of its reports would
     /// have a duplicate.
     ///
@@ -60,6 +101,9 @@ impl ReportUrl {
     }
 }
 
+/// What stands for the message's reference.
+const PLACEHOLDER: &str = "{reference}";
+
 impl fmt::Debug for ReportUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReportUrl([REDACTED])")
@@ -69,6 +113,31 @@ impl fmt::Debug for ReportUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reference_has_one_place_in_a_report_url() {
+        let url = "https://h.test/x?a=1&reference={reference}";
+        let url = ReportUrl::parse_with_reference(url).unwrap();
+        assert!(url.has_reference());
+        let text = postduif_core::Text::new("x").unwrap();
+        let message = Message::new("+31612345678".parse().unwrap(), text);
+        let message = message.with_reference("order42".parse().unwrap());
+        assert_eq!(
+            url.for_message(&message),
+            "https://h.test/x?a=1&reference=order42"
+        );
+        let plain = ReportUrl::parse_with_reference("https://h.test/x?reference=7").unwrap();
+        assert!(!plain.has_reference());
+        for bad in [
+            "https://h.test/{reference}",
+            "https://h.test/x?ref={reference}",
+            "https://h.test/x?reference={id}",
+            "https://h.test/x?reference={reference}&reference={reference}",
+            "https://h.test/x?reference=1&reference={reference}",
+        ] {
+            assert!(ReportUrl::parse_with_reference(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_report_url_is_https_and_is_never_shown() {

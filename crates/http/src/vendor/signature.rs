@@ -6,11 +6,14 @@
 
 use std::fmt;
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use postduif_core::{ConfigError, ReportError};
 use ring::{
     digest,
-    hmac::{self, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512},
+    hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512},
     rand::SystemRandom,
     signature::{RSA_PKCS1_SHA256, RsaKeyPair},
 };
@@ -31,10 +34,31 @@ pub fn hmac_sha256(key: &SecretString, data: &[u8]) -> [u8; 32] {
 /// replaced.
 #[must_use]
 pub fn is_hmac_sha256(keys: &[SecretString], data: &[u8], tag: &[u8]) -> bool {
-    is_hmac(HMAC_SHA256, keys, data, tag)
+    is_tag(HMAC_SHA256, keys, data, tag)
 }
 
-fn is_hmac(algorithm: hmac::Algorithm, keys: &[SecretString], data: &[u8], tag: &[u8]) -> bool {
+/// A hash that vendors sign with by HMAC.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Hash {
+    /// SHA-1, which is broken as a hash and not as an HMAC.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+}
+
+/// Returns whether `tag` is the HMAC of `data` by this hash under the text of any of `keys`: several while one is being
+/// replaced.
+#[must_use]
+pub fn is_hmac(hash: Hash, keys: &[SecretString], data: &[u8], tag: &[u8]) -> bool {
+    let algorithm = match hash {
+        Hash::Sha1 => HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        Hash::Sha256 => HMAC_SHA256,
+    };
+    is_tag(algorithm, keys, data, tag)
+}
+
+fn is_tag(algorithm: hmac::Algorithm, keys: &[SecretString], data: &[u8], tag: &[u8]) -> bool {
     // All are tried, so that the time tells nothing of which one it was.
     keys.iter().fold(false, |found, key| {
         let key = hmac::Key::new(algorithm, key.expose_secret().as_bytes());
@@ -46,6 +70,12 @@ fn is_hmac(algorithm: hmac::Algorithm, keys: &[SecretString], data: &[u8], tag: 
 #[must_use]
 pub fn is_secret(secrets: &[SecretString], given: &str) -> bool {
     is_hmac_sha256(secrets, b"", hmac_sha256(&given.into(), b"").as_ref())
+}
+
+/// Decodes base64 with its padding. `None` where the text is anything else, also another form of the same bytes.
+#[must_use]
+pub fn unbase64(text: &str) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(text).ok()
 }
 
 /// Decodes hexadecimal digits of either case. `None` where the text has anything else.
@@ -128,7 +158,7 @@ fn claims(
             "the token is signed with an algorithm that is not allowed here",
         ));
     };
-    if !is_hmac(*algorithm, keys, signed.as_bytes(), &tag) {
+    if !is_tag(*algorithm, keys, signed.as_bytes(), &tag) {
         return Err(ReportError::forged(
             "the token is not signed with our secret",
         ));
@@ -188,5 +218,35 @@ impl Rs256Key {
 impl fmt::Debug for Rs256Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rs256Key").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hmac_is_that_of_its_hash_and_of_one_of_the_keys() {
+        // RFC 2202, case 2, and RFC 4231, case 2.
+        let data = b"what do ya want for nothing?";
+        let sha1 = unhex("effcdf6ae5eb2fa2d27416d5f184df9c259a7c79").unwrap();
+        let sha256 =
+            unhex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843").unwrap();
+        let (right, wrong) = (SecretString::from("Jefe"), SecretString::from("jefe"));
+        let keys = [wrong.clone(), right];
+        assert!(is_hmac(Hash::Sha1, &keys, data, &sha1));
+        assert!(is_hmac(Hash::Sha256, &keys, data, &sha256));
+        assert!(!is_hmac(Hash::Sha256, &keys, data, &sha1));
+        assert!(!is_hmac(Hash::Sha1, &[wrong], data, &sha1));
+        assert!(!is_hmac(Hash::Sha1, &keys, data, &sha1[..19]));
+        assert!(!is_hmac(Hash::Sha1, &keys, data, b""));
+    }
+
+    #[test]
+    fn base64_has_one_form_for_the_same_bytes() {
+        assert_eq!(unbase64("AQI=").as_deref(), Some(&[1, 2][..]));
+        for other in ["AQI", "AQJ=", "AQI= ", "AQI=\n", "AQ-_", "="] {
+            assert_eq!(unbase64(other), None, "{other:?}");
+        }
     }
 }

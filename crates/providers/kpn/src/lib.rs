@@ -36,10 +36,7 @@ use postduif_http::{
     BaseUrl, Client, Proof, Refusal, Request, Response,
     auth::{ClientCredentials, Token, TokenCache, TokenStyle, TokenVerdict},
     check_header_setting, codes,
-    vendor::{
-        Code, ConnectionUrl, Endpoint, EndpointBuilder, ReportUrl, is_given,
-        reports::query_parameter,
-    },
+    vendor::{Code, ConnectionUrl, Endpoint, EndpointBuilder, ReportUrl, is_given},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -190,10 +187,11 @@ impl KpnBuilder {
         if let Some(account) = &self.sub_account {
             check_header_setting("option sub_account", account)?;
         }
-        let report_url = self.report_url.as_ref().map(report_url).transpose()?;
-        let has_reports = report_url
-            .as_ref()
-            .is_some_and(|url| url.expose().contains(PLACEHOLDER));
+        let report_url = self.report_url.as_ref();
+        let report_url = report_url
+            .map(|url| ReportUrl::parse_with_reference(url.expose_secret()))
+            .transpose()?;
+        let has_reports = report_url.as_ref().is_some_and(ReportUrl::has_reference);
         let endpoint = self
             .endpoint
             .build(PROFILE.with_reports(has_reports), HOST)?;
@@ -214,31 +212,6 @@ impl KpnBuilder {
             sub_account: self.sub_account,
         })
     }
-}
-
-/// What stands for the message's reference in a report URL.
-const PLACEHOLDER: &str = "{reference}";
-
-/// Reads a report URL, in which the reference has at most one place.
-fn report_url(text: &SecretString) -> Result<ReportUrl, ConfigError> {
-    let url = ReportUrl::parse(text.expose_secret())?;
-    let (path, query) = url.expose().split_once('?').unwrap_or((url.expose(), ""));
-    let is_elsewhere = query
-        .split('&')
-        .filter(|pair| *pair != "reference={reference}")
-        .any(|pair| pair.contains('{'));
-    if query_parameter(url.expose(), "reference").is_err() {
-        return Err(ConfigError::new(
-            "option report_url: write the query parameter reference once",
-        ));
-    }
-    if path.contains('{') || is_elsewhere {
-        return Err(ConfigError::new(
-            "option report_url: write {reference} as the value of the query parameter reference only, as in \
-             https://hooks.example.com/kpn?reference={reference}",
-        ));
-    }
-    Ok(url)
 }
 
 #[derive(Serialize)]
@@ -410,10 +383,7 @@ impl Kpn {
             .with_bearer(token)
             .with_json(&SendBody {
                 sender: self.endpoint.sender(message).map(Sender::to_string),
-                webhook_url: self.report_url.as_ref().map(|url| {
-                    url.expose()
-                        .replace(PLACEHOLDER, message.reference().as_str())
-                }),
+                webhook_url: self.report_url.as_ref().map(|url| url.for_message(message)),
                 expirein: message
                     .validity()
                     .map(|validity| validity.as_secs().to_string()),
