@@ -11,8 +11,8 @@ use std::{
 use postduif::{
     Guid,
     chrono::DateTime,
-    directory::{Callout, FlowId, Verdict},
-    onboarding::{Entry, Journal, JournalErrorKind, Record},
+    directory::{Callout, FlowId},
+    onboarding::{Journal, JournalErrorKind, Record},
     testing::FakeStore,
 };
 use serde_json::{Value, json};
@@ -73,13 +73,8 @@ fn callout() -> Callout {
 }
 
 fn resumed() -> Record {
-    let (verdict, heard, cause) = (Verdict::Completed, true, None);
-    let entry = Entry::Resumed {
-        verdict,
-        heard,
-        cause,
-    };
-    Record::new(DateTime::UNIX_EPOCH, entry)
+    let entry = json!({"resumed": {"verdict": "completed", "heard": true}});
+    Record::new(DateTime::UNIX_EPOCH, serde_json::from_value(entry).unwrap())
 }
 
 /// A process that died while it wrote has not written.

@@ -13,13 +13,13 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{
-    DeliveryReport, DeliveryStatus, ErrorKind, Guid, Reference,
-    directory::{Callback, Callout, FailureReason, FlowId, GraphErrorKind, UserId, Verdict},
+    DeliveryReport, DeliveryStatus, Guid, Reference,
+    directory::{Callback, Callout, FlowId, UserId},
 };
 use postduif_onboarding::{
-    Claim, Entries, Entry, GraphCause, Journal, JournalError, JournalErrorKind, Memo, Record,
-    Report, SendCause, Then,
+    Claim, Entries, Journal, JournalError, JournalErrorKind, Memo, Record, Report,
 };
+use serde_json::{Value, json};
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
     task::JoinHandle,
@@ -206,106 +206,59 @@ fn callout() -> Callout {
     callout_of(Guid::random().into())
 }
 
-fn record(entry: Entry) -> Record {
+/// Returns a record of an entry in its stored form.
+fn record(entry: Value) -> Record {
+    let entry = serde_json::from_value(entry).expect("it is an entry");
     Record::new(at(), entry)
 }
 
-fn tap(id: &str) -> postduif_core::directory::TapId {
-    id.parse().expect("it is the id of a pass")
-}
-
 fn issuing() -> Record {
-    record(Entry::Issuing {
-        round: 1,
-        seen: vec![tap("seen-1"), tap("seen-2")],
-    })
+    record(json!({"issuing": {"round": 1, "seen": ["seen-1", "seen-2"]}}))
 }
 
 fn sending(reference: Reference) -> Record {
-    record(Entry::Sending {
-        round: 1,
-        reference,
-        provider: "kpn".into(),
-    })
+    record(json!({"sending": {"round": 1, "reference": reference, "provider": "kpn"}}))
 }
 
 fn accepted(reference: Reference, id: &str, part_id: &str) -> Record {
-    record(Entry::Accepted {
-        round: 1,
-        reference,
-        provider: "kpn".into(),
-        id: Some(id.into()),
-        part_ids: vec![part_id.into()],
-        parts: Some(2),
-        reports: 1,
-        price: "0.0727 EUR".parse().ok(),
-    })
+    record(json!({"accepted": {
+        "round": 1,
+        "reference": reference,
+        "provider": "kpn",
+        "id": id,
+        "part_ids": [part_id],
+        "parts": 2,
+        "reports": 2,
+        "price": "0.0727 EUR",
+    }}))
 }
 
 /// Returns one entry of each kind.
 fn every_entry() -> Vec<Record> {
     let reference = Reference::random();
-    let valid_until = at();
-    let then = Then::End(Verdict::Failed(FailureReason::NotAccepted));
-    let mut cause = GraphCause::new(GraphErrorKind::Unavailable);
-    cause.message = Some("Graph \"failed\"\n'é'".into());
-    cause.date = Some(at());
-    let refused = SendCause::new(ErrorKind::Blocked);
+    let (tap, valid_until) = ("tap-1", at());
+    let cause = json!({"kind": "unavailable", "message": "Graph \"failed\"\n'é'", "date": at()});
+    let refused = json!({"kind": "blocked"});
     let entries = [
-        Entry::NotAsked { round: 1 },
-        Entry::NotIssued {
-            round: 1,
-            cause: cause.clone(),
-        },
-        Entry::IssueInDoubt {
-            round: 1,
-            cause: cause.clone(),
-        },
-        Entry::NothingSeen {},
-        Entry::Issued {
-            round: 1,
-            tap: tap("tap-1"),
-            valid_until,
-        },
-        Entry::NotSent {
-            round: 1,
-            reference,
-        },
-        Entry::InDoubt {
-            round: 1,
-            reference,
-            cause: refused.clone(),
-        },
-        Entry::NotAccepted {
-            round: 1,
-            reference,
-            cause: refused,
-        },
-        Entry::Kept {
-            tap: tap("tap-1"),
-            valid_until,
-        },
-        Entry::Revoking {
-            tap: tap("tap-1"),
-            valid_until: Some(valid_until),
-            then,
-        },
-        Entry::Revoked {
-            tap: tap("tap-1"),
-            then: Then::Issue,
-        },
-        Entry::Expired { tap: tap("tap-1") },
-        Entry::Unseen { until: valid_until },
-        Entry::Resuming {
-            verdict: Verdict::Completed,
-            detail: Some("two_numbers".into()),
-            cause: Some(cause),
-        },
-        Entry::Resumed {
-            verdict: Verdict::Completed,
-            heard: true,
-            cause: None,
-        },
+        json!({"not_asked": {"round": 1}}),
+        json!({"not_issued": {"round": 1, "cause": cause}}),
+        json!({"issue_in_doubt": {"round": 1, "cause": cause}}),
+        json!({"nothing_seen": {}}),
+        json!({"issued": {"round": 1, "tap": tap, "valid_until": valid_until}}),
+        json!({"not_sent": {"round": 1, "reference": reference}}),
+        json!({"in_doubt": {"round": 1, "reference": reference, "cause": refused}}),
+        json!({"not_accepted": {"round": 1, "reference": reference, "cause": refused}}),
+        json!({"kept": {"tap": tap, "valid_until": valid_until}}),
+        json!({"revoking": {
+            "tap": tap,
+            "valid_until": valid_until,
+            "then": {"end": {"failed": "not_accepted"}},
+        }}),
+        json!({"revoked": {"tap": tap, "then": "issue"}}),
+        json!({"expired": {"tap": tap}}),
+        json!({"unseen": {"until": valid_until}}),
+        json!({"resuming": {"verdict": "completed", "detail": "two_numbers", "cause": cause}}),
+        json!({"resumed": {"verdict": "completed", "heard": true}}),
     ];
     let mut records = vec![issuing(), sending(reference), accepted(reference, "1", "2")];
     records.extend(entries.map(record));
@@ -430,7 +383,7 @@ async fn joined<T>(task: JoinHandle<T>) -> T {
 }
 
 fn memo(failures: u32) -> Memo {
-    let memo = serde_json::json!({"failures": failures, "wakes_at": at(), "pause_ms": 2000});
+    let memo = json!({"failures": failures, "wakes_at": at(), "pause_ms": 2000});
     serde_json::from_value(memo).expect("it is a memo")
 }
 

@@ -192,14 +192,18 @@ impl CalloutParser {
 }
 
 /// What a call-out asks for.
+///
+/// Whatever else is learnt about a call-out becomes a method of [`Callout`], whose fields are private. So the variants
+/// need no fields of their own, and stay as short to match as they are.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Parsed {
-    /// To onboard a user.
+    /// The onboarding of a user.
     Callout(Callout),
-    /// Nothing: somebody sets up an extension, and Entra looks whether anybody answers. Answer and forget.
+    /// Nothing: an administrator sets up an extension, and Entra checks whether the address responds. Respond with a
+    /// success and drop it.
     ConnectionTest,
-    /// Something that is not about a user of this directory: a provisioning object, somebody of outside who
-    /// has no account yet. Nobody can be onboarded: run the call-out all the same, and Entra hears "failed".
+    /// Something that is not about a user of this directory, such as a provisioning object or an external requestor
+    /// without an account. Run the call-out all the same: the flow fails, and Entra gets that verdict.
     NoUser(Callout),
 }

@@ -172,10 +172,12 @@ impl Ending {
                 id,
                 part_ids,
                 parts,
+                reports,
                 price,
                 ..
             } => {
-                let mut receipt = Receipt::new(provider.clone(), *reference);
+                let mut receipt =
+                    Receipt::new(provider.clone(), *reference).with_expected_reports(*reports);
                 if let Some(id) = id {
                     receipt = receipt.with_id(id.as_str());
                 }
@@ -426,5 +428,19 @@ mod tests {
         let ending: Ending = serde_json::from_str(stored).unwrap();
         let send = StepTaken::new(StepName::Send, Duration::from_secs(2));
         assert_eq!(ending.steps, [send]);
+    }
+
+    #[test]
+    fn the_receipt_from_the_journal_is_the_vendors() {
+        let stored = r#"{"flow":"9ae7d3ce-4d22-4bdd-a831-23036b63aa79","records":[
+            {"v":1,"at":"2026-11-23T08:00:00Z","entry":{"accepted":{"round":1,"reference":"order42",
+             "provider":"kpn","id":"a-1","part_ids":["p-1"],"parts":3,"reports":2,"price":"0.07 EUR"}}},
+            {"v":1,"at":"2026-11-23T08:00:01Z","entry":{"resumed":{"verdict":"completed","heard":true}}}]}"#;
+        let entries: Entries = serde_json::from_str(stored).unwrap();
+        let receipt = Ending::of(&entries).unwrap().receipt.unwrap();
+        assert_eq!((receipt.provider(), receipt.id()), ("kpn", Some("a-1")));
+        assert_eq!(receipt.part_ids().collect::<Vec<_>>(), ["p-1"]);
+        assert_eq!((receipt.parts(), receipt.expected_reports()), (Some(3), 2));
+        assert_eq!(receipt.price().unwrap().to_string(), "0.07 EUR");
     }
 }

@@ -5,25 +5,31 @@ use postduif_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// One line of a flow's journal: an intent, recorded before its effect, or an outcome, recorded after.
+/// An entry in a flow's journal: an intent, recorded before its effect, or an outcome, recorded after it.
 ///
-/// It holds ids, times and words of ours, and no secret: neither pass nor text nor number. What comes
-/// after each entry is described at [`Onboarding::step`](crate::Onboarding::step).
+/// An entry holds ids, times and words of this library, but no secret: no pass, no text, no phone number.
+/// [`Onboarding::step`](crate::Onboarding::step) lists what comes after each entry.
+///
+/// Only a flow makes entries, and each variant may gain fields. A journal stores every entry with serde, and matches
+/// those that it is indexed by with `..`. A test reads entries from their stored form, which later versions can read
+/// too:
 ///
 /// ```
 /// use postduif_onboarding::{Entry, Then};
 ///
-/// let entry = Entry::Revoked { tap: "c6a1f0d2".parse()?, then: Then::Issue };
-/// let json = serde_json::to_string(&entry)?;
-/// assert_eq!(json, r#"{"revoked":{"tap":"c6a1f0d2","then":"issue"}}"#);
-/// assert_eq!(serde_json::from_str::<Entry>(&json)?, entry);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let json = r#"{"revoked":{"tap":"c6a1f0d2","then":"issue"}}"#;
+/// let entry: Entry = serde_json::from_str(json)?;
+/// let Entry::Revoked { tap, then, .. } = &entry else { panic!() };
+/// assert_eq!((tap.to_string().as_str(), *then), ("c6a1f0d2", Then::Issue));
+/// assert_eq!(serde_json::to_string(&entry)?, json);
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Entry {
     /// A pass is about to be asked for.
+    #[non_exhaustive]
     Issuing {
         /// The round, from 1. A round is over when a pass came of it.
         round: u8,
@@ -32,11 +38,13 @@ pub enum Entry {
         seen: Vec<TapId>,
     },
     /// Graph was not asked after all: the time was over when the intent was written.
+    #[non_exhaustive]
     NotAsked {
         /// The round.
         round: u8,
     },
     /// Graph certainly did not issue one.
+    #[non_exhaustive]
     NotIssued {
         /// The round.
         round: u8,
@@ -44,6 +52,7 @@ pub enum Entry {
         cause: GraphCause,
     },
     /// Graph may have issued one.
+    #[non_exhaustive]
     IssueInDoubt {
         /// The round.
         round: u8,
@@ -51,6 +60,7 @@ pub enum Entry {
         cause: GraphCause,
     },
     /// Graph issued it. The secret lives in the process only.
+    #[non_exhaustive]
     Issued {
         /// The round.
         round: u8,
@@ -60,6 +70,7 @@ pub enum Entry {
         valid_until: DateTime<Utc>,
     },
     /// A pass that another flow of ours issued and sent is kept for this flow: no second text.
+    #[non_exhaustive]
     Kept {
         /// The pass.
         tap: TapId,
@@ -67,6 +78,7 @@ pub enum Entry {
         valid_until: DateTime<Utc>,
     },
     /// A text with the pass is about to be sent.
+    #[non_exhaustive]
     Sending {
         /// The round.
         round: u8,
@@ -76,6 +88,7 @@ pub enum Entry {
         provider: String,
     },
     /// The text was not given to the vendor after all: the time was over when the intent was written.
+    #[non_exhaustive]
     NotSent {
         /// The round.
         round: u8,
@@ -83,6 +96,7 @@ pub enum Entry {
         reference: Reference,
     },
     /// The vendor has the text.
+    #[non_exhaustive]
     Accepted {
         /// The round.
         round: u8,
@@ -107,6 +121,7 @@ pub enum Entry {
         price: Option<Price>,
     },
     /// The vendor certainly does not have the text.
+    #[non_exhaustive]
     NotAccepted {
         /// The round.
         round: u8,
@@ -116,6 +131,7 @@ pub enum Entry {
         cause: SendCause,
     },
     /// The vendor may have the text.
+    #[non_exhaustive]
     InDoubt {
         /// The round.
         round: u8,
@@ -125,6 +141,7 @@ pub enum Entry {
         cause: SendCause,
     },
     /// A pass is about to be taken away.
+    #[non_exhaustive]
     Revoking {
         /// The pass.
         tap: TapId,
@@ -135,6 +152,7 @@ pub enum Entry {
         then: Then,
     },
     /// The pass is gone.
+    #[non_exhaustive]
     Revoked {
         /// The pass.
         tap: TapId,
@@ -142,18 +160,22 @@ pub enum Entry {
         then: Then,
     },
     /// The pass could not be taken away, and has ended by itself.
+    #[non_exhaustive]
     Expired {
         /// The pass.
         tap: TapId,
     },
     /// A pass was in doubt, and the list has not shown it for so long that it does not exist.
+    #[non_exhaustive]
     NothingSeen {},
     /// A pass was in doubt, and nobody could look whether it is there: it may be.
+    #[non_exhaustive]
     Unseen {
         /// Until when it may be usable.
         until: DateTime<Utc>,
     },
     /// Entra is about to get the verdict. From here on it does not change.
+    #[non_exhaustive]
     Resuming {
         /// The verdict.
         verdict: Verdict,
@@ -165,6 +187,7 @@ pub enum Entry {
         cause: Option<GraphCause>,
     },
     /// Entra has the verdict. Written for every flow, also where nobody waits for one.
+    #[non_exhaustive]
     Resumed {
         /// The verdict.
         verdict: Verdict,

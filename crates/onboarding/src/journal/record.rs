@@ -9,21 +9,17 @@ use crate::{Entry, Then};
 /// An entry with its time, as a store keeps it.
 ///
 /// ```
-/// use postduif_onboarding::{Entry, Record, Then};
+/// use postduif_onboarding::{Entry, Record};
 ///
-/// let entry = Entry::Revoked { tap: "c6a1f0d2".parse()?, then: Then::Issue };
-/// let record = Record::new("2026-11-23T08:00:00Z".parse()?, entry);
-/// let json = serde_json::to_string(&record)?;
-/// assert_eq!(
-///     json,
-///     r#"{"v":1,"at":"2026-11-23T08:00:00Z","entry":{"revoked":{"tap":"c6a1f0d2","then":"issue"}}}"#
-/// );
-/// assert_eq!(serde_json::from_str::<Record>(&json)?, record);
+/// let json = r#"{"v":1,"at":"2026-11-23T08:00:00Z","entry":{"revoked":{"tap":"c6a1f0d2","then":"issue"}}}"#;
+/// let record: Record = serde_json::from_str(json)?;
+/// assert!(matches!(record.entry, Entry::Revoked { .. }));
+/// assert_eq!(serde_json::to_string(&record)?, json);
 ///
-/// // What a newer version wrote is not misread.
+/// // A record of a newer version is an error.
 /// assert!(serde_json::from_str::<Record>(&json.replace(r#""v":1"#, r#""v":2"#)).is_err());
 /// assert!(serde_json::from_str::<Record>(&json.replace("revoked", "recalled")).is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -82,8 +78,8 @@ pub struct Report {
     pub code: Option<String>,
     /// When it came so far, by the vendor. It tells the report of another segment from one that is repeated,
     /// where the vendor names no segments.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told_at: Option<DateTime<Utc>>,
+    #[serde(default, rename = "told_at", skip_serializing_if = "Option::is_none")]
+    pub reported_at: Option<DateTime<Utc>>,
 }
 
 impl Report {
@@ -98,7 +94,7 @@ impl Report {
             part: report.part.clone(),
             status: report.status,
             code: report.code.clone(),
-            told_at: report.at,
+            reported_at: report.at,
         }
     }
 
@@ -169,5 +165,21 @@ impl Entries {
             Entry::Revoked { then, .. } => *then == Then::Issue,
             _ => false,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_back_from_json_as_written() {
+        let json = concat!(
+            r#"{"at":"2026-11-23T08:00:00Z","provider":"kpn","reference":"order42","id":"a-1","part":"2","#,
+            r#""status":"delivered","code":"17","told_at":"2026-11-23T07:59:00Z"}"#
+        );
+        let report: Report = serde_json::from_str(json).unwrap();
+        assert!(report.reported_at.is_some_and(|at| at < report.at));
+        assert_eq!(serde_json::to_string(&report).unwrap(), json);
     }
 }

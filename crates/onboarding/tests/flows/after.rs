@@ -6,9 +6,10 @@ use postduif_core::{
     ErrorKind,
     directory::{FailureReason, GraphErrorKind, Verdict},
 };
-use postduif_onboarding::{Ending, Entry, Step};
+use postduif_onboarding::{Ending, Step};
+use serde_json::json;
 
-use crate::world::{Break, IssueFault, SendFault, World, minutes, start};
+use crate::world::{Break, IssueFault, SendFault, World, entry, minutes, start};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -171,7 +172,7 @@ async fn an_ending_is_made_from_entries_and_read_back_as_stored() {
         serde_json::from_str::<postduif_onboarding::Entries>(&stored).unwrap(),
         entries
     );
-    let begun = [Entry::NotAsked { round: 1 }];
+    let begun = [entry(json!({"not_asked": {"round": 1}}))];
     let callout = world.callout();
     world.given(&callout, &begun).await;
     let entries = world.journal.entries(&callout.flow()).await.unwrap();

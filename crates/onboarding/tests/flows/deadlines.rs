@@ -6,9 +6,10 @@ use postduif_core::{
     Guid,
     directory::{Callback, Callout, FailureReason, GraphError, GraphErrorKind, Verdict},
 };
-use postduif_onboarding::{CompleteOn, Ending, Entry, Journal, Step, Then};
+use postduif_onboarding::{CompleteOn, Ending, Journal, Step};
+use serde_json::json;
 
-use crate::world::{IssueFault, SendFault, World, graph_error, minutes, start, tap};
+use crate::world::{IssueFault, SendFault, World, entry, graph_error, issued, minutes, start};
 
 fn failed(reason: FailureReason) -> Verdict {
     Verdict::Failed(reason)
@@ -128,28 +129,20 @@ async fn a_pass_that_cannot_be_taken_away_is_tried_until_it_ends_and_no_other_fo
 #[tokio::test(start_paused = true)]
 async fn after_the_deadline_a_pass_is_taken_away_all_the_same() {
     let world = World::new();
-    let pass = world.has_pass("ours");
+    world.has_pass("ours");
     let callout = world.callout().with_created_at(start() - minutes(600));
-    let issued = Entry::Issued {
-        round: 1,
-        tap: pass,
-        valid_until: start() + minutes(60),
-    };
-    world.given(&callout, &[issued]).await;
+    world.given(&callout, &[issued(1, "ours")]).await;
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert_eq!(ending.verdict, failed(FailureReason::DeadlinePassed));
     world.assert_settled(&ending, "");
 
     // One that cannot be at first keeps Entra from hearing no longer, and is taken away after.
     let callout = world.callout().with_created_at(start() - minutes(600));
-    let (tap, then) = (tap("ours"), Then::Issue);
     world.state().revoke_faults = [GraphErrorKind::Unavailable].into();
-    let valid_until = Some(start() + minutes(60));
-    let revoking = Entry::Revoking {
-        tap,
-        valid_until,
-        then,
-    };
+    let valid_until = start() + minutes(60);
+    let revoking = entry(json!({
+        "revoking": {"tap": "ours", "valid_until": valid_until, "then": "issue"}
+    }));
     world.given(&callout, &[revoking]).await;
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert_eq!(ending.verdict, failed(FailureReason::DeadlinePassed));

@@ -6,9 +6,10 @@ use postduif_core::{
     DeliveryStatus, ErrorKind,
     directory::{FailureReason, GraphErrorKind, Verdict},
 };
-use postduif_onboarding::{CompleteOn, Entry, ExistingPass};
+use postduif_onboarding::{CompleteOn, ExistingPass};
+use serde_json::json;
 
-use crate::world::{IssueFault, SendFault, World, minutes, start, tap};
+use crate::world::{IssueFault, SendFault, World, entry, minutes, start, tap};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -261,10 +262,8 @@ async fn a_pass_that_the_list_shows_late_is_not_taken_for_one_that_is_gone() {
 async fn a_kept_pass_that_goes_before_the_end_is_followed_by_an_own_one() {
     let world = World::new();
     let callout = world.callout();
-    let kept = Entry::Kept {
-        tap: tap("gone"),
-        valid_until: start() + minutes(60),
-    };
+    let valid_until = start() + minutes(60);
+    let kept = entry(json!({"kept": {"tap": "gone", "valid_until": valid_until}}));
     world.given(&callout, &[kept]).await;
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 1));

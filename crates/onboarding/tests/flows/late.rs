@@ -18,7 +18,7 @@ use postduif_core::{
 };
 use postduif_onboarding::{CompleteOn, Entry, ExistingPass, Onboarding};
 
-use crate::world::{IssueFault, SendFault, World, minutes, start};
+use crate::world::{IssueFault, SendFault, World, issuing, minutes, start};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -278,10 +278,7 @@ async fn a_pass_that_its_flow_is_about_to_take_away_completes_no_other() {
 async fn a_pass_that_was_found_settles_one_of_two_doubts() {
     let world = World::new();
     let callout = world.callout();
-    let ask = Entry::Issuing {
-        round: 1,
-        seen: Vec::new(),
-    };
+    let ask = issuing(1, &[]);
     // Two requests of which nobody heard anything.
     world.given(&callout, &[ask.clone(), ask]).await;
     let user = world.state().user.id;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use postduif_core::directory::Verdict;
-use postduif_onboarding::{Entry, ExistingPass};
+use postduif_onboarding::ExistingPass;
 
-use crate::world::{IssueFault, SendFault, World, minutes, start};
+use crate::world::{IssueFault, SendFault, World, issuing, minutes, start};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -65,10 +65,7 @@ async fn a_flow_past_its_deadline_takes_no_other_flows_new_pass_for_its_lost_one
     world.state().issue_faults = [IssueFault::SlowAnswer(seconds(9))].into();
     let onboarding = world.onboarding();
     let crashed = world.callout().with_created_at(start() - minutes(40));
-    let (round, seen) = (1, Vec::new());
-    world
-        .given(&crashed, &[Entry::Issuing { round, seen }])
-        .await;
+    world.given(&crashed, &[issuing(1, &[])]).await;
     let (one, two) = tokio::join!(onboarding.run(world.callout()), async {
         // When the other's pass is there, and not yet in its journal.
         tokio::time::sleep(seconds(3)).await;

@@ -4,43 +4,24 @@ use postduif_core::{
     ErrorKind, PhoneNumberError, PhoneNumberErrorKind,
     directory::{FailureReason, GraphErrorKind, Verdict},
 };
-use postduif_onboarding::{Entry, Numbers, ReadNumber, Then};
+use postduif_onboarding::{Entry, Numbers, ReadNumber};
+use serde_json::json;
 
-use crate::world::{IssueFault, SendFault, World, minutes, start, tap};
+use crate::world::{IssueFault, SendFault, World, entry, issued, issuing, sending, start};
 
 #[tokio::test(start_paused = true)]
 async fn no_more_rounds_is_told_as_what_used_them_up() {
     let issued = |world: &World| {
         world.has_pass("ours");
-        [
-            Entry::Issuing {
-                round: 3,
-                seen: Vec::new(),
-            },
-            Entry::Issued {
-                round: 3,
-                tap: tap("ours"),
-                valid_until: start() + minutes(60),
-            },
-        ]
+        [issuing(3, &[]), issued(3, "ours")]
     };
     for (tail, reason) in [
         (vec![], FailureReason::Shutdown),
-        (
-            vec![Entry::Sending {
-                round: 3,
-                reference: "text".parse().unwrap(),
-                provider: "kpn".into(),
-            }],
-            FailureReason::InDoubt,
-        ),
+        (vec![sending(3, "kpn")], FailureReason::InDoubt),
     ] {
         let world = World::new();
         let callout = world.callout();
-        let revoked = Entry::Revoked {
-            tap: tap("ours"),
-            then: Then::Issue,
-        };
+        let revoked = entry(json!({"revoked": {"tap": "ours", "then": "issue"}}));
         let entries = [issued(&world).to_vec(), tail, vec![revoked]].concat();
         world.state().passes.clear();
         world.given(&callout, &entries).await;

@@ -6,9 +6,12 @@ use postduif_core::{
     DeliveryReport, DeliveryStatus, Profile,
     directory::{Callout, FailureReason, Verdict},
 };
-use postduif_onboarding::{CompleteOn, Ending, Entry, Onboarding, Run, Step};
+use postduif_onboarding::{CompleteOn, Ending, Onboarding, Run, Step};
+use serde_json::json;
 
-use crate::world::{SendFault, World, minutes, reference, start, step_until_idle, tap};
+use crate::world::{
+    SendFault, World, entry, issued, issuing, minutes, reference, sending, start, step_until_idle,
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -71,29 +74,17 @@ async fn ends_after(
     let world = World::new();
     world.has_pass("ours");
     let callout = world.callout();
-    let seen = Vec::new();
     let entries = [
-        Entry::Issuing { round: 1, seen },
-        Entry::Issued {
-            round: 1,
-            tap: tap("ours"),
-            valid_until: start() + minutes(60),
-        },
-        Entry::Sending {
-            round: 1,
-            reference: reference("text"),
-            provider: "spryng,kpn".into(),
-        },
-        Entry::Accepted {
-            round: 1,
-            reference: reference("text"),
-            provider: "kpn".into(),
-            id: None,
-            part_ids: Vec::new(),
-            parts: Some(parts),
-            reports: expected,
-            price: None,
-        },
+        issuing(1, &[]),
+        issued(1, "ours"),
+        sending(1, "spryng,kpn"),
+        entry(json!({"accepted": {
+            "round": 1,
+            "reference": "text",
+            "provider": "kpn",
+            "parts": parts,
+            "reports": expected,
+        }})),
     ];
     world.given(&callout, &entries).await;
     let onboarding = delivered(&world);
@@ -236,30 +227,17 @@ async fn waits_for(world: &Arc<World>, part_ids: &[&str]) -> (Onboarding, Run, C
     world.has_pass("ours");
     let callout = world.callout();
     let entries = [
-        Entry::Issuing {
-            round: 1,
-            seen: Vec::new(),
-        },
-        Entry::Issued {
-            round: 1,
-            tap: tap("ours"),
-            valid_until: start() + minutes(60),
-        },
-        Entry::Sending {
-            round: 1,
-            reference: reference("text"),
-            provider: "kpn".into(),
-        },
-        Entry::Accepted {
-            round: 1,
-            reference: reference("text"),
-            provider: "kpn".into(),
-            id: Some("vendor-1".into()),
-            part_ids: part_ids.iter().map(|id| (*id).to_owned()).collect(),
-            parts: Some(1),
-            reports: 1,
-            price: None,
-        },
+        issuing(1, &[]),
+        issued(1, "ours"),
+        sending(1, "kpn"),
+        entry(json!({"accepted": {
+            "round": 1,
+            "reference": "text",
+            "provider": "kpn",
+            "id": "vendor-1",
+            "part_ids": part_ids,
+            "parts": 1,
+        }})),
     ];
     world.given(&callout, &entries).await;
     let onboarding = delivered(world);

@@ -14,11 +14,13 @@ use postduif_core::{
     directory::{Callout, FailureReason, FlowId, Verdict},
 };
 use postduif_onboarding::{
-    Claim, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo, Record, Report,
+    Claim, Entries, Journal, JournalError, JournalErrorKind, Memo, Record, Report,
 };
 use tokio::sync::Notify;
 
-use crate::world::{Break, IssueFault, World, minutes, name_of, start};
+use serde_json::json;
+
+use crate::world::{Break, IssueFault, World, entry, minutes, name_of, start};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -391,7 +393,7 @@ async fn a_flow_that_another_has_written_in_is_left_alone() {
         // Another process, which has the lease by now.
         let claim = shared(&world, &callout).await.unwrap();
         let at = claim.entries().await.unwrap().records.len();
-        let entry = Entry::NotAsked { round: 1 };
+        let entry = entry(json!({"not_asked": {"round": 1}}));
         let record = Record::new(world.clock.now(), entry);
         claim.append(at, &record).await.unwrap();
     };

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use postduif_core::{
     DeliveryStatus, ErrorKind,
-    directory::{Callout, FailureReason, GraphErrorKind, TapId, Verdict},
+    directory::{Callout, FailureReason, GraphErrorKind, Verdict},
 };
-use postduif_onboarding::{
-    CompleteOn, Ending, Entry, GraphCause, OnDoubt, OnboardingBuilder, SendCause, Then,
-};
+use postduif_onboarding::{CompleteOn, Ending, Entry, OnDoubt, OnboardingBuilder, Then};
+use serde_json::json;
 
-use crate::world::{World, minutes, reference, start, tap};
+use crate::world::{self, World, entry, issuing, minutes, reference, sending, start};
 
 /// A world with a pass of our round 1 that is usable, and a call-out.
 fn world() -> (Arc<World>, Callout) {
@@ -20,43 +19,19 @@ fn world() -> (Arc<World>, Callout) {
     (world, callout)
 }
 
-fn issuing(round: u8, seen: &[&str]) -> Entry {
-    let seen = seen.iter().map(|id| tap(id)).collect();
-    Entry::Issuing { round, seen }
-}
-
 fn issued(round: u8) -> [Entry; 2] {
-    let entry = Entry::Issued {
-        round,
-        tap: ours(),
-        valid_until: start() + minutes(60),
-    };
-    [issuing(round, &[]), entry]
-}
-
-fn sending(round: u8) -> Entry {
-    Entry::Sending {
-        round,
-        reference: reference("text"),
-        provider: "kpn".into(),
-    }
+    [issuing(round, &[]), world::issued(round, "ours")]
 }
 
 fn accepted(round: u8) -> Entry {
-    Entry::Accepted {
-        round,
-        reference: reference("text"),
-        provider: "kpn".into(),
-        id: Some("vendor-7".into()),
-        part_ids: Vec::new(),
-        parts: Some(1),
-        reports: 1,
-        price: Some("0.07 EUR".parse().unwrap()),
-    }
-}
-
-fn ours() -> TapId {
-    tap("ours")
+    entry(json!({"accepted": {
+        "round": round,
+        "reference": "text",
+        "provider": "kpn",
+        "id": "vendor-7",
+        "parts": 1,
+        "price": "0.07 EUR",
+    }}))
 }
 
 const FAILED: Verdict = Verdict::Failed(FailureReason::NotAccepted);
@@ -158,10 +133,7 @@ async fn not_issued_is_tried_again_in_the_same_round_where_the_cause_may_pass() 
         let callout = world.callout();
         let entries = [
             issuing(1, &[]),
-            Entry::NotIssued {
-                round: 1,
-                cause: GraphCause::new(kind),
-            },
+            entry(json!({"not_issued": {"round": 1, "cause": {"kind": kind}}})),
         ];
         let ending = end(&world, &callout, &entries).await;
         let again = matches!(
@@ -210,12 +182,11 @@ async fn issued_revokes_and_goes_into_the_next_round() {
 
 #[tokio::test(start_paused = true)]
 async fn sending_and_in_doubt_go_as_on_doubt_says() {
-    let in_doubt = Entry::InDoubt {
-        round: 1,
-        reference: reference("text"),
-        cause: SendCause::new(ErrorKind::Timeout),
-    };
-    for tail in [vec![sending(1)], vec![sending(1), in_doubt]] {
+    let in_doubt = entry(json!({
+        "in_doubt": {"round": 1, "reference": "text", "cause": {"kind": "timeout"}}
+    }));
+    let sending = sending(1, "kpn");
+    for tail in [vec![sending.clone()], vec![sending, in_doubt]] {
         let entries = [issued(1).to_vec(), tail].concat();
 
         let (world, callout) = world();
@@ -246,12 +217,10 @@ async fn sending_and_in_doubt_go_as_on_doubt_says() {
 #[tokio::test(start_paused = true)]
 async fn not_accepted_revokes_and_fails() {
     let (world, callout) = world();
-    let refused = Entry::NotAccepted {
-        round: 1,
-        reference: reference("text"),
-        cause: SendCause::new(ErrorKind::Blocked),
-    };
-    let entries = [issued(1).to_vec(), vec![sending(1), refused]].concat();
+    let refused = entry(json!({
+        "not_accepted": {"round": 1, "reference": "text", "cause": {"kind": "blocked"}}
+    }));
+    let entries = [issued(1).to_vec(), vec![sending(1, "kpn"), refused]].concat();
     let ending = end(&world, &callout, &entries).await;
     assert_eq!(world.log(), log(&[&REVOKE, &FAIL]));
     assert_eq!(ending.verdict, FAILED);
@@ -262,7 +231,7 @@ async fn not_accepted_revokes_and_fails() {
 #[tokio::test(start_paused = true)]
 async fn accepted_is_completed_with_the_receipt_of_the_journal() {
     let (world, callout) = world();
-    let entries = [issued(1).to_vec(), vec![sending(1), accepted(1)]].concat();
+    let entries = [issued(1).to_vec(), vec![sending(1, "kpn"), accepted(1)]].concat();
     let ending = end(&world, &callout, &entries).await;
     assert_eq!(world.log(), log(&[&["list"], &FAIL]));
     assert_eq!(ending.verdict, Verdict::Completed);
@@ -275,7 +244,7 @@ async fn accepted_is_completed_with_the_receipt_of_the_journal() {
 #[tokio::test(start_paused = true)]
 async fn accepted_waits_for_delivery_where_that_is_wanted() {
     let (world, callout) = world();
-    let entries = [issued(1).to_vec(), vec![sending(1), accepted(1)]].concat();
+    let entries = [issued(1).to_vec(), vec![sending(1, "kpn"), accepted(1)]].concat();
     let delivered = |builder: OnboardingBuilder| builder.with_complete_on(CompleteOn::Delivered);
     let ending = end_with(&world, &callout, &entries, delivered).await;
     assert_eq!(world.log(), log(&[&REVOKE, &FAIL]));
@@ -293,7 +262,7 @@ async fn reported_decides_by_its_status() {
         for complete_on in [CompleteOn::Accepted, CompleteOn::Delivered] {
             for before in [vec![], vec![accepted(1)]] {
                 let (world, callout) = world();
-                let entries = [issued(1).to_vec(), vec![sending(1)], before].concat();
+                let entries = [issued(1).to_vec(), vec![sending(1, "kpn")], before].concat();
                 world.given(&callout, &entries).await;
                 world
                     .reported(callout.flow(), reference("text"), status)
@@ -324,11 +293,7 @@ async fn revoking_revokes_again() {
         (Then::End(FAILED), log(&[&FAIL])),
     ] {
         let (world, callout) = world();
-        let revoking = Entry::Revoking {
-            tap: ours(),
-            valid_until: None,
-            then,
-        };
+        let revoking = entry(json!({"revoking": {"tap": "ours", "then": then}}));
         let entries = [issued(1).to_vec(), vec![revoking]].concat();
         let ending = end(&world, &callout, &entries).await;
         assert_eq!(world.log()[..2], ["revoke ours", "revoked"]);
@@ -346,7 +311,7 @@ async fn revoked_goes_on_as_it_says_and_issues_only_in_a_next_round() {
     ] {
         let world = World::new();
         let callout = world.callout();
-        let revoked = Entry::Revoked { tap: ours(), then };
+        let revoked = entry(json!({"revoked": {"tap": "ours", "then": then}}));
         let entries = [issued(round).to_vec(), vec![revoked]].concat();
         let ending = end(&world, &callout, &entries).await;
         assert_eq!(world.log(), follows, "{round} {then:?}");
@@ -364,11 +329,7 @@ async fn resuming_says_the_same_again() {
         let ending = end(
             &world,
             &callout,
-            &[Entry::Resuming {
-                verdict,
-                detail: None,
-                cause: None,
-            }],
+            &[entry(json!({"resuming": {"verdict": verdict}}))],
         )
         .await;
         assert_eq!(world.log(), ["resume", "resumed"]);
@@ -384,13 +345,9 @@ async fn resumed_does_nothing() {
     let entries = [
         issued(1).to_vec(),
         vec![
-            sending(1),
+            sending(1, "kpn"),
             accepted(1),
-            Entry::Resumed {
-                verdict: Verdict::Completed,
-                heard: false,
-                cause: None,
-            },
+            entry(json!({"resumed": {"verdict": "completed", "heard": false}})),
         ],
     ]
     .concat();

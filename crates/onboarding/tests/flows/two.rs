@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use postduif_core::directory::{FailureReason, GraphErrorKind, Verdict};
-use postduif_onboarding::{Entry, Step};
+use postduif_onboarding::Step;
 
-use crate::world::{IssueFault, SendFault, World, minutes, start, step_until_idle};
+use crate::world::{IssueFault, SendFault, World, issuing, minutes, start, step_until_idle};
 
 #[tokio::test(start_paused = true)]
 async fn two_flows_at_once_leave_one_usable_pass_in_the_last_text() {
@@ -111,10 +111,7 @@ async fn who_looks_for_a_lost_pass_does_not_take_another_flows_for_it() {
     world.state().issue_faults = [IssueFault::SlowAnswer(Duration::from_secs(9))].into();
     let onboarding = world.onboarding();
     let crashed = world.callout();
-    let (round, seen) = (1, Vec::new());
-    world
-        .given(&crashed, &[Entry::Issuing { round, seen }])
-        .await;
+    world.given(&crashed, &[issuing(1, &[])]).await;
     let (one, two) = tokio::join!(onboarding.run(world.callout()), async {
         // When the other's pass is there, and not yet in its journal.
         tokio::time::sleep(Duration::from_secs(3)).await;

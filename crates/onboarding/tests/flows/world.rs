@@ -21,6 +21,7 @@ use postduif_onboarding::{
     Claim, Clock, Ending, Entries, Entry, Journal, JournalError, JournalErrorKind, Memo,
     MemoryJournal, Onboarding, OnboardingBuilder, Record, Report, Run, Step,
 };
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 /// What goes wrong when a pass is asked for.
@@ -380,6 +381,25 @@ impl World {
 
 pub(crate) fn tap(id: &str) -> TapId {
     id.parse().unwrap()
+}
+
+/// Reads an entry from its stored form.
+pub(crate) fn entry(stored: Value) -> Entry {
+    serde_json::from_value(stored).unwrap()
+}
+
+pub(crate) fn issuing(round: u8, seen: &[&str]) -> Entry {
+    entry(json!({"issuing": {"round": round, "seen": seen}}))
+}
+
+/// An issued pass that lives for an hour.
+pub(crate) fn issued(round: u8, tap: &str) -> Entry {
+    let valid_until = start() + minutes(60);
+    entry(json!({"issued": {"round": round, "tap": tap, "valid_until": valid_until}}))
+}
+
+pub(crate) fn sending(round: u8, provider: &str) -> Entry {
+    entry(json!({"sending": {"round": round, "reference": "text", "provider": provider}}))
 }
 
 pub(crate) fn reference(text: &str) -> Reference {
