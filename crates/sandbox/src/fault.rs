@@ -80,7 +80,7 @@ faults! {
     BadSender = "bad_sender" at Sends, not processed;
     /// The vendor refuses: the recipient may not be texted.
     Blocked = "blocked" at Sends, not processed;
-    /// The ordinary answer after [`ms`](FaultSpec::ms).
+    /// The ordinary answer after [`ms`](crate::FaultSpec::ms).
     Delay = "delay" at Anywhere, processed;
     /// A refusal whose body repeats the text and the number.
     EchoText = "echo_text" at Sends, not processed;
@@ -96,9 +96,9 @@ faults! {
     HugeBody = "huge_body" at Anywhere, processed;
     /// A 200 whose body is JSON but for one byte that is no UTF-8.
     InvalidUtf8 = "invalid_utf8" at Anywhere, processed;
-    /// Graph's list of passes as it was [`ms`](FaultSpec::ms) ago.
+    /// Graph's list of passes as it was [`ms`](crate::FaultSpec::ms) ago.
     Lag = "lag" at Named, processed;
-    /// The connection is reset once the request was read, which is processed [`ms`](FaultSpec::ms) later.
+    /// The connection is reset once the request was read, which is processed [`ms`](crate::FaultSpec::ms) later.
     Late = "late" at Anywhere, processed;
     /// The connection is reset instead of the answer.
     LostAnswer = "lost_answer" at Anywhere, processed;
@@ -122,7 +122,7 @@ faults! {
     ResetBeforeRead = "reset_before_read" at Anywhere, not processed;
     /// Graph's 409 that there is nothing to resume.
     ResumeConflict = "resume_conflict" at Named, not processed;
-    /// The ordinary answer, its body one byte each [`ms`](FaultSpec::ms).
+    /// The ordinary answer, its body one byte each [`ms`](crate::FaultSpec::ms).
     SlowBody = "slow_body" at Anywhere, processed;
     /// No answer, ever.
     Stall = "stall" at Anywhere, processed;
@@ -130,7 +130,7 @@ faults! {
     StallBefore = "stall_before" at Anywhere, not processed;
     /// An empty 503.
     Status503 = "status_503" at Anywhere, not processed;
-    /// The vendor's own "too many requests", with [`ms`](FaultSpec::ms) as its hint.
+    /// The vendor's own "too many requests", with [`ms`](crate::FaultSpec::ms) as its hint.
     Throttle = "throttle" at Anywhere, not processed;
     /// Graph's 403 for the token presented, until a new one is used.
     TokenWithoutRoles = "token_without_roles" at Named, not processed;

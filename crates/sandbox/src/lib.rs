@@ -50,18 +50,12 @@
 //!
 //! # Vendors
 //!
-//! [`Sandbox::vendors`] names them, [`Sandbox::sms_url`] gives a connection URL for each, and
-//! [`Sandbox::other_sms_urls`] one for each other API. Where a vendor has several ways to send, all of
-//! them are below its one prefix, told apart by their paths:
+//! [`Sandbox::vendors`] names them. [`Sandbox::sms_url`] returns a connection URL for each, with good
+//! credentials, and [`Sandbox::other_sms_urls`] one for each other API. A vendor's paths are its own, behind
+//! its name: a text goes to KPN by `POST /kpn/communication/kpn/sms/send`. All APIs and hosts of a vendor
+//! share that prefix, since their paths do not collide.
 //!
-//! | vendor | good credentials | ways to send |
-//! | --- | --- | --- |
-//! | `kpn` | id and secret `sandbox` | `POST /kpn/communication/kpn/sms/send` |
-//! | `spryng` | key `sandbox`, account `SPNL0000000` (v2) | `POST /spryng/v2/messages`, `…/v2/schedules/delayed`, `…/v1/messages` |
-//! | `cm` | product token `sandbox` | `POST /cm/v1.0/message` |
-//! | `messagebird` | key `bk_eu1_sandbox` (platform); key, workspace and channel `sandbox` | `POST /messagebird/v1/sms/messages`, `…/v1/sms/batches` (platform), `…/messages` (classic), `…/workspaces/sandbox/channels/sandbox/messages` (channels) |
-//! | `vonage` | key and secret `sandbox`, or a token of the application `sandbox` signed with [`Sandbox::vonage_private_key`] | `POST /vonage/v1/messages`, `…/sms/json` |
-//! | `smstools` | id and secret `sandbox` | `POST /smstools/v1/message/send` |
+//! Vonage also accepts a token of the application `sandbox`, signed with [`Sandbox::vonage_private_key`].
 //!
 //! Each refuses what its pages say that it refuses. Where pages leave a choice, the sandbox takes the
 //! one that is harder on the caller: no number in a form that is not promised, and no character

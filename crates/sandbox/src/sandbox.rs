@@ -89,8 +89,7 @@ impl Sandbox {
         }
     }
 
-    /// The connection URLs for the APIs that [`Self::sms_url`] does not use: of Spryng v1, of MessageBird classic
-    /// and channels, of Vonage the SMS API.
+    /// Returns a connection URL for each API that [`Self::sms_url`] does not use, such as Spryng's v1.
     pub fn other_sms_urls(&self) -> Vec<String> {
         let authority = &self.world.config.authority;
         vendors::ALL

@@ -1,4 +1,4 @@
-//! The SMS vendors, a file each. A new one is its file and its line in [`ALL`].
+//! The SMS vendors, a file or folder each. A new one is declared here and listed in [`ALL`], and nowhere else.
 
 mod cm;
 mod common;

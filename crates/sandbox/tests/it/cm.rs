@@ -1,7 +1,10 @@
 use postduif_sandbox::{Fault, ReportOrder, ReportStatus, Sandbox};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, JSON, call};
+use crate::{
+    client::{Answer, JSON, authority, call},
+    processed::{GoodCall, assert_faults},
+};
 
 const SEND: &str = "/cm/v1.0/message";
 
@@ -255,3 +258,26 @@ async fn a_report_names_the_reference_and_is_not_signed() {
         assert_eq!(msg["status"]["errorCode"], error);
     }
 }
+
+#[tokio::test]
+async fn its_url_to_copy_holds_good_credentials_and_a_sender() {
+    let sandbox = Sandbox::start().await;
+    let host = authority(&sandbox);
+    assert_eq!(
+        sandbox.sms_url("cm"),
+        format!("cm://sandbox@{host}/cm?sender=Postduif")
+    );
+}
+
+#[tokio::test]
+async fn every_fault_leaves_behind_what_it_says() {
+    assert_faults("cm.send", CALLS).await;
+}
+
+/// A good request to each API.
+const CALLS: &[GoodCall] = &[GoodCall {
+    path: "/cm/v1.0/message",
+    headers: &[JSON, ("X-CM-PRODUCTTOKEN", "sandbox")],
+    body: r#"{"messages": {"msg": [{"from": "Acme", "to": [{"number": "0031612345678"}],
+            "body": {"type": "auto", "content": "Hello"}, "reference": "a1"}]}}"#,
+}];

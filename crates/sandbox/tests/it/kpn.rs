@@ -3,7 +3,10 @@ use std::time::Duration;
 use postduif_sandbox::{Fault, Sandbox};
 use serde_json::json;
 
-use crate::client::{FORM, KPN_SEND, call, kpn_token, text, with_token};
+use crate::{
+    client::{FORM, JSON, KPN_SEND, authority, call, kpn_token, text, with_token, write},
+    processed::assert_faults_of,
+};
 
 const TOKEN: &str = "/kpn/oauth/client_credential/accesstoken?grant_type=client_credentials";
 
@@ -226,4 +229,25 @@ async fn an_answer_without_an_id_still_had_its_text_accepted() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json(), json!({"status": "OK"}));
     assert_eq!(sandbox.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn its_url_to_copy_holds_good_credentials_and_a_sender() {
+    let sandbox = Sandbox::start().await;
+    let host = authority(&sandbox);
+    assert_eq!(
+        sandbox.sms_url("kpn"),
+        format!("kpn://sandbox:sandbox@{host}/kpn?sender=Postduif")
+    );
+}
+
+#[tokio::test]
+async fn every_fault_leaves_behind_what_it_says() {
+    assert_faults_of("kpn.send", KPN_SEND, async |sandbox| {
+        let bearer = format!("Bearer {}", kpn_token(sandbox).await);
+        let headers = [JSON, ("Authorization", bearer.as_str())];
+        let body = text("+31612345678", "Hello").to_string();
+        write(&authority(sandbox), "POST", KPN_SEND, &headers, &body).await
+    })
+    .await;
 }

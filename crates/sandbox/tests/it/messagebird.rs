@@ -9,7 +9,10 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-use crate::client::{Answer, FORM, JSON, call, hex};
+use crate::{
+    client::{Answer, FORM, JSON, authority, call, hex},
+    processed::{GoodCall, assert_faults},
+};
 
 const PLATFORM: &str = "/messagebird/v1/sms/messages";
 const BATCHES: &str = "/messagebird/v1/sms/batches";
@@ -658,3 +661,42 @@ async fn channel_reports_sign_their_url_and_body() {
         );
     }
 }
+
+#[tokio::test]
+async fn its_url_to_copy_holds_good_credentials_and_a_sender() {
+    let sandbox = Sandbox::start().await;
+    let host = authority(&sandbox);
+    assert_eq!(
+        sandbox.sms_url("messagebird"),
+        format!("messagebird://bk_eu1_sandbox@{host}/messagebird?sender=Postduif")
+    );
+}
+
+#[tokio::test]
+async fn every_fault_leaves_behind_what_it_says() {
+    assert_faults("messagebird.send", CALLS).await;
+}
+
+/// A good request to each API.
+const CALLS: &[GoodCall] = &[
+    GoodCall {
+        path: "/messagebird/v1/sms/messages",
+        headers: &[
+            JSON,
+            ("Authorization", "Bearer bk_eu1_sandbox"),
+            ("User-Agent", "test"),
+        ],
+        body: r#"{"to": "+31612345678", "from": "Acme", "text": "Hello", "category": "service"}"#,
+    },
+    GoodCall {
+        path: "/messagebird/messages",
+        headers: &[JSON, ACCESS_KEY],
+        body: r#"{"originator": "Acme", "recipients": ["31612345678"], "body": "Hello"}"#,
+    },
+    GoodCall {
+        path: "/messagebird/workspaces/sandbox/channels/sandbox/messages",
+        headers: &[JSON, ACCESS_KEY],
+        body: r#"{"receiver": {"contacts": [{"identifierValue": "+31612345678"}]},
+            "body": {"type": "text", "text": {"text": "Hello"}}}"#,
+    },
+];

@@ -2,7 +2,10 @@ use postduif_sandbox::{Fault, ReportOrder, ReportStatus, Sandbox};
 use ring::hmac;
 use serde_json::{Value, json};
 
-use crate::client::{Answer, JSON, call, hex};
+use crate::{
+    client::{Answer, JSON, authority, call, hex},
+    processed::{GoodCall, assert_faults},
+};
 
 const SEND: &str = "/smstools/v1/message/send";
 const TARGET: &str = "http://x.example/reports/smstools";
@@ -211,3 +214,29 @@ async fn a_report_signs_its_time_and_body() {
         assert_eq!(message["delivery_code_detail"], detail);
     }
 }
+
+#[tokio::test]
+async fn its_url_to_copy_holds_good_credentials_and_a_sender() {
+    let sandbox = Sandbox::start().await;
+    let host = authority(&sandbox);
+    assert_eq!(
+        sandbox.sms_url("smstools"),
+        format!("smstools://sandbox:sandbox@{host}/smstools?sender=Postduif")
+    );
+}
+
+#[tokio::test]
+async fn every_fault_leaves_behind_what_it_says() {
+    assert_faults("smstools.send", CALLS).await;
+}
+
+/// A good request to each API.
+const CALLS: &[GoodCall] = &[GoodCall {
+    path: "/smstools/v1/message/send",
+    headers: &[
+        JSON,
+        ("X-Client-Id", "sandbox"),
+        ("X-Client-Secret", "sandbox"),
+    ],
+    body: r#"{"message": "Hello", "to": "31612345678", "sender": "Acme"}"#,
+}];

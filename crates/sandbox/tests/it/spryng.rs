@@ -2,7 +2,10 @@ use chrono::{SecondsFormat, TimeDelta, Utc};
 use postduif_sandbox::{Fault, ReportOrder, ReportStatus, Sandbox};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, JSON, call, form};
+use crate::{
+    client::{Answer, JSON, authority, call, form},
+    processed::{GoodCall, assert_faults},
+};
 
 const V2: &str = "/spryng/v2/messages";
 const LATER: &str = "/spryng/v2/schedules/delayed";
@@ -355,3 +358,33 @@ async fn v1_reports_by_a_get_in_capitals() {
         }
     }
 }
+
+#[tokio::test]
+async fn its_url_to_copy_holds_good_credentials_and_a_sender() {
+    let sandbox = Sandbox::start().await;
+    let host = authority(&sandbox);
+    assert_eq!(
+        sandbox.sms_url("spryng"),
+        format!("spryng://sandbox@{host}/spryng?account=SPNL0000000&sender=Postduif")
+    );
+}
+
+#[tokio::test]
+async fn every_fault_leaves_behind_what_it_says() {
+    assert_faults("spryng.send", CALLS).await;
+}
+
+/// A good request to each API.
+const CALLS: &[GoodCall] = &[
+    GoodCall {
+        path: "/spryng/v2/messages",
+        headers: &[JSON, ("X-Api-Key", "sandbox")],
+        body: r#"{"accountReference": "SPNL0000000", "channel": "SMS", "from": "Acme",
+            "body": {"text": "Hello"}, "recipients": [{"msisdn": "+31612345678"}]}"#,
+    },
+    GoodCall {
+        path: "/spryng/v1/messages",
+        headers: &[JSON, ("Authorization", "Bearer sandbox")],
+        body: r#"{"body": "Hello", "originator": "Acme", "recipients": ["31612345678"]}"#,
+    },
+];

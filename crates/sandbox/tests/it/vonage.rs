@@ -13,7 +13,10 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-use crate::client::{Answer, BASIC, FORM, JSON, call, hex};
+use crate::{
+    client::{Answer, BASIC, FORM, JSON, authority, call, hex},
+    processed::{GoodCall, assert_faults},
+};
 
 const MESSAGES: &str = "/vonage/v1/messages";
 const SMS: &str = "/vonage/sms/json";
@@ -493,3 +496,33 @@ async fn receipts_come_in_three_forms_and_are_signed_by_five_methods() {
         }
     }
 }
+
+#[tokio::test]
+async fn its_url_to_copy_holds_good_credentials_and_a_sender() {
+    let sandbox = Sandbox::start().await;
+    let host = authority(&sandbox);
+    assert_eq!(
+        sandbox.sms_url("vonage"),
+        format!("vonage://sandbox:sandbox@{host}/vonage?sender=Postduif")
+    );
+}
+
+#[tokio::test]
+async fn every_fault_leaves_behind_what_it_says() {
+    assert_faults("vonage.send", CALLS).await;
+}
+
+/// A good request to each API.
+const CALLS: &[GoodCall] = &[
+    GoodCall {
+        path: "/vonage/v1/messages",
+        headers: &[JSON, BASIC],
+        body: r#"{"channel": "sms", "message_type": "text", "to": "31612345678", "from": "Acme",
+            "text": "Hello"}"#,
+    },
+    GoodCall {
+        path: "/vonage/sms/json",
+        headers: &[FORM, BASIC],
+        body: "from=Acme&to=31612345678&text=Hello",
+    },
+];
