@@ -15,5 +15,6 @@ mod kills;
 mod leaks;
 mod outage;
 mod packages;
+mod settings;
 mod versions;
 mod world;

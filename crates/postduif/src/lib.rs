@@ -25,6 +25,7 @@ pub use postduif_core::*;
 pub use postduif_entra as entra;
 #[cfg(feature = "http")]
 pub use postduif_http as http;
+mod settings;
 #[cfg(feature = "layers")]
 mod stack;
 
@@ -37,6 +38,7 @@ pub use postduif_onboarding as onboarding;
 #[cfg(feature = "testing")]
 pub use postduif_testkit as testing;
 pub use postduif_text as text;
+pub use settings::Settings;
 
 /// Creates a provider from its connection URL, `vendor://id:secret@host?option=value`, with an HTTP client of its own.
 /// The host `default` is the vendor's own.

@@ -152,6 +152,17 @@ impl Stack {
         Ok(self)
     }
 
+    /// Adds a vendor by its settings. The limits in them are this vendor's.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_urls`](Self::with_urls); and where they set a deadline, which is one for all vendors together.
+    pub fn with_settings(mut self, settings: &crate::Settings) -> Result<Self, ConfigError> {
+        let (url, limits) = Limits::taken_from(settings.member_url()?)?;
+        self.vendors.push(Vendor::Url(url, limits));
+        Ok(self)
+    }
+
     /// Adds a provider of your own, under this name.
     ///
     /// ```
@@ -374,7 +385,7 @@ fn number<N: FromStr>(limit: &mut Option<N>, name: &str, value: &str) -> Result<
     once(limit, name, number)
 }
 
-fn seconds(name: &str, value: &str) -> Result<Duration, ConfigError> {
+pub(crate) fn seconds(name: &str, value: &str) -> Result<Duration, ConfigError> {
     const DAY: f64 = 86_400.0;
     value
         .parse()

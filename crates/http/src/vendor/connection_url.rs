@@ -121,7 +121,7 @@ impl ConnectionUrl {
             if let Some(name) = credentials.iter().copied().find(|known| *known == name) {
                 if self
                     .credentials
-                    .insert(name, resolve(name, &value)?)
+                    .insert(name, secret(name, &value)?)
                     .is_some()
                 {
                     return Err(ConfigError::new(format!("{name} is given twice")));
@@ -291,8 +291,12 @@ fn base(url: &Url) -> Result<Option<BaseUrl>, ConfigError> {
     BaseUrl::parse(&format!("{scheme}://{host}{port}{}", url.path())).map(Some)
 }
 
-/// `env:NAME`, `file:PATH` (its last line end trimmed), or the value itself.
-fn resolve(name: &str, value: &str) -> Result<SecretString, ConfigError> {
+/// Reads a secret of a configuration: `env:NAME`, `file:PATH` (without the line end at its end), or the secret itself.
+///
+/// # Errors
+///
+/// Where the variable is not set or the file cannot be read. The error starts with `name`, which is the setting's.
+pub fn secret(name: &str, value: &str) -> Result<SecretString, ConfigError> {
     if let Some(variable) = value.strip_prefix("env:") {
         return env::var(variable).map(SecretString::from).map_err(|_| {
             ConfigError::new(format!(

@@ -20,7 +20,7 @@ pub mod reports;
 pub mod signature;
 
 pub use codes::Code;
-pub use connection_url::ConnectionUrl;
+pub use connection_url::{ConnectionUrl, secret};
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use json::{has_value, is_given, text};
 pub use report_url::ReportUrl;
