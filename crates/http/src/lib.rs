@@ -1,20 +1,20 @@
-//! What the providers of Postduif are made of: a locked-down HTTP client, tokens, and a vendor's toolbox.
+//! The HTTP layer of Postduif's providers: a locked-down client, tokens, and a toolbox for vendors.
 //!
-//! | room | what is in it |
+//! | module | contents |
 //! |---|---|
 //! | the root | [`Client`], [`Request`], [`Response`], [`BaseUrl`], and [`Refusal`]: what a response proves |
 //! | [`auth`] | OAuth 2.0 client credentials and [`TokenCache`](auth::TokenCache) |
 //! | [`vendor`] | what providers share: endpoint, codes, batches, delivery reports, connection URLs, signatures |
 //!
-//! A request goes to a [`BaseUrl`], which is https or loopback, so that credentials reach the host they were
-//! configured for and no other.
+//! A request goes to a [`BaseUrl`], which is https or loopback, so that credentials reach only the host that they
+//! are configured for.
 //!
 //! # What a failure proves
 //!
-//! A name that does not resolve, a refused connection and a failed TLS handshake prove that nothing left
-//! ([`Acceptance::NotAccepted`](postduif_core::Acceptance::NotAccepted)). From the moment the body may have been
-//! written, a deadline that passed is `Timeout`, a broken connection `Unavailable`, a redirect `Protocol`, and
-//! acceptance is unknown. A response proves a refusal only by [evidence](Response::refused).
+//! A failed name look-up, a refused connection and a failed TLS handshake prove that nothing left
+//! ([`Acceptance::NotAccepted`](postduif_core::Acceptance::NotAccepted)). Once the body may have been written,
+//! acceptance is unknown. A passed deadline is then `Timeout`, a broken connection `Unavailable`, and a redirect
+//! `Protocol`. A response proves a refusal only by [evidence](Response::refused).
 //!
 //! # Runtime
 //!
@@ -24,7 +24,7 @@ pub mod auth;
 mod client;
 pub mod vendor;
 
-/// What the table macro [`codes!`] names.
+/// The path that the macro [`codes!`] expands to.
 #[doc(hidden)]
 pub use postduif_core::ErrorKind;
 

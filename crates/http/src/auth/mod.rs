@@ -1,4 +1,4 @@
-//! Tokens: where they come from, how long they are used, and when a request is repeated with a new one.
+//! Tokens: their sources, their cache, and when a request is repeated with a new one.
 
 mod oauth;
 mod token;

@@ -10,10 +10,10 @@ use crate::{
     auth::{Token, TokenSource},
 };
 
-/// The life of a token whose response does not say how long it lives.
+/// The lifetime of a token whose response states none.
 const ASSUMED_LIFE: Duration = Duration::from_secs(3000);
 
-/// A source of tokens by OAuth 2.0 client credentials (RFC 6749, 4.4), as KPN and Microsoft Entra both ask for.
+/// A source of tokens by OAuth 2.0 client credentials (RFC 6749, 4.4), as KPN and Microsoft Entra both require.
 pub struct ClientCredentials {
     client: Client,
     base: BaseUrl,
@@ -26,11 +26,11 @@ pub struct ClientCredentials {
     refusal: fn(&Response) -> Option<Refusal>,
 }
 
-/// How the client id and secret travel to the token endpoint.
+/// How the token request carries the client id and secret.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "RFC 6749, section 2.3.1, knows these two"
+    reason = "RFC 6749, section 2.3.1, defines these two"
 )]
 pub enum TokenStyle {
     /// `Authorization: Basic`.
@@ -63,7 +63,7 @@ impl ClientCredentials {
         }
     }
 
-    /// Sets how the credentials travel. Defaults to [`TokenStyle::Form`].
+    /// Sets how the request carries the credentials. Defaults to [`TokenStyle::Form`].
     #[must_use]
     pub fn with_style(mut self, style: TokenStyle) -> Self {
         self.style = style;
@@ -84,7 +84,7 @@ impl ClientCredentials {
         self
     }
 
-    /// Sets how this server refuses, where it does not do it as RFC 6749 does.
+    /// Sets the function that recognizes this server's refusals. Defaults to the error shape of RFC 6749.
     #[must_use]
     pub fn with_refusal(mut self, refusal: fn(&Response) -> Option<Refusal>) -> Self {
         self.refusal = refusal;
@@ -142,20 +142,20 @@ impl TokenSource for ClientCredentials {
                 }
                 _ => Err(no_token(
                     ErrorKind::Protocol,
-                    "the token endpoint gave no token",
+                    "the response of the token endpoint has no token",
                 )),
             };
         }
         let refused = response.refused((self.refusal)(&response));
         let status = response.status();
         let message: Cow<'static, str> = match refused.kind() {
-            ErrorKind::Throttled => "the token endpoint is asked too often".into(),
+            ErrorKind::Throttled => "too many requests to the token endpoint".into(),
             ErrorKind::Unauthorized => "the token endpoint refused the credentials".into(),
             ErrorKind::Misconfigured => {
                 "there is no token endpoint at the configured address".into()
             }
             ErrorKind::Unavailable => format!("the token endpoint failed (HTTP {status})").into(),
-            _ => format!("the token endpoint gave no token (HTTP {status})").into(),
+            _ => format!("the response of the token endpoint has no token (HTTP {status})").into(),
         };
         let mut error = no_token(refused.kind(), message);
         if let Some(code) = refused.code() {
@@ -168,17 +168,17 @@ impl TokenSource for ClientCredentials {
     }
 }
 
-/// Whatever happened at the token endpoint, no text was on its way.
+/// Creates the error of a token request, which is always not accepted: it carries no text.
 fn no_token(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> SendError {
     SendError::not_accepted(kind, message)
 }
 
-/// RFC 6749, section 5.2: a JSON object with `error`, at 400 or 401. Entra adds `error_codes`, by which
-/// its cause is known.
+/// Reads a refusal by RFC 6749, section 5.2: a JSON object with `error`, at 400 or 401. Entra names the cause in
+/// `error_codes`.
 fn refusal_of_rfc6749(response: &Response) -> Option<Refusal> {
     #[derive(Deserialize)]
     struct Body {
-        #[expect(dead_code, reason = "its presence makes the shape")]
+        #[expect(dead_code, reason = "its presence identifies the shape")]
         error: IgnoredAny,
         #[serde(default)]
         error_codes: Vec<u64>,
@@ -202,7 +202,7 @@ struct TokenResponse {
     expires_in: Option<Duration>,
 }
 
-/// Seconds as a number or as text, both of which are seen; none where it is neither.
+/// Reads seconds as a number or as text, since servers write both. `None` if it is neither.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::client::on_tokio;
 
-/// A bearer token and when it ends, by the monotonic clock of this process.
+/// A bearer token and its expiry, by the monotonic clock of this process.
 pub struct Token {
     secret: SecretString,
     expires_at: Instant,
@@ -28,11 +28,11 @@ pub struct Token {
 }
 
 impl Token {
-    /// Creates a token that was just received and lives for `lifetime`.
+    /// Creates a token that was received now and is valid for `lifetime`.
     #[must_use]
     pub fn new(secret: SecretString, lifetime: Duration) -> Self {
         let now = Instant::now();
-        // A life beyond what the clock can tell is as good as a day.
+        // A lifetime beyond the clock's range is read as a day.
         let expires_at = now
             .checked_add(lifetime)
             .unwrap_or(now + Duration::from_secs(24 * 60 * 60));
@@ -47,7 +47,7 @@ impl Token {
         &self.secret
     }
 
-    /// Returns how long the token still lives; zero once it has ended.
+    /// Returns how long the token is still valid; zero once it has expired.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.expires_at.saturating_duration_since(Instant::now())
@@ -65,11 +65,11 @@ impl fmt::Debug for Token {
 /// A source of tokens.
 #[async_trait]
 pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
-    /// Gets a new token. [`TokenCache`] bounds how long it may take.
+    /// Fetches a new token. [`TokenCache`] limits how long this may take.
     ///
     /// # Errors
     ///
-    /// Always not accepted: a token that could not be had means that no text was on its way.
+    /// Returns an error that is always not accepted: without a token, no text was sent.
     async fn fetch(&self) -> Result<Token, SendError>;
 }
 
@@ -80,24 +80,23 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
     }
 }
 
-/// What a response says of the token that its request carried.
+/// What a response says about the token of its request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TokenVerdict {
-    /// Nothing against it.
+    /// The token was not rejected.
     Good,
-    /// The request was provenly refused for its token, so the same request with a new one is safe.
+    /// The request was provably refused because of its token, so the same request with a new one is safe.
     Refused,
-    /// The token may be the reason, but that is not certain enough to repeat the request: the next one gets a new
-    /// token.
+    /// The token may be the reason, but repeating the request is not proven safe. The next request gets a new token.
     Suspect,
 }
 
-/// A cache of one token: shared while it lives, and fetched once for all callers that wait.
+/// A cache of one token: shared while it is valid, and fetched once for all concurrent callers.
 ///
-/// A fetch belongs to no caller: it goes on when the one that began it gives up, and ends within 8 seconds.
-/// Fetches begin at least a second apart. A token that still lives is used while its renewal runs. Waiting
-/// for a token never leaves a message in doubt.
+/// A fetch continues if the caller that started it gives up, and ends within 8 seconds. Fetches start at least a
+/// second apart. A token that is still valid is used while its renewal runs. Waiting for a token never leaves a
+/// message in doubt.
 pub struct TokenCache<S>(Arc<Inner<S>>);
 
 struct Inner<S> {
@@ -125,25 +124,24 @@ struct Failed {
     error: SendError,
 }
 
-/// How long a fetch may take. Well below the deadline of a vendor call, so that another vendor can still be
-/// asked in time.
+/// How long a fetch may take. Well below the deadline of a vendor call, so that time is left for another vendor.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
-/// A token just fetched is used for so long even if it is said to be over: a server that hands out dead
-/// tokens is not to be asked for each message.
+/// The minimum use of a new token, even of an expired one: otherwise a server that issues expired tokens would get a
+/// request for each message.
 const SHORTEST_USE: Duration = Duration::from_secs(1);
-/// A token that cannot be renewed is used while it lives longer than this.
+/// A token that cannot be renewed is used while it is valid for longer than this.
 const LAST_USE: Duration = Duration::from_secs(5);
-/// A token that is refused at so young an age is not replaced: the refusal is about something else.
+/// A token that is refused within this time of its fetch is not replaced: the refusal has another cause.
 const YOUNG: Duration = Duration::from_secs(5);
-/// After a failure no fetch begins for so long.
+/// How long no fetch starts after a failure.
 const FAILED_FOR: Duration = Duration::from_secs(1);
-/// Refused credentials are not tried again for so long: they do not mend themselves.
+/// How long no fetch starts after refused credentials, which do not recover by themselves.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
-/// The longest that a server's own wish to be left alone is heeded.
+/// The longest `Retry-After` that is respected.
 const THROTTLED_FOR: Duration = Duration::from_secs(60);
 
 impl<S: TokenSource> TokenCache<S> {
-    /// Creates a cache that renews a token when less than `minimum_life` of it is left.
+    /// Creates a cache that renews a token once it is valid for less than `minimum_life`.
     #[must_use]
     pub fn new(source: S, minimum_life: Duration) -> Self {
         Self(Arc::new(Inner {
@@ -157,7 +155,7 @@ impl<S: TokenSource> TokenCache<S> {
     ///
     /// # Errors
     ///
-    /// The source's, always not accepted; `Timeout` where it took too long.
+    /// Returns the source's error, always not accepted; `Timeout` if the fetch took too long.
     pub async fn token(&self) -> Result<Arc<Token>, SendError> {
         let fetching = {
             let mut state = self.0.state();
@@ -180,12 +178,12 @@ impl<S: TokenSource> TokenCache<S> {
         wait(fetching).await
     }
 
-    /// Returns a new token, whatever is in use: how credentials are checked. One that was fetched within the
-    /// last second is new.
+    /// Returns a new token even if one is in use, to check the credentials. One that was fetched within the last
+    /// second counts as new.
     ///
     /// # Errors
     ///
-    /// The source's, always not accepted; `Timeout` where it took too long.
+    /// Returns the source's error, always not accepted; `Timeout` if the fetch took too long.
     pub async fn renew(&self) -> Result<Arc<Token>, SendError> {
         let fetching = {
             let mut state = self.0.state();
@@ -201,10 +199,10 @@ impl<S: TokenSource> TokenCache<S> {
         wait(fetching).await
     }
 
-    /// Forgets a token that the vendor refused, and returns whether another one is worth a try.
+    /// Drops a token that the vendor refused, and returns whether to retry with another one.
     ///
-    /// It is not where the token was only just fetched: then the vendor refuses something else, and new
-    /// tokens would be fetched and refused without end. Where another token is in use by now, that one stays.
+    /// Returns `false` if the token was fetched just now. The vendor then refuses something else, and new tokens
+    /// would be fetched and refused without end. If another token is in use by now, that one is kept.
     #[must_use]
     pub fn forget(&self, token: &Arc<Token>) -> bool {
         let mut state = self.0.state();
@@ -221,15 +219,14 @@ impl<S: TokenSource> TokenCache<S> {
         true
     }
 
-    /// Makes a request with the token in use, and once more with a new one where the first was refused for its
-    /// token alone.
+    /// Makes a request with the token in use, and repeats it with a new one if only its token was refused.
     ///
-    /// `call` makes one request, and says with its outcome what that means for the token. A second request for a
+    /// `call` makes one request, and returns its outcome and what that means for the token. A second request for a
     /// text must be safe: [`TokenVerdict::Refused`] needs a proof that the first was not accepted.
     ///
     /// # Errors
     ///
-    /// That of the last request, or of the token.
+    /// Returns the error of the last request, or of the token.
     pub async fn with_token<T, E, F>(
         &self,
         call: impl Fn(Arc<Token>) -> F + Send + Sync,
@@ -251,7 +248,7 @@ impl<S: TokenSource> TokenCache<S> {
         call(self.token().await?).await.0
     }
 
-    /// The fetch that is under way, or a new one.
+    /// Returns the fetch in progress, or starts one.
     fn join(&self, state: &mut State) -> Fetching {
         let living = |fetching: &Fetching| fetching.began_at.elapsed() < FETCH_TIMEOUT;
         if let Some(fetching) = state.fetching.clone().filter(living) {
@@ -265,7 +262,7 @@ impl<S: TokenSource> TokenCache<S> {
                 Ok(Ok(Ok(fetched))) => fetched.map_err(certain),
                 Ok(Ok(Err(_))) => Err(late()),
                 Ok(Err(failure)) => Err(failure.into_token_error()),
-                // Its runtime may have ended under it.
+                // The runtime that drives it may have been shut down.
                 Err(_) => Err(SendError::not_accepted(
                     ErrorKind::Unavailable,
                     "the token could not be fetched",
@@ -275,7 +272,7 @@ impl<S: TokenSource> TokenCache<S> {
         }
         .boxed()
         .shared();
-        // Every waiter drives it, and so does a task, which outlives them all.
+        // Every waiting caller drives it, and so does a task, which outlives them all.
         if let Ok(runtime) = Handle::try_current() {
             drop(runtime.spawn(outcome.clone()));
         }
@@ -294,7 +291,7 @@ impl<S> Inner<S> {
         token.remaining() > self.minimum_life || token.fetched_at.elapsed() < SHORTEST_USE
     }
 
-    /// Keeps what a fetch brought. A fetch that took too long may come after the one that replaced it.
+    /// Stores the outcome of a fetch. A slow fetch may end after the one that replaced it, and is then not stored.
     fn settle(
         &self,
         began_at: Instant,
@@ -338,7 +335,7 @@ impl State {
 }
 
 async fn wait(fetching: Fetching) -> Result<Arc<Token>, SendError> {
-    // With a deadline of its own: the fetch may be driven by a runtime that no longer runs.
+    // With a separate deadline: the runtime that drives the fetch may have stopped.
     match hold(on_tokio(|| timeout(FETCH_TIMEOUT, fetching.outcome))).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => Err(late()),
@@ -347,10 +344,10 @@ async fn wait(fetching: Fetching) -> Result<Arc<Token>, SendError> {
 }
 
 fn late() -> SendError {
-    SendError::not_accepted(ErrorKind::Timeout, "no token in time")
+    SendError::not_accepted(ErrorKind::Timeout, "no token within the deadline")
 }
 
-/// Whatever a source says, no text was on its way.
+/// Makes an error of any source a certain one: a token request carries no text.
 fn certain(error: SendError) -> SendError {
     if error.acceptance() == Acceptance::NotAccepted {
         return error;
@@ -387,7 +384,7 @@ mod tests {
 
     use super::*;
 
-    /// Hands out tokens of this life after a while, and fails where its turn says so.
+    /// A source of tokens with this lifetime, each after a delay; `fails` decides which fetches fail.
     #[derive(Debug)]
     struct Source {
         fetched: AtomicUsize,
@@ -407,11 +404,11 @@ mod tests {
             TokenCache::new(source, Duration::from_secs(300))
         }
 
-        /// A source that answers its first request only, and stalls from then on.
+        /// Creates a source whose fetches stall after the first ones.
         fn that_stalls_after(first: usize, life: u64) -> TokenCache<Stalling> {
             let source = Stalling {
                 fetched: AtomicUsize::new(0),
-                answers: first,
+                succeeds: first,
                 life: Duration::from_secs(life),
             };
             TokenCache::new(source, Duration::from_secs(120))
@@ -421,14 +418,14 @@ mod tests {
     #[derive(Debug)]
     struct Stalling {
         fetched: AtomicUsize,
-        answers: usize,
+        succeeds: usize,
         life: Duration,
     }
 
     #[async_trait]
     impl TokenSource for Stalling {
         async fn fetch(&self) -> Result<Token, SendError> {
-            if self.fetched.fetch_add(1, Ordering::SeqCst) >= self.answers {
+            if self.fetched.fetch_add(1, Ordering::SeqCst) >= self.succeeds {
                 std::future::pending::<()>().await;
             }
             Ok(Token::new("secret".into(), self.life))
@@ -460,7 +457,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_who_wait_share_one_fetch() {
+    async fn concurrent_callers_share_one_fetch() {
         let cache = Source::cache(3600, |_| None);
         let tokens = futures_util::future::join_all((0..64).map(|_| cache.token())).await;
         assert!(tokens.iter().all(Result::is_ok));
@@ -468,7 +465,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_who_wait_share_one_failure() {
+    async fn concurrent_callers_share_one_failure() {
         let cache = Source::cache(3600, |turn| (turn == 0).then_some(ErrorKind::Unavailable));
         let tokens = futures_util::future::join_all((0..64).map(|_| cache.token())).await;
         assert!(tokens.iter().all(Result::is_err));
@@ -487,7 +484,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_is_renewed_before_it_ends_and_used_meanwhile() {
+    async fn a_token_is_renewed_before_it_expires_and_used_meanwhile() {
         let cache = Source::cache(3600, |_| None);
         let first = cache.token().await.unwrap();
         tokio::time::advance(Duration::from_secs(3299)).await;
@@ -502,7 +499,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_living_token_outlives_a_failed_renewal() {
+    async fn a_valid_token_outlives_a_failed_renewal() {
         let cache = Source::cache(3600, |turn| (turn > 0).then_some(ErrorKind::Unavailable));
         cache.token().await.unwrap();
         tokio::time::advance(Duration::from_secs(3400)).await;
@@ -512,15 +509,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_living_token_is_used_while_its_renewal_stalls() {
+    async fn a_valid_token_is_used_while_its_renewal_stalls() {
         let cache = Source::that_stalls_after(1, 100);
         cache.token().await.unwrap();
         tokio::time::advance(Duration::from_secs(2)).await;
-        let asked = Instant::now();
+        let started = Instant::now();
         for _ in 0..20 {
             assert!(cache.token().await.is_ok());
         }
-        assert_eq!(asked.elapsed(), Duration::ZERO);
+        assert_eq!(started.elapsed(), Duration::ZERO);
         tokio::task::yield_now().await;
         assert_eq!(cache.fetched(), 2);
     }
@@ -528,17 +525,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_fetch_that_stalls_ends_in_time_and_as_not_accepted() {
         let cache = Source::that_stalls_after(0, 100);
-        let asked = Instant::now();
+        let started = Instant::now();
         let error = cache.token().await.unwrap_err();
         assert_eq!(
             (error.kind(), error.acceptance()),
             (ErrorKind::Timeout, Acceptance::NotAccepted)
         );
-        assert!(asked.elapsed() <= FETCH_TIMEOUT);
+        assert!(started.elapsed() <= FETCH_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_gives_up_takes_no_fetch_along_and_makes_no_doubt() {
+    async fn a_caller_that_gives_up_cancels_no_fetch_and_causes_no_doubt() {
         let cache = Source::that_stalls_after(0, 100);
         for _ in 0..20 {
             let cut = tokio::time::sleep(Duration::from_millis(100));
@@ -550,7 +547,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fetch_outlives_the_caller_who_began_it() {
+    async fn a_fetch_outlives_the_caller_that_started_it() {
         let cache = Source::cache(3600, |_| None);
         let cut_off = Departure::new().run_until(ready(()), cache.token()).await;
         assert!(cut_off.is_err());
@@ -559,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fetch_on_a_runtime_that_ended_is_begun_anew() {
+    fn a_fetch_on_a_runtime_that_ended_is_started_again() {
         let runtime = || {
             tokio::runtime::Builder::new_current_thread()
                 .enable_time()
@@ -579,7 +576,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_dead_token_is_not_fetched_for_each_message() {
+    async fn an_expired_token_is_not_fetched_for_each_message() {
         let cache = Source::cache(0, |_| None);
         for _ in 0..100 {
             cache.token().await.unwrap();
@@ -591,7 +588,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refused_credentials_are_left_alone_for_a_while() {
+    async fn refused_credentials_are_not_tried_again_at_once() {
         let cache = Source::cache(3600, |turn| (turn == 0).then_some(ErrorKind::Unauthorized));
         for _ in 0..10 {
             assert_eq!(
@@ -605,13 +602,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refused_token_is_forgotten_once() {
+    async fn a_refused_token_is_dropped_once() {
         let cache = Source::cache(3600, |_| None);
         let first = cache.token().await.unwrap();
         tokio::time::advance(YOUNG).await;
         assert!(cache.forget(&first));
         let second = cache.token().await.unwrap();
-        assert!(cache.forget(&first), "another one is in use by now");
+        assert!(cache.forget(&first), "another token is in use by now");
         assert!(Arc::ptr_eq(&second, &cache.token().await.unwrap()));
         assert_eq!(cache.fetched(), 2);
     }
@@ -628,7 +625,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_check_fetches_anew_but_not_within_a_second() {
+    async fn a_check_fetches_a_new_token_but_not_within_a_second() {
         let cache = Source::cache(3600, |_| None);
         for _ in 0..10 {
             cache.renew().await.unwrap();

@@ -20,53 +20,54 @@ impl BaseUrl {
     ///
     /// # Errors
     ///
-    /// Where it is not a URL, is plain http to another machine, or has credentials, a query or a fragment.
+    /// Returns an error if it is not a URL, is plain http to another machine, or has credentials, a query or a
+    /// fragment.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        // The cause and the text are left out: people paste secrets into addresses.
+        // The cause and the text are left out: people paste secrets into URLs.
         let mut url = Url::parse(text).map_err(|_| {
-            ConfigError::new("invalid base URL: write one such as https://api.example.com")
+            ConfigError::new("invalid base URL: expected one such as https://api.example.com")
         })?;
-        // One spelling for one address: what is for this machine goes to no proxy, however it is written.
+        // One spelling for each address: a request to this machine uses no proxy, however its address is written.
         if let Some(Host::Ipv6(ip)) = url.host()
             && let mapped @ IpAddr::V4(_) = IpAddr::from(ip).to_canonical()
         {
             url.set_ip_host(mapped)
-                .map_err(|()| ConfigError::new("invalid base URL: it has no host"))?;
+                .map_err(|()| ConfigError::new("invalid base URL: expected a host"))?;
         }
         let loopback = match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            None => return Err(ConfigError::new("invalid base URL: it has no host")),
+            None => return Err(ConfigError::new("invalid base URL: expected a host")),
         };
         match url.scheme() {
             "https" => {}
             "http" if loopback => {}
             "http" => {
                 return Err(ConfigError::new(
-                    "plain http is allowed on loopback only: write https://",
+                    "invalid base URL: expected https://, or plain http on loopback",
                 ));
             }
             _ => {
                 return Err(ConfigError::new(
-                    "invalid base URL: it must start with https://",
+                    "invalid base URL: expected https:// at the start",
                 ));
             }
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(ConfigError::new(
-                "the base URL has credentials: set them as options",
+                "invalid base URL: expected no credentials, which are set as options",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(ConfigError::new(
-                "the base URL has a query or a fragment: leave it out",
+                "invalid base URL: expected neither a query nor a fragment",
             ));
         }
         Ok(Self(url))
     }
 
-    /// Returns the URL without a slash at its end.
+    /// Returns the URL without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn only_https_or_loopback_and_nothing_secret() {
+    fn only_https_or_loopback_without_credentials_is_a_base_url() {
         for text in [
             "http://a.test",
             "http://127.0.0.1.a.test",

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use postduif_core::{Closed, DepartureHandle};
 
-/// A request's body that says when its first byte is asked for, which is before anything of the text can
-/// leave: it lies in the body alone.
+/// A request body that reports its departure when its first byte is read. The text is in the body alone, so nothing
+/// of it can leave earlier.
 pub(crate) struct Body {
     content: Option<Bytes>,
     departure: DepartureHandle,
@@ -29,7 +29,7 @@ impl Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    /// Cut off before it left: the connection ends without the body.
+    /// The call was cut off before the body left: the connection ends without it.
     type Error = Closed;
 
     fn poll_frame(

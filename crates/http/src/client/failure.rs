@@ -2,7 +2,7 @@ use std::{error::Error, sync::Arc};
 
 use postduif_core::{Acceptance, ErrorKind, SendError};
 
-/// Why there is no complete response, and whether the request may have left. The one place that decides it.
+/// Why there is no complete response, and whether the request may have left. Only this type decides it.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     kind: ErrorKind,
@@ -12,7 +12,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The request could not be created.
+    /// Creates the failure of a request that could not be created.
     pub(crate) const fn before(message: &'static str) -> Self {
         Self {
             kind: ErrorKind::Misconfigured,
@@ -22,7 +22,7 @@ impl Failure {
         }
     }
 
-    /// Something went wrong once the request may have been written.
+    /// Creates a failure after the request may have been written.
     pub(crate) const fn after(kind: ErrorKind, message: &'static str) -> Self {
         Self {
             kind,
@@ -34,7 +34,7 @@ impl Failure {
 
     pub(crate) fn from_reqwest(error: reqwest::Error) -> Self {
         let failure = match (error.is_connect(), error.is_timeout()) {
-            // A connection is made before a request is written to it: TLS included, nothing has left.
+            // A request is written only once its connection is open, TLS included: nothing has left.
             (true, timeout) => Self {
                 kind: if timeout {
                     ErrorKind::Timeout
@@ -42,7 +42,7 @@ impl Failure {
                     ErrorKind::Unavailable
                 },
                 message: if timeout {
-                    "no connection in time"
+                    "no connection within the deadline"
                 } else {
                     cause(&error)
                 },
@@ -50,7 +50,7 @@ impl Failure {
                 source: None,
             },
             _ if error.is_builder() => Self::before("the request cannot be created"),
-            (false, true) => Self::after(ErrorKind::Timeout, "no response in time"),
+            (false, true) => Self::after(ErrorKind::Timeout, "no response within the deadline"),
             _ if is_unreadable(&error) => {
                 Self::after(ErrorKind::Protocol, "the response is not HTTP")
             }
@@ -59,14 +59,14 @@ impl Failure {
                 "the connection broke before the response was complete",
             ),
         };
-        // Without the URL: some vendors take credentials in it.
+        // Without the URL: some vendors expect credentials in it.
         Self {
             source: Some(Arc::new(error.without_url())),
             ..failure
         }
     }
 
-    /// The same failure where no byte of the body had left.
+    /// Returns the same failure for a body of which no byte had left.
     pub(crate) fn before_it_left(self) -> Self {
         Self {
             acceptance: Acceptance::NotAccepted,
@@ -74,12 +74,12 @@ impl Failure {
         }
     }
 
-    /// The call was cut off before anything left.
+    /// Creates the failure of a call that was cut off before anything left.
     pub(crate) const fn cut_off() -> Self {
         Self {
             kind: ErrorKind::Timeout,
             acceptance: Acceptance::NotAccepted,
-            message: "no time was left to begin",
+            message: "the deadline passed before the request was sent",
             source: None,
         }
     }
@@ -95,13 +95,13 @@ impl Failure {
         }
     }
 
-    /// The same failure where the request was not for a text: whatever became of it, no text left.
+    /// Returns the same failure as an error of a request that carries no text: it is never in doubt.
     pub(crate) fn into_token_error(self) -> SendError {
         self.before_it_left().into_send_error()
     }
 }
 
-/// Returns why there is no connection, as an operator needs it.
+/// Returns why there is no connection, in words for an operator.
 fn cause(error: &reqwest::Error) -> &'static str {
     for cause in causes(error) {
         let io = cause.downcast_ref::<std::io::Error>();
@@ -117,7 +117,7 @@ fn cause(error: &reqwest::Error) -> &'static str {
         if is_tls(cause) {
             return "no connection: the TLS handshake failed";
         }
-        // The library beneath says it in words only.
+        // hyper reports this in text only.
         if cause.to_string() == "dns error" {
             return "no connection: the name of the host was not found";
         }
@@ -125,7 +125,7 @@ fn cause(error: &reqwest::Error) -> &'static str {
     "no connection"
 }
 
-/// An I/O error hides what it holds from `source`.
+/// Returns whether an error is of TLS. An I/O error does not show the error inside it as its `source`.
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
     let held = error
         .downcast_ref::<std::io::Error>()

@@ -33,12 +33,13 @@ pub(crate) use runtime::on_tokio;
 
 /// An HTTP client that leaks nothing and repeats nothing.
 ///
-/// It is cheap to clone, and clones share one pool of connections. Whatever it was built from, it follows no
-/// redirect, repeats no request, sends no referer, writes no connection log, and uses a proxy only where one is
-/// configured. Everything has a deadline, and no more of a response is read than its request allows.
+/// It is cheap to clone, and clones share one pool of connections. However it was built, it follows no redirect,
+/// repeats no request, sends no referer and writes no connection log. It uses a proxy only if one is configured.
+/// Every request has a deadline, and a limit on the length of its response.
 ///
-/// Sending needs a tokio runtime with time and I/O enabled, and fails as `Misconfigured` without. The first one of a process takes about 20 ms to
-/// build, since it reads the system's certificates; each further one a fraction of a millisecond.
+/// Sending needs a tokio runtime with time and I/O enabled, and fails as `Misconfigured` without one. The first client
+/// of a process takes about 20 ms to build, since it reads the system's certificates; each further one a fraction of a
+/// millisecond.
 #[derive(Clone)]
 pub struct Client(reqwest::Client);
 
@@ -47,26 +48,26 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Where TLS cannot be set up.
+    /// Returns an error if TLS cannot be set up.
     pub fn new() -> Result<Self, ConfigError> {
         Self::builder().build()
     }
 
-    /// Starts building a client. None of the options is tied to the HTTP library beneath.
+    /// Creates a builder, none of whose options depends on reqwest.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
 
-    /// Creates a client from a builder of the library beneath, for everything that [`ClientBuilder`] has no option for.
+    /// Creates a client from a reqwest builder, for everything that [`ClientBuilder`] has no option for.
     ///
-    /// This door moves with reqwest's version. TLS stays as the builder has it. The deadlines and locks
-    /// of [`Client`] replace the builder's own. Cookies cannot be shut off here: leave reqwest's feature
-    /// `cookies` off, or a builder without a store.
+    /// This function changes with reqwest's version. The builder's TLS is kept; its deadlines and its settings for
+    /// redirects, retries, referer and connection log are replaced. Cookies cannot be disabled here: leave reqwest's
+    /// feature `cookies` off, or pass a builder without a cookie store.
     ///
     /// # Errors
     ///
-    /// Where no process-wide crypto provider is installed: such a builder would panic when it is built,
-    /// and cannot be asked whether it brings its own.
+    /// Returns an error if no process-wide crypto provider is installed. Such a builder would panic when built, and
+    /// does not show whether it has its own.
     pub fn from_reqwest(builder: reqwest::ClientBuilder) -> Result<Self, ConfigError> {
         if CryptoProvider::get_default().is_none() {
             return Err(ConfigError::new(
@@ -75,7 +76,7 @@ impl Client {
                  or use Client::builder()",
             ));
         }
-        // Any proxy at all keeps the environment's away. `no_proxy()` would clear the caller's own.
+        // Any proxy at all disables those of the environment. `no_proxy()` would clear the caller's own.
         let builder = builder.proxy(Proxy::custom(|_| None::<Url>));
         lock(builder, CONNECT_TIMEOUT, TIMEOUT)
     }
@@ -84,22 +85,21 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Where no response came. Not accepted where nothing of the body had left: a name that does not resolve, a
-    /// connection or TLS handshake that fails, a deadline before the body was begun. From the moment that
-    /// the body may have been written, all is unknown.
+    /// Returns an error if there is no response. It is not accepted if nothing of the body had left: a failed name
+    /// look-up, connection or TLS handshake, or a deadline before the body was started. Once the body may have been
+    /// written, every error is in doubt.
     pub async fn send(&self, request: Request) -> Result<Response, SendError> {
-        // Boxed here, where it is small: what calls this has a future of a few hundred bytes, not of thousands that are
-        // moved at each step.
+        // Boxed, so that a caller's future has a few hundred bytes instead of thousands that are moved at each step.
         Box::pin(self.attempt(request))
             .await
             .map_err(Failure::into_send_error)
     }
 
-    /// Sends a request that carries no text, such as a look-up or what `check` asks.
+    /// Sends a request that carries no text, such as a look-up or that of a `check`.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), but never in doubt: no text can have left.
+    /// Returns the errors of [`send`](Self::send), but never in doubt: no text can have left.
     pub async fn ask(&self, request: Request) -> Result<Response, SendError> {
         hold(unwatched(Box::pin(self.attempt(request))))
             .await
@@ -115,13 +115,13 @@ impl Client {
         let has_body = request.has_body();
         let request = request.into_reqwest(departure.handle())?;
         if !has_body {
-            // A text may be in its URL, so it leaves with the call.
+            // The text may be in the URL, so it leaves with the request's head.
             departure.handle().begin().map_err(|_| Failure::cut_off())?;
             let sent = departure.scope(on_tokio(|| self.0.execute(request)));
             let response = sent.await?.map_err(Failure::from_reqwest)?;
             return Ok(Response::read(response, limit).await);
         }
-        // Until the body begins to leave, all this waits for is a connection.
+        // Until the body starts to leave, this only waits for a connection.
         let response = match departure
             .scope(hold(on_tokio(|| self.0.execute(request))))
             .await?
@@ -171,11 +171,11 @@ pub struct ClientBuilder {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Shorter than any common server's (Apache and Node.js close after 5 seconds): a request that meets the
-/// server's close is in doubt although nobody read it.
+/// How long an idle connection is kept. Shorter than at common servers (Apache and Node.js close after 5 seconds): a
+/// request that crosses the server's close is in doubt although the server did not read it.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// What a proxy is never asked for: it could not reach this machine's own addresses, and would be sent the
-/// plain text of what is meant for them.
+/// The hosts that bypass a proxy: it could not reach this machine's loopback, and would see those requests in plain
+/// text.
 const NO_PROXY: &str = "localhost,127.0.0.0/8,::1";
 
 impl ClientBuilder {
@@ -191,14 +191,13 @@ impl ClientBuilder {
     }
 
     /// Sets how long name look-up, connection and TLS may take together. Defaults to 5 seconds, or half of the total
-    /// where that is less. It must be below the total, since only a failure in this phase proves that nothing was
-    /// sent.
+    /// if that is less. It must be below the total: only a failure in this phase proves that nothing was sent.
     pub const fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self
     }
 
-    /// Sets how long a request may take in all, its response included. Defaults to 30 seconds.
+    /// Sets how long a request may take in total, its response included. Defaults to 30 seconds.
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -210,16 +209,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Sends requests through a proxy (`http://[user:secret@]host:port`), except those to loopback.
+    /// Sends requests through a proxy (`http://[user:secret@]host:port`), except those to loopback. Defaults to none.
     ///
-    /// The environment's proxy variables are not read: such a proxy would see credentials that were not meant for
-    /// it.
+    /// The environment's proxy variables are not read, so that a proxy is always a decision of the program.
     pub fn with_proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
         self
     }
 
-    /// Trusts these certificates (PEM, one or more) beside the system's own.
+    /// Adds trusted root certificates (PEM, one or more) to the system's own.
     pub fn with_root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
         self
@@ -235,7 +233,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// Where a certificate, the proxy or the user agent is invalid, or the deadlines contradict each other.
+    /// Returns an error if a certificate, the proxy or the user agent is invalid, or the connect timeout is not below
+    /// the total.
     pub fn build(self) -> Result<Client, ConfigError> {
         let total = self.timeout;
         let connect = self
@@ -249,12 +248,14 @@ impl ClientBuilder {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(&self.roots)?)
             .user_agent(self.user_agent)
-            // The environment's. No proxy is asked about a request then, which costs as much as a provider does.
+            // Ignores the environment's proxies. Looking for one at each request costs as much as a provider does.
             .no_proxy();
         if let Some(proxy) = self.proxy {
             // The cause is left out: it may show the URL, and with it the proxy's password.
             let proxy = Proxy::all(proxy).map_err(|_| {
-                ConfigError::new("invalid proxy: write a URL such as http://proxy.example.com:3128")
+                ConfigError::new(
+                    "invalid proxy: expected a URL such as http://proxy.example.com:3128",
+                )
             })?;
             builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(NO_PROXY)));
         }
@@ -274,7 +275,7 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-/// Sets what no caller's option may undo.
+/// Builds the client with the settings that no option of a caller may change.
 fn lock(
     builder: reqwest::ClientBuilder,
     connect: Duration,
@@ -295,7 +296,8 @@ fn lock(
     Ok(Client(client))
 }
 
-/// ring, named here and nowhere installed: the process-wide provider belongs to the program.
+/// Returns the TLS configuration. It names ring without installing it, since the process-wide provider belongs to the
+/// program.
 fn tls(roots: &[Vec<u8>]) -> Result<ClientConfig, ConfigError> {
     let provider = Arc::new(ring::default_provider());
     let mut extra: Vec<CertificateDer<'static>> = Vec::new();
@@ -304,12 +306,12 @@ fn tls(roots: &[Vec<u8>]) -> Result<ClientConfig, ConfigError> {
         for certificate in CertificateDer::pem_slice_iter(pem) {
             extra.push(
                 certificate
-                    .map_err(|_| ConfigError::new("invalid root certificate: it must be PEM"))?,
+                    .map_err(|_| ConfigError::new("invalid root certificate: expected PEM"))?,
             );
         }
         if extra.len() == before {
             return Err(ConfigError::new(
-                "invalid root certificate: the PEM has no certificate",
+                "invalid root certificate: expected at least one certificate in the PEM",
             ));
         }
     }
@@ -325,8 +327,7 @@ fn tls(roots: &[Vec<u8>]) -> Result<ClientConfig, ConfigError> {
         Ok(verifier) => builder
             .dangerous()
             .with_custom_certificate_verifier(verifier),
-        // A machine without any certificates can still reach loopback, and says at the handshake what it
-        // lacks.
+        // A machine without any certificates can still reach loopback; other hosts fail at the handshake.
         Err(_) => {
             let mut store = RootCertStore::empty();
             store.add_parsable_certificates(extra);
@@ -334,7 +335,7 @@ fn tls(roots: &[Vec<u8>]) -> Result<ClientConfig, ConfigError> {
         }
     };
     let mut config = config.with_no_client_auth();
-    // The library beneath takes such a configuration as it is, so the protocols are offered here.
+    // reqwest does not change such a configuration, so the protocols are set here.
     if cfg!(feature = "http2") {
         config.alpn_protocols.push(b"h2".to_vec());
     }

@@ -2,22 +2,22 @@ use std::{borrow::Cow, time::Duration};
 
 use postduif_core::{ErrorKind, Message};
 
-/// Whether what a vendor said proves that it did not accept the message.
+/// Whether a vendor's refusal proves that it did not accept the message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "a code proves it always, below status 500, or not at all"
+    reason = "a code proves a refusal always, below status 500, or not at all"
 )]
 pub enum Proof {
-    /// The code itself says that nothing was done, so it proves this at every status.
+    /// Proves it at every status: the code itself says that nothing was done.
     Always,
-    /// It proves it at every status below 500.
+    /// Proves it at every status below 500.
     Below500,
-    /// It proves nothing: the message is in doubt, unless the status alone proves a refusal.
+    /// Proves nothing: the message is in doubt, unless the status alone proves a refusal.
     Nothing,
 }
 
-/// What a vendor said in its own error shape, in our words.
+/// A vendor's response in its own error shape, with a message in our words.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Refusal {
@@ -30,7 +30,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Creates a refusal that proves itself below status 500. `kind` is by the vendor's table; `message` is never
+    /// Creates a refusal that is proven below status 500. `kind` comes from the vendor's table; `message` is never
     /// the vendor's, which may repeat the text.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -43,17 +43,18 @@ impl Refusal {
         }
     }
 
-    /// Sets the vendor's code: one that its documentation lists, from the provider's own table. It makes the
-    /// refusal count at statuses where a shape alone does not.
+    /// Sets the vendor's code: one that its documentation lists, from the provider's own table. Some statuses prove a
+    /// refusal only with such a code.
     pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.code = Some(code.into());
         self.listed = true;
         self
     }
 
-    /// Sets a code that is not in the provider's table, where it can give nothing away: at most four letters and
-    /// digits or six digits, so that no longer secret hides in it, and no part of the messages' texts and numbers. A
-    /// code is kept whole or not at all.
+    /// Sets a code that is not in the provider's table, unless it could hold personal data.
+    ///
+    /// It must have at most four letters and digits, or six digits, and be no part of the messages' texts and numbers.
+    /// A code is never shortened.
     pub fn with_unlisted_code(mut self, code: &str, messages: &[Message]) -> Self {
         let longest = if is_digits(code) { 6 } else { 4 };
         let plain = (1..=longest).contains(&code.len())
@@ -64,19 +65,19 @@ impl Refusal {
         self
     }
 
-    /// Returns whether it has a code that the vendor lists.
+    /// Returns whether it has a code from the provider's table.
     #[must_use]
     pub const fn is_listed(&self) -> bool {
         self.listed
     }
 
-    /// Sets how long the vendor asks to wait, where its response says so elsewhere than in `Retry-After`.
+    /// Sets the vendor's delay, if its response has it elsewhere than in `Retry-After`.
     pub const fn with_retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
 
-    /// Sets what it proves. Defaults to [`Proof::Below500`].
+    /// Sets what the refusal proves. Defaults to [`Proof::Below500`].
     pub const fn with_proof(mut self, proof: Proof) -> Self {
         self.proof = proof;
         self
@@ -87,15 +88,15 @@ fn is_digits(code: &str) -> bool {
     code.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns whether a code repeats a part of the message's text or number: vendors echo what they were given.
+/// Returns whether a code repeats a part of the message's text or number: some vendors echo them.
 fn echoes(message: &Message, code: &str) -> bool {
     let text = message.text().as_str();
-    // A text writes one code in groups too, as in `482 913`.
+    // A text may have its code in groups, as in `482 913`.
     let in_groups = || {
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         is_digits(code) && digits.contains(code)
     };
-    // Three characters are too few to give anything away, and every vendor's codes have three.
+    // Three characters reveal nothing, and every vendor's codes have three.
     code.len() > 3
         && (text.contains(code) || in_groups() || message.to().msisdn().to_string().contains(code))
 }
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_is_recognised_and_a_short_code_is_none() {
+    fn an_echo_is_recognized_and_a_short_code_is_not_one() {
         let message = message();
         assert!(echoes(&message, "482913"));
         assert!(echoes(&message, "31612345678"));

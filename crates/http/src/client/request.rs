@@ -13,14 +13,14 @@ use super::{BaseUrl, Body, Failure};
 use crate::auth::Token;
 use postduif_core::{ConfigError, DepartureHandle};
 
-/// The most that is read of a response to one message, in bytes.
+/// The limit of a response to one message, in bytes.
 const RESPONSE_LIMIT: usize = 64 * 1024;
-/// What the response to a batch may have more for each message, in bytes.
+/// What each message of a batch adds to that limit, in bytes.
 const RESPONSE_LIMIT_PER_MESSAGE: usize = 8 * 1024;
 
-/// A request below a [`BaseUrl`], and to no other host.
+/// A request to a path below a [`BaseUrl`].
 ///
-/// An invalid value, such as a line break in a secret, is reported when the request is sent, as not accepted.
+/// An invalid value, such as a line break in a secret, is an error when the request is sent, not accepted.
 pub struct Request {
     method: Method,
     url: Url,
@@ -31,14 +31,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// Creates a GET of `path` below `base`. What varies in the path must be an id that cannot leave its segment, such
-    /// as a GUID.
+    /// Creates a GET of `path` below `base`. A variable part of the path must be an id that cannot leave its segment,
+    /// such as a GUID.
     #[must_use]
     pub fn get(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::GET, base, path)
     }
 
-    /// Creates a POST to `path` below `base`. Without a body it has an empty one, of stated length.
+    /// Creates a POST to `path` below `base`. Defaults to an empty body with a `Content-Length`.
     #[must_use]
     pub fn post(base: &BaseUrl, path: &str) -> Self {
         Self {
@@ -105,7 +105,7 @@ impl Request {
     pub fn with_json(mut self, body: &impl Serialize) -> Self {
         match serde_json::to_vec(body) {
             Ok(body) => self.body = Some(body),
-            Err(_) => self.fault = Some("the body cannot be written as JSON"),
+            Err(_) => self.fault = Some("the body cannot be serialized as JSON"),
         }
         self.header(CONTENT_TYPE, "application/json", false)
     }
@@ -120,7 +120,7 @@ impl Request {
         self.header(CONTENT_TYPE, "application/x-www-form-urlencoded", false)
     }
 
-    /// Allows the longer response of a request that carries this many messages: 64 KiB, and 8 KiB for each.
+    /// Sets how many messages the request carries, and with it the limit of its response: 64 KiB, and 8 KiB for each.
     #[must_use]
     pub const fn with_messages(mut self, messages: usize) -> Self {
         self.response_limit =
@@ -135,14 +135,16 @@ impl Request {
                 self.headers.push((name, value));
             }
             Err(_) if secret => {
-                self.fault = Some("a credential holds characters that no header can carry");
+                self.fault = Some("invalid credential: expected characters that a header can hold");
             }
-            Err(_) => self.fault = Some("a header holds characters that it cannot carry"),
+            Err(_) => {
+                self.fault = Some("invalid header: expected characters that a header can hold")
+            }
         }
         self
     }
 
-    /// Returns whether there is a body, and with it something that the other side could act on.
+    /// Returns whether there is a body that is not empty.
     pub(crate) fn has_body(&self) -> bool {
         self.body.as_ref().is_some_and(|body| !body.is_empty())
     }
@@ -151,7 +153,7 @@ impl Request {
         self.response_limit
     }
 
-    /// Returns the library's request, whose body tells `departure` when it begins to leave.
+    /// Returns the reqwest request, whose body reports to `departure` when it starts to leave.
     pub(crate) fn into_reqwest(
         self,
         departure: DepartureHandle,
@@ -164,7 +166,7 @@ impl Request {
             request.headers_mut().insert(name, value);
         }
         match self.body {
-            // The library beneath leaves the length out where there is nothing; gateways ask for it.
+            // reqwest leaves the length of an empty body out, which some gateways require.
             Some(body) if body.is_empty() => {
                 request
                     .headers_mut()
@@ -178,18 +180,18 @@ impl Request {
     }
 }
 
-/// Makes sure that a header can carry an option, so that one that every send would fail on is refused when the
-/// provider is built.
+/// Checks that a header can hold an option, so that an invalid one fails when the provider is built instead of at
+/// every send.
 ///
 /// # Errors
 ///
-/// Where it is empty, begins or ends in a space, or holds anything but printable ASCII. The error names the
-/// option and never shows its value.
+/// Returns an error if it is empty, starts or ends with a space, or has anything but printable ASCII. The error names
+/// the option and never shows its value.
 pub fn check_header_setting(name: &str, value: &str) -> Result<(), ConfigError> {
     let is_printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if value.is_empty() || value.trim() != value || !is_printable {
         return Err(ConfigError::new(format!(
-            "invalid {name}: write printable ASCII without spaces or line breaks around it"
+            "invalid {name}: expected printable ASCII without spaces or line breaks around it"
         )));
     }
     Ok(())

@@ -8,13 +8,13 @@ use serde::de::DeserializeOwned;
 
 use super::{Failure, Proof, Refusal};
 
-/// The longest wait that is taken from a server.
+/// The longest delay that is accepted from a server.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 const MAX_ID: usize = 256;
-const GAVE_UP: &str = "a server on the way gave up waiting";
+const GAVE_UP: &str = "a server may have given up waiting";
 
-/// A response: its status, its headers, and its body as far as it came.
+/// A response: its status, its headers, and its body or why there is none.
 pub struct Response {
     status: u16,
     headers: HeaderMap,
@@ -28,7 +28,7 @@ impl Response {
             response.status().as_u16(),
             std::mem::take(response.headers_mut()),
         );
-        // Of the right size at once where the server says it: a vector that grows leaves copies behind.
+        // Allocated once if the server states the length: a vector that grows leaves copies behind.
         let expected = response
             .content_length()
             .and_then(|length| usize::try_from(length).ok());
@@ -39,7 +39,7 @@ impl Response {
                 Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
                     break Err(Failure::after(
                         ErrorKind::Protocol,
-                        "the response is longer than any real one",
+                        "the response is longer than the limit",
                     ));
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
@@ -65,7 +65,7 @@ impl Response {
         matches!(self.status, 200..=299)
     }
 
-    /// Returns the first value of a header. `None` where it is missing or not text.
+    /// Returns the first value of a header. `None` if it is missing or not text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -75,7 +75,7 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// Unknown, where the body did not come whole, in time, or within its limit.
+    /// Returns an error in doubt if the body is incomplete, late, or longer than its limit.
     pub fn body(&self) -> Result<&[u8], SendError> {
         self.body
             .as_ref()
@@ -87,8 +87,8 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// Unknown, where there is no whole body, or it is not an object of this shape. An array is refused, although
-    /// serde would read a struct from it: a stranger's `["x"]` must not pass for a vendor's id.
+    /// Returns an error in doubt if the body is incomplete, or not an object of this shape. An array is an error,
+    /// although serde would read a struct from it: `["x"]` of another server must not count as a vendor's id.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, SendError> {
         let body = self.body()?;
         let object = body.trim_ascii_start().starts_with(b"{");
@@ -99,13 +99,12 @@ impl Response {
             .ok_or_else(|| {
                 SendError::unknown(
                     ErrorKind::Protocol,
-                    "the response does not have the vendor's form",
+                    "the response does not have the vendor's shape",
                 )
             })
     }
 
-    /// Returns how long the server asks to wait, at most a day: `Retry-After` as seconds, decimals included, or as a
-    /// date.
+    /// Returns the server's delay, at most a day: `Retry-After` as seconds, decimals included, or as a date.
     #[must_use]
     pub fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
         let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
@@ -121,9 +120,10 @@ impl Response {
         Some(wait.min(MAX_WAIT))
     }
 
-    /// Returns whether the same request with a new token is worth a try: the vendor refused the token by a
-    /// code that it lists, or answered 401 and asked for a bearer token. A body in the vendor's shape alone
-    /// is not enough, since a second request after a wrong guess is a second text.
+    /// Returns whether the same request with a new token is safe and useful.
+    ///
+    /// It is if the vendor refused the token by a code that it lists, or by a 401 with a bearer challenge. A body in
+    /// the vendor's shape alone is not enough: after a wrong guess, a second request is a second text.
     #[must_use]
     pub fn refuses_token(&self, refusal: Option<&Refusal>) -> bool {
         if (300..=399).contains(&self.status) {
@@ -146,25 +146,25 @@ impl Response {
             })
     }
 
-    /// Returns the vendor's id of a message, as a receipt may keep it.
+    /// Returns the vendor's id of a message, trimmed, for a receipt.
     ///
     /// # Errors
     ///
-    /// Unknown, where it is blank, longer than 256 bytes, or holds control characters: an acceptance with an unusable
-    /// id is not the vendor's.
+    /// Returns an error in doubt if it is blank, longer than 256 bytes, or has control characters: such an acceptance
+    /// is not the vendor's.
     pub fn message_id(id: &str) -> Result<&str, SendError> {
         let id = id.trim();
         if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
             return Err(SendError::unknown(
                 ErrorKind::Protocol,
-                "the response holds no usable id of the message",
+                "the response has no usable message id",
             ));
         }
         Ok(id)
     }
 
-    /// Returns the error of a response that contradicts itself, such as a refusal with an id: the message is in doubt,
-    /// whatever the status.
+    /// Returns the error of a response that contradicts itself, such as a refusal with an id: the message is in doubt
+    /// at any status.
     #[must_use]
     pub fn contradiction() -> SendError {
         SendError::unknown(
@@ -173,15 +173,15 @@ impl Response {
         )
     }
 
-    /// Returns what this response proves, where it is not an acceptance. The one place that decides it.
+    /// Returns what this response proves, if it is not an acceptance. Only this function decides it.
     ///
-    /// `refusal` is what the vendor itself said, in its own error shape: `None` where anybody else wrote the body.
-    /// Without it only a few statuses prove that nobody read the message. Every other response leaves it in doubt,
-    /// because proxies and filters replace responses after the vendor has the text.
+    /// `refusal` is the vendor's own, in its error shape. Pass `None` if another server may have written the body:
+    /// only a few statuses then prove that the message was not read. Every other response leaves it in doubt, because
+    /// proxies and filters replace responses after the vendor has the text.
     ///
     /// A refusal that [proves nothing](Proof::Nothing) leaves the message in doubt, unless the status alone proves a
-    /// refusal. 408, 409, 425 and 499 say that something gave up waiting, whoever wrote the body, so there only a
-    /// code that the vendor lists is a refusal.
+    /// refusal. 408, 409, 425 and 499 mean that a server gave up waiting, in any body, so there only a code that the
+    /// vendor lists is a refusal.
     #[must_use]
     pub fn refused(&self, refusal: Option<Refusal>) -> SendError {
         match refusal {
@@ -199,7 +199,7 @@ impl Response {
         }
     }
 
-    /// What the vendor's own refusal proves at this status.
+    /// Returns what the vendor's own refusal proves at this status.
     fn refused_by_vendor(&self, refusal: Refusal) -> SendError {
         match self.status {
             300..=399 => redirect(),
@@ -217,7 +217,7 @@ impl Response {
         }
     }
 
-    /// What the status alone proves.
+    /// Returns what the status alone proves.
     fn refused_by_status(&self) -> SendError {
         match self.status {
             300..=399 => redirect(),
@@ -226,7 +226,7 @@ impl Response {
             }
             404 | 405 | 411 | 413 | 414 | 415 | 431 => SendError::not_accepted(
                 ErrorKind::Misconfigured,
-                "nothing takes this request at the configured address",
+                "the configured address does not accept this request",
             ),
             429 => {
                 let refusal = Refusal::new(ErrorKind::Throttled, "too many requests");
@@ -243,14 +243,14 @@ impl Response {
         }
     }
 
-    /// Adds the refusal's code to an error of it, and how long to wait where it is throttled.
+    /// Adds the refusal's code to its error, and the delay if it is throttled.
     fn with_details(&self, error: SendError, refusal: Refusal) -> SendError {
         let error = match refusal.code {
             Some(code) => error.with_code(code),
             None => error,
         };
-        let asked = || self.retry_after(std::time::SystemTime::now().into());
-        match refusal.retry_after.or_else(asked) {
+        let header = || self.retry_after(std::time::SystemTime::now().into());
+        match refusal.retry_after.or_else(header) {
             Some(wait) if error.kind() == ErrorKind::Throttled => {
                 error.with_retry_after(wait.min(MAX_WAIT))
             }

@@ -1,4 +1,4 @@
-//! What this crate needs of tokio, and the failure where it is missing.
+//! The parts of tokio that this crate needs, and the failure if one is missing.
 
 use std::{
     any::Any,
@@ -14,11 +14,11 @@ use super::Failure;
 
 /// Creates a future and runs it. Fails without a tokio runtime, or with one that has no timer or no I/O.
 ///
-/// tokio panics where either is missing, and has no way to ask for them beforehand. Every other panic goes on.
+/// tokio panics if either is missing, and has no function to test for them. Every other panic is resumed.
 pub(crate) async fn on_tokio<F: Future>(create: impl FnOnce() -> F) -> Result<F::Output, Failure> {
     if Handle::try_current().is_err() {
         return Err(Failure::before(
-            "there is no tokio runtime: send from within one that has I/O and time enabled",
+            "no tokio runtime: send from within one with I/O and time enabled",
         ));
     }
     let future = catch_unwind(AssertUnwindSafe(create)).or_else(|panic| disabled(panic))?;
@@ -37,7 +37,7 @@ fn disabled<T>(panic: Box<dyn Any + Send>) -> Result<T, Failure> {
         Some(message) => message,
         None => panic.downcast_ref::<&str>().copied().unwrap_or_default(),
     };
-    // As tokio says of a runtime that was built without a part. One that is shutting down is another matter.
+    // tokio's message for a runtime that was built without a part. One that is shutting down has another.
     if message.starts_with("A Tokio 1.x context was found, but") && message.contains("disabled") {
         return Err(Failure::before(
             "the tokio runtime has no I/O or no time: build it with enable_all",

@@ -1,4 +1,4 @@
-//! Batches: which messages may share a request, and which message a verdict is about.
+//! Batches: which messages may share a request, and which message each verdict belongs to.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use postduif_core::{Acceptance, ErrorKind, Message, PhoneNumber, Receipt, Refere
 
 use crate::Response;
 
-/// Puts the messages at these indices into groups in which no reference occurs twice: in one response nobody could
-/// tell two messages of one reference apart.
+/// Groups the messages at these indices so that no group has a duplicate reference, since a response could not
+/// distinguish the two messages.
 #[must_use]
 pub fn with_distinct_references(
     messages: &[Message],
@@ -29,7 +29,7 @@ pub fn with_distinct_references(
     groups
 }
 
-/// The messages of one request, and what a response has said of each so far.
+/// The messages of one request, and the verdicts on them so far.
 ///
 /// ```
 /// use postduif_core::{Acceptance, Message, Receipt, Text};
@@ -51,13 +51,13 @@ pub fn with_distinct_references(
 pub struct Verdicts<'a> {
     messages: Vec<&'a Message>,
     by_reference: HashMap<&'a str, usize>,
-    /// `None` where several messages have the number.
+    /// `None` if several messages have the number.
     by_number: HashMap<PhoneNumber, Option<usize>>,
     outcomes: Vec<Option<Result<Receipt, SendError>>>,
 }
 
 impl<'a> Verdicts<'a> {
-    /// Creates the verdicts on the messages of one request, none of which is known yet.
+    /// Creates an empty set of verdicts on the messages of one request.
     #[must_use]
     pub fn new(messages: Vec<&'a Message>) -> Self {
         let mut by_number = HashMap::new();
@@ -84,7 +84,7 @@ impl<'a> Verdicts<'a> {
         self.messages.get(index).copied()
     }
 
-    /// Returns how many messages the request has.
+    /// Returns the number of messages in the request.
     #[must_use]
     pub fn len(&self) -> usize {
         self.messages.len()
@@ -96,10 +96,10 @@ impl<'a> Verdicts<'a> {
         self.messages.is_empty()
     }
 
-    /// Returns the index of the only message that a verdict can be about: by its reference, else by its number
-    /// where no other message has it. `None` where neither names one.
+    /// Returns the index of the only message that a verdict can belong to: by its reference, else by its number if no
+    /// other message has it. `None` if neither matches one message.
     ///
-    /// The position of a verdict tells only in a request for one message, since no vendor promises the order.
+    /// A verdict without either matches only in a request for one message, since no vendor promises the order.
     #[must_use]
     pub fn find(&self, reference: Option<&str>, number: Option<&str>) -> Option<usize> {
         match (reference, number) {
@@ -114,8 +114,8 @@ impl<'a> Verdicts<'a> {
 
     /// Adds a verdict on the message at this index.
     ///
-    /// The same verdict twice changes nothing; of two reasons for a refusal the first stands, unless the second is
-    /// in doubt. An acceptance beside a refusal is a [contradiction](Response::contradiction).
+    /// A duplicate acceptance changes nothing. Of two refusals the first is kept, unless the second is in doubt. An
+    /// acceptance beside a refusal is a [contradiction](Response::contradiction).
     pub fn add(&mut self, index: usize, verdict: Result<Receipt, SendError>) {
         let Some(outcome) = self.outcomes.get_mut(index) else {
             return;
@@ -137,7 +137,7 @@ impl<'a> Verdicts<'a> {
         let unmentioned = || {
             SendError::unknown(
                 ErrorKind::Protocol,
-                "the response says nothing certain of this message",
+                "the response has no clear verdict on this message",
             )
         };
         self.outcomes

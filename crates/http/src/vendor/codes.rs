@@ -4,17 +4,17 @@ use crate::{Proof, Refusal};
 
 /// A row of a vendor's table of codes: what a code means, and what it proves.
 ///
-/// Tables are written with [`codes!`](crate::codes), one row a line.
+/// The macro [`codes!`](crate::codes) creates such tables, one row a line.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Code {
     /// The code as the vendor writes it.
     pub code: &'static str,
-    /// What it means.
+    /// The kind of error that it means.
     pub kind: ErrorKind,
     /// Whether it proves that the message was not accepted.
     pub proof: Proof,
-    /// Our own words for it. Never the vendor's: they may repeat the text.
+    /// The error text. Never the vendor's, which may repeat the message's text.
     pub message: &'static str,
 }
 
@@ -35,13 +35,13 @@ impl Code {
         }
     }
 
-    /// Returns the row of `code`. `None` where the table does not list it.
+    /// Returns the row of `code`. `None` if the table does not list it.
     #[must_use]
     pub fn find(table: &'static [Self], code: &str) -> Option<&'static Self> {
         table.iter().find(|row| row.code == code)
     }
 
-    /// Creates the refusal that this code is.
+    /// Creates the refusal of this code.
     pub fn refusal(&self) -> Refusal {
         Refusal::new(self.kind, self.message)
             .with_code(self.code)
@@ -49,8 +49,8 @@ impl Code {
     }
 }
 
-/// Writes a table of [`Code`](crate::vendor::Code)s: code, [`ErrorKind`](postduif_core::ErrorKind),
-/// [`Proof`](crate::Proof), and what it means in words of our own. Codes of one meaning share a row.
+/// Creates a table of [`Code`](crate::vendor::Code)s: code, [`ErrorKind`](postduif_core::ErrorKind),
+/// [`Proof`](crate::Proof), and the error text. Codes with the same meaning share a row.
 ///
 /// ```
 /// use postduif_http::{codes, vendor::Code};

@@ -9,10 +9,10 @@ use crate::BaseUrl;
 
 /// A parsed connection URL: `scheme://user:secret@host[:port][/prefix]?option=value`.
 ///
-/// The host `default` is the vendor's own. Credentials stand in the authority, percent-encoded, or among
-/// the options under the vendor's names for them, where they may also be `env:NAME` or `file:PATH`.
+/// The host `default` is the vendor's own. Credentials are in the authority, percent-encoded, or among the options
+/// under the vendor's names for them, where they may also be `env:NAME` or `file:PATH`.
 ///
-/// It is never printed, neither whole nor in part: it holds secrets.
+/// `Debug` shows nothing of it, since it holds secrets.
 ///
 /// ```
 /// use postduif_http::vendor::ConnectionUrl;
@@ -36,8 +36,8 @@ impl ConnectionUrl {
     ///
     /// # Errors
     ///
-    /// Where it is not such a URL, an option is unknown or a duplicate, a credential is given twice,
-    /// or an `env:` or `file:` cannot be read. The error names the option, never a value.
+    /// Returns an error if it is not such a URL, an option is unknown, an option or a credential is a duplicate, or an
+    /// `env:` or `file:` cannot be read. The error names the option, never a value.
     pub fn parse(
         scheme: &str,
         text: &str,
@@ -45,16 +45,16 @@ impl ConnectionUrl {
         options: &[&'static str],
     ) -> Result<Self, ConfigError> {
         one_url(text)?;
-        // The cause is left out: it is of no use without the text, and the text holds a secret.
+        // The cause is left out: it is useless without the text, which holds a secret.
         let url = Url::parse(text).map_err(|_| {
             ConfigError::new(
-                "not a connection URL such as vendor://id:secret@default?sender=Contoso; \
-                 a credential that holds / : @ ? or # goes among the options, percent-encoded",
+                "invalid connection URL: expected one such as vendor://id:secret@default?sender=Contoso; \
+                 a credential with / : @ ? or # goes among the options, percent-encoded",
             )
         })?;
         if url.scheme() != scheme {
             return Err(ConfigError::new(format!(
-                "the connection URL does not start with {scheme}://"
+                "invalid connection URL: expected {scheme}:// at the start"
             )));
         }
         if url.fragment().is_some() {
@@ -64,7 +64,7 @@ impl ConnectionUrl {
         }
         if url.path().contains('@') || url.path().contains("//") {
             return Err(ConfigError::new(
-                "the path of a connection URL holds @ or //: a credential that holds / : @ ? or # goes \
+                "invalid connection URL: expected no @ or // in its path; a credential with / : @ ? or # goes \
                  among the options, percent-encoded",
             ));
         }
@@ -85,7 +85,7 @@ impl ConnectionUrl {
         ];
         for (index, value) in given.into_iter().enumerate() {
             let Some(value) = value else { continue };
-            // `env:NAME@` reads as the user `env`, `key:env:NAME@` as a password that begins so.
+            // `env:NAME@` parses as the user `env`, `key:env:NAME@` as a password that starts with `env:`.
             let source = ["env", "file"].into_iter().find(|source| match index {
                 0 => value == *source,
                 _ => value
@@ -95,17 +95,17 @@ impl ConnectionUrl {
             if let Some(source) = source {
                 let name = names.get(index).copied().unwrap_or("key");
                 return Err(ConfigError::new(format!(
-                    "{source}: is read among the options only: write ?{name}={source}:… behind the host"
+                    "{source}: is read among the options only: write ?{name}={source}:… after the host"
                 )));
             }
             let Some(name) = names.get(index) else {
                 return Err(ConfigError::new(
-                    "this vendor takes one credential, the URL holds two",
+                    "invalid connection URL: expected one credential, not two",
                 ));
             };
-            let value = percent_decode_str(value)
-                .decode_utf8()
-                .map_err(|_| ConfigError::new(format!("{name} is not percent-encoded UTF-8")))?;
+            let value = percent_decode_str(value).decode_utf8().map_err(|_| {
+                ConfigError::new(format!("invalid {name}: expected percent-encoded UTF-8"))
+            })?;
             self.credentials.insert(name, value.into_owned().into());
         }
         Ok(())
@@ -124,13 +124,11 @@ impl ConnectionUrl {
                     .insert(name, secret(name, &value)?)
                     .is_some()
                 {
-                    return Err(ConfigError::new(format!("{name} is given twice")));
+                    return Err(ConfigError::new(format!("duplicate credential {name}")));
                 }
             } else if let Some(name) = options.iter().copied().find(|known| *known == name) {
                 if self.options.insert(name, value).is_some() {
-                    return Err(ConfigError::new(format!(
-                        "the option {name} is given twice"
-                    )));
+                    return Err(ConfigError::new(format!("duplicate option {name}")));
                 }
             } else {
                 let known: Vec<_> = options.iter().chain(credentials).copied().collect();
@@ -144,8 +142,7 @@ impl ConnectionUrl {
         Ok(())
     }
 
-    /// Returns the configured host with its path prefix. `None` where the URL says `default`, which is the vendor's
-    /// own.
+    /// Returns the configured host with its path prefix. `None` if the host is `default`, which is the vendor's own.
     #[must_use]
     pub const fn host(&self) -> Option<&BaseUrl> {
         self.base.as_ref()
@@ -155,16 +152,16 @@ impl ConnectionUrl {
     ///
     /// # Errors
     ///
-    /// Where it is missing or empty.
+    /// Returns an error if it is missing or empty.
     pub fn credential(&self, name: &str) -> Result<SecretString, ConfigError> {
         self.optional_credential(name).ok_or_else(|| {
             ConfigError::new(format!(
-                "{name} is missing: put it before the @, or among the options"
+                "{name} is missing: expected it before the @, or among the options"
             ))
         })
     }
 
-    /// Returns a credential. `None` where it is missing or empty.
+    /// Returns a credential. `None` if it is missing or empty.
     #[must_use]
     pub fn optional_credential(&self, name: &str) -> Option<SecretString> {
         use secrecy::ExposeSecret as _;
@@ -174,17 +171,17 @@ impl ConnectionUrl {
             .cloned()
     }
 
-    /// Returns an option. `None` where it is not given.
+    /// Returns an option. `None` if it is missing.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&str> {
         self.options.get(name).map(String::as_str)
     }
 
-    /// Parses an option as a `T`. `None` where it is not given.
+    /// Parses an option as a `T`. `None` if it is missing.
     ///
     /// # Errors
     ///
-    /// Where it is not a `T`; the error names the option and says what is wrong with it.
+    /// Returns an error if it is not a `T`; the error names the option and the problem.
     pub fn parsed_option<T>(&self, name: &str) -> Result<Option<T>, ConfigError>
     where
         T: std::str::FromStr<Err: std::error::Error>,
@@ -205,13 +202,13 @@ impl fmt::Debug for ConnectionUrl {
     }
 }
 
-/// Refuses what would be read as one URL and was meant as two, or as another: its host would be wrong, and a
-/// credential might become part of a path.
+/// Refuses a text that parses as one URL but is probably two, or another one: its host would be wrong, and a credential
+/// might become part of a path.
 fn one_url(text: &str) -> Result<(), ConfigError> {
-    // Reading a URL drops tabs and line breaks without a word, and with them a part of a secret.
+    // The URL parser silently drops tabs and line breaks, and with them a part of a secret.
     if text.trim().contains(['\t', '\n', '\r']) {
         return Err(ConfigError::new(
-            "the connection URL holds a tab or a line break: write %09 or %0A, or put one URL on one line",
+            "invalid connection URL: expected no tab or line break; write %09 or %0A, and one URL a line",
         ));
     }
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
@@ -219,7 +216,7 @@ fn one_url(text: &str) -> Result<(), ConfigError> {
     let before_options = rest.get(..end).unwrap_or(rest);
     if before_options.contains("://") {
         return Err(ConfigError::new(
-            "one connection URL holds another: separate URLs by white space, and write a host without https://",
+            "invalid connection URL: expected one URL; separate several by white space, and write a host without https://",
         ));
     }
     let host = before_options
@@ -229,27 +226,27 @@ fn one_url(text: &str) -> Result<(), ConfigError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
     if !authority.bytes().all(plain) || host.contains("//") {
         return Err(ConfigError::new(
-            "invalid host in the connection URL: write letters, digits, dots and hyphens, as in \
+            "invalid host in the connection URL: expected letters, digits, dots and hyphens, as in \
              vendor://id:secret@api.example.com:8443/prefix; separate several URLs by white space",
         ));
     }
     let name = authority.trim_end_matches('.');
     if name.eq_ignore_ascii_case("default") && authority != "default" {
         return Err(ConfigError::new(
-            "write the host default in lower case and without a dot for the vendor's own",
+            "invalid host in the connection URL: expected default in lower case, without a dot, for the vendor's own",
         ));
     }
     Ok(())
 }
 
-/// The options, percent-decoded and nothing more: in a form's encoding a `+` would become a blank, and
-/// secrets in base64 hold it.
+/// Returns the options, percent-decoded only: in a form's encoding a `+` would become a space, and secrets in base64
+/// have it.
 fn pairs(query: &str) -> Result<Vec<(String, String)>, ConfigError> {
     let decode = |text: &str| {
         percent_decode_str(text)
             .decode_utf8()
             .map(|text| text.into_owned())
-            .map_err(|_| ConfigError::new("an option is not percent-encoded UTF-8"))
+            .map_err(|_| ConfigError::new("invalid option: expected percent-encoded UTF-8"))
     };
     query
         .split('&')
@@ -268,13 +265,13 @@ fn base(url: &Url) -> Result<Option<BaseUrl>, ConfigError> {
         }
         Some("default") => {
             return Err(ConfigError::new(
-                "the host default has neither port nor path",
+                "invalid host in the connection URL: expected default without port and path",
             ));
         }
         Some(host) if !host.is_empty() => host,
         _ => {
             return Err(ConfigError::new(
-                "the connection URL has no host: write @default for the vendor's own",
+                "invalid connection URL: expected a host, such as @default for the vendor's own",
             ));
         }
     };
@@ -291,11 +288,11 @@ fn base(url: &Url) -> Result<Option<BaseUrl>, ConfigError> {
     BaseUrl::parse(&format!("{scheme}://{host}{port}{}", url.path())).map(Some)
 }
 
-/// Reads a secret of a configuration: `env:NAME`, `file:PATH` (without the line end at its end), or the secret itself.
+/// Resolves a secret of a configuration: `env:NAME`, `file:PATH` (its last line end trimmed), or the secret itself.
 ///
 /// # Errors
 ///
-/// Where the variable is not set or the file cannot be read. The error starts with `name`, which is the setting's.
+/// Returns an error if the variable is not set or the file cannot be read. The error starts with `name`, the option's.
 pub fn secret(name: &str, value: &str) -> Result<SecretString, ConfigError> {
     if let Some(variable) = value.strip_prefix("env:") {
         return env::var(variable).map(SecretString::from).map_err(|_| {
@@ -307,7 +304,7 @@ pub fn secret(name: &str, value: &str) -> Result<SecretString, ConfigError> {
     }
     if let Some(path) = value.strip_prefix("file:") {
         let content = fs::read_to_string(path).map_err(|error| {
-            ConfigError::new(format!("{name}: the file it names cannot be read")).with_source(error)
+            ConfigError::new(format!("{name}: the file cannot be read")).with_source(error)
         })?;
         let content = content.strip_suffix('\n').unwrap_or(&content);
         return Ok(content.strip_suffix('\r').unwrap_or(content).into());
@@ -315,8 +312,7 @@ pub fn secret(name: &str, value: &str) -> Result<SecretString, ConfigError> {
     Ok(value.into())
 }
 
-/// A variable's name, as far as it may be shown: a secret that was put there by mistake is seldom all upper
-/// case.
+/// Returns a variable's name if it may be shown: a secret that was put there by mistake is rarely all upper case.
 fn printable_variable(name: &str) -> &str {
     let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     let is_name = name.bytes().any(|byte| byte.is_ascii_uppercase()) && name.contains('_');
@@ -327,8 +323,7 @@ fn printable_variable(name: &str) -> &str {
     }
 }
 
-/// An option's name as somebody wrote it, as far as it may be shown: a misplaced secret is longer than
-/// any name.
+/// Returns an unknown option's name if it may be shown: a misplaced secret is longer than any name.
 fn printable(name: &str) -> &str {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-';
     if name.len() <= 20 && name.bytes().all(plain) {
@@ -355,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn both_places_give_the_same_credentials() {
+    fn authority_and_options_give_the_same_credentials() {
         let expected = ("me".to_owned(), "s/e:c@ret".to_owned());
         assert_eq!(both("x://me:s%2Fe%3Ac%40ret@default"), expected);
         assert_eq!(both("x://default?id=me&secret=s/e:c@ret"), expected);
@@ -363,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_the_vendors_or_one_that_may_have_credentials() {
+    fn the_host_is_the_vendors_own_or_a_base_url() {
         for (text, base) in [
             ("x://a:b@default", "https://vendor.test"),
             ("x://a:b@default/?sender=x", "https://vendor.test"),
@@ -399,37 +394,37 @@ mod tests {
     }
 
     #[test]
-    fn unknown_and_doubled_options_are_named() {
-        for (text, words) in [
+    fn unknown_and_duplicate_options_are_named() {
+        for (text, expected) in [
             (
                 "x://a:b@default?sendr=x",
                 "unknown option sendr; known are sender, api, id, secret",
             ),
             (
                 "x://a:b@default?sender=x&sender=y",
-                "the option sender is given twice",
+                "duplicate option sender",
             ),
-            ("x://a:b@default?secret=c", "secret is given twice"),
-            ("x://default?id=a&id=b", "id is given twice"),
+            ("x://a:b@default?secret=c", "duplicate credential secret"),
+            ("x://default?id=a&id=b", "duplicate credential id"),
         ] {
-            assert_eq!(parse(text).unwrap_err().to_string(), words);
+            assert_eq!(parse(text).unwrap_err().to_string(), expected);
         }
     }
 
     #[test]
-    fn a_pointer_in_the_authority_shows_the_other_form() {
+    fn env_or_file_in_the_authority_is_refused_with_the_right_form() {
         for (url, advice) in [
             (
                 "x://env:KPN_SECRET@default",
-                "env: is read among the options only: write ?id=env:… behind the host",
+                "env: is read among the options only: write ?id=env:… after the host",
             ),
             (
                 "x://me:env:KPN_SECRET@default",
-                "env: is read among the options only: write ?secret=env:… behind the host",
+                "env: is read among the options only: write ?secret=env:… after the host",
             ),
             (
                 "x://me:file:%2Frun%2Fs@default",
-                "file: is read among the options only: write ?secret=file:… behind the host",
+                "file: is read among the options only: write ?secret=file:… after the host",
             ),
         ] {
             assert_eq!(parse(url).unwrap_err().to_string(), advice);
@@ -450,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_meant_as_two_urls_or_another_host_is_refused_with_advice() {
+    fn two_urls_in_one_or_a_misspelled_host_are_refused_with_advice() {
         for (url, advice) in [
             ("x://a:b@default,y://c@default?sender=Z", "white space"),
             ("x://a:b@default;y://c@default", "white space"),
@@ -459,11 +454,11 @@ mod tests {
             ("x://a:b@DEFAULT", "lower case"),
             ("x://a:b@Default.", "lower case"),
             ("x://a:b@default.", "without a dot"),
-            ("x://a:b@host/p@q", "percent-encoded"),
+            ("x://a:b@host/p@q", "no @ or //"),
             ("x://a:b@host//q", "invalid host"),
             ("x://a:b@ho st", "invalid host"),
-            ("x://a:b\tc@default", "tab or a line break"),
-            ("x://default?id=a&secret=b\nc", "tab or a line break"),
+            ("x://a:b\tc@default", "tab or line break"),
+            ("x://default?id=a&secret=b\nc", "tab or line break"),
         ] {
             let error = parse(url).unwrap_err().to_string();
             assert!(error.contains(advice), "{url}: {error}");

@@ -5,11 +5,10 @@ use postduif_core::{ConfigError, ErrorKind, Health, Message, Profile, Receipt, S
 
 use crate::{BaseUrl, Client, Request, Response, vendor::ConnectionUrl};
 
-/// A vendor's API as a provider reaches it: its profile, its host, the HTTP client, and the sender of messages that
-/// name none.
+/// A vendor's API for a provider: its profile, its host, the HTTP client, and the sender of messages that name none.
 ///
-/// The frame of every provider is here: a message is validated before anything is sent, an error has the provider's
-/// name, and a request without a text never leaves a message in doubt.
+/// It does what every provider must do: it validates a message before anything is sent, adds the provider's name to
+/// errors, and never reports a request without a text as in doubt.
 ///
 /// ```
 /// use postduif_core::{Message, Profile, Receipt, SendError};
@@ -25,9 +24,10 @@ use crate::{BaseUrl, Client, Request, Response, vendor::ConnectionUrl};
 ///     endpoint.send_one(message, async {
 ///         let request = endpoint.post("/messages").with_json(&message.text().as_str());
 ///         let response = endpoint.client().send(request).await?;
-///         match response.is_success() {
-///             true => endpoint.receipt(message, response.header("x-message-id").unwrap_or_default()),
-///             false => Err(response.refused(None)),
+///         if response.is_success() {
+///             endpoint.receipt(message, response.header("x-message-id").unwrap_or_default())
+///         } else {
+///             Err(response.refused(None))
 ///         }
 ///     })
 ///     .await
@@ -42,13 +42,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Returns what the provider can do.
+    /// Returns the provider's capabilities.
     #[must_use]
     pub const fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// Replaces the profile by one that the configuration narrows.
+    /// Sets the profile, for a configuration that narrows it.
     #[must_use]
     pub fn with_profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
@@ -85,35 +85,35 @@ impl Endpoint {
         message.sender().or(self.sender.as_ref())
     }
 
-    /// Returns the sender of the message, or the configured one, in the form of the wire.
+    /// Returns the sender of the message, or the configured one, in the vendor's format.
     ///
     /// # Errors
     ///
-    /// `InvalidSender` with `expected`, which says what the vendor takes, where there is no sender or `form` has no
-    /// form for it.
+    /// Returns `InvalidSender` if there is no sender or `form` returns `None` for it; the error says what is `expected`.
     pub fn wire_sender(
         &self,
         message: &Message,
         form: fn(&Sender) -> Option<String>,
         expected: &'static str,
     ) -> Result<String, SendError> {
-        self.sender(message)
-            .and_then(form)
-            .ok_or(SendError::not_accepted(ErrorKind::InvalidSender, expected))
+        self.sender(message).and_then(form).ok_or_else(|| {
+            let message = format!("invalid sender: {expected}");
+            SendError::not_accepted(ErrorKind::InvalidSender, message)
+        })
     }
 
-    /// Sends one message: validates it against the profile, then runs `exchange`, the request and what is made of
-    /// its response.
+    /// Sends one message: validates it against the profile, then runs `exchange`, which makes the request and reads its
+    /// response.
     ///
     /// # Errors
     ///
-    /// That of the profile or of `exchange`, with the provider's name.
+    /// Returns the error of the profile or of `exchange`, with the provider's name.
     pub fn send_one(
         &self,
         message: &Message,
         exchange: impl Future<Output = Result<Receipt, SendError>> + Send,
     ) -> impl Future<Output = Result<Receipt, SendError>> + Send {
-        // Combinators, since an `async fn` would hold the exchange twice.
+        // Combinators, since the future of an `async fn` would hold `exchange` twice.
         let outcome = match self.profile.validate(message) {
             Ok(()) => Either::Left(exchange),
             Err(error) => Either::Right(ready(Err(error))),
@@ -121,11 +121,12 @@ impl Endpoint {
         outcome.map_err(|error| self.named(error))
     }
 
-    /// Finds out what `check` promises, by an `exchange` that carries no text.
+    /// Runs the `exchange` of a `check`, which carries no text.
     ///
     /// # Errors
     ///
-    /// That of `exchange`, with the provider's name, and never in doubt: no text was on its way.
+    /// Returns the error of `exchange`, with the provider's name, and never in doubt. Refused credentials are a
+    /// [`Health`], not an error.
     pub async fn probe(
         &self,
         exchange: impl Future<Output = Result<Health, SendError>>,
@@ -137,14 +138,14 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Unknown where the id is [unusable](Response::message_id).
+    /// Returns an error in doubt if the id is [unusable](Response::message_id).
     pub fn receipt(&self, message: &Message, id: &str) -> Result<Receipt, SendError> {
         Ok(self
             .receipt_without_id(message)
             .with_id(Response::message_id(id)?))
     }
 
-    /// Creates the receipt of a message that the vendor gives no id.
+    /// Creates the receipt of a message without a vendor's id.
     #[must_use]
     pub fn receipt_without_id(&self, message: &Message) -> Receipt {
         Receipt::new(self.profile.owned_name(), *message.reference())
@@ -157,7 +158,7 @@ impl Endpoint {
     }
 }
 
-/// Builds an [`Endpoint`]: what the builders of all vendors share.
+/// Builder for an [`Endpoint`]: the options that the builders of all vendors share.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct EndpointBuilder {
@@ -167,7 +168,7 @@ pub struct EndpointBuilder {
 }
 
 impl EndpointBuilder {
-    /// Starts with the vendor's own host, a client of its own, and no sender.
+    /// Creates a builder with the vendor's own host, a new client, and no sender.
     pub const fn new() -> Self {
         Self {
             base: None,
@@ -180,7 +181,7 @@ impl EndpointBuilder {
     ///
     /// # Errors
     ///
-    /// Where the sender is invalid.
+    /// Returns an error if the sender is invalid.
     pub fn from_url(url: &ConnectionUrl) -> Result<Self, ConfigError> {
         Ok(Self {
             base: url.host().cloned(),
@@ -201,29 +202,29 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets the sender of messages that name none. Defaults to none.
+    /// Sets the sender of messages that name none. Defaults to `None`.
     pub fn with_sender(mut self, sender: Sender) -> Self {
         self.sender = Some(sender);
         self
     }
 
-    /// Returns the base URL, where one was set.
+    /// Returns the base URL. `None` if it was not set.
     #[must_use]
     pub const fn base(&self) -> Option<&BaseUrl> {
         self.base.as_ref()
     }
 
-    /// Returns the sender, where one was set.
+    /// Returns the sender. `None` if it was not set.
     #[must_use]
     pub const fn sender(&self) -> Option<&Sender> {
         self.sender.as_ref()
     }
 
-    /// Makes sure that the vendor takes the configured sender.
+    /// Checks that the vendor accepts the configured sender.
     ///
     /// # Errors
     ///
-    /// Where it does not; the error names the option `sender` and says what is `expected`.
+    /// Returns an error if it does not; the error names the option `sender` and says what is `expected`.
     pub fn check_sender(
         &self,
         fits: impl FnOnce(&Sender) -> bool,
@@ -236,13 +237,13 @@ impl EndpointBuilder {
         }
     }
 
-    /// Builds the endpoint. `host` is the vendor's own base URL, for a configuration that sets none. Where the
-    /// profile requires a sender, a configured one fulfils that.
+    /// Builds the endpoint. `host` is the vendor's own base URL, and the default. A configured sender satisfies a
+    /// profile that requires one.
     ///
     /// # Errors
     ///
-    /// Where the profile does not take the kind of the configured sender, `host` is no base URL, or the HTTP client
-    /// cannot be built.
+    /// Returns an error if the profile does not have the kind of the configured sender, `host` is not a base URL, or the
+    /// HTTP client cannot be built.
     pub fn build(self, profile: Profile, host: &str) -> Result<Endpoint, ConfigError> {
         let sender = self.sender.as_ref();
         if let Some(problem) = sender.and_then(|sender| profile.sender_problem(sender)) {

@@ -1,9 +1,8 @@
 use serde_json::Value;
 
-/// Returns a JSON string or number as text, without the white space around it. `None` where it is anything else,
-/// or blank.
+/// Returns a JSON string or number as text, trimmed. `None` if it is anything else, or blank.
 ///
-/// Vendors, their clients and their pages disagree on which of the two a field is.
+/// Vendors, their clients and their documentation disagree on which of the two a field is.
 ///
 /// ```
 /// use postduif_http::vendor::text;
@@ -23,7 +22,7 @@ pub fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Returns whether a response gives a member that is one value, such as an id: it is neither `null` nor a blank string.
+/// Returns whether a response has a member that is one value, such as an id: it is neither `null` nor a blank string.
 /// A list or an object counts, even an empty one.
 #[must_use]
 pub fn is_given(value: &Value) -> bool {
@@ -34,10 +33,10 @@ pub fn is_given(value: &Value) -> bool {
     }
 }
 
-/// Returns whether a member of a response holds anything: neither `null` nor a blank string, an empty list or an
-/// empty object.
+/// Returns whether a member of a response has any content: it is not `null`, a blank string, an empty list or an empty
+/// object.
 ///
-/// A refusal that gives an id in whatever form contradicts itself, and this is how it is recognised.
+/// Use it to find a refusal with an id of any type, which contradicts itself.
 #[must_use]
 pub fn has_value(value: &Value) -> bool {
     match value {

@@ -1,14 +1,14 @@
-//! What the providers share, so that a vendor's own file is its wire types, a table of codes, one request and one
+//! What the providers share. A vendor's crate is left with its wire types, a table of codes, one request and one
 //! outcome.
 //!
-//! | part | what it does |
+//! | part | purpose |
 //! |---|---|
-//! | [`Endpoint`], [`EndpointBuilder`] | sends one message, probes for `check`, makes the receipt |
-//! | [`Code`], [`codes!`](crate::codes) | a vendor's codes as a table, each with what it proves |
-//! | [`batch`] | keeps equal references apart, and finds the message that a verdict is about |
-//! | [`reports`] | secrets, entries and fields of delivery reports |
-//! | [`ConnectionUrl`], [`ReportUrl`] | the URLs of a configuration |
-//! | [`signature`] | HMAC and JSON Web Tokens |
+//! | [`Endpoint`], [`EndpointBuilder`] | send one message, run the request of a `check`, create the receipt |
+//! | [`Code`], [`codes!`](crate::codes) | list a vendor's codes, each with what it proves |
+//! | [`batch`] | separates equal references, and finds the message of each verdict |
+//! | [`reports`] | reads secrets, entries and fields of delivery reports |
+//! | [`ConnectionUrl`], [`ReportUrl`] | parse the URLs of a configuration |
+//! | [`signature`] | computes and verifies HMAC and JSON Web Tokens |
 
 pub mod batch;
 mod codes;

@@ -6,44 +6,45 @@ use url::Url;
 
 use crate::{BaseUrl, vendor::reports::query_parameter};
 
-/// Where a vendor is asked to post its delivery reports: https, or plain http on loopback.
+/// The URL to which a vendor posts its delivery reports: https, or plain http on loopback.
 ///
-/// Its path or query may hold a secret of ours, so `Debug` shows nothing of it.
+/// Its path or query may have a secret, so `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct ReportUrl(SecretString);
 
 impl ReportUrl {
-    /// Reads the URL of the option `report_url`. It may hold placeholders in braces.
+    /// Parses the URL of the option `report_url`. It may have placeholders in braces.
     ///
     /// # Errors
     ///
-    /// Where it is not such a URL; the error names the option and shows nothing of the URL.
+    /// Returns an error if it is not such a URL; the error names the option and shows nothing of the URL.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let invalid = |problem| ConfigError::new(format!("option report_url: {problem}"));
         if text.contains(char::is_whitespace) || text.contains(char::is_control) {
-            return Err(invalid("invalid URL: write it without white space"));
+            return Err(invalid("invalid URL: expected no white space"));
         }
-        let url = Url::parse(text)
-            .map_err(|_| invalid("invalid URL: write one such as https://hooks.example.com/sms"))?;
+        let url = Url::parse(text).map_err(|_| {
+            invalid("invalid URL: expected one such as https://hooks.example.com/sms")
+        })?;
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return Err(invalid(
-                "invalid URL: write it without user, password and fragment",
+                "invalid URL: expected no user, password or fragment",
             ));
         }
         let mut address = url.clone();
         address.set_query(None);
         BaseUrl::parse(address.as_str())
-            .map_err(|_| invalid("invalid URL: write https://, or plain http on loopback only"))?;
+            .map_err(|_| invalid("invalid URL: expected https://, or plain http on loopback"))?;
         Ok(Self(text.into()))
     }
 
-    /// Reads the URL of the option `report_url` for a vendor without a reference field. `{reference}` may be the value of
+    /// Parses the URL of the option `report_url` for a vendor without a reference field. `{reference}` may be the value of
     /// its query parameter `reference`, and becomes the reference of each message.
     ///
     /// # Errors
     ///
-    /// As [`parse`](Self::parse); and where the placeholder is anywhere else, the parameter is a duplicate, or there is
-    /// another placeholder.
+    /// Returns the errors of [`parse`](Self::parse), or an error if the placeholder is anywhere else, the parameter is a
+    /// duplicate, or there is another placeholder.
     pub fn parse_with_reference(text: &str) -> Result<Self, ConfigError> {
         let url = Self::parse(text)?;
         let (path, query) = url.expose().split_once('?').unwrap_or((url.expose(), ""));
@@ -53,13 +54,13 @@ impl ReportUrl {
             .any(|pair| pair.contains('{'));
         if query_parameter(url.expose(), "reference").is_err() {
             return Err(ConfigError::new(
-                "option report_url: write the query parameter reference once",
+                "option report_url: invalid URL: expected at most one query parameter reference",
             ));
         }
         if path.contains('{') || is_elsewhere {
             return Err(ConfigError::new(
-                "option report_url: write {reference} as the value of the query parameter reference only, as in \
-                 https://hooks.example.com/sms?reference={reference}",
+                "option report_url: invalid URL: expected {reference} as the value of the query parameter reference \
+                 only, as in https://hooks.example.com/sms?reference={reference}",
             ));
         }
         Ok(url)
@@ -78,23 +79,22 @@ impl ReportUrl {
             .replace(PLACEHOLDER, message.reference().as_str())
     }
 
-    /// Makes sure that it has none of these query parameters: where a vendor adds its own, each of its reports would
-    /// have a duplicate.
+    /// Checks that it has none of these query parameters, which the vendor adds itself: they would be duplicates.
     ///
     /// # Errors
     ///
-    /// Where it has one; the error names the option, the `vendor` and the parameter.
+    /// Returns an error if it has one; the error names the option, the `vendor` and the parameter.
     pub fn without_parameters(self, vendor: &str, names: &[&str]) -> Result<Self, ConfigError> {
         let is_given = |name: &&&str| !matches!(query_parameter(self.expose(), name), Ok(None));
         match names.iter().find(is_given) {
             Some(name) => Err(ConfigError::new(format!(
-                "option report_url: {vendor} adds the query parameter {name} itself: take another name"
+                "option report_url: {vendor} adds the query parameter {name} itself: expected another name"
             ))),
             None => Ok(self),
         }
     }
 
-    /// Returns the URL as it was written.
+    /// Returns the URL as it was parsed, secrets included.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

@@ -1,4 +1,4 @@
-//! Delivery reports: the secrets that prove them, and the fields that they are read from.
+//! Delivery reports: the secrets that prove them, and their fields.
 
 use std::{error::Error, fmt, slice, str::FromStr, time::Duration};
 
@@ -19,19 +19,19 @@ use crate::{
     },
 };
 
-/// The most reports that are read from one request.
+/// The maximum number of reports in one request.
 pub const MAX_REPORTS: usize = 1000;
 
-/// The secrets that a vendor signs its reports with: several while one is being replaced.
+/// The secrets with which a vendor signs its reports: several while one is being replaced.
 #[derive(Clone, Debug)]
 pub struct SigningSecrets(Vec<SecretString>);
 
 impl SigningSecrets {
-    /// Takes reports that any of these secrets signed.
+    /// Creates a set of secrets, any of which proves a report.
     ///
     /// # Errors
     ///
-    /// Where there is no secret, or one is blank. The error is `missing`, which says what to give.
+    /// Returns an error with the text `missing`, which says what is expected, if there is no secret or one is blank.
     pub fn new(secrets: Vec<SecretString>, missing: &'static str) -> Result<Self, ConfigError> {
         let is_blank = |secret: &SecretString| secret.expose_secret().trim().is_empty();
         if secrets.is_empty() || secrets.iter().any(is_blank) {
@@ -40,7 +40,7 @@ impl SigningSecrets {
         Ok(Self(secrets))
     }
 
-    /// Returns the secrets, for a signature that [`signature`](crate::vendor::signature) verifies.
+    /// Returns the secrets, for the functions of [`signature`](crate::vendor::signature).
     #[must_use]
     pub fn as_slice(&self) -> &[SecretString] {
         &self.0
@@ -50,7 +50,7 @@ impl SigningSecrets {
     ///
     /// # Errors
     ///
-    /// Malformed where `tag` is not hexadecimal, forged where none of the secrets made it.
+    /// Returns `Malformed` if `tag` is not hexadecimal, `Forged` if none of the secrets made it.
     pub fn verify_hmac_sha256(&self, signed: &[u8], tag: &str) -> Result<(), ReportError> {
         let tag = unhex(tag).ok_or(ReportError::malformed("the signature is not hexadecimal"))?;
         if is_hmac_sha256(&self.0, signed, &tag) {
@@ -63,12 +63,11 @@ impl SigningSecrets {
     }
 }
 
-/// Checks the time of a signature, in text as seconds since 1970: it must lie within `window` of now, before it or
-/// after.
+/// Checks that a signature's time, in seconds since 1970 as text, is at most `window` before or after `now`.
 ///
 /// # Errors
 ///
-/// Malformed where it is not a number, stale where it lies outside.
+/// Returns `Malformed` if it is not a number, `Stale` if it is outside the window.
 pub fn check_time(
     signed_at: &str,
     now: DateTime<Utc>,
@@ -80,11 +79,11 @@ pub fn check_time(
     check_window(signed_at, now, window)
 }
 
-/// Checks the time of a signature, in seconds since 1970: it must lie within `window` of now, before it or after.
+/// Checks that a signature's time, in seconds since 1970, is at most `window` before or after `now`.
 ///
 /// # Errors
 ///
-/// Stale where it lies outside.
+/// Returns `Stale` if it is outside the window.
 pub fn check_window(
     signed_at: i64,
     now: DateTime<Utc>,
@@ -98,11 +97,11 @@ pub fn check_window(
     Ok(())
 }
 
-/// Returns a header that a report is proven by.
+/// Returns the header that proves a report, such as a signature.
 ///
 /// # Errors
 ///
-/// Unsigned where it is missing, malformed where it is a duplicate.
+/// Returns `Unsigned` if it is missing, `Malformed` if it is a duplicate.
 pub fn proof_header<'r>(
     request: &'r ReportRequest<'_>,
     name: &str,
@@ -112,11 +111,11 @@ pub fn proof_header<'r>(
         .ok_or(ReportError::unsigned("the report has no signature"))
 }
 
-/// Returns the value of a query parameter of a URL, decoded.
+/// Returns the decoded value of a query parameter. `None` if the URL does not have it.
 ///
 /// # Errors
 ///
-/// Malformed where the parameter is a duplicate: nobody may choose which one is meant.
+/// Returns `Malformed` if the parameter is a duplicate: which of the two counts is open.
 pub fn query_parameter(url: &str, name: &str) -> Result<Option<String>, ReportError> {
     let query = url
         .split_once('#')
@@ -135,7 +134,7 @@ pub fn query_parameter(url: &str, name: &str) -> Result<Option<String>, ReportEr
 ///
 /// # Errors
 ///
-/// Malformed where it is not JSON.
+/// Returns `Malformed` if it is not JSON.
 pub fn json(request: &ReportRequest<'_>) -> Result<Value, ReportError> {
     serde_json::from_slice(request.body())
         .map_err(|_| ReportError::malformed("the report is not JSON"))
@@ -150,11 +149,11 @@ pub fn entries(value: &Value) -> &[Value] {
     }
 }
 
-/// Reads the entries of one request. An entry without a report takes no other down with it.
+/// Reads the entries of one request, and skips those for which `read` returns `None`.
 ///
 /// # Errors
 ///
-/// Malformed where there are more than [`MAX_REPORTS`] entries.
+/// Returns `Malformed` if there are more than [`MAX_REPORTS`] entries.
 pub fn read_each<'v>(
     entries: impl IntoIterator<Item = &'v Value>,
     read: impl FnMut(&'v Value) -> Option<DeliveryReport>,
@@ -166,67 +165,66 @@ pub fn read_each<'v>(
     Ok(entries.into_iter().filter_map(read).collect())
 }
 
-/// Returns what a vendor's word means in a table. A word that the table does not list is
-/// [`Unknown`](DeliveryStatus::Unknown), which is no failure.
+/// Looks up a vendor's status in a table. A status that the table does not list is
+/// [`Unknown`](DeliveryStatus::Unknown), which is not a failure.
 #[must_use]
-pub fn status(table: &[(&str, DeliveryStatus)], word: &str) -> DeliveryStatus {
+pub fn status(table: &[(&str, DeliveryStatus)], name: &str) -> DeliveryStatus {
     table
         .iter()
-        .find(|(known, _)| *known == word)
+        .find(|(known, _)| *known == name)
         .map_or(DeliveryStatus::Unknown, |(_, status)| *status)
 }
 
-/// Returns the vendor's id of a message, where it is [usable](Response::message_id).
+/// Returns the vendor's id of a message. `None` if it is not [usable](Response::message_id).
 #[must_use]
 pub fn message_id(value: &Value) -> Option<String> {
     let id = text(value)?;
     Response::message_id(&id).ok().map(str::to_owned)
 }
 
-/// Returns the recipient's number from digits with or without a plus, as text or as a number.
+/// Returns the recipient's number from digits with or without a plus, as text or as a JSON number.
 #[must_use]
 pub fn recipient(value: &Value) -> Option<PhoneNumber> {
     PhoneNumber::from_msisdn(&text(value)?).ok()
 }
 
-/// Returns a code of at most `max` digits. `None` where it is anything else: a longer one might be taken from a text.
+/// Returns a code of at most `max` digits. `None` if it is anything else: a longer one might come from a text.
 #[must_use]
 pub fn code(value: &Value, max: usize) -> Option<String> {
     text(value).filter(|code| code.len() <= max && code.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Returns a code of at most `max` digits, for vendors that write zero where there is none. `None` where it is zero or
-/// anything else.
+/// Returns a code of at most `max` digits, for vendors that write zero for none. `None` if it is zero or anything else.
 #[must_use]
 pub fn nonzero_code(value: &Value, max: usize) -> Option<String> {
     code(value, max).filter(|code| code.bytes().any(|byte| byte != b'0'))
 }
 
-/// Returns a time in the form of RFC 3339. `None` where it has no time zone: such a time tells nothing.
+/// Parses an RFC 3339 time. `None` if it is anything else, such as a time without a zone.
 #[must_use]
 pub fn time(value: &Value) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(value.as_str()?.trim()).ok()?;
     Some(time.to_utc())
 }
 
-/// Nobody guesses as many random characters as this; a shorter secret of ours is not all the proof there is.
+/// The minimum length of a path secret, in bytes. It is the only proof of its reports, so it must not be guessable.
 const MIN_SECRET: usize = 16;
 
-/// Secrets of our own at the end of a report's URL: all the proof there is where a vendor does not sign.
+/// Secrets at the end of a report URL: the only proof of reports that a vendor does not sign.
 ///
-/// One of them is the last segment of the path, as in `https://sms.example.com/reports/cm/SECRET`.
+/// The last segment of the path is one of them, as in `https://sms.example.com/reports/cm/SECRET`.
 pub struct PathSecrets {
     provider: &'static str,
     secrets: Vec<SecretString>,
 }
 
 impl PathSecrets {
-    /// Creates secrets for the reports of this provider: several while one is being replaced.
+    /// Creates a set of secrets for this provider's reports: several while one is being replaced.
     ///
     /// # Errors
     ///
-    /// Where there is no secret, one is shorter than 16 characters and could be guessed, or one cannot be a segment
-    /// of a path: it has anything but letters, digits and `-._~!$&'()*+,;=:@`.
+    /// Returns an error if there is no secret, or one is shorter than 16 characters or cannot be a path segment. A
+    /// segment consists of letters, digits and `-._~!$&'()*+,;=:@`.
     pub fn new(provider: &'static str, secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         let fits = |secret: &SecretString| {
             let secret = secret.expose_secret();
@@ -236,19 +234,19 @@ impl PathSecrets {
         };
         if secrets.is_empty() || !secrets.iter().all(fits) {
             return Err(ConfigError::new(format!(
-                "{provider} does not sign its reports: give a random secret of your own, of 16 characters or \
-                 more, from letters, digits and -._~"
+                "invalid secret for {provider}, which does not sign its reports: expected a random secret of your own, \
+                 of at least 16 letters, digits and -._~"
             )));
         }
         Ok(Self { provider, secrets })
     }
 
-    /// Compares the end of the path, in constant time.
+    /// Verifies that the path ends in one of the secrets, in constant time.
     ///
     /// # Errors
     ///
-    /// Unsigned where the path ends in nothing or in the provider's name, forged where it ends in anything
-    /// but a secret of ours.
+    /// Returns `Unsigned` if the last segment is missing or the provider's name, `Forged` if it is anything else but a
+    /// secret.
     pub fn verify(&self, url: &str) -> Result<(), ReportError> {
         match self.given(url) {
             None => Err(ReportError::unsigned(
@@ -261,7 +259,7 @@ impl PathSecrets {
         }
     }
 
-    /// Returns what the URL has in the place of the secret. `None` where it has nothing, or the provider's name.
+    /// Returns the last segment of the URL's path. `None` if it is missing or the provider's name.
     #[must_use]
     pub fn given<'u>(&self, url: &'u str) -> Option<&'u str> {
         let url = url.split(['?', '#']).next().unwrap_or_default();
@@ -286,23 +284,25 @@ impl fmt::Debug for PathSecrets {
     }
 }
 
-/// Makes sure that the options of a parser name no API, for a vendor that has one.
+/// Checks that the options of a parser name neither an API nor a signature method, for a vendor with one of each.
 ///
 /// # Errors
 ///
-/// Where they name an API or a signature method.
+/// Returns an error if they name one.
 pub fn one_api(options: &ReportOptions) -> Result<(), ConfigError> {
     if options.api().is_some() {
-        return Err(ConfigError::new("this vendor has one API: leave it out"));
+        return Err(ConfigError::new(
+            "invalid API: expected none, since this vendor has only one",
+        ));
     }
     one_signature_method(options)
 }
 
-/// Parses the API that the options of a parser name. `None` where they name none.
+/// Parses the API that the options of a parser name. `None` if they name none.
 ///
 /// # Errors
 ///
-/// Where there is no such API.
+/// Returns an error if there is no such API.
 pub fn api<T>(options: &ReportOptions) -> Result<Option<T>, ConfigError>
 where
     T: FromStr<Err: Error>,
@@ -311,15 +311,15 @@ where
     parsed.map_err(|error| ConfigError::new(format!("invalid API: {error}")))
 }
 
-/// Makes sure that the options of a parser name no signature method, for an API that has one.
+/// Checks that the options of a parser name no signature method, for an API with only one.
 ///
 /// # Errors
 ///
-/// Where they name one.
+/// Returns an error if they name one.
 pub fn one_signature_method(options: &ReportOptions) -> Result<(), ConfigError> {
     if options.signature_method().is_some() {
         return Err(ConfigError::new(
-            "this API signs in one way: leave the signature method out",
+            "invalid signature method: expected none, since this API has only one",
         ));
     }
     Ok(())
@@ -330,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_secret_of_ours_at_the_end_of_the_path_is_proof() {
+    fn only_our_secret_at_the_end_of_the_path_is_proof() {
         use postduif_core::ReportErrorKind::{Forged, Unsigned};
         let (old, new) = ("0ld-0ld-0ld-0ld-", "n3w-n3w-n3w-n3w-");
         let secrets = PathSecrets::new("cm", vec![old.into(), new.into()]).unwrap();
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_could_be_guessed_or_fits_no_path_builds_nothing() {
+    fn a_secret_that_could_be_guessed_or_fits_no_path_is_refused() {
         for bad in [
             vec![],
             vec!["".into()],
@@ -373,12 +373,12 @@ mod tests {
             vec![" ".into()],
             vec!["good".into(), "\t".into()],
         ] {
-            assert!(SigningSecrets::new(bad, "give one").is_err());
+            assert!(SigningSecrets::new(bad, "expected a secret").is_err());
         }
     }
 
     #[test]
-    fn a_parameter_is_decoded_and_stands_there_once() {
+    fn a_parameter_is_decoded_and_no_duplicate() {
         let of = |url| query_parameter(url, "a");
         assert_eq!(
             of("https://x.test/?b=1&a=x%2By+z#a=2").unwrap().as_deref(),

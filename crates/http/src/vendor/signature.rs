@@ -1,8 +1,8 @@
-//! What vendors sign with, over ring, which TLS brings along: HMAC, and JSON Web Tokens of the two
-//! algorithms that vendors use.
+//! Signatures of vendors: HMAC, and JSON Web Tokens of the two algorithms that vendors use. They use ring, which TLS
+//! needs anyway.
 //!
-//! The caller fixes which algorithms count, and what was received can at most choose among these. Every
-//! comparison takes the same time whatever it compares.
+//! The caller sets the allowed algorithms; a received token can only choose among these. Every comparison takes
+//! constant time.
 
 use std::fmt;
 
@@ -37,11 +37,11 @@ pub fn is_hmac_sha256(keys: &[SecretString], data: &[u8], tag: &[u8]) -> bool {
     is_tag(HMAC_SHA256, keys, data, tag)
 }
 
-/// A hash that vendors sign with by HMAC.
+/// A hash function of vendors' HMACs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Hash {
-    /// SHA-1, which is broken as a hash and not as an HMAC.
+    /// SHA-1, which is broken as a hash but not in HMAC.
     Sha1,
     /// SHA-256.
     Sha256,
@@ -59,26 +59,26 @@ pub fn is_hmac(hash: Hash, keys: &[SecretString], data: &[u8], tag: &[u8]) -> bo
 }
 
 fn is_tag(algorithm: hmac::Algorithm, keys: &[SecretString], data: &[u8], tag: &[u8]) -> bool {
-    // All are tried, so that the time tells nothing of which one it was.
+    // All are tried, so that the time does not reveal which one it was.
     keys.iter().fold(false, |found, key| {
         let key = hmac::Key::new(algorithm, key.expose_secret().as_bytes());
         hmac::verify(&key, data, tag).is_ok() | found
     })
 }
 
-/// Returns whether `given` is one of our own `secrets`, in constant time.
+/// Returns whether `given` is one of `secrets`, in constant time.
 #[must_use]
 pub fn is_secret(secrets: &[SecretString], given: &str) -> bool {
     is_hmac_sha256(secrets, b"", hmac_sha256(&given.into(), b"").as_ref())
 }
 
-/// Decodes base64 with its padding. `None` where the text is anything else, also another form of the same bytes.
+/// Decodes base64 with padding. `None` if the text is anything else, such as another encoding of the same bytes.
 #[must_use]
 pub fn unbase64(text: &str) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(text).ok()
 }
 
-/// Decodes hexadecimal digits of either case. `None` where the text has anything else.
+/// Decodes hexadecimal digits of either case. `None` if the text has anything else.
 #[must_use]
 pub fn unhex(digits: &str) -> Option<Vec<u8>> {
     let value = |digit: u8| {
@@ -114,18 +114,18 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
 ///
 /// # Errors
 ///
-/// Malformed where it is not such a token, forged where another algorithm or another key signed it. Claims are
-/// the caller's to judge: times, and hashes of what the token goes with.
+/// Returns `Malformed` if it is not such a token, `Forged` if another algorithm or another key signed it. The caller
+/// checks the claims, such as times, and hashes of the signed data.
 pub fn hs256_claims(token: &str, keys: &[SecretString]) -> Result<Vec<u8>, ReportError> {
     claims(token, keys, &[("HS256", HMAC_SHA256)])
 }
 
-/// Returns the claims of a JSON Web Token that is signed with HMAC under any of `keys`: with SHA-256, SHA-384
-/// or SHA-512, as its header says. All three ask for the same secret, so the choice gives nothing away.
+/// Returns the claims of a JSON Web Token that is signed with HMAC under any of `keys`. Its header chooses SHA-256,
+/// SHA-384 or SHA-512; all three need the same secret, so the choice weakens nothing.
 ///
 /// # Errors
 ///
-/// As [`hs256_claims`].
+/// Returns the errors of [`hs256_claims`].
 pub fn hmac_claims(token: &str, keys: &[SecretString]) -> Result<Vec<u8>, ReportError> {
     let algorithms = [
         ("HS256", HMAC_SHA256),
@@ -155,7 +155,7 @@ fn claims(
     let algorithm = algorithms.iter().find(|(name, _)| *name == header.alg);
     let (Some((_, algorithm)), None) = (algorithm, header.crit) else {
         return Err(ReportError::forged(
-            "the token is signed with an algorithm that is not allowed here",
+            "the token is signed with an algorithm that is not allowed",
         ));
     };
     if !is_tag(*algorithm, keys, signed.as_bytes(), &tag) {
@@ -166,20 +166,20 @@ fn claims(
     Ok(claims)
 }
 
-/// An RSA key that signs JSON Web Tokens with RS256.
+/// An RSA key for signing JSON Web Tokens with RS256.
 pub struct Rs256Key(RsaKeyPair);
 
 impl Rs256Key {
-    /// Reads a private key of at least 2048 bits in PEM: PKCS#8 or PKCS#1, since vendors hand out both.
+    /// Parses a private key of at least 2048 bits in PEM: PKCS#8 or PKCS#1, since vendors issue both.
     ///
     /// # Errors
     ///
-    /// Where it is not such a key.
+    /// Returns an error if it is not such a key.
     pub fn from_pem(pem: &SecretString) -> Result<Self, ConfigError> {
-        // The causes are left out: they are of no use to whoever has the wrong file.
+        // The causes are left out: they do not help somebody with the wrong file.
         let no_key = || {
             ConfigError::new(
-                "invalid private key: it must be an RSA key of 2048 bits or more in PEM",
+                "invalid private key: expected an RSA key of at least 2048 bits in PEM",
             )
         };
         let pair = match PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes()) {
@@ -190,11 +190,11 @@ impl Rs256Key {
         pair.map(Self).map_err(|_| no_key())
     }
 
-    /// Signs a token with these claims, which are JSON.
+    /// Creates a signed token with these claims, which are JSON.
     ///
     /// # Errors
     ///
-    /// Where the operating system has no random bytes to blind the computation with.
+    /// Returns an error if the operating system has no random bytes for the signature.
     pub fn sign(&self, claims: &[u8]) -> Result<SecretString, ConfigError> {
         let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
         let signed = format!(

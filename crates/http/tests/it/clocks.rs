@@ -1,4 +1,4 @@
-//! What of ours reads the wall clock, and that nothing which waits does.
+//! The wall clock: what reads it, and that no wait depends on it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::phases::post_by;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A clock that was wrong, by how much it jumps.
+/// How far the clock jumps.
 const JUMPS: [TimeDelta; 5] = [
     TimeDelta::hours(-1),
     TimeDelta::hours(1),
@@ -25,15 +25,15 @@ fn noon() -> DateTime<Utc> {
 }
 
 #[tokio::test]
-async fn a_date_to_wait_for_is_a_wait_of_at_most_a_day_whatever_the_clock_says() {
+async fn a_retry_after_date_is_a_delay_of_at_most_a_day_at_any_clock() {
     let date = (noon() + TimeDelta::seconds(30)).to_rfc2822();
     let server = Server::start(move |_| Reply::status(429).with_header("retry-after", &date)).await;
     let base = BaseUrl::parse(&server.url()).unwrap();
     let client = Client::new().unwrap();
-    let answer = client.send(Request::post(&base, "/send")).await.unwrap();
-    assert_eq!(answer.retry_after(noon()), Some(Duration::from_secs(30)));
+    let response = client.send(Request::post(&base, "/send")).await.unwrap();
+    assert_eq!(response.retry_after(noon()), Some(Duration::from_secs(30)));
     for jump in JUMPS {
-        let wait = answer.retry_after(noon() + jump).unwrap();
+        let wait = response.retry_after(noon() + jump).unwrap();
         let expected = if jump > TimeDelta::zero() {
             Duration::ZERO
         } else {
@@ -42,7 +42,7 @@ async fn a_date_to_wait_for_is_a_wait_of_at_most_a_day_whatever_the_clock_says()
         assert_eq!(wait, expected, "after a jump of {jump}");
     }
     for now in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
-        assert!(answer.retry_after(now).is_none_or(|wait| wait <= DAY));
+        assert!(response.retry_after(now).is_none_or(|wait| wait <= DAY));
     }
 }
 
@@ -64,8 +64,8 @@ fn a_clock_that_jumps_lets_no_old_report_in() {
     }
 }
 
-/// The deadline runs on the monotonic clock, which the runtime's paused clock stands for: it is over when that
-/// clock has moved, although the wall clock has hardly.
+/// The deadline runs on the monotonic clock, which the paused clock of the runtime simulates: it passes once that
+/// clock has advanced, although the wall clock has not.
 #[tokio::test]
 async fn a_deadline_follows_the_monotonic_clock() {
     let server = Server::start(|_| Reply::Stall).await;

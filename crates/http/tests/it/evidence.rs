@@ -7,16 +7,16 @@ use postduif_testkit::{Reply, Server};
 async fn refused(client: &Client, reply: Reply, refusal: Option<Refusal>) -> SendError {
     let server = Server::start(move |_| reply.clone()).await;
     let base = BaseUrl::parse(&server.url()).unwrap();
-    let answer = client.send(Request::post(&base, "/send")).await.unwrap();
-    answer.refused(refusal)
+    let response = client.send(Request::post(&base, "/send")).await.unwrap();
+    response.refused(refusal)
 }
 
-fn vendor_spoke() -> Refusal {
+fn vendor_refusal() -> Refusal {
     Refusal::new(ErrorKind::InvalidSender, "the sender is not allowed").with_code("42")
 }
 
 #[tokio::test]
-async fn by_status_alone_only_a_few_prove_that_nobody_read_the_message() {
+async fn only_a_few_statuses_alone_prove_that_the_message_was_not_read() {
     let client = Client::new().unwrap();
     for status in 400..=499 {
         let error = refused(&client, Reply::html(status), None).await;
@@ -57,10 +57,10 @@ async fn a_401_proves_it_by_its_challenge_only() {
 }
 
 #[tokio::test]
-async fn the_vendors_own_word_proves_it_below_500() {
+async fn the_vendors_own_refusal_proves_it_below_500() {
     let client = Client::new().unwrap();
     for status in [200, 202, 400, 401, 403, 408, 409, 422] {
-        let error = refused(&client, Reply::json(status, "{}"), Some(vendor_spoke())).await;
+        let error = refused(&client, Reply::json(status, "{}"), Some(vendor_refusal())).await;
         assert_eq!(
             (error.kind(), error.acceptance()),
             (ErrorKind::InvalidSender, Acceptance::NotAccepted),
@@ -71,7 +71,7 @@ async fn the_vendors_own_word_proves_it_below_500() {
 }
 
 #[tokio::test]
-async fn where_somebody_gave_up_waiting_only_a_listed_code_proves_it() {
+async fn at_the_statuses_of_a_timeout_only_a_listed_code_proves_it() {
     let client = Client::new().unwrap();
     let shape = || Refusal::new(ErrorKind::Other, "it was refused");
     for status in [408, 409, 425, 499] {
@@ -96,7 +96,7 @@ async fn a_new_token_is_tried_only_where_the_vendor_names_the_token() {
             Some(shape().with_code("expired")),
             true,
         ),
-        (Reply::json(403, "{}"), Some(vendor_spoke()), false),
+        (Reply::json(403, "{}"), Some(vendor_refusal()), false),
         (Reply::html(401), None, false),
         (challenge("Negotiate"), None, false),
         (challenge("Bearer realm=\"x\""), None, true),
@@ -110,9 +110,9 @@ async fn a_new_token_is_tried_only_where_the_vendor_names_the_token() {
     ] {
         let server = Server::start(move |_| reply.clone()).await;
         let base = BaseUrl::parse(&server.url()).unwrap();
-        let answer = client.send(Request::post(&base, "/send")).await.unwrap();
+        let response = client.send(Request::post(&base, "/send")).await.unwrap();
         assert_eq!(
-            answer.refuses_token(refusal.as_ref()),
+            response.refuses_token(refusal.as_ref()),
             worth_it,
             "{refusal:?}"
         );
@@ -120,7 +120,7 @@ async fn a_new_token_is_tried_only_where_the_vendor_names_the_token() {
 }
 
 #[tokio::test]
-async fn an_id_that_nobody_can_use_is_no_acceptance() {
+async fn an_unusable_id_is_no_acceptance() {
     let long = "x".repeat(257);
     for bad in ["", "  ", "\u{a0}", "abc\u{1b}[31m", "a\nb", &long] {
         let error = Response::message_id(bad).unwrap_err();
@@ -130,7 +130,7 @@ async fn an_id_that_nobody_can_use_is_no_acceptance() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_vendors_names_its_status() {
+async fn an_error_for_a_foreign_response_names_its_status() {
     let client = Client::new().unwrap();
     for status in [403, 502] {
         let error = refused(&client, Reply::html(status), None).await;
@@ -145,7 +145,7 @@ async fn what_is_not_the_vendors_names_its_status() {
 async fn from_500_up_only_a_code_that_says_so_proves_it() {
     let client = Client::new().unwrap();
     for status in [500, 501, 502, 503, 504, 599] {
-        for refusal in [None, Some(vendor_spoke())] {
+        for refusal in [None, Some(vendor_refusal())] {
             let error = refused(&client, Reply::json(status, "{}"), refusal).await;
             assert_eq!(
                 (error.kind(), error.acceptance()),
@@ -156,7 +156,7 @@ async fn from_500_up_only_a_code_that_says_so_proves_it() {
         let error = refused(
             &client,
             Reply::json(status, "{}"),
-            Some(vendor_spoke().with_proof(Proof::Always)),
+            Some(vendor_refusal().with_proof(Proof::Always)),
         )
         .await;
         assert_eq!(
@@ -168,12 +168,12 @@ async fn from_500_up_only_a_code_that_says_so_proves_it() {
 }
 
 #[tokio::test]
-async fn a_redirect_proves_nothing_whatever_it_says() {
+async fn a_redirect_proves_nothing_with_any_body() {
     let client = Client::new().unwrap();
     let error = refused(
         &client,
         Reply::json(302, "{}"),
-        Some(vendor_spoke().with_proof(Proof::Always)),
+        Some(vendor_refusal().with_proof(Proof::Always)),
     )
     .await;
     assert_eq!(
@@ -193,7 +193,7 @@ async fn a_success_that_is_not_the_vendors_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn retry_after_is_read_in_every_form_and_believed_for_a_day_at_most() {
+async fn retry_after_is_read_in_every_form_and_is_a_day_at_most() {
     let client = Client::new().unwrap();
     let day = Duration::from_secs(86_400);
     for (value, expected) in [

@@ -1,4 +1,4 @@
-//! The same promises where both sides speak HTTP/2.
+//! The same promises over HTTP/2.
 
 use std::{
     future::poll_fn,
@@ -19,14 +19,14 @@ use rustls::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// What happens to the second request, once it was read whole.
+/// What happens to the second request, once it was read completely.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Second {
-    Answered,
+    Responded,
     Reset(Reason),
-    /// The connection says that it goes away, and that this request was seen.
+    /// The server sends GOAWAY, which counts this request as seen.
     GoneAway,
-    /// The connection just ends.
+    /// The connection ends.
     Cut,
 }
 
@@ -92,8 +92,8 @@ async fn serve(stream: TlsStream<TcpStream>, second: Second, seen: Arc<Seen>) {
             Second::Cut if turn == 2 => return,
             _ => {
                 let head = http::Response::new(());
-                let mut answer = respond.send_response(head, false).unwrap();
-                answer.send_data("{}".into(), true).unwrap();
+                let mut response = respond.send_response(head, false).unwrap();
+                response.send_data("{}".into(), true).unwrap();
             }
         }
     }
@@ -113,8 +113,8 @@ fn client() -> Client {
 }
 
 #[tokio::test]
-async fn both_sides_speak_it_where_they_can_and_one_connection_serves() {
-    let (url, seen) = server(Second::Answered).await;
+async fn http_2_is_used_where_offered_and_one_connection_serves() {
+    let (url, seen) = server(Second::Responded).await;
     let client = client();
     for _ in 0..3 {
         assert_eq!(
@@ -127,7 +127,7 @@ async fn both_sides_speak_it_where_they_can_and_one_connection_serves() {
 }
 
 #[tokio::test]
-async fn a_request_that_ends_without_an_answer_is_in_doubt_and_was_made_once() {
+async fn a_request_that_ends_without_a_response_is_in_doubt_and_was_made_once() {
     for second in [
         Second::Reset(Reason::CANCEL),
         Second::Reset(Reason::INTERNAL_ERROR),
@@ -139,7 +139,7 @@ async fn a_request_that_ends_without_an_answer_is_in_doubt_and_was_made_once() {
         let client = client();
         post(&client, &url).await.unwrap();
         let error = match post(&client, &url).await {
-            Ok(answer) => answer.body().map(<[u8]>::len).unwrap_err(),
+            Ok(response) => response.body().map(<[u8]>::len).unwrap_err(),
             Err(error) => error,
         };
         assert_eq!(
@@ -151,8 +151,8 @@ async fn a_request_that_ends_without_an_answer_is_in_doubt_and_was_made_once() {
     }
 }
 
-/// RFC 9113, 8.7 calls such a request unprocessed. The client does not use that, which is safe: whoever wrote
-/// the server may have read it all the same.
+/// RFC 9113, 8.7, calls such a request unprocessed. The client does not rely on it, since a server may have read it
+/// nevertheless.
 #[tokio::test]
 async fn a_refused_stream_is_in_doubt_and_not_made_again() {
     let refused = Second::Reset(Reason::REFUSED_STREAM);

@@ -37,9 +37,9 @@ impl SmsProvider for Vendor {
         let request = Request::post(&self.base, "/send").with_json(&message.text().as_str());
         let under_way = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_under_way.fetch_max(under_way, Ordering::SeqCst);
-        let answer = self.client.send(request).await;
+        let response = self.client.send(request).await;
         self.under_way.fetch_sub(1, Ordering::SeqCst);
-        Err(answer?.refused(None))
+        Err(response?.refused(None))
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
@@ -51,7 +51,7 @@ impl SmsProvider for Vendor {
     }
 }
 
-/// The most memory that this process has held so far, in KiB.
+/// Returns the peak memory of this process, in KiB.
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -59,16 +59,16 @@ fn peak() -> u64 {
     kib.unwrap().parse().unwrap()
 }
 
-/// Runs itself again, as a child, so that no other test's memory is measured.
+/// Runs in a child process, so that no other test's memory is measured.
 #[test]
 #[cfg(target_os = "linux")]
-fn ten_thousand_sends_at_a_vendor_that_never_answers_are_bounded() {
+fn ten_thousand_sends_at_a_vendor_that_never_responds_are_bounded() {
     const CHILD: &str = "POSTDUIF_TEST_LOAD";
     if env::var_os(CHILD).is_none() {
         let child = Command::new(env::current_exe().unwrap())
             .args([
                 "--exact",
-                "load::ten_thousand_sends_at_a_vendor_that_never_answers_are_bounded",
+                "load::ten_thousand_sends_at_a_vendor_that_never_responds_are_bounded",
                 "--nocapture",
             ])
             .env(CHILD, "1")
@@ -100,9 +100,9 @@ fn ten_thousand_sends_at_a_vendor_that_never_answers_are_bounded() {
         let limited = Arc::new(limited);
         let before = peak();
         let sends: Vec<_> = (0..10_000)
-            .map(|place| {
+            .map(|index| {
                 let limited = Arc::clone(&limited);
-                let text = Text::new(format!("Your code is {place}")).unwrap();
+                let text = Text::new(format!("Your code is {index}")).unwrap();
                 let message = Message::new("+31612345678".parse().unwrap(), text);
                 tokio::spawn(async move { limited.send(&message).await.unwrap_err() })
             })

@@ -25,7 +25,7 @@ fn credentials(url: &str) -> ClientCredentials {
 }
 
 #[tokio::test]
-async fn the_credentials_travel_in_the_form_or_as_basic() {
+async fn the_credentials_are_in_the_form_or_in_basic() {
     let server = Server::start(|_| Reply::json(200, GOOD)).await;
     let form = credentials(&server.url())
         .with_form("scope", "a/.default")
@@ -54,7 +54,7 @@ async fn the_credentials_travel_in_the_form_or_as_basic() {
 }
 
 #[tokio::test]
-async fn a_life_is_read_as_number_or_text_and_assumed_otherwise() {
+async fn a_lifetime_is_read_as_number_or_text_and_assumed_otherwise() {
     for (life, expected) in [
         ("3599", 3599.0),
         (r#""3599""#, 3599.0),
@@ -68,12 +68,12 @@ async fn a_life_is_read_as_number_or_text_and_assumed_otherwise() {
     ] {
         let body = format!(r#"{{"access_token":"t","expires_in":{life}}}"#);
         let server = Server::start(move |_| Reply::json(200, body.clone())).await;
-        // Read when it ends, so a slow machine makes it less, never more.
-        let asked = std::time::Instant::now();
+        // A slow machine makes the remaining time less, never more.
+        let started = std::time::Instant::now();
         let token = credentials(&server.url()).fetch().await.unwrap();
         let (left, expected) = (token.remaining(), Duration::from_secs_f64(expected));
         assert!(
-            left <= expected && left + asked.elapsed() >= expected,
+            left <= expected && left + started.elapsed() >= expected,
             "{life}: {left:?}"
         );
     }
@@ -82,7 +82,7 @@ async fn a_life_is_read_as_number_or_text_and_assumed_otherwise() {
 }
 
 #[tokio::test]
-async fn whatever_befalls_a_token_request_no_text_was_on_its_way() {
+async fn a_failed_token_request_is_never_in_doubt() {
     for (reply, kind) in [
         (Reply::Reset, ErrorKind::Unavailable),
         (Reply::Close, ErrorKind::Unavailable),
@@ -140,7 +140,7 @@ async fn whatever_befalls_a_token_request_no_text_was_on_its_way() {
 }
 
 #[tokio::test]
-async fn entras_number_is_kept_and_its_words_are_not() {
+async fn entras_code_is_kept_and_its_description_is_not() {
     let server = Server::start(|_| {
         Reply::json(401, r#"{"error":"invalid_client","error_description":"AADSTS7000222: s=cret","error_codes":[7000222]}"#)
     })
@@ -151,7 +151,7 @@ async fn entras_number_is_kept_and_its_words_are_not() {
 }
 
 #[tokio::test]
-async fn sixty_four_senders_ask_for_one_token() {
+async fn sixty_four_senders_share_one_token_request() {
     let server = Server::start(|_| Reply::json(200, GOOD)).await;
     let cache = std::sync::Arc::new(TokenCache::new(
         credentials(&server.url()),

@@ -8,7 +8,7 @@ use postduif_core::{Acceptance, Departure, ErrorKind, SendError};
 use postduif_http::{BaseUrl, Client, Request, Response};
 use postduif_testkit::{End, Greeting, Reply, Server, refusing_address};
 
-/// Short, so that a stall is over soon, and far above what loopback needs.
+/// Short, so that a stall ends soon, and far above what loopback needs.
 pub(crate) const TOTAL: Duration = Duration::from_millis(600);
 
 pub(crate) fn client() -> Client {
@@ -37,8 +37,8 @@ pub(crate) fn assert_error(
     acceptance: Acceptance,
 ) {
     let error = match result {
-        // Where a head came, the body says how it ended.
-        Ok(answer) => answer.refused(None),
+        // If there was a head, the body holds the failure.
+        Ok(response) => response.refused(None),
         Err(error) => error,
     };
     assert_eq!(
@@ -48,14 +48,14 @@ pub(crate) fn assert_error(
     );
 }
 
-/// A server that meets every request with this reply; the reply may be asked for once only.
+/// A server that gives this reply to every request.
 async fn once(reply: Reply) -> Server {
     Server::start(move |_| reply.clone()).await
 }
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve_was_not_sent() {
-    // With the default deadlines: a resolver may take its time to say that there is no such name.
+    // With the default deadlines: a resolver may be slow to report that there is no such name.
     let client = Client::new().unwrap();
     let result = post_by(&client, "https://surely-no-such-host.invalid").await;
     let error = result.unwrap_err();
@@ -72,10 +72,10 @@ async fn a_refused_connection_was_not_sent() {
     assert_error(result, ErrorKind::Unavailable, Acceptance::NotAccepted);
 }
 
-/// A listener whose queue is full drops what else wants to connect, as a filter in the way does.
+/// A listener whose queue is full drops further connections, as a firewall does.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_connection_that_nobody_takes_or_refuses_was_not_sent_and_ends_in_time() {
+async fn a_connection_that_is_never_accepted_was_not_sent_and_ends_in_time() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap().into_std().unwrap();
@@ -85,7 +85,7 @@ async fn a_connection_that_nobody_takes_or_refuses_was_not_sent_and_ends_in_time
     let mut held = Vec::new();
     while let Ok(stream) = fill() {
         held.push(stream);
-        assert!(held.len() < 100, "the queue has an end");
+        assert!(held.len() < 100, "the queue is never full");
     }
     let started = Instant::now();
     let result = post_by(&client, &format!("http://{address}")).await;
@@ -98,12 +98,12 @@ async fn a_connection_that_fails_says_why() {
     let refusing = format!("http://{}", refusing_address().await);
     let talking = Server::start_at(Greeting::Talk, |_| Reply::Stall).await;
     let talking = format!("https://{}", talking.address());
-    for (url, words) in [
+    for (url, reason) in [
         (&refusing, "it was refused"),
         (&talking, "the TLS handshake failed"),
     ] {
         let error = post(url).await.unwrap_err().to_string();
-        assert!(error.contains(words), "{url}: {error}");
+        assert!(error.contains(reason), "{url}: {error}");
     }
 }
 
@@ -118,7 +118,7 @@ async fn a_failed_handshake_was_not_sent() {
 #[tokio::test]
 async fn a_handshake_that_stalls_was_not_sent_and_ends_in_time() {
     let server = Server::start_at(Greeting::Stall, |_| Reply::Stall).await;
-    // Built first: the certificates of the system are loaded then.
+    // Built before the clock starts, since it loads the system's certificates.
     let client = client();
     let started = Instant::now();
     let result = post_by(&client, &format!("https://{}", server.address())).await;
@@ -126,12 +126,12 @@ async fn a_handshake_that_stalls_was_not_sent_and_ends_in_time() {
     assert!(started.elapsed() < 2 * TOTAL);
 }
 
-/// A call cut off from outside, once the server has seen as much of it as `until` says.
+/// Makes a call and drops it once `until` is done.
 async fn cut_off(url: &str, until: impl Future) -> Result<Response, Acceptance> {
     let client = Client::new().unwrap();
     let call = post_by(&client, url);
     let ended = Departure::new().run_until(until, call).await;
-    ended.map(|answer| answer.unwrap())
+    ended.map(|response| response.unwrap())
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_call_that_was_cut_off_never_leaves() {
     let server = Server::start(|_| Reply::status(200)).await;
     let client = Client::new().unwrap();
     let departure = Departure::new();
-    assert!(departure.close(), "nothing has begun");
+    assert!(departure.close(), "nothing has left");
     let result = departure.scope(post_by(&client, &server.url())).await;
     assert_error(result, ErrorKind::Timeout, Acceptance::NotAccepted);
     assert_eq!(server.connections(), 0);
@@ -184,17 +184,17 @@ async fn a_look_up_is_never_in_doubt() {
 async fn a_reset_before_anything_was_read_is_unavailable_and_tried_once() {
     let server = Server::start_at(Greeting::Reset, |_| Reply::Stall).await;
     let error = match post(&server.url()).await {
-        Ok(answer) => answer.refused(None),
+        Ok(response) => response.refused(None),
         Err(error) => error,
     };
-    // In doubt, unless the reset came before the body was begun: which of the two is the kernel's matter.
+    // In doubt, unless the reset came before the body left, which depends on the kernel.
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-    assert_eq!(server.connections(), 1, "nothing was tried again");
+    assert_eq!(server.connections(), 1, "the request was repeated");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadline_of_the_clients_own_before_the_body_left_is_not_accepted() {
-    // A pool's connection that belongs to a runtime which nobody runs: it takes the request and never writes it.
+async fn the_clients_deadline_before_the_body_left_is_not_accepted() {
+    // A pooled connection whose runtime is not running: it accepts the request and never writes it.
     let server = Server::start(|_| Reply::json(200, "{}")).await;
     let client = client();
     let idle = tokio::runtime::Builder::new_current_thread()
@@ -227,7 +227,7 @@ async fn a_reset_in_the_middle_of_the_request_is_in_doubt() {
             ErrorKind::Unavailable,
             Acceptance::Unknown,
         );
-        assert_eq!(server.connections(), 1, "nothing was tried again");
+        assert_eq!(server.connections(), 1, "the request was repeated");
     }
 }
 
@@ -242,7 +242,7 @@ async fn a_server_that_never_reads_is_in_doubt_and_ends_in_time() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_is_in_doubt_and_the_request_was_made_once() {
+async fn a_response_that_does_not_come_is_in_doubt_and_the_request_was_made_once() {
     for (reply, kind) in [
         (Reply::Close, ErrorKind::Unavailable),
         (Reply::Reset, ErrorKind::Unavailable),
@@ -279,7 +279,7 @@ async fn an_answer_that_does_not_come_is_in_doubt_and_the_request_was_made_once(
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_whole_is_in_doubt() {
+async fn a_response_that_is_not_whole_is_in_doubt() {
     let head = |length| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
     for (reply, kind) in [
         (
@@ -369,25 +369,25 @@ async fn a_kept_alive_connection_closed_after_the_request_is_in_doubt_and_counte
 }
 
 #[tokio::test]
-async fn the_answer_to_a_batch_may_be_longer() {
+async fn the_response_to_a_batch_may_be_longer() {
     let body = || Reply::json(200, format!("\"{}\"", "x".repeat(100 * 1024)));
     let server = Server::start(move |_| body()).await;
     let base = BaseUrl::parse(&server.url()).unwrap();
-    let answer = client().send(Request::post(&base, "/send")).await.unwrap();
-    assert!(answer.body().is_err());
-    let answer = client()
+    let response = client().send(Request::post(&base, "/send")).await.unwrap();
+    assert!(response.body().is_err());
+    let response = client()
         .send(Request::post(&base, "/send").with_messages(10))
         .await
         .unwrap();
-    assert!(answer.body().is_ok());
+    assert!(response.body().is_ok());
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_neither_asked_for_nor_unpacked() {
+async fn a_compressed_response_is_neither_requested_nor_unpacked() {
     let server =
         once(Reply::json(200, vec![0x1f, 0x8b, 8, 0]).with_header("content-encoding", "gzip"))
             .await;
-    let answer = post(&server.url()).await.unwrap();
-    assert_eq!(answer.body().unwrap().len(), 4);
+    let response = post(&server.url()).await.unwrap();
+    assert_eq!(response.body().unwrap().len(), 4);
     assert_eq!(server.requests()[0].header("accept-encoding"), None);
 }

@@ -21,12 +21,12 @@ async fn post(client: &Client, url: &str) -> Result<Response, SendError> {
     client.send(request).await
 }
 
-/// A proxy that leads every tunnel to this server, and keeps what it was asked.
+/// Starts a proxy that connects every tunnel to this server, and records the requests.
 async fn tunnel(to: &Server) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (target, asked) = (to.address(), Arc::<Mutex<Vec<String>>>::default());
-    let kept = Arc::clone(&asked);
+    let (target, seen) = (to.address(), Arc::<Mutex<Vec<String>>>::default());
+    let kept = Arc::clone(&seen);
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             let kept = Arc::clone(&kept);
@@ -42,36 +42,33 @@ async fn tunnel(to: &Server) -> (String, Arc<Mutex<Vec<String>>>) {
             });
         }
     });
-    (address.to_string(), asked)
+    (address.to_string(), seen)
 }
 
 #[tokio::test]
 async fn https_goes_through_a_tunnel_that_shows_the_proxy_a_host_and_nothing_else() {
     let server = Server::start_tls(Certificate::Trusted, |_| Reply::json(200, "{}")).await;
-    let (proxy, asked) = tunnel(&server).await;
+    let (proxy, seen) = tunnel(&server).await;
     let client = Client::builder()
         .with_root_certificates(Certificate::ROOT)
         .with_proxy(format!("http://me:pr0xy-secret@{proxy}"))
         .build()
         .unwrap();
-    let answer = post(&client, "https://vendor.test").await.unwrap();
-    assert_eq!(answer.status(), 200);
-    let asked = asked.lock().unwrap().clone();
-    assert_eq!(asked.len(), 1);
-    assert!(
-        asked[0].starts_with("CONNECT vendor.test:443 "),
-        "{asked:?}"
-    );
-    assert!(!asked[0].contains("hunter2"), "{asked:?}");
+    let response = post(&client, "https://vendor.test").await.unwrap();
+    assert_eq!(response.status(), 200);
+    let seen = seen.lock().unwrap().clone();
+    assert_eq!(seen.len(), 1);
+    assert!(seen[0].starts_with("CONNECT vendor.test:443 "), "{seen:?}");
+    assert!(!seen[0].contains("hunter2"), "{seen:?}");
     // "me:pr0xy-secret"
-    assert!(asked[0].contains("Basic bWU6cHIweHktc2VjcmV0"), "{asked:?}");
+    assert!(seen[0].contains("Basic bWU6cHIweHktc2VjcmV0"), "{seen:?}");
     let [request] = server.requests().try_into().unwrap();
     assert_eq!(request.header("x-key"), Some("hunter2"));
     assert_eq!(request.header("proxy-authorization"), None);
 }
 
 #[tokio::test]
-async fn a_tunnel_that_leads_to_somebody_else_gets_no_request() {
+async fn a_tunnel_to_another_server_gets_no_request() {
     let server = Server::start_tls(Certificate::UnknownRoot, |_| Reply::json(200, "{}")).await;
     let (proxy, _) = tunnel(&server).await;
     let client = Client::builder()
@@ -105,8 +102,8 @@ async fn a_proxy_that_makes_no_tunnel_means_not_sent_and_saw_no_credential() {
         (Greeting::Reset, Reply::Stall),
         (Greeting::Stall, Reply::Stall),
     ] {
-        let answer = reply.clone();
-        let proxy = Server::start_at(greeting, move |_| answer.clone()).await;
+        let response = reply.clone();
+        let proxy = Server::start_at(greeting, move |_| response.clone()).await;
         let client = Client::builder()
             .with_proxy(proxy.url())
             .with_connect_timeout(Duration::from_millis(300))
@@ -130,7 +127,7 @@ async fn a_proxy_that_makes_no_tunnel_means_not_sent_and_saw_no_credential() {
 }
 
 #[tokio::test]
-async fn what_is_for_this_machine_goes_to_no_proxy() {
+async fn a_request_to_this_machine_uses_no_proxy() {
     let proxy = Server::start(|_| Reply::json(200, "{}")).await;
     let server = Server::start(|_| Reply::json(200, "{}")).await;
     let client = Client::builder().with_proxy(proxy.url()).build().unwrap();
@@ -138,7 +135,7 @@ async fn what_is_for_this_machine_goes_to_no_proxy() {
     for (host, is_there) in [
         ("127.0.0.1", true),
         ("localhost", true),
-        // Nobody listens there, and the proxy is not asked either.
+        // The port is closed, and the proxy is not used either.
         ("127.8.8.8", false),
         ("[::1]", false),
     ] {
@@ -148,7 +145,7 @@ async fn what_is_for_this_machine_goes_to_no_proxy() {
     assert_eq!((proxy.connections(), server.requests().len()), (0, 2));
 }
 
-/// What the environment is full of on a machine behind a proxy.
+/// The proxy variables of an environment.
 const VARIABLES: [&str; 6] = [
     "http_proxy",
     "HTTP_PROXY",
@@ -158,9 +155,9 @@ const VARIABLES: [&str; 6] = [
     "ALL_PROXY",
 ];
 
-/// Runs itself again, as a child, in an environment that names a proxy.
+/// Runs in a child process whose environment names a proxy.
 #[test]
-fn the_environments_proxies_are_not_asked() {
+fn the_environments_proxies_are_not_used() {
     const TARGETS: &str = "POSTDUIF_TEST_TARGETS";
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -190,7 +187,7 @@ fn the_environments_proxies_are_not_asked() {
         child
             .args([
                 "--exact",
-                "proxies::the_environments_proxies_are_not_asked",
+                "proxies::the_environments_proxies_are_not_used",
                 "--nocapture",
             ])
             .env(TARGETS, format!("{} {}", plain.address(), tls.address()))

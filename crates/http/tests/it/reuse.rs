@@ -1,4 +1,4 @@
-//! Connections that are used again, and those that must not be.
+//! Connections that are reused, and those that must not be.
 
 use std::{
     collections::HashMap,
@@ -17,12 +17,12 @@ use tokio::{
 
 use crate::phases::{client, post_by};
 
-/// A server that closes each connection right after its answer.
+/// A server that closes each connection after its response.
 struct Closing {
     url: String,
     /// How often each body was read.
     read: Arc<Mutex<HashMap<String, usize>>>,
-    /// Connections that the server has closed, and those that the client has closed as well.
+    /// Connections that the server has closed, and those that the client has closed too.
     closed: watch::Receiver<(usize, usize)>,
 }
 
@@ -31,11 +31,11 @@ impl Closing {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let read = Arc::<Mutex<HashMap<String, usize>>>::default();
-        let (tell, closed) = watch::channel((0, 0));
-        let (kept, tell) = (Arc::clone(&read), Arc::new(tell));
+        let (counts, closed) = watch::channel((0, 0));
+        let (kept, counts) = (Arc::clone(&read), Arc::new(counts));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&kept), Arc::clone(&tell)));
+                tokio::spawn(serve(stream, Arc::clone(&kept), Arc::clone(&counts)));
             }
         });
         Self { url, read, closed }
@@ -49,10 +49,10 @@ impl Closing {
 async fn serve(
     mut stream: TcpStream,
     read: Arc<Mutex<HashMap<String, usize>>>,
-    tell: Arc<watch::Sender<(usize, usize)>>,
+    closed: Arc<watch::Sender<(usize, usize)>>,
 ) {
     let mut request = Vec::new();
-    // The bodies of these tests are the only JSON texts there, and end the request.
+    // The body of each request here is a JSON string, whose second quote ends the request.
     while !(request.ends_with(b"\"") && request.windows(4).any(|window| window == b"\r\n\r\n")) {
         if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
             return;
@@ -61,17 +61,17 @@ async fn serve(
     let request = String::from_utf8(request).unwrap();
     let id = request.rsplit("\r\n").next().unwrap().to_owned();
     *read.lock().unwrap().entry(id).or_default() += 1;
-    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-    let _ = stream.write_all(answer).await;
+    let response = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+    let _ = stream.write_all(response).await;
     let _ = stream.shutdown().await;
-    tell.send_modify(|(server, _)| *server += 1);
+    closed.send_modify(|(server, _)| *server += 1);
     let _ = stream.read_to_end(&mut Vec::new()).await;
-    tell.send_modify(|(_, client)| *client += 1);
+    closed.send_modify(|(_, client)| *client += 1);
 }
 
-/// Lets this thread's runtime hear of everything that has come in so far: a byte over a connection of its own
-/// is heard after what was there before.
-async fn hear() {
+/// Lets this thread's runtime process everything that has arrived so far: a byte over another connection is read
+/// after it.
+async fn process_arrivals() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let there = TcpStream::connect(listener.local_addr().unwrap());
     let (there, here) = tokio::join!(there, listener.accept());
@@ -92,11 +92,11 @@ async fn a_connection_that_was_closed_while_idle_leaves_no_doubt() {
     for turn in 1..=50 {
         let id = format!("m{turn}");
         let request = Request::post(&base, "/send").with_json(&id);
-        let answer = client.send(request).await;
-        assert_eq!(answer.unwrap().body().unwrap(), b"{}", "message {turn}");
+        let response = client.send(request).await;
+        assert_eq!(response.unwrap().body().unwrap(), b"{}", "message {turn}");
         let closed = server.closed.wait_for(|(closed, _)| *closed == turn);
         drop(closed.await.unwrap());
-        hear().await;
+        process_arrivals().await;
         assert_eq!(server.read(&format!("\"{id}\"")), 1);
     }
 }
@@ -117,7 +117,8 @@ async fn an_idle_connection_is_given_up_before_common_servers_do() {
 }
 
 #[tokio::test]
-async fn five_hundred_sends_over_a_server_that_closes_after_each_answer_are_typed_and_made_once() {
+async fn five_hundred_sends_over_a_server_that_closes_after_each_response_are_typed_and_made_once()
+{
     let mut server = Closing::start().await;
     let client = Client::new().unwrap();
     let base = BaseUrl::parse(&server.url).unwrap();
@@ -129,11 +130,11 @@ async fn five_hundred_sends_over_a_server_that_closes_after_each_answer_are_type
             .await;
         let read = server.read(&format!("\"{id}\""));
         match sent {
-            Ok(answer) => {
-                assert_eq!((answer.body().unwrap(), read), (b"{}".as_slice(), 1));
+            Ok(response) => {
+                assert_eq!((response.body().unwrap(), read), (b"{}".as_slice(), 1));
                 accepted += 1;
             }
-            // The close and the request may meet; then nobody knows, and nobody sends it twice.
+            // The close and the request may cross; then it is in doubt, and not repeated.
             Err(error) => {
                 assert_eq!(error.acceptance(), Acceptance::Unknown, "{error:?}");
                 assert!(read <= 1, "{id} was read {read} times");
@@ -148,7 +149,7 @@ async fn five_hundred_sends_over_a_server_that_closes_after_each_answer_are_type
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_asked_for_is_no_answer_to_the_next_request() {
+async fn a_response_without_a_request_is_no_response_to_the_next_request() {
     let own = br#"{"id":"own"}"#;
     let twice = [
         Reply::json(200, own.as_slice()).to_bytes(),
@@ -158,14 +159,14 @@ async fn an_answer_that_nobody_asked_for_is_no_answer_to_the_next_request() {
     let server = Server::start(move |_| Reply::Raw(twice.clone(), End::Stall)).await;
     let client = client();
     for turn in 1..=5 {
-        let answer = post_by(&client, &server.url()).await.unwrap();
-        assert_eq!(answer.body().unwrap(), own, "request {turn}");
+        let response = post_by(&client, &server.url()).await.unwrap();
+        assert_eq!(response.body().unwrap(), own, "request {turn}");
         assert_eq!(server.requests().len(), turn);
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_too_late_is_no_answer_to_the_next_request() {
+async fn a_response_that_comes_too_late_is_no_response_to_the_next_request() {
     let late = Reply::Slow(
         Reply::json(200, r#"{"id":"late"}"#).to_bytes(),
         Duration::from_millis(30),
@@ -178,14 +179,14 @@ async fn an_answer_that_comes_too_late_is_no_answer_to_the_next_request() {
     let client = client();
     let error = post_by(&client, &server.url())
         .await
-        .and_then(|answer| answer.body().map(<[u8]>::to_vec))
+        .and_then(|response| response.body().map(<[u8]>::to_vec))
         .unwrap_err();
     assert_eq!(error.acceptance(), Acceptance::Unknown, "{error:?}");
     let base = BaseUrl::parse(&server.url()).unwrap();
     let request = Request::post(&base, "/send")
         .with_header("x-turn", "2")
         .with_json(&"text");
-    let answer = client.send(request).await.unwrap();
-    assert_eq!(answer.body().unwrap(), br#"{"id":"own"}"#);
+    let response = client.send(request).await.unwrap();
+    assert_eq!(response.body().unwrap(), br#"{"id":"own"}"#);
     assert_eq!((server.requests().len(), server.connections()), (2, 2));
 }

@@ -38,7 +38,7 @@ fn without_a_tokio_runtime_a_request_fails_as_misconfigured() {
     let Poll::Ready(errors) = pin!(attempts()).poll(&mut context) else {
         panic!("it waits for something that never comes");
     };
-    assert_misconfigured(errors, "there is no tokio runtime");
+    assert_misconfigured(errors, "no tokio runtime");
 }
 
 #[test]

@@ -6,12 +6,12 @@ use postduif_http::{
 use postduif_testkit::{Reply, Server, refusing_address};
 
 #[tokio::test]
-async fn a_builder_of_the_library_beneath_is_locked_too() {
+async fn a_client_from_a_reqwest_builder_is_locked_too() {
     let elsewhere = Server::start(|_| Reply::status(200)).await;
     let location = elsewhere.url();
     let server =
         Server::start(move |_| Reply::status(307).with_header("location", &location)).await;
-    // Whether a process-wide provider is there is the program's business: both ways must be no panic.
+    // Whether a process-wide provider is installed is the program's decision: neither case may panic.
     match Client::from_reqwest(
         reqwest::Client::builder().redirect(reqwest::redirect::Policy::limited(10)),
     ) {
@@ -24,12 +24,12 @@ async fn a_builder_of_the_library_beneath_is_locked_too() {
     )
     .unwrap();
     let base = BaseUrl::parse(&server.url()).unwrap();
-    let answer = client.send(Request::post(&base, "/send")).await.unwrap();
-    assert_eq!((answer.status(), elsewhere.connections()), (307, 0));
+    let response = client.send(Request::post(&base, "/send")).await.unwrap();
+    assert_eq!((response.status(), elsewhere.connections()), (307, 0));
 }
 
 #[tokio::test]
-async fn a_secret_that_no_header_can_carry_is_told_before_anything_is_sent() {
+async fn a_secret_that_no_header_can_hold_is_refused_before_anything_is_sent() {
     let server = Server::start(|_| Reply::status(200)).await;
     let base = BaseUrl::parse(&server.url()).unwrap();
     let request = Request::post(&base, "/send").with_secret_header("x-key", &"line\nbreak".into());

@@ -22,9 +22,9 @@ fn hmac_is_that_of_rfc_4231() {
         b"what do ya want for nothing?",
         &tag
     ));
-    for place in 0..tag.len() {
+    for index in 0..tag.len() {
         let mut forged = tag;
-        forged[place] ^= 1;
+        forged[index] ^= 1;
         assert!(!is_hmac_sha256(
             &["Jefe".into()],
             b"what do ya want for nothing?",
@@ -41,13 +41,13 @@ fn hmac_is_that_of_rfc_4231() {
 }
 
 #[test]
-fn a_secret_of_ours_is_known_among_several() {
+fn any_of_several_secrets_is_recognized() {
     let secrets = ["old".into(), "new".into()];
     assert!(is_secret(&secrets, "old") && is_secret(&secrets, "new"));
     assert!(!is_secret(&secrets, "ol") && !is_secret(&secrets, "") && !is_secret(&[], ""));
 }
 
-/// A token with this header and these claims, rightly signed with HMAC-SHA256 under `key`.
+/// A token with this header and these claims, signed with HMAC-SHA256 under `key`.
 fn token(header: &str, claims: &str, key: &str) -> String {
     let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
     let signed = format!(
@@ -60,7 +60,7 @@ fn token(header: &str, claims: &str, key: &str) -> String {
 }
 
 #[test]
-fn a_token_that_another_library_made_is_believed() {
+fn a_token_of_another_library_is_accepted() {
     // PyJWT 2.15.1: jwt.encode({"iat": 1767225600}, "0123456789abcdef0123456789abcdef", "HS256")
     let made = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpYXQiOjE3NjcyMjU2MDB9\
                 .ehzoqZZBHJUpb7eIUQmqN66KwAqEgEIV_KSrXATDDBs";
@@ -69,7 +69,7 @@ fn a_token_that_another_library_made_is_believed() {
 }
 
 #[test]
-fn only_hs256_under_our_key_is_believed() {
+fn only_hs256_under_our_key_is_accepted() {
     let kind = |token: &str| hs256_claims(token, &["key".into()]).unwrap_err().kind();
     for (header, key, expected) in [
         (r#"{"alg":"HS256"}"#, "other", ReportErrorKind::Forged),
@@ -104,7 +104,7 @@ fn only_hs256_under_our_key_is_believed() {
 
 #[test]
 fn rs256_signs_as_openssl_does() {
-    // `openssl dgst -sha256 -sign pkcs8.pem` over header and claims; the signature is the only one there is.
+    // `openssl dgst -sha256 -sign pkcs8.pem` over header and claims; RS256 signatures are deterministic.
     let expected = include_str!("keys/rs256.jwt").trim();
     for pem in [
         include_str!("keys/pkcs8.pem"),
@@ -117,7 +117,7 @@ fn rs256_signs_as_openssl_does() {
 }
 
 #[test]
-fn what_is_no_rsa_key_is_refused_without_showing_it() {
+fn an_invalid_rsa_key_is_refused_without_showing_it() {
     for pem in [
         "",
         "hunter2",

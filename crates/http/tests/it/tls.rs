@@ -8,7 +8,7 @@ use tokio::{
 
 use crate::phases::{assert_error, post_by};
 
-/// With the default deadlines: a handshake may take its time on a busy machine.
+/// With the default deadlines, since a handshake may be slow on a busy machine.
 fn trusting() -> ClientBuilder {
     Client::builder().with_root_certificates(Certificate::ROOT)
 }
@@ -18,29 +18,29 @@ async fn tls(certificate: Certificate) -> Server {
 }
 
 #[tokio::test]
-async fn a_server_of_a_root_that_was_given_is_talked_to() {
+async fn a_server_under_an_added_root_is_trusted() {
     let server = tls(Certificate::Trusted).await;
     let client = trusting().build().unwrap();
-    let answer = post_by(&client, &server.url()).await.unwrap();
-    assert_eq!((answer.status(), server.requests().len()), (200, 1));
+    let response = post_by(&client, &server.url()).await.unwrap();
+    assert_eq!((response.status(), server.requests().len()), (200, 1));
 }
 
 #[tokio::test]
-async fn a_host_is_reached_at_the_address_that_was_given() {
+async fn a_host_is_reached_at_the_configured_address() {
     let server = tls(Certificate::Trusted).await;
     let client = trusting()
         .with_resolve("vendor.test", server.address())
         .build()
         .unwrap();
     let url = format!("https://vendor.test:{}", server.address().port());
-    let answer = post_by(&client, &url).await.unwrap();
+    let response = post_by(&client, &url).await.unwrap();
     let host = format!("vendor.test:{}", server.address().port());
-    assert_eq!(answer.status(), 200);
+    assert_eq!(response.status(), 200);
     assert_eq!(server.requests()[0].header("host"), Some(host.as_str()));
 }
 
 #[tokio::test]
-async fn the_client_calls_itself_as_it_was_told() {
+async fn the_user_agent_is_the_configured_one() {
     let server = Server::start(|_| Reply::json(200, "{}")).await;
     let named = Client::builder().with_user_agent("contoso-onboarding/1.0");
     for (client, expected) in [
@@ -59,7 +59,7 @@ async fn the_client_calls_itself_as_it_was_told() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_proves_nothing_gets_no_request() {
+async fn a_server_with_an_invalid_certificate_gets_no_request() {
     for certificate in [
         Certificate::Expired,
         Certificate::OtherName,
@@ -80,19 +80,19 @@ async fn a_certificate_that_proves_nothing_gets_no_request() {
         );
         assert!(!format!("{error:?}").contains("hunter2"));
         assert_eq!(server.requests().len(), 0, "{certificate:?}");
-        assert!(server.connections() >= 1, "{certificate:?}: it was asked");
+        assert!(server.connections() >= 1, "{certificate:?}: no connection");
     }
 }
 
 #[tokio::test]
-async fn a_root_that_nobody_gave_is_not_trusted() {
+async fn a_root_that_was_not_added_is_not_trusted() {
     let server = tls(Certificate::Trusted).await;
     let result = post_by(&Client::new().unwrap(), &server.url()).await;
     assert_error(result, ErrorKind::Unavailable, Acceptance::NotAccepted);
     assert_eq!(server.requests().len(), 0);
 }
 
-/// A ServerHello of TLS 1.1, as a server gives it that has nothing newer.
+/// A ServerHello of TLS 1.1, as a server without any newer version sends it.
 fn server_hello_of_tls_1_1() -> Vec<u8> {
     let mut hello = vec![0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2];
     hello.extend([7; 32]);
@@ -111,7 +111,7 @@ async fn a_server_of_tls_1_1_gets_no_request() {
         let length = stream.read(&mut read).await.unwrap();
         read.truncate(length);
         stream.write_all(&server_hello_of_tls_1_1()).await.unwrap();
-        // To the end of the connection: whatever the client says, it is here.
+        // To the end of the connection, so that nothing the client sent is missed.
         let _ = stream.read_to_end(&mut read).await;
         read
     });
@@ -121,13 +121,13 @@ async fn a_server_of_tls_1_1_gets_no_request() {
     let result = client.send(request).await;
     assert_error(result, ErrorKind::Unavailable, Acceptance::NotAccepted);
     let read = server.await.unwrap();
-    assert_eq!(read[0], 0x16, "it began with a handshake");
+    assert_eq!(read[0], 0x16, "it started with a handshake");
     assert!(!read.windows(7).any(|window| window == b"hunter2"));
     assert!(!read.windows(5).any(|window| window == b"/send"));
 }
 
 #[test]
-fn what_is_no_certificate_builds_no_client() {
+fn an_invalid_root_certificate_builds_no_client() {
     for bad in ["", "no certificate", Certificate::KEY] {
         let built = Client::builder().with_root_certificates(bad).build();
         let error = built.unwrap_err();

@@ -1,4 +1,4 @@
-//! Answers that are no HTTP, or not the HTTP that they say.
+//! Responses that are not valid HTTP, or contradict their own headers.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use postduif_testkit::{End, Reply, Server};
 
 use crate::phases::{assert_error, client, post_by};
 
-/// What the server wrote, after one request; and that it read one only.
+/// Sends one request to a server that responds with these bytes, and asserts that it was made once.
 async fn after(
     bytes: Vec<u8>,
     end: End,
@@ -35,9 +35,9 @@ async fn chunks_that_end_before_the_last_one_or_have_no_size_are_in_doubt() {
     ] {
         let result = after([head, chunks].concat().into_bytes(), end).await;
         let error = match result {
-            Ok(answer) => {
-                assert!(answer.body().is_err(), "{chunks:?} was taken as whole");
-                answer.refused(None)
+            Ok(response) => {
+                assert!(response.body().is_err(), "{chunks:?} was read as complete");
+                response.refused(None)
             }
             Err(error) => error,
         };
@@ -58,8 +58,8 @@ async fn json_is_read_whatever_the_content_type_says() {
             body: br#"{"id":"1"}"#.to_vec(),
         })
         .await;
-        let answer = post_by(&client(), &server.url()).await.unwrap();
-        let body: serde_json::Value = answer.json().unwrap();
+        let response = post_by(&client(), &server.url()).await.unwrap();
+        let body: serde_json::Value = response.json().unwrap();
         assert_eq!(body["id"], "1", "{content_type}");
     }
 }
@@ -83,7 +83,7 @@ async fn a_head_beyond_any_bound_is_in_doubt_and_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_head_that_could_be_read_in_two_ways_is_in_doubt() {
+async fn an_ambiguous_head_is_in_doubt() {
     for headers in [
         "content-length: 2\r\ncontent-length: 3\r\n",
         "content-length: 2, 3\r\n",
@@ -98,7 +98,7 @@ async fn a_head_that_could_be_read_in_two_ways_is_in_doubt() {
         let bytes = format!("HTTP/1.1 200 OK\r\n{headers}\r\n{{}}");
         let result = after(bytes.into_bytes(), End::Stall).await;
         let error = match result {
-            Ok(answer) => panic!("{headers:?}: answered {}", answer.status()),
+            Ok(response) => panic!("{headers:?}: status {}", response.status()),
             Err(error) => error,
         };
         assert_eq!(
@@ -109,7 +109,7 @@ async fn a_head_that_could_be_read_in_two_ways_is_in_doubt() {
     }
 }
 
-/// By RFC 9112, 6.3 the chunks count, and the connection is not to be used again.
+/// By RFC 9112, 6.3, the chunks take precedence, and the connection must not be reused.
 #[tokio::test]
 async fn after_a_length_and_chunks_at_once_the_connection_is_not_used_again() {
     let bytes = "HTTP/1.1 200 OK\r\ncontent-length: 60\r\ntransfer-encoding: chunked\r\n\r\n\
@@ -122,13 +122,13 @@ async fn after_a_length_and_chunks_at_once_the_connection_is_not_used_again() {
     let client = client();
     let base = postduif_http::BaseUrl::parse(&server.url()).unwrap();
     let request = postduif_http::Request::post(&base, "/send").with_json(&"text");
-    if let Ok(answer) = client.send(request).await {
-        assert_eq!(answer.body().unwrap(), b"{}");
+    if let Ok(response) = client.send(request).await {
+        assert_eq!(response.body().unwrap(), b"{}");
     }
     let request = postduif_http::Request::post(&base, "/send")
         .with_header("x-turn", "2")
         .with_json(&"text");
-    let answer = client.send(request).await.unwrap();
-    assert_eq!(answer.body().unwrap(), br#"{"id":"mine"}"#);
+    let response = client.send(request).await.unwrap();
+    assert_eq!(response.body().unwrap(), br#"{"id":"mine"}"#);
     assert_eq!(server.connections(), 2);
 }

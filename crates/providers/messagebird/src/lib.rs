@@ -25,7 +25,7 @@
 //! # }
 //! ```
 //!
-//! | option of the URL | what it sets |
+//! | URL option | meaning |
 //! |---|---|
 //! | `sender` | platform, classic: a name of at most 11 characters or a number, on the platform also a short code, for messages that name none; there is no default |
 //! | `api` | `platform`, `classic` or `channels`, where the key does not tell |
@@ -154,7 +154,7 @@ pub struct MessageBird {
 }
 
 impl MessageBird {
-    /// Starts building a provider from an access key.
+    /// Creates a builder from an access key.
     pub fn builder(key: impl Into<SecretString>) -> MessageBirdBuilder {
         MessageBirdBuilder {
             key: key.into(),
@@ -167,7 +167,7 @@ impl MessageBird {
         }
     }
 
-    /// Creates a provider from a connection URL, with an HTTP client of its own.
+    /// Creates a provider from a connection URL, with a new HTTP client.
     ///
     /// # Errors
     ///
@@ -176,11 +176,11 @@ impl MessageBird {
         MessageBirdBuilder::from_url(url)?.build()
     }
 
-    /// Creates a provider from a connection URL, over the given HTTP client.
+    /// Creates a provider from a connection URL, with the given HTTP client.
     ///
     /// # Errors
     ///
-    /// As [`from_url`](Self::from_url).
+    /// Returns the errors of [`from_url`](Self::from_url).
     pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
         MessageBirdBuilder::from_url(url)?
             .with_client(client.clone())
@@ -215,7 +215,7 @@ impl SmsProvider for MessageBird {
     }
 }
 
-/// Builder for [`MessageBird`]. Everything is checked in [`build`](Self::build).
+/// Builder for [`MessageBird`]. All options are checked in [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct MessageBirdBuilder {
@@ -223,7 +223,7 @@ pub struct MessageBirdBuilder {
     api: Option<Api>,
     endpoint: EndpointBuilder,
     category: Option<Category>,
-    /// Its path may hold a secret of ours.
+    /// May hold a secret.
     report_url: Option<SecretString>,
     workspace: Option<SecretString>,
     channel: Option<SecretString>,
@@ -264,7 +264,7 @@ impl MessageBirdBuilder {
         self
     }
 
-    /// Sets the HTTP client. Defaults to one of its own.
+    /// Sets the HTTP client. Defaults to a new one.
     pub fn with_client(mut self, client: Client) -> Self {
         self.endpoint = self.endpoint.with_client(client);
         self
@@ -301,7 +301,7 @@ impl MessageBirdBuilder {
         self
     }
 
-    /// Builds the provider. Nothing is sent yet; [`check`](SmsProvider::check) tries the key.
+    /// Builds the provider. Nothing is sent; [`check`](SmsProvider::check) verifies the key.
     ///
     /// # Errors
     ///

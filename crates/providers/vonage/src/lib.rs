@@ -17,7 +17,7 @@
 //! # }
 //! ```
 //!
-//! | option of the URL | what it sets |
+//! | URL option | meaning |
 //! |---|---|
 //! | `api` | `messages` (default) or `sms` |
 //! | `sender` | a name of at most 11 of `A-Z a-z 0-9`, a number, or a short code, for messages that name none; Vonage has no default |
@@ -133,12 +133,12 @@ pub struct Vonage {
 }
 
 impl Vonage {
-    /// Starts building a provider from the key and secret of an account.
+    /// Creates a builder from the key and secret of an account.
     pub fn builder(key: impl Into<SecretString>, secret: impl Into<SecretString>) -> VonageBuilder {
         VonageBuilder::new(Credentials::Account(key.into(), secret.into()))
     }
 
-    /// Starts building a provider from an application of the Messages API: its id, and its private key in PEM.
+    /// Creates a builder from an application of the Messages API: its id, and its private key in PEM.
     pub fn application(
         id: impl Into<SecretString>,
         private_key: impl Into<SecretString>,
@@ -146,7 +146,7 @@ impl Vonage {
         VonageBuilder::new(Credentials::Application(id.into(), private_key.into()))
     }
 
-    /// Creates a provider from a connection URL, with an HTTP client of its own.
+    /// Creates a provider from a connection URL, with a new HTTP client.
     ///
     /// # Errors
     ///
@@ -156,11 +156,11 @@ impl Vonage {
         VonageBuilder::from_url(url)?.build()
     }
 
-    /// Creates a provider from a connection URL, over the given HTTP client.
+    /// Creates a provider from a connection URL, with the given HTTP client.
     ///
     /// # Errors
     ///
-    /// As [`from_url`](Self::from_url).
+    /// Returns the errors of [`from_url`](Self::from_url).
     pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
         VonageBuilder::from_url(url)?
             .with_client(client.clone())
@@ -189,14 +189,14 @@ impl SmsProvider for Vonage {
     }
 }
 
-/// Builder for [`Vonage`]. Everything is checked in [`build`](Self::build).
+/// Builder for [`Vonage`]. All options are checked in [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct VonageBuilder {
     credentials: Credentials,
     api: Api,
     endpoint: EndpointBuilder,
-    /// Its path may hold a secret of ours.
+    /// May hold a secret.
     report_url: Option<SecretString>,
 }
 
@@ -270,7 +270,7 @@ impl VonageBuilder {
         self
     }
 
-    /// Sets the HTTP client. Defaults to one of its own.
+    /// Sets the HTTP client. Defaults to a new one.
     pub fn with_client(mut self, client: Client) -> Self {
         self.endpoint = self.endpoint.with_client(client);
         self

@@ -114,7 +114,7 @@ impl VonageSmsReports {
     ///
     /// # Errors
     ///
-    /// Where there is no secret, or one is blank.
+    /// Returns an error if there is no secret, or one is blank.
     pub fn new(secrets: Vec<SecretString>, method: SignatureMethod) -> Result<Self, ConfigError> {
         Ok(Self {
             keys: SigningSecrets::new(secrets, SECRET_MISSING)?,

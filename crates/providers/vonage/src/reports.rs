@@ -36,7 +36,7 @@ impl VonageReports {
     ///
     /// # Errors
     ///
-    /// Where there is no secret, or one is blank.
+    /// Returns an error if there is no secret, or one is blank.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         Ok(Self {
             keys: SigningSecrets::new(secrets, SECRET_MISSING)?,

@@ -30,7 +30,7 @@ impl ChannelsReports {
     ///
     /// # Errors
     ///
-    /// Where there is no key, or one is blank.
+    /// Returns an error if there is no key, or one is blank.
     pub fn new(signing_keys: Vec<SecretString>) -> Result<Self, ConfigError> {
         let missing = "channels signs its reports: give the signing key of the subscription";
         SigningSecrets::new(signing_keys, missing).map(Self)

@@ -30,7 +30,7 @@ impl ClassicReports {
     ///
     /// # Errors
     ///
-    /// Where there is no key, or one is blank.
+    /// Returns an error if there is no key, or one is blank.
     pub fn new(signing_keys: Vec<SecretString>) -> Result<Self, ConfigError> {
         let missing =
             "MessageBird signs its reports: give the signing key of the developer settings";

@@ -106,13 +106,13 @@ impl FakeVendor for FakePlatform {
 
     fn accept(&self, request: &HttpRequest, entries: &[usize]) -> Reply {
         let asked = Self::entries(request);
-        let accepted = |place: &usize| {
+        let accepted = |index: &usize| {
             json!({
                 "id": format!("sms_{place:026}"), "direction": "outbound", "status": "accepted",
-                "to": asked[*place]["to"], "from": asked[*place]["from"], "text": asked[*place]["text"],
+                "to": asked[*index]["to"], "from": asked[*index]["from"], "text": asked[*index]["text"],
                 "category": "transactional",
                 "segments": {"count": 1, "encoding": "GSM_7BIT", "characters": 20},
-                "cost": null, "tags": null, "metadata": asked[*place]["metadata"],
+                "cost": null, "tags": null, "metadata": asked[*index]["metadata"],
                 "created_at": "2026-11-01T10:00:00Z", "sent_at": null, "delivered_at": null,
                 "last_error": null
             })

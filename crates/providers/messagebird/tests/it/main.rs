@@ -1,9 +1,6 @@
 //! MessageBird's three wires: the suite of promises, and each row of the tables of the documentation.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by failing"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod batch;
 mod channels;

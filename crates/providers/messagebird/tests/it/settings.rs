@@ -58,11 +58,11 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ("messagebird://default".to_owned(), "key is missing"),
         (
             "kpn://hunter2@default".to_owned(),
-            "does not start with messagebird://",
+            "expected messagebird://",
         ),
         (
             "messagebird://hunter2:hunter2@default".to_owned(),
-            "takes one credential",
+            "expected one credential",
         ),
         (
             "messagebird://env:KEY@default".to_owned(),
@@ -158,15 +158,15 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "messagebird://hunter2@default?report_url=x.test".to_owned(),
-            "option report_url: invalid URL: write one",
+            "option report_url: invalid URL: expected one",
         ),
         (
             "messagebird://hunter2@default?report_url=http://x.test/hunter2".to_owned(),
-            "option report_url: invalid URL: write https://",
+            "option report_url: invalid URL: expected https://",
         ),
         (
             "messagebird://hunter2@default?report_url=https://u:hunter2@x.test/".to_owned(),
-            "option report_url: invalid URL: write it without user",
+            "option report_url: invalid URL: expected no user",
         ),
         (
             "messagebird://hunter2@default?report_url=https://x.test/%3Freference=a".to_owned(),
