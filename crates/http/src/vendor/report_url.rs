@@ -101,7 +101,7 @@ impl ReportUrl {
     }
 }
 
-/// What stands for the message's reference.
+/// The placeholder for the message's reference.
 const PLACEHOLDER: &str = "{reference}";
 
 impl fmt::Debug for ReportUrl {

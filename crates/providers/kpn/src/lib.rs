@@ -1,7 +1,7 @@
 //! [KPN](https://developer.kpn.com) as a provider: its SMS API, version 1.0.6.
 //!
-//! One message a request: KPN gives one id per request, so several could not be told apart. It has no idempotency key
-//! and no look-up: a message whose response is lost stays in doubt.
+//! A request carries one message, since KPN returns one id per request. KPN has no idempotency key and no look-up: a
+//! message whose response is lost stays in doubt.
 //!
 //! ```
 //! use postduif_core::{Message, SmsProvider as _, Text};
@@ -16,11 +16,11 @@
 //! # }
 //! ```
 //!
-//! | option of the URL | what it sets |
+//! | URL option | meaning |
 //! |---|---|
 //! | `sender` | a name of at most 11 characters, or a short code; KPN's own default is `KPN` |
-//! | `token_style` | `form` (default) or `basic`: how the credentials travel to the token endpoint |
-//! | `report_url` | the https URL where KPN posts delivery reports; `{reference}` as the value of its query parameter `reference` is how a report finds its message |
+//! | `token_style` | `form` (default) or `basic`: how the token request carries the credentials |
+//! | `report_url` | the https URL for delivery reports, whose query parameter `reference` has the value `{reference}`; without it, reports do not match their messages |
 //! | `sub_account` | only for customers with sub-accounts |
 
 mod reports;
@@ -44,8 +44,8 @@ use serde_json::Value;
 
 pub use reports::{KpnReports, report_parser};
 
-/// What KPN can do. A validity period below 21 seconds is refused for numbers abroad, and KPN names no
-/// longest one; three days is what networks keep a text for.
+/// KPN's capabilities. A validity period below 21 seconds is refused for foreign numbers. KPN states no maximum;
+/// networks keep a text for three days.
 pub const PROFILE: Profile = Profile::new("kpn")
     .with_senders(&[SenderKind::Alphanumeric, SenderKind::ShortCode])
     .with_validity(Duration::from_secs(21), Duration::from_secs(259_200))
@@ -54,9 +54,9 @@ pub const PROFILE: Profile = Profile::new("kpn")
 const HOST: &str = "https://api-prd.kpn.com";
 const TOKEN_PATH: &str = "/oauth/client_credential/accesstoken";
 const SEND_PATH: &str = "/communication/kpn/sms/send";
-/// A token is renewed when less is left of its hour.
+/// A token is renewed once it is valid for less than this.
 const MINIMUM_TOKEN_LIFE: Duration = Duration::from_secs(120);
-/// Requests of one batch under way at a time: KPN's spike limit is not published.
+/// The maximum number of concurrent requests of a batch: KPN does not publish its spike limit.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// KPN as a provider.
@@ -69,7 +69,7 @@ pub struct Kpn {
 }
 
 impl Kpn {
-    /// Starts building a provider from the client id and secret of a KPN project.
+    /// Creates a builder from the client id and secret of a KPN project.
     pub fn builder(id: impl Into<SecretString>, secret: impl Into<SecretString>) -> KpnBuilder {
         KpnBuilder {
             id: id.into(),
@@ -81,20 +81,20 @@ impl Kpn {
         }
     }
 
-    /// Creates a provider from a connection URL, with an HTTP client of its own.
+    /// Creates a provider from a connection URL, with a new HTTP client.
     ///
     /// # Errors
     ///
-    /// Where the URL is not `kpn://ID:SECRET@host?options`; the error never shows it.
+    /// Returns an error if the URL is not `kpn://ID:SECRET@host?options`; the error never shows it.
     pub fn from_url(url: &str) -> Result<Self, ConfigError> {
         KpnBuilder::from_url(url)?.build()
     }
 
-    /// Creates a provider from a connection URL, over the given HTTP client.
+    /// Creates a provider from a connection URL, with the given HTTP client.
     ///
     /// # Errors
     ///
-    /// As [`from_url`](Self::from_url).
+    /// Returns the errors of [`from_url`](Self::from_url).
     pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
         KpnBuilder::from_url(url)?
             .with_client(client.clone())
@@ -102,7 +102,7 @@ impl Kpn {
     }
 }
 
-/// Builder for [`Kpn`]. Everything is checked in [`build`](Self::build).
+/// Builder for [`Kpn`]. All options are checked in [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct KpnBuilder {
@@ -110,7 +110,7 @@ pub struct KpnBuilder {
     secret: SecretString,
     endpoint: EndpointBuilder,
     token_style: TokenStyle,
-    // Its path or query may hold a secret of ours.
+    // May hold a secret.
     report_url: Option<SecretString>,
     sub_account: Option<String>,
 }
@@ -126,7 +126,7 @@ impl KpnBuilder {
                 Some("basic") => TokenStyle::Basic,
                 Some(_) => {
                     return Err(ConfigError::new(
-                        "invalid option token_style: write form or basic",
+                        "invalid option token_style: expected form or basic",
                     ));
                 }
             },
@@ -142,7 +142,7 @@ impl KpnBuilder {
         self
     }
 
-    /// Sets the HTTP client. Defaults to one of its own.
+    /// Sets the HTTP client. Defaults to a new one.
     pub fn with_client(mut self, client: Client) -> Self {
         self.endpoint = self.endpoint.with_client(client);
         self
@@ -154,35 +154,37 @@ impl KpnBuilder {
         self
     }
 
-    /// Sets how the credentials travel to the token endpoint. Defaults to [`TokenStyle::Form`].
+    /// Sets how the token request carries the credentials. Defaults to [`TokenStyle::Form`].
     pub const fn with_token_style(mut self, style: TokenStyle) -> Self {
         self.token_style = style;
         self
     }
 
-    /// Sets where KPN posts delivery reports: an https URL, or plain http on loopback. `{reference}`, as the value of a
-    /// query parameter named `reference`, becomes the message's reference: KPN has no other field for it.
+    /// Sets the URL for delivery reports: https, or plain http on loopback. Defaults to no reports.
+    ///
+    /// `{reference}`, as the value of a query parameter named `reference`, becomes the message's reference: KPN has no
+    /// other field for it.
     pub fn with_report_url(mut self, url: impl Into<String>) -> Self {
         self.report_url = Some(url.into().into());
         self
     }
 
-    /// Sets the sub-account to send for.
+    /// Sets the sub-account for sending. Defaults to `None`.
     pub fn with_sub_account(mut self, account: impl Into<String>) -> Self {
         self.sub_account = Some(account.into());
         self
     }
 
-    /// Builds the provider. Nothing is sent yet; [`check`](SmsProvider::check) tries the credentials.
+    /// Builds the provider. Nothing is sent; [`check`](SmsProvider::check) verifies the credentials.
     ///
     /// # Errors
     ///
-    /// Where KPN does not take the kind of sender, the report URL is invalid or has a duplicate query parameter
-    /// `reference`, no header can carry the sub-account, or the HTTP client cannot be built.
+    /// Returns an error if KPN does not accept the kind of sender, the report URL is invalid or has a duplicate query
+    /// parameter `reference`, no header can hold the sub-account, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Kpn, ConfigError> {
         self.endpoint.check_sender(
             |sender| PROFILE.senders().contains(&sender.kind()),
-            "KPN takes a name or a short code",
+            "expected a name or a short code",
         )?;
         if let Some(account) = &self.sub_account {
             check_header_setting("option sub_account", account)?;
@@ -232,7 +234,7 @@ struct MessageBody<'a> {
     content: &'a str,
 }
 
-/// The members of a response by which KPN is recognised, as far as they are there.
+/// The members of a response that identify KPN. Each may be missing.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ResponseBody {
@@ -252,8 +254,8 @@ impl ResponseBody {
         self.fault["detail"]["errorcode"].as_str()
     }
 
-    /// Returns whether it is one of the error shapes of KPN's products. A `transactionId` is anybody's, unless the
-    /// HTTP status stands beside it, as KPN repeats it.
+    /// Returns whether it is one of the error shapes of KPN's products. Other servers have a `transactionId` too, but
+    /// KPN repeats the HTTP status beside it.
     fn is_refusal(&self, status: u16) -> bool {
         let status = status.to_string();
         let repeats = |value: &Value| match value {
@@ -269,11 +271,13 @@ impl ResponseBody {
     }
 }
 
-/// The gateway's fault codes that say that nothing was done, whatever the status: Apigee's default for
-/// quota and spike limits is a plain 500 ("Comparing Quota and SpikeArrest policies"), and a sibling
-/// product answered 500 to a token that had expired. Apigee documents each of them as given before the target is
-/// called ("OAuth HTTP status code reference", "Verify AccessToken", "404 Unable to identify proxy for host"). Any
-/// other code proves nothing: it may come from behind KPN, or from a gateway that is not KPN's.
+/// The gateway's fault codes that prove at any status that nothing was done. Apigee's default for quota and spike
+/// limits is a plain 500 ("Comparing Quota and SpikeArrest policies"), and a sibling product responded with 500 to an
+/// expired token.
+///
+/// Apigee documents that it returns each of them before it calls the target ("OAuth HTTP status code reference",
+/// "Verify AccessToken", "404 Unable to identify proxy for host"). Any other code proves nothing: it may come from
+/// behind KPN, or from another gateway.
 static FAULTS: &[Code] = codes! {
     "keymanagement.service.access_token_not_approved" => Unauthorized, Always, TOKEN_REFUSED;
     "keymanagement.service.InvalidAPICallAsNoApiProductMatchFound" => Unauthorized, Always, NO_PRODUCT;
@@ -283,7 +287,7 @@ static FAULTS: &[Code] = codes! {
     "policies.ratelimit.SpikeArrestViolation" => Throttled, Always, "too many requests at once";
 };
 
-/// The fault codes that a new token cures.
+/// The fault codes for which a new token helps.
 static TOKEN_FAULTS: &[Code] = codes! {
     "keymanagement.service.access_token_expired" => Unauthorized, Always, TOKEN_REFUSED;
     "keymanagement.service.invalid_access_token" => Unauthorized, Always, TOKEN_REFUSED;
@@ -293,21 +297,21 @@ static TOKEN_FAULTS: &[Code] = codes! {
 
 const TOKEN_REFUSED: &str = "the token was refused";
 const CLIENT_REFUSED: &str = "the client id or secret was refused";
-const NO_PRODUCT: &str = "the SMS product is not on the project, or not allowed";
+const NO_PRODUCT: &str = "the SMS product is not part of the project, or not allowed";
 const NO_ADDRESS: &str = "there is no SMS product at the configured address";
 const QUOTA_VIOLATION: &str = "policies.ratelimit.QuotaViolation";
 
-/// KPN's refusals by status, where it names no cause that a program could read.
+/// KPN's refusals by status, since it names no machine-readable cause.
 static STATUSES: &[Code] = codes! {
-    "400" => Other, Below500, "KPN refused the number, the sender or the text, and does not say which";
+    "400" => Other, Below500, "KPN refused the number, the sender or the text";
     "401" => Unauthorized, Below500, "the credentials were refused";
     "403" => Unauthorized, Below500, NO_PRODUCT;
     "404" => Misconfigured, Below500, NO_ADDRESS;
-    "405" => Misconfigured, Below500, "the SMS product does not take this request";
+    "405" => Misconfigured, Below500, "the SMS product does not accept this request";
     "429" => Throttled, Below500, "too many requests";
 };
 
-/// Returns the refusal in a response to a request for these messages. `None` where KPN did not write it.
+/// Returns the refusal in a response to a request for these messages. `None` if KPN did not write it.
 fn refusal(response: &Response, body: &ResponseBody, messages: &[Message]) -> Option<Refusal> {
     let listed = body
         .fault()
@@ -319,13 +323,13 @@ fn refusal(response: &Response, body: &ResponseBody, messages: &[Message]) -> Op
         // Every product repeats the status as its code.
         let code = response.status().to_string();
         let (kind, message) = Code::find(STATUSES, &code)
-            .map_or((ErrorKind::Other, "KPN refused it"), |status| {
+            .map_or((ErrorKind::Other, "KPN refused the request"), |status| {
                 (status.kind, status.message)
             });
         return Some(Refusal::new(kind, message).with_unlisted_code(&code, messages));
     };
-    // KPN sends the reset of the quota with every response: it is a wait only for a quota that is used up,
-    // and only where no other wait is asked for.
+    // Every response has the reset of the quota: it is a delay only for a used up quota, and only without a
+    // `Retry-After`.
     let now = std::time::SystemTime::now().into();
     let refusal = fault.refusal();
     Some(match quota_reset(response, now) {
@@ -336,7 +340,7 @@ fn refusal(response: &Response, body: &ResponseBody, messages: &[Message]) -> Op
     })
 }
 
-/// The token endpoint's own shape, at 401 or, on a sibling product, at 500.
+/// Returns the refusal of the token endpoint, whose shape has status 401 or, on a sibling product, 500.
 fn token_refusal(response: &Response) -> Option<Refusal> {
     #[derive(Deserialize)]
     struct Body {
@@ -361,7 +365,8 @@ fn token_refusal(response: &Response) -> Option<Refusal> {
     refusal(response, &response.json().ok()?, &[])
 }
 
-/// `quota-reset-UTC`, whose form KPN does not document: seconds or milliseconds since 1970, or a date.
+/// Returns the time until `quota-reset-UTC`, whose format KPN does not document: seconds or milliseconds since 1970, or
+/// a date.
 fn quota_reset(response: &Response, now: DateTime<Utc>) -> Option<Duration> {
     let value = response.header("quota-reset-utc")?.trim();
     let at = match value.parse::<i64>() {
@@ -398,7 +403,7 @@ impl Kpn {
         }
     }
 
-    /// Makes one request, and says what its outcome means for the token.
+    /// Makes one request, and returns what its outcome means for the token.
     async fn exchange(
         &self,
         message: &Message,
@@ -408,8 +413,8 @@ impl Kpn {
         let outcome = attempt(async {
             let request = self.request(message, &token);
             let response = self.endpoint.client().send(request).await?;
-            let (outcome, of_token) = self.outcome(&response, message);
-            verdict = of_token;
+            let outcome;
+            (outcome, verdict) = self.outcome(&response, message);
             outcome
         })
         .await;
@@ -433,14 +438,14 @@ impl Kpn {
             return (Err(Response::contradiction()), TokenVerdict::Good);
         }
         let error = response.refused(refusal(response, &body, slice::from_ref(message)));
-        let is_cured = error
+        let needs_token = error
             .code()
             .is_some_and(|code| Code::find(TOKEN_FAULTS, code).is_some());
-        // The gateway refused the request before it reached the SMS service: proven, so once more is safe.
-        // A 401 in KPN's shape alone ends the token too, but is not enough to post a second time.
+        // A listed fault or a bearer challenge proves that the gateway refused the request before the SMS service, so
+        // a second request is safe. A 401 in KPN's shape alone does not prove it, but ends the token too.
         let verdict = if error.acceptance() != Acceptance::NotAccepted {
             TokenVerdict::Good
-        } else if is_cured || response.refuses_token(None) {
+        } else if needs_token || response.refuses_token(None) {
             TokenVerdict::Refused
         } else if response.status() == 401 {
             TokenVerdict::Suspect
@@ -481,8 +486,8 @@ impl SmsProvider for Kpn {
         batch::one_by_one(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
-    /// Fetches a new token. It proves the credentials, not that the SMS product is on the project: KPN
-    /// issues a token without it.
+    /// Fetches a new token, which proves the credentials. It does not prove that the SMS product is part of the
+    /// project: KPN issues a token without it.
     async fn check(&self) -> Result<Health, SendError> {
         let fetched = async { self.tokens.renew().await.map(|_| Health::verified()) };
         self.endpoint.probe(fetched).await

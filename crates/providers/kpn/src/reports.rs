@@ -15,26 +15,25 @@ use postduif_http::vendor::{
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-/// KPN tries four times within seven minutes, and does not say whether each try has a time of its own.
+/// KPN makes four attempts within seven minutes, and does not document whether each has its own timestamp.
 const WINDOW: Duration = Duration::from_secs(600);
 
-/// Parser of KPN's delivery reports: signed over the body alone, so the route that takes them needs a secret of its
-/// own too.
+/// Parser for KPN's delivery reports. KPN signs the body alone, so their route needs a secret in its URL too.
 ///
-/// A report finds its message by the `reference` in the query of the URL that it was sent to, which no
-/// signature covers. KPN makes a signing key by itself at the first report; make and activate one before the
-/// first send, or reveal KPN's.
+/// A report matches its message by the `reference` in the query of its URL, which the signature does not cover. KPN
+/// creates a signing key at the first report: create and activate one before the first send, or reveal KPN's.
 #[derive(Debug)]
 pub struct KpnReports(SigningSecrets);
 
 impl KpnReports {
-    /// Creates a parser that takes what any of these signing secrets signed: several while one is being replaced.
+    /// Creates a parser that accepts reports signed with any of these secrets: several while one is being replaced.
     ///
     /// # Errors
     ///
-    /// Where there is no secret, or one is blank.
+    /// Returns an error if there is no secret, or one is blank.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
-        let missing = "KPN signs its reports: give the webhook key's secret";
+        let missing =
+            "invalid secret for KPN's reports: expected the secret of the webhook signing key";
         SigningSecrets::new(secrets, missing).map(Self)
     }
 
@@ -47,11 +46,11 @@ impl KpnReports {
     }
 }
 
-/// Creates a parser of KPN's reports, chosen at run time.
+/// Creates a parser for KPN's reports, chosen at run time.
 ///
 /// # Errors
 ///
-/// As [`KpnReports::new`]; and where the options name an API, since KPN has one.
+/// Returns the errors of [`KpnReports::new`], or an error if the options name an API, since KPN has only one.
 pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
     reports::one_api(&options)?;
     Ok(Arc::new(KpnReports::new(options.into_secrets())?))
@@ -74,13 +73,13 @@ impl ReportParser for KpnReports {
             report(&Fields(entry.as_object()?), reference.as_deref())
         })?;
         if reports.is_empty() {
-            return Err(ReportError::malformed("the request holds no report"));
+            return Err(ReportError::malformed("the request has no report"));
         }
         Ok(reports)
     }
 }
 
-/// The members that make an entry a report: inbound texts have a `message_id` too.
+/// The members that identify a report: inbound texts have a `message_id` too.
 static STATUS_NAMES: &[&str] = &[
     "status",
     "statuscode",
@@ -111,7 +110,7 @@ fn report(fields: &Fields<'_>, reference: Option<&str>) -> Option<DeliveryReport
     .map(|code| format!("{code:0>3}"));
     report.at = text(fields.first(&["statusdatetime"])).and_then(|time| {
         let number: i64 = time.parse().ok()?;
-        // Seconds or milliseconds, KPN does not say: nothing happened before 1973 in milliseconds.
+        // KPN does not document the unit. A larger number is in milliseconds: as one, it is after 1973.
         if number > 100_000_000_000 {
             DateTime::from_timestamp_millis(number)
         } else {
@@ -121,7 +120,7 @@ fn report(fields: &Fields<'_>, reference: Option<&str>) -> Option<DeliveryReport
     Some(report)
 }
 
-/// KPN's numbers for how far a text has come.
+/// KPN's status numbers.
 static STATUSES: &[(&str, DeliveryStatus)] = &[
     ("1", DeliveryStatus::Delivered),
     ("2", DeliveryStatus::Buffered),
@@ -131,11 +130,11 @@ static STATUSES: &[(&str, DeliveryStatus)] = &[
     ("6", DeliveryStatus::Expired),
 ];
 
-/// A report's members. KPN publishes no schema, so names are looked up without case, hyphens and underscores.
+/// The members of a report. KPN publishes no schema, so names are compared without case, hyphens and underscores.
 struct Fields<'a>(&'a Map<String, Value>);
 
 impl Fields<'_> {
-    /// Returns the first of these members that is text or a number; `null` where none is.
+    /// Returns the first of these members that is text or a number; `null` if none is.
     fn first(&self, names: &[&str]) -> &Value {
         let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
         let member = |name: &&str| {

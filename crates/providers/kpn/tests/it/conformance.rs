@@ -69,8 +69,8 @@ impl FakeVendor for FakeKpn {
         accepted("5f0c7f1e-2c6d-4a8e-9b1f-0d5a7c3e9b42")
     }
 
-    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
-        let body = json!({"errorResponse": {"code": "400", "message": words, "info": words}});
+    fn refuse(&self, _: &HttpRequest, text: &str) -> Reply {
+        let body = json!({"errorResponse": {"code": "400", "message": text, "info": text}});
         Reply::json(400, body.to_string())
     }
 

@@ -7,9 +7,9 @@ use wiremock::ResponseTemplate;
 
 use super::wire::{message, mount_send, sends, server, url};
 
-async fn error(answer: ResponseTemplate) -> SendError {
+async fn error(response: ResponseTemplate) -> SendError {
     let server = server().await;
-    mount_send(&server, answer).await;
+    mount_send(&server, response).await;
     let error = Kpn::from_url(&url(&server, ""))
         .unwrap()
         .send(&message())
@@ -19,7 +19,7 @@ async fn error(answer: ResponseTemplate) -> SendError {
     error
 }
 
-/// The shapes in which KPN speaks, beside the token endpoint's and the gateway's, whose codes count.
+/// KPN's error shapes, except those of the token endpoint and the gateway, which have codes.
 fn shapes(status: u16) -> [Value; 3] {
     let flat = json!({
         "transactionId": "b1c2", "status": status.to_string(), "name": "x", "message": "x", "info": "x"
@@ -54,7 +54,7 @@ async fn kpns_own_refusals_prove_that_nothing_was_sent() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_refused_before_the_target_sent_nothing_and_is_not_asked_twice() {
+async fn a_refusal_of_the_gateway_before_its_target_proves_that_nothing_was_sent() {
     for (code, kind) in [
         (
             "keymanagement.service.InvalidAPICallAsNoApiProductMatchFound",
@@ -106,7 +106,7 @@ async fn a_gateway_code_that_is_not_in_the_list_proves_nothing() {
 }
 
 #[tokio::test]
-async fn an_id_in_an_answer_that_is_no_success_is_in_doubt_whatever_the_status() {
+async fn an_id_in_a_response_that_is_no_success_is_in_doubt_at_any_status() {
     let id = json!({"document_id": "5f0c7f1e", "status": "OK"});
     let mut bodies = vec![id.clone(), json!({"document_id": 7})];
     for error in [
@@ -122,10 +122,10 @@ async fn an_id_in_an_answer_that_is_no_success_is_in_doubt_whatever_the_status()
     }
     for body in bodies {
         for status in [400, 401, 403, 404, 405, 409, 413, 429, 500] {
-            let answer = ResponseTemplate::new(status)
+            let response = ResponseTemplate::new(status)
                 .insert_header("www-authenticate", "Bearer")
                 .set_body_json(&body);
-            let error = error(answer).await;
+            let error = error(response).await;
             assert_eq!(
                 (error.kind(), error.acceptance()),
                 (ErrorKind::Protocol, Acceptance::Unknown),
@@ -136,7 +136,7 @@ async fn an_id_in_an_answer_that_is_no_success_is_in_doubt_whatever_the_status()
 }
 
 #[tokio::test]
-async fn an_id_that_is_blank_is_none_beside_a_refusal() {
+async fn a_blank_id_beside_a_refusal_is_ignored() {
     for id in [json!(null), json!(""), json!(" ")] {
         let body = json!({"document_id": id, "errorResponse": {"code": "400", "message": "x"}});
         let error = error(ResponseTemplate::new(400).set_body_json(&body)).await;
@@ -145,7 +145,7 @@ async fn an_id_that_is_blank_is_none_beside_a_refusal() {
 }
 
 #[tokio::test]
-async fn an_id_in_whatever_form_contradicts_a_refusal() {
+async fn an_id_of_any_type_contradicts_a_refusal() {
     for id in [
         json!("5f0c7f1e"),
         json!(7),
@@ -160,7 +160,7 @@ async fn an_id_in_whatever_form_contradicts_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_wrong_path_is_a_matter_of_configuration() {
+async fn a_wrong_path_is_misconfigured() {
     let fault = json!({"fault": {"faultstring": "x", "detail": {"errorcode": "messaging.adaptors.http.flow.ApplicationNotFound"}}});
     let error = error(ResponseTemplate::new(404).set_body_json(fault)).await;
     assert_eq!(
@@ -188,7 +188,7 @@ async fn a_quota_fault_hidden_in_a_500_was_not_sent() {
 }
 
 #[tokio::test]
-async fn from_500_up_all_else_is_in_doubt_in_kpns_shape_too() {
+async fn from_500_up_every_other_refusal_is_in_doubt() {
     for status in [500, 502, 503, 504] {
         for body in shapes(status) {
             let error = error(ResponseTemplate::new(status).set_body_json(&body)).await;
@@ -202,7 +202,7 @@ async fn from_500_up_all_else_is_in_doubt_in_kpns_shape_too() {
 }
 
 #[tokio::test]
-async fn where_somebody_gave_up_only_a_listed_code_is_a_refusal() {
+async fn at_the_statuses_of_a_timeout_only_a_listed_code_is_a_refusal() {
     for status in [408, 409, 425, 499] {
         for body in shapes(status) {
             let error = error(ResponseTemplate::new(status).set_body_json(&body)).await;
@@ -223,7 +223,7 @@ async fn where_somebody_gave_up_only_a_listed_code_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn what_looks_like_kpn_and_is_not_proves_nothing() {
+async fn a_body_that_only_resembles_kpns_proves_nothing() {
     for body in [
         json!({"errorResponse": "no"}),
         json!({"errorResponse": {}}),
@@ -240,7 +240,7 @@ async fn what_looks_like_kpn_and_is_not_proves_nothing() {
         json!({"error": {"transactionId": "b1c2"}}),
         json!({"error": {"transactionId": "b1c2"}, "status": "400"}),
         json!({"ErrorCode": "invalid_client"}),
-        // An id beside an error: one of them is not true.
+        // An id beside an error is a contradiction.
         json!({"document_id": "5f0c7f1e", "errorResponse": {"code": "400"}}),
     ] {
         let error = error(ResponseTemplate::new(400).set_body_json(&body)).await;
@@ -253,7 +253,7 @@ async fn what_looks_like_kpn_and_is_not_proves_nothing() {
 }
 
 #[tokio::test]
-async fn a_strangers_json_is_no_refusal_and_is_not_answered_with_a_second_post() {
+async fn foreign_json_is_no_refusal_and_causes_no_second_post() {
     let server = server().await;
     let kpn = Kpn::from_url(&url(&server, "")).unwrap();
     kpn.check().await.unwrap();
@@ -281,7 +281,7 @@ async fn a_strangers_json_is_no_refusal_and_is_not_answered_with_a_second_post()
 }
 
 #[tokio::test]
-async fn a_success_that_holds_an_error_too_is_in_doubt() {
+async fn a_success_with_an_error_is_in_doubt() {
     for error in [
         json!({"errorResponse": {"code": "400", "message": "x"}}),
         fault("policies.ratelimit.QuotaViolation"),
@@ -297,10 +297,10 @@ async fn a_success_that_holds_an_error_too_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn an_id_that_nobody_can_use_is_in_doubt() {
+async fn an_unusable_id_is_in_doubt() {
     for id in [" ", "\t", "a\u{1b}[31mb", "a\nb", &"x".repeat(257)] {
-        let answer = ResponseTemplate::new(200).set_body_json(json!({"document_id": id}));
-        let error = error(answer).await;
+        let response = ResponseTemplate::new(200).set_body_json(json!({"document_id": id}));
+        let error = error(response).await;
         assert_eq!(
             (error.kind(), error.acceptance()),
             (ErrorKind::Protocol, Acceptance::Unknown),
@@ -318,7 +318,7 @@ fn over_quota() -> ResponseTemplate {
 }
 
 #[tokio::test]
-async fn a_used_up_quota_waits_for_its_reset_in_any_form() {
+async fn a_used_up_quota_waits_for_its_reset_in_any_format() {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
@@ -348,33 +348,33 @@ async fn a_used_up_quota_waits_for_its_reset_in_any_form() {
 }
 
 #[tokio::test]
-async fn the_quotas_reset_is_no_wait_for_anything_but_the_quota() {
+async fn the_reset_of_the_quota_is_a_delay_for_the_quota_only() {
     let spike = |status| {
         ResponseTemplate::new(status)
             .set_body_json(fault("policies.ratelimit.SpikeArrestViolation"))
     };
-    for answer in [
+    for response in [
         spike(500),
         spike(429),
         ResponseTemplate::new(429),
         ResponseTemplate::new(429).set_body_json(&shapes(429)[0]),
     ] {
-        let answer = answer.insert_header("quota-reset-UTC", "4102444800");
-        let told = error(answer.clone()).await;
+        let response = response.insert_header("quota-reset-UTC", "4102444800");
+        let without = error(response.clone()).await;
         assert_eq!(
-            (told.kind(), told.retry_after()),
+            (without.kind(), without.retry_after()),
             (ErrorKind::Throttled, None)
         );
-        let told = error(answer.insert_header("retry-after", "1")).await;
-        assert_eq!(told.retry_after(), Some(Duration::from_secs(1)));
+        let with = error(response.insert_header("retry-after", "1")).await;
+        assert_eq!(with.retry_after(), Some(Duration::from_secs(1)));
     }
 }
 
 #[tokio::test]
-async fn a_wait_that_kpn_asks_for_comes_before_the_quotas_reset() {
-    let answer = over_quota()
+async fn retry_after_takes_precedence_over_the_reset_of_the_quota() {
+    let response = over_quota()
         .insert_header("quota-reset-UTC", "4102444800")
         .insert_header("retry-after", "1");
-    let error = error(answer).await;
+    let error = error(response).await;
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
 }

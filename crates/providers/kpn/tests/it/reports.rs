@@ -78,7 +78,7 @@ fn every_status_is_read_as_number_or_text_and_an_unknown_one_is_no_error() {
 }
 
 #[test]
-fn a_report_finds_its_message_by_the_query_and_its_fields_by_any_spelling() {
+fn the_reference_is_in_the_query_and_fields_have_any_spelling() {
     let body = r#"{"Status":"4","ErrorCode":8,"RecipientPhonenumber":"31612345678","StatusDateTime":1767225599,
         "message_id":"m-1","DLRID":"d-1","Message":"Your code is 123456","CustomerId":7}"#;
     let report = &parse(body).unwrap()[0];
@@ -95,7 +95,7 @@ fn a_report_finds_its_message_by_the_query_and_its_fields_by_any_spelling() {
 }
 
 #[test]
-fn a_member_that_is_blank_is_absent() {
+fn a_blank_member_is_absent() {
     let body = r#"{"Status":"1","ErrorCode":" ","message_id":" ","document_id":"\t","RecipientPhonenumber":" "}"#;
     let report = &parse(body).unwrap()[0];
     assert_eq!(
@@ -128,7 +128,7 @@ fn a_code_of_zero_is_absent_since_kpns_list_begins_at_one() {
 }
 
 #[test]
-fn one_unreadable_report_costs_that_report_only() {
+fn an_unreadable_report_is_skipped() {
     let reports = parse(r#"[7, {"Status":1}, {}, null, {"Status":4}]"#).unwrap();
     let statuses: Vec<_> = reports.iter().map(|report| report.status).collect();
     assert_eq!(
@@ -169,7 +169,7 @@ fn by(signature: &str) -> (&str, &str) {
 }
 
 #[test]
-fn only_what_our_key_signed_is_believed() {
+fn only_a_signature_of_our_key_is_accepted() {
     let kind =
         |headers: &[(&str, &str)], body: &str| parse_as(URL, headers, body).unwrap_err().kind();
     let (body, time) = (r#"{"Status":1}"#, NOW.to_string());
@@ -185,9 +185,9 @@ fn only_what_our_key_signed_is_believed() {
             "{accepted}"
         );
     }
-    for place in 0..good.len() {
+    for index in 0..good.len() {
         let mut forged = good.clone().into_bytes();
-        forged[place] = if forged[place] == b'0' { b'1' } else { b'0' };
+        forged[index] = if forged[index] == b'0' { b'1' } else { b'0' };
         let forged = String::from_utf8(forged).unwrap();
         assert_eq!(
             kind(&[by(&forged), at(&time)], body),
@@ -215,7 +215,7 @@ fn only_what_our_key_signed_is_believed() {
 }
 
 #[test]
-fn a_report_from_outside_the_window_is_stale() {
+fn a_report_outside_the_window_is_stale() {
     let body = r#"{"Status":1}"#;
     let good = signed(body);
     for (offset, stale) in [
@@ -236,7 +236,7 @@ fn a_report_from_outside_the_window_is_stale() {
 }
 
 #[test]
-fn rubbish_is_malformed_and_never_a_panic() {
+fn an_invalid_body_is_malformed_and_never_a_panic() {
     let inbound = r#"{"sender":"31600000000","recipient":"3197000000000","message_id":"6W0.1","content":"Hello"}"#;
     for body in [
         "",
@@ -262,9 +262,9 @@ fn rubbish_is_malformed_and_never_a_panic() {
     let (body, time) = (r#"{"Status":1}"#, NOW.to_string());
     let signature = signed(body);
     let headers = [by(&signature), at(&time)];
-    let twice = "https://x.test/?reference=a&reference=b";
+    let duplicate = "https://x.test/?reference=a&reference=b";
     assert_eq!(
-        parse_as(twice, &headers, body).unwrap_err().kind(),
+        parse_as(duplicate, &headers, body).unwrap_err().kind(),
         ReportErrorKind::Malformed
     );
     let without = parse_as("https://x.test/", &headers, body).unwrap();
@@ -272,7 +272,7 @@ fn rubbish_is_malformed_and_never_a_panic() {
 }
 
 #[test]
-fn there_is_no_parser_without_its_secret() {
+fn a_parser_needs_its_secret() {
     assert!(KpnReports::new(Vec::new()).is_err());
     assert!(KpnReports::new(vec!["".into()]).is_err());
     assert!(KpnReports::new(vec![" ".into()]).is_err());

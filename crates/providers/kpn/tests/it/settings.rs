@@ -9,7 +9,7 @@ use super::wire::{accepted, message, mount_send, server, url};
 #[tokio::test]
 async fn url_and_builder_give_the_same_provider() {
     let webhook = "https://hooks.example.test/kpn?reference={reference}&x=1";
-    let mut written = Vec::new();
+    let mut sent = Vec::new();
     for turn in 0..3 {
         let server = server().await;
         mount_send(&server, accepted()).await;
@@ -43,25 +43,25 @@ async fn url_and_builder_give_the_same_provider() {
                 request.body.clone(),
             )
         };
-        written.push(requests.iter().map(plain).collect::<Vec<_>>());
+        sent.push(requests.iter().map(plain).collect::<Vec<_>>());
     }
-    assert_eq!(written[0], written[1]);
-    assert_eq!(written[0], written[2]);
+    assert_eq!(sent[0], sent[1]);
+    assert_eq!(sent[0], sent[2]);
 }
 
 #[test]
-fn what_cannot_work_is_refused_when_it_is_built() {
-    for (url, words) in [
+fn an_invalid_configuration_is_refused_when_it_is_built() {
+    for (url, expected) in [
         ("kpn://default", "id is missing"),
         ("kpn://me@default", "secret is missing"),
-        ("spryng://me:hunter2@default", "does not start with kpn://"),
+        ("spryng://me:hunter2@default", "expected kpn://"),
         (
             "kpn://me:hunter2@default?sender=ThisIsTooLongAName",
             "at most 11 characters",
         ),
         (
             "kpn://me:hunter2@default?sender=%2B31612345678",
-            "KPN takes a name or a short code",
+            "option sender: expected a name or a short code",
         ),
         (
             "kpn://me:hunter2@default?token_style=digest",
@@ -74,7 +74,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ("kpn://me:hunter2@default?report_url=x", "option report_url"),
         (
             "kpn://me:secret@default?report_url=http://x.test/hunter2",
-            "option report_url: invalid URL: write https://",
+            "option report_url: invalid URL: expected https://",
         ),
         (
             "kpn://me:secret@default?report_url=https://u:hunter2@x.test/",
@@ -94,7 +94,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "kpn://me:hunter2@default?report_url=https://x.test/?reference=%7Breference%7D%26reference=%7Breference%7D",
-            "option report_url: write the query parameter reference once",
+            "option report_url: invalid URL: expected at most one query parameter reference",
         ),
         (
             "kpn://me:hunter2@default?report_url=https://x.test/?reference=a%26x=1%26re%2566erence=%7Breference%7D",
@@ -102,7 +102,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "kpn://me:hunter2@default?report_url=https://x.test/?re%2566erence=a%26reference=%7Breference%7D",
-            "option report_url: write the query parameter reference once",
+            "option report_url: invalid URL: expected at most one query parameter reference",
         ),
         (
             "kpn://me:hunter2@default?sub_account=",
@@ -110,7 +110,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "kpn://me:hunter2@default?sub_account=a%0Db",
-            "option sub_account: write printable ASCII",
+            "option sub_account: expected printable ASCII",
         ),
         (
             "kpn://me:hunter2@default?sub_account=b%0A",
@@ -126,13 +126,13 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
     ] {
         let error = Kpn::from_url(url).unwrap_err();
-        assert!(error.to_string().contains(words), "{url}: {error}");
+        assert!(error.to_string().contains(expected), "{url}: {error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
 }
 
 #[test]
-fn reports_are_declared_only_where_they_find_their_message() {
+fn reports_are_declared_only_if_they_match_their_message() {
     let reports = |options| {
         Kpn::from_url(&format!("kpn://me:secret@default{options}"))
             .unwrap()

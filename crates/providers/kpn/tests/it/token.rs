@@ -18,27 +18,24 @@ use wiremock::{
 use super::wire::{accepted, failure, message, mount_send, sends, server, token, url};
 
 fn fault(code: &str) -> serde_json::Value {
-    json!({"fault": {"faultstring": "words", "detail": {"errorcode": code}}})
+    json!({"fault": {"faultstring": "x", "detail": {"errorcode": code}}})
 }
 
-/// A token endpoint that hands out `old` once and `new` from then on.
+/// A token endpoint that issues `old` once and then `new`.
 async fn renewing() -> MockServer {
     let server = MockServer::start().await;
     let endpoint = || Mock::given(path("/oauth/client_credential/accesstoken"));
-    let hand_out = |name| ResponseTemplate::new(200).set_body_json(token(name));
+    let issue = |name| ResponseTemplate::new(200).set_body_json(token(name));
     endpoint()
-        .respond_with(hand_out("old"))
+        .respond_with(issue("old"))
         .up_to_n_times(1)
         .mount(&server)
         .await;
-    endpoint()
-        .respond_with(hand_out("new"))
-        .mount(&server)
-        .await;
+    endpoint().respond_with(issue("new")).mount(&server).await;
     server
 }
 
-/// A provider that has held its token, `old`, for longer than a young one is given the benefit of the doubt.
+/// A provider whose token, `old`, has been in use long enough to be replaced after a refusal.
 async fn with_an_old_token(server: &MockServer) -> Kpn {
     let kpn = Kpn::from_url(&url(server, "")).unwrap();
     kpn.check().await.unwrap();
@@ -48,7 +45,7 @@ async fn with_an_old_token(server: &MockServer) -> Kpn {
     kpn
 }
 
-/// Refuses the token `old` so, and takes a text that comes with `new`.
+/// Refuses the token `old` like this, and accepts a text with the token `new`.
 async fn mount_refusal(server: &MockServer, refusal: ResponseTemplate) {
     let send = |token: &str| {
         Mock::given(path("/communication/kpn/sms/send"))
@@ -64,7 +61,7 @@ fn product_401() -> ResponseTemplate {
 }
 
 #[tokio::test]
-async fn a_token_provenly_refused_is_renewed_once_and_the_send_repeated_once() {
+async fn a_provably_refused_token_is_renewed_once_and_the_send_repeated_once() {
     for refusal in [
         ResponseTemplate::new(401).insert_header("www-authenticate", "Bearer"),
         product_401().insert_header("www-authenticate", "Bearer realm=\"null\""),
@@ -102,8 +99,8 @@ async fn a_401_in_kpns_shape_alone_is_not_repeated_but_the_next_send_has_a_new_t
 #[tokio::test]
 async fn a_challenge_for_anything_but_a_bearer_token_is_not_repeated() {
     let server = renewing().await;
-    let answer = ResponseTemplate::new(401).insert_header("www-authenticate", "Negotiate");
-    mount_refusal(&server, answer).await;
+    let response = ResponseTemplate::new(401).insert_header("www-authenticate", "Negotiate");
+    mount_refusal(&server, response).await;
     let kpn = with_an_old_token(&server).await;
     let error = kpn.send(&message()).await.unwrap_err();
     assert_eq!(error.acceptance(), Acceptance::NotAccepted);
@@ -115,7 +112,7 @@ async fn a_refusal_of_the_token_with_an_id_beside_it_is_in_doubt_and_not_repeate
     let id = json!({"document_id": "5f0c7f1e", "status": "OK"});
     let mut both = fault("oauth.v2.InvalidAccessToken");
     both["document_id"] = json!("5f0c7f1e");
-    for answer in [
+    for response in [
         ResponseTemplate::new(401)
             .insert_header("www-authenticate", "Bearer")
             .set_body_json(&id),
@@ -123,7 +120,7 @@ async fn a_refusal_of_the_token_with_an_id_beside_it_is_in_doubt_and_not_repeate
         ResponseTemplate::new(500).set_body_json(&both),
     ] {
         let server = renewing().await;
-        mount_refusal(&server, answer).await;
+        mount_refusal(&server, response).await;
         let kpn = with_an_old_token(&server).await;
         let error = kpn.send(&message()).await.unwrap_err();
         assert_eq!(error.acceptance(), Acceptance::Unknown);
@@ -132,7 +129,7 @@ async fn a_refusal_of_the_token_with_an_id_beside_it_is_in_doubt_and_not_repeate
 }
 
 #[tokio::test]
-async fn what_a_new_token_does_not_cure_is_not_repeated() {
+async fn a_refusal_for_which_a_new_token_does_not_help_is_not_repeated() {
     for code in [
         "keymanagement.service.InvalidAPICallAsNoApiProductMatchFound",
         "keymanagement.service.access_token_not_approved",
@@ -155,10 +152,10 @@ async fn what_a_new_token_does_not_cure_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_redirect_that_speaks_of_the_token_is_in_doubt_and_not_repeated() {
+async fn a_redirect_with_a_token_fault_is_in_doubt_and_not_repeated() {
     let server = renewing().await;
-    let answer = ResponseTemplate::new(302).set_body_json(fault("oauth.v2.InvalidAccessToken"));
-    mount_refusal(&server, answer).await;
+    let response = ResponseTemplate::new(302).set_body_json(fault("oauth.v2.InvalidAccessToken"));
+    mount_refusal(&server, response).await;
     let kpn = with_an_old_token(&server).await;
     let error = kpn.send(&message()).await.unwrap_err();
     assert_eq!(error.acceptance(), Acceptance::Unknown);
@@ -166,7 +163,7 @@ async fn a_redirect_that_speaks_of_the_token_is_in_doubt_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_lasting_401_costs_one_post_for_each_text_and_one_token() {
+async fn a_permanent_401_makes_one_post_for_each_text_and_one_token_request() {
     for refusal in [
         product_401(),
         ResponseTemplate::new(401).set_body_json(fault("oauth.v2.InvalidAccessToken")),
@@ -198,10 +195,10 @@ async fn a_send_cut_off_while_its_second_token_is_fetched_was_not_sent() {
         .up_to_n_times(1)
         .mount(&server)
         .await;
-    let asked = Arc::new(AtomicBool::new(false));
-    let asks = Arc::clone(&asked);
+    let is_requested = Arc::new(AtomicBool::new(false));
+    let requested = Arc::clone(&is_requested);
     let stall = move |_: &wiremock::Request| {
-        asks.store(true, Ordering::SeqCst);
+        requested.store(true, Ordering::SeqCst);
         ResponseTemplate::new(200).set_delay(Duration::from_secs(3600))
     };
     endpoint().respond_with(stall).mount(&server).await;
@@ -211,7 +208,7 @@ async fn a_send_cut_off_while_its_second_token_is_fetched_was_not_sent() {
     let message = message();
     let second_fetch = std::future::poll_fn(|context| {
         context.waker().wake_by_ref();
-        if asked.load(Ordering::SeqCst) {
+        if is_requested.load(Ordering::SeqCst) {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -225,7 +222,7 @@ async fn a_send_cut_off_while_its_second_token_is_fetched_was_not_sent() {
 }
 
 #[tokio::test]
-async fn a_second_refusal_is_told() {
+async fn a_second_refusal_is_returned() {
     let server = renewing().await;
     mount_send(
         &server,
@@ -245,7 +242,7 @@ async fn a_second_refusal_is_told() {
 #[tokio::test]
 async fn a_bare_401_or_403_is_in_doubt_and_not_repeated() {
     for status in [401, 403] {
-        for answer in [
+        for response in [
             ResponseTemplate::new(status),
             ResponseTemplate::new(status).set_body_raw("<html>", "text/html"),
             ResponseTemplate::new(status).set_body_json(json!({"message": "Unauthorized"})),
@@ -253,7 +250,7 @@ async fn a_bare_401_or_403_is_in_doubt_and_not_repeated() {
                 .set_body_json(json!({"error": {"message": "Unauthorized"}})),
         ] {
             let server = renewing().await;
-            mount_send(&server, answer).await;
+            mount_send(&server, response).await;
             let error = Kpn::from_url(&url(&server, ""))
                 .unwrap()
                 .send(&message())
@@ -273,7 +270,7 @@ async fn a_bare_401_or_403_is_in_doubt_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_product_that_is_not_on_the_project_is_told_without_a_new_token() {
+async fn a_product_that_is_not_on_the_project_is_refused_without_a_new_token() {
     let server = renewing().await;
     let body = json!({"errorResponse": {"code": "403", "message": "Forbidden"}});
     mount_send(&server, ResponseTemplate::new(403).set_body_json(body)).await;
@@ -294,8 +291,8 @@ async fn a_product_that_is_not_on_the_project_is_told_without_a_new_token() {
 }
 
 #[tokio::test]
-async fn no_token_means_that_no_text_was_on_its_way() {
-    for (answer, kind) in [
+async fn a_send_without_a_token_is_not_accepted() {
+    for (response, kind) in [
         (
             ResponseTemplate::new(401).set_body_json(
                 json!({"ErrorCode": "invalid_client", "Error": "ClientId is Invalid"}),
@@ -321,7 +318,7 @@ async fn no_token_means_that_no_text_was_on_its_way() {
     ] {
         let server = MockServer::start().await;
         Mock::given(path("/oauth/client_credential/accesstoken"))
-            .respond_with(answer)
+            .respond_with(response)
             .mount(&server)
             .await;
         mount_send(&server, accepted()).await;
@@ -337,8 +334,8 @@ async fn no_token_means_that_no_text_was_on_its_way() {
             );
             assert_eq!(error.provider(), Some("kpn"));
         }
-        let told = failure(kpn.check().await).to_string();
-        assert!(!told.contains("message"), "{told}");
+        let error = failure(kpn.check().await).to_string();
+        assert!(!error.contains("message"), "{error}");
         assert_eq!(sends(&server).await, 0);
     }
 }

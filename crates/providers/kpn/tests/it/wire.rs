@@ -18,7 +18,7 @@ pub(crate) async fn server() -> MockServer {
     server
 }
 
-/// KPN's token answer, with every member that the documentation shows.
+/// KPN's token response, with every member that the documentation shows.
 pub(crate) fn token(access_token: &str) -> Value {
     json!({
         "access_token": access_token, "token_type": "BearerToken", "expires_in": "3599",
@@ -45,9 +45,9 @@ pub(crate) fn accepted() -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(json!({"document_id": "5f0c7f1e", "status": "OK"}))
 }
 
-pub(crate) async fn mount_send(server: &MockServer, answer: ResponseTemplate) {
+pub(crate) async fn mount_send(server: &MockServer, response: ResponseTemplate) {
     let send = Mock::given(method("POST")).and(path("/communication/kpn/sms/send"));
-    send.respond_with(answer).mount(server).await;
+    send.respond_with(response).mount(server).await;
 }
 
 pub(crate) async fn sends(server: &MockServer) -> usize {
@@ -59,7 +59,7 @@ pub(crate) async fn sends(server: &MockServer) -> usize {
 }
 
 #[tokio::test]
-async fn a_send_is_written_as_documented() {
+async fn a_send_is_made_as_documented() {
     let server = server().await;
     Mock::given(method("POST"))
         .and(path("/communication/kpn/sms/send"))
@@ -94,7 +94,7 @@ async fn a_send_is_written_as_documented() {
 }
 
 #[tokio::test]
-async fn what_is_not_wished_is_not_written() {
+async fn an_option_that_is_not_set_is_not_sent() {
     let server = server().await;
     Mock::given(path("/communication/kpn/sms/send"))
         .and(body_json(json!({"messages": [{"mobile_number": "+31612345678", "content": "Your code is 123456"}]})))
@@ -110,7 +110,7 @@ async fn what_is_not_wished_is_not_written() {
 }
 
 #[tokio::test]
-async fn the_messages_sender_comes_before_the_default() {
+async fn the_messages_sender_replaces_the_default() {
     let server = server().await;
     mount_send(&server, accepted()).await;
     let kpn = Kpn::from_url(&url(&server, "?sender=Acme")).unwrap();
@@ -122,7 +122,7 @@ async fn the_messages_sender_comes_before_the_default() {
 }
 
 #[tokio::test]
-async fn the_token_is_asked_for_as_documented() {
+async fn the_token_is_requested_as_documented() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path("/oauth/client_credential/accesstoken"))
@@ -141,7 +141,7 @@ async fn the_token_is_asked_for_as_documented() {
 }
 
 #[tokio::test]
-async fn the_token_is_asked_for_as_the_recipe_does() {
+async fn the_token_is_requested_with_basic_credentials() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path("/oauth/client_credential/accesstoken"))
@@ -161,7 +161,7 @@ async fn the_token_is_asked_for_as_the_recipe_does() {
 }
 
 #[tokio::test]
-async fn a_success_without_its_id_is_in_doubt() {
+async fn a_success_without_an_id_is_in_doubt() {
     for body in [
         json!({"status": "OK"}),
         json!({"document_id": "", "status": "OK"}),
@@ -174,9 +174,8 @@ async fn a_success_without_its_id_is_in_doubt() {
             .send(&message())
             .await
             .unwrap_err();
-        let told = (error.kind(), error.acceptance());
         assert_eq!(
-            told,
+            (error.kind(), error.acceptance()),
             (ErrorKind::Protocol, postduif_core::Acceptance::Unknown),
             "{body}"
         );
@@ -184,7 +183,7 @@ async fn a_success_without_its_id_is_in_doubt() {
     }
 }
 
-/// The error of a check that did not succeed: the refusal where the credentials were refused.
+/// The error of a check that did not succeed, or the refusal of the credentials.
 pub(crate) fn failure(
     checked: Result<postduif_core::Health, postduif_core::SendError>,
 ) -> postduif_core::SendError {
