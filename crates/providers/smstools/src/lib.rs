@@ -1,8 +1,9 @@
 //! [Smstools](https://www.smstools.be) as a provider: version 1 of its gateway API.
 //!
-//! A request carries one message: one for several has one text, and nobody says what a bad number does to the
-//! others. Smstools has no idempotency key and no look-up by reference: a message whose response is lost stays in
-//! doubt. A response without an error proves nothing about the number; that shows in the delivery reports.
+//! A request carries one message. One for several recipients has a single text, and what an invalid number does to the
+//! others is not documented. Smstools has no idempotency key and no look-up by reference: a message whose response is
+//! lost stays in doubt. A response without an error does not prove that the number is valid; the delivery reports show
+//! that.
 //!
 //! ```
 //! use postduif_core::{Message, SmsProvider as _, Text};
@@ -17,16 +18,16 @@
 //! # }
 //! ```
 //!
-//! | option of the URL | what it sets |
+//! | URL option | meaning |
 //! |---|---|
 //! | `sender` | a name of at most 11 characters or a number of at most 14 digits, for messages that name none; Smstools has no default |
-//! | `sub_account` | the id of a sub-account to send from |
-//! | `test` | `true`: Smstools checks every message and **sends none**; defaults to `false` |
+//! | `sub_account` | the id of the sub-account for sending |
+//! | `test` | `true`: Smstools validates every message and **sends none**; defaults to `false` |
 //!
-//! The default host, `api.smsgatewayapi.com`, is that of the documentation and of the one live exchange on
-//! record; the vendor's newer SDK calls `api.smstools.com`, which can replace it.
+//! The default host, `api.smsgatewayapi.com`, is that of the documentation and of the one recorded live exchange. The
+//! vendor's newer SDK calls `api.smstools.com`, which can be set instead.
 //!
-//! A message cannot be scheduled: Smstools takes a time and does not say in which time zone. What becomes of
+//! A message cannot be scheduled, since Smstools does not document the time zone of its schedule. What happens to
 //! characters outside GSM 03.38 is not documented either: they may be replaced or refused.
 
 mod reports;
@@ -47,10 +48,11 @@ use serde_json::{Map, Value};
 
 pub use reports::{SmstoolsReports, report_parser};
 
-/// What Smstools can do. 612 units of GSM 03.38, four parts, are the longest that any copy of its pages names;
-/// most say 459, so that above it Smstools decides. It takes no short code as sender: error 110 demands a plus
-/// before digits. Delivery reports arrive where the account has a webhook for them, which is made in the
-/// dashboard.
+/// Smstools' capabilities.
+///
+/// The longest text in any copy of its pages is 612 units of GSM 03.38, four parts. Most copies have 459, so above that
+/// Smstools decides. A short code is not accepted as sender: error 110 requires a plus before digits. Delivery reports
+/// need a webhook of the account, which is created in the dashboard.
 pub const PROFILE: Profile = Profile::new("smstools")
     .with_senders(&[SenderKind::Alphanumeric, SenderKind::Number])
     .with_sender_required(true)
@@ -60,11 +62,12 @@ pub const PROFILE: Profile = Profile::new("smstools")
 const HOST: &str = "https://api.smsgatewayapi.com";
 const SEND_PATH: &str = "/v1/message/send";
 const BALANCE_PATH: &str = "/v1/balance";
-/// Requests of one batch under way at a time: no rate is published.
+/// The maximum number of concurrent requests of a batch: Smstools does not publish its rate limit.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(4).unwrap();
-/// The most digits of a number as sender, by error 111.
+/// The maximum number of digits of a number as sender, by error 111.
 const MAX_DIGITS: usize = 14;
-/// The one text without a code that the documentation shows as an error, on 400.
+const SENDER: &str = "expected a name, or a number of at most 14 digits";
+/// The only error text without a code in the documentation, at status 400.
 const UNREADABLE: &str = "error parsing json";
 
 /// Smstools as a provider.
@@ -78,7 +81,7 @@ pub struct Smstools {
 }
 
 impl Smstools {
-    /// Starts building a provider from a client id and its secret.
+    /// Creates a builder from a client id and its secret.
     pub fn builder(
         id: impl Into<SecretString>,
         secret: impl Into<SecretString>,
@@ -92,20 +95,20 @@ impl Smstools {
         }
     }
 
-    /// Creates a provider from a connection URL, with an HTTP client of its own.
+    /// Creates a provider from a connection URL, with a new HTTP client.
     ///
     /// # Errors
     ///
-    /// Where the URL is not `smstools://ID:SECRET@host?options`; the error never shows it.
+    /// Returns an error if the URL is not `smstools://ID:SECRET@host?options`; the error never shows it.
     pub fn from_url(url: &str) -> Result<Self, ConfigError> {
         SmstoolsBuilder::from_url(url)?.build()
     }
 
-    /// Creates a provider from a connection URL, over the given HTTP client.
+    /// Creates a provider from a connection URL, with the given HTTP client.
     ///
     /// # Errors
     ///
-    /// As [`from_url`](Self::from_url).
+    /// Returns the errors of [`from_url`](Self::from_url).
     pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
         SmstoolsBuilder::from_url(url)?
             .with_client(client.clone())
@@ -113,7 +116,7 @@ impl Smstools {
     }
 }
 
-/// Builder for [`Smstools`]. Everything is checked in [`build`](Self::build).
+/// Builder for [`Smstools`]. All options are checked in [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct SmstoolsBuilder {
@@ -136,13 +139,13 @@ impl SmstoolsBuilder {
         })
     }
 
-    /// Sets the base URL. Defaults to the host in Smstools' documentation.
+    /// Sets the base URL. Defaults to the host of Smstools' documentation.
     pub fn with_base(mut self, base: BaseUrl) -> Self {
         self.endpoint = self.endpoint.with_base(base);
         self
     }
 
-    /// Sets the HTTP client. Defaults to one of its own.
+    /// Sets the HTTP client. Defaults to a new one.
     pub fn with_client(mut self, client: Client) -> Self {
         self.endpoint = self.endpoint.with_client(client);
         self
@@ -154,29 +157,30 @@ impl SmstoolsBuilder {
         self
     }
 
-    /// Sets the sub-account to send from.
+    /// Sets the sub-account for sending. Defaults to `None`.
     pub fn with_sub_account(mut self, account: impl Into<String>) -> Self {
         self.sub_account = Some(account.into());
         self
     }
 
-    /// Sets whether Smstools checks every message and sends none. A receipt then means only that it found no fault:
-    /// it may have no id, and no delivery report follows. Defaults to `false`.
+    /// Sets whether Smstools validates every message and sends none. Defaults to `false`.
+    ///
+    /// A receipt then only means that the message is valid: it may have no id, and no delivery report follows.
     pub const fn with_test(mut self, test: bool) -> Self {
         self.test = test;
         self
     }
 
-    /// Builds the provider. Nothing is sent yet; [`check`](SmsProvider::check) tries the credentials.
+    /// Builds the provider. Nothing is sent; [`check`](SmsProvider::check) verifies the credentials.
     ///
     /// # Errors
     ///
-    /// Where the sender is a short code or a number of more than 14 digits, no header can carry the id, the secret or
-    /// the sub-account, or the HTTP client cannot be built.
+    /// Returns an error if the sender is a short code or a number of more than 14 digits, no header can hold the id,
+    /// the secret or the sub-account, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Smstools, ConfigError> {
         self.endpoint.check_sender(
             |sender| PROFILE.senders().contains(&sender.kind()) && wire_sender(sender).is_some(),
-            "Smstools takes a name, or a number of at most 14 digits",
+            SENDER,
         )?;
         check_header_setting("id", self.id.expose_secret())?;
         check_header_setting("secret", self.secret.expose_secret())?;
@@ -194,11 +198,11 @@ impl SmstoolsBuilder {
     }
 }
 
-/// What is not set is left out: the documentation has no empty values.
+/// The body of a send. A member without a value is left out, since the documentation has no empty values.
 #[derive(Serialize)]
 struct SendBody<'a> {
     message: &'a str,
-    /// Digits alone, and one number: an array has one response for all.
+    /// Digits alone, and one number: an array has a single response for all.
     to: String,
     sender: &'a str,
     reference: &'a str,
@@ -208,48 +212,48 @@ struct SendBody<'a> {
     test: bool,
 }
 
-/// Smstools' codes, of which it has one list for all requests, and whether they prove that nothing was sent.
+/// Smstools' codes, one list for all requests, and whether they prove that nothing was sent.
 static CODES: &[Code] = codes! {
     "102" => InvalidText, Below500, "there is no text";
-    "103" => InvalidRecipient, Below500, "the number is missing or not valid";
+    "103" => InvalidRecipient, Below500, "the number is missing or invalid";
     "104" => Unauthorized, Below500, "the client id or secret was refused";
-    // It reads as a refusal, but nothing says that the message was not taken.
-    "105" => Unavailable, Nothing, "Smstools has trouble";
-    "106" => InvalidRecipient, Below500, "the number is missing or not valid";
+    // Its text is that of a refusal, but does not say that the message was not accepted.
+    "105" => Unavailable, Nothing, "Smstools has a problem";
+    "106" => InvalidRecipient, Below500, "the number is missing or invalid";
     "108" => InsufficientBalance, Below500, "the account has no credit";
     "109" => InvalidSender, Below500, "the sender is empty";
     "110" => InvalidSender, Below500, "a number as sender needs a plus";
-    "111" => InvalidSender, Below500, "the sender is not valid";
+    "111" => InvalidSender, Below500, "the sender is invalid";
     "112" => InvalidText, Below500, "there is no text";
     "113" => Other, Below500, "there is no order";
     "114" => Other, Below500, "the request is empty";
-    "116" => Unauthorized, Below500, "the account was unused for long and is switched off";
+    "116" => Unauthorized, Below500, "the account is deactivated after long inactivity";
     "118" => InvalidText, Below500, "the text is too long";
-    "121" => Other, Below500, "the time is not valid or has passed";
+    "121" => Other, Below500, "the time is invalid or in the past";
     "122" => Other, Below500, "there are no contacts";
     "123" => Other, Below500, "an object has no id";
     "124" => Other, Below500, "the group is missing";
-    "125" => Other, Below500, "the group is not there";
+    "125" => Other, Below500, "the group does not exist";
     "126" => Other, Below500, "the name is missing";
-    "128" => Other, Below500, "the group is not there";
+    "128" => Other, Below500, "the group does not exist";
     "129" => Other, Below500, "the number is in the group already";
     "131" => Blocked, Below500, "the number is on the account's opt-out list";
-    "132" => Other, Below500, "the inbox is not there";
-    "133" => Other, Below500, "the message is not there";
-    "134" => Other, Below500, "the webhook is not there";
-    "135" => Other, Below500, "the limit is not valid";
-    "136" => Other, Below500, "the page is not valid";
+    "132" => Other, Below500, "the inbox does not exist";
+    "133" => Other, Below500, "the message does not exist";
+    "134" => Other, Below500, "the webhook does not exist";
+    "135" => Other, Below500, "the limit is invalid";
+    "136" => Other, Below500, "the page is invalid";
     "137" => Other, Below500, "the window of a WhatsApp conversation is over";
-    "138" => Unauthorized, Below500, "the account is not set up right";
-    "139" => Other, Below500, "a parameter is missing or not valid";
-    "140" => Other, Below500, "the WhatsApp account is not valid";
-    "200" => Unauthorized, Below500, "the account does not allow this address";
+    "138" => Unauthorized, Below500, "the account is not set up correctly";
+    "139" => Other, Below500, "a parameter is missing or invalid";
+    "140" => Other, Below500, "the WhatsApp account is invalid";
+    "200" => Unauthorized, Below500, "the account does not allow this IP address";
     "1002" => Unauthorized, Below500, "too many failed logins: wait before the next";
-    "1403" => Unauthorized, Below500, "this user of the account may not do so";
+    "1403" => Unauthorized, Below500, "this user of the account has no permission";
 };
 
-/// Returns a sender as Smstools takes it. `None` where it is too long a number. A number keeps its plus, which error
-/// 110 demands and the documentation's examples lack.
+/// Returns a sender in Smstools' format. `None` if it is a number that is too long. A number keeps its plus, which error
+/// 110 requires although the documentation's examples lack it.
 fn wire_sender(sender: &Sender) -> Option<String> {
     let fits = sender
         .number()
@@ -259,8 +263,8 @@ fn wire_sender(sender: &Sender) -> Option<String> {
 
 /// Returns what a response with an error proves: by its code first, by its status second.
 ///
-/// Other gateways write `error` too, so it is Smstools' own only with a code of its list, with `errorMsg` beside it,
-/// or as the one text that the documentation shows. A code that repeats the status is what many write.
+/// Other gateways have a member `error` too. It is Smstools' own only with a code of its list, beside `errorMsg`, or with
+/// the one text of the documentation. A code that repeats the status does not count: many servers write it.
 fn refused(response: &Response, messages: &[Message]) -> SendError {
     let by_status = response.refused(None);
     let Ok(body) = response.json::<Map<String, Value>>() else {
@@ -276,21 +280,21 @@ fn refused(response: &Response, messages: &[Message]) -> SendError {
     let Some(error) = body.get("error").and_then(text) else {
         return by_status;
     };
-    let words = body.get("errorMsg").and_then(Value::as_str);
-    // Without a text nothing depends on who wrote it.
+    let has_text = body.get("errorMsg").is_some_and(Value::is_string);
+    // A request without a text is never in doubt, so there the author of the response is irrelevant.
     let repeats_status =
-        words.is_none() && !messages.is_empty() && error == response.status().to_string();
+        !has_text && !messages.is_empty() && error == response.status().to_string();
     if let Some(row) = Code::find(CODES, &error).filter(|_| !repeats_status) {
         return response.refused(Some(row.refusal()));
     }
-    let is_own = words.is_some() || error == UNREADABLE && response.status() == 400;
+    let is_own = has_text || error == UNREADABLE && response.status() == 400;
     // On a success only a listed code is a refusal.
     if !is_own || response.is_success() || by_status.acceptance() == Acceptance::NotAccepted {
         return by_status;
     }
     let refusal = match response.status() {
         401 | 403 => Refusal::new(ErrorKind::Unauthorized, "Smstools refused the credentials"),
-        _ => Refusal::new(ErrorKind::Other, "Smstools refused it"),
+        _ => Refusal::new(ErrorKind::Other, "Smstools refused the request"),
     };
     let is_code = error.bytes().all(|byte| byte.is_ascii_digit());
     response.refused(Some(if is_code {
@@ -300,7 +304,7 @@ fn refused(response: &Response, messages: &[Message]) -> SendError {
     }))
 }
 
-/// Returns the id of the one message of a request, in either of the forms in which Smstools gives it.
+/// Returns the id of the message, in either of Smstools' two formats.
 fn id(body: &Map<String, Value>) -> Option<&Value> {
     match body.get("messageid") {
         None | Some(Value::Null) => body.get("messageids")?.as_array()?.first(),
@@ -316,11 +320,7 @@ impl Smstools {
     }
 
     fn request(&self, message: &Message) -> Result<Request, SendError> {
-        let sender = self.endpoint.wire_sender(
-            message,
-            wire_sender,
-            "Smstools takes a number of at most 14 digits as sender",
-        )?;
+        let sender = self.endpoint.wire_sender(message, wire_sender, SENDER)?;
         let request = self.authorized(self.endpoint.post(SEND_PATH));
         Ok(request.with_json(&SendBody {
             message: message.text().as_str(),
@@ -342,7 +342,7 @@ impl Smstools {
             return Err(refused(&response, slice::from_ref(message)));
         }
         match id(&body) {
-            // What a test is answered with is not documented; nothing is sent then.
+            // The response to a test is not documented; nothing is sent then.
             None if self.test => Ok(self.endpoint.receipt_without_id(message)),
             id => {
                 let id = id.and_then(Value::as_str).unwrap_or_default();
@@ -351,7 +351,7 @@ impl Smstools {
         }
     }
 
-    /// Asks for the balance.
+    /// Requests the balance.
     async fn balance(&self) -> Result<Health, SendError> {
         let request = self.authorized(self.endpoint.get(BALANCE_PATH));
         let response = self.endpoint.client().ask(request).await?;
@@ -359,7 +359,7 @@ impl Smstools {
             return Err(refused(&response, &[]));
         }
         let body: Map<String, Value> = response.json()?;
-        // Two clients of the vendor's disagree on the name, and on whether it is text or a number.
+        // Two of the vendor's clients disagree on the name, and on whether it is text or a number.
         let amount = ["credits", "balance"]
             .iter()
             .find_map(|name| body.get(*name).and_then(text));
@@ -390,8 +390,8 @@ impl SmsProvider for Smstools {
         batch::one_by_one(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
-    /// Asks for the balance, which only good credentials are told. It is given where Smstools names a
-    /// currency; what is left on an account in credits is no money.
+    /// Requests the balance, which proves the credentials. It is returned if it has a currency: a balance in credits is
+    /// not a price.
     async fn check(&self) -> Result<Health, SendError> {
         self.endpoint.probe(self.balance()).await
     }

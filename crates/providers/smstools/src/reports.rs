@@ -15,35 +15,37 @@ use postduif_http::vendor::{
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-/// The longer of the two windows that public receivers use: how Smstools repeats a report, and whether it
-/// signs anew, is not documented, and a report played back says only what it said before.
+/// The longer of the two windows that public receivers use. How Smstools repeats a report, and whether it then signs it
+/// again, is not documented. A replayed report only repeats what it reported before.
 const WINDOW: Duration = Duration::from_secs(900);
 
-/// Parser of Smstools' delivery reports, signed over the time and the body.
+/// Parser for Smstools' delivery reports, which are signed over the time and the body.
 ///
-/// The secret is the one that Smstools shows when the webhook is made: for the account, in the dashboard, with
-/// the method `POST` and the type `delivery_report`. A webhook of an older account may not sign: make it anew.
-/// Two reports of a message are normal, and they can come in the wrong order: let no status that is not final
-/// overwrite a final one.
+/// Create the webhook for the account in the dashboard, with the method `POST` and the type `delivery_report`; Smstools
+/// then shows its secret. A webhook of an older account may not sign: create it again. Two reports for a message are
+/// normal, and may arrive out of order: do not replace a final status by one that is not.
 #[derive(Debug)]
 pub struct SmstoolsReports(SigningSecrets);
 
 impl SmstoolsReports {
-    /// Creates a parser that takes what any of these secrets signed: several while one is being replaced.
+    /// Creates a parser that accepts reports signed with any of these secrets: several while one is being replaced.
     ///
     /// # Errors
     ///
-    /// Where there is no secret, or one is blank.
+    /// Returns an error if there is no secret, or one is blank.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
-        let missing = "Smstools signs its reports: give the webhook's secret";
+        let missing = "invalid secret for Smstools' reports: expected the secret of the webhook";
         SigningSecrets::new(secrets, missing).map(Self)
     }
 
     fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
         let signature = proof_header(request, "x-smstools-signature")?;
-        let (signed_at, tag) = part(signature, "t")
-            .zip(part(signature, "v1"))
-            .ok_or(ReportError::malformed("the signature is not t=…,v1=…"))?;
+        let (signed_at, tag) =
+            part(signature, "t")
+                .zip(part(signature, "v1"))
+                .ok_or(ReportError::malformed(
+                    "invalid signature: expected t=…,v1=…",
+                ))?;
         let signed = [signed_at.as_bytes(), b".", request.body()].concat();
         self.0.verify_hmac_sha256(&signed, tag)?;
         let stamp = request.header("x-smstools-timestamp")?;
@@ -56,7 +58,7 @@ impl SmstoolsReports {
     }
 }
 
-/// Returns a part of a signature. `None` where it is missing or a duplicate: nobody may choose which one is meant.
+/// Returns a part of a signature. `None` if it is missing, or a duplicate: which of the two counts is open.
 fn part<'a>(signature: &'a str, name: &str) -> Option<&'a str> {
     let mut values = signature
         .split(',')
@@ -68,11 +70,11 @@ fn part<'a>(signature: &'a str, name: &str) -> Option<&'a str> {
     }
 }
 
-/// Creates a parser of Smstools' reports, chosen at run time.
+/// Creates a parser for Smstools' reports, chosen at run time.
 ///
 /// # Errors
 ///
-/// As [`SmstoolsReports::new`]; and where the options name an API, since Smstools has one.
+/// Returns the errors of [`SmstoolsReports::new`], or an error if the options name an API, since Smstools has only one.
 pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
     reports::one_api(&options)?;
     Ok(Arc::new(SmstoolsReports::new(options.into_secrets())?))
@@ -91,11 +93,11 @@ impl ReportParser for SmstoolsReports {
         self.verify(request, now)?;
         if request.method() != "POST" {
             return Err(ReportError::malformed(
-                "reports are read by POST, the method to choose for the webhook",
+                "invalid method: expected POST, which is an option of the webhook",
             ));
         }
         let body = reports::json(request)?;
-        // A webhook can be told of much else, inbound texts among it.
+        // A webhook may receive other events too, such as inbound texts.
         let mut has_others = false;
         let reports = read_each(entries(&body), |entry| {
             let entry = entry.as_object()?;
@@ -107,14 +109,14 @@ impl ReportParser for SmstoolsReports {
         })?;
         if reports.is_empty() && !has_others {
             return Err(ReportError::malformed(
-                "the request has no message's status",
+                "the request has no status of a message",
             ));
         }
         Ok(reports)
     }
 }
 
-/// Returns whether it names a type that is not a report's. One that is null or blank is absent.
+/// Returns whether an entry has another type than that of a report. A type that is `null` or blank counts as absent.
 fn is_of_another_type(entry: &Map<String, Value>) -> bool {
     match entry.get("webhook_type") {
         None | Some(Value::Null) => false,
@@ -123,20 +125,20 @@ fn is_of_another_type(entry: &Map<String, Value>) -> bool {
     }
 }
 
-/// Reads the message of an entry. `None` where it has no status.
+/// Reads the message of an entry. `None` if it has no status.
 fn report(message: &Value) -> Option<DeliveryReport> {
     let status = status(STATUSES, &text(&message["delivery_code"])?);
     let mut report = DeliveryReport::new("smstools", status)
         .with_reference_text(&text(&message["reference"]).unwrap_or_default());
     report.id = message_id(&message["messageid"]);
     report.recipient = recipient(&message["receiver"]);
-    // 10 is an unknown number, 11 one out of range; there are more, whose meanings could not be read.
+    // 10 means an unknown number, 11 one out of range. The meanings of the others are not available.
     report.code = code(&message["delivery_code_detail"], 4);
-    // Smstools' times have no zone, and which is meant is not said: they tell nothing.
+    // Smstools' times are left out: they have no zone, and it is not documented.
     Some(report)
 }
 
-/// How far a text has come. 9 says that no report will come, which is no failure.
+/// Smstools' status codes. 9 means that no report will follow, which is not a failure.
 static STATUSES: &[(&str, DeliveryStatus)] = &[
     ("0", DeliveryStatus::Sent),
     ("1", DeliveryStatus::Delivered),

@@ -55,15 +55,15 @@ impl FakeVendor for FakeSmstools {
     fn accept(&self, request: &HttpRequest, _: &[usize]) -> Reply {
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let sender = body["sender"].as_str().unwrap();
-        // Error 110, to the letter of the list: digits must have a plus.
+        // Error 110, as listed: digits must have a plus.
         if sender.bytes().all(|byte| byte.is_ascii_digit()) {
             return Reply::json(400, r#"{"error": "110", "errorMsg": "+ required"}"#);
         }
         accepted("e0ncuxht345hjmbjvv2feky0azflcw")
     }
 
-    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
-        Reply::json(400, json!({"error": "118", "errorMsg": words}).to_string())
+    fn refuse(&self, _: &HttpRequest, text: &str) -> Reply {
+        Reply::json(400, json!({"error": "118", "errorMsg": text}).to_string())
     }
 
     fn refusal(&self) -> ErrorKind {

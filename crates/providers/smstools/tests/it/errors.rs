@@ -10,7 +10,7 @@ use wiremock::{MockServer, ResponseTemplate};
 
 use super::wire::{calls, message, mount, smstools};
 
-/// One vendor and one provider for a whole table: a client's certificates take longer to load than a row.
+/// One server and one provider for a whole table: building a client takes longer than a row.
 struct Vendor {
     server: MockServer,
     smstools: Smstools,
@@ -23,18 +23,18 @@ impl Vendor {
         Self { server, smstools }
     }
 
-    async fn error(&self, answer: ResponseTemplate) -> SendError {
+    async fn error(&self, response: ResponseTemplate) -> SendError {
         self.server.reset().await;
-        mount(&self.server, answer).await;
+        mount(&self.server, response).await;
         let error = self.smstools.send(&message()).await.unwrap_err();
         assert_eq!(calls(&self.server).await.len(), 1);
         assert_eq!(error.provider(), Some("smstools"));
         error
     }
 
-    async fn told(&self, status: u16, body: &Value) -> (ErrorKind, Acceptance) {
-        let answer = ResponseTemplate::new(status).set_body_json(body);
-        let error = self.error(answer).await;
+    async fn outcome(&self, status: u16, body: &Value) -> (ErrorKind, Acceptance) {
+        let response = ResponseTemplate::new(status).set_body_json(body);
+        let error = self.error(response).await;
         (error.kind(), error.acceptance())
     }
 }
@@ -78,7 +78,7 @@ static CODES: &[(u16, ErrorKind)] = &[
 ];
 
 #[tokio::test]
-async fn a_listed_code_is_believed_whatever_the_status_below_500_and_in_every_form() {
+async fn a_listed_code_is_a_refusal_at_any_status_below_500_and_in_every_form() {
     let vendor = Vendor::start().await;
     for (code, kind) in CODES {
         for (status, error) in [
@@ -91,8 +91,8 @@ async fn a_listed_code_is_believed_whatever_the_status_below_500_and_in_every_fo
             (200, json!(code.to_string())),
         ] {
             let body = json!({"error": error, "errorMsg": "Your code is 123456"});
-            let answer = ResponseTemplate::new(status).set_body_json(&body);
-            let error = vendor.error(answer).await;
+            let response = ResponseTemplate::new(status).set_body_json(&body);
+            let error = vendor.error(response).await;
             assert_eq!(
                 (error.kind(), error.acceptance()),
                 (*kind, NotAccepted),
@@ -105,12 +105,12 @@ async fn a_listed_code_is_believed_whatever_the_status_below_500_and_in_every_fo
 }
 
 #[tokio::test]
-async fn trouble_at_the_vendors_is_in_doubt_though_it_reads_as_a_refusal() {
+async fn a_problem_of_the_vendor_is_in_doubt_although_its_text_is_a_refusal() {
     let vendor = Vendor::start().await;
     for status in [200, 400, 401, 403, 409, 422, 500, 503] {
         for code in [json!(105), json!("105")] {
-            let answer = ResponseTemplate::new(status).set_body_json(json!({"error": code}));
-            let error = vendor.error(answer).await;
+            let response = ResponseTemplate::new(status).set_body_json(json!({"error": code}));
+            let error = vendor.error(response).await;
             assert_eq!(
                 (error.kind(), error.acceptance()),
                 (ErrorKind::Unavailable, Unknown),
@@ -119,10 +119,10 @@ async fn trouble_at_the_vendors_is_in_doubt_though_it_reads_as_a_refusal() {
             assert_eq!(error.code(), Some("105"));
         }
     }
-    // A status that nobody gives after reading decides against it.
+    // A status that proves that the message was not read takes precedence.
     for (status, kind) in [(404, ErrorKind::Misconfigured), (429, ErrorKind::Throttled)] {
         assert_eq!(
-            vendor.told(status, &json!({"error": 105})).await,
+            vendor.outcome(status, &json!({"error": 105})).await,
             (kind, NotAccepted)
         );
     }
@@ -134,7 +134,7 @@ async fn from_500_up_a_code_proves_nothing() {
     for status in [500, 502, 503, 504] {
         for error in [json!("103"), json!(104), json!(777), json!("no")] {
             assert_eq!(
-                vendor.told(status, &json!({"error": error})).await,
+                vendor.outcome(status, &json!({"error": error})).await,
                 (ErrorKind::Unavailable, Unknown),
                 "{status} {error}"
             );
@@ -145,10 +145,10 @@ async fn from_500_up_a_code_proves_nothing() {
 #[tokio::test]
 async fn without_a_listed_code_the_shape_and_the_status_decide() {
     let vendor = Vendor::start().await;
-    // The documented example of words alone.
+    // The documented example without a code.
     assert_eq!(
         vendor
-            .told(400, &json!({"error": "error parsing json"}))
+            .outcome(400, &json!({"error": "error parsing json"}))
             .await,
         (ErrorKind::Other, NotAccepted)
     );
@@ -161,7 +161,7 @@ async fn without_a_listed_code_the_shape_and_the_status_decide() {
         (403, json!(777), ErrorKind::Unauthorized, NotAccepted),
         (404, json!("777"), ErrorKind::Misconfigured, NotAccepted),
         (429, json!("777"), ErrorKind::Throttled, NotAccepted),
-        // Somebody gave up waiting.
+        // The statuses of a timeout.
         (408, json!("777"), ErrorKind::Protocol, Unknown),
         (409, json!("777"), ErrorKind::Protocol, Unknown),
         (425, json!("777"), ErrorKind::Protocol, Unknown),
@@ -171,7 +171,7 @@ async fn without_a_listed_code_the_shape_and_the_status_decide() {
     ] {
         assert_eq!(
             vendor
-                .told(status, &json!({"error": error, "errorMsg": "x"}))
+                .outcome(status, &json!({"error": error, "errorMsg": "x"}))
                 .await,
             (kind, acceptance),
             "{status} {error}"
@@ -179,19 +179,19 @@ async fn without_a_listed_code_the_shape_and_the_status_decide() {
     }
     for status in [404, 405, 411, 413, 414, 415, 431] {
         assert_eq!(
-            vendor.told(status, &json!({"error": "x"})).await,
+            vendor.outcome(status, &json!({"error": "x"})).await,
             (ErrorKind::Misconfigured, NotAccepted),
             "{status}"
         );
     }
     assert_eq!(
-        vendor.told(429, &json!({"error": "slow down"})).await,
+        vendor.outcome(429, &json!({"error": "slow down"})).await,
         (ErrorKind::Throttled, NotAccepted)
     );
 }
 
 #[tokio::test]
-async fn words_or_a_number_that_anybody_might_write_prove_nothing() {
+async fn a_text_or_a_number_that_any_server_might_write_proves_nothing() {
     let vendor = Vendor::start().await;
     for status in [400, 401, 402, 403, 408, 409, 421, 422, 425, 451, 499] {
         for error in [
@@ -204,17 +204,17 @@ async fn words_or_a_number_that_anybody_might_write_prove_nothing() {
             json!("error parsing JSON"),
         ] {
             assert_eq!(
-                vendor.told(status, &json!({"error": error})).await,
+                vendor.outcome(status, &json!({"error": error})).await,
                 (ErrorKind::Protocol, Unknown),
                 "{status} {error}"
             );
         }
     }
-    // The documented example stands on 400.
+    // The documented example has status 400.
     for status in [401, 403, 409, 422] {
         let body = json!({"error": "error parsing json"});
         assert_eq!(
-            vendor.told(status, &body).await,
+            vendor.outcome(status, &body).await,
             (ErrorKind::Protocol, Unknown),
             "{status}"
         );
@@ -222,23 +222,23 @@ async fn words_or_a_number_that_anybody_might_write_prove_nothing() {
 }
 
 #[tokio::test]
-async fn a_number_that_repeats_the_status_is_anybodys_unless_words_stand_beside_it() {
+async fn a_number_that_repeats_the_status_proves_nothing_without_a_text() {
     let vendor = Vendor::start().await;
     for error in [json!(200), json!("200"), json!(" 200 ")] {
         assert_eq!(
-            vendor.told(200, &json!({"error": error})).await,
+            vendor.outcome(200, &json!({"error": error})).await,
             (ErrorKind::Protocol, Unknown),
             "{error}"
         );
         assert_eq!(
             vendor
-                .told(200, &json!({"error": error, "errorMsg": "x"}))
+                .outcome(200, &json!({"error": error, "errorMsg": "x"}))
                 .await,
             (ErrorKind::Unauthorized, NotAccepted),
             "{error}"
         );
         assert_eq!(
-            vendor.told(400, &json!({"error": error})).await,
+            vendor.outcome(400, &json!({"error": error})).await,
             (ErrorKind::Unauthorized, NotAccepted),
             "{error}"
         );
@@ -246,14 +246,14 @@ async fn a_number_that_repeats_the_status_is_anybodys_unless_words_stand_beside_
 }
 
 #[tokio::test]
-async fn an_id_at_a_status_that_refuses_is_in_doubt_without_an_error_too() {
+async fn an_id_at_a_status_of_refusal_is_in_doubt_without_an_error_too() {
     let vendor = Vendor::start().await;
     for status in [400, 401, 404, 405, 413, 429] {
         for body in [json!({"messageid": "abc"}), json!({"messageids": ["abc"]})] {
-            let answer = ResponseTemplate::new(status)
+            let response = ResponseTemplate::new(status)
                 .insert_header("www-authenticate", "Bearer")
                 .set_body_json(&body);
-            let error = vendor.error(answer).await;
+            let error = vendor.error(response).await;
             assert_eq!(
                 (error.kind(), error.acceptance()),
                 (ErrorKind::Protocol, Unknown),
@@ -264,7 +264,7 @@ async fn an_id_at_a_status_that_refuses_is_in_doubt_without_an_error_too() {
 }
 
 #[tokio::test]
-async fn a_strangers_json_is_no_refusal() {
+async fn foreign_json_is_no_refusal() {
     let vendor = Vendor::start().await;
     for body in [
         json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
@@ -280,7 +280,7 @@ async fn a_strangers_json_is_no_refusal() {
     ] {
         for status in [400, 401, 402, 403, 408, 409, 421, 422, 425, 451, 499] {
             assert_eq!(
-                vendor.told(status, &body).await,
+                vendor.outcome(status, &body).await,
                 (ErrorKind::Protocol, Unknown),
                 "{status} {body}"
             );
@@ -307,7 +307,7 @@ async fn a_refusal_with_an_id_beside_it_contradicts_itself() {
                 .unwrap()
                 .extend(id.as_object().unwrap().clone());
             assert_eq!(
-                vendor.told(status, &body).await,
+                vendor.outcome(status, &body).await,
                 (ErrorKind::Protocol, Unknown),
                 "{status} {body}"
             );
@@ -323,7 +323,7 @@ async fn a_refusal_with_an_id_beside_it_contradicts_itself() {
             .unwrap()
             .extend(nothing.as_object().unwrap().clone());
         assert_eq!(
-            vendor.told(400, &body).await,
+            vendor.outcome(400, &body).await,
             (ErrorKind::Unauthorized, NotAccepted),
             "{body}"
         );
@@ -331,7 +331,7 @@ async fn a_refusal_with_an_id_beside_it_contradicts_itself() {
 }
 
 #[tokio::test]
-async fn what_looks_like_smstools_and_is_not_proves_nothing() {
+async fn a_body_that_only_resembles_smstools_proves_nothing() {
     let vendor = Vendor::start().await;
     for body in [
         json!({"error": null}),
@@ -351,7 +351,7 @@ async fn what_looks_like_smstools_and_is_not_proves_nothing() {
     ] {
         for status in [400, 401, 403, 422] {
             assert_eq!(
-                vendor.told(status, &body).await,
+                vendor.outcome(status, &body).await,
                 (ErrorKind::Protocol, Unknown),
                 "{status} {body}"
             );
@@ -363,10 +363,10 @@ async fn what_looks_like_smstools_and_is_not_proves_nothing() {
 async fn a_challenge_proves_a_401() {
     let vendor = Vendor::start().await;
     for body in [json!({"error": "Unauthorized"}), json!({}), json!(null)] {
-        let answer = ResponseTemplate::new(401)
+        let response = ResponseTemplate::new(401)
             .insert_header("www-authenticate", "Basic")
             .set_body_json(&body);
-        let error = vendor.error(answer).await;
+        let error = vendor.error(response).await;
         assert_eq!(
             (error.kind(), error.acceptance()),
             (ErrorKind::Unauthorized, NotAccepted)
@@ -375,12 +375,12 @@ async fn a_challenge_proves_a_401() {
 }
 
 #[tokio::test]
-async fn an_unlisted_code_is_kept_where_it_gives_nothing_away() {
+async fn an_unlisted_code_is_kept_unless_it_repeats_the_message() {
     let vendor = Vendor::start().await;
     for (error, code) in [
         (json!("777"), Some("777")),
         (json!(1500), Some("1500")),
-        // In the text and in the number.
+        // Part of the text, and of the number.
         (json!("1234"), None),
         (json!(3161), None),
         (json!("12345"), None),
@@ -390,24 +390,24 @@ async fn an_unlisted_code_is_kept_where_it_gives_nothing_away() {
         (json!(10.5), None),
     ] {
         let body = json!({"error": error, "errorMsg": "x"});
-        let answer = ResponseTemplate::new(400).set_body_json(body);
-        let told = vendor.error(answer).await;
+        let response = ResponseTemplate::new(400).set_body_json(body);
+        let refused = vendor.error(response).await;
         assert_eq!(
-            (told.kind(), told.acceptance()),
+            (refused.kind(), refused.acceptance()),
             (ErrorKind::Other, NotAccepted)
         );
-        assert_eq!(told.code(), code, "{error}");
+        assert_eq!(refused.code(), code, "{error}");
     }
 }
 
 #[tokio::test]
-async fn the_wait_of_a_throttled_call_is_the_vendors() {
+async fn the_delay_of_a_throttled_call_is_the_vendors() {
     let vendor = Vendor::start().await;
     for body in [json!({"error": "777"}), json!({})] {
-        let answer = ResponseTemplate::new(429)
+        let response = ResponseTemplate::new(429)
             .insert_header("retry-after", "3")
             .set_body_json(&body);
-        let error = vendor.error(answer).await;
+        let error = vendor.error(response).await;
         assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
         assert!(error.may_resend());
     }
@@ -416,6 +416,6 @@ async fn the_wait_of_a_throttled_call_is_the_vendors() {
 #[tokio::test]
 async fn too_many_failed_logins_are_not_tried_again() {
     let vendor = Vendor::start().await;
-    let answer = ResponseTemplate::new(400).set_body_json(json!({"error": "1002"}));
-    assert!(!vendor.error(answer).await.may_resend());
+    let response = ResponseTemplate::new(400).set_body_json(json!({"error": "1002"}));
+    assert!(!vendor.error(response).await.may_resend());
 }

@@ -1,9 +1,6 @@
-//! Smstools' wire: the suite of promises, and each row of the tables of its documentation.
+//! Smstools' wire format: the conformance suite, and each row of the tables of its documentation.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by failing"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod conformance;
 mod errors;

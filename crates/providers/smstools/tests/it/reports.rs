@@ -122,7 +122,7 @@ fn every_status_is_read_as_text_or_number_and_an_unknown_one_is_no_failure() {
 }
 
 #[test]
-fn a_detail_is_kept_and_nothing_that_is_none() {
+fn a_detail_is_kept_only_if_it_is_a_code() {
     for (detail, code) in [
         (json!("10"), Some("10")),
         (json!(11), Some("11")),
@@ -143,7 +143,7 @@ fn a_detail_is_kept_and_nothing_that_is_none() {
 }
 
 #[test]
-fn a_member_that_cannot_be_read_is_left_out() {
+fn an_unreadable_member_is_left_out() {
     for value in [
         json!(null),
         json!(""),
@@ -164,7 +164,7 @@ fn a_member_that_cannot_be_read_is_left_out() {
 }
 
 #[test]
-fn a_reference_that_cannot_be_ours_is_kept_as_text() {
+fn a_reference_that_is_not_ours_is_kept_as_text() {
     for reference in ["n/a", "é", "f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32", "my-ref"] {
         let report = one(&json!({"reference": reference}));
         assert_eq!(
@@ -175,7 +175,7 @@ fn a_reference_that_cannot_be_ours_is_kept_as_text() {
 }
 
 #[test]
-fn one_unreadable_report_costs_that_report_only() {
+fn an_unreadable_report_is_skipped() {
     let good = report_with(&json!({}));
     let silent = report_with(&json!({"delivery_code": ""}));
     let no_message = json!({"webhook_type": "delivery_report"});
@@ -195,7 +195,7 @@ fn a_report_without_a_status_is_malformed() {
 }
 
 #[test]
-fn one_report_or_several_and_what_is_none_is_left_out() {
+fn one_report_or_several_are_read_and_other_events_are_left_out() {
     let report = report_with(&json!({}));
     let kind = |kind: Value| {
         let mut other = report.clone();
@@ -227,7 +227,7 @@ fn one_report_or_several_and_what_is_none_is_left_out() {
 }
 
 #[test]
-fn only_what_our_secret_signed_is_believed() {
+fn only_a_signature_of_our_secret_is_accepted() {
     use ReportErrorKind::{Forged, Malformed, Unsigned};
     let body = report_with(&json!({})).to_string();
     let time = NOW.to_string();
@@ -242,12 +242,12 @@ fn only_what_our_secret_signed_is_believed() {
     ] {
         assert!(with(&accepted).is_ok(), "{accepted}");
     }
-    for place in 0..good.len() {
+    for index in 0..good.len() {
         let mut forged = good.clone().into_bytes();
-        forged[place] = if forged[place] == b'0' { b'1' } else { b'0' };
+        forged[index] = if forged[index] == b'0' { b'1' } else { b'0' };
         let forged = String::from_utf8(forged).unwrap();
         let kind = with(&format!("t={time},v1={forged}")).unwrap_err().kind();
-        assert_eq!(kind, Forged, "{place}");
+        assert_eq!(kind, Forged, "{index}");
     }
     for (signature, kind) in [
         (format!("t={},v1={good}", NOW - 1), Forged),
@@ -295,7 +295,7 @@ fn only_what_our_secret_signed_is_believed() {
 }
 
 #[test]
-fn a_report_from_outside_the_window_is_stale() {
+fn a_report_outside_the_window_is_stale() {
     let body = report_with(&json!({})).to_string();
     for (offset, stale) in [
         (-901, true),
@@ -326,7 +326,7 @@ fn a_report_from_outside_the_window_is_stale() {
 }
 
 #[test]
-fn rubbish_is_malformed_and_never_a_panic() {
+fn an_invalid_body_is_malformed_and_never_a_panic() {
     let many = json!(vec![report_with(&json!({})); 1001]).to_string();
     for body in [
         "",
@@ -350,7 +350,7 @@ fn rubbish_is_malformed_and_never_a_panic() {
 }
 
 #[test]
-fn nothing_is_read_before_the_signature_is_right() {
+fn nothing_is_read_before_the_signature_is_verified() {
     for body in ["", "rubbish", "{}"] {
         let signature = format!("t={NOW},v1={}", "0".repeat(64));
         let error = parse_as("POST", &[(SIGNATURE, &signature)], body).unwrap_err();
@@ -367,7 +367,7 @@ fn only_a_post_is_read() {
 }
 
 #[test]
-fn there_is_no_parser_without_its_secret() {
+fn a_parser_needs_its_secret() {
     assert!(SmstoolsReports::new(Vec::new()).is_err());
     assert!(SmstoolsReports::new(vec!["key".into(), "".into()]).is_err());
     assert!(SmstoolsReports::new(vec![" ".into()]).is_err());

@@ -9,13 +9,13 @@ use wiremock::{
     matchers::{header, method, path},
 };
 
-use super::wire::{accepted, answering, calls, failure, message, smstools};
+use super::wire::{accepted, calls, failure, message, responding, smstools};
 
 #[tokio::test]
 async fn url_and_builder_give_the_same_provider() {
     let mut written = Vec::new();
     for turn in 0..4 {
-        let server = answering(accepted()).await;
+        let server = responding(accepted()).await;
         let address = server.address();
         let options = "sender=Acme&sub_account=17&test=true";
         let smstools = match turn {
@@ -36,7 +36,7 @@ async fn url_and_builder_give_the_same_provider() {
                 .build(),
         }
         .unwrap();
-        // The fake vendor has no prefix: its answer is no matter here.
+        // The fake vendor has no prefix, so its response is irrelevant here.
         let _ = smstools.send(&message()).await;
         let request = server.received_requests().await.unwrap().remove(0);
         let mut headers = request.headers.clone();
@@ -51,18 +51,15 @@ async fn url_and_builder_give_the_same_provider() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_when_it_is_built() {
-    for (url, words) in [
+fn an_invalid_configuration_is_refused_when_it_is_built() {
+    for (url, expected) in [
         ("smstools://default", "id is missing"),
         ("smstools://me@default", "secret is missing"),
         ("smstools://:hunter2@default", "id is missing"),
-        (
-            "kpn://me:hunter2@default",
-            "does not start with smstools://",
-        ),
+        ("kpn://me:hunter2@default", "expected smstools://"),
         (
             "smstools://me:hunter2@default?secret=hunter2",
-            "secret is given twice",
+            "duplicate credential secret",
         ),
         ("smstools://env:hunter2@default", "write ?id=env:"),
         (
@@ -76,7 +73,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "smstools://me:hunter2@default?sender=1008",
-            "Smstools takes a name, or a number of at most 14 digits",
+            "expected a name, or a number of at most 14 digits",
         ),
         (
             "smstools://me:hunter2@default?sender=%2B491234567890123",
@@ -84,27 +81,27 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "smstools://m%0Ae:hunter2@default",
-            "id: write printable ASCII",
+            "id: expected printable ASCII",
         ),
         (
             "smstools://me:hunter2%00@default",
-            "secret: write printable ASCII",
+            "secret: expected printable ASCII",
         ),
         (
             "smstools://me:hunter2@default?sub_account=1%0D7",
-            "option sub_account: write printable ASCII",
+            "option sub_account: expected printable ASCII",
         ),
         (
             "smstools://me:hunter2@default?sub_account=",
-            "option sub_account: write printable ASCII",
+            "option sub_account: expected printable ASCII",
         ),
         (
             "smstools://me:hunter2@default:8443",
-            "neither port nor path",
+            "default without port and path",
         ),
     ] {
         let error = Smstools::from_url(url).unwrap_err();
-        assert!(error.to_string().contains(words), "{url}: {error}");
+        assert!(error.to_string().contains(expected), "{url}: {error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
     for sender in [
@@ -119,7 +116,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
 }
 
 #[test]
-fn the_profile_says_what_smstools_can_do() {
+fn the_profile_has_the_documented_capabilities() {
     assert_eq!(PROFILE.name(), "smstools");
     assert_eq!(PROFILE.batch_size().get(), 1);
     assert_eq!(
@@ -144,8 +141,8 @@ async fn refused(smstools: &Smstools, message: &Message) -> ErrorKind {
 }
 
 #[tokio::test]
-async fn a_wish_beyond_smstools_means_is_refused_before_any_call() {
-    let server = answering(accepted()).await;
+async fn an_unsupported_option_is_refused_before_any_call() {
+    let server = responding(accepted()).await;
     let smstools = smstools(&server);
     let later = message().with_send_at(chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap());
     assert_eq!(refused(&smstools, &later).await, ErrorKind::Unsupported);
@@ -188,32 +185,32 @@ async fn a_batch_is_single_calls_with_an_outcome_for_each() {
         .mount(&server)
         .await;
     let messages: Vec<_> = (0..20)
-        .map(|place| {
+        .map(|index| {
             Message::new(
-                format!("+316123456{place:02}").parse().unwrap(),
+                format!("+316123456{index:02}").parse().unwrap(),
                 Text::new("x").unwrap(),
             )
         })
         .collect();
     let outcomes = smstools(&server).send_batch(&messages).await;
-    for (place, (outcome, message)) in outcomes.iter().zip(&messages).enumerate() {
+    for (index, (outcome, message)) in outcomes.iter().zip(&messages).enumerate() {
         match outcome {
             Ok(receipt) => assert_eq!(receipt.reference(), message.reference()),
             Err(error) => assert_eq!(error.code(), Some("103")),
         }
-        assert_eq!(outcome.is_ok(), place % 10 != 9, "{place}");
+        assert_eq!(outcome.is_ok(), index % 10 != 9, "{index}");
     }
     assert_eq!(calls(&server).await.len(), 20);
 }
 
-/// What a check tells where the balance is answered so.
-async fn check(answer: ResponseTemplate) -> Result<Health, postduif_core::SendError> {
+/// Returns the outcome of a check with this response to the balance request.
+async fn check(response: ResponseTemplate) -> Result<Health, postduif_core::SendError> {
     let server = MockServer::start().await;
     Mock::given(method("GET"))
         .and(path("/v1/balance"))
         .and(header("x-client-id", "me"))
         .and(header("x-client-secret", "s3cret"))
-        .respond_with(answer)
+        .respond_with(response)
         .expect(1)
         .mount(&server)
         .await;
@@ -223,7 +220,7 @@ async fn check(answer: ResponseTemplate) -> Result<Health, postduif_core::SendEr
 }
 
 #[tokio::test]
-async fn a_check_tells_the_balance_in_every_form_that_clients_know() {
+async fn a_check_returns_the_balance_in_every_known_form() {
     let euros = |amount: &str| Health::verified().with_balance(Price::new(amount, "EUR").unwrap());
     for (body, health) in [
         (
@@ -236,7 +233,7 @@ async fn a_check_tells_the_balance_in_every_form_that_clients_know() {
             json!({"credits": 12, "balance": 7, "currency": "EUR"}),
             euros("12"),
         ),
-        // Credits are no money, and neither is what cannot be read.
+        // Neither credits nor an unreadable amount are a price.
         (json!({"credits": "42.50"}), Health::verified()),
         (
             json!({"credits": "42.50", "currency": ""}),
@@ -251,8 +248,8 @@ async fn a_check_tells_the_balance_in_every_form_that_clients_know() {
             Health::verified(),
         ),
     ] {
-        let told = check(ResponseTemplate::new(200).set_body_json(&body)).await;
-        assert_eq!(told.unwrap(), health, "{body}");
+        let checked = check(ResponseTemplate::new(200).set_body_json(&body)).await;
+        assert_eq!(checked.unwrap(), health, "{body}");
     }
 }
 
@@ -313,7 +310,7 @@ async fn a_check_that_fails_says_why_and_leaves_nothing_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_check_whose_answer_is_lost_speaks_of_no_message() {
+async fn a_check_whose_response_is_lost_mentions_no_message() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let closing = std::thread::spawn(move || drop(listener.accept().unwrap()));
@@ -325,7 +322,7 @@ async fn a_check_whose_answer_is_lost_speaks_of_no_message() {
 }
 
 #[test]
-fn a_credential_that_no_header_carries_is_told_without_showing_it() {
+fn a_credential_that_no_header_can_hold_is_refused_without_showing_it() {
     let error = Smstools::builder("me", "hunter\n2").build().unwrap_err();
     assert!(error.to_string().contains("secret"), "{error}");
     assert!(!format!("{error:?}").contains("hunter"));

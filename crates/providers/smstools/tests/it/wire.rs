@@ -31,17 +31,17 @@ pub(crate) fn accepted() -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(json!({"messageid": ID}))
 }
 
-pub(crate) async fn mount(server: &MockServer, answer: ResponseTemplate) {
+pub(crate) async fn mount(server: &MockServer, response: ResponseTemplate) {
     Mock::given(method("POST"))
         .and(path("/v1/message/send"))
-        .respond_with(answer)
+        .respond_with(response)
         .mount(server)
         .await;
 }
 
-pub(crate) async fn answering(answer: ResponseTemplate) -> MockServer {
+pub(crate) async fn responding(response: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
-    mount(&server, answer).await;
+    mount(&server, response).await;
     server
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn calls(server: &MockServer) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_send_is_written_as_documented() {
+async fn a_send_is_made_as_documented() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path("/v1/message/send"))
@@ -82,8 +82,8 @@ async fn a_send_is_written_as_documented() {
 }
 
 #[tokio::test]
-async fn what_is_not_wished_is_not_written() {
-    let server = answering(accepted()).await;
+async fn an_option_that_is_not_set_is_not_sent() {
+    let server = responding(accepted()).await;
     smstools(&server).send(&message()).await.unwrap();
     let calls = calls(&server).await;
     let names: Vec<_> = calls[0].as_object().unwrap().keys().collect();
@@ -91,8 +91,8 @@ async fn what_is_not_wished_is_not_written() {
 }
 
 #[tokio::test]
-async fn the_credentials_travel_in_their_headers_alone_and_no_encoding_is_asked_for() {
-    let server = answering(accepted()).await;
+async fn the_credentials_are_in_headers_only_and_no_encoding_is_requested() {
+    let server = responding(accepted()).await;
     smstools(&server).send(&message()).await.unwrap();
     let request = &server.received_requests().await.unwrap()[0];
     assert!(!String::from_utf8_lossy(&request.body).contains("s3cret"));
@@ -102,8 +102,8 @@ async fn the_credentials_travel_in_their_headers_alone_and_no_encoding_is_asked_
 }
 
 #[tokio::test]
-async fn a_sender_is_written_as_it_is_and_a_number_keeps_its_plus() {
-    let server = answering(accepted()).await;
+async fn a_sender_is_sent_unchanged_and_a_number_keeps_its_plus() {
+    let server = responding(accepted()).await;
     let senders = ["Contoso", "KPN API", "+31687654321", "+49123456789012"];
     for sender in senders {
         let message = message().with_sender(sender.parse().unwrap());
@@ -136,7 +136,7 @@ async fn an_id_is_read_in_both_forms() {
 }
 
 #[tokio::test]
-async fn a_success_without_its_id_is_in_doubt() {
+async fn a_success_without_an_id_is_in_doubt() {
     let server = MockServer::start().await;
     let smstools = smstools(&server);
     for body in [
@@ -171,7 +171,7 @@ async fn a_success_without_its_id_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_test_is_asked_for_and_may_be_answered_without_an_id() {
+async fn a_test_is_requested_and_its_response_may_have_no_id() {
     let server = MockServer::start().await;
     let smstools = Smstools::from_url(&url(&server, "&test=true")).unwrap();
     assert!(!smstools.profile().reports());
@@ -199,7 +199,7 @@ async fn a_test_is_asked_for_and_may_be_answered_without_an_id() {
 }
 
 #[tokio::test]
-async fn an_encoded_answer_is_in_doubt_unless_its_status_alone_decides() {
+async fn an_encoded_response_is_in_doubt_unless_its_status_alone_decides() {
     let server = MockServer::start().await;
     let smstools = smstools(&server);
     for (status, kind, acceptance) in [
@@ -222,7 +222,7 @@ async fn an_encoded_answer_is_in_doubt_unless_its_status_alone_decides() {
     }
 }
 
-/// The error of a check that did not succeed: the refusal where the credentials were refused.
+/// The error of a check that did not succeed, or the refusal of the credentials.
 pub(crate) fn failure(
     checked: Result<postduif_core::Health, postduif_core::SendError>,
 ) -> postduif_core::SendError {
