@@ -1,9 +1,8 @@
-//! [CM.com](https://developers.cm.com/messaging/docs) as a provider: the JSON call of its Business Messaging
-//! API, version 1.0.
+//! [CM.com](https://developers.cm.com/messaging/docs) as a provider: its Business Messaging API, version 1.0, in JSON.
 //!
-//! CM gives no id: a message is known by its [`Reference`](postduif_core::Reference) alone, in the response and in the
-//! delivery reports. A request carries up to 1000 messages with different texts and senders, each with a verdict of its
-//! own. CM has no idempotency key: a message whose response is lost stays in doubt.
+//! CM returns no id: the response and the delivery reports identify a message by its
+//! [`Reference`](postduif_core::Reference) alone. A request carries up to 1000 messages with different texts and
+//! senders, each with a separate verdict. CM has no idempotency key: a message whose response is lost stays in doubt.
 //!
 //! ```
 //! use postduif_cm::Cm;
@@ -18,12 +17,12 @@
 //! # }
 //! ```
 //!
-//! | option of the URL | what it sets |
+//! | URL option | meaning |
 //! |---|---|
 //! | `sender` | a name of 3 to 11 characters, a number, or a short code, for messages that name none; CM has no default |
 //!
-//! The default host is the one that CM recommends, which is behind Cloudflare, Inc. (USA); the host
-//! `gw.cmtelecom.com` is CM's own without it.
+//! The default host is the one that CM recommends, which is behind Cloudflare, Inc. (USA). The host `gw.cmtelecom.com`
+//! is CM's own, without Cloudflare.
 
 mod reports;
 
@@ -52,8 +51,8 @@ use serde_json::{Map, Value};
 
 pub use reports::{CmReports, report_parser};
 
-/// What CM can do. Eight parts are the practice of every official client; whether more are possible is not
-/// stated. Delivery reports arrive where the account has a URL for them, which is set in CM's web app.
+/// CM's capabilities. Every official client uses at most eight parts; whether more are possible is not documented.
+/// Delivery reports need a URL of the account, which is set in CM's web app.
 pub const PROFILE: Profile = Profile::new("cm")
     .with_batch(BATCH_SIZE, BatchTexts::Mixed)
     .with_senders(&[
@@ -68,20 +67,20 @@ pub const PROFILE: Profile = Profile::new("cm")
 
 const HOST: &str = "https://gw.messaging.cm.com";
 const SEND_PATH: &str = "/v1.0/message";
-/// By the documentation and the PHP SDK; the Python SDK stops at 100.
+/// By the documentation and the PHP SDK; the Python SDK has a limit of 100.
 const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
-/// Requests of one batch under way at a time: CM says that it does not throttle, and publishes no rate.
+/// The maximum number of concurrent requests of a batch: CM states that it does not throttle, and publishes no rate.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 const MAX_PARTS: u8 = 8;
-/// A batch that is too large for one request goes out in about this many at most: 63 messages each of 1000.
+/// The approximate maximum number of requests for a batch that is too large for one: 1000 messages by 63.
 const MAX_PIECES: usize = 16;
-/// The fewest characters of a sender, by CM's description of the field.
+/// The minimum number of characters of a sender, by CM's description of the field.
 const MIN_NAME: usize = 3;
-/// The most digits of a number as sender, its `00` included. One too long was answered `Accepted` and cancelled
-/// later (`cmdotcom/text-sdk-php`, issue 18), so the response cannot be relied on for it.
+/// The maximum number of digits of a number as sender, its `00` included. A message with a longer one was `Accepted`
+/// and cancelled later (`cmdotcom/text-sdk-php`, issue 18), so the response is no evidence for it.
 const MAX_DIGITS: usize = 16;
 const SENDER: &str =
-    "CM takes a name of 3 to 11 characters, a number of at most 14 digits, or a short code";
+    "expected a name of 3 to 11 characters, a number of at most 14 digits, or a short code";
 
 /// CM.com as a provider.
 #[derive(Debug)]
@@ -91,7 +90,7 @@ pub struct Cm {
 }
 
 impl Cm {
-    /// Starts building a provider from a product token.
+    /// Creates a builder from a product token.
     pub fn builder(token: impl Into<SecretString>) -> CmBuilder {
         CmBuilder {
             token: token.into(),
@@ -99,20 +98,20 @@ impl Cm {
         }
     }
 
-    /// Creates a provider from a connection URL, with an HTTP client of its own.
+    /// Creates a provider from a connection URL, with a new HTTP client.
     ///
     /// # Errors
     ///
-    /// Where the URL is not `cm://TOKEN@host?options`; the error never shows it.
+    /// Returns an error if the URL is not `cm://TOKEN@host?options`; the error never shows it.
     pub fn from_url(url: &str) -> Result<Self, ConfigError> {
         CmBuilder::from_url(url)?.build()
     }
 
-    /// Creates a provider from a connection URL, over the given HTTP client.
+    /// Creates a provider from a connection URL, with the given HTTP client.
     ///
     /// # Errors
     ///
-    /// As [`from_url`](Self::from_url).
+    /// Returns the errors of [`from_url`](Self::from_url).
     pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
         CmBuilder::from_url(url)?
             .with_client(client.clone())
@@ -120,7 +119,7 @@ impl Cm {
     }
 }
 
-/// Builder for [`Cm`]. Everything is checked in [`build`](Self::build).
+/// Builder for [`Cm`]. All options are checked in [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct CmBuilder {
@@ -143,7 +142,7 @@ impl CmBuilder {
         self
     }
 
-    /// Sets the HTTP client. Defaults to one of its own.
+    /// Sets the HTTP client. Defaults to a new one.
     pub fn with_client(mut self, client: Client) -> Self {
         self.endpoint = self.endpoint.with_client(client);
         self
@@ -155,12 +154,12 @@ impl CmBuilder {
         self
     }
 
-    /// Builds the provider. Nothing is sent yet.
+    /// Builds the provider. Nothing is sent.
     ///
     /// # Errors
     ///
-    /// Where CM does not take a sender of that length, no header can carry the token, or the HTTP client cannot be
-    /// built.
+    /// Returns an error if CM does not accept a sender of that length, no header can hold the token, or the HTTP client
+    /// cannot be built.
     pub fn build(self) -> Result<Cm, ConfigError> {
         check_header_setting("token", self.token.expose_secret())?;
         self.endpoint
@@ -185,10 +184,10 @@ struct Batch<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Msg<'a> {
-    /// Left out, any channel that the account has: WhatsApp, RCS, Viber.
+    /// Without it, CM may use any channel of the account: WhatsApp, RCS, Viber.
     allowed_channels: [&'static str; 1],
     from: String,
-    /// One, so that each recipient has a reference of its own.
+    /// Only one, so that each recipient has a separate reference.
     to: [Recipient; 1],
     body: Body<'a>,
     minimum_number_of_message_parts: u8,
@@ -205,19 +204,19 @@ struct Recipient {
 
 #[derive(Serialize)]
 struct Body<'a> {
-    /// Left out, the text is taken for GSM 03.38.
+    /// Without it, CM reads the text as GSM 03.38.
     #[serde(rename = "type")]
     encoding: &'static str,
     content: &'a str,
 }
 
-/// CM's one shape, for success and failure. Anything else is not CM's.
+/// CM's response, which has one shape for success and failure.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ResponseBody {
     details: Option<String>,
     error_code: i64,
-    /// `None` where the member is missing.
+    /// `None` if the member is missing.
     #[serde(default, deserialize_with = "present")]
     messages: Option<Option<Vec<Entry>>>,
 }
@@ -229,8 +228,8 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 impl ResponseBody {
-    /// Returns whether a refusal in it is CM's: an `errorCode` alone is written by many, and CM always writes `details`
-    /// and `messages` beside it.
+    /// Returns whether a refusal in it is CM's: many servers write an `errorCode`, but CM always writes `details` and
+    /// `messages` beside it.
     const fn is_own(&self) -> bool {
         self.details.is_some() && self.messages.is_some()
     }
@@ -244,7 +243,7 @@ impl ResponseBody {
     }
 }
 
-/// An entry of one message. One that cannot be read takes no other down with it.
+/// An entry of one message. An unreadable entry does not affect the others.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Entry {
@@ -272,7 +271,7 @@ impl Verdict {
         self.to.as_deref().filter(|text| !text.is_empty())
     }
 
-    /// Returns whether no part was accepted. Whatever is neither absent nor a zero, in any form, means that one was.
+    /// Returns whether no part was accepted: the count is absent, or a zero of any type.
     fn has_no_parts(&self) -> bool {
         match &self.parts {
             Value::Null => true,
@@ -292,43 +291,43 @@ static REQUEST_CODES: &[Code] = codes! {
     "102" => InsufficientBalance, Below500, "no credit left";
     "103" => Unauthorized, Below500, "the token is malformed";
     "202" => Protocol, Below500, "CM could not read the request";
-    BAD_LIST => Protocol, Below500, "CM refused the list of messages, perhaps as too long";
+    BAD_LIST => Protocol, Below500, "CM refused the list of messages, which may be too long";
     "500" => Unavailable, Nothing, "CM failed";
-    "999" => Other, Nothing, "CM failed, for no known reason";
+    "999" => Other, Nothing, "CM failed for an unknown reason";
 };
 
-/// CM's codes for one message, where its status is `Rejected`.
+/// CM's codes for one message, if its status is `Rejected`.
 static MESSAGE_CODES: &[Code] = codes! {
-    "301" => InvalidSender, Below500, "the sender is not valid";
-    "302" => InvalidRecipient, Below500, "the recipient is not valid";
-    "303" => InvalidRecipient, Below500, "the number is not valid";
+    "301" => InvalidSender, Below500, "the sender is invalid";
+    "302" => InvalidRecipient, Below500, "the recipient is invalid";
+    "303" => InvalidRecipient, Below500, "the number is invalid";
     "304" => InvalidText, Below500, "the text is empty or too long";
-    "305" => Misconfigured, Below500, "an unnamed field is not valid";
+    "305" => Misconfigured, Below500, "an unnamed field is invalid";
     "401" => Blocked, Below500, "stopped by the spam filter";
-    "402" => Blocked, Below500, "number or sender on a block list";
+    "402" => Blocked, Below500, "the number or the sender is on a block list";
     "403" => Other, Below500, "rejected without a reason";
-    "500" => Other, Below500, "rejected, since CM failed";
-    "999" => Other, Below500, "rejected for no known reason";
+    "500" => Other, Below500, "rejected because CM failed";
+    "999" => Other, Below500, "rejected for an unknown reason";
 };
 
-/// CM's codes of a rejected message that only its status and its count of parts show to be a refusal.
+/// CM's codes that are a refusal only if the message's status and its count of parts agree.
 const REFUSED_WITHOUT_PARTS: [i64; 2] = [500, UNKNOWN_REASON];
 const UNKNOWN_REASON: i64 = 999;
 
-const UNLISTED: &str = "CM gives a code that is not in its list for this";
+const UNLISTED: &str = "CM returned a code that is not in its list";
 
-/// The code of a request in which some messages, or all, were rejected.
+/// The code of a request of which some or all messages were rejected.
 const SOME_REJECTED: i64 = 201;
 /// The code of a request whose list of messages is missing, empty or too long.
 const BAD_LIST: &str = "203";
 
-/// Returns a number as CM asks for it.
+/// Returns a number in CM's format.
 fn digits(number: PhoneNumber) -> String {
     format!("00{}", number.msisdn())
 }
 
-/// Returns a sender as CM takes it. `None` where it is too short a name or too long a number. What else a country
-/// forbids shows in a report.
+/// Returns a sender in CM's format. `None` if the name is too short or the number too long. What a country forbids
+/// beyond that appears in a report.
 fn wire_sender(sender: &Sender) -> Option<String> {
     match sender.number() {
         Some(number) => Some(digits(number)).filter(|digits| digits.len() <= MAX_DIGITS),
@@ -336,8 +335,8 @@ fn wire_sender(sender: &Sender) -> Option<String> {
     }
 }
 
-/// Returns a validity period in a form that CM's page shows: whole hours, whole minutes within one hour, else a moment
-/// by our clock. Minutes stay relative, since a moment one minute ahead is less than CM's shortest when it arrives.
+/// Returns a validity period in one of the formats of CM's page: whole hours, whole minutes below one hour, else an
+/// instant by our clock. Minutes stay relative: on arrival, an instant one minute ahead is below CM's minimum.
 fn validity(period: Duration, now: DateTime<Utc>) -> String {
     match period.as_secs() {
         seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
@@ -346,7 +345,7 @@ fn validity(period: Duration, now: DateTime<Utc>) -> String {
     }
 }
 
-/// Returns whether a response says of any message that CM accepted it, in whatever form.
+/// Returns whether a response of any shape reports a message as accepted.
 fn accepts_any(response: &Response) -> bool {
     let body: Map<String, Value> = response.json().unwrap_or_default();
     let entries = body.get("messages").and_then(Value::as_array);
@@ -356,16 +355,13 @@ fn accepts_any(response: &Response) -> bool {
         .any(|entry| entry["status"] == "Accepted")
 }
 
-/// Returns what a response that mentions no message proves of the request as a whole.
+/// Returns what a response without entries proves about the whole request.
 fn refused(response: &Response, body: Option<&ResponseBody>, messages: &[Message]) -> SendError {
-    // Cloudflare's, for an origin that it did not hear from.
+    // Cloudflare's statuses for an origin that did not respond.
     if matches!(response.status(), 522 | 524) {
-        return SendError::unknown(
-            ErrorKind::Timeout,
-            "the gateway before CM had no response in time",
-        );
+        return SendError::unknown(ErrorKind::Timeout, "the gateway in front of CM timed out");
     }
-    // A success that mentions no message says nothing of any, whatever its code.
+    // A success without entries proves nothing about any message, whatever its code.
     let own = body.filter(|body| body.is_own() && !response.is_success());
     let error = response.refused(own.map(|body| {
         let code = body.error_code.to_string();
@@ -382,7 +378,7 @@ fn refused(response: &Response, body: Option<&ResponseBody>, messages: &[Message
     error
 }
 
-/// Returns whether a request was refused for how much it carries: by 413, whoever says it, or by CM's own code.
+/// Returns whether a request was refused for its size: by a 413 of any server, or by CM's own code.
 fn is_too_large(response: &Response, body: Option<&ResponseBody>) -> bool {
     match body {
         Some(body) if !body.entries().is_empty() => false,
@@ -392,7 +388,7 @@ fn is_too_large(response: &Response, body: Option<&ResponseBody>) -> bool {
 }
 
 impl Cm {
-    /// Returns a message as the wire has it.
+    /// Returns a message in the wire format.
     fn msg<'a>(&self, message: &'a Message) -> Result<Msg<'a>, SendError> {
         self.endpoint.profile().validate(message)?;
         Ok(Msg {
@@ -414,8 +410,8 @@ impl Cm {
         })
     }
 
-    /// Sends at most as many messages as one request carries by CM's page; in smaller requests where that proves to
-    /// be too many. Only what was provenly refused is sent again.
+    /// Sends at most as many messages as one request carries by CM's page, in smaller requests if that proves too many.
+    /// Only messages that were provably refused are sent again.
     async fn send_piece(&self, messages: &[Message]) -> Outcomes {
         let mut outcomes = Outcomes::in_doubt(messages);
         let (mut start, mut size) = (0, messages.len());
@@ -436,10 +432,10 @@ impl Cm {
         outcomes
     }
 
-    /// Sends these messages in one request. A message whose reference another one has goes in a request of its own,
-    /// after the first.
+    /// Sends these messages in one request. A message with a duplicate reference goes in a separate request, after the
+    /// first.
     ///
-    /// Returns as well whether nothing was sent since the request carries too much.
+    /// Also returns whether nothing was sent because the request is too large.
     async fn send_chunk(&self, messages: &[Message]) -> (Outcomes, bool) {
         let mut outcomes = Outcomes::in_doubt(messages);
         let mut valid: Vec<Option<Msg<'_>>> = Vec::with_capacity(messages.len());
@@ -470,8 +466,8 @@ impl Cm {
         (outcomes, false)
     }
 
-    /// Makes one request for the messages at these indices, as a part of the call, so that a proven refusal is taken
-    /// back. Returns the error as well where nothing was sent since it carries too much.
+    /// Makes one request for the messages at these indices, as an attempt of its own, so that a proven refusal does not
+    /// count as departed. Also returns the error if nothing was sent because the request is too large.
     async fn exchange(
         &self,
         messages: &[Message],
@@ -480,7 +476,7 @@ impl Cm {
     ) -> (Outcomes, Option<SendError>) {
         let mut too_large = None;
         let outcomes = attempt(async {
-            // What this request does not carry, it does not send.
+            // This request does not send the messages that it does not carry.
             let elsewhere = SendError::not_accepted(ErrorKind::Other, "not in this request");
             let mut outcomes = Outcomes::failed(messages, &elsewhere);
             let verdicts = match self.endpoint.client().send(self.request(msg)).await {
@@ -516,7 +512,7 @@ impl Cm {
             })
     }
 
-    /// Reads what a response says of each of these messages, in their order.
+    /// Reads the verdicts of a response on these messages, in their order.
     fn read(
         &self,
         response: &Response,
@@ -543,8 +539,8 @@ impl Cm {
         verdicts.finish()
     }
 
-    /// Returns the outcome of a verdict, which is believed where neither its own number nor the status and the code of
-    /// the whole contradict it.
+    /// Returns the outcome of a verdict. It is in doubt if the verdict's number, or the status or code of the response,
+    /// contradicts it.
     fn outcome(
         &self,
         response: &Response,
@@ -565,13 +561,13 @@ impl Cm {
             {
                 let receipt = self.endpoint.receipt_without_id(message);
                 Ok(match verdict.parts.as_u64().map(u16::try_from) {
-                    // CM may report each segment on its own, under one reference.
+                    // CM may report each segment separately, under one reference.
                     Some(Ok(parts @ 1..)) => receipt.with_parts(parts).with_expected_reports(parts),
                     _ => receipt,
                 })
             }
             ("Rejected", code) if call_code != 0 && code != Some(0) => {
-                // Answers of 2017 had no code for a message, which counts as the code for no known reason.
+                // Responses of 2017 had no code for a message, which counts as the code for an unknown reason.
                 let number = code.unwrap_or(UNKNOWN_REASON);
                 if REFUSED_WITHOUT_PARTS.contains(&number) && !verdict.has_no_parts() {
                     return Err(Response::contradiction());
@@ -613,8 +609,8 @@ impl SmsProvider for Cm {
         .await
     }
 
-    /// Never sends a request: the one that would try the token without a text, for the balance, asks for an
-    /// account's id and goes to another host, which the token is not configured for.
+    /// Never makes a request. The balance is the only request that would check the token without a text. It needs an
+    /// account id and goes to another host, for which the token is not configured.
     async fn check(&self) -> Result<Health, SendError> {
         Ok(Health::unknown())
     }

@@ -4,7 +4,7 @@ use postduif_core::{Acceptance, ErrorKind, Message, Outcomes, SmsProvider as _};
 use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::path};
 
-use super::wire::{accepted, answer, answering, calls, cm, message_of, rejected};
+use super::wire::{accepted, calls, cm, message_of, rejected, responding, response};
 
 const NUMBERS: [&str; 3] = ["+31612345678", "+31687654321", "+31600000003"];
 const SENT: [&str; 3] = ["0031612345678", "0031687654321", "0031600000003"];
@@ -18,8 +18,8 @@ fn three() -> Vec<Message> {
         .collect()
 }
 
-/// What became of each: accepted, rejected with a code, or in doubt.
-fn told(outcomes: &Outcomes) -> Vec<&str> {
+/// Summarizes each outcome: accepted, rejected with a code, or in doubt.
+fn summary(outcomes: &Outcomes) -> Vec<&str> {
     outcomes
         .iter()
         .map(|outcome| match outcome {
@@ -30,9 +30,9 @@ fn told(outcomes: &Outcomes) -> Vec<&str> {
         .collect()
 }
 
-/// The outcomes of these messages, sent in one call that is answered so.
+/// Returns the outcomes of these messages, sent in one request with this response.
 async fn outcomes(messages: &[Message], status: u16, code: u32, entries: &[Value]) -> Outcomes {
-    let server = answering(answer(status, code, entries)).await;
+    let server = responding(response(status, code, entries)).await;
     let outcomes = cm(&server).send_batch(messages).await;
     assert_eq!(calls(&server).await.len(), 1);
     for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
@@ -55,7 +55,7 @@ async fn every_entry_of_a_partial_success_is_read() {
         accepted("c3", SENT[2]),
     ];
     let outcomes = outcomes(&three(), 200, 201, &entries).await;
-    assert_eq!(told(&outcomes), ["ok", "303", "ok"]);
+    assert_eq!(summary(&outcomes), ["ok", "303", "ok"]);
     assert_eq!(
         outcomes[1].as_ref().unwrap_err().kind(),
         ErrorKind::InvalidRecipient
@@ -71,59 +71,59 @@ async fn a_400_with_entries_is_a_batch_of_rejected_messages() {
         rejected("c3", SENT[2], 301),
     ];
     let outcomes = outcomes(&three(), 400, 201, &entries).await;
-    assert_eq!(told(&outcomes), ["304", "401", "301"]);
+    assert_eq!(summary(&outcomes), ["304", "401", "301"]);
 }
 
 #[tokio::test]
 async fn a_call_refused_as_a_whole_refuses_each_message() {
     assert_eq!(
-        told(&outcomes(&three(), 400, 101, &[]).await),
+        summary(&outcomes(&three(), 400, 101, &[]).await),
         ["101", "101", "101"]
     );
 }
 
 #[tokio::test]
-async fn order_means_nothing() {
+async fn the_order_of_entries_is_irrelevant() {
     let entries = [
         accepted("c3", SENT[2]),
         rejected("a1", SENT[0], 304),
         accepted("b2", SENT[1]),
     ];
     assert_eq!(
-        told(&outcomes(&three(), 200, 201, &entries).await),
+        summary(&outcomes(&three(), 200, 201, &entries).await),
         ["304", "ok", "ok"]
     );
 }
 
 #[tokio::test]
-async fn a_message_left_out_is_in_doubt_and_a_strangers_entry_is_nobodys() {
+async fn a_missing_message_is_in_doubt_and_a_foreign_entry_is_ignored() {
     let entries = [
         accepted("a1", SENT[0]),
-        // Where a reference is given and is none of ours, neither number nor position stand in for it.
+        // A foreign reference is not replaced by the number or the position.
         accepted("zz", SENT[1]),
         accepted("", "0031611111111"),
     ];
     assert_eq!(
-        told(&outcomes(&three(), 200, 0, &entries).await),
+        summary(&outcomes(&three(), 200, 0, &entries).await),
         ["ok", "doubt", "doubt"]
     );
 }
 
 #[tokio::test]
-async fn an_unreadable_entry_takes_no_other_down() {
+async fn an_unreadable_entry_leaves_the_others() {
     let entries = [
         json!(null),
         accepted("b2", SENT[1]),
         json!({"reference": 7, "status": "Accepted"}),
     ];
     assert_eq!(
-        told(&outcomes(&three(), 200, 0, &entries).await),
+        summary(&outcomes(&three(), 200, 0, &entries).await),
         ["doubt", "ok", "doubt"]
     );
 }
 
 #[tokio::test]
-async fn an_entry_said_twice_counts_once_and_two_that_differ_are_in_doubt() {
+async fn a_duplicate_entry_counts_once_and_two_that_differ_are_in_doubt() {
     let entries = [
         accepted("a1", SENT[0]),
         accepted("a1", SENT[0]),
@@ -133,13 +133,13 @@ async fn an_entry_said_twice_counts_once_and_two_that_differ_are_in_doubt() {
         rejected("c3", SENT[2], 304),
     ];
     assert_eq!(
-        told(&outcomes(&three(), 200, 201, &entries).await),
+        summary(&outcomes(&three(), 200, 201, &entries).await),
         ["ok", "304", "doubt"]
     );
 }
 
 #[tokio::test]
-async fn of_two_reasons_for_a_refusal_the_first_stands() {
+async fn of_two_refusals_the_first_is_kept() {
     let entries = [
         rejected("a1", SENT[0], 301),
         rejected("a1", SENT[0], 304),
@@ -147,20 +147,20 @@ async fn of_two_reasons_for_a_refusal_the_first_stands() {
         rejected("c3", SENT[2], 304),
     ];
     assert_eq!(
-        told(&outcomes(&three(), 400, 201, &entries).await),
+        summary(&outcomes(&three(), 400, 201, &entries).await),
         ["301", "304", "304"]
     );
 }
 
 #[tokio::test]
-async fn without_references_numbers_tell_the_messages_apart() {
+async fn without_references_numbers_identify_the_messages() {
     let entries = [
         nameless(rejected("", SENT[2], 303)),
         nameless(accepted("", SENT[0])),
         nameless(accepted("", SENT[1])),
     ];
     assert_eq!(
-        told(&outcomes(&three(), 200, 201, &entries).await),
+        summary(&outcomes(&three(), 200, 201, &entries).await),
         ["ok", "ok", "303"]
     );
 }
@@ -176,18 +176,18 @@ async fn without_references_two_messages_to_one_number_are_in_doubt() {
             nameless(second),
         ];
         assert_eq!(
-            told(&outcomes(&messages, 200, 201, &entries).await),
+            summary(&outcomes(&messages, 200, 201, &entries).await),
             ["doubt", "ok", "doubt"]
         );
     }
-    // By reference they are apart.
+    // The references distinguish them.
     let entries = [
         rejected("c3", SENT[0], 304),
         accepted("b2", SENT[1]),
         accepted("a1", SENT[0]),
     ];
     assert_eq!(
-        told(&outcomes(&messages, 200, 201, &entries).await),
+        summary(&outcomes(&messages, 200, 201, &entries).await),
         ["ok", "ok", "304"]
     );
 }
@@ -196,25 +196,25 @@ async fn without_references_two_messages_to_one_number_are_in_doubt() {
 async fn position_alone_proves_nothing_in_a_batch() {
     let entries = vec![json!({"status": "Accepted", "messageErrorCode": 0}); 3];
     assert_eq!(
-        told(&outcomes(&three(), 200, 0, &entries).await),
+        summary(&outcomes(&three(), 200, 0, &entries).await),
         ["doubt", "doubt", "doubt"]
     );
 }
 
 #[tokio::test]
-async fn references_and_numbers_that_are_crossed_leave_both_in_doubt() {
+async fn swapped_references_and_numbers_leave_both_in_doubt() {
     let entries = [
         accepted("a1", SENT[1]),
         rejected("b2", SENT[0], 304),
         accepted("c3", SENT[2]),
     ];
     assert_eq!(
-        told(&outcomes(&three(), 200, 201, &entries).await),
+        summary(&outcomes(&three(), 200, 201, &entries).await),
         ["doubt", "doubt", "ok"]
     );
 }
 
-/// Rejects what is for a number that ends in 9, and answers in reverse.
+/// Rejects numbers that end in 9, and responds in reverse order.
 fn by_number(request: &Request) -> ResponseTemplate {
     let body: Value = request.body_json().unwrap();
     let messages = body["messages"]["msg"].as_array().unwrap();
@@ -233,13 +233,13 @@ fn by_number(request: &Request) -> ResponseTemplate {
         .collect();
     let all = |status| entries.iter().all(|entry| entry["status"] == status);
     match (all("Accepted"), all("Rejected")) {
-        (true, _) => answer(200, 0, &entries),
-        (_, true) => answer(400, 201, &entries),
-        _ => answer(200, 201, &entries),
+        (true, _) => response(200, 0, &entries),
+        (_, true) => response(400, 201, &entries),
+        _ => response(200, 201, &entries),
     }
 }
 
-async fn answering_by_number() -> MockServer {
+async fn responding_by_number() -> MockServer {
     let server = MockServer::start().await;
     Mock::given(path("/v1.0/message"))
         .respond_with(by_number)
@@ -249,8 +249,8 @@ async fn answering_by_number() -> MockServer {
 }
 
 #[tokio::test]
-async fn a_reference_used_twice_is_sent_in_two_calls_and_never_mixed_up() {
-    let server = answering_by_number().await;
+async fn a_duplicate_reference_is_sent_in_two_calls_and_not_mixed_up() {
+    let server = responding_by_number().await;
     let messages = [
         message_of("+31612345670", "a1"),
         message_of("+31612345679", "a1"),
@@ -259,7 +259,7 @@ async fn a_reference_used_twice_is_sent_in_two_calls_and_never_mixed_up() {
         message_of("+31612345679", "b2"),
     ];
     let outcomes = cm(&server).send_batch(&messages).await;
-    assert_eq!(told(&outcomes), ["ok", "303", "ok", "ok", "303"]);
+    assert_eq!(summary(&outcomes), ["ok", "303", "ok", "ok", "303"]);
     let calls = calls(&server).await;
     let references = |call: &Value| {
         let messages = call["messages"]["msg"].as_array().unwrap();
@@ -274,13 +274,13 @@ async fn a_reference_used_twice_is_sent_in_two_calls_and_never_mixed_up() {
 
 #[tokio::test]
 async fn a_thousand_and_one_messages_are_two_calls() {
-    let server = answering_by_number().await;
+    let server = responding_by_number().await;
     let messages: Vec<_> = (0..1001)
-        .map(|place| message_of(&format!("+3161234{place:04}"), &format!("r{place}")))
+        .map(|index| message_of(&format!("+3161234{index:04}"), &format!("r{index}")))
         .collect();
     let outcomes = cm(&server).send_batch(&messages).await;
-    for (place, outcome) in outcomes.iter().enumerate() {
-        assert_eq!(outcome.is_ok(), place % 10 != 9, "{place}");
+    for (index, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(outcome.is_ok(), index % 10 != 9, "{index}");
     }
     let mut sizes: Vec<_> = calls(&server)
         .await
@@ -293,7 +293,7 @@ async fn a_thousand_and_one_messages_are_two_calls() {
 
 #[tokio::test]
 async fn texts_senders_and_validities_differ_within_one_call() {
-    let server = answering_by_number().await;
+    let server = responding_by_number().await;
     let messages = [
         message_of(NUMBERS[0], "a1"),
         message_of(NUMBERS[1], "b2").with_sender("+31687654321".parse().unwrap()),
@@ -314,14 +314,14 @@ async fn texts_senders_and_validities_differ_within_one_call() {
 }
 
 #[tokio::test]
-async fn what_cm_would_not_take_stays_out_of_the_call() {
-    let server = answering_by_number().await;
+async fn an_invalid_message_is_left_out_of_the_call() {
+    let server = responding_by_number().await;
     let mut messages = three();
     messages[1] = messages[1]
         .clone()
         .with_validity(std::time::Duration::from_secs(1));
     let outcomes = cm(&server).send_batch(&messages).await;
-    assert_eq!(told(&outcomes), ["ok", "no", "ok"]);
+    assert_eq!(summary(&outcomes), ["ok", "no", "ok"]);
     let error = outcomes[1].as_ref().unwrap_err();
     assert_eq!(
         (error.kind(), error.provider()),
@@ -332,21 +332,21 @@ async fn what_cm_would_not_take_stays_out_of_the_call() {
 }
 
 #[tokio::test]
-async fn a_batch_of_which_nothing_can_be_sent_makes_no_call() {
-    let server = answering_by_number().await;
+async fn a_batch_without_a_valid_message_makes_no_call() {
+    let server = responding_by_number().await;
     let messages: Vec<_> = three()
         .into_iter()
         .map(|message| message.with_send_at(chrono::DateTime::UNIX_EPOCH))
         .collect();
     assert_eq!(
-        told(&cm(&server).send_batch(&messages).await),
+        summary(&cm(&server).send_batch(&messages).await),
         ["no", "no", "no"]
     );
     assert_eq!(calls(&server).await.len(), 0);
 }
 
 #[tokio::test]
-async fn the_answer_to_a_thousand_messages_may_be_long() {
+async fn the_response_to_a_thousand_messages_may_be_long() {
     let server = MockServer::start().await;
     Mock::given(path("/v1.0/message"))
         .respond_with(|request: &Request| {
@@ -364,28 +364,28 @@ async fn the_answer_to_a_thousand_messages_may_be_long() {
                     entry
                 })
                 .collect();
-            answer(400, 201, &entries)
+            response(400, 201, &entries)
         })
         .mount(&server)
         .await;
     let messages: Vec<_> = (0..1000)
-        .map(|place| message_of(NUMBERS[0], &format!("r{place}")))
+        .map(|index| message_of(NUMBERS[0], &format!("r{index}")))
         .collect();
     let outcomes = cm(&server).send_batch(&messages).await;
-    let told: HashSet<_> = told(&outcomes).into_iter().collect();
-    assert_eq!(told, HashSet::from(["304"]));
+    let codes: HashSet<_> = summary(&outcomes).into_iter().collect();
+    assert_eq!(codes, HashSet::from(["304"]));
 }
 
-/// How a call that carries too many is refused.
+/// The refusal of a request with too many messages.
 fn too_many(how: &str) -> ResponseTemplate {
     match how {
         "413" => ResponseTemplate::new(413),
         "413 of a gateway" => ResponseTemplate::new(413).set_body_string("<html>"),
-        _ => answer(400, 203, &[]),
+        _ => response(400, 203, &[]),
     }
 }
 
-/// Takes calls of at most so many messages.
+/// A server that accepts requests of at most this many messages.
 async fn taking(most: usize, refusal: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
     let respond = move |request: &Request| {
@@ -405,7 +405,7 @@ async fn taking(most: usize, refusal: ResponseTemplate) -> MockServer {
 
 fn many(count: usize) -> Vec<Message> {
     (0..count)
-        .map(|place| message_of(&format!("+3161234{place:04}"), &format!("r{place}")))
+        .map(|index| message_of(&format!("+3161234{index:04}"), &format!("r{index}")))
         .collect()
 }
 
@@ -422,8 +422,8 @@ async fn a_batch_refused_for_its_size_is_split_and_each_message_accepted_once() 
     for how in ["413", "413 of a gateway", "203"] {
         let server = taking(3, too_many(how)).await;
         let outcomes = cm(&server).send_batch(&many(10)).await;
-        for (place, outcome) in outcomes.iter().enumerate() {
-            assert_eq!(outcome.is_ok(), place % 10 != 9, "{how}: {outcome:?}");
+        for (index, outcome) in outcomes.iter().enumerate() {
+            assert_eq!(outcome.is_ok(), index % 10 != 9, "{how}: {outcome:?}");
         }
         let mut sizes = sizes(&server).await;
         sizes.retain(|size| *size <= 3);
@@ -447,7 +447,7 @@ async fn a_batch_that_is_always_too_large_is_refused_after_a_few_calls() {
 }
 
 #[tokio::test]
-async fn a_thousand_messages_reach_a_server_that_takes_a_hundred() {
+async fn a_thousand_messages_reach_a_server_with_a_limit_of_a_hundred() {
     let server = taking(100, too_many("413")).await;
     let outcomes = cm(&server).send_batch(&many(1000)).await;
     assert_eq!(outcomes.accepted(), 900);
@@ -456,12 +456,12 @@ async fn a_thousand_messages_reach_a_server_that_takes_a_hundred() {
 #[tokio::test]
 async fn only_a_proven_refusal_for_size_is_split() {
     for refusal in [
-        answer(400, 101, &[]),
-        answer(413, 101, &[]),
-        answer(400, 202, &[]),
-        answer(500, 203, &[]),
-        answer(302, 203, &[]),
-        answer(200, 203, &[]),
+        response(400, 101, &[]),
+        response(413, 101, &[]),
+        response(400, 202, &[]),
+        response(500, 203, &[]),
+        response(302, 203, &[]),
+        response(200, 203, &[]),
         // Not in CM's shape.
         ResponseTemplate::new(400).set_body_string(r#"{"errorCode":203}"#),
         ResponseTemplate::new(400).set_body_string(r#"{"errorCode":203,"messages":[]}"#),
@@ -473,14 +473,14 @@ async fn only_a_proven_refusal_for_size_is_split() {
         assert_eq!(outcomes.accepted(), 0);
         assert_eq!(sizes(&server).await, [4]);
     }
-    // What one message is refused for is not the size of the batch.
+    // A message alone is not refused for the size of the batch.
     let server = taking(0, too_many("203")).await;
     cm(&server).send(&many(1)[0]).await.unwrap_err();
     assert_eq!(sizes(&server).await, [1]);
 }
 
 #[tokio::test]
-async fn a_split_batch_keeps_its_refusals_and_its_doubled_references() {
+async fn a_split_batch_keeps_its_refusals_and_its_duplicate_references() {
     let server = taking(2, too_many("413")).await;
     let mut messages = many(4);
     messages[1] = message_of("+31612345670", "r0");
@@ -490,7 +490,7 @@ async fn a_split_batch_keeps_its_refusals_and_its_doubled_references() {
     messages.push(message_of("+31612345671", "r0"));
     messages.push(message_of("+31612345679", "r9"));
     let outcomes = cm(&server).send_batch(&messages).await;
-    assert_eq!(told(&outcomes), ["ok", "ok", "no", "ok", "ok", "303"]);
+    assert_eq!(summary(&outcomes), ["ok", "ok", "no", "ok", "ok", "303"]);
     let accepted = calls(&server).await.into_iter().filter(|call| {
         let messages = call["messages"]["msg"].as_array().unwrap();
         messages.len() <= 2

@@ -27,7 +27,7 @@ fn messages(request: &HttpRequest) -> Vec<Value> {
     body["messages"]["msg"].as_array().unwrap().clone()
 }
 
-/// The only forms that CM has for a period, both relative: `30m`, `2h`.
+/// Parses CM's two relative formats of a period: `30m`, `2h`.
 fn period(text: &str) -> Duration {
     let (number, unit) = text.split_at(text.len() - 1);
     let seconds = match unit {
@@ -38,16 +38,16 @@ fn period(text: &str) -> Duration {
     Duration::from_secs(number.parse::<u64>().unwrap() * seconds)
 }
 
-/// Nothing accepted, with the vendor's words wherever there is room for them.
-fn rejected(request: &HttpRequest, words: &str, code: &Value) -> Reply {
+/// A response that rejects every message, with this text in each member for one.
+fn rejected(request: &HttpRequest, text: &str, code: &Value) -> Reply {
     let rejected = |message: &Value| {
         json!({
             "to": message["to"][0]["number"], "status": "Rejected", "reference": message["reference"],
-            "parts": 0, "messageDetails": words, "messageErrorCode": code
+            "parts": 0, "messageDetails": text, "messageErrorCode": code
         })
     };
     let body = json!({
-        "details": words, "errorCode": 201,
+        "details": text, "errorCode": 201,
         "messages": messages(request).iter().map(rejected).collect::<Vec<_>>()
     });
     Reply::json(400, body.to_string())
@@ -85,10 +85,10 @@ impl FakeVendor for FakeCm {
 
     fn accept(&self, request: &HttpRequest, entries: &[usize]) -> Reply {
         let messages = messages(request);
-        let accepted = |place: &usize| {
+        let accepted = |index: &usize| {
             json!({
-                "to": messages[*place]["to"][0]["number"], "status": "Accepted",
-                "reference": messages[*place]["reference"], "parts": 1, "messageDetails": null,
+                "to": messages[*index]["to"][0]["number"], "status": "Accepted",
+                "reference": messages[*index]["reference"], "parts": 1, "messageDetails": null,
                 "messageErrorCode": 0
             })
         };
@@ -99,8 +99,8 @@ impl FakeVendor for FakeCm {
         Reply::json(200, body.to_string())
     }
 
-    fn refuse(&self, request: &HttpRequest, words: &str) -> Reply {
-        rejected(request, words, &json!(304))
+    fn refuse(&self, request: &HttpRequest, text: &str) -> Reply {
+        rejected(request, text, &json!(304))
     }
 
     fn refusal(&self) -> ErrorKind {

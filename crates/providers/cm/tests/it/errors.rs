@@ -8,11 +8,11 @@ use postduif_core::{
 use serde_json::{Value, json};
 use wiremock::{MockServer, ResponseTemplate};
 
-use super::wire::{accepted, answer, calls, cm, message, mount, rejected};
+use super::wire::{accepted, calls, cm, message, mount, rejected, response};
 
 const NUMBER: &str = "0031612345678";
 
-/// One vendor and one provider for a whole table: a client's certificates take longer to load than a row.
+/// One server and one provider for a whole table: building a client takes longer than a row.
 struct Vendor {
     server: MockServer,
     cm: Cm,
@@ -25,23 +25,23 @@ impl Vendor {
         Self { server, cm }
     }
 
-    /// What becomes of one message whose call is answered so.
-    async fn send(&self, answer: ResponseTemplate) -> Result<Receipt, SendError> {
+    /// Returns the outcome of one message, sent in a request with this response.
+    async fn send(&self, response: ResponseTemplate) -> Result<Receipt, SendError> {
         self.server.reset().await;
-        mount(&self.server, answer).await;
+        mount(&self.server, response).await;
         let outcome = self.cm.send(&message()).await;
         assert_eq!(calls(&self.server).await.len(), 1);
         outcome
     }
 
-    async fn error(&self, answer: ResponseTemplate) -> SendError {
-        let error = self.send(answer).await.unwrap_err();
+    async fn error(&self, response: ResponseTemplate) -> SendError {
+        let error = self.send(response).await.unwrap_err();
         assert_eq!(error.provider(), Some("cm"));
         error
     }
 
-    async fn told(&self, answer: ResponseTemplate) -> (ErrorKind, Acceptance) {
-        let error = self.error(answer).await;
+    async fn outcome(&self, response: ResponseTemplate) -> (ErrorKind, Acceptance) {
+        let error = self.error(response).await;
         (error.kind(), error.acceptance())
     }
 }
@@ -58,13 +58,13 @@ async fn a_call_refused_as_a_whole_is_read_by_its_code() {
         (500, ErrorKind::Unavailable, Unknown),
         (999, ErrorKind::Other, Unknown),
         (201, ErrorKind::Other, Unknown),
-        // A message's codes say nothing of a call.
+        // The code of a message proves nothing about a request.
         (304, ErrorKind::Other, Unknown),
         (403, ErrorKind::Other, Unknown),
         (777, ErrorKind::Other, Unknown),
     ] {
         for status in [400, 401, 403, 422] {
-            let error = vendor.error(answer(status, code, &[])).await;
+            let error = vendor.error(response(status, code, &[])).await;
             assert_eq!(
                 (error.kind(), error.acceptance()),
                 (kind, acceptance),
@@ -76,15 +76,15 @@ async fn a_call_refused_as_a_whole_is_read_by_its_code() {
 }
 
 #[tokio::test]
-async fn a_refusal_may_name_no_list_of_messages() {
+async fn a_refusal_may_have_no_list_of_messages() {
     let vendor = Vendor::start().await;
     for body in [
         json!({"details": "x", "errorCode": 101, "messages": null}),
         json!({"details": "", "errorCode": 101, "messages": []}),
     ] {
-        let answer = ResponseTemplate::new(400).set_body_json(body);
+        let response = ResponseTemplate::new(400).set_body_json(body);
         assert_eq!(
-            vendor.told(answer).await,
+            vendor.outcome(response).await,
             (ErrorKind::Unauthorized, NotAccepted)
         );
     }
@@ -108,7 +108,7 @@ async fn a_rejected_message_is_read_by_its_own_code() {
     ] {
         for (status, call) in [(200, 201), (400, 201), (400, 777), (400, 500)] {
             let error = vendor
-                .error(answer(status, call, &[rejected("a1", NUMBER, code)]))
+                .error(response(status, call, &[rejected("a1", NUMBER, code)]))
                 .await;
             assert_eq!(
                 (error.kind(), error.acceptance()),
@@ -121,7 +121,7 @@ async fn a_rejected_message_is_read_by_its_own_code() {
 }
 
 #[tokio::test]
-async fn where_somebody_gave_up_only_a_listed_code_is_a_refusal() {
+async fn at_the_statuses_of_a_timeout_only_a_listed_code_is_a_refusal() {
     let vendor = Vendor::start().await;
     let unnumbered = but(
         &rejected("a1", NUMBER, 999),
@@ -133,12 +133,12 @@ async fn where_somebody_gave_up_only_a_listed_code_is_a_refusal() {
             (203, vec![]),
             (201, vec![rejected("a1", NUMBER, 304)]),
         ] {
-            let error = vendor.error(answer(status, call, &entries)).await;
+            let error = vendor.error(response(status, call, &entries)).await;
             assert_eq!(error.acceptance(), NotAccepted, "{status} {call}");
         }
         for entry in [rejected("a1", NUMBER, 777), unnumbered.clone()] {
             assert_eq!(
-                vendor.told(answer(status, 201, &[entry])).await,
+                vendor.outcome(response(status, 201, &[entry])).await,
                 (ErrorKind::Protocol, Unknown),
                 "{status}"
             );
@@ -147,7 +147,7 @@ async fn where_somebody_gave_up_only_a_listed_code_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_strangers_json_is_no_refusal() {
+async fn foreign_json_is_no_refusal() {
     let vendor = Vendor::start().await;
     for body in [
         json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
@@ -162,9 +162,9 @@ async fn a_strangers_json_is_no_refusal() {
         json!({"error": {"type": "x_error", "code": "y"}}),
     ] {
         for status in [400, 401, 402, 403, 408, 409, 421, 422, 425, 451, 499] {
-            let answer = ResponseTemplate::new(status).set_body_json(&body);
+            let response = ResponseTemplate::new(status).set_body_json(&body);
             assert_eq!(
-                vendor.told(answer).await,
+                vendor.outcome(response).await,
                 (ErrorKind::Protocol, Unknown),
                 "{status} {body}"
             );
@@ -177,12 +177,12 @@ async fn a_verdict_of_2017_has_no_code() {
     let vendor = Vendor::start().await;
     let entry =
         |status: &str| json!({"to": NUMBER, "status": status, "reference": null, "parts": 0});
-    let error = vendor.error(answer(400, 201, &[entry("Rejected")])).await;
+    let error = vendor.error(response(400, 201, &[entry("Rejected")])).await;
     assert_eq!(
         (error.kind(), error.acceptance(), error.code()),
         (ErrorKind::Other, NotAccepted, Some("999"))
     );
-    let accepted = answer(200, 0, &[entry("Accepted")]);
+    let accepted = response(200, 0, &[entry("Accepted")]);
     let receipt = vendor.send(accepted).await.unwrap();
     assert_eq!(receipt.parts(), None);
 }
@@ -198,20 +198,20 @@ fn but(entry: &Value, members: Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_contradicts_itself_is_in_doubt() {
+async fn a_response_that_contradicts_itself_is_in_doubt() {
     let vendor = Vendor::start().await;
     let (yes, no) = (accepted("a1", NUMBER), rejected("a1", NUMBER, 304));
     for (status, call, entries) in [
-        // The call says the opposite.
+        // The code of the request contradicts it.
         (400, 201, vec![yes.clone()]),
         (400, 0, vec![yes.clone()]),
         (200, 101, vec![yes.clone()]),
         (200, 500, vec![yes.clone()]),
         (200, 0, vec![no.clone()]),
-        // The code says the opposite of the status.
+        // The code contradicts the status.
         (200, 201, vec![but(&yes, json!({"messageErrorCode": 304}))]),
         (200, 201, vec![but(&no, json!({"messageErrorCode": 0}))]),
-        // Refused by inference only, and with parts.
+        // A code that needs a count of zero, with parts.
         (
             200,
             201,
@@ -227,7 +227,7 @@ async fn what_contradicts_itself_is_in_doubt() {
             201,
             vec![but(&no, json!({"messageErrorCode": null, "parts": 1}))],
         ),
-        // No status that CM documents.
+        // An undocumented status.
         (200, 0, vec![but(&yes, json!({"status": "Queued"}))]),
         (200, 0, vec![but(&yes, json!({"status": "accepted"}))]),
         (200, 0, vec![but(&yes, json!({"status": ""}))]),
@@ -256,9 +256,9 @@ async fn what_contradicts_itself_is_in_doubt() {
         ),
     ] {
         let what = json!(entries).to_string();
-        let told = vendor.told(answer(status, call, &entries)).await;
+        let outcome = vendor.outcome(response(status, call, &entries)).await;
         assert_eq!(
-            told,
+            outcome,
             (ErrorKind::Protocol, Unknown),
             "{status} {call} {what}"
         );
@@ -266,7 +266,7 @@ async fn what_contradicts_itself_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_refusal_by_inference_with_any_count_of_parts_is_in_doubt() {
+async fn a_code_that_needs_a_count_of_zero_is_in_doubt_with_any_parts() {
     let vendor = Vendor::start().await;
     for code in [json!(500), json!(999), json!(null)] {
         let entry = |parts: &Value| {
@@ -286,18 +286,18 @@ async fn a_refusal_by_inference_with_any_count_of_parts_is_in_doubt() {
             json!([2]),
             json!(true),
         ] {
-            let told = vendor.told(answer(200, 201, &[entry(&parts)])).await;
-            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{code} {parts}");
+            let outcome = vendor.outcome(response(200, 201, &[entry(&parts)])).await;
+            assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{code} {parts}");
         }
         for parts in [json!(0), json!(0.0), json!("0"), json!(""), json!(null)] {
-            let told = vendor.told(answer(200, 201, &[entry(&parts)])).await;
-            assert_eq!(told, (ErrorKind::Other, NotAccepted), "{code} {parts}");
+            let outcome = vendor.outcome(response(200, 201, &[entry(&parts)])).await;
+            assert_eq!(outcome, (ErrorKind::Other, NotAccepted), "{code} {parts}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_acceptance_is_no_refusal_whatever_the_status_and_the_form() {
+async fn an_acceptance_is_no_refusal_at_any_status_and_in_any_form() {
     let vendor = Vendor::start().await;
     let yes = accepted("a1", NUMBER);
     for body in [
@@ -307,11 +307,11 @@ async fn an_acceptance_is_no_refusal_whatever_the_status_and_the_form() {
         json!({"errorCode": 203, "messages": [yes]}),
     ] {
         for status in [400, 401, 404, 405, 413, 429] {
-            let answer = ResponseTemplate::new(status)
+            let response = ResponseTemplate::new(status)
                 .insert_header("www-authenticate", "Bearer")
                 .set_body_json(&body);
-            let told = vendor.told(answer).await;
-            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{status} {body}");
+            let outcome = vendor.outcome(response).await;
+            assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{status} {body}");
         }
     }
 }
@@ -335,8 +335,8 @@ async fn a_success_that_does_not_mention_the_message_is_in_doubt() {
     ] {
         let what = json!(entries).to_string();
         for code in [0, 201] {
-            let told = vendor.told(answer(200, code, &entries)).await;
-            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{what}");
+            let outcome = vendor.outcome(response(200, code, &entries)).await;
+            assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{what}");
         }
     }
     for body in [
@@ -347,12 +347,12 @@ async fn a_success_that_does_not_mention_the_message_is_in_doubt() {
         r#"{"errorCode": "0", "messages": [{"status": "Accepted", "reference": "a1"}]}"#,
         r#"{"errorCode": 0, "errorCode": 0, "messages": [{"status": "Accepted", "reference": "a1"}]}"#,
         r#"{"errorCode": 0, "messages": [{"status": "Rejected", "status": "Accepted", "reference": "a1"}]}"#,
-        // No call that was refused is documented to be a success.
+        // A refused request is never documented with a success.
         r#"{"errorCode": 101, "messages": []}"#,
     ] {
-        let answer = ResponseTemplate::new(200).set_body_string(body);
+        let response = ResponseTemplate::new(200).set_body_string(body);
         assert_eq!(
-            vendor.told(answer).await,
+            vendor.outcome(response).await,
             (ErrorKind::Protocol, Unknown),
             "{body}"
         );
@@ -360,7 +360,7 @@ async fn a_success_that_does_not_mention_the_message_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_verdict_is_found_by_reference_then_number_then_place() {
+async fn a_verdict_matches_by_reference_then_number_then_position() {
     let vendor = Vendor::start().await;
     let yes = accepted("a1", NUMBER);
     for entry in [
@@ -376,14 +376,14 @@ async fn a_verdict_is_found_by_reference_then_number_then_place() {
         but(&yes, json!({"parts": "1", "messageErrorCode": null})),
     ] {
         let outcome = vendor
-            .send(answer(200, 0, std::slice::from_ref(&entry)))
+            .send(response(200, 0, std::slice::from_ref(&entry)))
             .await;
         assert!(outcome.is_ok(), "{entry}: {outcome:?}");
     }
 }
 
 #[tokio::test]
-async fn a_count_of_parts_that_is_none_is_left_out() {
+async fn an_invalid_count_of_parts_is_left_out() {
     let vendor = Vendor::start().await;
     for (parts, read) in [
         (json!(3), Some(3)),
@@ -395,7 +395,7 @@ async fn a_count_of_parts_that_is_none_is_left_out() {
         (json!({"a": 1}), None),
     ] {
         let entry = but(&accepted("a1", NUMBER), json!({"parts": parts}));
-        let receipt = vendor.send(answer(200, 0, &[entry])).await.unwrap();
+        let receipt = vendor.send(response(200, 0, &[entry])).await.unwrap();
         assert_eq!(receipt.parts(), read, "{parts}");
     }
 }
@@ -435,9 +435,9 @@ async fn without_cms_shape_only_a_few_statuses_prove_anything() {
         (526, ErrorKind::Unavailable, Unknown),
     ] {
         for body in ["", "<html>no</html>", r#"{"message":"no"}"#] {
-            let answer = ResponseTemplate::new(status).set_body_string(body);
+            let response = ResponseTemplate::new(status).set_body_string(body);
             assert_eq!(
-                vendor.told(answer).await,
+                vendor.outcome(response).await,
                 (kind, acceptance),
                 "{status} {body}"
             );
@@ -445,7 +445,7 @@ async fn without_cms_shape_only_a_few_statuses_prove_anything() {
     }
     let challenged = ResponseTemplate::new(401).insert_header("www-authenticate", "Basic");
     assert_eq!(
-        vendor.told(challenged).await,
+        vendor.outcome(challenged).await,
         (ErrorKind::Unauthorized, NotAccepted)
     );
     let throttled = ResponseTemplate::new(429).insert_header("retry-after", "7");
@@ -456,7 +456,7 @@ async fn without_cms_shape_only_a_few_statuses_prove_anything() {
 }
 
 #[tokio::test]
-async fn what_looks_like_cm_and_is_not_proves_nothing() {
+async fn a_body_that_only_resembles_cm_proves_nothing() {
     let vendor = Vendor::start().await;
     for body in [
         json!({"errorcode": 101}),
@@ -466,7 +466,7 @@ async fn what_looks_like_cm_and_is_not_proves_nothing() {
         json!({"errorCode": 101, "messages": "none"}),
         json!({"messages": [rejected("a1", NUMBER, 304)]}),
         json!([{"errorCode": 101}]),
-        // CM writes all three members, always.
+        // CM always writes all three members.
         json!({"errorCode": 101}),
         json!({"errorCode": 101, "message": "x"}),
         json!({"errorCode": 102, "errorMessage": "x", "timestamp": 1}),
@@ -479,9 +479,9 @@ async fn what_looks_like_cm_and_is_not_proves_nothing() {
         json!({"errorCode": 201, "messages": [{"status": "Rejected", "messageErrorCode": 304}]}),
     ] {
         for status in [400, 401, 403, 408, 422] {
-            let answer = ResponseTemplate::new(status).set_body_json(&body);
+            let response = ResponseTemplate::new(status).set_body_json(&body);
             assert_eq!(
-                vendor.told(answer).await,
+                vendor.outcome(response).await,
                 (ErrorKind::Protocol, Unknown),
                 "{status} {body}"
             );
@@ -490,22 +490,22 @@ async fn what_looks_like_cm_and_is_not_proves_nothing() {
 }
 
 #[tokio::test]
-async fn a_status_that_is_proof_by_itself_stays_so_in_cms_shape() {
+async fn a_status_that_alone_is_proof_remains_one_in_cms_shape() {
     let vendor = Vendor::start().await;
     for code in [500, 999, 777] {
         assert_eq!(
-            vendor.told(answer(429, code, &[])).await,
+            vendor.outcome(response(429, code, &[])).await,
             (ErrorKind::Throttled, NotAccepted)
         );
         assert_eq!(
-            vendor.told(answer(404, code, &[])).await,
+            vendor.outcome(response(404, code, &[])).await,
             (ErrorKind::Misconfigured, NotAccepted)
         );
     }
 }
 
 #[tokio::test]
-async fn a_redirect_and_all_from_500_up_are_in_doubt_whatever_the_body_says() {
+async fn a_redirect_and_all_from_500_up_are_in_doubt_with_any_body() {
     let vendor = Vendor::start().await;
     for entries in [
         vec![],
@@ -515,13 +515,13 @@ async fn a_redirect_and_all_from_500_up_are_in_doubt_whatever_the_body_says() {
         for code in [0, 101, 201, 500] {
             for status in [500, 502, 503] {
                 assert_eq!(
-                    vendor.told(answer(status, code, &entries)).await,
+                    vendor.outcome(response(status, code, &entries)).await,
                     (ErrorKind::Unavailable, Unknown),
                     "{status} {code}"
                 );
             }
             assert_eq!(
-                vendor.told(answer(307, code, &entries)).await,
+                vendor.outcome(response(307, code, &entries)).await,
                 (ErrorKind::Protocol, Unknown)
             );
         }
@@ -533,7 +533,10 @@ async fn a_code_of_more_than_three_digits_is_not_kept() {
     let vendor = Vendor::start().await;
     for code in [1234, 123_456, 31_612_345] {
         let entry = rejected("a1", NUMBER, code);
-        assert_eq!(vendor.error(answer(400, 201, &[entry])).await.code(), None);
-        assert_eq!(vendor.error(answer(400, code, &[])).await.code(), None);
+        assert_eq!(
+            vendor.error(response(400, 201, &[entry])).await.code(),
+            None
+        );
+        assert_eq!(vendor.error(response(400, code, &[])).await.code(), None);
     }
 }

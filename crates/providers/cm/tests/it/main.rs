@@ -1,9 +1,6 @@
 //! CM's wire: the suite of promises, and each row of the tables of its documentation.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by failing"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod batch;
 mod conformance;

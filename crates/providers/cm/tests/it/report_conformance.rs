@@ -1,4 +1,4 @@
-//! The suite of promises of a parser of status reports, for the JSON that is posted and for the older GET.
+//! The conformance suite of report parsers, for the JSON that is posted and for the older GET.
 
 use std::sync::Arc;
 
@@ -46,10 +46,10 @@ impl FakeReports for FakeCm {
     fn report(&self, status: &str, reference: &str) -> ReportCall {
         let to = format!("00{}", RECIPIENT.trim_start_matches('+'));
         if let Self::Get = self {
-            let words = REPORTED_TEXT.replace(' ', "+");
+            let text = REPORTED_TEXT.replace(' ', "+");
             return ReportCall::get(format!(
                 "{URL}?received=2026-02-01T14%3A00%3A09&to={to}&reference={reference}\
-                 &statuscode={status}&errorcode=24&errordescription={words}"
+                 &statuscode={status}&errorcode=24&errordescription={text}"
             ));
         }
         let body = json!({"messages": {"msg": {

@@ -83,7 +83,7 @@ fn every_status_is_read_as_text_or_number_and_an_unknown_one_is_no_error() {
 }
 
 #[test]
-fn an_error_number_is_kept_and_nothing_that_is_none() {
+fn an_error_is_kept_only_if_it_is_a_code() {
     for (error, code) in [
         (json!(""), None),
         (json!("0"), None),
@@ -108,7 +108,7 @@ fn an_error_number_is_kept_and_nothing_that_is_none() {
 }
 
 #[test]
-fn the_network_keeps_trying_for_a_subscriber_without_credit() {
+fn a_text_for_a_subscriber_without_credit_is_buffered() {
     for (code, status) in [
         ("0", DeliveryStatus::Buffered),
         ("1", DeliveryStatus::Buffered),
@@ -139,7 +139,7 @@ fn only_a_time_with_a_zone_is_a_time() {
 }
 
 #[test]
-fn a_reference_that_cannot_be_ours_is_kept_as_text() {
+fn a_reference_that_is_not_ours_is_kept_as_text() {
     for reference in [
         json!(""),
         json!(null),
@@ -206,7 +206,7 @@ fn one_report_or_several_in_every_nesting() {
 }
 
 #[test]
-fn one_unreadable_report_costs_that_report_only() {
+fn an_unreadable_report_is_skipped() {
     let good = template(&json!(2), &json!(5))["messages"]["msg"].clone();
     let mut silent = good.clone();
     silent.as_object_mut().unwrap().remove("status");
@@ -226,7 +226,7 @@ fn one_unreadable_report_costs_that_report_only() {
 }
 
 #[test]
-fn what_tells_no_status_is_malformed_and_no_success() {
+fn a_report_without_a_status_is_malformed() {
     let without = json!({"to": "0031612345678", "reference": "a1"});
     let inbound = json!({
         "from": {"number": "0031612345678"}, "to": {"number": "003197000000000"}, "reference": "a1",
@@ -253,7 +253,7 @@ fn what_tells_no_status_is_malformed_and_no_success() {
 }
 
 #[test]
-fn a_text_of_several_parts_is_delivered_when_all_of_its_reports_say_so() {
+fn a_text_of_several_parts_is_delivered_when_all_of_its_reports_are() {
     let report = |code| one(&template(&json!(code), &json!("")));
     assert_eq!(report(2).part, None, "CM does not number the parts");
     let join = |codes: [u8; 2]| {
@@ -301,7 +301,7 @@ fn the_older_get_form_is_read() {
 }
 
 #[test]
-fn only_what_ends_in_our_secret_is_believed() {
+fn only_a_path_that_ends_in_our_secret_is_accepted() {
     use ReportErrorKind::{Forged, Unsigned};
     let body = template(&json!("2"), &json!("")).to_string();
     for (url, error) in [
@@ -352,7 +352,7 @@ fn only_what_ends_in_our_secret_is_believed() {
 }
 
 #[test]
-fn nothing_is_read_before_the_secret_is_right() {
+fn nothing_is_read_before_the_secret_is_verified() {
     for body in ["", "rubbish", "<MESSAGES/>"] {
         let error = parse_as("POST", "https://h.test/reports/cm/x", body).unwrap_err();
         assert_eq!(error.kind(), ReportErrorKind::Forged, "{body}");
@@ -360,7 +360,7 @@ fn nothing_is_read_before_the_secret_is_right() {
 }
 
 #[test]
-fn rubbish_is_malformed_and_never_a_panic() {
+fn an_invalid_body_is_malformed_and_never_a_panic() {
     let many = json!(vec![json!({}); 1001]).to_string();
     for body in [
         "",
@@ -385,7 +385,7 @@ fn rubbish_is_malformed_and_never_a_panic() {
 }
 
 #[test]
-fn there_is_no_parser_without_a_secret_that_can_stand_in_a_path() {
+fn a_parser_needs_a_secret_that_fits_a_path() {
     assert!(CmReports::new(Vec::new()).is_err());
     for end in [
         "",

@@ -4,13 +4,13 @@ use postduif_cm::{Cm, PROFILE};
 use postduif_core::{Acceptance, BatchTexts, ErrorKind, Health, Message, SmsProvider as _, Text};
 use postduif_http::{BaseUrl, Client};
 
-use super::wire::{TOKEN, accepted, answer, answering, calls, cm, message};
+use super::wire::{TOKEN, accepted, calls, cm, message, responding, response};
 
 #[tokio::test]
 async fn url_and_builder_give_the_same_provider() {
     let mut written = Vec::new();
     for turn in 0..4 {
-        let server = answering(answer(200, 0, &[accepted("a1", "0031612345678")])).await;
+        let server = responding(response(200, 0, &[accepted("a1", "0031612345678")])).await;
         let address = server.address();
         let cm = match turn {
             0 => Cm::from_url(&format!("cm://{TOKEN}@{address}/cm?sender=Acme")),
@@ -26,7 +26,7 @@ async fn url_and_builder_give_the_same_provider() {
                 .build(),
         }
         .unwrap();
-        // The fake vendor has no prefix: its answer is no matter here.
+        // The fake vendor has no prefix, so its response is irrelevant here.
         let _ = cm.send(&message()).await;
         let request = server.received_requests().await.unwrap().remove(0);
         let mut headers = request.headers.clone();
@@ -40,13 +40,16 @@ async fn url_and_builder_give_the_same_provider() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_when_it_is_built() {
-    for (url, words) in [
+fn an_invalid_configuration_is_refused_when_it_is_built() {
+    for (url, expected) in [
         ("cm://default", "token is missing"),
         ("cm://@default?sender=Acme", "token is missing"),
-        ("kpn://hunter2@default", "does not start with cm://"),
-        ("cm://hunter2:hunter2@default", "takes one credential"),
-        ("cm://hunter2@default?token=hunter2", "token is given twice"),
+        ("kpn://hunter2@default", "expected cm://"),
+        ("cm://hunter2:hunter2@default", "expected one credential"),
+        (
+            "cm://hunter2@default?token=hunter2",
+            "duplicate credential token",
+        ),
         ("cm://env:TOKEN@default", "write ?token=env:"),
         (
             "cm://hunter2@default?account=x",
@@ -58,22 +61,25 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "cm://hunter2@default?sender=AB",
-            "CM takes a name of 3 to 11 characters",
+            "expected a name of 3 to 11 characters",
         ),
         (
             "cm://hunter2@default?sender=%2B491234567890123",
             "a number of at most 14 digits",
         ),
-        ("cm://hunter2@default:8443", "neither port nor path"),
-        ("cm://hunter2%0A@default", "token: write printable ASCII"),
+        ("cm://hunter2@default:8443", "default without port and path"),
+        ("cm://hunter2%0A@default", "token: expected printable ASCII"),
         (
             "cm://default?token=hunter2%00",
-            "token: write printable ASCII",
+            "token: expected printable ASCII",
         ),
-        ("cm://hunter2%C3%A9@default", "token: write printable ASCII"),
+        (
+            "cm://hunter2%C3%A9@default",
+            "token: expected printable ASCII",
+        ),
     ] {
         let error = Cm::from_url(url).unwrap_err();
-        assert!(error.to_string().contains(words), "{url}: {error}");
+        assert!(error.to_string().contains(expected), "{url}: {error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
     for sender in ["ABC", "CM Telecom", "cm.com", "%2B31612345678", "1008"] {
@@ -82,7 +88,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
 }
 
 #[test]
-fn the_profile_says_what_cm_can_do() {
+fn the_profile_has_the_documented_capabilities() {
     assert_eq!(
         (PROFILE.batch_size().get(), PROFILE.batch_texts()),
         (1000, BatchTexts::Mixed)
@@ -109,8 +115,8 @@ async fn refused(cm: &Cm, message: &Message) -> ErrorKind {
 }
 
 #[tokio::test]
-async fn a_sender_that_cm_would_cancel_later_is_refused_before_any_call() {
-    let server = answering(answer(200, 0, &[])).await;
+async fn a_sender_that_cm_cancels_later_is_refused_before_any_call() {
+    let server = responding(response(200, 0, &[])).await;
     let cm = cm(&server);
     for sender in ["A", "AB", "+491234567890123"] {
         let message = message().with_sender(sender.parse().unwrap());
@@ -125,8 +131,8 @@ async fn a_sender_that_cm_would_cancel_later_is_refused_before_any_call() {
 }
 
 #[tokio::test]
-async fn a_wish_beyond_cms_means_is_refused_before_any_call() {
-    let server = answering(answer(200, 0, &[])).await;
+async fn an_unsupported_option_is_refused_before_any_call() {
+    let server = responding(response(200, 0, &[])).await;
     let cm = cm(&server);
     for seconds in [0, 59, 172_801] {
         let message = message().with_validity(Duration::from_secs(seconds));
@@ -142,14 +148,14 @@ async fn a_wish_beyond_cms_means_is_refused_before_any_call() {
 }
 
 #[tokio::test]
-async fn a_check_cannot_tell_and_calls_nobody() {
-    let server = answering(answer(200, 0, &[])).await;
+async fn a_check_is_unknown_and_makes_no_call() {
+    let server = responding(response(200, 0, &[])).await;
     assert_eq!(cm(&server).check().await.unwrap(), Health::unknown());
     assert_eq!(calls(&server).await.len(), 0);
 }
 
 #[test]
-fn a_token_that_no_header_carries_is_told_without_showing_it() {
+fn a_token_that_no_header_can_hold_is_refused_without_showing_it() {
     let error = Cm::builder("hunter\n2").build().unwrap_err();
     assert!(error.to_string().contains("token"), "{error}");
     assert!(!format!("{error:?}").contains("hunter"));

@@ -42,21 +42,21 @@ pub(crate) fn rejected(reference: &str, to: &str, code: u32) -> Value {
     })
 }
 
-pub(crate) fn answer(status: u16, code: u32, messages: &[Value]) -> ResponseTemplate {
+pub(crate) fn response(status: u16, code: u32, messages: &[Value]) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_json(
         json!({"details": "Created 1 message(s)", "errorCode": code, "messages": messages}),
     )
 }
 
-pub(crate) async fn answering(answer: ResponseTemplate) -> MockServer {
+pub(crate) async fn responding(response: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
-    mount(&server, answer).await;
+    mount(&server, response).await;
     server
 }
 
-pub(crate) async fn mount(server: &MockServer, answer: ResponseTemplate) {
+pub(crate) async fn mount(server: &MockServer, response: ResponseTemplate) {
     let send = Mock::given(method("POST")).and(path("/v1.0/message"));
-    send.respond_with(answer).mount(server).await;
+    send.respond_with(response).mount(server).await;
 }
 
 /// The bodies of the calls, in order.
@@ -68,15 +68,15 @@ pub(crate) async fn calls(server: &MockServer) -> Vec<Value> {
         .collect()
 }
 
-/// What one message is written as.
-async fn written(message: Message) -> Value {
-    let server = answering(answer(200, 0, &[accepted("a1", "0031612345678")])).await;
+/// Sends one message, and returns it in the wire format.
+async fn sent(message: Message) -> Value {
+    let server = responding(response(200, 0, &[accepted("a1", "0031612345678")])).await;
     cm(&server).send(&message).await.unwrap();
     calls(&server).await[0]["messages"]["msg"][0].clone()
 }
 
 #[tokio::test]
-async fn a_send_is_written_as_documented() {
+async fn a_send_is_made_as_documented() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path("/v1.0/message"))
@@ -93,7 +93,7 @@ async fn a_send_is_written_as_documented() {
             "reference": "a1",
             "validity": "30m"
         }]}})))
-        .respond_with(answer(
+        .respond_with(response(
             200,
             0,
             &[json!({
@@ -116,8 +116,8 @@ async fn a_send_is_written_as_documented() {
 }
 
 #[tokio::test]
-async fn the_token_travels_in_its_header_alone() {
-    let server = answering(answer(200, 0, &[accepted("a1", "0031612345678")])).await;
+async fn the_token_is_in_its_header_only() {
+    let server = responding(response(200, 0, &[accepted("a1", "0031612345678")])).await;
     cm(&server).send(&message()).await.unwrap();
     let request = &server.received_requests().await.unwrap()[0];
     assert!(!String::from_utf8_lossy(&request.body).contains(TOKEN));
@@ -126,14 +126,14 @@ async fn the_token_travels_in_its_header_alone() {
 }
 
 #[tokio::test]
-async fn what_is_not_wished_is_not_written() {
-    let written = written(message()).await;
+async fn an_option_that_is_not_set_is_not_sent() {
+    let written = sent(message()).await;
     assert_eq!(written.get("validity"), None);
     assert_eq!(written.as_object().unwrap().len(), 7);
 }
 
 #[tokio::test]
-async fn every_kind_of_sender_is_written_as_cm_asks_for_it() {
+async fn every_kind_of_sender_has_cms_format() {
     for (sender, from) in [
         ("Contoso", "Contoso"),
         ("CM Telecom", "CM Telecom"),
@@ -143,12 +143,12 @@ async fn every_kind_of_sender_is_written_as_cm_asks_for_it() {
         ("1008", "1008"),
     ] {
         let message = message().with_sender(sender.parse().unwrap());
-        assert_eq!(written(message).await["from"], from);
+        assert_eq!(sent(message).await["from"], from);
     }
 }
 
 #[tokio::test]
-async fn whole_hours_and_minutes_within_one_are_written_as_cms_page_shows_them() {
+async fn whole_hours_and_minutes_below_one_hour_have_the_documented_format() {
     for (seconds, validity) in [
         (60, "1m"),
         (3540, "59m"),
@@ -159,20 +159,17 @@ async fn whole_hours_and_minutes_within_one_are_written_as_cms_page_shows_them()
         (172_800, "48h"),
     ] {
         let message = message().with_validity(Duration::from_secs(seconds));
-        assert_eq!(written(message).await["validity"], validity);
+        assert_eq!(sent(message).await["validity"], validity);
     }
 }
 
 #[tokio::test]
-async fn any_other_validity_ends_at_a_moment() {
+async fn any_other_validity_ends_at_an_instant() {
     let now = || DateTime::<Utc>::from(SystemTime::now()).timestamp();
     for seconds in [61_u32, 90, 3660, 5400, 5401, 169_260, 172_799] {
         let before = now();
         let message = message().with_validity(Duration::from_secs(seconds.into()));
-        let written = written(message).await["validity"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let written = sent(message).await["validity"].as_str().unwrap().to_owned();
         let end = NaiveDateTime::parse_from_str(&written, "%Y-%m-%d %H:%M:%S GMT").unwrap();
         let end = end.and_utc().timestamp() - i64::from(seconds);
         assert!((before..=now()).contains(&end), "{written}");
