@@ -1,10 +1,12 @@
 //! [Spryng](https://developer.spryng.nl) as a provider: version 2 of its messaging API, and version 1 of its
-//! REST API for accounts that still have that one.
+//! REST API for accounts that still have it.
 //!
-//! Which of the two an account has is never guessed: numbers, headers and most likely keys do not carry over.
-//! Either way a request carries one message. Version 1 gives one id per request; of version 2 nobody says in which
-//! order the ids come, or what one bad number does to the others. Neither has an idempotency key: a message whose
-//! response is lost stays in doubt. Version 1 can be asked afterwards, by [`Spryng::look_up`].
+//! The version is a setting and never guessed: number formats, headers and probably keys differ. In both versions a
+//! request carries one message. Version 1 returns one id per request. For version 2 neither the order of the ids nor
+//! the effect of one invalid number on the others is documented.
+//!
+//! Neither version has an idempotency key: a message whose response is lost stays in doubt. In version 1,
+//! [`Spryng::look_up`] can find it afterwards.
 //!
 //! ```
 //! use postduif_core::{Message, SmsProvider as _, Text};
@@ -19,18 +21,18 @@
 //! # }
 //! ```
 //!
-//! | option of the URL | what it sets |
+//! | URL option | meaning |
 //! |---|---|
 //! | `api` | `v2` (default) or `v1` |
 //! | `account` | v2 only, and required there: the account reference, such as `SPNL0000000` |
-//! | `sender` | a name of at most 11 characters, a number, or a short code, for messages that name none; v2 falls back on the account's own, v1 has none |
-//! | `route` | v1 only: a route that Spryng gave you; defaults to `business` |
+//! | `sender` | a name of at most 11 characters, a number, or a short code, for messages that name none; v2 defaults to the account's own, v1 has no default |
+//! | `route` | v1 only: a route that Spryng assigned to you; defaults to `business` |
 //!
-//! Version 2 takes `[` and `]` for the ends of a variable and has no escape, so a text with one of them is refused as
-//! `Unsupported`: another vendor can send it.
+//! Version 2 reads `[` and `]` as the delimiters of a variable and has no escape. A text with one of them is refused as
+//! `Unsupported`, since another vendor can send it.
 //!
-//! A message cannot be scheduled. Version 2 has a request of its own for it, which gives no id; the time that
-//! version 1 takes was noted to be read as Dutch local time, whatever its offset.
+//! A message cannot be scheduled. Version 2 has a separate request for it, which returns no id. Version 1 was observed
+//! to read a time as Dutch local time, whatever its offset.
 
 mod reports;
 mod v1;
@@ -51,9 +53,10 @@ use serde_json::{Map, Value};
 
 pub use reports::{SpryngReports, report_parser};
 
-/// What version 2 can do. It takes a moment that lies more than one minute and less than 72 hours ahead as
-/// validity; a minute is kept off either end, for clocks that differ and calls that take their time. Delivery
-/// reports arrive where the account has a subscription for them.
+/// The capabilities of version 2.
+///
+/// Its validity is an instant more than one minute and less than 72 hours ahead. Both limits are tightened by a minute,
+/// for differing clocks and slow calls. Delivery reports need a subscription of the account.
 pub const PROFILE: Profile = Profile::new("spryng")
     .with_senders(SENDERS)
     .with_validity(
@@ -62,7 +65,7 @@ pub const PROFILE: Profile = Profile::new("spryng")
     )
     .with_reports(true);
 
-/// What version 1 can do. Delivery reports arrive where Spryng has a URL of the account for them.
+/// The capabilities of version 1. Delivery reports need a URL that Spryng sets for the account.
 pub const PROFILE_V1: Profile = Profile::new("spryng")
     .with_senders(SENDERS)
     .with_sender_required(true)
@@ -73,7 +76,7 @@ const SENDERS: &[SenderKind] = &[
     SenderKind::Number,
     SenderKind::ShortCode,
 ];
-/// Requests of one batch under way at a time: neither version publishes its rate.
+/// The maximum number of concurrent requests of a batch: neither version publishes its rate limit.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 /// Which of Spryng's APIs an account has.
@@ -103,7 +106,7 @@ impl FromStr for Api {
         match text {
             "v1" => Ok(Self::V1),
             "v2" => Ok(Self::V2),
-            _ => Err(ConfigError::new("write v2 or v1")),
+            _ => Err(ConfigError::new("expected v2 or v1")),
         }
     }
 }
@@ -112,12 +115,12 @@ impl FromStr for Api {
 #[derive(Debug)]
 pub struct Spryng {
     inner: Arc<dyn SmsProvider>,
-    /// The same, where it can be asked for a reference.
+    /// The same provider, if it supports look-ups.
     v1: Option<Arc<v1::V1>>,
 }
 
 impl Spryng {
-    /// Starts building a provider from an API key.
+    /// Creates a builder from an API key.
     pub fn builder(key: impl Into<SecretString>) -> SpryngBuilder {
         SpryngBuilder {
             key: key.into(),
@@ -128,43 +131,43 @@ impl Spryng {
         }
     }
 
-    /// Creates a provider from a connection URL, with an HTTP client of its own.
+    /// Creates a provider from a connection URL, with a new HTTP client.
     ///
     /// # Errors
     ///
-    /// Where the URL is neither `spryng://KEY@host?account=A&options` nor `spryng://KEY@host?api=v1&options`;
-    /// the error never shows it.
+    /// Returns an error if the URL is neither `spryng://KEY@host?account=A&options` nor
+    /// `spryng://KEY@host?api=v1&options`; the error never shows it.
     pub fn from_url(url: &str) -> Result<Self, ConfigError> {
         SpryngBuilder::from_url(url)?.build()
     }
 
-    /// Creates a provider from a connection URL, over the given HTTP client.
+    /// Creates a provider from a connection URL, with the given HTTP client.
     ///
     /// # Errors
     ///
-    /// As [`from_url`](Self::from_url).
+    /// Returns the errors of [`from_url`](Self::from_url).
     pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
         SpryngBuilder::from_url(url)?
             .with_client(client.clone())
             .build()
     }
 
-    /// Returns what Spryng has under this reference: a report for each recipient of each message. Version 1 only.
+    /// Looks up the messages with this reference: a report for each recipient of each message. Version 1 only.
     ///
-    /// It is the way to find out what became of a message in doubt. A report means that Spryng has the message. No
-    /// report means that Spryng did not list it at this moment, and no more: how soon a message is listed is not
-    /// documented, and a reference is not unique there. Wait well beyond your deadline before you send again.
+    /// Use it for a message in doubt. A report means that Spryng has the message. No report only means that Spryng did
+    /// not list it yet: how soon a message is listed is not documented, and a reference is not unique at Spryng. Wait
+    /// well beyond your deadline before you send again.
     ///
     /// # Errors
     ///
-    /// Where Spryng could not be asked; `Unsupported` in version 2. Acceptance is always unknown: nothing was
-    /// learned of the message.
+    /// Returns an error if the look-up failed; `Unsupported` in version 2. Its acceptance is always unknown, since the
+    /// look-up says nothing about the message.
     pub async fn look_up(&self, reference: &Reference) -> Result<Vec<DeliveryReport>, SendError> {
         let listed = match &self.v1 {
             Some(v1) => v1.look_up(reference).await,
             None => Err(SendError::unknown(
                 ErrorKind::Unsupported,
-                "version 2 cannot be asked for a reference",
+                "version 2 has no look-up by reference",
             )),
         };
         let name = || self.profile().owned_name();
@@ -186,15 +189,15 @@ impl SmsProvider for Spryng {
         self.inner.send_batch(messages).await
     }
 
-    /// Asks for the balance, which only a good key is told. The figure is left out: neither version says in
-    /// which currency it is, and version 1 counts credits. In version 2 only prepaid accounts have one; what
-    /// another account is told is not documented.
+    /// Requests the balance, which proves the key. The amount is left out: version 2 does not state its currency, and
+    /// version 1 counts credits. In version 2 only prepaid accounts have a balance; the response for other accounts is
+    /// not documented.
     async fn check(&self) -> Result<Health, SendError> {
         self.inner.check().await
     }
 }
 
-/// Builder for [`Spryng`]. Everything is checked in [`build`](Self::build).
+/// Builder for [`Spryng`]. All options are checked in [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct SpryngBuilder {
@@ -202,7 +205,7 @@ pub struct SpryngBuilder {
     api: Api,
     account: Option<SecretString>,
     endpoint: EndpointBuilder,
-    /// One that Spryng gave the account.
+    /// A route that Spryng assigned to the account.
     route: Option<SecretString>,
 }
 
@@ -241,44 +244,42 @@ impl SpryngBuilder {
         self
     }
 
-    /// Sets the HTTP client. Defaults to one of its own.
+    /// Sets the HTTP client. Defaults to a new one.
     pub fn with_client(mut self, client: Client) -> Self {
         self.endpoint = self.endpoint.with_client(client);
         self
     }
 
-    /// Sets the sender of messages that name none. Version 2 has a default of the account's, version 1 has none.
+    /// Sets the sender of messages that name none. Version 2 defaults to the account's own, version 1 has no default.
     pub fn with_sender(mut self, sender: Sender) -> Self {
         self.endpoint = self.endpoint.with_sender(sender);
         self
     }
 
-    /// Sets the route that version 1 sends by. Defaults to `business`.
+    /// Sets the route of version 1. Defaults to `business`.
     pub fn with_route(mut self, route: impl Into<String>) -> Self {
         self.route = Some(route.into().into());
         self
     }
 
-    /// Builds the provider. Nothing is sent yet; [`check`](SmsProvider::check) tries the key.
+    /// Builds the provider. Nothing is sent; [`check`](SmsProvider::check) verifies the key.
     ///
     /// # Errors
     ///
-    /// Where no header can carry the key or the account, version 2 has no account or a route, version 1 has an
-    /// account or a sender that is too long a number, or the HTTP client cannot be built.
+    /// Returns an error if no header can hold the key or the account, or the HTTP client cannot be built. Version 2
+    /// requires an account and has no route. Version 1 has no account, and its sender may be a number of at most 14
+    /// digits.
     pub fn build(self) -> Result<Spryng, ConfigError> {
         check_header_setting("key", self.key.expose_secret())?;
-        let takes_none = |option| {
-            let message = format!(
-                "option {option}: the API {} takes none, leave it out",
-                self.api
-            );
+        let unexpected = |option| {
+            let message = format!("option {option}: expected none for the API {}", self.api);
             Err(ConfigError::new(message))
         };
         match (self.api, self.account, self.route) {
-            (Api::V1, Some(_), _) => takes_none("account"),
-            (Api::V2, _, Some(_)) => takes_none("route"),
+            (Api::V1, Some(_), _) => unexpected("account"),
+            (Api::V2, _, Some(_)) => unexpected("route"),
             (Api::V2, None, None) => Err(ConfigError::new(
-                "account is missing: the API v2 requires the account reference, such as SPNL0000000",
+                "account is missing: expected the account reference for the API v2, such as SPNL0000000",
             )),
             (Api::V1, None, route) => {
                 let v1 = Arc::new(v1::V1::new(self.endpoint, &self.key, route)?);
@@ -298,40 +299,33 @@ impl SpryngBuilder {
     }
 }
 
-/// Returns the refusal of this status, in both versions, where Spryng names no cause.
+/// Returns the refusal of this status, in both versions, if Spryng names no cause.
 fn refusal_by_status(status: u16) -> Refusal {
     let (kind, message) = match status {
         401 | 403 => (
             ErrorKind::Unauthorized,
-            "the key was refused, or may not do this",
+            "the key was refused, or has no permission",
         ),
         404 | 405 | 411 | 413 | 414 | 415 | 431 => (
             ErrorKind::Misconfigured,
-            "nothing takes this request at the configured address",
+            "the configured address does not accept this request",
         ),
         429 => (ErrorKind::Throttled, "too many requests"),
-        _ => (ErrorKind::Other, "Spryng refused it"),
+        _ => (ErrorKind::Other, "Spryng refused the request"),
     };
     Refusal::new(kind, message)
 }
 
-/// What it means that Spryng complains of a field. The first row that fits counts.
+/// The meaning of an error about a field. The first matching row counts.
 static FIELDS: &[Code] = codes! {
-    "recipients" => InvalidRecipient, Below500, "the number is not valid";
-    "msisdn" => InvalidRecipient, Below500, "the number is not valid";
-    "body" => InvalidText, Below500, "the text is not valid";
-    "text" => InvalidText, Below500, "the text is not valid";
-    "originator" => InvalidSender, Below500, "the sender is not valid";
-    "from" => InvalidSender, Below500, "the sender is not valid";
-    "credit" => InsufficientBalance, Below500, NO_CREDIT;
-    "credits" => InsufficientBalance, Below500, NO_CREDIT;
-    "balance" => InsufficientBalance, Below500, NO_CREDIT;
+    "recipients" | "msisdn" => InvalidRecipient, Below500, "the number is invalid";
+    "body" | "text" => InvalidText, Below500, "the text is invalid";
+    "originator" | "from" => InvalidSender, Below500, "the sender is invalid";
+    "credit" | "credits" | "balance" => InsufficientBalance, Below500, "the account has too little credit";
     "route" => Misconfigured, Below500, "the account may not use this route";
 };
 
-const NO_CREDIT: &str = "the account has too little credit";
-
-/// Returns the refusal for one of these fields, where any of them is known.
+/// Returns the refusal for these fields. `None` if none of them is known.
 fn refusal_by_field(named: &[&str]) -> Option<Refusal> {
     let is_named = |row: &&Code| {
         named
@@ -342,26 +336,21 @@ fn refusal_by_field(named: &[&str]) -> Option<Refusal> {
     Some(Refusal::new(row.kind, row.message))
 }
 
-/// Returns whether one of these is among the words, whole.
-fn names(words: &str, wanted: &[&str]) -> bool {
-    words
-        .split(|char: char| !char.is_alphanumeric())
-        .any(|word| {
-            wanted
-                .iter()
-                .any(|wanted| wanted.eq_ignore_ascii_case(word))
-        })
+/// Returns whether one of the names is a whole word of the text.
+fn mentions(text: &str, names: &[&str]) -> bool {
+    text.split(|char: char| !char.is_alphanumeric())
+        .any(|word| names.iter().any(|name| name.eq_ignore_ascii_case(word)))
 }
 
-/// Makes sure that a response gives none of these ids: a refusal that gives one contradicts itself.
-fn gives_no_id<'v>(ids: impl IntoIterator<Item = &'v Value>) -> Result<(), SendError> {
+/// Checks that a response has none of these ids: a refusal with an id contradicts itself.
+fn has_no_id<'v>(ids: impl IntoIterator<Item = &'v Value>) -> Result<(), SendError> {
     if ids.into_iter().any(has_value) {
         return Err(Response::contradiction());
     }
     Ok(())
 }
 
-/// Returns the body of a success. One with errors in it contradicts itself.
+/// Returns the body of a success. A success with errors contradicts itself.
 fn without_errors(response: &Response) -> Result<Map<String, Value>, SendError> {
     let body: Map<String, Value> = response.json()?;
     if body.get("errors").is_some_and(has_value) {
@@ -370,7 +359,7 @@ fn without_errors(response: &Response) -> Result<Map<String, Value>, SendError> 
     Ok(body)
 }
 
-/// Returns a member of a JSON object as text, whatever the case of its name.
+/// Returns a member of a JSON object as text, by its name in any case.
 fn member(object: &Map<String, Value>, name: &str) -> Option<String> {
     let (_, value) = object
         .iter()
@@ -378,7 +367,7 @@ fn member(object: &Map<String, Value>, name: &str) -> Option<String> {
     text(value)
 }
 
-/// Returns a word without case, spaces and underscores: Spryng's pages and its service write these differently.
-fn plain(word: &str) -> String {
-    word.replace([' ', '_'], "").to_ascii_lowercase()
+/// Returns a name in lower case without spaces and underscores, in which Spryng's pages and its service differ.
+fn plain(name: &str) -> String {
+    name.replace([' ', '_'], "").to_ascii_lowercase()
 }

@@ -20,16 +20,15 @@ use crate::{Api, member, plain};
 
 const PROVIDER: &str = "spryng";
 
-/// Parser of Spryng's delivery reports: not signed, so a secret of ours is all the proof there is.
+/// Parser for Spryng's delivery reports. Spryng does not sign them, so a secret is the only proof.
 ///
-/// The secret is the last segment of the path, as in `https://sms.example.com/reports/spryng/SECRET`. For
-/// version 2, whose webhooks are subscriptions of the account, it may also be the password of the pair that
-/// Spryng sends where its authentication method is set to `basic`; the user name is not looked at. The URL of
-/// version 1 is set for the account by Spryng.
+/// The secret is the last segment of the path, as in `https://sms.example.com/reports/spryng/SECRET`. Spryng sets the
+/// URL of version 1 for the account. The webhooks of version 2 are subscriptions of the account. If their authentication
+/// method is `basic`, the secret may also be the password; the user name is ignored.
 ///
-/// The reports of all senders of the account come here: a reference that cannot be ours is kept as
-/// [`vendor_reference`](DeliveryReport::vendor_reference). Whether Spryng repeats reports is not documented: ignore an
-/// id and a status that you have already.
+/// The URL receives the reports of all senders of the account: a reference of another format is kept as
+/// [`vendor_reference`](DeliveryReport::vendor_reference). Whether Spryng repeats reports is not documented: ignore a
+/// duplicate of id and status.
 #[derive(Debug)]
 pub struct SpryngReports {
     secrets: PathSecrets,
@@ -37,21 +36,21 @@ pub struct SpryngReports {
 }
 
 impl SpryngReports {
-    /// Creates a parser of version 2's reports that takes what comes with any of these secrets: several while one is
-    /// being replaced. A request with more than 1000 reports is refused as a whole.
+    /// Creates a parser for reports of version 2 with any of these secrets: several while one is being replaced. A
+    /// request with more than 1000 reports is refused.
     ///
     /// # Errors
     ///
-    /// As [`PathSecrets::new`].
+    /// Returns the errors of [`PathSecrets::new`].
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         Self::reading(secrets, read_v2)
     }
 
-    /// Creates a parser of version 1's reports, one a request.
+    /// Creates a parser for reports of version 1, which has one per request.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// Returns the errors of [`PathSecrets::new`].
     pub fn new_v1(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         Self::reading(secrets, read_v1)
     }
@@ -70,18 +69,18 @@ impl SpryngReports {
         let mut given = [password, segment].into_iter().flatten().peekable();
         if given.peek().is_none() {
             return Err(ReportError::unsigned(
-                "the report comes without a secret, in its URL or its headers",
+                "the report has no secret in its URL or its headers",
             ));
         }
         if given.any(|given| self.secrets.contains(&given)) {
             Ok(())
         } else {
-            Err(ReportError::forged("the report's secret is not ours"))
+            Err(ReportError::forged("the report does not have our secret"))
         }
     }
 }
 
-/// Returns the password of a Basic pair (RFC 7617); empty, which is nobody's, where the header has none.
+/// Returns the password of Basic credentials (RFC 7617). Empty, which no secret is, if the header has none.
 fn password(authorization: &str) -> String {
     let pair = authorization
         .split_once(' ')
@@ -92,11 +91,11 @@ fn password(authorization: &str) -> String {
     password.map_or_else(String::new, |(_, password)| password.to_owned())
 }
 
-/// Creates a parser of Spryng's reports, chosen at run time: `v2`, which is the default, or `v1`.
+/// Creates a parser for Spryng's reports, chosen at run time: `v2` (default) or `v1`.
 ///
 /// # Errors
 ///
-/// As [`SpryngReports::new`]; and where there is no such API.
+/// Returns the errors of [`SpryngReports::new`], or an error if there is no such API.
 pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
     one_signature_method(&options)?;
     let api: Api = api(&options)?.unwrap_or_default();
@@ -122,8 +121,8 @@ impl ReportParser for SpryngReports {
     }
 }
 
-/// Reads a report of version 1: a GET with its parameters in the query, as a public service takes them, or a POST
-/// with a form or JSON in case Spryng sends one. The names are in capitals there; their case does not count.
+/// Reads a report of version 1: a GET with its parameters in the query, as a public service receives them, or a POST
+/// with a form or JSON. The names are in capitals there, and are compared without case.
 fn read_v1(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError> {
     let body = str::from_utf8(request.body())
         .map_err(|_| ReportError::malformed("the report is not text"))?
@@ -154,33 +153,33 @@ fn read_v1(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportErr
         DeliveryReport::new(PROVIDER, v1_status(&status)).with_reference_text(&reference);
     report.id = message_id(&field(&["id", "message_id", "messageid"])?);
     report.recipient = recipient(&field(&["recipient", "number", "destination"])?);
-    // 0 is none; 20 unreachable, 21 a wrong number, 22 a failure, 31 a block list, 32 the sender.
+    // 0 is none, 20 unreachable, 21 a wrong number, 22 a failure, 31 a block list, 32 the sender.
     report.code = nonzero_code(&field(&["reasoncode"])?, 3);
     Ok(vec![report])
 }
 
-/// Returns a parameter of a query, whatever the case of its name.
+/// Returns a query parameter, by its name in any case.
 fn parameter(url: &str, name: &str) -> Result<Option<String>, ReportError> {
     let query = url.split('#').next().unwrap_or_default();
     let query = query.split_once('?').map_or("", |(_, query)| query);
-    let written: Vec<_> = query
+    let names: Vec<_> = query
         .split('&')
         .filter_map(|pair| pair.split('=').next())
         .filter(|known| known.eq_ignore_ascii_case(name))
         .collect();
-    match written[..] {
+    match names[..] {
         [] => Ok(None),
-        [written] => Ok(query_parameter(url, written)?.map(|value| value.trim().to_owned())),
+        [name] => Ok(query_parameter(url, name)?.map(|value| value.trim().to_owned())),
         _ => Err(ReportError::malformed("duplicate query parameter")),
     }
 }
 
-pub(crate) fn v1_status(word: &str) -> DeliveryStatus {
-    status(V1_STATUSES, &plain(word))
+pub(crate) fn v1_status(name: &str) -> DeliveryStatus {
+    status(V1_STATUSES, &plain(name))
 }
 
-/// How far a text has come: the numbers of a service in use, the words of the old product's page, and the
-/// states of a look-up.
+/// The statuses of version 1: the numbers of the current service, the names of the old product's page, and the states of
+/// a look-up.
 static V1_STATUSES: &[(&str, DeliveryStatus)] = &[
     ("10", DeliveryStatus::Delivered),
     ("20", DeliveryStatus::Failed),
@@ -193,10 +192,10 @@ static V1_STATUSES: &[(&str, DeliveryStatus)] = &[
     ("sent", DeliveryStatus::Sent),
 ];
 
-/// What distinguishes an event of the account from a request that is not Spryng's.
+/// The members that identify an event of the account that is not a report.
 static V2_EVENTS: [&str; 3] = ["accountreference", "address", "scheduleid"];
 
-/// Reads the reports of version 2. A request without a list of messages (an opt-out, a schedule) has none.
+/// Reads the reports of version 2. An event without a list of messages (an opt-out, a schedule) has no reports.
 fn read_v2(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError> {
     let body: Map<String, Value> = serde_json::from_slice(request.body())
         .map_err(|_| ReportError::malformed("the report is not a JSON object"))?;
@@ -230,13 +229,13 @@ fn read_v2(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportErr
     }
 }
 
-/// A message of a report that could be read, and its report where it is one that we sent.
+/// A readable message of a request, and its report unless it is an inbound text.
 struct Readable(Option<DeliveryReport>);
 
-/// Reads a message. `None` where it has neither status nor reason.
+/// Reads a message. `None` if it has neither a status nor a reason.
 fn v2_report(message: &Map<String, Value>) -> Option<Readable> {
-    let word = |name| member(message, name).map(|word| plain(&word));
-    let (status, reason) = (word("status"), word("reason"));
+    let value = |name| member(message, name).map(|value| plain(&value));
+    let (status, reason) = (value("status"), value("reason"));
     if status.is_none() && reason.is_none() {
         return None;
     }
@@ -254,7 +253,7 @@ fn v2_report(message: &Map<String, Value>) -> Option<Readable> {
         reason.map(|(_, outcome)| *outcome),
     );
     let field = |name| member(message, name).map_or(Value::Null, Value::String);
-    // An empty list stands for nothing, in some requests.
+    // Some requests have an empty list instead of an object.
     let metadata = message
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("metadata"))
@@ -271,21 +270,21 @@ fn v2_report(message: &Map<String, Value>) -> Option<Readable> {
     Some(Readable(Some(report)))
 }
 
-/// What status and reason say together. A sample of the portal has `Sent` with `Delivered`: the reason is the
-/// newer of the two. Where they contradict each other in any other way, nothing is known.
+/// Combines status and reason. A sample of the portal has the status `Sent` with the reason `Delivered`: the reason is
+/// newer. Any other contradiction is `Unknown`.
 fn v2_outcome(status: Option<DeliveryStatus>, reason: Option<DeliveryStatus>) -> DeliveryStatus {
     use DeliveryStatus::{Delivered, Failed, Sent, Unknown};
     match (status, reason) {
         (Some(status), None) => status,
         (Some(status), Some(reason)) if status == reason => status,
         (Some(Sent | Delivered), Some(Delivered | Sent)) => Delivered,
-        // Of a text in parts that came in part only, the rest has failed.
+        // A text of which only some parts were delivered has failed.
         (Some(Failed), Some(Sent | Unknown)) => Failed,
         _ => Unknown,
     }
 }
 
-/// How far a text has come.
+/// The statuses of version 2.
 static V2_STATUSES: &[(&str, DeliveryStatus)] = &[
     ("delivered", DeliveryStatus::Delivered),
     ("failed", DeliveryStatus::Failed),
@@ -293,7 +292,7 @@ static V2_STATUSES: &[(&str, DeliveryStatus)] = &[
     ("sent", DeliveryStatus::Sent),
 ];
 
-/// Why, and what that makes of the text.
+/// The reasons of version 2, and the status that each implies.
 static V2_REASONS: &[(&str, DeliveryStatus)] = &[
     ("Delivered", DeliveryStatus::Delivered),
     ("PartiallyDelivered", DeliveryStatus::Unknown),

@@ -1,4 +1,4 @@
-//! Version 1 of the REST API, as its SDKs and those who use it speak it.
+//! Version 1 of the REST API, as its SDKs and public clients use it.
 
 use postduif_core::{
     ConfigError, DeliveryReport, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile,
@@ -16,15 +16,16 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    IN_FLIGHT, PROFILE_V1, gives_no_id, member, names, refusal_by_field, refusal_by_status,
+    IN_FLIGHT, PROFILE_V1, has_no_id, member, mentions, refusal_by_field, refusal_by_status,
     reports::v1_status, without_errors,
 };
 
 const HOST: &str = "https://rest.spryngsms.com";
 const MESSAGES_PATH: &str = "/v1/messages";
 const BALANCE_PATH: &str = "/v1/balance";
-/// The most digits of a number as sender.
+/// The maximum number of digits of a number as sender.
 const MAX_DIGITS: usize = 14;
+const SENDER: &str = "expected a name, a short code, or a number of at most 14 digits";
 
 #[derive(Debug)]
 pub(crate) struct V1 {
@@ -39,13 +40,13 @@ struct SendBody<'a> {
     body: &'a str,
     encoding: &'static str,
     originator: String,
-    /// Digits alone, and one number: there is one id for all.
+    /// Digits alone, and one number: the response has a single id for all.
     recipients: [String; 1],
     route: &'a str,
     reference: &'a str,
 }
 
-/// Returns a sender as version 1 takes it: a number without its plus. `None` where it is too long.
+/// Returns a sender in the format of version 1: a number without its plus. `None` if it is too long.
 fn wire_sender(sender: &Sender) -> Option<String> {
     match sender.number() {
         Some(number) => {
@@ -55,7 +56,7 @@ fn wire_sender(sender: &Sender) -> Option<String> {
     }
 }
 
-/// What a call for a message has, and the credit that it costs: who complains of another field is not Spryng.
+/// The fields of a send, and the names of its cost. An error about another field is not Spryng's.
 const OWN_FIELDS: [&str; 10] = [
     "balance",
     "body",
@@ -69,13 +70,13 @@ const OWN_FIELDS: [&str; 10] = [
     "scheduled_at",
 ];
 
-/// The fields of version 1's error shape: an object of lists of text beside `message`. No code is known.
+/// Returns the fields of version 1's error shape: an object of lists of text beside `message`. It has no codes.
 fn fields(body: &Map<String, Value>) -> Option<Vec<&str>> {
     let fields = body.get("errors")?.as_object()?;
-    let is_list = |complaints: &Value| {
-        complaints.as_array().is_some_and(|complaints| {
-            !complaints.is_empty() && complaints.iter().all(Value::is_string)
-        })
+    let is_list = |errors: &Value| {
+        errors
+            .as_array()
+            .is_some_and(|errors| !errors.is_empty() && errors.iter().all(Value::is_string))
     };
     let named = || {
         fields
@@ -85,17 +86,17 @@ fn fields(body: &Map<String, Value>) -> Option<Vec<&str>> {
     (!fields.is_empty() && fields.values().all(is_list)).then(|| named().collect())
 }
 
-/// What a lone `message` says, which counts at 422 alone: gateways write one too, and name no recipient or
-/// credit.
-fn refusal_by_message(words: &str) -> Option<Refusal> {
-    if names(words, &["credit", "credits"]) {
+/// Returns the refusal of a lone `message`, which counts at 422 only: gateways write one too, but do not mention a
+/// recipient or credit.
+fn refusal_by_message(text: &str) -> Option<Refusal> {
+    if mentions(text, &["credit", "credits"]) {
         return refusal_by_field(&["credits"]);
     }
-    if !names(words, &["recipient", "recipients"]) {
+    if !mentions(text, &["recipient", "recipients"]) {
         return None;
     }
-    // The sender's fault is mentioned with the recipient's country.
-    refusal_by_field(if names(words, &["originator", "sender"]) {
+    // An error about the sender mentions the recipient's country.
+    refusal_by_field(if mentions(text, &["originator", "sender"]) {
         &["originator"]
     } else {
         &["recipients"]
@@ -104,8 +105,8 @@ fn refusal_by_message(words: &str) -> Option<Refusal> {
 
 fn refusal(response: &Response, message: Option<&Message>) -> Option<Refusal> {
     let body: Map<String, Value> = response.json().ok()?;
-    let words = body.get("message").and_then(Value::as_str)?.trim();
-    if words.is_empty() {
+    let text = body.get("message").and_then(Value::as_str)?.trim();
+    if text.is_empty() {
         return None;
     }
     let fields = fields(&body);
@@ -115,10 +116,10 @@ fn refusal(response: &Response, message: Option<&Message>) -> Option<Refusal> {
     let named = match (response.status(), &fields) {
         (402, _) => Some(Refusal::new(
             ErrorKind::InsufficientBalance,
-            "the account has too few credits",
+            "the account has too little credit",
         )),
         (422, Some(fields)) => refusal_by_field(fields),
-        (422, None) => refusal_by_message(words),
+        (422, None) => refusal_by_message(text),
         _ => None,
     };
     if message.is_some() {
@@ -132,17 +133,17 @@ fn refusal(response: &Response, message: Option<&Message>) -> Option<Refusal> {
             return None;
         }
     }
-    // Without a text nothing hangs on who it was that said so.
+    // A request without a text is never in doubt, so there the author of the response is irrelevant.
     Some(named.unwrap_or_else(|| refusal_by_status(response.status())))
 }
 
-/// Returns the ids that a response gives, in whatever form.
+/// Returns the ids in a response, of any type.
 fn ids(body: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     let wrapped = body.get("data").and_then(|data| data.get("id"));
     body.get("id").into_iter().chain(wrapped)
 }
 
-/// Makes sure that a response is about this message: it repeats no other reference or number.
+/// Returns whether a response is about this message: it has no other reference or number.
 fn is_about(body: &Map<String, Value>, message: &Message) -> bool {
     let reference = member(body, "reference");
     let numbers = body.get("recipients").and_then(Value::as_array);
@@ -155,7 +156,7 @@ fn is_about(body: &Map<String, Value>, message: &Message) -> bool {
         let number = number.and_then(|number| PhoneNumber::from_msisdn(&number).ok());
         number.is_some_and(|number| number != message.to())
     };
-    reference.is_none_or(|told| told == message.reference().as_str())
+    reference.is_none_or(|reference| reference == message.reference().as_str())
         && !numbers.into_iter().flatten().any(is_other)
 }
 
@@ -165,10 +166,7 @@ impl V1 {
         key: &SecretString,
         route: Option<SecretString>,
     ) -> Result<Self, ConfigError> {
-        endpoint.check_sender(
-            |sender| wire_sender(sender).is_some(),
-            "v1 takes a number of at most 14 digits",
-        )?;
+        endpoint.check_sender(|sender| wire_sender(sender).is_some(), SENDER)?;
         Ok(Self {
             endpoint: endpoint.build(PROFILE_V1, HOST)?,
             bearer: format!("Bearer {}", key.expose_secret()).into(),
@@ -177,11 +175,7 @@ impl V1 {
     }
 
     fn request(&self, message: &Message) -> Result<Request, SendError> {
-        let originator = self.endpoint.wire_sender(
-            message,
-            wire_sender,
-            "version 1 takes a number of at most 14 digits as sender",
-        )?;
+        let originator = self.endpoint.wire_sender(message, wire_sender, SENDER)?;
         let request = self.endpoint.post(MESSAGES_PATH);
         Ok(self.authorized(request).with_json(&SendBody {
             body: message.text().as_str(),
@@ -201,7 +195,7 @@ impl V1 {
         let response = self.endpoint.client().send(self.request(message)?).await?;
         if !response.is_success() {
             let body: Map<String, Value> = response.json().unwrap_or_default();
-            gives_no_id(ids(&body))?;
+            has_no_id(ids(&body))?;
             return Err(response.refused(refusal(&response, Some(message))));
         }
         let body = without_errors(&response)?;
@@ -221,15 +215,14 @@ impl V1 {
         if !response.is_success() {
             return Err(response.refused(refusal(&response, None)));
         }
-        // A number; one SDK has it as text.
+        // A number by the documentation, text by one SDK.
         match member(&response.json()?, "amount") {
             Some(_) => Ok(Health::verified()),
             None => Err(response.refused(None)),
         }
     }
 
-    /// Returns what Spryng lists under this reference. The filter is written in both ways that the official SDKs
-    /// know; they disagree on it.
+    /// Returns what Spryng lists under this reference. The request has both filters on which the official SDKs disagree.
     pub(crate) async fn look_up(
         &self,
         reference: &Reference,
@@ -269,13 +262,12 @@ impl SmsProvider for V1 {
     }
 }
 
-/// What a list of messages holds under this reference. That it holds nothing is believed only where the list
-/// is whole or was filtered.
+/// Returns the reports of a list of messages with this reference. An empty result is an error if the list is incomplete.
 fn listed(
     body: &Map<String, Value>,
     reference: &Reference,
 ) -> Result<Vec<DeliveryReport>, SendError> {
-    let protocol = |words| SendError::unknown(ErrorKind::Protocol, words);
+    let protocol = |text| SendError::unknown(ErrorKind::Protocol, text);
     let messages = body
         .get("data")
         .and_then(Value::as_array)
@@ -310,7 +302,9 @@ fn listed(
         || number("last_page").is_some_and(|last| last > number("current_page").unwrap_or(1))
         || number("total").is_some_and(|total| total > shown);
     if reports.is_empty() && more {
-        return Err(protocol("the list is longer than what was shown of it"));
+        return Err(protocol(
+            "the response is not the complete list of messages",
+        ));
     }
     Ok(reports)
 }

@@ -19,16 +19,16 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    IN_FLIGHT, PROFILE, gives_no_id, member, names, plain, refusal_by_field, refusal_by_status,
+    IN_FLIGHT, PROFILE, has_no_id, member, mentions, plain, refusal_by_field, refusal_by_status,
     without_errors,
 };
 
-/// Square brackets enclose a variable, no escape is documented, and a text is sent as it is or not at all.
+/// Square brackets delimit a variable, without a documented escape, and a text is never sent changed.
 const VARIABLES: &str = "[]";
 const HOST: &str = "https://api.spryng.nl";
 const SEND_PATH: &str = "/v2/messages";
 const BALANCE_PATH: &str = "/v2/balance";
-/// The portal's figure for a request too many, where a response has none.
+/// The portal's delay after a 429, for a response without one.
 const THROTTLED_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(crate) struct V2 {
 struct SendBody<'a> {
     account_reference: &'a str,
     channel: &'static str,
-    /// Left out, the account's own.
+    /// Defaults to the account's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     character_set: &'static str,
@@ -62,7 +62,7 @@ struct Body<'a> {
 #[serde(rename_all = "camelCase")]
 struct Recipient<'a> {
     msisdn: String,
-    /// The only place for a reference: it comes back in the reports.
+    /// The only member for a reference, which the reports return.
     meta_data: MetaData<'a>,
 }
 
@@ -71,8 +71,8 @@ struct MetaData<'a> {
     reference: &'a str,
 }
 
-/// Every code that is known of an response, and the status that it comes with. There is no published list, and none
-/// of them is a text's or a number's, so that they can be kept; what they mean is told by their status.
+/// Every known code, with its status, which says what the code means. There is no published list. No code has personal
+/// data, so an error may keep it.
 static CODES: &[(u16, &str)] = &[
     (401, "UnauthenticatedError"),
     (404, "message_not_found"),
@@ -81,47 +81,47 @@ static CODES: &[(u16, &str)] = &[
     (400, "msisdn_invalid"),
 ];
 
-/// The statuses with which the shape is documented for a call that sends.
+/// The statuses at which the error shape is documented for a send.
 const REFUSED: [u16; 3] = [400, 401, 403];
 
-/// Whether it is Spryng that refused a message: at a documented status, by a code that is known there or with
-/// words beside the code. Other servers write bare codes.
+/// Returns whether Spryng itself refused a message: at a documented status, by a code that is known there or with a text
+/// beside it. Other servers write bare codes.
 fn is_spryng(status: u16, errors: &[Map<String, Value>]) -> bool {
     let is_own = |error: &Map<String, Value>| {
         let code = plain(&member(error, "errorCode").unwrap_or_default());
         let is_known = CODES
             .iter()
             .any(|(known, name)| *known == status && plain(name) == code);
-        let words = error.get("errorMessage").and_then(Value::as_str);
-        is_known || words.is_some_and(|words| !words.trim().is_empty())
+        let text = error.get("errorMessage").and_then(Value::as_str);
+        is_known || text.is_some_and(|text| !text.trim().is_empty())
     };
     REFUSED.contains(&status) && errors.iter().all(is_own)
 }
 
-/// What codes name, at 400.
+/// The fields that codes name, at 400.
 static NAMED: [&str; 3] = ["msisdn", "balance", "credit"];
 
-/// What follows a field's name where the field is what is wrong.
-static COMPLAINTS: [&str; 8] = [
+/// The words that follow a field's name in an error about that field.
+static VERBS: [&str; 8] = [
     "cannot", "field", "has", "is", "may", "must", "should", "was",
 ];
 
-/// What an error of a 400 is about: what its code names, else the field that its words begin with, else the
-/// balance. A word anywhere else in a sentence is not what is wrong.
+/// Returns the refusal of an error of a 400: by its code, else by the field at the start of its text, else by a mention
+/// of the balance. Any other word of the text is not the cause.
 fn refusal_by_error(error: &Map<String, Value>) -> Option<Refusal> {
     let code = plain(&member(error, "errorCode").unwrap_or_default());
-    let words = member(error, "errorMessage").unwrap_or_default();
+    let text = member(error, "errorMessage").unwrap_or_default();
     let by_code = NAMED.into_iter().find(|name| code.contains(name));
-    let is_balance = names(&words, &["balance", "credit", "credits"]);
+    let is_balance = mentions(&text, &["balance", "credit", "credits"]);
     by_code
         .and_then(|name| refusal_by_field(&[name]))
-        .or_else(|| refusal_by_field(&[field(&words)?]))
+        .or_else(|| refusal_by_field(&[field(&text)?]))
         .or_else(|| refusal_by_field(&[is_balance.then_some("balance")?]))
 }
 
-/// The field that a sentence begins with: `from is not valid`, or the path `recipients[0].msisdn`.
-fn field(words: &str) -> Option<&str> {
-    let mut words = words
+/// Returns the field at the start of a text: `from is not valid`, or the path `recipients[0].msisdn`.
+fn field(text: &str) -> Option<&str> {
+    let mut words = text
         .split_whitespace()
         .map(|word| word.trim_matches(['\'', '"', '`']))
         .skip_while(|word| word.eq_ignore_ascii_case("the"));
@@ -129,13 +129,11 @@ fn field(words: &str) -> Option<&str> {
     let is_path = path.contains(['.', '[']) || path.ends_with(':');
     let is_name = |segment: &&str| !segment.is_empty() && segment.parse::<usize>().is_err();
     let last = path.split(['.', '[', ']', ':']).rfind(is_name)?;
-    let is_complaint = COMPLAINTS
-        .iter()
-        .any(|verb| verb.eq_ignore_ascii_case(next));
-    (is_path || is_complaint).then_some(last)
+    let is_verb = VERBS.iter().any(|verb| verb.eq_ignore_ascii_case(next));
+    (is_path || is_verb).then_some(last)
 }
 
-/// The entries of Spryng's error shape. None where it is somebody else speaking.
+/// Returns the entries of Spryng's error shape. `None` if the response has another shape.
 fn errors(response: &Response) -> Option<Vec<Map<String, Value>>> {
     let body: Map<String, Value> = response.json().ok()?;
     let errors = body.get("errors")?.as_array()?;
@@ -176,7 +174,7 @@ fn refusal(response: &Response, message: Option<&Message>) -> Option<Refusal> {
     })
 }
 
-/// Returns the ids that a response gives, in whatever form.
+/// Returns the ids in a response, of any type.
 fn ids(body: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     let inside = ["messageIds", "requestId"]
         .into_iter()
@@ -184,8 +182,7 @@ fn ids(body: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     body.get("messageIds").into_iter().chain(inside)
 }
 
-/// Returns the id of the message. `None` where there is not exactly one: with one recipient two ids are not those of
-/// this message alone.
+/// Returns the id of the message. `None` if there is not exactly one: two ids for one recipient are ambiguous.
 fn id(body: &Map<String, Value>) -> Option<&str> {
     match body.get("data")?.get("messageIds")?.as_array()?.as_slice() {
         [id] => id.as_str(),
@@ -236,10 +233,10 @@ impl V2 {
         let response = self.endpoint.client().send(self.request(message)).await?;
         if !response.is_success() {
             let body: Map<String, Value> = response.json().unwrap_or_default();
-            gives_no_id(ids(&body))?;
+            has_no_id(ids(&body))?;
             return Err(response.refused(refusal(&response, Some(message))));
         }
-        // It repeats nothing of the request that could be compared.
+        // The response has nothing of the request to compare.
         let body = without_errors(&response)?;
         self.endpoint
             .receipt(message, id(&body).unwrap_or_default())
@@ -253,7 +250,7 @@ impl V2 {
         if !response.is_success() {
             return Err(response.refused(refusal(&response, None)));
         }
-        // Inside `data` as the service responds, or bare as the portal prints it.
+        // In `data` as the service responds, or without it as in the portal.
         let body: Map<String, Value> = response.json()?;
         let data = body.get("data").and_then(Value::as_object).unwrap_or(&body);
         match member(data, "available") {

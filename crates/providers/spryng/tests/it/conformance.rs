@@ -89,9 +89,9 @@ impl FakeVendor for FakeV2 {
         Reply::json(202, json!({"data": data}).to_string())
     }
 
-    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+    fn refuse(&self, _: &HttpRequest, text: &str) -> Reply {
         let error = json!({
-            "errorCode": "validationError", "errorMessage": words, "metadata": {"words": words}
+            "errorCode": "validationError", "errorMessage": text, "metadata": {"text": text}
         });
         Reply::json(400, json!({"errors": [error]}).to_string())
     }
@@ -106,11 +106,11 @@ impl FakeVendor for FakeV2 {
     }
 }
 
-/// How far ahead a moment lies, to the minute, which is finer than any validity that the suite asks for.
-fn ahead(moment: &str) -> Duration {
+/// Returns how far ahead an instant is, to the minute, which is finer than any validity of the suite.
+fn ahead(instant: &str) -> Duration {
     let now: DateTime<Utc> = SystemTime::now().into();
-    let moment = DateTime::parse_from_rfc3339(moment).unwrap().to_utc();
-    let minutes = ((moment - now).num_seconds() + 30) / 60;
+    let instant = DateTime::parse_from_rfc3339(instant).unwrap().to_utc();
+    let minutes = ((instant - now).num_seconds() + 30) / 60;
     Duration::from_secs(u64::try_from(minutes).unwrap() * 60)
 }
 
@@ -146,10 +146,10 @@ impl FakeVendor for FakeV1 {
     }
 
     fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {
-        let mut answer = body(request);
-        answer["id"] = id.into();
-        answer.as_object_mut().unwrap().remove("recipients");
-        Some(Reply::json(200, answer.to_string()))
+        let mut response = body(request);
+        response["id"] = id.into();
+        response.as_object_mut().unwrap().remove("recipients");
+        Some(Reply::json(200, response.to_string()))
     }
 
     fn replies_name_the_message(&self) -> bool {
@@ -191,16 +191,16 @@ impl FakeVendor for FakeV1 {
     }
 
     fn accept(&self, request: &HttpRequest, _: &[usize]) -> Reply {
-        let mut answer = body(request);
-        answer["id"] = "9d3e".into();
-        answer["credits"] = 1.0.into();
-        answer["canceled_at"] = Value::Null;
-        answer.as_object_mut().unwrap().remove("recipients");
-        Reply::json(200, answer.to_string())
+        let mut response = body(request);
+        response["id"] = "9d3e".into();
+        response["credits"] = 1.0.into();
+        response["canceled_at"] = Value::Null;
+        response.as_object_mut().unwrap().remove("recipients");
+        Reply::json(200, response.to_string())
     }
 
-    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
-        let body = json!({"message": words, "errors": {"body": [words]}});
+    fn refuse(&self, _: &HttpRequest, text: &str) -> Reply {
+        let body = json!({"message": text, "errors": {"body": [text]}});
         Reply::json(422, body.to_string())
     }
 

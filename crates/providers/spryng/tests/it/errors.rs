@@ -10,7 +10,7 @@ use wiremock::{MockServer, ResponseTemplate};
 
 use super::wire::{V1, V2, calls, message, mount, spryng};
 
-/// One vendor and one provider for a whole table: a client's certificates take longer to load than a row.
+/// One server and one provider for a whole table: building a client takes longer than a row.
 struct Vendor {
     server: MockServer,
     spryng: Spryng,
@@ -28,24 +28,24 @@ impl Vendor {
         }
     }
 
-    async fn error(&self, answer: ResponseTemplate) -> SendError {
+    async fn error(&self, response: ResponseTemplate) -> SendError {
         self.server.reset().await;
-        mount(&self.server, self.api, answer).await;
+        mount(&self.server, self.api, response).await;
         let error = self.spryng.send(&message()).await.unwrap_err();
         assert_eq!(calls(&self.server).await.len(), 1);
         assert_eq!(error.provider(), Some("spryng"));
         error
     }
 
-    async fn told(&self, status: u16, body: &Value) -> (ErrorKind, Acceptance) {
-        let answer = ResponseTemplate::new(status).set_body_json(body);
-        let error = self.error(answer).await;
+    async fn outcome(&self, status: u16, body: &Value) -> (ErrorKind, Acceptance) {
+        let response = ResponseTemplate::new(status).set_body_json(body);
+        let error = self.error(response).await;
         (error.kind(), error.acceptance())
     }
 }
 
-fn error(code: &str, words: &str) -> Value {
-    json!({"errors": [{"errorCode": code, "errorMessage": words}]})
+fn error(code: &str, text: &str) -> Value {
+    json!({"errors": [{"errorCode": code, "errorMessage": text}]})
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn v2_refusals_are_read_by_their_status_in_its_shape() {
             }),
         ] {
             assert_eq!(
-                vendor.told(status, &body).await,
+                vendor.outcome(status, &body).await,
                 (kind, acceptance),
                 "{status} {body}"
             );
@@ -88,16 +88,16 @@ async fn v2_refusals_are_read_by_their_status_in_its_shape() {
 }
 
 #[tokio::test]
-async fn a_v2_code_of_the_list_needs_no_words_where_it_belongs() {
+async fn a_listed_code_of_v2_needs_no_text_at_its_status() {
     let vendor = Vendor::start(V2).await;
     for (code, status, kind) in [
         ("msisdn_invalid", 400, ErrorKind::InvalidRecipient),
         ("unauthenticatedError", 401, ErrorKind::Unauthorized),
     ] {
         let body = json!({"errors": [{"errorCode": code}]});
-        assert_eq!(vendor.told(status, &body).await, (kind, NotAccepted));
-        let told = vendor.told(403, &body).await;
-        assert_eq!(told, (ErrorKind::Protocol, Unknown), "{code}");
+        assert_eq!(vendor.outcome(status, &body).await, (kind, NotAccepted));
+        let outcome = vendor.outcome(403, &body).await;
+        assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{code}");
     }
 }
 
@@ -136,7 +136,7 @@ async fn a_v2_400_is_read_by_what_it_names() {
             ErrorKind::InvalidSender,
         ),
         (error("x", "body.text is too long"), ErrorKind::InvalidText),
-        // Mentioned, and not what is wrong.
+        // Mentioned, but not the cause.
         (
             error(
                 "x",
@@ -154,22 +154,26 @@ async fn a_v2_400_is_read_by_what_it_names() {
         ),
         (error("x", "Credited elsewhere"), ErrorKind::Other),
     ] {
-        assert_eq!(vendor.told(400, &body).await, (kind, NotAccepted), "{body}");
+        assert_eq!(
+            vendor.outcome(400, &body).await,
+            (kind, NotAccepted),
+            "{body}"
+        );
     }
     // Only there.
     let body = error("x", "msisdn and balance");
     assert_eq!(
-        vendor.told(412, &body).await,
+        vendor.outcome(412, &body).await,
         (ErrorKind::Protocol, Unknown)
     );
     assert_eq!(
-        vendor.told(403, &body).await,
+        vendor.outcome(403, &body).await,
         (ErrorKind::Unauthorized, NotAccepted)
     );
 }
 
 #[tokio::test]
-async fn a_v2_code_is_kept_from_the_list_or_where_it_gives_nothing_away() {
+async fn a_v2_code_is_kept_if_it_is_listed_or_repeats_nothing_of_the_message() {
     let vendor = Vendor::start(V2).await;
     for (written, kept) in [
         ("unauthenticatedError", Some("UnauthenticatedError")),
@@ -189,8 +193,8 @@ async fn a_v2_code_is_kept_from_the_list_or_where_it_gives_nothing_away() {
         ("", None),
     ] {
         let body = error(written, "Your code is 123456");
-        let answer = ResponseTemplate::new(400).set_body_json(&body);
-        let error = vendor.error(answer).await;
+        let response = ResponseTemplate::new(400).set_body_json(&body);
+        let error = vendor.error(response).await;
         assert_eq!(error.code(), kept, "{written}");
         assert_eq!(error.acceptance(), NotAccepted);
         assert!(!format!("{error} {error:?}").contains("123456"));
@@ -198,7 +202,7 @@ async fn a_v2_code_is_kept_from_the_list_or_where_it_gives_nothing_away() {
 }
 
 #[tokio::test]
-async fn what_looks_like_v2_and_is_not_proves_nothing() {
+async fn a_body_that_only_resembles_v2_proves_nothing() {
     let vendor = Vendor::start(V2).await;
     for body in [
         json!({"errors": []}),
@@ -217,7 +221,7 @@ async fn what_looks_like_v2_and_is_not_proves_nothing() {
     ] {
         for status in [400, 401, 403, 408, 409, 421, 422, 425] {
             assert_eq!(
-                vendor.told(status, &body).await,
+                vendor.outcome(status, &body).await,
                 (ErrorKind::Protocol, Unknown),
                 "{status} {body}"
             );
@@ -226,7 +230,7 @@ async fn what_looks_like_v2_and_is_not_proves_nothing() {
 }
 
 #[tokio::test]
-async fn where_somebody_gave_up_nothing_is_a_refusal() {
+async fn at_the_statuses_of_a_timeout_nothing_is_a_refusal() {
     for (api, shape) in [
         (V2, error("someError", "no")),
         (V2, error("msisdn_invalid", "no")),
@@ -237,8 +241,8 @@ async fn where_somebody_gave_up_nothing_is_a_refusal() {
     ] {
         let vendor = Vendor::start(api).await;
         for status in [408, 409, 425, 499] {
-            let told = vendor.told(status, &shape).await;
-            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{api} {status}");
+            let outcome = vendor.outcome(status, &shape).await;
+            assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{api} {status}");
         }
     }
 }
@@ -264,7 +268,7 @@ async fn v1_refusals_are_read_by_their_status_in_its_shape() {
         (431, ErrorKind::Misconfigured, NotAccepted),
     ] {
         assert_eq!(
-            vendor.told(status, &body).await,
+            vendor.outcome(status, &body).await,
             (kind, acceptance),
             "{status}"
         );
@@ -280,9 +284,9 @@ async fn v1_refusals_are_read_by_their_status_in_its_shape() {
 }
 
 #[tokio::test]
-async fn a_lone_message_of_v1_counts_at_422_alone_and_where_it_names_credit_or_recipient() {
+async fn a_lone_message_of_v1_counts_at_422_only_and_if_it_mentions_credit_or_recipient() {
     let vendor = Vendor::start(V1).await;
-    for (words, kind) in [
+    for (text, kind) in [
         (
             "The Recipients field is required.",
             Some(ErrorKind::InvalidRecipient),
@@ -293,7 +297,7 @@ async fn a_lone_message_of_v1_counts_at_422_alone_and_where_it_names_credit_or_r
         ),
         ("Not enough credits.", Some(ErrorKind::InsufficientBalance)),
         ("Insufficient credit", Some(ErrorKind::InsufficientBalance)),
-        // The sender's fault, which another vendor may not have.
+        // An error about the sender, which another vendor may accept.
         (
             "The originator is not allowed in the recipient's country",
             Some(ErrorKind::InvalidSender),
@@ -306,12 +310,12 @@ async fn a_lone_message_of_v1_counts_at_422_alone_and_where_it_names_credit_or_r
     ] {
         for errors in [json!({}), json!({"errors": null})] {
             let mut body = errors;
-            body["message"] = json!(words);
+            body["message"] = json!(text);
             let expected = kind.map_or((ErrorKind::Protocol, Unknown), |kind| (kind, NotAccepted));
-            assert_eq!(vendor.told(422, &body).await, expected, "{body}");
+            assert_eq!(vendor.outcome(422, &body).await, expected, "{body}");
             for status in [400, 401, 402, 403, 408, 409, 412, 421, 425, 451, 499] {
                 assert_eq!(
-                    vendor.told(status, &body).await,
+                    vendor.outcome(status, &body).await,
                     (ErrorKind::Protocol, Unknown),
                     "{status} {body}"
                 );
@@ -323,7 +327,7 @@ async fn a_lone_message_of_v1_counts_at_422_alone_and_where_it_names_credit_or_r
 #[tokio::test]
 async fn a_v1_422_is_read_by_the_field_it_names() {
     let vendor = Vendor::start(V1).await;
-    let words = "The originator, the recipient, the body and the credit of 123456";
+    let text = "The originator, the recipient, the body and the credit of 123456";
     for (field, kind) in [
         ("recipients", ErrorKind::InvalidRecipient),
         ("recipients.0", ErrorKind::InvalidRecipient),
@@ -335,9 +339,9 @@ async fn a_v1_422_is_read_by_the_field_it_names() {
         ("reference", ErrorKind::Other),
         ("encoding", ErrorKind::Other),
     ] {
-        let body = json!({"message": words, "errors": {field: [words]}});
-        let answer = ResponseTemplate::new(422).set_body_json(&body);
-        let error = vendor.error(answer).await;
+        let body = json!({"message": text, "errors": {field: [text]}});
+        let response = ResponseTemplate::new(422).set_body_json(&body);
+        let error = vendor.error(response).await;
         assert_eq!(
             (error.kind(), error.acceptance(), error.code()),
             (kind, NotAccepted, None),
@@ -345,16 +349,16 @@ async fn a_v1_422_is_read_by_the_field_it_names() {
         );
         assert!(!format!("{error} {error:?}").contains("123456"));
     }
-    // Of several, what another vendor cannot mend.
+    // Of several fields, the one for which another vendor cannot help.
     let both = json!({"message": "no", "errors": {"originator": ["no"], "recipients": ["no"]}});
     assert_eq!(
-        vendor.told(422, &both).await,
+        vendor.outcome(422, &both).await,
         (ErrorKind::InvalidRecipient, NotAccepted)
     );
 }
 
 #[tokio::test]
-async fn what_looks_like_v1_and_is_not_proves_nothing() {
+async fn a_body_that_only_resembles_v1_proves_nothing() {
     let vendor = Vendor::start(V1).await;
     for body in [
         json!({"message": ""}),
@@ -371,7 +375,7 @@ async fn what_looks_like_v1_and_is_not_proves_nothing() {
     ] {
         for status in [400, 401, 402, 403, 409, 422] {
             assert_eq!(
-                vendor.told(status, &body).await,
+                vendor.outcome(status, &body).await,
                 (ErrorKind::Protocol, Unknown),
                 "{status} {body}"
             );
@@ -391,7 +395,7 @@ async fn from_500_up_nothing_is_proven_in_either_shape() {
         let vendor = Vendor::start(api).await;
         for status in [500, 502, 503, 504] {
             assert_eq!(
-                vendor.told(status, &body).await,
+                vendor.outcome(status, &body).await,
                 (ErrorKind::Unavailable, Unknown),
                 "{api} {status}"
             );
@@ -400,15 +404,15 @@ async fn from_500_up_nothing_is_proven_in_either_shape() {
 }
 
 #[tokio::test]
-async fn a_v2_call_too_many_waits_as_told_or_five_seconds() {
+async fn a_throttled_v2_call_has_the_vendors_delay_or_five_seconds() {
     let vendor = Vendor::start(V2).await;
     for body in [json!({}), error("x", "no")] {
         for (hint, wait) in [(None, 5), (Some("7"), 7), (Some("0"), 0), (Some("soon"), 5)] {
-            let mut answer = ResponseTemplate::new(429).set_body_json(&body);
+            let mut response = ResponseTemplate::new(429).set_body_json(&body);
             if let Some(hint) = hint {
-                answer = answer.insert_header("retry-after", hint);
+                response = response.insert_header("retry-after", hint);
             }
-            let error = vendor.error(answer).await;
+            let error = vendor.error(response).await;
             assert_eq!(
                 (error.kind(), error.acceptance(), error.retry_after()),
                 (
@@ -423,7 +427,7 @@ async fn a_v2_call_too_many_waits_as_told_or_five_seconds() {
 }
 
 #[tokio::test]
-async fn of_v1_no_wait_is_known() {
+async fn a_throttled_v1_call_has_no_default_delay() {
     let vendor = Vendor::start(V1).await;
     let error = vendor.error(ResponseTemplate::new(429)).await;
     assert_eq!(

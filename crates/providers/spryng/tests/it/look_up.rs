@@ -7,7 +7,7 @@ use wiremock::{
 
 use super::wire::{V1, V2, spryng};
 
-async fn look_up(answer: ResponseTemplate) -> Result<Vec<DeliveryReport>, SendError> {
+async fn look_up(response: ResponseTemplate) -> Result<Vec<DeliveryReport>, SendError> {
     let server = MockServer::start().await;
     Mock::given(method("GET"))
         .and(path(V1))
@@ -16,7 +16,7 @@ async fn look_up(answer: ResponseTemplate) -> Result<Vec<DeliveryReport>, SendEr
         .and(query_param("reference", "01J9Z8"))
         .and(query_param("filters[reference]", "01J9Z8"))
         .and(query_param("with[]", "recipients"))
-        .respond_with(answer)
+        .respond_with(response)
         .expect(1)
         .mount(&server)
         .await;
@@ -69,7 +69,7 @@ async fn every_state_is_read_and_an_unknown_one_is_no_failure() {
         message["recipients"][0]["status"] = state.clone();
         let reports = look_up(listing(&json!([message]), 1, 1)).await.unwrap();
         assert_eq!(reports[0].status, status, "{state}");
-        // Without its recipients the message has a state of its own.
+        // Without recipients the message itself has the state.
         message["recipients"] = json!([]);
         message["status"] = state.clone();
         let reports = look_up(listing(&json!([message]), 1, 1)).await.unwrap();
@@ -82,38 +82,38 @@ async fn every_state_is_read_and_an_unknown_one_is_no_failure() {
 }
 
 #[tokio::test]
-async fn only_what_has_our_reference_is_ours() {
+async fn only_messages_with_our_reference_are_returned() {
     let others = json!([listed("other"), listed("01J9Z8"), listed("01j9z8"), {"id": "x"}]);
     assert_eq!(look_up(listing(&others, 4, 1)).await.unwrap().len(), 1);
-    // No uniqueness is enforced.
+    // Spryng does not enforce unique references.
     let twice = json!([listed("01J9Z8"), listed("01J9Z8")]);
     assert_eq!(look_up(listing(&twice, 2, 1)).await.unwrap().len(), 2);
-    // Found is found, however long the list.
+    // A match in an incomplete list counts.
     assert_eq!(look_up(listing(&others, 40, 3)).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn nothing_is_found_only_in_a_list_that_is_whole() {
+async fn an_empty_result_needs_a_complete_list() {
     assert_eq!(look_up(listing(&json!([]), 0, 1)).await.unwrap().len(), 0);
     let other = json!([listed("other")]);
     assert_eq!(look_up(listing(&other, 1, 1)).await.unwrap().len(), 0);
     let bare = ResponseTemplate::new(200).set_body_json(json!({"data": []}));
     assert_eq!(look_up(bare).await.unwrap().len(), 0);
-    for answer in [
+    for response in [
         listing(&other, 1, 2),
         listing(&other, 2, 1),
         ResponseTemplate::new(200).set_body_json(json!({"data": [], "next_page_url": "x"})),
         ResponseTemplate::new(200).set_body_json(json!({"data": [], "last_page": 2})),
         ResponseTemplate::new(200).set_body_json(json!({"data": [], "total": 1})),
     ] {
-        let error = look_up(answer).await.unwrap_err();
+        let error = look_up(response).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol);
     }
 }
 
 #[tokio::test]
 async fn a_failed_look_up_leaves_the_message_in_doubt() {
-    for (answer, kind) in [
+    for (response, kind) in [
         (ResponseTemplate::new(200), ErrorKind::Protocol),
         (
             ResponseTemplate::new(200).set_body_json(json!({"data": {}})),
@@ -139,7 +139,7 @@ async fn a_failed_look_up_leaves_the_message_in_doubt() {
         ),
         (ResponseTemplate::new(503), ErrorKind::Unavailable),
     ] {
-        let error = look_up(answer).await.unwrap_err();
+        let error = look_up(response).await.unwrap_err();
         assert_eq!(
             (error.kind(), error.acceptance(), error.provider()),
             (kind, Acceptance::Unknown, Some("spryng"))
@@ -149,7 +149,7 @@ async fn a_failed_look_up_leaves_the_message_in_doubt() {
 }
 
 #[tokio::test]
-async fn v2_cannot_be_asked_and_calls_nobody() {
+async fn v2_has_no_look_up_and_makes_no_call() {
     let server = MockServer::start().await;
     let error = spryng(&server, V2)
         .look_up(&"01J9Z8".parse().unwrap())

@@ -1,15 +1,12 @@
-//! Spryng's two wires: the suite of promises, and each row of the tables of its documentation.
+//! Spryng's two wire formats: the conformance suite, and each row of the tables of its documentation.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by failing"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod conformance;
 mod errors;
+mod foreign;
 mod look_up;
 mod report_conformance;
 mod reports;
 mod settings;
-mod strangers;
 mod wire;

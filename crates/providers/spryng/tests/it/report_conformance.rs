@@ -1,4 +1,4 @@
-//! The suite of promises of a parser of delivery reports, for both versions.
+//! The conformance suite of report parsers, for both versions.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ const RIGHT: &str = "hunter2-of-16-letters";
 const WRONG: &str = "hunter3-of-16-letters";
 const URL: &str = "https://hooks.example.test/reports/spryng";
 
-/// The secret as the last segment of the path.
+/// Adds the secret as the last segment of the path.
 fn prove(mut call: ReportCall, key: Key) -> ReportCall {
     let secret = match key {
         Key::Right => RIGHT,
@@ -123,10 +123,10 @@ impl FakeReports for V1 {
     }
 
     fn report(&self, status: &str, reference: &str) -> ReportCall {
-        let words = REPORTED_TEXT.replace(' ', "+");
+        let text = REPORTED_TEXT.replace(' ', "+");
         let to = RECIPIENT.trim_start_matches('+');
         ReportCall::get(format!(
-            "{URL}?STATUS={status}&REASONCODE={words}&REFERENCE={reference}&RECIPIENT={to}"
+            "{URL}?STATUS={status}&REASONCODE={text}&REFERENCE={reference}&RECIPIENT={to}"
         ))
     }
 

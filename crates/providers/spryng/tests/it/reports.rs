@@ -77,7 +77,7 @@ fn the_documented_report_of_v2_is_read() {
 
 #[test]
 fn every_status_of_v2_is_read_in_any_spelling_and_an_unknown_one_is_no_failure() {
-    for (words, status) in [
+    for (names, status) in [
         (&["Delivered", "delivered"][..], DeliveryStatus::Delivered),
         (&["Failed", "FAILED"], DeliveryStatus::Failed),
         (&["Sent", " sent "], DeliveryStatus::Sent),
@@ -90,10 +90,10 @@ fn every_status_of_v2_is_read_in_any_spelling_and_an_unknown_one_is_no_failure()
             DeliveryStatus::Unknown,
         ),
     ] {
-        for word in words {
+        for name in names {
             for reason in [json!(null), json!(""), json!("SomethingNew")] {
-                let report = one(&json!({"Status": word, "Reason": reason}));
-                assert_eq!(report.status, status, "{word} {reason}");
+                let report = one(&json!({"Status": name, "Reason": reason}));
+                assert_eq!(report.status, status, "{name} {reason}");
                 assert_eq!(report.code, None);
             }
         }
@@ -103,7 +103,7 @@ fn every_status_of_v2_is_read_in_any_spelling_and_an_unknown_one_is_no_failure()
 }
 
 #[test]
-fn a_message_of_v2_without_a_status_is_malformed_and_takes_no_other_with_it() {
+fn a_message_of_v2_without_a_status_is_malformed_and_leaves_the_others() {
     let good = event(&json!({}))["Messages"][0].clone();
     for status in [
         json!(null),
@@ -212,7 +212,7 @@ fn metadata_of_v2_may_be_anything_or_nothing() {
 }
 
 #[test]
-fn a_member_of_v2_that_cannot_be_read_is_left_out() {
+fn a_member_of_v2_that_is_unreadable_is_left_out() {
     let report = one(&json!({
         "MessageId": "abc\u{1b}[31m", "Msisdn": "0612345678", "OccurredAtTime": "2026-02-18 15:18:08"
     }));
@@ -224,7 +224,7 @@ fn a_member_of_v2_that_cannot_be_read_is_left_out() {
 }
 
 #[test]
-fn several_reports_of_v2_are_read_and_what_is_none_is_left_out() {
+fn several_reports_of_v2_are_read_and_others_are_left_out() {
     let report = event(&json!({}))["Messages"][0].clone();
     let inbound = event(&json!({"Status": "Received", "Reason": null}))["Messages"][0].clone();
     let inbound_by_reason =
@@ -245,7 +245,7 @@ fn several_reports_of_v2_are_read_and_what_is_none_is_left_out() {
 }
 
 #[test]
-fn rubbish_for_v2_is_malformed_and_never_a_panic() {
+fn an_invalid_body_for_v2_is_malformed_and_never_a_panic() {
     let many = json!({"Messages": vec![json!({}); 1001]}).to_string();
     for body in [
         "",
@@ -287,7 +287,7 @@ fn the_report_of_v1_in_use_is_read() {
         "f2a9d7c45f634c4e9a0e1e3f7b6a8d32"
     );
     assert_eq!((report.id.as_deref(), report.at), (None, None));
-    // A stranger's, of the 36 characters that are seen in use.
+    // A foreign reference of 36 characters, as observed in use.
     let report =
         &get("STATUS=10&REASONCODE=0&REFERENCE=f2a9d7c4-5f63-4c4e-9a0e-1e3f7b6a8d32").unwrap()[0];
     assert_eq!(
@@ -332,7 +332,7 @@ fn every_status_of_v1_is_read_and_an_unknown_one_is_no_failure() {
 }
 
 #[test]
-fn a_reason_of_v1_is_kept_and_nothing_that_is_none() {
+fn a_reason_of_v1_is_kept_only_if_it_is_one() {
     for (reason, code) in [
         ("0", None),
         ("20", Some("20")),
@@ -398,7 +398,7 @@ fn a_report_of_v1_is_read_from_query_form_and_json_in_any_case() {
 }
 
 #[test]
-fn rubbish_for_v1_is_malformed_and_never_a_panic() {
+fn an_invalid_body_for_v1_is_malformed_and_never_a_panic() {
     for (query, body) in [
         ("", ""),
         ("?", ""),
@@ -425,7 +425,7 @@ fn rubbish_for_v1_is_malformed_and_never_a_panic() {
 }
 
 #[test]
-fn only_what_comes_with_our_secret_is_believed() {
+fn only_a_report_with_our_secret_is_accepted() {
     use ReportErrorKind::{Forged, Unsigned};
     let body = event(&json!({})).to_string();
     for (url, error) in [
@@ -497,7 +497,7 @@ fn the_secret_may_be_the_password_of_a_basic_pair() {
             basic("spryng:0ld-of-16-letter").replace("Basic", "bASIC"),
             None,
         ),
-        // Either place is enough: the pair is the whole account's.
+        // Either of the two is enough, since the password is one for the whole account.
         (URL, basic("spryng:another"), None),
         (URL, "Bearer x".into(), None),
         (bare, basic("spryng:another"), Some(Forged)),
@@ -528,7 +528,7 @@ fn the_secret_may_be_the_password_of_a_basic_pair() {
 }
 
 #[test]
-fn nothing_is_read_before_the_secret_is_right() {
+fn nothing_is_read_before_the_secret_is_verified() {
     for parser in [v2(), v1()] {
         for body in ["", "rubbish", "{"] {
             let url = "https://h.test/reports/spryng/x";
@@ -539,7 +539,7 @@ fn nothing_is_read_before_the_secret_is_right() {
 }
 
 #[test]
-fn there_is_no_parser_without_a_secret_that_can_stand_in_a_path() {
+fn a_parser_needs_a_secret_that_fits_a_path() {
     for new in [SpryngReports::new, SpryngReports::new_v1] {
         assert!(new(Vec::new()).is_err());
         for secret in [

@@ -9,15 +9,15 @@ use wiremock::{
     matchers::{header, method, path},
 };
 
-use super::wire::{V1, V2, accepted, answering, calls, failure, message, spryng, url};
+use super::wire::{V1, V2, accepted, calls, failure, message, responding, spryng, url};
 
-/// The path, headers and body that this provider, made for a server's address, writes a message as.
-async fn written(
+/// Sends a message with a provider for the server's address, and returns the path, headers and body of its request.
+async fn sent(
     api: &str,
     provider: fn(&str) -> Spryng,
 ) -> (String, Vec<(String, Vec<u8>)>, Vec<u8>) {
-    let server = answering(api, accepted(api)).await;
-    // The fake vendor has no prefix: its answer is no matter here.
+    let server = responding(api, accepted(api)).await;
+    // The fake vendor has no prefix, so its response is irrelevant here.
     let _ = provider(&server.address().to_string())
         .send(&message())
         .await;
@@ -91,17 +91,17 @@ async fn url_and_builder_give_the_same_provider() {
         },
     ];
     for (api, providers) in [(V2, &v2[..]), (V1, &v1)] {
-        let first = written(api, providers[0]).await;
+        let first = sent(api, providers[0]).await;
         assert_eq!(first.0, format!("/p{api}"));
         for provider in &providers[1..] {
-            assert_eq!(written(api, *provider).await, first);
+            assert_eq!(sent(api, *provider).await, first);
         }
     }
 }
 
 #[tokio::test]
 async fn the_route_of_v1_is_business_unless_set() {
-    let server = answering(V1, accepted(V1)).await;
+    let server = responding(V1, accepted(V1)).await;
     for options in ["", "&route=1"] {
         Spryng::from_url(&(url(&server, V1) + "&sender=Acme" + options))
             .unwrap()
@@ -117,34 +117,34 @@ async fn the_route_of_v1_is_business_unless_set() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_when_it_is_built() {
-    for (url, words) in [
+fn an_invalid_configuration_is_refused_when_it_is_built() {
+    for (url, expected) in [
         ("spryng://default?account=A", "key is missing"),
         ("spryng://default?api=v1", "key is missing"),
         ("spryng://hunter2@default", "account is missing"),
         ("spryng://hunter2@default?api=v2", "account is missing"),
         (
             "spryng://hunter2@default?api=v1&account=A",
-            "option account: the API v1 takes none, leave it out",
+            "option account: expected none for the API v1",
         ),
         (
             "spryng://hunter2:A@default?api=v1",
-            "option account: the API v1 takes none, leave it out",
+            "option account: expected none for the API v1",
         ),
         ("spryng://hunter2@default?api=v3&account=A", "option api"),
         ("spryng://hunter2@default?api=&account=A", "option api"),
         (
             "spryng://hunter2@default?account=A&route=business",
-            "option route: the API v2 takes none, leave it out",
+            "option route: expected none for the API v2",
         ),
-        ("kpn://hunter2@default", "does not start with spryng://"),
+        ("kpn://hunter2@default", "expected spryng://"),
         (
             "spryng://hunter2@default?key=hunter2&account=A",
-            "key is given twice",
+            "duplicate credential key",
         ),
         (
             "spryng://hunter2:A@default?account=A",
-            "account is given twice",
+            "duplicate credential account",
         ),
         ("spryng://env:hunter2@default?account=A", "write ?key=env:"),
         (
@@ -161,11 +161,11 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "spryng://hunter2@default:8443?account=A",
-            "neither port nor path",
+            "default without port and path",
         ),
     ] {
         let error = Spryng::from_url(url).unwrap_err();
-        assert!(error.to_string().contains(words), "{url}: {error}");
+        assert!(error.to_string().contains(expected), "{url}: {error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
     for sender in ["Acme", "%2B31612345678", "1008"] {
@@ -184,7 +184,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
 }
 
 #[test]
-fn the_profiles_say_what_each_version_can_do() {
+fn the_profiles_have_the_documented_capabilities() {
     for profile in [PROFILE, PROFILE_V1] {
         assert_eq!((profile.name(), profile.batch_size().get()), ("spryng", 1));
         assert_eq!(
@@ -214,9 +214,9 @@ async fn refused(spryng: &Spryng, message: &Message) -> SendError {
 }
 
 #[tokio::test]
-async fn a_wish_beyond_its_means_is_refused_before_any_call() {
+async fn an_unsupported_option_is_refused_before_any_call() {
     for api in [V2, V1] {
-        let server = answering(api, accepted(api)).await;
+        let server = responding(api, accepted(api)).await;
         let spryng = spryng(&server, api);
         let later =
             message().with_send_at(chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap());
@@ -230,7 +230,7 @@ async fn a_wish_beyond_its_means_is_refused_before_any_call() {
         }
         assert_eq!(calls(&server).await.len(), 0);
     }
-    let server = answering(V1, accepted(V1)).await;
+    let server = responding(V1, accepted(V1)).await;
     let brief = message().with_validity(Duration::from_secs(600));
     let v1 = spryng(&server, V1);
     assert_eq!(refused(&v1, &brief).await.kind(), ErrorKind::Unsupported);
@@ -249,7 +249,7 @@ async fn a_wish_beyond_its_means_is_refused_before_any_call() {
 
 #[tokio::test]
 async fn v2_refuses_brackets_which_another_vendor_can_send() {
-    let server = answering(V2, accepted(V2)).await;
+    let server = responding(V2, accepted(V2)).await;
     let spryng = spryng(&server, V2);
     for text in [
         "[name]",
@@ -289,23 +289,23 @@ async fn a_batch_is_single_calls_with_an_outcome_for_each() {
             .mount(&server)
             .await;
         let messages: Vec<_> = (0..20)
-            .map(|place| {
-                let to = format!("+316123456{place:02}").parse().unwrap();
-                let reference = if place % 10 == 9 { "z9" } else { "z" };
+            .map(|index| {
+                let to = format!("+316123456{index:02}").parse().unwrap();
+                let reference = if index % 10 == 9 { "z9" } else { "z" };
                 Message::new(to, Text::new("x").unwrap()).with_reference(reference.parse().unwrap())
             })
             .collect();
         let outcomes = spryng(&server, api).send_batch(&messages).await;
         assert_eq!(outcomes.len(), 20);
-        for (place, outcome) in outcomes.iter().enumerate() {
-            assert_eq!(outcome.is_ok(), place % 10 != 9, "{api} {place}");
+        for (index, outcome) in outcomes.iter().enumerate() {
+            assert_eq!(outcome.is_ok(), index % 10 != 9, "{api} {index}");
         }
         assert_eq!(calls(&server).await.len(), 20);
     }
 }
 
-/// What a check tells where the balance is answered so.
-async fn check(api: &str, answer: ResponseTemplate) -> Result<Health, SendError> {
+/// Returns the outcome of a check with this response to the balance request.
+async fn check(api: &str, response: ResponseTemplate) -> Result<Health, SendError> {
     let server = MockServer::start().await;
     let balance = match api {
         V1 => Mock::given(path("/v1/balance")).and(header("authorization", "Bearer s3cret")),
@@ -315,7 +315,7 @@ async fn check(api: &str, answer: ResponseTemplate) -> Result<Health, SendError>
     };
     balance
         .and(method("GET"))
-        .respond_with(answer)
+        .respond_with(response)
         .expect(1)
         .mount(&server)
         .await;
@@ -325,7 +325,7 @@ async fn check(api: &str, answer: ResponseTemplate) -> Result<Health, SendError>
 }
 
 #[tokio::test]
-async fn a_check_tries_the_key_and_leaves_out_a_balance_without_a_currency() {
+async fn a_check_verifies_the_key_and_leaves_out_a_balance_without_a_currency() {
     for (api, status, body) in [
         (
             V2,
@@ -337,9 +337,9 @@ async fn a_check_tries_the_key_and_leaves_out_a_balance_without_a_currency() {
         (V1, 200, json!({"amount": 10.5})),
         (V1, 200, json!({"amount": "10.5"})),
     ] {
-        let answer = ResponseTemplate::new(status).set_body_json(&body);
+        let response = ResponseTemplate::new(status).set_body_json(&body);
         assert_eq!(
-            check(api, answer).await.unwrap(),
+            check(api, response).await.unwrap(),
             Health::verified(),
             "{body}"
         );
@@ -364,7 +364,7 @@ async fn a_check_that_fails_says_why_and_leaves_nothing_in_doubt() {
         (V2, 200, &json!({"data": {}}), ErrorKind::Protocol),
         (V2, 200, &json!({"data": ["1"]}), ErrorKind::Protocol),
         (V2, 200, &json!(["1"]), ErrorKind::Protocol),
-        // Version 1 has no other form for a refused key, and no text hangs on it here.
+        // Version 1 has no other shape for a refused key, and a check carries no text.
         (
             V1,
             401,
@@ -388,8 +388,8 @@ async fn a_check_that_fails_says_why_and_leaves_nothing_in_doubt() {
         (V1, 200, &json!({"balance": 7}), ErrorKind::Protocol),
         (V1, 200, &json!({"amount": null}), ErrorKind::Protocol),
     ] {
-        let answer = ResponseTemplate::new(status).set_body_json(body);
-        let error = failure(check(api, answer).await);
+        let response = ResponseTemplate::new(status).set_body_json(body);
+        let error = failure(check(api, response).await);
         assert_eq!(
             (error.kind(), error.acceptance()),
             (kind, Acceptance::NotAccepted),
@@ -400,7 +400,7 @@ async fn a_check_that_fails_says_why_and_leaves_nothing_in_doubt() {
 }
 
 #[test]
-fn a_key_that_no_header_carries_is_told_without_showing_it() {
+fn a_key_that_no_header_can_hold_is_refused_without_showing_it() {
     for (builder, name) in [
         (
             Spryng::builder("hunter\n2").with_account("A"),

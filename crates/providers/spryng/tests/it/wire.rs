@@ -46,17 +46,17 @@ pub(crate) fn accepted(api: &str) -> ResponseTemplate {
     }
 }
 
-pub(crate) async fn mount(server: &MockServer, api: &str, answer: ResponseTemplate) {
+pub(crate) async fn mount(server: &MockServer, api: &str, response: ResponseTemplate) {
     Mock::given(method("POST"))
         .and(path(api))
-        .respond_with(answer)
+        .respond_with(response)
         .mount(server)
         .await;
 }
 
-pub(crate) async fn answering(api: &str, answer: ResponseTemplate) -> MockServer {
+pub(crate) async fn responding(api: &str, response: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
-    mount(&server, api, answer).await;
+    mount(&server, api, response).await;
     server
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn calls(server: &MockServer) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_v2_send_is_written_as_documented() {
+async fn a_v2_send_is_made_as_documented() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path(V2))
@@ -98,7 +98,7 @@ async fn a_v2_send_is_written_as_documented() {
 }
 
 #[tokio::test]
-async fn a_v1_send_is_written_as_documented() {
+async fn a_v1_send_is_made_as_documented() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path(V1))
@@ -122,14 +122,14 @@ async fn a_v1_send_is_written_as_documented() {
         (receipt.provider(), receipt.id()),
         ("spryng", Some("9d3e7c1a"))
     );
-    // Credits are no money.
+    // Credits are not a price.
     assert_eq!((receipt.parts(), receipt.price()), (None, None));
 }
 
 #[tokio::test]
-async fn the_credentials_travel_in_their_headers_alone() {
+async fn the_credentials_are_in_headers_only() {
     for api in [V2, V1] {
-        let server = answering(api, accepted(api)).await;
+        let server = responding(api, accepted(api)).await;
         spryng(&server, api).send(&message()).await.unwrap();
         let request = &server.received_requests().await.unwrap()[0];
         assert!(!String::from_utf8_lossy(&request.body).contains("s3cret"));
@@ -144,8 +144,8 @@ async fn the_credentials_travel_in_their_headers_alone() {
 }
 
 #[tokio::test]
-async fn v2_texts_arrive_as_they_are() {
-    let server = answering(V2, accepted(V2)).await;
+async fn v2_texts_are_sent_unchanged() {
+    let server = responding(V2, accepted(V2)).await;
     let spryng = spryng(&server, V2);
     let texts = [
         "Hallo, je code is 482913",
@@ -167,7 +167,7 @@ async fn v2_texts_arrive_as_they_are() {
 }
 
 #[tokio::test]
-async fn every_kind_of_sender_is_written_as_its_version_asks_for_it() {
+async fn every_kind_of_sender_has_the_format_of_its_version() {
     for (api, field, senders) in [
         (
             V2,
@@ -188,7 +188,7 @@ async fn every_kind_of_sender_is_written_as_its_version_asks_for_it() {
             ],
         ),
     ] {
-        let server = answering(api, accepted(api)).await;
+        let server = responding(api, accepted(api)).await;
         let spryng = spryng(&server, api);
         for (sender, _) in senders {
             let message = message().with_sender(sender.parse().unwrap());
@@ -202,8 +202,8 @@ async fn every_kind_of_sender_is_written_as_its_version_asks_for_it() {
 }
 
 #[tokio::test]
-async fn v2_falls_back_on_the_accounts_own_sender() {
-    let server = answering(V2, accepted(V2)).await;
+async fn v2_defaults_to_the_accounts_own_sender() {
+    let server = responding(V2, accepted(V2)).await;
     let spryng = Spryng::from_url(&url(&server, V2)).unwrap();
     assert!(!spryng.profile().sender_required());
     spryng.send(&message()).await.unwrap();
@@ -211,8 +211,8 @@ async fn v2_falls_back_on_the_accounts_own_sender() {
 }
 
 #[tokio::test]
-async fn a_v2_validity_is_a_moment_in_utc() {
-    let server = answering(V2, accepted(V2)).await;
+async fn a_v2_validity_is_an_instant_in_utc() {
+    let server = responding(V2, accepted(V2)).await;
     let spryng = spryng(&server, V2);
     let now = || DateTime::<Utc>::from(SystemTime::now()).timestamp_millis();
     for seconds in [120_u32, 1800, 86_400, 259_140] {
@@ -243,15 +243,15 @@ async fn any_success_with_an_id_is_one() {
         (V1, 201, json!({"id": "a", "status": "scheduled"}), "a"),
         (V1, 202, json!({"id": "a", "recipients": []}), "a"),
     ] {
-        let answer = ResponseTemplate::new(status).set_body_json(&body);
-        let server = answering(api, answer).await;
+        let response = ResponseTemplate::new(status).set_body_json(&body);
+        let server = responding(api, response).await;
         let receipt = spryng(&server, api).send(&message()).await.unwrap();
         assert_eq!(receipt.id(), Some(id), "{body}");
     }
 }
 
 #[tokio::test]
-async fn a_success_without_its_id_is_in_doubt() {
+async fn a_success_without_an_id_is_in_doubt() {
     let long = "x".repeat(257);
     let v2 = [
         json!({}),
@@ -296,7 +296,7 @@ async fn a_success_without_its_id_is_in_doubt() {
     }
 }
 
-/// The error of a check that did not succeed: the refusal where the credentials were refused.
+/// The error of a check that did not succeed, or the refusal of the credentials.
 pub(crate) fn failure(
     checked: Result<postduif_core::Health, postduif_core::SendError>,
 ) -> postduif_core::SendError {

@@ -1,4 +1,4 @@
-//! What somebody else wrote, or what contradicts itself, in Spryng's place: it proves nothing.
+//! Responses of other servers, or ones that contradict themselves: they prove nothing.
 
 use postduif_core::{Acceptance, ErrorKind, SmsProvider as _};
 use postduif_spryng::Spryng;
@@ -8,7 +8,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 use super::wire::{V1, V2, calls, failure, message, mount, spryng};
 
 /// Error bodies of common frameworks, filters and gateways.
-fn strangers() -> [Value; 24] {
+fn foreign_bodies() -> [Value; 24] {
     [
         json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
         json!({"detail": "Not authenticated"}),
@@ -57,10 +57,10 @@ impl World {
         }
     }
 
-    async fn told(&self, status: u16, body: &Value) -> Result<String, (ErrorKind, Acceptance)> {
+    async fn outcome(&self, status: u16, body: &Value) -> Result<String, (ErrorKind, Acceptance)> {
         self.server.reset().await;
-        let answer = ResponseTemplate::new(status).set_body_json(body);
-        mount(&self.server, self.api, answer).await;
+        let response = ResponseTemplate::new(status).set_body_json(body);
+        mount(&self.server, self.api, response).await;
         let outcome = self.spryng.send(&message()).await;
         assert_eq!(calls(&self.server).await.len(), 1, "{status} {body}");
         outcome
@@ -70,13 +70,13 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_strangers_json_is_no_refusal() {
+async fn foreign_json_is_no_refusal() {
     for api in [V2, V1] {
         let world = World::of(api).await;
-        for body in strangers() {
+        for body in foreign_bodies() {
             for status in STATUSES {
                 assert_eq!(
-                    world.told(status, &body).await,
+                    world.outcome(status, &body).await,
                     Err((ErrorKind::Protocol, Acceptance::Unknown)),
                     "{api} {status} {body}"
                 );
@@ -86,7 +86,7 @@ async fn a_strangers_json_is_no_refusal() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
+async fn a_refusal_with_an_id_is_in_doubt() {
     for (api, body, id) in [
         (
             V2,
@@ -103,14 +103,14 @@ async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
         for status in [200, 202, 400, 404, 409, 422, 429] {
             let mut both = body.clone();
             both[id.0] = id.1.clone();
-            let told = world.told(status, &both).await.unwrap_err();
-            assert_eq!(told.1, Acceptance::Unknown, "{api} {status}");
+            let outcome = world.outcome(status, &both).await.unwrap_err();
+            assert_eq!(outcome.1, Acceptance::Unknown, "{api} {status}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_refusal_beside_an_id_in_any_form_is_in_doubt() {
+async fn a_refusal_beside_an_id_of_any_type_is_in_doubt() {
     let v1 = json!({"message": "no", "errors": {"recipients": ["no"]}});
     let v2 = json!({"errors": [{"errorCode": "msisdn_invalid", "errorMessage": "no"}]});
     for (api, status, refusal, member, value) in [
@@ -127,9 +127,9 @@ async fn a_refusal_beside_an_id_in_any_form_is_in_doubt() {
         both[member] = value.clone();
         let bare = json!({member: value});
         for (status, body) in [(status, &both), (404, &bare), (429, &bare)] {
-            let told = world.told(status, body).await;
+            let outcome = world.outcome(status, body).await;
             assert_eq!(
-                told,
+                outcome,
                 Err((ErrorKind::Protocol, Acceptance::Unknown)),
                 "{api} {status} {body}"
             );
@@ -137,7 +137,7 @@ async fn a_refusal_beside_an_id_in_any_form_is_in_doubt() {
     }
 }
 
-/// A shape proves something only with the statuses that are documented for it.
+/// A shape proves a refusal only at the statuses that are documented for it.
 #[tokio::test]
 async fn a_refusal_with_another_status_is_in_doubt() {
     for (api, body, documented) in [
@@ -161,13 +161,13 @@ async fn a_refusal_with_another_status_is_in_doubt() {
         for status in [
             400, 401, 402, 403, 406, 408, 409, 410, 412, 418, 421, 422, 423, 425, 428, 451, 499,
         ] {
-            let told = world.told(status, &body).await.unwrap_err();
+            let outcome = world.outcome(status, &body).await.unwrap_err();
             let expected = if documented.contains(&status) {
                 Acceptance::NotAccepted
             } else {
                 Acceptance::Unknown
             };
-            assert_eq!(told.1, expected, "{api} {status} {body}");
+            assert_eq!(outcome.1, expected, "{api} {status} {body}");
         }
     }
 }
@@ -191,7 +191,7 @@ async fn an_acceptance_beside_errors_or_of_two_messages_is_in_doubt() {
     ] {
         let world = World::of(api).await;
         assert_eq!(
-            world.told(202, &body).await,
+            world.outcome(202, &body).await,
             Err((ErrorKind::Protocol, Acceptance::Unknown)),
             "{body}"
         );
@@ -201,18 +201,18 @@ async fn an_acceptance_beside_errors_or_of_two_messages_is_in_doubt() {
         (V1, json!({"id": "a", "message": "sent", "errors": null})),
     ] {
         let world = World::of(api).await;
-        assert_eq!(world.told(202, &body).await, Ok("a".into()), "{body}");
+        assert_eq!(world.outcome(202, &body).await, Ok("a".into()), "{body}");
     }
 }
 
 #[tokio::test]
-async fn an_id_that_nobody_can_use_is_no_acceptance() {
+async fn an_unusable_id_is_no_acceptance() {
     for api in [V2, V1] {
         let world = World::of(api).await;
         for id in [" ", "\t", "abc\u{1b}[31m", "\u{0}", &"x".repeat(257)] {
             let body = json!({"id": id, "data": {"messageIds": [id]}});
             assert_eq!(
-                world.told(202, &body).await,
+                world.outcome(202, &body).await,
                 Err((ErrorKind::Protocol, Acceptance::Unknown)),
                 "{api} {id:?}"
             );
@@ -221,7 +221,7 @@ async fn an_id_that_nobody_can_use_is_no_acceptance() {
 }
 
 #[tokio::test]
-async fn an_answer_of_v1_about_another_message_is_in_doubt() {
+async fn a_response_of_v1_about_another_message_is_in_doubt() {
     let world = World::of(V1).await;
     for body in [
         json!({"id": "a", "reference": "other"}),
@@ -230,7 +230,7 @@ async fn an_answer_of_v1_about_another_message_is_in_doubt() {
         json!({"id": "a", "recipients": [{"number": "31612345678"}, {"number": 31_687_654_321_u64}]}),
     ] {
         assert_eq!(
-            world.told(200, &body).await,
+            world.outcome(200, &body).await,
             Err((ErrorKind::Protocol, Acceptance::Unknown)),
             "{body}"
         );
@@ -242,12 +242,12 @@ async fn an_answer_of_v1_about_another_message_is_in_doubt() {
         json!({"id": "a", "reference": "01J9Z8", "recipients": [{"number": "31612345678", "status": "pending"}]}),
         json!({"id": "a", "recipients": ["+31612345678"]}),
     ] {
-        assert_eq!(world.told(200, &body).await, Ok("a".into()), "{body}");
+        assert_eq!(world.outcome(200, &body).await, Ok("a".into()), "{body}");
     }
 }
 
 #[tokio::test]
-async fn a_check_speaks_of_no_message() {
+async fn a_check_mentions_no_message() {
     for api in [V2, V1] {
         let world = World::of(api).await;
         for status in [200, 302, 400, 409, 503] {
