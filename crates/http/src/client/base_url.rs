@@ -1,4 +1,8 @@
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use postduif_core::ConfigError;
 use url::{Host, Url};
@@ -12,8 +16,17 @@ use url::{Host, Url};
 /// assert!(BaseUrl::parse("http://127.0.0.1:8160/kpn").is_ok());
 /// assert!(BaseUrl::parse("http://api.example.test").is_err());
 /// ```
-#[derive(Clone, Eq, PartialEq)]
-pub struct BaseUrl(Url);
+#[derive(Clone)]
+pub struct BaseUrl {
+    url: Url,
+    last: Arc<Mutex<Option<Joined>>>,
+}
+
+/// The URL of the last path. A provider requests the same path for every message, and joining costs more than the copy.
+struct Joined {
+    path: Box<str>,
+    url: Url,
+}
 
 impl BaseUrl {
     /// Parses a base URL: scheme, host, port, and a path that precedes every request's own.
@@ -64,29 +77,50 @@ impl BaseUrl {
                 "invalid base URL: expected neither a query nor a fragment",
             ));
         }
-        Ok(Self(url))
+        Ok(Self {
+            url,
+            last: Arc::default(),
+        })
     }
 
     /// Returns the URL without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str().trim_end_matches('/')
+        self.url.as_str().trim_end_matches('/')
     }
 
     pub(crate) fn join(&self, path: &str) -> Url {
-        let mut url = self.0.clone();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(joined) = &*last
+            && *joined.path == *path
+        {
+            return joined.url.clone();
+        }
+        let mut url = self.url.clone();
         url.set_path(&format!(
             "{}/{}",
-            self.0.path().trim_end_matches('/'),
+            self.url.path().trim_end_matches('/'),
             path.trim_start_matches('/')
         ));
+        *last = Some(Joined {
+            path: path.into(),
+            url: url.clone(),
+        });
         url
     }
 }
 
+impl PartialEq for BaseUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.url == other.url
+    }
+}
+
+impl Eq for BaseUrl {}
+
 impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.host_str().unwrap_or_default().fmt(f)
+        self.url.host_str().unwrap_or_default().fmt(f)
     }
 }
 
@@ -108,6 +142,15 @@ mod tests {
                 BaseUrl::parse(base).unwrap().join("/x/y").as_str(),
                 expected
             );
+        }
+    }
+
+    #[test]
+    fn each_path_has_its_own_url() {
+        let base = BaseUrl::parse("https://a.test/p").unwrap();
+        for path in ["/x", "/y", "/y", "/x"] {
+            let expected = format!("https://a.test/p{path}");
+            assert_eq!(base.join(path).as_str(), expected);
         }
     }
 
