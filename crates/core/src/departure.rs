@@ -201,7 +201,7 @@ impl Drop for Departure {
         for parent in self.0.0.whole.calls().iter().filter_map(Weak::upgrade) {
             let mut state = parent.state();
             state.left |= !nothing_left;
-            state.parts.retain(|part| !Arc::ptr_eq(&part.0, &self.0.0));
+            state.parts.remove(&self.0.0);
         }
     }
 }
@@ -255,14 +255,50 @@ struct State {
     left: bool,
     /// The number of holds, during which nothing leaves.
     holds: usize,
-    /// The parts that are under way.
-    parts: Vec<DepartureHandle>,
+    parts: Parts,
     /// It is shared work that is being polled: its callers cannot see how far it is.
     polled: bool,
     /// The wakers of those who wait for it to be closed.
     waiting: Vec<(u64, Waker)>,
     /// The number of the next waker.
     next: u64,
+}
+
+/// The parts that are under way. There is rarely more than one, and one needs no allocation.
+#[derive(Default)]
+struct Parts {
+    first: Option<DepartureHandle>,
+    others: Vec<DepartureHandle>,
+}
+
+impl Parts {
+    fn push(&mut self, part: DepartureHandle) {
+        if self.first.is_none() {
+            self.first = Some(part);
+        } else {
+            self.others.push(part);
+        }
+    }
+
+    fn remove(&mut self, unit: &Arc<Unit>) {
+        if matches!(&self.first, Some(part) if Arc::ptr_eq(&part.0, unit)) {
+            self.first = None;
+        } else {
+            self.others.retain(|part| !Arc::ptr_eq(&part.0, unit));
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none() && self.others.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &DepartureHandle> {
+        self.first.iter().chain(&self.others)
+    }
 }
 
 impl State {
@@ -448,7 +484,7 @@ impl Unit {
     fn take_waiting(&self, waiting: &mut Vec<Waker>) {
         let mut state = self.state();
         waiting.extend(state.waiting.drain(..).map(|(_, waker)| waker));
-        for DepartureHandle(part) in &state.parts {
+        for DepartureHandle(part) in state.parts.iter() {
             if part.is_shared() {
                 // Its other callers wait for what has left.
                 if part.has_left() {

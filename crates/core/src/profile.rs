@@ -1,6 +1,6 @@
 use std::{
     borrow::Cow,
-    fmt,
+    fmt, iter,
     num::{NonZeroU32, NonZeroUsize},
     ops::RangeInclusive,
     time::Duration,
@@ -263,98 +263,13 @@ impl Profile {
     /// An empty list means that [`validate`](Self::validate) accepts the message.
     #[must_use]
     pub fn problems(&self, message: &Message) -> Vec<Problem> {
-        self.problems_at(message, std::time::SystemTime::now().into())
+        self.each_problem(message, clock).collect()
     }
 
     /// Lists the [`problems`](Self::problems) as of `now`, which decides how far ahead a schedule lies.
     #[must_use]
     pub fn problems_at(&self, message: &Message, now: DateTime<Utc>) -> Vec<Problem> {
-        let problem = |kind, message: Cow<'static, str>| Some(Problem { kind, message });
-        [
-            match message.sender() {
-                None if self.sender_required => problem(
-                    ErrorKind::InvalidSender,
-                    "the message names no sender and there is no default".into(),
-                ),
-                None => None,
-                Some(sender) => self.sender_problem(sender),
-            },
-            match self.longest_text {
-                Some(TextLimit::Characters(limit))
-                    if message.text().as_str().chars().count() > limit =>
-                {
-                    problem(
-                        ErrorKind::InvalidText,
-                        format!(
-                            "the text has more than the {limit} characters that this vendor takes"
-                        )
-                        .into(),
-                    )
-                }
-                Some(TextLimit::Parts(limit)) if message.text().count().parts() > limit => problem(
-                    ErrorKind::InvalidText,
-                    format!(
-                        "the text takes {} parts, this vendor takes {limit}",
-                        message.text().count().parts()
-                    )
-                    .into(),
-                ),
-                _ => None,
-            },
-            // Unsupported, not InvalidText: another vendor can send it.
-            message
-                .text()
-                .as_str()
-                .contains(|char| self.refused_characters.contains(char))
-                .then(|| Problem {
-                    kind: ErrorKind::Unsupported,
-                    message: format!(
-                        "this vendor cannot carry these characters: {}",
-                        self.refused_characters
-                    )
-                    .into(),
-                }),
-            match (message.validity(), self.validity()) {
-                (Some(_), None) => problem(
-                    ErrorKind::Unsupported,
-                    "this vendor takes no validity period".into(),
-                ),
-                (Some(validity), Some(range)) if !range.contains(&validity) => problem(
-                    ErrorKind::Unsupported,
-                    format!(
-                        "this vendor takes a validity period of {} to {} seconds",
-                        range.start().as_secs(),
-                        range.end().as_secs()
-                    )
-                    .into(),
-                ),
-                _ => None,
-            },
-            match (message.send_at(), self.max_schedule_ahead) {
-                (Some(_), None) => problem(
-                    ErrorKind::Unsupported,
-                    "this vendor cannot send later".into(),
-                ),
-                (Some(send_at), Some(max_ahead))
-                    if (send_at - now)
-                        .to_std()
-                        .is_ok_and(|ahead| ahead > max_ahead) =>
-                {
-                    problem(
-                        ErrorKind::Unsupported,
-                        format!(
-                            "this vendor can be asked at most {} seconds ahead",
-                            max_ahead.as_secs()
-                        )
-                        .into(),
-                    )
-                }
-                _ => None,
-            },
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        self.each_problem(message, || now).collect()
     }
 
     /// Returns what is wrong with a sender of this kind, or `None` if the provider supports it.
@@ -367,10 +282,7 @@ impl Profile {
             SenderKind::Number => "this vendor takes no number as sender",
             SenderKind::ShortCode => "this vendor takes no short code as sender",
         };
-        Some(Problem {
-            kind: ErrorKind::Unsupported,
-            message: message.into(),
-        })
+        Some(Problem::new(ErrorKind::Unsupported, message))
     }
 
     /// Checks that the provider supports the message. Providers call this before they make a request.
@@ -380,12 +292,107 @@ impl Profile {
     /// Returns the first of the message's [`problems`](Self::problems), as an error that was not accepted and names
     /// this provider.
     pub fn validate(&self, message: &Message) -> Result<(), SendError> {
-        match self.problems(message).into_iter().next() {
+        match self.each_problem(message, clock).next() {
             Some(problem) => Err(SendError::not_accepted(problem.kind, problem.message)
                 .with_provider(self.owned_name())),
             None => Ok(()),
         }
     }
+
+    /// Finds the problems one by one. The clock is read only for a message with a schedule.
+    fn each_problem(
+        &self,
+        message: &Message,
+        now: impl Fn() -> DateTime<Utc>,
+    ) -> impl Iterator<Item = Problem> {
+        let checks = [
+            Self::named_sender_problem,
+            Self::length_problem,
+            Self::character_problem,
+            Self::validity_problem,
+        ];
+        let schedule = iter::once_with(move || self.schedule_problem(message, now));
+        checks
+            .into_iter()
+            .map(|check| check(self, message))
+            .chain(schedule)
+            .flatten()
+    }
+
+    fn named_sender_problem(&self, message: &Message) -> Option<Problem> {
+        match message.sender() {
+            None if self.sender_required => Some(Problem::new(
+                ErrorKind::InvalidSender,
+                "the message names no sender and there is no default",
+            )),
+            sender => self.sender_problem(sender?),
+        }
+    }
+
+    fn length_problem(&self, message: &Message) -> Option<Problem> {
+        let text = message.text();
+        let problem = match self.longest_text? {
+            // A character has at least one byte, so a text of few bytes needs no count.
+            TextLimit::Characters(limit)
+                if text.as_str().len() > limit && text.as_str().chars().count() > limit =>
+            {
+                format!("the text has more than the {limit} characters that this vendor takes")
+            }
+            TextLimit::Parts(limit) if text.count().parts() > limit => format!(
+                "the text takes {} parts, this vendor takes {limit}",
+                text.count().parts()
+            ),
+            _ => return None,
+        };
+        Some(Problem::new(ErrorKind::InvalidText, problem))
+    }
+
+    /// Unsupported, not `InvalidText`: another vendor can send it.
+    fn character_problem(&self, message: &Message) -> Option<Problem> {
+        let refused = &*self.refused_characters;
+        let text = message.text().as_str();
+        (!refused.is_empty() && text.contains(|char| refused.contains(char))).then(|| {
+            Problem::new(
+                ErrorKind::Unsupported,
+                format!("this vendor cannot carry these characters: {refused}"),
+            )
+        })
+    }
+
+    fn validity_problem(&self, message: &Message) -> Option<Problem> {
+        let validity = message.validity()?;
+        let problem = match self.validity() {
+            None => "this vendor takes no validity period".into(),
+            Some(range) if !range.contains(&validity) => format!(
+                "this vendor takes a validity period of {} to {} seconds",
+                range.start().as_secs(),
+                range.end().as_secs()
+            ),
+            Some(_) => return None,
+        };
+        Some(Problem::new(ErrorKind::Unsupported, problem))
+    }
+
+    fn schedule_problem(
+        &self,
+        message: &Message,
+        now: impl Fn() -> DateTime<Utc>,
+    ) -> Option<Problem> {
+        let send_at = message.send_at()?;
+        let problem = match self.max_schedule_ahead {
+            None => "this vendor cannot send later".into(),
+            Some(most) if (send_at - now()).to_std().is_ok_and(|ahead| ahead > most) => format!(
+                "this vendor can be asked at most {} seconds ahead",
+                most.as_secs()
+            ),
+            Some(_) => return None,
+        };
+        Some(Problem::new(ErrorKind::Unsupported, problem))
+    }
+}
+
+fn clock() -> DateTime<Utc> {
+    std::time::SystemTime::now().into()
 }
 
 /// Something about a message that a provider does not support.
@@ -396,6 +403,13 @@ pub struct Problem {
 }
 
 impl Problem {
+    fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
     /// Returns the kind of error that sending the message would return.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

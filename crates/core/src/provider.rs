@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -100,22 +100,36 @@ pub trait SmsProvider: fmt::Debug + Send + Sync + 'static {
     async fn check(&self) -> Result<Health, SendError>;
 }
 
-#[async_trait]
+/// The future of a trait's method, as `async_trait` declares it.
+type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
+
+// Not `async`, so that the provider's own future is returned instead of one around it.
 impl<P: SmsProvider + ?Sized> SmsProvider for Arc<P> {
     fn profile(&self) -> &Profile {
         (**self).profile()
     }
 
-    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        (**self).send(message).await
+    fn send<'p, 'm, 'f>(&'p self, message: &'m Message) -> BoxFuture<'f, Result<Receipt, SendError>>
+    where
+        'p: 'f,
+        'm: 'f,
+    {
+        (**self).send(message)
     }
 
-    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        (**self).send_batch(messages).await
+    fn send_batch<'p, 'm, 'f>(&'p self, messages: &'m [Message]) -> BoxFuture<'f, Outcomes>
+    where
+        'p: 'f,
+        'm: 'f,
+    {
+        (**self).send_batch(messages)
     }
 
-    async fn check(&self) -> Result<Health, SendError> {
-        (**self).check().await
+    fn check<'p, 'f>(&'p self) -> BoxFuture<'f, Result<Health, SendError>>
+    where
+        'p: 'f,
+    {
+        (**self).check()
     }
 }
 
