@@ -180,7 +180,8 @@ impl<P: SmsProvider> RateLimit<P> {
                 place: Some(place),
             }
         };
-        hold_until_closed(queued.turn())
+        // Boxed: most calls have their turn at once, and their future is smaller without this wait.
+        Box::pin(hold_until_closed(queued.turn()))
             .await
             .unwrap_or_else(|_| Err(cut_off(self.inner.profile())))
     }
