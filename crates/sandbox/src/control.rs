@@ -13,6 +13,7 @@ use crate::{
     error::SandboxError,
     fault_spec::FaultSpec,
     http::{Head, Request, Response},
+    names,
     record::CalloutKind,
     report::ReportOrder,
     report_sender,
@@ -211,10 +212,7 @@ impl Fields {
             return Err(SandboxError::new("the body is not a JSON object"));
         };
         match members.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(name) => Err(SandboxError::new(format!(
-                "there is no {name:?}; there are {}",
-                known.join(", ")
-            ))),
+            Some(name) => Err(names::unknown("member", name, known.iter().copied())),
             None => Ok(Self { members }),
         }
     }

@@ -2,16 +2,16 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::Serialize;
 
-use crate::error::SandboxError;
+use crate::{error::SandboxError, names};
 
-/// Makes [`Fault`] and all that is said of each fault from one table: its documentation, its name, where it can strike,
-/// and whether the request is processed.
+/// Defines [`Fault`] from one table, with each fault's documentation, name and scope, and whether the request is
+/// processed.
 macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal at $scope:ident, $($effect:ident)+;)+) => {
-        /// Something that goes wrong between a caller and the sandbox.
+        /// A failure between a caller and the sandbox.
         ///
-        /// "Processed" means that the vendor has the text (Graph the pass, and so on) although the
-        /// caller may not know.
+        /// "Processed" means that the request had its effect: the vendor has the text, Graph the pass, and so
+        /// on. The caller may not know it.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         #[non_exhaustive]
         pub enum Fault {
@@ -24,17 +24,17 @@ macro_rules! faults {
         }
 
         impl Fault {
-            /// Every fault there is.
+            /// All faults, in the order of their names.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The name it goes by on command lines and in JSON.
+            /// Returns the name on command lines and in JSON, such as `lost_answer`.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
                 }
             }
 
-            /// Returns whether a request that it strikes is processed nevertheless.
+            /// Returns whether a request is processed although this fault strikes it.
             pub fn is_processed(self) -> bool {
                 match self {
                     $(Self::$variant => effect!($($effect)+ => true, false),)+
@@ -74,83 +74,83 @@ pub(crate) enum Scope {
 }
 
 faults! {
-    /// The vendor refuses: the recipient is no number it can reach.
+    /// The vendor's refusal of the recipient: an invalid number.
     BadNumber = "bad_number" at Sends, not processed;
-    /// The vendor refuses: it will not send under this name.
+    /// The vendor's refusal of the sender.
     BadSender = "bad_sender" at Sends, not processed;
-    /// The vendor refuses: the recipient may not be texted.
+    /// The vendor's refusal of the recipient: opted out or barred.
     Blocked = "blocked" at Sends, not processed;
-    /// The ordinary answer after [`ms`](crate::FaultSpec::ms).
+    /// The ordinary response after [`ms`](crate::FaultSpec::ms).
     Delay = "delay" at Anywhere, processed;
     /// A refusal whose body repeats the text and the number.
     EchoText = "echo_text" at Sends, not processed;
-    /// A 200 with no body at all.
+    /// A 200 without a body.
     EmptyOk = "empty_ok" at Anywhere, processed;
-    /// Graph's 400 that the user has a pass already, in place of replacing it.
+    /// Graph's 400 that the user has a pass already, instead of replacing it.
     Exists = "exists" at Named, not processed;
-    /// A 200 whose 65 KB of gzip become 64 MiB.
+    /// A 200 whose 65 KB of gzip decompress to 64 MiB.
     GzipBomb = "gzip_bomb" at Anywhere, processed;
     /// A gateway's 502 with a page of HTML.
     Html502 = "html_502" at Anywhere, not processed;
-    /// A 200 whose body does not end; the sandbox gives up at 1 GiB.
+    /// A 200 whose body does not end before 1 GiB.
     HugeBody = "huge_body" at Anywhere, processed;
-    /// A 200 whose body is JSON but for one byte that is no UTF-8.
+    /// A 200 whose body is JSON except for one byte that is not UTF-8.
     InvalidUtf8 = "invalid_utf8" at Anywhere, processed;
     /// Graph's list of passes as it was [`ms`](crate::FaultSpec::ms) ago.
     Lag = "lag" at Named, processed;
-    /// The connection is reset once the request was read, which is processed [`ms`](crate::FaultSpec::ms) later.
+    /// A reset once the request was read, which is processed [`ms`](crate::FaultSpec::ms) later.
     Late = "late" at Anywhere, processed;
-    /// The connection is reset instead of the answer.
+    /// A reset instead of the response.
     LostAnswer = "lost_answer" at Anywhere, processed;
-    /// A list in the vendor's answer lacks its last entry.
+    /// A list in the vendor's response without its last entry.
     MissingEntry = "missing_entry" at Lists, processed;
-    /// The vendor refuses: there is no credit left.
+    /// The vendor's refusal for lack of credit.
     NoCredit = "no_credit" at Sends, not processed;
     /// A 200 whose body is not JSON.
     NotJson = "not_json" at Anywhere, processed;
     /// Graph's 404 for an object that has not reached this replica.
     NotReplicated = "not_replicated" at Named, not processed;
-    /// The vendor's success without its id.
+    /// The vendor's success without an id.
     OkWithoutId = "ok_without_id" at Sends, processed;
-    /// Graph's 400 that the policy allows this person no pass.
+    /// Graph's 400 that the policy allows this user no pass.
     PolicyRefuses = "policy_refuses" at Named, not processed;
-    /// A 307 to another host, where what arrives is counted.
+    /// A 307 to another host, which counts the requests that reach it.
     Redirect = "redirect" at Anywhere, not processed;
-    /// The connection is reset after the whole request was read.
+    /// A reset once the whole request was read.
     ResetAfterRead = "reset_after_read" at Anywhere, not processed;
-    /// The connection is reset once the head of the request says where it goes.
+    /// A reset once the head of the request was read.
     ResetBeforeRead = "reset_before_read" at Anywhere, not processed;
     /// Graph's 409 that there is nothing to resume.
     ResumeConflict = "resume_conflict" at Named, not processed;
-    /// The ordinary answer, its body one byte each [`ms`](crate::FaultSpec::ms).
+    /// The ordinary response, one byte of its body each [`ms`](crate::FaultSpec::ms).
     SlowBody = "slow_body" at Anywhere, processed;
-    /// No answer, ever.
+    /// No response.
     Stall = "stall" at Anywhere, processed;
-    /// No answer, ever.
+    /// No response.
     StallBefore = "stall_before" at Anywhere, not processed;
     /// An empty 503.
     Status503 = "status_503" at Anywhere, not processed;
     /// The vendor's own "too many requests", with [`ms`](crate::FaultSpec::ms) as its hint.
     Throttle = "throttle" at Anywhere, not processed;
-    /// Graph's 403 for the token presented, until a new one is used.
+    /// Graph's 403 for this token, until the caller uses a new one.
     TokenWithoutRoles = "token_without_roles" at Named, not processed;
-    /// The ordinary answer, its body cut off before its end.
+    /// The ordinary response, cut off within its body.
     TruncatedBody = "truncated_body" at Anywhere, processed;
     /// The vendor's own refusal of the caller.
     Unauthorized = "unauthorized" at Anywhere, not processed;
-    /// The vendor's own refusal of the caller, and the token presented, if it is one, is dead.
+    /// The vendor's own refusal of the caller, whose token is revoked.
     UnauthorizedOnce = "unauthorized_once" at Anywhere, not processed;
-    /// A list in the vendor's answer, such as a batch's, in another order.
+    /// A list in the vendor's response in another order.
     WrongOrder = "wrong_order" at Lists, processed;
 }
 
 impl Fault {
-    /// Returns whether the vendor refuses the caller, whatever it sends.
+    /// Returns whether this fault is a refusal of the caller's credentials.
     pub(crate) fn refuses_caller(self) -> bool {
         matches!(self, Self::Unauthorized | Self::UnauthorizedOnce)
     }
 
-    /// Does to a list of the vendor's response what this fault says.
+    /// Applies this fault to a list in the vendor's response.
     pub(crate) fn spoil_list<T>(self, list: &mut Vec<T>) {
         match self {
             Self::MissingEntry => {
@@ -161,7 +161,7 @@ impl Fault {
         }
     }
 
-    /// The wait that this fault is about where nobody names one.
+    /// Returns the default of [`ms`](crate::FaultSpec::ms).
     pub(crate) fn ms(self) -> u64 {
         match self {
             Self::Delay | Self::Lag | Self::Late | Self::Throttle => 1000,
@@ -181,17 +181,7 @@ impl FromStr for Fault {
     type Err = SandboxError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|fault| fault.name() == name)
-            .ok_or_else(|| {
-                let known: Vec<_> = Self::ALL.iter().map(|fault| fault.name()).collect();
-                SandboxError::new(format!(
-                    "there is no fault {name:?}; there are {}",
-                    known.join(", ")
-                ))
-            })
+        names::find("fault", name, Self::ALL, Self::name)
     }
 }
 
@@ -201,7 +191,7 @@ impl Serialize for Fault {
     }
 }
 
-/// A fault that strikes this request.
+/// A fault that strikes a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strike {
     pub(crate) fault: Fault,

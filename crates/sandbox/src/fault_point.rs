@@ -1,11 +1,12 @@
-//! Where a fault can strike.
+//! The points where a fault can strike.
 
 use crate::{
     error::SandboxError,
     fault::{Fault, Scope},
+    names,
 };
 
-/// A kind of request, by the name that faults use.
+/// A kind of request at which faults can strike, by its name.
 #[derive(Debug)]
 pub(crate) struct FaultPoint {
     pub(crate) name: &'static str,
@@ -14,21 +15,21 @@ pub(crate) struct FaultPoint {
 
 #[derive(Debug)]
 enum Kind {
-    /// A request in which only these faults happen, beside those that can happen anywhere.
+    /// A request with only these faults and those that can happen anywhere.
     Other(&'static [Fault]),
-    /// A request to send one text, or several without a list of them in the response.
+    /// A request to send whose response holds no list.
     Send,
     /// A request to send whose response holds a list.
     SendList,
 }
 
 impl FaultPoint {
-    /// Creates a point where nothing happens but what can happen anywhere.
+    /// Creates a point with only the faults that can happen anywhere.
     pub(crate) const fn new(name: &'static str) -> Self {
         Self::with(name, &[])
     }
 
-    /// Creates a point where these faults can happen too.
+    /// Creates a point with these faults and those that can happen anywhere.
     pub(crate) const fn with(name: &'static str, faults: &'static [Fault]) -> Self {
         Self {
             name,
@@ -36,7 +37,7 @@ impl FaultPoint {
         }
     }
 
-    /// Creates a point for requests to send whose response describes no more than one text.
+    /// Creates a point for requests to send whose response holds no list.
     pub(crate) const fn send(name: &'static str) -> Self {
         Self {
             name,
@@ -52,18 +53,18 @@ impl FaultPoint {
         }
     }
 
-    /// Finds the point of this name among those given, if `fault` can happen there.
+    /// Finds the point of this name among `points`, if `fault` can happen there.
     pub(crate) fn find(
         points: impl Iterator<Item = &'static Self> + Clone,
         name: &str,
         fault: Fault,
     ) -> Result<&'static Self, SandboxError> {
         let Some(point) = points.clone().find(|point| point.name == name) else {
-            let known: Vec<_> = points.map(|point| point.name).collect();
-            return Err(SandboxError::new(format!(
-                "there is no point {name:?}; there are {}",
-                known.join(", ")
-            )));
+            return Err(names::unknown(
+                "fault point",
+                name,
+                points.map(|point| point.name),
+            ));
         };
         if point.has(fault) {
             return Ok(point);
@@ -74,7 +75,7 @@ impl FaultPoint {
             .map(|fault| fault.name())
             .collect();
         Err(SandboxError::new(format!(
-            "{fault} means nothing at {name}; there it can be {}",
+            "{fault} cannot happen at {name}, where these can: {}",
             possible.join(", ")
         )))
     }

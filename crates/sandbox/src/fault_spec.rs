@@ -6,7 +6,7 @@ use crate::{
     fault_point::FaultPoint,
 };
 
-/// A fault, the point where it strikes, and how often: what `AT=FAULT[*TIMES]` says.
+/// A fault, the point where it strikes, and how often; parses from `AT=FAULT[*TIMES]`.
 ///
 /// ```
 /// use postduif_sandbox::{Fault, FaultSpec};
@@ -27,7 +27,7 @@ pub struct FaultSpec {
 }
 
 impl FaultSpec {
-    /// A fault that strikes once, if it can happen at the point of this name among those given.
+    /// Creates a fault that strikes once at the point of this name among `points`.
     pub(crate) fn among(
         points: impl Iterator<Item = &'static FaultPoint> + Clone,
         at: &str,
@@ -41,25 +41,27 @@ impl FaultSpec {
         })
     }
 
-    /// Where it strikes, such as `kpn.send`.
+    /// Returns the point where it strikes, such as `kpn.send`.
     pub fn at(&self) -> &'static str {
         self.at
     }
 
-    /// What goes wrong there.
+    /// Returns the fault.
     pub fn fault(&self) -> Fault {
         self.fault
     }
 
-    /// Strikes this often: the next `times` requests that reach the point.
+    /// Sets how many requests at the point it strikes. Defaults to 1.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = times;
         self
     }
 
-    /// The wait that the fault is about: see [`Fault::Delay`], [`Fault::Lag`], [`Fault::Late`],
-    /// [`Fault::SlowBody`] and [`Fault::Throttle`].
+    /// Sets the duration of the fault in milliseconds.
+    ///
+    /// It matters to [`Fault::Delay`], [`Fault::Lag`], [`Fault::Late`] and [`Fault::Throttle`], where it
+    /// defaults to 1000, and to [`Fault::SlowBody`], where it defaults to 100.
     #[must_use]
     pub fn ms(mut self, ms: u64) -> Self {
         self.ms = ms;
@@ -67,7 +69,7 @@ impl FaultSpec {
     }
 }
 
-/// The faults that are set, each until it has struck often enough; those of one point in the order they came.
+/// The faults that are set, in the order in which they strike at each point.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     set: Vec<(u64, FaultSpec)>,
@@ -75,13 +77,13 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// How many may be set at once, so that a runaway script cannot fill the memory.
+    /// The most faults that may be set at once, so that a runaway script cannot fill the memory.
     const MOST: usize = 10_000;
 
     pub(crate) fn set(&mut self, spec: FaultSpec) -> Result<u64, SandboxError> {
         if self.set.len() >= Self::MOST {
             return Err(SandboxError::new(format!(
-                "there are {} faults set already",
+                "{} faults are set already",
                 Self::MOST
             )));
         }
@@ -90,7 +92,7 @@ impl Faults {
         Ok(self.last)
     }
 
-    /// Changes a fault that has not struck for the last time yet.
+    /// Changes a fault that is still to strike.
     pub(crate) fn change(&mut self, id: u64, change: impl FnOnce(FaultSpec) -> FaultSpec) {
         if let Some((_, spec)) = self.set.iter_mut().find(|(other, _)| *other == id) {
             *spec = change(spec.clone());

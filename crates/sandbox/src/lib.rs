@@ -1,8 +1,8 @@
-//! A pretend world for Postduif: SMS vendors, Microsoft Graph and Entra on loopback.
+//! A simulated world for Postduif: SMS vendors, Microsoft Graph and Entra on loopback.
 //!
-//! It speaks their own wire over real sockets, credentials, tokens and quirks included, and can be
-//! told to go wrong in every way that a vendor, a gateway or a network does: see [`Fault`]. It
-//! depends on no other crate of Postduif, so that it can disagree with them.
+//! The servers use the real wire formats over real sockets, credentials, tokens and quirks included. A
+//! [`Fault`] makes a request fail as a vendor, a gateway or a network fails. The crate depends on no other
+//! crate of Postduif, so that it can disagree with them.
 //!
 //! In a test:
 //!
@@ -22,27 +22,27 @@
 //!
 //! # Calls below `/_sandbox`
 //!
-//! They do what [`Sandbox`] does. Bodies and answers are JSON; a member without a default must be there. A wrong
-//! body is a 400 with `{"error":{"message":…}}`, which lists the names that exist.
+//! They do what [`Sandbox`] does. Requests and responses are JSON; a member without a default is required. An
+//! invalid request gets a 400 with `{"error":{"message":…}}`, which lists the names that exist.
 //!
 //! | call | what it does |
 //! | --- | --- |
 //! | `GET /_sandbox` | what a program needs to use the sandbox: `tenant`, `client_id`, `audience`, `issuer`, `graph`, `login`, `callers`, a connection URL for each vendor in `urls`, Vonage's private key in `vonage`, and `foreign_requests`, the number of requests that followed a redirect |
-//! | `DELETE /_sandbox` | everything back to the start, as [`Sandbox::reset`]; 204 |
+//! | `DELETE /_sandbox` | resets everything, as [`Sandbox::reset`]; 204 |
 //! | `GET /_sandbox/messages` | the texts that vendors accepted, in order, as [`SentMessage`] |
 //! | `GET /_sandbox/requests` | the requests, in order, as [`SeenRequest`]: no secrets |
 //! | `GET /_sandbox/passes` | the passes, as [`Pass`] |
-//! | `GET /_sandbox/resumes` | the calls that resumed something or tried to, as [`Resume`] |
+//! | `GET /_sandbox/resumes` | the resume requests, also the refused ones, as [`Resume`] |
 //! | `GET /_sandbox/users` | the Graph user objects, [`Cast`] first |
-//! | `POST /_sandbox/users` | adds or replaces a user, as [`Sandbox::put_user`]; answers the user |
-//! | `GET /_sandbox/faults` | the faults that have not struck for the last time |
-//! | `POST /_sandbox/faults` | sets a fault, as [`FaultSpec`]: `at` (a point), `fault` (a [`Fault::name`]), `times` (defaults to 1), `ms` (defaults to the fault's own); answers the fault |
+//! | `POST /_sandbox/users` | adds or replaces a user, as [`Sandbox::put_user`]; returns the user |
+//! | `GET /_sandbox/faults` | the faults that are still to strike |
+//! | `POST /_sandbox/faults` | sets a fault, as [`FaultSpec`]: `at` (a point), `fault` (a [`Fault::name`]), `times` (defaults to 1), `ms` (defaults to the fault's own); returns the fault |
 //! | `DELETE /_sandbox/faults` | removes all faults; 204 |
-//! | `POST /_sandbox/callouts` | calls out as Entra, as [`CalloutOrder`]: `user` (defaults to [`Cast::JOINER`]), `kind` (`lifecycle`, the default, or `access_package`), `window` (such as `PT30M`), `repeat` (0, the default, or 1), `hostile` (a [`Hostile::name`]), `target` (a URL; without one nothing is called); answers a [`Callout`] |
-//! | `POST /_sandbox/reports` | reports as a vendor, as [`ReportOrder`]: `reference` or `id` (which text), `status` (a [`ReportStatus::name`]), `to`, `code`, `target` (a URL; defaults to the text's own); for Vonage's SMS API also `form` and `signature_method`; answers `{"status":…}`, what the target answered |
+//! | `POST /_sandbox/callouts` | calls out as Entra, as [`CalloutOrder`]: `user` (defaults to [`Cast::JOINER`]), `kind` (`lifecycle`, the default, or `access_package`), `window` (such as `PT30M`), `repeat` (0, the default, or 1), `hostile` (a [`Hostile::name`]), `target` (a URL; without one nothing is called); returns a [`Callout`] |
+//! | `POST /_sandbox/reports` | reports as a vendor, as [`ReportOrder`]: `reference` or `id` (which text), `status` (a [`ReportStatus::name`]), `to`, `code`, `target` (a URL; defaults to the text's own); for Vonage's SMS API also `form` and `signature_method`; returns `{"status":…}`, the status of the target's response |
 //!
 //! ```sh
-//! # The next token that KPN is asked for never comes.
+//! # The next request for a token of KPN gets no response.
 //! curl -d '{"at":"kpn.token","fault":"stall"}' http://127.0.0.1:8160/_sandbox/faults
 //! # A vendor reports that a text has arrived.
 //! curl -d '{"reference":"0M1A2B3C","status":"delivered"}' http://127.0.0.1:8160/_sandbox/reports
@@ -51,42 +51,41 @@
 //! # Vendors
 //!
 //! [`Sandbox::vendors`] names them. [`Sandbox::sms_url`] returns a connection URL for each, with good
-//! credentials, and [`Sandbox::other_sms_urls`] one for each other API. A vendor's paths are its own, behind
-//! its name: a text goes to KPN by `POST /kpn/communication/kpn/sms/send`. All APIs and hosts of a vendor
+//! credentials, and [`Sandbox::other_sms_urls`] one for each other API. A vendor's paths have its name as a
+//! prefix: KPN accepts a text at `POST /kpn/communication/kpn/sms/send`. All APIs and hosts of a vendor
 //! share that prefix, since their paths do not collide.
 //!
 //! Vonage also accepts a token of the application `sandbox`, signed with [`Sandbox::vonage_private_key`].
 //!
-//! Each refuses what its pages say that it refuses. Where pages leave a choice, the sandbox takes the
-//! one that is harder on the caller: no number in a form that is not promised, and no character
-//! outside GSM 03.38 where a vendor is not asked for more.
+//! Each vendor refuses what its documentation says it refuses. Where the documentation leaves a choice, the
+//! sandbox is strict: it refuses a number in an undocumented form, and replaces a character outside
+//! GSM 03.38 unless the request selects another encoding.
 //!
 //! # Faults
 //!
 //! A [`FaultSpec`] names a point where a fault strikes, the fault, and how often.
 //! [`Sandbox::fault_points`] lists the points: each vendor has `….send`, and its other calls have points
-//! such as `kpn.token` and `cm.balance`; beside them are `login` and those that begin with `graph.`. Faults
-//! of one point strike in the order they were set. One that claims success, such as [`Fault::NotJson`],
-//! spoils an acceptance only: a request that is refused anyway is refused as ever.
+//! such as `kpn.token` and `cm.balance`; the others are `login` and those that begin with `graph.`. Faults
+//! of one point strike in the order they were set. A fault that claims success, such as
+//! [`Fault::NotJson`], changes only the response to an accepted request; a refusal stays as it is.
 //!
-//! A key that lives for ever has no life to take: with the vendors that have no tokens,
-//! [`Fault::UnauthorizedOnce`] is one refusal. [`Fault::WrongOrder`] and [`Fault::MissingEntry`] change
-//! an answer that has a list in it, and no other. CM gives no ids: [`Fault::OkWithoutId`] leaves out
-//! the reference, which stands for one there.
+//! Keys do not expire: for vendors without tokens, [`Fault::UnauthorizedOnce`] is a single refusal.
+//! [`Fault::WrongOrder`] and [`Fault::MissingEntry`] change only responses that hold a list. CM has no ids:
+//! there, [`Fault::OkWithoutId`] leaves out the reference.
 //!
 //! # Delivery reports
 //!
-//! [`Sandbox::report`] makes the request by which a vendor reports on a text, and
+//! [`Sandbox::report`] builds the request by which a vendor reports on a text, and
 //! [`Sandbox::deliver_report`] sends it. Every signing secret is `sandbox`; MessageBird's platform
-//! writes that as `whsec_c2FuZGJveA==`. CM and Spryng sign nothing: a target's path or query may hold a
-//! secret of the receiver's own. KPN adds the query of the text's own `webhook_url`, in which the
-//! caller's reference stands.
+//! writes it as `whsec_c2FuZGJveA==`. CM and Spryng do not sign: the receiver may put a secret of its own
+//! in the target's path or query. KPN appends the query of the text's `webhook_url`, which holds the
+//! caller's reference.
 //!
 //! # Secrets
 //!
-//! Everything here is pretence, the secrets too. `requests` and `Debug` still leave them out, so
-//! that a search for leaked secrets over a whole test's output finds those of the program under
-//! test only. [`SentMessage::text`] and [`Pass::secret`] are there to be looked at.
+//! All secrets here are fake. `requests` and `Debug` leave them out nevertheless, so that a search of a
+//! test's output for leaked secrets finds only those that the program under test leaked. Tests read
+//! them from [`SentMessage::text`] and [`Pass::secret`].
 
 mod callout;
 mod client;
@@ -105,6 +104,7 @@ mod history;
 mod http;
 mod idempotency;
 mod login;
+mod names;
 mod pass;
 mod random;
 mod record;
@@ -130,11 +130,11 @@ pub use report::{ReceiptForm, Report, ReportOrder, ReportStatus, SignatureMethod
 pub use sandbox::{Sandbox, SandboxBuilder, SetFault};
 pub use users::Cast;
 
-/// The tenant.
+/// The id of the tenant.
 const TENANT: &str = "7e4a4700-0000-4000-8000-000000000001";
 
-/// The application that onboards people.
+/// The id of the application that onboards people.
 const CLIENT_ID: &str = "sandbox";
 
-/// The application for which Entra's call-outs are meant.
+/// The audience of the tokens of Entra's call-outs: an application id.
 const AUDIENCE: &str = "7e4a4700-0000-4000-8000-000000000002";

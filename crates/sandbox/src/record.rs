@@ -1,4 +1,4 @@
-//! What the sandbox remembers of what reached it.
+//! Records of what reached the sandbox.
 
 use std::{fmt, str::FromStr};
 
@@ -6,54 +6,54 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{error::SandboxError, segments};
+use crate::{error::SandboxError, names, segments};
 
-/// A text that a vendor accepted: it is on its way to the phone, whatever the caller was told.
+/// A text that a vendor accepted, whatever response reached the caller.
 ///
-/// `Debug` leaves out the words and most of the number, so that a log of a test holds neither.
+/// `Debug` leaves out the text and most of the number, so that a test's log holds neither.
 #[derive(Clone, Serialize)]
 #[non_exhaustive]
 pub struct SentMessage {
-    /// Which vendor took it, such as `kpn`.
+    /// The vendor that accepted it, such as `kpn`.
     pub vendor: &'static str,
-    /// The recipient in E.164, with its plus, however the caller wrote it.
+    /// The recipient in E.164, with a plus, in whatever form the request had it.
     pub to: String,
     /// The sender as the phone shows it.
     pub sender: String,
-    /// The text as it goes to the phone: `?` where the vendor's alphabet has no such character.
+    /// The text as it goes to the phone: `?` replaces a character outside the vendor's alphabet.
     pub text: String,
-    /// The caller's own reference, where the request held one.
+    /// The caller's own reference, if the request has one.
     pub reference: Option<String>,
-    /// The vendor's id: of the call where the vendor numbers calls, as KPN does.
+    /// The vendor's id. Where a vendor has an id for each request, as KPN has, its texts share it.
     pub id: String,
     /// When the vendor accepted it.
     pub at: DateTime<Utc>,
-    /// How many parts it takes, by the sandbox's own count.
+    /// The number of segments, by the sandbox's own count.
     pub parts: u32,
-    /// For how many seconds it may be tried, where the request said so.
+    /// The validity in seconds, if the request sets one.
     pub validity_s: Option<u64>,
-    /// When it is to be sent, where the request said so.
+    /// When the vendor is to send it, if the request sets a time.
     pub send_at: Option<DateTime<Utc>>,
-    /// What else the vendor knows, for its reports.
+    /// What the vendor's reports need besides.
     #[serde(skip)]
     pub(crate) extra: Extra,
 }
 
-/// What a vendor remembers of a text beside what it tells.
+/// What a vendor keeps of a text only for its reports.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
-    /// By which of the vendor's interfaces it came, where there are several.
+    /// The vendor's API that accepted it, where there are several.
     pub(crate) api: &'static str,
-    /// The ids of its other parts, where each part has its own.
+    /// The ids of its other segments, where each has its own.
     pub(crate) more_ids: Vec<String>,
-    /// What the caller wants to find in every report.
+    /// What the vendor repeats in every report.
     pub(crate) metadata: Value,
-    /// Where the request wanted reports.
+    /// The URL that the request names for reports.
     pub(crate) report_url: Option<String>,
 }
 
 impl SentMessage {
-    /// An accepted text about which the request said no more than it must.
+    /// Creates a record of a text without options.
     pub(crate) fn new(
         vendor: &'static str,
         to: &str,
@@ -96,7 +96,7 @@ impl fmt::Debug for SentMessage {
     }
 }
 
-/// A Temporary Access Pass, with the secret that Graph itself tells only once.
+/// A Temporary Access Pass, with the secret that Graph returns only once.
 ///
 /// `Debug` leaves the secret out.
 #[derive(Clone, Serialize)]
@@ -108,11 +108,11 @@ pub struct Pass {
     pub id: String,
     /// What the user types.
     pub secret: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// Whether it would be accepted at this moment.
+    /// Whether the user could sign in with it now.
     pub usable: bool,
-    /// When it was deleted, or replaced by a newer one.
+    /// When it was deleted, or replaced by a new one.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
@@ -128,25 +128,25 @@ impl fmt::Debug for Pass {
     }
 }
 
-/// A call that resumed, or tried to resume, what Entra left waiting.
+/// A request to resume a pending execution in Entra, accepted or refused.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Resume {
-    /// Which of Entra's two processes was meant.
+    /// The process to resume.
     pub kind: ResumeKind,
     /// The task processing result's id, or the stage instance's.
     pub execution: String,
-    /// `Completed` or `Failed`; an access package has none.
+    /// `Completed` or `Failed`; `None` for an access package.
     pub status: Option<String>,
-    /// What an access package's approvers are told.
+    /// The detail that an access package's approvers see.
     pub detail: Option<String>,
-    /// The status of Graph's answer, whether or not it reached the caller: 204 where it counted.
+    /// The status of Graph's response, whether or not it reached the caller: 204 if it was accepted.
     pub answered: u16,
-    /// When it was received.
+    /// When Graph received it.
     pub at: DateTime<Utc>,
 }
 
-/// The process that a [`Resume`] is about.
+/// The process that a [`Resume`] resumes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 #[serde(rename_all = "snake_case")]
@@ -157,58 +157,58 @@ pub enum ResumeKind {
     Lifecycle,
 }
 
-/// A request as a stranger on the wire could have counted it: no query, no headers, no body.
+/// A request as an observer on the wire could count it: without query, headers and body.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct SeenRequest {
-    /// Such as `POST`.
+    /// The method, such as `POST`.
     pub method: String,
-    /// The host and port that the caller asked for.
+    /// The host and port that the request names.
     pub host: String,
-    /// The path, without the query: some vendors take secrets there.
+    /// The path, without the query, which holds secrets with some vendors.
     pub path: String,
-    /// The status of the answer; `None` as long as there is none, and for good where a fault kept it.
+    /// The status of the response; `None` until there is one, and for good where a fault withholds it.
     pub status: Option<u16>,
-    /// When its head was read.
+    /// When the sandbox read its head.
     pub at: DateTime<Utc>,
 }
 
-/// Which of Entra's two producers calls.
+/// The producer of a call-out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CalloutKind {
-    /// A stage of an access package.
+    /// Entitlement management: a stage of an access package.
     AccessPackage,
-    /// A task of a lifecycle workflow.
+    /// Lifecycle workflows: a task.
     Lifecycle,
 }
 
-/// What is wrong with a call-out that must be refused.
+/// What is wrong with a call-out that its receiver must refuse.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Hostile {
-    /// The token claims to need no signature.
+    /// The token has the algorithm `none` and no signature.
     AlgNone,
-    /// The token is for somebody else.
+    /// The token has another audience.
     Audience,
-    /// The token is good, but the body's callback path leads elsewhere in Graph.
+    /// The token is valid, but the body's callback path is another path of Graph.
     Body,
-    /// The token is another application's.
+    /// The token is that of another application.
     Caller,
-    /// The token's time is over.
+    /// The token has expired.
     Expired,
-    /// The token is signed with the public key as a shared secret.
+    /// The token is signed by HMAC, with the public key as the secret.
     Hs256,
-    /// The token's time has not come.
+    /// The token is not valid yet.
     NotYet,
-    /// The token is signed by a key that only pretends to be the tenant's.
+    /// The token is signed by another key under the id of the tenant's key.
     OtherKey,
-    /// The token is another tenant's.
+    /// The token is that of another tenant.
     OtherTenant,
 }
 
 impl Hostile {
-    /// Every kind there is.
+    /// All kinds.
     pub const ALL: &[Self] = &[
         Self::AlgNone,
         Self::Audience,
@@ -221,7 +221,7 @@ impl Hostile {
         Self::OtherTenant,
     ];
 
-    /// The name it goes by in JSON.
+    /// Returns the name in JSON, such as `alg_none`.
     pub fn name(self) -> &'static str {
         match self {
             Self::AlgNone => "alg_none",
@@ -241,33 +241,23 @@ impl FromStr for Hostile {
     type Err = SandboxError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|hostile| hostile.name() == name)
-            .ok_or_else(|| {
-                let known: Vec<_> = Self::ALL.iter().map(|hostile| hostile.name()).collect();
-                SandboxError::new(format!(
-                    "there is no hostile {name:?}; there are {}",
-                    known.join(", ")
-                ))
-            })
+        names::find("hostile", name, Self::ALL, Self::name)
     }
 }
 
-/// A call-out as Entra would send it.
+/// A call-out as Entra sends it.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Callout {
-    /// The task processing result's id, or the stage instance's: what the resume will be about.
+    /// The id to resume: the task processing result's or the stage instance's.
     pub execution: String,
-    /// What the target answered; `None` where nothing was called or nothing answered.
+    /// The status of the target's response; `None` where nothing was sent or no response came.
     pub status: Option<u16>,
     /// The request's body.
     pub body: Value,
 }
 
-/// As much of a stranger's text as a record keeps, so that a hundred thousand of them fit in memory.
+/// Cuts text from outside to what a record keeps, so that a hundred thousand records fit in memory.
 pub(crate) fn short(text: &str) -> String {
     text.chars().take(1024).collect()
 }

@@ -1,39 +1,38 @@
-//! Delivery reports: what a vendor says later about a text that it took.
+//! Delivery reports: what a vendor reports later on a text that it accepted.
 
 use std::{fmt, str::FromStr};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{error::SandboxError, record::SentMessage};
+use crate::{error::SandboxError, names, record::SentMessage};
 
-/// The secret with which every vendor of the sandbox signs, where it signs at all.
+/// The secret of every vendor that signs its reports.
 pub(crate) const SECRET: &str = "sandbox";
 
-/// What a report is to say, in words that all vendors share.
+/// The status in a report, in terms that all vendors share.
 ///
-/// Where a vendor has no word of its own for it, the nearest; `Unknown` is a word that a client
-/// cannot know.
+/// A vendor without such a status reports its nearest one. `Unknown` is a status that no client knows.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ReportStatus {
-    /// At the operator, whose network keeps trying.
+    /// The operator keeps trying.
     Buffered,
-    /// On the phone.
+    /// The phone has it.
     Delivered,
-    /// Its time ended before it arrived.
+    /// Its validity ended before it arrived.
     Expired,
     /// It will not arrive.
     Failed,
-    /// The vendor or the operator would not have it.
+    /// The vendor or the operator refused it.
     Rejected,
-    /// Handed to the operator.
+    /// The operator accepted it.
     Sent,
-    /// Something that no table has.
+    /// A status outside the vendor's documentation.
     Unknown,
 }
 
 impl ReportStatus {
-    /// Every status there is.
+    /// All statuses.
     pub const ALL: &[Self] = &[
         Self::Buffered,
         Self::Delivered,
@@ -44,7 +43,7 @@ impl ReportStatus {
         Self::Unknown,
     ];
 
-    /// The name it goes by in JSON.
+    /// Returns the name in JSON, such as `delivered`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Buffered => "buffered",
@@ -62,17 +61,17 @@ impl FromStr for ReportStatus {
     type Err = SandboxError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        named("status", name, Self::ALL, |status| status.name())
+        names::find("status", name, Self::ALL, Self::name)
     }
 }
 
-/// How Vonage's SMS API signs its receipts: one setting of the account.
+/// How Vonage's SMS API signs its delivery receipts, which is a setting of the account.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum SignatureMethod {
     /// HMAC with MD5.
     Md5,
-    /// MD5 over the parameters and the secret: what an account has that nobody set.
+    /// MD5 over the parameters and the secret, which is the default of an account.
     #[default]
     Md5Hash,
     /// HMAC with SHA-1.
@@ -84,7 +83,7 @@ pub enum SignatureMethod {
 }
 
 impl SignatureMethod {
-    /// Every method there is.
+    /// All methods.
     pub const ALL: &[Self] = &[
         Self::Md5,
         Self::Md5Hash,
@@ -93,7 +92,7 @@ impl SignatureMethod {
         Self::Sha512,
     ];
 
-    /// The name it goes by in JSON.
+    /// Returns the name in JSON, such as `md5hash`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Md5 => "md5",
@@ -109,15 +108,15 @@ impl FromStr for SignatureMethod {
     type Err = SandboxError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        named("signature method", name, Self::ALL, |method| method.name())
+        names::find("signature method", name, Self::ALL, Self::name)
     }
 }
 
-/// How Vonage's SMS API brings its receipts: one setting of the account.
+/// How Vonage's SMS API delivers its delivery receipts, which is a setting of the account.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ReceiptForm {
-    /// A GET, everything in its query.
+    /// A GET with all fields in its query.
     Get,
     /// A POST of a form.
     Post,
@@ -127,10 +126,10 @@ pub enum ReceiptForm {
 }
 
 impl ReceiptForm {
-    /// Every form there is.
+    /// All forms.
     pub const ALL: &[Self] = &[Self::Get, Self::Post, Self::PostJson];
 
-    /// The name it goes by in JSON, which is the vendor's own.
+    /// Returns the name in JSON, which is the vendor's own, such as `POST-JSON`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -144,29 +143,11 @@ impl FromStr for ReceiptForm {
     type Err = SandboxError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        named("form", name, Self::ALL, |form| form.name())
+        names::find("form", name, Self::ALL, Self::name)
     }
 }
 
-fn named<T: Copy>(
-    what: &str,
-    name: &str,
-    all: &[T],
-    name_of: impl Fn(T) -> &'static str,
-) -> Result<T, SandboxError> {
-    all.iter()
-        .copied()
-        .find(|one| name_of(*one) == name)
-        .ok_or_else(|| {
-            let known: Vec<_> = all.iter().map(|one| name_of(*one)).collect();
-            SandboxError::new(format!(
-                "there is no {what} {name:?}; there are {}",
-                known.join(", ")
-            ))
-        })
-}
-
-/// Which text to report on, and what to say of it.
+/// The text to report on, and the status to report.
 ///
 /// ```
 /// use postduif_sandbox::{ReportOrder, ReportStatus};
@@ -191,17 +172,17 @@ enum By {
 }
 
 impl ReportOrder {
-    /// A report on the last text with this reference.
+    /// Creates a report on the last text with this reference.
     pub fn new(reference: impl Into<String>, status: ReportStatus) -> Self {
         Self::of(By::Reference(reference.into()), status)
     }
 
-    /// A report on the last text to which the vendor gave this id.
+    /// Creates a report on the last text with this id of the vendor.
     pub fn by_id(id: impl Into<String>, status: ReportStatus) -> Self {
         Self::of(By::Id(id.into()), status)
     }
 
-    /// Whether the report is on this text.
+    /// Returns whether the report is on this text.
     pub(crate) fn is_on(&self, message: &SentMessage) -> bool {
         let named = match &self.by {
             By::Id(id) => message.id == *id || message.extra.more_ids.contains(id),
@@ -221,28 +202,28 @@ impl ReportOrder {
         }
     }
 
-    /// Of several texts with one reference or id, the one to this number in E.164.
+    /// Selects, of several texts with one reference or id, the one to this number in E.164.
     #[must_use]
     pub fn to(mut self, number: impl Into<String>) -> Self {
         self.to = Some(number.into());
         self
     }
 
-    /// The vendor's own code for what went wrong; there is one for each status that is bad news.
+    /// Sets the vendor's error code. Defaults to one that fits the status.
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
         self
     }
 
-    /// How Vonage's SMS API is set to bring its receipts; the others know one way.
+    /// Sets the form of Vonage's SMS API; other reports ignore it.
     #[must_use]
     pub fn form(mut self, form: ReceiptForm) -> Self {
         self.form = form;
         self
     }
 
-    /// How Vonage's SMS API is set to sign its receipts; the others know one way.
+    /// Sets the signature method of Vonage's SMS API; other reports ignore it.
     #[must_use]
     pub fn signature_method(mut self, method: SignatureMethod) -> Self {
         self.method = method;
@@ -250,19 +231,19 @@ impl ReportOrder {
     }
 }
 
-/// A report as a request to be made: what a receiver has to judge.
+/// A report as the request that its receiver gets.
 ///
-/// `Debug` leaves out what the request says of the text and its recipient.
+/// `Debug` leaves out the text and its recipient.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Report {
-    /// `GET` or `POST`.
+    /// The method, `GET` or `POST`.
     pub method: &'static str,
-    /// The whole URL, with what the vendor adds to its query.
+    /// The whole URL, including what the vendor appends to the query.
     pub url: String,
-    /// The headers that matter, in order.
+    /// The headers, in order, without those of the connection.
     pub headers: Vec<(&'static str, String)>,
-    /// The body, empty for a GET.
+    /// The body, which is empty for a GET.
     pub body: String,
 }
 
@@ -306,15 +287,15 @@ impl fmt::Debug for Report {
     }
 }
 
-/// Adds to a URL's query what is encoded already.
+/// Appends encoded fields to a URL's query.
 pub(crate) fn with_query(url: &str, query: &str) -> String {
     let sign = if url.contains('?') { '&' } else { '?' };
     format!("{url}{sign}{query}")
 }
 
-/// Encodes the fields of a form, or of a query in the same way.
+/// Encodes the fields of a form or a query.
 pub(crate) fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    /// What forms leave as it is, beside letters and digits.
+    /// All characters but letters, digits and those that forms do not encode.
     const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'.')

@@ -1,4 +1,4 @@
-//! The sender of delivery reports: finds the text and its vendor, and plays that vendor.
+//! The sender of delivery reports, which finds the text and its vendor.
 
 use chrono::Utc;
 
@@ -10,9 +10,9 @@ use crate::{
     world::{State, World},
 };
 
-/// Makes the vendor's calls for a text that it took.
+/// Builds the vendor's requests that report on a text.
 ///
-/// Without a target they go where the text's own request wanted its reports.
+/// The target defaults to the report URL of the text's own request.
 pub(crate) fn make(
     state: &State,
     order: &ReportOrder,
@@ -23,21 +23,21 @@ pub(crate) fn make(
         .iter()
         .rev()
         .find(|message| order.is_on(message))
-        .ok_or_else(|| SandboxError::new("no vendor took such a text"))?;
+        .ok_or_else(|| SandboxError::new("no vendor accepted such a text"))?;
     let target = target
         .or(message.extra.report_url.as_deref())
         .ok_or_else(|| {
-            SandboxError::new("\"target\" is missing, and the text named none itself")
+            SandboxError::new("\"target\" is missing, and the text has no report URL")
         })?;
-    // What follows a # never leaves a client.
+    // A client does not send the fragment.
     let target = target.split('#').next().unwrap_or_default();
     Target::parse(target)?;
     let vendor = vendors::find(message.vendor)
-        .ok_or_else(|| SandboxError::new("no vendor took such a text"))?;
+        .ok_or_else(|| SandboxError::new("no vendor accepted such a text"))?;
     Ok(vendor.report(message, order, target, Utc::now()))
 }
 
-/// Plays the vendor, and gives the status of the last answer; nothing where none came.
+/// Sends the vendor's reports, and returns the status of the last response, or `None` where none came.
 pub(crate) async fn deliver(
     world: &World,
     order: &ReportOrder,

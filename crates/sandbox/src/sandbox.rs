@@ -23,10 +23,10 @@ use crate::{
     world::{Config, World},
 };
 
-/// A pretend world on loopback, for as long as this value lives.
+/// A simulated world on loopback, which lives as long as this value.
 ///
-/// It answers on a thread and a runtime of its own: a test may pause tokio's clock, or block, and
-/// the sandbox still answers in real time. Dropping it closes every connection.
+/// It serves on its own thread and runtime: a test may pause tokio's clock, or block, and the sandbox still
+/// responds in real time. Dropping it closes every connection.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -53,7 +53,8 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// Loopback has no free port, or the system no thread left. [`Self::builder`] tells it as an error.
+    /// Panics if loopback has no free port or the system cannot start a thread.
+    /// [`SandboxBuilder::start`] returns an error instead.
     pub async fn start() -> Self {
         Self::builder()
             .start()
@@ -61,7 +62,7 @@ impl Sandbox {
             .expect("loopback has a free port and the system another thread")
     }
 
-    /// Configures a sandbox before it starts.
+    /// Returns a builder, to configure a sandbox before it starts.
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -69,21 +70,21 @@ impl Sandbox {
         }
     }
 
-    /// The root of everything, such as `http://127.0.0.1:8160`, without a slash at its end.
+    /// Returns the root of all URLs, such as `http://127.0.0.1:8160`, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.world.config.authority)
     }
 
-    /// The connection URL of a vendor, credentials and sender included, to give to the program under test.
+    /// Returns the connection URL of a vendor for the program under test, with credentials and sender.
     ///
     /// # Panics
     ///
-    /// The sandbox has no such vendor: [`Self::vendors`] names those it has.
+    /// Panics if the sandbox has no such vendor: see [`Self::vendors`].
     pub fn sms_url(&self, vendor: &str) -> String {
         match vendors::find(vendor) {
             Some(vendor) => vendor.url(&self.world.config.authority),
             None => panic!(
-                "there is no vendor {vendor:?}; there are {}",
+                "unknown vendor {vendor:?}; known: {}",
                 Self::vendors().collect::<Vec<_>>().join(", ")
             ),
         }
@@ -98,58 +99,59 @@ impl Sandbox {
             .collect()
     }
 
-    /// The names of the vendors that the sandbox plays.
+    /// Returns the names of the simulated vendors.
     pub fn vendors() -> impl Iterator<Item = &'static str> {
         vendors::ALL.iter().map(|vendor| vendor.name())
     }
 
-    /// The points where a fault can strike, such as `kpn.send`.
+    /// Returns the points where a fault can strike, such as `kpn.send`.
     pub fn fault_points() -> impl Iterator<Item = &'static str> {
         services::fault_points().map(|point| point.name)
     }
 
-    /// The root of Graph, to which `/v1.0/…` is added.
+    /// Returns the root of Graph, to which `/v1.0/…` is appended.
     pub fn graph_url(&self) -> String {
         format!("{}/graph", self.url())
     }
 
-    /// The authority of Entra, to which `/{tenant}/oauth2/v2.0/token` is added.
+    /// Returns the authority of Entra, to which `/{tenant}/oauth2/v2.0/token` is appended.
     pub fn login_url(&self) -> String {
         format!("{}/login", self.url())
     }
 
-    /// The only tenant there is.
+    /// Returns the id of the only tenant.
     pub fn tenant(&self) -> &'static str {
         TENANT
     }
 
-    /// The application that may ask for tokens.
+    /// Returns the id of the application that may request tokens.
     pub fn client_id(&self) -> &'static str {
         CLIENT_ID
     }
 
-    /// That application's secret; everything else of the sandbox takes the same.
+    /// Returns that application's secret, which is also the secret everywhere else in the sandbox.
     pub fn client_secret(&self) -> &'static str {
         "sandbox"
     }
 
-    /// The application for which the tokens of Entra's call-outs are meant.
+    /// Returns the audience of the tokens of Entra's call-outs.
     pub fn audience(&self) -> &'static str {
         AUDIENCE
     }
 
-    /// The private key, in PEM, of the only application at Vonage, whose id is `sandbox`: for a program
-    /// that signs its tokens instead of giving a key and a secret.
+    /// Returns the private key, in PEM, of the only application at Vonage, whose id is `sandbox`.
+    ///
+    /// A program that signs its own tokens uses it instead of a key and a secret.
     pub fn vonage_private_key(&self) -> String {
         vendors::vonage::jwt::private_key()
     }
 
-    /// Every text that a vendor accepted, in order.
+    /// Returns the texts that vendors accepted, in order.
     pub fn messages(&self) -> Vec<SentMessage> {
         self.world.state().messages.iter().cloned().collect()
     }
 
-    /// The last text that was accepted for this number, in E.164.
+    /// Returns the last text that a vendor accepted for this number, in E.164.
     pub fn message_to(&self, number: &str) -> Option<SentMessage> {
         let state = self.world.state();
         state
@@ -160,12 +162,12 @@ impl Sandbox {
             .cloned()
     }
 
-    /// Every pass that was made, a stranger's too, in order.
+    /// Returns all passes in the order of their creation, including those that the program did not create.
     pub fn passes(&self) -> Vec<Pass> {
         self.world.state().passes.records(Utc::now())
     }
 
-    /// The passes with which this user could sign in at this moment.
+    /// Returns the passes with which this user could sign in now.
     pub fn usable_passes(&self, user: &str) -> Vec<Pass> {
         self.passes()
             .into_iter()
@@ -173,22 +175,22 @@ impl Sandbox {
             .collect()
     }
 
-    /// Every call that resumed something or tried to, in order.
+    /// Returns the resume requests in order, including those that Graph refused.
     pub fn resumes(&self) -> Vec<Resume> {
         self.world.state().resumes.iter().cloned().collect()
     }
 
-    /// Every request, in order, but for those to `/_sandbox`.
+    /// Returns the requests in order, except those to `/_sandbox`.
     pub fn requests(&self) -> Vec<SeenRequest> {
         self.world.state().requests.iter().cloned().collect()
     }
 
-    /// The requests that followed [`Fault::Redirect`] to the wrong host: there should be none.
+    /// Returns the requests that followed [`Fault::Redirect`] to another host. There should be none.
     pub fn foreign_requests(&self) -> Vec<SeenRequest> {
         self.world.foreign()
     }
 
-    /// Sets a fault that strikes the next request at this point; the result can change how often and how.
+    /// Sets a fault that strikes the next request at this point. The result can change it further.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -201,7 +203,8 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// The sandbox has no such point, or the fault means nothing there. [`Self::set_fault`] tells it as an error.
+    /// Panics if the sandbox has no such point, if the fault cannot happen there, or if thousands of
+    /// faults are set. [`FaultSpec::new`] and [`Self::set_fault`] return errors instead.
     pub fn fault(&self, at: &str, fault: Fault) -> SetFault<'_> {
         match FaultSpec::new(at, fault).and_then(|spec| self.set_fault(spec)) {
             Ok(set) => set,
@@ -209,11 +212,11 @@ impl Sandbox {
         }
     }
 
-    /// Sets a fault that was parsed or built before.
+    /// Sets a fault that was parsed or built as a [`FaultSpec`].
     ///
     /// # Errors
     ///
-    /// Thousands of faults are set already.
+    /// Returns an error if thousands of faults are set already.
     pub fn set_fault(&self, spec: FaultSpec) -> Result<SetFault<'_>, SandboxError> {
         let id = self.world.state().faults.set(spec)?;
         Ok(SetFault {
@@ -222,32 +225,32 @@ impl Sandbox {
         })
     }
 
-    /// The faults that have not struck for the last time.
+    /// Returns the faults that are still to strike.
     pub fn faults_left(&self) -> Vec<FaultSpec> {
         self.world.state().faults.left().cloned().collect()
     }
 
-    /// No more faults.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.world.state().faults.clear();
     }
 
-    /// Leaves something waiting in Entra, and gives the body of the call-out that tells of it. Nothing is called.
+    /// Creates a pending execution in Entra and returns the body of its call-out, without sending it.
     ///
     /// # Errors
     ///
-    /// The user is not a GUID. It may be one that the directory does not know.
+    /// Returns an error if the user is not a GUID. The directory need not know it.
     pub fn callout(&self, user: &str, kind: CalloutKind) -> Result<Callout, SandboxError> {
         let order = CalloutOrder::new(user, kind);
         callout::play(&mut self.world.state(), &order, Utc::now())
     }
 
-    /// Calls out as Entra does, with a signed token, and gives what was said and answered.
+    /// Sends a call-out as Entra does, with a signed token, and returns it with the status of the response.
     ///
     /// # Errors
     ///
-    /// The user is not a GUID, the window not a duration, or the target not an `http` URL. A target
-    /// that does not answer is no error: [`Callout::status`] is `None` then.
+    /// Returns an error if the user is not a GUID, the window not a duration, or the target not an
+    /// `http` URL. A target that does not respond is no error: [`Callout::status`] is `None` then.
     pub async fn deliver(
         &self,
         order: CalloutOrder,
@@ -255,28 +258,31 @@ impl Sandbox {
     ) -> Result<Callout, SandboxError> {
         let target = Target::parse(target)?;
         let world = Arc::clone(&self.world);
-        // On the sandbox's runtime: the caller's may have a clock that stands still, or runs ahead.
+        // On the sandbox's runtime: the caller's clock may be paused, or run ahead.
         self.running
             .spawn(async move { callout::deliver(&world, &order, &target).await })
             .await
     }
 
-    /// The calls that a vendor would make to this URL to report on a text that it took, signed if it signs.
-    /// Nothing is called.
+    /// Returns the requests by which a vendor would report to this URL on a text that it accepted, without
+    /// sending them.
+    ///
+    /// They are signed where the vendor signs. Where it reports on each segment, there are several.
     ///
     /// # Errors
     ///
-    /// No vendor took such a text, or the target is not an `http` URL.
+    /// Returns an error if no vendor accepted such a text, or the target is not an `http` URL.
     pub fn report(&self, order: &ReportOrder, target: &str) -> Result<Vec<Report>, SandboxError> {
         report_sender::make(&self.world.state(), order, Some(target))
     }
 
-    /// Reports on a text as its vendor does, signed if it signs, and gives the status of the answer:
-    /// the last one where each part of the text has its own report, `None` where no answer came.
+    /// Sends the vendor's delivery report on a text, and returns the status of the last response.
+    ///
+    /// Returns `None` where no response came. The requests are those of [`Self::report`].
     ///
     /// # Errors
     ///
-    /// No vendor took such a text, or the target is not an `http` URL.
+    /// Returns an error if no vendor accepted such a text, or the target is not an `http` URL.
     pub async fn deliver_report(
         &self,
         order: ReportOrder,
@@ -290,29 +296,29 @@ impl Sandbox {
             .await
     }
 
-    /// The directory: Graph user objects, the cast first.
+    /// Returns the directory's Graph user objects, [`Cast`](crate::Cast) first.
     pub fn users(&self) -> Vec<Value> {
         self.world.state().directory.users().to_vec()
     }
 
-    /// Adds a Graph user object or replaces the one with its id, and gives that id.
+    /// Adds a Graph user object, or replaces the one with its id, and returns the id.
     ///
-    /// Beside properties it may hold `manager` (an object with an `id`) and `transitiveMemberOf` (a
-    /// list of directory roles). Without an `id` it is given one.
+    /// Besides properties it may hold `manager` (an object with an `id`) and `transitiveMemberOf` (a
+    /// list of directory roles). An object without an `id` gets a new one.
     ///
     /// # Errors
     ///
-    /// It is not an object, or its id is not a GUID.
+    /// Returns an error if it is not an object, its id is not a GUID, or the directory is full.
     pub fn put_user(&self, user: Value) -> Result<String, SandboxError> {
         self.world.state().directory.put(user)
     }
 
-    /// Everything back to the start: the cast, no faults, nothing recorded, every token dead.
+    /// Resets everything: the original users, no faults, no records, no valid tokens.
     pub fn reset(&self) {
         self.world.reset();
     }
 
-    /// Waits until a look at the sandbox finds something, without polling and without a deadline of its own.
+    /// Waits until `look` returns something, without polling and without a deadline.
     ///
     /// ```no_run
     /// # async fn wait(sandbox: &postduif_sandbox::Sandbox) {
@@ -333,7 +339,7 @@ impl Sandbox {
     }
 }
 
-/// A fault that was set, to say more about: each call changes it in its place.
+/// A fault that is set; each method changes it further.
 #[derive(Debug)]
 pub struct SetFault<'a> {
     world: &'a World,
@@ -341,12 +347,12 @@ pub struct SetFault<'a> {
 }
 
 impl SetFault<'_> {
-    /// Strikes this often, as [`FaultSpec::times`].
+    /// Sets how often it strikes, as [`FaultSpec::times`].
     pub fn times(&self, times: u32) -> &Self {
         self.change(|spec| spec.times(times))
     }
 
-    /// The wait that the fault is about, as [`FaultSpec::ms`].
+    /// Sets the fault's duration, as [`FaultSpec::ms`].
     pub fn ms(&self, ms: u64) -> &Self {
         self.change(|spec| spec.ms(ms))
     }
@@ -357,7 +363,7 @@ impl SetFault<'_> {
     }
 }
 
-/// What can be chosen about a sandbox.
+/// A builder of a [`Sandbox`].
 #[derive(Clone, Debug)]
 pub struct SandboxBuilder {
     listen: SocketAddr,
@@ -365,14 +371,14 @@ pub struct SandboxBuilder {
 }
 
 impl SandboxBuilder {
-    /// Listens here; port 0 is any free one. The default is a free port of 127.0.0.1.
+    /// Sets the address to listen on; port 0 is any free one. Defaults to a free port of 127.0.0.1.
     #[must_use]
     pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.listen = address.into();
         self
     }
 
-    /// Lets tokens live this long, in whole seconds; the default is 3599 seconds, as KPN and Entra have it.
+    /// Sets the lifetime of tokens, in whole seconds. Defaults to 3599 seconds, as at KPN and Entra.
     #[must_use]
     pub fn token_life(mut self, life: Duration) -> Self {
         self.token_life = life;
@@ -383,10 +389,10 @@ impl SandboxBuilder {
     ///
     /// # Errors
     ///
-    /// The address is taken or not ours, or the system has no thread or descriptor left.
+    /// Returns an error if the address is in use or not local, or the system has no thread or descriptor left.
     pub async fn start(self) -> io::Result<Sandbox> {
         let listener = TcpListener::bind(self.listen)?;
-        // The stranger lives beside it, on a port of its own: another host, as far as HTTP goes.
+        // The redirect's target has another port, which makes it another host as far as HTTP goes.
         let foreign = TcpListener::bind((self.listen.ip(), 0))?;
         let world = Arc::new(World::new(Config {
             authority: reachable(listener.local_addr()?),
@@ -398,7 +404,7 @@ impl SandboxBuilder {
     }
 }
 
-/// An address to connect to: one that stands for all interfaces is no such thing everywhere.
+/// Returns an address to connect to: the unspecified address works as one on some systems only.
 fn reachable(mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(Ipv4Addr::LOCALHOST.into());

@@ -1,4 +1,4 @@
-//! The services behind one door: which of them a request is for, and where faults can strike in any.
+//! The simulated services together: routing to one of them, and all points where faults can strike.
 
 use std::str::FromStr;
 
@@ -15,7 +15,7 @@ use crate::{
     world::{Config, State},
 };
 
-/// Every point of the sandbox.
+/// Returns all points of the sandbox.
 pub(crate) fn fault_points() -> impl Iterator<Item = &'static FaultPoint> + Clone {
     vendors::ALL
         .iter()
@@ -24,7 +24,7 @@ pub(crate) fn fault_points() -> impl Iterator<Item = &'static FaultPoint> + Clon
         .chain(graph::FAULT_POINTS)
 }
 
-/// Which point this request is.
+/// Returns the point of this request.
 pub(crate) fn fault_point(head: &Head) -> Option<&'static str> {
     match head.service() {
         "graph" => graph::fault_point(head),
@@ -33,7 +33,7 @@ pub(crate) fn fault_point(head: &Head) -> Option<&'static str> {
     }
 }
 
-/// What the service says to which this request goes.
+/// Returns the response of the service that this request is for.
 pub(crate) fn respond(
     state: &mut State,
     config: &Config,
@@ -48,18 +48,18 @@ pub(crate) fn respond(
             None => Response::text(
                 StatusCode::NOT_FOUND,
                 "text/plain; charset=utf-8",
-                "Nothing is here. GET /_sandbox says what is where.\n",
+                "Not found. GET /_sandbox lists the URLs of the services.\n",
             ),
         },
     }
 }
 
 impl FaultSpec {
-    /// A fault that strikes once.
+    /// Creates a fault that strikes once.
     ///
     /// # Errors
     ///
-    /// The sandbox has no such point, or this fault means nothing there.
+    /// Returns an error if the sandbox has no such point, or the fault cannot happen there.
     pub fn new(at: &str, fault: Fault) -> Result<Self, SandboxError> {
         Self::among(fault_points(), at, fault)
     }
@@ -71,7 +71,7 @@ impl FromStr for FaultSpec {
     fn from_str(spec: &str) -> Result<Self, Self::Err> {
         let wrong = || {
             SandboxError::new(format!(
-                "{spec:?} is not AT=FAULT or AT=FAULT*TIMES, such as kpn.send=lost_answer*2"
+                "invalid fault {spec:?}: expected AT=FAULT or AT=FAULT*TIMES, such as kpn.send=lost_answer*2"
             ))
         };
         let (at, fault) = spec.split_once('=').ok_or_else(wrong)?;
@@ -88,12 +88,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bad_spec_is_told_what_would_be_good() {
-        let told = |spec: &str| spec.parse::<FaultSpec>().unwrap_err().to_string();
-        assert!(told("kpn.send").contains("AT=FAULT"));
-        assert!(told("kpn.send=stall*often").contains("AT=FAULT*TIMES"));
-        assert!(told("kpn.send=stahl").contains("stall_before"));
-        assert!(told("kpm.send=stall").contains("graph.tap_revoke"));
-        assert!(told("kpn.send=resume_conflict").contains("lost_answer"));
+    fn the_error_of_a_bad_spec_lists_what_is_valid() {
+        let error = |spec: &str| spec.parse::<FaultSpec>().unwrap_err().to_string();
+        assert!(error("kpn.send").contains("AT=FAULT"));
+        assert!(error("kpn.send=stall*often").contains("AT=FAULT*TIMES"));
+        assert!(error("kpn.send=stahl").contains("stall_before"));
+        assert!(error("kpm.send=stall").contains("graph.tap_revoke"));
+        assert!(error("kpn.send=resume_conflict").contains("lost_answer"));
     }
 }
