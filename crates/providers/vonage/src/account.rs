@@ -9,7 +9,7 @@ use crate::{problem::Problem, sms};
 
 const REST_HOST: &str = "https://rest.nexmo.com";
 const BALANCE_PATH: &str = "/account/get-balance";
-/// Vonage counts its prices in euros.
+/// The currency of Vonage's prices.
 pub(crate) const CURRENCY: &str = "EUR";
 
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Creates an account. The host of its balance is Vonage's own, unless one is configured for all.
+    /// Creates an account. The host of its balance defaults to Vonage's own.
     pub(crate) fn new(
         key: SecretString,
         secret: SecretString,
@@ -39,25 +39,22 @@ impl Account {
         request.with_basic(self.key.expose_secret(), &self.secret)
     }
 
-    /// Asks for the balance, as the Messages API's `check` does: a regional host is one of that API alone, and the
-    /// secret goes to no other host than it.
-    pub(crate) async fn balance_beside_messages(
-        &self,
-        client: &Client,
-    ) -> Result<Health, SendError> {
-        let response = self.ask(client).await?;
+    /// Requests the balance for the `check` of the Messages API. A regional host has that API only, and the secret goes
+    /// to no other host.
+    pub(crate) async fn balance_for_messages(&self, client: &Client) -> Result<Health, SendError> {
+        let response = self.request_balance(client).await?;
         if response.status() == 404 && !self.is_vendors_host {
             return Ok(Health::unknown());
         }
         health(&response)
     }
 
-    /// Asks for the balance.
+    /// Requests the balance for the `check` of the SMS API.
     pub(crate) async fn balance(&self, client: &Client) -> Result<Health, SendError> {
-        health(&self.ask(client).await?)
+        health(&self.request_balance(client).await?)
     }
 
-    async fn ask(&self, client: &Client) -> Result<Response, SendError> {
+    async fn request_balance(&self, client: &Client) -> Result<Response, SendError> {
         let request =
             Request::get(&self.rest, BALANCE_PATH).with_header("accept", "application/json");
         client.ask(self.authorize(request)).await
@@ -81,7 +78,7 @@ fn health(response: &Response) -> Result<Health, SendError> {
         let (kind, message) = match response.status() {
             401 | 403 => (ErrorKind::Unauthorized, CREDENTIALS_REFUSED),
             429 => (ErrorKind::Throttled, "too many requests"),
-            _ => (ErrorKind::Protocol, "Vonage refused to tell the balance"),
+            _ => (ErrorKind::Protocol, "Vonage refused the request"),
         };
         Refusal::new(kind, message).with_unlisted_code(&response.status().to_string(), &[])
     });
@@ -90,7 +87,7 @@ fn health(response: &Response) -> Result<Health, SendError> {
 
 pub(crate) const CREDENTIALS_REFUSED: &str = "the key or the secret was refused";
 
-/// Returns an amount as a plain decimal number, whether JSON has it as number or as text.
+/// Returns an amount, a JSON number or text, as a plain decimal number.
 fn amount(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => number.as_f64().map(|number| format!("{number:.9}")),

@@ -1,7 +1,7 @@
 //! [Vonage](https://developer.vonage.com), formerly Nexmo, as a provider: its Messages API v1, and its older
 //! SMS API for accounts that have only that.
 //!
-//! Each request carries one message to one recipient. Vonage has no idempotency key and no look-up: a message whose
+//! A request carries one message to one recipient. Vonage has no idempotency key and no look-up: a message whose
 //! response is lost stays in doubt.
 //!
 //! ```
@@ -21,20 +21,20 @@
 //! |---|---|
 //! | `api` | `messages` (default) or `sms` |
 //! | `sender` | a name of at most 11 of `A-Z a-z 0-9`, a number, or a short code, for messages that name none; Vonage has no default |
-//! | `report_url` | where Vonage posts the delivery reports of these messages, instead of the URL of the account or application; https, with `api=sms` at most 100 characters |
-//! | `key`, `secret` | of the account, where they are not before the `@` |
-//! | `private_key` | of an application, in PEM, best as `file:PATH`; the user of the URL is then the application's id |
-//! | `application_id` | the application's id, where it is not before the `@` |
+//! | `report_url` | the https URL for the delivery reports of these messages; defaults to that of the account or application; with `api=sms` at most 100 characters |
+//! | `key`, `secret` | the account's, if they are not before the `@` |
+//! | `private_key` | an application's, in PEM, best as `file:PATH`; the user of the URL is then the application's id |
+//! | `application_id` | the application's id, if it is not before the `@` |
 //!
 //! |  | Messages API | SMS API |
 //! |---|---|---|
-//! | credentials | key and secret, or an application's private key, with which each token is signed here | key and secret |
-//! | wrong senders, barred numbers, no route | show in a report | are refused at once, as far as Vonage sees them |
+//! | credentials | key and secret, or an application's private key, which signs each token | key and secret |
+//! | invalid senders, barred numbers, no route | appear in a report | are refused at once, if Vonage detects them |
 //! | price and parts | in the reports | in the receipt |
-//! | reports | [`VonageReports`], signed by default | [`VonageSmsReports`], signed once Vonage's support has switched it on |
+//! | reports | [`VonageReports`], signed by default | [`VonageSmsReports`], signed once Vonage's support has enabled it |
 //!
-//! Vonage has a host for each API and for the balance. The host `default` means all of them; any other, a
-//! regional one such as `api-eu.nexmo.com` included, stands for all of them.
+//! Vonage has one host for each API and one for the balance. The host `default` means all of them. Any other host, such
+//! as the regional `api-eu.nexmo.com`, replaces all of them.
 
 mod account;
 mod messages;
@@ -71,8 +71,7 @@ use account::Account;
 use messages::{Application, Messages};
 use sms::Sms;
 
-/// What Vonage can do, by either of its APIs. Delivery reports arrive where the account, the application or
-/// `report_url` says where to.
+/// Vonage's capabilities, in both APIs. Delivery reports need a URL of the account, the application, or `report_url`.
 pub const PROFILE: Profile = Profile::new("vonage")
     .with_senders(&[
         SenderKind::Alphanumeric,
@@ -85,23 +84,23 @@ pub const PROFILE: Profile = Profile::new("vonage")
     .with_reports(true)
     .with_rate(NonZeroU32::new(30).unwrap());
 
-/// Requests of one batch under way at a time: an account has 30 a second unless agreed otherwise.
+/// The maximum number of concurrent requests of a batch: an account has 30 a second by default.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
-/// How far the time of a report's signature may lie from now. Vonage names no tolerance; Symfony took 300 seconds in
-/// 2026 (`symfony/symfony`, pull request 65700).
+/// The tolerance for the time of a report's signature. Vonage documents none; Symfony chose 300 seconds in 2026
+/// (`symfony/symfony`, pull request 65700).
 const REPORT_WINDOW: Duration = Duration::from_secs(300);
-/// What to give where the secret of the reports is missing.
-const SECRET_MISSING: &str = "Vonage signs its reports: give the account's signature secret";
-const SENDER: &str = "Vonage takes a name of letters A to Z and digits, a number, or a short code";
+const SECRET_MISSING: &str =
+    "invalid secret for Vonage's reports: expected the account's signature secret";
+const SENDER: &str = "expected a name of letters A to Z and digits, a number, or a short code";
 
-/// Which of Vonage's two APIs sends.
+/// One of Vonage's two APIs.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Api {
     /// The Messages API v1, which Vonage recommends.
     #[default]
     Messages,
-    /// The SMS API, which Vonage's dashboard calls legacy.
+    /// The SMS API, called legacy in Vonage's dashboard.
     Sms,
 }
 
@@ -121,7 +120,7 @@ impl FromStr for Api {
         match text {
             "messages" => Ok(Self::Messages),
             "sms" => Ok(Self::Sms),
-            _ => Err(ConfigError::new("write messages or sms")),
+            _ => Err(ConfigError::new("expected messages or sms")),
         }
     }
 }
@@ -138,7 +137,7 @@ impl Vonage {
         VonageBuilder::new(Credentials::Account(key.into(), secret.into()))
     }
 
-    /// Creates a builder from an application of the Messages API: its id, and its private key in PEM.
+    /// Creates a builder from an application of the Messages API: its id and its private key in PEM.
     pub fn application(
         id: impl Into<SecretString>,
         private_key: impl Into<SecretString>,
@@ -150,7 +149,7 @@ impl Vonage {
     ///
     /// # Errors
     ///
-    /// Where the URL is neither `vonage://KEY:SECRET@host?options` nor
+    /// Returns an error if the URL is neither `vonage://KEY:SECRET@host?options` nor
     /// `vonage://APPLICATION_ID@host?private_key=file:PATH`; the error never shows it.
     pub fn from_url(url: &str) -> Result<Self, ConfigError> {
         VonageBuilder::from_url(url)?.build()
@@ -182,8 +181,8 @@ impl SmsProvider for Vonage {
         self.inner.send_batch(messages).await
     }
 
-    /// Asks for the balance, which proves the key and the secret. An application's private key cannot ask,
-    /// and neither can a regional host of the Messages API: then the credentials are not known.
+    /// Requests the balance, which proves the key and the secret. It is not available to an application's private key,
+    /// or from a regional host of the Messages API: the health of the credentials is then unknown.
     async fn check(&self) -> Result<Health, SendError> {
         self.inner.check().await
     }
@@ -229,23 +228,23 @@ impl VonageBuilder {
         let builder = match url.optional_credential("private_key") {
             None if id.is_some() => {
                 return Err(ConfigError::new(
-                    "private_key is missing: an application signs with one",
+                    "private_key is missing: expected it beside application_id",
                 ));
             }
             None => Vonage::builder(url.credential("key")?, url.credential("secret")?),
             Some(_) if url.optional_credential("secret").is_some() => {
                 return Err(ConfigError::new(
-                    "give the secret of an account or the private_key of an application, not both",
+                    "invalid credentials: expected the secret of an account or the private_key of an application, not both",
                 ));
             }
             Some(private_key) => match (id, key) {
                 (Some(id), None) | (None, Some(id)) => Vonage::application(id, private_key),
                 (Some(_), Some(_)) => {
-                    return Err(ConfigError::new("the application's id is given twice"));
+                    return Err(ConfigError::new("duplicate credential application_id"));
                 }
                 (None, None) => {
                     return Err(ConfigError::new(
-                        "application_id is missing: put it before the @, or among the options",
+                        "application_id is missing: expected it before the @, or among the options",
                     ));
                 }
             },
@@ -264,7 +263,7 @@ impl VonageBuilder {
         self
     }
 
-    /// Sets the base URL, for all that Vonage has a host for. Defaults to Vonage's own hosts.
+    /// Sets the base URL of all requests. Defaults to Vonage's own hosts.
     pub fn with_base(mut self, base: BaseUrl) -> Self {
         self.endpoint = self.endpoint.with_base(base);
         self
@@ -282,21 +281,20 @@ impl VonageBuilder {
         self
     }
 
-    /// Sets where Vonage posts the delivery reports of these messages: https, or plain http on loopback. Defaults to
-    /// the URL of the account or the application.
+    /// Sets the URL for the delivery reports of these messages: https, or plain http on loopback. Defaults to the URL
+    /// of the account or the application.
     pub fn with_report_url(mut self, url: impl Into<SecretString>) -> Self {
         self.report_url = Some(url.into());
         self
     }
 
-    /// Builds the provider. Nothing is sent yet; [`check`](SmsProvider::check) tries the credentials of an
-    /// account.
+    /// Builds the provider. Nothing is sent; [`check`](SmsProvider::check) verifies the credentials of an account.
     ///
     /// # Errors
     ///
-    /// Where the sender is a name that Vonage would change, the report URL is invalid or, for the SMS API, has a
-    /// query parameter that Vonage adds, the private key is invalid, an application is to use the SMS API, or the
-    /// HTTP client cannot be built.
+    /// Returns an error if the sender is a name that Vonage would change, the private key is invalid, an application is
+    /// to use the SMS API, or the HTTP client cannot be built. The same holds for an invalid report URL: for the SMS
+    /// API, one with a query parameter that Vonage adds is invalid too.
     pub fn build(self) -> Result<Vonage, ConfigError> {
         self.endpoint
             .check_sender(|sender| wire_sender(sender).is_some(), SENDER)?;
@@ -323,7 +321,7 @@ impl VonageBuilder {
             }
             (Api::Sms, Credentials::Application(..)) => {
                 return Err(ConfigError::new(
-                    "the SMS API takes the key and secret of an account, not an application's private key",
+                    "invalid credentials for the SMS API: expected the key and secret of an account",
                 ));
             }
         };
@@ -331,8 +329,8 @@ impl VonageBuilder {
     }
 }
 
-/// Returns a sender as Vonage takes it: digits without a plus, or letters and digits. `None` where Vonage would drop
-/// characters, or change the sender on the way, and not say so.
+/// Returns a sender in Vonage's format: digits without a plus, or letters and digits. `None` if Vonage would silently
+/// drop characters or change the sender.
 fn wire_sender(sender: &Sender) -> Option<String> {
     if let Some(number) = sender.number() {
         return Some(number.msisdn().to_string());
@@ -342,12 +340,12 @@ fn wire_sender(sender: &Sender) -> Option<String> {
     (!zeros && name.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(name)
 }
 
-/// Creates a parser of Vonage's reports, chosen at run time: of the API `messages`, which is the default, or of `sms`,
-/// whose signature method is the account's: a [`SignatureMethod`], `md5hash` unless it was changed.
+/// Creates a parser for Vonage's reports, chosen at run time: of the API `messages` (default) or `sms`. For `sms` the
+/// signature method is a [`SignatureMethod`] and defaults to `md5hash`, as in an account.
 ///
 /// # Errors
 ///
-/// Where there is no such API or method, or there is no secret.
+/// Returns an error if there is no such API or method, or no secret.
 pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
     match api(&options)?.unwrap_or_default() {
         Api::Messages => {

@@ -1,6 +1,6 @@
-//! The Messages API v1: JSON, a token or Basic, real HTTP statuses, and webhooks that are signed.
+//! The Messages API v1: JSON, a token or Basic, HTTP statuses that reflect the outcome, and signed webhooks.
 //!
-//! Read from Vonage's definition 1.20.0 (2026) and its pages "API Errors: Messages" and "Webhooks".
+//! Sources: Vonage's definition 1.20.0 (2026) and its pages "API Errors: Messages" and "Webhooks".
 
 use std::time::{Duration, SystemTime};
 
@@ -27,9 +27,9 @@ use crate::{
 
 const HOST: &str = "https://api.nexmo.com";
 const SEND_PATH: &str = "/v1/messages";
-/// What a token without `exp` lives too; the most that Vonage allows are 24 hours.
+/// Also the lifetime of a token without `exp`; Vonage's maximum is 24 hours.
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
-/// A new token is signed when less is left of the old one.
+/// A token is replaced once it is valid for less than this.
 const MINIMUM_TOKEN_LIFE: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct Messages {
     report_url: Option<ReportUrl>,
 }
 
-/// One of the two: Vonage refuses a request that has both.
+/// The credentials of a request. Vonage refuses a request with both kinds.
 #[derive(Debug)]
 pub(crate) enum Auth {
     Account(Account),
@@ -58,7 +58,7 @@ impl From<Application> for Auth {
     }
 }
 
-/// An application of the Messages API, which proves itself by tokens that it signs.
+/// An application of the Messages API, which signs its own tokens.
 #[derive(Debug)]
 pub(crate) struct Application {
     id: SecretString,
@@ -68,7 +68,9 @@ pub(crate) struct Application {
 impl Application {
     pub(crate) fn new(id: SecretString, private_key: &SecretString) -> Result<Self, ConfigError> {
         if id.expose_secret().is_empty() {
-            return Err(ConfigError::new("the application's id is empty"));
+            return Err(ConfigError::new(
+                "invalid application_id: expected at least one character",
+            ));
         }
         let key = Rs256Key::from_pem(private_key)?;
         Ok(Self { id, key })
@@ -102,14 +104,14 @@ struct SendBody<'a> {
     message_type: &'static str,
     to: String,
     from: &'a str,
-    /// Without `sms.encoding_type` Vonage chooses the encoding by the text.
+    /// Without `sms.encoding_type`, Vonage chooses the encoding by the text.
     text: &'a str,
     client_ref: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     ttl: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_url: Option<&'a str>,
-    /// The form of the reports, which an account may have set to an older one.
+    /// The version of the reports, which may be an older one in the account's settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_version: Option<&'static str>,
 }
@@ -214,7 +216,7 @@ impl SmsProvider for Messages {
         let client = self.endpoint.client();
         match &self.auth {
             Auth::Account(account) => {
-                let balance = account.balance_beside_messages(client);
+                let balance = account.balance_for_messages(client);
                 self.endpoint.probe(balance).await
             }
             Auth::Application(_) => Ok(Health::unknown()),

@@ -1,4 +1,4 @@
-//! What the Messages API's refusals mean.
+//! The refusals of the Messages API, and what they prove.
 
 use std::{
     slice,
@@ -10,9 +10,9 @@ use postduif_http::{Proof, Refusal, Response, codes, vendor::Code};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The longest wait that `Retry-After` is believed for.
+/// The longest delay that is accepted from `Retry-After`.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-/// What Vonage calls a token that has ended. No other refusal goes away with a new token.
+/// The code of an expired token, the only refusal for which a new token helps.
 pub(crate) const EXPIRED: &str = "jwt-expired";
 
 /// Returns what a response that is not a success proves.
@@ -28,23 +28,23 @@ pub(crate) fn refused(response: &Response, message: &Message) -> SendError {
     let refusal = match (status, &problem) {
         (429, _) => Refusal::new(ErrorKind::Throttled, "too many requests"),
         (422, Some(problem)) => problem.unprocessable(),
-        // Proven by these two statuses, whoever wrote the body; the kind is Vonage's.
+        // These two statuses prove a refusal with any body; the kind is from Vonage's table.
         (405 | 415, None) | (_, Some(_)) => match listed {
             Some(row) => meaning(row),
-            // Vonage wrote it, and neither its definition nor its pages have this status.
+            // A problem of Vonage at a status that neither its definition nor its pages have.
             None => {
                 let by_status = response.refused(None);
                 let proof = match by_status.acceptance() {
                     Acceptance::NotAccepted => Proof::Below500,
                     Acceptance::Unknown => Proof::Nothing,
                 };
-                let message = "Vonage answers with a status that is not in its list";
+                let message = "Vonage responded with a status that is not in its list";
                 Refusal::new(by_status.kind(), message).with_proof(proof)
             }
         },
         (_, None) => return response.refused(None),
     };
-    let listed = WORDS
+    let listed = NAMES
         .iter()
         .copied()
         .chain(CODES.iter().map(|row| row.code))
@@ -60,9 +60,10 @@ pub(crate) fn refused(response: &Response, message: &Message) -> SendError {
     }))
 }
 
-/// Vonage's one error shape (RFC 7807): an object whose `type` is a page of Vonage's, with the code behind
-/// a `#`. Anything else is somebody else speaking. A `#` alone would not do: ASP.NET's own problems have
-/// types such as `https://tools.ietf.org/html/rfc9110#section-15.5.1`.
+/// Vonage's error shape (RFC 7807): an object whose `type` is a page of Vonage, with the code after a `#`.
+///
+/// A `#` alone does not identify Vonage: the problems of ASP.NET have types such as
+/// `https://tools.ietf.org/html/rfc9110#section-15.5.1`.
 #[derive(Deserialize)]
 pub(crate) struct Problem {
     #[serde(rename = "type")]
@@ -91,9 +92,9 @@ impl Problem {
         self.page.split_once('#').map_or("", |(_, code)| code)
     }
 
-    /// Returns what a 422 means. The numbers in its bodies are not those of Vonage's published list (1060 is "client
-    /// reference" in the one and "account barred" in the other), so that the fields and the title decide, and
-    /// the number only where neither says anything.
+    /// Returns the meaning of a 422. The numbers in its bodies are not those of Vonage's published list: 1060 is "client
+    /// reference" in the former and "account barred" in the latter. The fields and the title decide, and the number
+    /// only without them.
     fn unprocessable(&self) -> Refusal {
         let names: Vec<_> = self
             .invalid_parameters
@@ -107,7 +108,7 @@ impl Problem {
         } else if !names.is_empty() {
             Refusal::new(
                 ErrorKind::Misconfigured,
-                "Vonage refused a field that is none of the message's",
+                "Vonage refused a field that is not the message's",
             )
         } else if let Some(title) = self
             .title
@@ -120,19 +121,19 @@ impl Problem {
         } else {
             Refusal::new(
                 ErrorKind::Other,
-                "Vonage gives a code that is not in its list",
+                "Vonage returned a code that is not in its list",
             )
             .with_proof(Proof::Nothing)
         }
     }
 }
 
-/// Returns the refusal of a row whose key is not the code that is kept.
+/// Returns the refusal of a row whose key is not the code of the error.
 fn meaning(row: &Code) -> Refusal {
     Refusal::new(row.kind, row.message).with_proof(row.proof)
 }
 
-/// Vonage's refusals by status and by what follows the `#`; the empty code is any.
+/// Vonage's refusals by status and by the code after the `#`. The empty code matches any.
 static PROBLEMS: &[(u16, &[Code])] = &[
     (
         400,
@@ -153,24 +154,24 @@ static PROBLEMS: &[(u16, &[Code])] = &[
         403,
         codes! {
             "multiple-auth-methods" => Misconfigured, Below500, TWO_CREDENTIALS;
-            "" => Unauthorized, Below500, "the account may not do this";
+            "" => Unauthorized, Below500, "the account has no permission";
         },
     ),
     (
         404,
-        codes! { "" => Misconfigured, Below500, "nothing takes this request there"; },
+        codes! { "" => Misconfigured, Below500, "the configured address does not accept this request"; },
     ),
     (
         405,
-        codes! { "" => Protocol, Below500, "Vonage does not take this request"; },
+        codes! { "" => Protocol, Below500, "Vonage does not accept this method"; },
     ),
     (
         406,
-        codes! { "" => Protocol, Below500, "Vonage cannot answer in this form"; },
+        codes! { "" => Protocol, Below500, "Vonage cannot respond in this format"; },
     ),
     (
         415,
-        codes! { "" => Protocol, Below500, "Vonage does not read this form"; },
+        codes! { "" => Protocol, Below500, "Vonage does not accept this format"; },
     ),
     (
         451,
@@ -180,8 +181,8 @@ static PROBLEMS: &[(u16, &[Code])] = &[
 
 const TWO_CREDENTIALS: &str = "the request has two kinds of credentials";
 
-/// Codes that are words. Only these are kept in an error.
-static WORDS: &[&str] = &[
+/// Codes that are names instead of numbers. An error keeps only these.
+static NAMES: &[&str] = &[
     "InvalidParams",
     "accept-header",
     "account-suspended",
@@ -198,7 +199,7 @@ static WORDS: &[&str] = &[
     "multiple-auth-methods",
     "not-found",
     "throttled",
-    // As the definition spells it.
+    // The definition's spelling.
     "unathorized",
     "unauthorized",
     "unavailable-legal",
@@ -208,46 +209,46 @@ static WORDS: &[&str] = &[
 
 /// The message's own fields, by their names in `invalid_parameters`.
 static PARAMETERS: &[Code] = codes! {
-    "to" => InvalidRecipient, Below500, "the recipient is not valid";
-    "from" => InvalidSender, Below500, "the sender is not valid";
-    "text" => InvalidText, Below500, "the text is not valid";
+    "to" => InvalidRecipient, Below500, "the recipient is invalid";
+    "from" => InvalidSender, Below500, "the sender is invalid";
+    "text" => InvalidText, Below500, "the text is invalid";
 };
 
 /// The titles of the definition's 422 bodies.
 static TITLES: &[Code] = codes! {
     "Unsupported channel" => Misconfigured, Below500, "SMS is not a channel of the account";
-    "Invalid channel parameters" => Misconfigured, Below500, "Vonage refused a setting of the channel";
-    "Invalid sender" => InvalidSender, Below500, "the sender is not valid";
-    "Invalid recipient" => InvalidRecipient, Below500, "the recipient is not valid";
+    "Invalid channel parameters" => Misconfigured, Below500, "Vonage refused an option of the channel";
+    "Invalid sender" => InvalidSender, Below500, "the sender is invalid";
+    "Invalid recipient" => InvalidRecipient, Below500, "the recipient is invalid";
     "Invalid message type" => Protocol, Below500, "Vonage refused the type of message";
-    "Invalid params" => Misconfigured, Below500, "Vonage refused a field and does not say which";
+    "Invalid params" => Misconfigured, Below500, "Vonage refused an unnamed field";
     "Invalid client reference" => Misconfigured, Below500, "Vonage refused the reference";
 };
 
-/// Vonage's published codes by what they mean, and whether they prove that nothing was sent. They appear in
-/// reports, and maybe in a 422.
+/// Vonage's published codes by meaning, and whether they prove that nothing was sent. They appear in reports, and
+/// possibly in a 422.
 static CODES: &[Code] = codes! {
     "1050" | "1210" | "1240" | "1270" | "1280" | "1282" | "1290" | "1470" | "1473" | "1474" | "1475" | "1483"
         | "2001" => Blocked, Below500, "blocked by a filter, by the operator or by the recipient";
     "1070" => InsufficientBalance, Below500, "the account's quota is used up";
     "1040" | "1170" | "1190" | "1200" | "1260" | "1300" | "1310" | "1430"
-        => InvalidRecipient, Below500, "the recipient is not valid, or not reachable";
+        => InvalidRecipient, Below500, "the recipient is invalid or not reachable";
     "1120" | "1420" | "1476" | "1481"
-        => InvalidSender, Below500, "the sender is not valid, or not allowed there";
+        => InvalidSender, Below500, "the sender is invalid or not allowed there";
     "1090" => InvalidText, Below500, "the text is too long";
     "1020" | "1021" | "1022" | "1080" | "1130" | "1140" | "1150" | "1160" | "1242" | "1400" | "1410" | "1440"
         | "1450" | "1480" | "1482" | "1484"
-        => Misconfigured, Below500, "the account is not set up for this, or Vonage refused a setting";
+        => Misconfigured, Below500, "the account is not set up for this, or Vonage refused an option";
     "1330" | "1340" | "1350" | "1370" | "1380" | "1381" | "1382" | "1451" | "1461" | "2002" | "2003"
-        => Other, Below500, "a fault of another channel, or for good and without a reason";
-    // Sent already; not all parts were heard of.
+        => Other, Below500, "an error of another channel, or a permanent one without a reason";
+    // Already sent, without a report for every part.
     "1320" | "1490" => Other, Nothing, "the text, or a part of it, may have been sent already";
     "1010" | "1431" | "invalid-json" => Protocol, Below500, "Vonage could not read the request";
     "1000" | "1241" | "1460" | "1472" => Throttled, Below500, "too many texts";
-    "1360" => Timeout, Below500, "the validity period ended first";
+    "1360" => Timeout, Below500, "the validity period ended";
     "1060" => Unauthorized, Below500, "the account is barred";
     "1180" | "1230" | "1250" | "1251"
         => Unavailable, Below500, "no route, or the phone or its network is out of reach";
     "1030" | "1100" | "1220" | "1331"
-        => Unavailable, Nothing, "Vonage or the operator failed, or is trying again";
+        => Unavailable, Nothing, "Vonage or the operator failed, or is retrying";
 };

@@ -21,13 +21,13 @@ use url::form_urlencoded;
 
 use crate::{REPORT_WINDOW, SECRET_MISSING, account::CURRENCY};
 
-/// How an account signs its reports, by its own setting.
+/// How an account signs its reports, which is one of its settings.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SignatureMethod {
     /// `md5`: HMAC with MD5.
     Md5,
-    /// `md5hash`, the default of an account: MD5 of the parameters and the secret behind them.
+    /// `md5hash`, the default of an account: MD5 of the parameters followed by the secret.
     #[default]
     Md5Hash,
     /// `sha1`: HMAC with SHA-1.
@@ -72,7 +72,7 @@ impl FromStr for SignatureMethod {
             "sha512" => Self::Sha512,
             _ => {
                 return Err(ConfigError::new(
-                    "invalid signature method: write md5hash, md5, sha1, sha256 or sha512",
+                    "invalid signature method: expected md5hash, md5, sha1, sha256 or sha512",
                 ));
             }
         })
@@ -94,13 +94,15 @@ fn hmac_md5(key: &[u8], data: &[u8]) -> Vec<u8> {
     pass(0x5c, &pass(0x36, data)).to_vec()
 }
 
-/// Parser of the delivery receipts of the SMS API, one for each part: signed over all parameters and the time, once
-/// Vonage's support has switched signing on for the account.
+/// Parser for the delivery receipts of the SMS API. They are signed over all parameters and the time, once Vonage's
+/// support has enabled it for the account.
 ///
-/// The signature does not cover the URL: within the time window a receipt can be replayed, which changes
-/// nothing, since it says the same again. A receipt is of one [part](DeliveryReport::part) of the text, by an id
-/// of its own; [`Delivery`](postduif_core::Delivery) joins them. GET, POST as a form and POST as JSON are read, by the account's setting. A GET without any parameter is
-/// how Vonage tries a URL, and no report.
+/// The signature does not cover the URL. Within the time window a receipt can be replayed, which only repeats what it
+/// reported before. A receipt reports one [part](DeliveryReport::part) of the text, which has its own id;
+/// [`Delivery`](postduif_core::Delivery) combines them.
+///
+/// The account's settings choose GET, POST as a form, or POST as JSON; all three are supported. A GET without parameters
+/// is Vonage's test of a URL, and has no report.
 #[derive(Debug)]
 pub struct VonageSmsReports {
     keys: SigningSecrets,
@@ -109,8 +111,8 @@ pub struct VonageSmsReports {
 }
 
 impl VonageSmsReports {
-    /// Creates a parser that takes what any of these signature secrets signed, by this method and no other: several while one is
-    /// being replaced. The secret is that of the account's settings, not the API secret.
+    /// Creates a parser that accepts receipts signed with any of these secrets, by this method only: several while one
+    /// is being replaced. It is the signature secret of the account's settings, not the API secret.
     ///
     /// # Errors
     ///
@@ -123,8 +125,8 @@ impl VonageSmsReports {
         })
     }
 
-    /// Sets how far the time of signing may lie from now. Defaults to 300 seconds. A repeat may carry the time of
-    /// the first try.
+    /// Sets the tolerance for the time of the signature. Defaults to 300 seconds. A repeat may have the time of the
+    /// first attempt.
     #[must_use]
     pub const fn with_window(mut self, window: Duration) -> Self {
         self.window = window;
@@ -145,7 +147,7 @@ impl VonageSmsReports {
             .iter()
             .map(|secret| self.method.sign(secret, &base))
             .collect();
-        // Samples have small letters for one method and capitals for the others.
+        // Samples are in lower case for one method and in upper case for the others.
         if !is_secret(&expected, &signature.to_ascii_lowercase()) {
             return Err(ReportError::forged(
                 "the report is not signed with our secret",
@@ -172,7 +174,7 @@ impl ReportParser for VonageSmsReports {
         self.verify(&fields, now)?;
         match fields.text("status") {
             Some(status) if !status.trim().is_empty() => Ok(vec![fields.report()]),
-            // A text that came in.
+            // An inbound text.
             _ if fields.text("text").is_some() => Ok(Vec::new()),
             _ => Err(ReportError::malformed("the report has no status")),
         }
@@ -201,7 +203,7 @@ pub(crate) const PARAMETERS: [&str; 14] = [
 struct Fields(BTreeMap<String, String>);
 
 impl Fields {
-    /// The query of a GET, the body of anything else, never both: only one of them is signed.
+    /// Reads the query of a GET, or the body of any other method. Never both: only one of them is signed.
     fn of(request: &ReportRequest<'_>) -> Result<Self, ReportError> {
         if request.method() == "GET" {
             let url = request.url().split('#').next().unwrap_or_default();
@@ -233,8 +235,8 @@ impl Fields {
         Self::from_pairs(pairs.ok_or(NO_REPORT)?)
     }
 
-    /// A name with one of the two characters that join the signed text would let two parameters pass as one:
-    /// `a=1` and `b=2` are signed as a parameter of the name `a=1&b` would be.
+    /// Collects the parameters. A name with `&` or `=` is an error, since two parameters would then have the signature of
+    /// one: `a=1` and `b=2` are signed like a parameter of the name `a=1&b`.
     fn from_pairs<Name: Into<String>, Text: Into<String>>(
         pairs: impl IntoIterator<Item = (Name, Text)>,
     ) -> Result<Self, ReportError> {
@@ -242,7 +244,9 @@ impl Fields {
         for (name, value) in pairs {
             let name = name.into();
             if name.contains(['&', '=']) {
-                return Err(ReportError::malformed("a parameter's name joins two"));
+                return Err(ReportError::malformed(
+                    "invalid parameter name: expected no & or =",
+                ));
             }
             if fields.insert(name, value.into()).is_some() {
                 return Err(ReportError::malformed("duplicate parameter"));
@@ -258,7 +262,7 @@ impl Fields {
             .filter(|text| !text.is_empty())
     }
 
-    /// What is signed: each parameter but the signature, by name in the order of bytes.
+    /// Returns the signed text: each parameter except the signature, in byte order of the names.
     fn base(&self) -> String {
         let signed = self.0.iter().filter(|(name, _)| *name != "sig");
         signed
@@ -276,7 +280,7 @@ impl Fields {
         // `to` is the sender here.
         report.recipient = recipient(&field("msisdn"));
         report.code = nonzero_code(&field("err-code"), 4);
-        // UTC by Vonage's page. `scts` is the operator's time: to the minute, of a zone that nobody names.
+        // UTC by Vonage's page. `scts` is the operator's time, to the minute and without a documented zone.
         report.at = self.text("message-timestamp").and_then(|time| {
             let time = NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S").ok()?;
             Some(time.and_utc())
@@ -288,7 +292,7 @@ impl Fields {
     }
 }
 
-/// An object's members, with the duplicates that a map would hide.
+/// The members of an object, including duplicates, which a map would drop.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -313,8 +317,8 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// How far a part has come. Of `unknown` Vonage says that nothing useful is known; support articles have
-/// `undeliverable` and `deleted` beside these.
+/// Vonage's statuses of a part. `unknown` means that Vonage has no information; support articles also have
+/// `undeliverable` and `deleted`.
 static STATUSES: &[(&str, DeliveryStatus)] = &[
     ("accepted", DeliveryStatus::Sent),
     ("buffered", DeliveryStatus::Buffered),

@@ -16,14 +16,14 @@ use serde_json::Value;
 
 use crate::{REPORT_WINDOW, SECRET_MISSING};
 
-/// Parser of the status webhooks of the Messages API, form v1: signed by the account's signature secret over the body, with
-/// the time of signing.
+/// Parser for the status webhooks of the Messages API, version 1. The account's signature secret signs their body and
+/// the time.
 ///
-/// The signature covers neither the URL nor what came before: within the time window a report can be
-/// replayed, which changes nothing, since it says the same again. Reports come in no promised order. Vonage
-/// says that an unsigned one can occur after a fault of its own, and that it comes again signed where it is
-/// answered with a 5xx; whether a repeat is signed anew is not known, so that a merely old one may come again
-/// too.
+/// The signature does not cover the URL. Within the time window a report can be replayed, which only repeats what it
+/// reported before. Reports have no guaranteed order.
+///
+/// Vonage documents that an unsigned report can occur after an error of its own. It repeats the report, signed, if the
+/// response is a 5xx. Whether a repeat has a new signature is not known, so an old report may be repeated too.
 #[derive(Debug)]
 pub struct VonageReports {
     keys: SigningSecrets,
@@ -31,8 +31,8 @@ pub struct VonageReports {
 }
 
 impl VonageReports {
-    /// Creates a parser that takes what any of these signature secrets signed: several while one is being replaced, or one for
-    /// each account. The secret is that of the account's settings, not the API secret.
+    /// Creates a parser that accepts reports signed with any of these secrets: several while one is being replaced, or
+    /// one for each account. It is the signature secret of the account's settings, not the API secret.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl VonageReports {
         })
     }
 
-    /// Sets how far the time of signing may lie from now. Defaults to 300 seconds.
+    /// Sets the tolerance for the time of the signature. Defaults to 300 seconds.
     #[must_use]
     pub const fn with_window(mut self, window: Duration) -> Self {
         self.window = window;
@@ -57,21 +57,19 @@ impl VonageReports {
             iat: i64,
             payload_hash: String,
         }
-        let (scheme, token) = request
+        let (_, token) = request
             .header("authorization")?
             .ok_or(ReportError::unsigned(
-                "the report has no token; a report of the SMS API is read by the parser of that API",
+                "the report has no token; a report of the SMS API needs the parser for that API",
             ))?
             .split_once(' ')
-            .ok_or(ReportError::malformed("invalid token: the report has no bearer token"))?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(ReportError::malformed(
-                "invalid token: the report has no bearer token",
-            ));
-        }
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .ok_or(ReportError::malformed(
+                "invalid token: expected a bearer token",
+            ))?;
         let claims = hs256_claims(token.trim(), self.keys.as_slice())?;
         let claims: Claims = serde_json::from_slice(&claims)
-            .map_err(|_| ReportError::forged("the token covers no body, or has no time"))?;
+            .map_err(|_| ReportError::forged("the token has no time or no hash of the body"))?;
         let hash = hex(&sha256(request.body()));
         if !claims.payload_hash.eq_ignore_ascii_case(&hash) {
             return Err(ReportError::forged("the token covers another body"));
@@ -100,7 +98,7 @@ impl ReportParser for VonageReports {
 }
 
 fn report(body: &Value) -> DeliveryReport {
-    // The title is the code; older payloads have it as a number, and the type repeats it.
+    // The title is the code, a number in older payloads. The type repeats it.
     let code = code(&body["error"]["title"], 4).or_else(|| {
         let page = text(&body["error"]["type"])?;
         let (_, number) = page.split_once('#')?;
@@ -113,7 +111,7 @@ fn report(body: &Value) -> DeliveryReport {
     report.recipient = recipient(&body["to"]);
     report.code = code;
     report.at = time(&body["timestamp"]).or_else(|| {
-        // As older payloads have it.
+        // The format of older payloads.
         let time = text(&body["timestamp"])?;
         let time = DateTime::parse_from_str(&time, "%Y-%m-%d %H:%M:%S %z").ok()?;
         Some(time.to_utc())
@@ -133,7 +131,7 @@ fn status_of(status: Option<&str>, code: Option<&str>) -> DeliveryStatus {
         known.map_or(otherwise, |(status, _)| *status)
     };
     match status {
-        // The phone is busy, and tried again for a day or two.
+        // The phone is busy, and the text is retried for a day or two.
         Some("submitted") if code == Some("1220") => DeliveryStatus::Buffered,
         Some("submitted") => DeliveryStatus::Sent,
         Some("delivered") => DeliveryStatus::Delivered,
@@ -143,8 +141,8 @@ fn status_of(status: Option<&str>, code: Option<&str>) -> DeliveryStatus {
     }
 }
 
-/// What `rejected` covers beside a refusal: Vonage says it of what expired or failed too. Two codes say that
-/// the text, or some of its parts, may have arrived, and so no failure.
+/// The codes for which `rejected` is not a refusal: Vonage also uses it for expired and failed texts. With two codes the
+/// text, or some of its parts, may have been delivered, so they are not a failure.
 static REJECTIONS: &[(DeliveryStatus, &[&str])] = &[
     (DeliveryStatus::Expired, &["1360"]),
     (

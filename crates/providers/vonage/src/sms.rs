@@ -1,6 +1,6 @@
 //! The SMS API: a form, Basic, HTTP 200 for failures too, and an entry for each part.
 //!
-//! Read from Vonage's definitions 1.0.10 (2021) and 1.5.1 (2026) and its page "API Errors: SMS".
+//! Sources: Vonage's definitions 1.0.10 (2021) and 1.5.1 (2026) and its page "API Errors: SMS".
 
 use std::{borrow::Cow, slice, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
 
 const HOST: &str = "https://rest.nexmo.com";
 const SEND_PATH: &str = "/sms/json";
-/// The most characters of a URL for reports.
+/// The maximum number of characters of a report URL.
 const MAX_REPORT_URL: usize = 100;
 
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Sms {
             let url = ReportUrl::parse(url.expose_secret())?;
             if url.expose().chars().count() > MAX_REPORT_URL {
                 return Err(ConfigError::new(
-                    "option report_url: the SMS API takes at most 100 characters",
+                    "option report_url: invalid URL: expected at most 100 characters for the SMS API",
                 ));
             }
             url.without_parameters("Vonage", &REPORT_PARAMETERS)
@@ -74,16 +74,16 @@ impl Sms {
         ];
         let is_unicode = message.text().encoding() == Encoding::Ucs2;
         let optional = [
-            // Vonage does not choose it: without it, what is not in the GSM tables is lost.
+            // Without it, characters outside the GSM tables are lost.
             ("type", is_unicode.then_some("unicode")),
             ("ttl", ttl.as_deref()),
             ("callback", self.report_url.as_ref().map(ReportUrl::expose)),
         ];
-        let given = optional
+        let present = optional
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)));
         let request = self.account.authorize(self.endpoint.post(SEND_PATH));
-        Ok(request.with_form(required.into_iter().chain(given)))
+        Ok(request.with_form(required.into_iter().chain(present)))
     }
 
     async fn exchange(&self, message: &Message) -> Result<Receipt, SendError> {
@@ -120,11 +120,11 @@ impl SmsProvider for Sms {
     }
 }
 
-/// Vonage's codes for a part of a message, and whether one proves that the part was not sent.
+/// Vonage's codes for a part of a message, and whether they prove that the part was not sent.
 static STATUSES: &[Code] = codes! {
     "1" => Throttled, Below500, "too many requests";
     "2" => Protocol, Below500, "a parameter is missing";
-    "3" => Misconfigured, Below500, "a parameter is not valid";
+    "3" => Misconfigured, Below500, "a parameter is invalid";
     "4" => Unauthorized, Below500, "the key or the secret was refused";
     "5" => Unavailable, Nothing, "Vonage failed";
     "6" => InvalidRecipient, Below500, "the number's prefix is unknown";
@@ -134,22 +134,22 @@ static STATUSES: &[Code] = codes! {
     "10" => Throttled, Below500, "too many connections";
     "11" => Misconfigured, Below500, "the account is not enabled for this API";
     "12" => InvalidText, Below500, "the text is too long";
-    "13" => Unavailable, Nothing, "Vonage could not hand the text on";
+    "13" => Unavailable, Nothing, "Vonage could not forward the text";
     "14" => Unauthorized, Below500, "the signature was refused";
     "15" => InvalidSender, Below500, "the sender is not allowed";
-    "16" => Misconfigured, Below500, "the validity period is not valid";
-    "17" => Blocked, Below500, "blocked for what it says";
-    "18" => Protocol, Below500, "several recipients";
-    "19" => Misconfigured, Below500, "the account may not do this";
-    "20" => Misconfigured, Below500, "the message class is not valid";
-    "22" => Misconfigured, Below500, "the network code is not valid";
-    "23" => Misconfigured, Below500, "the URL for reports is not valid";
+    "16" => Misconfigured, Below500, "the validity period is invalid";
+    "17" => Blocked, Below500, "blocked for its content";
+    "18" => Protocol, Below500, "the request has several recipients";
+    "19" => Misconfigured, Below500, "the account has no permission";
+    "20" => Misconfigured, Below500, "the message class is invalid";
+    "22" => Misconfigured, Below500, "the network code is invalid";
+    "23" => Misconfigured, Below500, "the report URL is invalid";
     "29" => Misconfigured, Below500, "a trial account sends to its test numbers only";
-    "32" => Misconfigured, Below500, "a signature and a secret in one call";
+    "32" => Misconfigured, Below500, "the request has both a signature and a secret";
     "33" => InvalidRecipient, Below500, "the number is deactivated";
 };
 
-/// What a parameter that status 2 or 3 names is to us.
+/// The kinds of error for the parameters that status 2 or 3 names.
 static PARAMETERS: &[(&str, ErrorKind)] = &[
     ("api_key", ErrorKind::Unauthorized),
     ("api_secret", ErrorKind::Unauthorized),
@@ -158,31 +158,31 @@ static PARAMETERS: &[(&str, ErrorKind)] = &[
     ("to", ErrorKind::InvalidRecipient),
 ];
 
-/// The kind by the parameter that the vendor's words name: "Missing to param", or "to address is not numeric"
-/// at their start. Two of the names are common words, so that one counts only beside a word that belongs to it.
-fn kind_by_name(words: &str) -> Option<ErrorKind> {
-    let words: Vec<_> = words
+/// Returns the kind of error for the parameter that an error text names: "Missing to param", or "to address is not
+/// numeric" at its start. Two of the names are common words, so a name counts only beside a related word.
+fn kind_by_parameter(text: &str) -> Option<ErrorKind> {
+    let words: Vec<_> = text
         .split(|char: char| !char.is_ascii_alphanumeric() && char != '_')
         .filter(|word| !word.is_empty())
         .map(str::to_ascii_lowercase)
         .collect();
-    words.iter().enumerate().find_map(|(place, word)| {
+    words.iter().enumerate().find_map(|(index, word)| {
         let (_, kind) = PARAMETERS.iter().find(|(name, _)| name == word)?;
-        let before = place.checked_sub(1).map(|before| words[before].as_str());
+        let before = index.checked_sub(1).map(|before| words[before].as_str());
         let is_named = before.is_some_and(|before| {
             ["missing", "invalid"].contains(&before) || before.starts_with("param")
         });
-        let after = words.get(place + 1).map_or("", String::as_str);
-        let begins = before.is_none() && ["address", "is", "must"].contains(&after);
-        (is_named || begins || after.starts_with("param")).then_some(*kind)
+        let after = words.get(index + 1).map_or("", String::as_str);
+        let is_first = before.is_none() && ["address", "is", "must"].contains(&after);
+        (is_named || is_first || after.starts_with("param")).then_some(*kind)
     })
 }
 
-/// How long a throttled part is to wait. Three wordings are known: "please wait [ 250 ] and retry", in
-/// milliseconds; the same without a number; and an account of the interval and how much of it is over.
-fn wait(words: &str) -> Duration {
+/// Returns the delay of a throttled part. Three wordings are known: "please wait [ 250 ] and retry", in milliseconds; the
+/// same without a number; and the length of the interval with its elapsed time.
+fn delay(text: &str) -> Duration {
     let number = |name: &str| -> Option<u64> {
-        let (_, rest) = words.split_once(name)?;
+        let (_, rest) = text.split_once(name)?;
         let (number, _) = rest.trim_start().strip_prefix('[')?.split_once(']')?;
         number.trim().parse().ok()
     };
@@ -191,7 +191,7 @@ fn wait(words: &str) -> Duration {
     Duration::from_millis(millis.clamp(1000, 5000))
 }
 
-/// The body as JSON. Answers of 2014 were ISO-8859-1.
+/// Returns the body as JSON. Responses of 2014 were ISO-8859-1.
 fn json(response: &Response) -> Option<Value> {
     let body = response.body().ok()?;
     let text = match str::from_utf8(body) {
@@ -201,20 +201,19 @@ fn json(response: &Response) -> Option<Value> {
     serde_json::from_str(&text).ok()
 }
 
-/// Whether this is Vonage's other error shape, which the balance shares.
+/// Returns whether a response has Vonage's other error shape, which the balance shares.
 pub(crate) fn is_error(response: &Response) -> bool {
     json(response).is_some_and(|body| {
         text(&body["error-code"]).is_some() && body["error-code-label"].is_string()
     })
 }
 
-/// Whether a response's status alone proves that nobody read the message. At 401 it is what Vonage says that
-/// counts.
+/// Returns whether a response's status alone proves that the message was not read. A 401 needs Vonage's own refusal.
 fn is_proven_by_status(response: &Response) -> bool {
     response.status() != 401 && response.refused(None).acceptance() == Acceptance::NotAccepted
 }
 
-/// Returns what a response that speaks of no part proves.
+/// Returns what a response without entries proves.
 fn refused(response: &Response, message: &Message) -> SendError {
     let refusal = match response.status() {
         _ if is_proven_by_status(response) || !is_error(response) => None,
@@ -225,18 +224,18 @@ fn refused(response: &Response, message: &Message) -> SendError {
         )),
         _ => None,
     };
-    // The status is no code of Vonage's list.
+    // The status is not a code of Vonage's list.
     let code = response.status().to_string();
     let messages = slice::from_ref(message);
     response.refused(refusal.map(|refusal| refusal.with_unlisted_code(&code, messages)))
 }
 
-/// What a response says of each part.
+/// The entries of a response, one for each part.
 struct Parts<'a> {
     all: &'a [Value],
-    /// Fewer than the response itself counts.
+    /// Whether there are fewer than the response's own count.
     is_short: bool,
-    /// As many as the response itself counts, and what failed has words: the whole of Vonage's shape.
+    /// Whether the response has the whole of Vonage's shape: as many entries as it counts, and a text for each failure.
     is_complete: bool,
 }
 
@@ -244,26 +243,26 @@ impl<'a> Parts<'a> {
     fn new(body: &'a Value) -> Self {
         let all = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
         let count = text(&body["message-count"]).and_then(|count| count.parse::<usize>().ok());
-        let has_words = |entry: &Value| {
-            let words = entry["error-text"].as_str().unwrap_or_default();
-            is_accepted(entry) || !words.trim().is_empty()
+        let has_text = |entry: &Value| {
+            let text = entry["error-text"].as_str().unwrap_or_default();
+            is_accepted(entry) || !text.trim().is_empty()
         };
         Self {
             all,
             is_short: count.is_some_and(|count| count > all.len()),
-            is_complete: count == Some(all.len()) && all.iter().all(has_words),
+            is_complete: count == Some(all.len()) && all.iter().all(has_text),
         }
     }
 
-    /// A message is accepted where all of its parts are, and refused where all of them are, provenly. Parts
-    /// that were taken beside parts that were not are sent and charged.
+    /// Returns the outcome of the message: accepted if all of its parts are, refused if all of them provably are.
+    /// Accepted parts beside refused ones are sent and charged, so the message is then in doubt.
     fn outcome(
         &self,
         response: &Response,
         message: &Message,
         receipt: Receipt,
     ) -> Result<Receipt, SendError> {
-        let taken = self.all.iter().filter(|entry| is_accepted(entry)).count();
+        let accepts_none = !self.all.iter().any(is_accepted);
         let is_foreign = self
             .all
             .iter()
@@ -286,30 +285,30 @@ impl<'a> Parts<'a> {
                 _ if response.status() >= 500 => Err(response.refused(None)),
                 _ => Err(SendError::unknown(
                     ErrorKind::Protocol,
-                    "the response does not say of every part that it was taken",
+                    "the response does not report every part as accepted",
                 )),
             };
         };
-        if taken == 0 && !is_contradiction && is_proven_by_status(response) {
+        if accepts_none && !is_contradiction && is_proven_by_status(response) {
             return Err(response.refused(None));
         }
-        // Vonage refuses with 200. With another status its whole shape is asked for, since others list verdicts
-        // too; and where somebody gave up waiting none proves anything.
+        // Vonage refuses with 200. Another status needs the whole shape, since other servers list verdicts too. The
+        // statuses of a timeout prove nothing.
         let gave_up = matches!(response.status(), 408 | 409 | 425 | 499);
-        if taken == 0 && !response.is_success() && (gave_up || !self.is_complete) {
+        if accepts_none && !response.is_success() && (gave_up || !self.is_complete) {
             return Err(response.refused(None).in_doubt());
         }
         let error = response.refused(Some(refusal.clone()));
         let is_proven = failures.iter().all(|(_, proof)| *proof != Proof::Nothing);
-        let is_told = response.status() == 200 || !response.is_success();
-        if taken == 0 && is_whole && is_proven && is_told {
+        let is_refusal = response.status() == 200 || !response.is_success();
+        if accepts_none && is_whole && is_proven && is_refusal {
             Err(error)
         } else {
             Err(error.in_doubt())
         }
     }
 
-    /// Returns the receipt. `None` where a part has no usable id: Vonage gives each one.
+    /// Returns the receipt. `None` if a part has no usable id, which Vonage returns for each.
     fn accepted(&self, receipt: Receipt) -> Option<Receipt> {
         let ids = self
             .all
@@ -327,7 +326,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// Returns the price of all parts together. `None` where one has no price.
+    /// Returns the total price of all parts. `None` if one has no price.
     fn price(&self) -> Option<Price> {
         let nanos = self.all.iter().try_fold(0_i64, |sum, entry| {
             let price = Price::new(&text(&entry["message-price"])?, CURRENCY).ok()?;
@@ -344,30 +343,30 @@ fn is_accepted(entry: &Value) -> bool {
     text(&entry["status"]).as_deref() == Some("0")
 }
 
-/// Returns whether an entry repeats another reference or number than the message's.
+/// Returns whether an entry has another reference or number than the message.
 fn is_about_another(entry: &Value, message: &Message) -> bool {
-    text(&entry["client-ref"]).is_some_and(|given| given != message.reference().as_str())
+    text(&entry["client-ref"]).is_some_and(|reference| reference != message.reference().as_str())
         || recipient(&entry["to"]).is_some_and(|to| to != message.to())
 }
 
 /// Returns why a part was not accepted.
 fn failure(entry: &Value, message: &Message) -> (Refusal, Proof) {
     let code = text(&entry["status"]).unwrap_or_default();
-    let words = entry["error-text"].as_str().unwrap_or_default();
+    let error_text = entry["error-text"].as_str().unwrap_or_default();
     let Some(row) = Code::find(STATUSES, &code) else {
-        let unlisted = "Vonage gives a status that is not in its list";
+        let unlisted = "Vonage returned a status that is not in its list";
         let refusal = Refusal::new(ErrorKind::Other, unlisted);
         let messages = slice::from_ref(message);
         return (refusal.with_unlisted_code(&code, messages), Proof::Nothing);
     };
     let kind = match row.code {
-        "2" | "3" => kind_by_name(words).unwrap_or(row.kind),
+        "2" | "3" => kind_by_parameter(error_text).unwrap_or(row.kind),
         _ => row.kind,
     };
-    // What it proves depends on the other parts too.
+    // Without its proof, which depends on the other parts too.
     let refusal = Refusal::new(kind, row.message).with_code(row.code);
     let refusal = match row.code {
-        "1" => refusal.with_retry_after(wait(words)),
+        "1" => refusal.with_retry_after(delay(error_text)),
         _ => refusal,
     };
     (refusal, row.proof)

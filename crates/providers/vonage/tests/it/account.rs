@@ -2,10 +2,10 @@ use postduif_core::{Credentials, ErrorKind, Health, SmsProvider as _};
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
-use super::wire::{World, accepted, answer, failure, problem};
+use super::wire::{World, accepted, failure, problem, response};
 
-async fn check(world: &World, answer: ResponseTemplate) -> Result<Health, ErrorKind> {
-    world.answer(answer).await;
+async fn check(world: &World, response: ResponseTemplate) -> Result<Health, ErrorKind> {
+    world.respond(response).await;
     let checked = world.vonage.check().await;
     if matches!(&checked, Ok(health) if health.refusal().is_none()) {
         return checked.map_err(|error| error.kind());
@@ -16,11 +16,11 @@ async fn check(world: &World, answer: ResponseTemplate) -> Result<Health, ErrorK
 }
 
 #[tokio::test]
-async fn the_balance_is_asked_for_as_documented() {
+async fn the_balance_is_requested_as_documented() {
     for world in [World::messages().await, World::sms().await] {
-        let answer =
+        let response =
             ResponseTemplate::new(200).set_body_json(json!({"value": 10.28, "autoReload": false}));
-        let health = check(&world, answer).await.unwrap();
+        let health = check(&world, response).await.unwrap();
         assert!(health.credentials() == Credentials::Verified);
         assert_eq!(health.balance().unwrap().to_string(), "10.28 EUR");
         let request = &world.requests().await[0];
@@ -34,7 +34,7 @@ async fn the_balance_is_asked_for_as_documented() {
 }
 
 #[tokio::test]
-async fn a_balance_is_read_in_any_form_of_number() {
+async fn a_balance_is_read_as_text_or_as_any_number() {
     let world = World::messages().await;
     for (value, shown) in [
         (json!(0), Some("0 EUR")),
@@ -46,8 +46,8 @@ async fn a_balance_is_read_in_any_form_of_number() {
         (json!("much"), None),
         (json!(null), None),
     ] {
-        let answer = ResponseTemplate::new(200).set_body_json(json!({"value": value}));
-        let health = check(&world, answer).await.unwrap();
+        let response = ResponseTemplate::new(200).set_body_json(json!({"value": value}));
+        let health = check(&world, response).await.unwrap();
         assert!(health.credentials() == Credentials::Verified);
         assert_eq!(
             health
@@ -61,10 +61,10 @@ async fn a_balance_is_read_in_any_form_of_number() {
 }
 
 #[tokio::test]
-async fn refused_credentials_are_told_by_the_check() {
+async fn a_check_reports_refused_credentials() {
     let world = World::messages().await;
     let label = json!({"error-code": "401", "error-code-label": "authentication failed"});
-    for (answer, kind) in [
+    for (response, kind) in [
         (
             ResponseTemplate::new(401).set_body_json(&label),
             ErrorKind::Unauthorized,
@@ -74,10 +74,13 @@ async fn refused_credentials_are_told_by_the_check() {
             ErrorKind::Unauthorized,
         ),
         (
-            answer(401, &problem("unauthorized")),
+            response(401, &problem("unauthorized")),
             ErrorKind::Unauthorized,
         ),
-        (answer(403, &problem("forbidden")), ErrorKind::Unauthorized),
+        (
+            response(403, &problem("forbidden")),
+            ErrorKind::Unauthorized,
+        ),
         (
             ResponseTemplate::new(420).set_body_json(&label),
             ErrorKind::Protocol,
@@ -93,20 +96,20 @@ async fn refused_credentials_are_told_by_the_check() {
         ),
         (ResponseTemplate::new(204), ErrorKind::Protocol),
     ] {
-        assert_eq!(check(&world, answer).await, Err(kind));
+        assert_eq!(check(&world, response).await, Err(kind));
         assert_eq!(world.requests().await.len(), 1);
     }
 }
 
 #[tokio::test]
-async fn an_application_cannot_tell_and_asks_nobody() {
+async fn the_check_of_an_application_is_unknown_and_makes_no_request() {
     let world = World::application().await;
     assert_eq!(check(&world, accepted()).await, Ok(Health::unknown()));
     assert_eq!(world.requests().await.len(), 0);
 }
 
 #[tokio::test]
-async fn a_host_without_a_balance_cannot_tell_in_the_messages_api_alone() {
+async fn the_check_of_a_host_without_a_balance_is_unknown_in_the_messages_api_only() {
     let missing = || ResponseTemplate::new(404);
     assert_eq!(
         check(&World::messages().await, missing()).await,

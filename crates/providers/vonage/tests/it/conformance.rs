@@ -11,7 +11,7 @@ use super::{
     wire::{APPLICATION, form, private_key},
 };
 
-/// Written from Vonage's definitions and pages, a mode each.
+/// A fake of Vonage by its definitions and pages, with a mode for each kind of credentials and API.
 #[derive(Clone, Copy)]
 enum FakeVonage {
     Basic,
@@ -21,11 +21,11 @@ enum FakeVonage {
 
 const KEY: &str = "hunter2-of-vonage";
 const SECRET: &str = "s3cret-of-vonage";
-/// Of `KEY:SECRET`.
+/// `KEY:SECRET` in base64.
 const BASIC: &str = "Basic aHVudGVyMi1vZi12b25hZ2U6czNjcmV0LW9mLXZvbmFnZQ==";
 const WEBHOOK: &str = "https://hooks.example.com/vonage/0ur-s3cret";
 
-/// The answer of the SMS API that takes a request under this id.
+/// Returns the response of the SMS API that accepts a request with this id.
 fn entry_of(request: &HttpRequest, id: &str) -> Value {
     let fields = form(&request.body);
     let field = |name: &str| {
@@ -41,17 +41,17 @@ fn entry_of(request: &HttpRequest, id: &str) -> Value {
 }
 
 impl FakeVonage {
-    fn problem(status: u16, code: &str, words: &str) -> Reply {
+    fn problem(status: u16, code: &str, text: &str) -> Reply {
         let body = json!({
             "type": format!("https://developer.vonage.com/api-errors/messages#{code}"),
-            "title": words, "detail": words, "instance": "bf0ca0bf927b3b52e3cb03217e1a1ddf",
-            "invalid_parameters": [{"name": "text", "reason": words}]
+            "title": text, "detail": text, "instance": "bf0ca0bf927b3b52e3cb03217e1a1ddf",
+            "invalid_parameters": [{"name": "text", "reason": text}]
         });
         Reply::json(status, body.to_string())
     }
 
-    fn failed(code: &str, words: &str) -> Reply {
-        let entry = json!({"status": code, "error-text": words});
+    fn failed(code: &str, text: &str) -> Reply {
+        let entry = json!({"status": code, "error-text": text});
         Reply::json(
             200,
             json!({"message-count": "1", "messages": [entry]}).to_string(),
@@ -190,10 +190,10 @@ impl FakeVendor for FakeVonage {
         )
     }
 
-    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+    fn refuse(&self, _: &HttpRequest, text: &str) -> Reply {
         match self {
-            Self::Sms => Self::failed("12", words),
-            Self::Basic | Self::Jwt => Self::problem(422, "1150", words),
+            Self::Sms => Self::failed("12", text),
+            Self::Basic | Self::Jwt => Self::problem(422, "1150", text),
         }
     }
 

@@ -1,12 +1,10 @@
-//! The provider against a Vonage on loopback.
+//! Vonage's wire formats: the conformance suite, and each row of the tables of its documentation.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by failing"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod account;
 mod conformance;
+mod foreign;
 mod messages;
 mod openapi;
 mod receipts;
@@ -14,6 +12,5 @@ mod report_conformance;
 mod reports;
 mod settings;
 mod sms;
-mod strangers;
 mod token;
 mod wire;

@@ -11,16 +11,16 @@ use postduif_core::{
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
-use super::wire::{UUID, World, accepted, answer, message, problem};
+use super::wire::{UUID, World, accepted, message, problem, response};
 
 #[tokio::test]
-async fn a_send_is_written_as_documented() {
+async fn a_send_is_made_as_documented() {
     let world = World::new(
         "key:secret@",
         "?sender=Acme&report_url=https%3A%2F%2Fhooks.example.test%2Fstatus",
     )
     .await;
-    world.answer(accepted()).await;
+    world.respond(accepted()).await;
     let message = message().with_validity(Duration::from_secs(1800));
     let receipt = world.vonage.send(&message).await.unwrap();
     let request = &world.requests().await[0];
@@ -54,9 +54,9 @@ async fn a_send_is_written_as_documented() {
 }
 
 #[tokio::test]
-async fn what_is_not_wished_is_not_written() {
+async fn an_option_that_is_not_set_is_not_sent() {
     let world = World::messages().await;
-    let body: Value = world.written(&message()).await.body_json().unwrap();
+    let body: Value = world.sent(&message()).await.body_json().unwrap();
     assert_eq!(body.as_object().unwrap().len(), 6);
 }
 
@@ -65,28 +65,28 @@ async fn vonage_chooses_the_encoding_of_any_text() {
     let world = World::messages().await;
     let text = Text::new("Zoë 👋").unwrap();
     let message = Message::new("+31612345678".parse().unwrap(), text);
-    let body: Value = world.written(&message).await.body_json().unwrap();
+    let body: Value = world.sent(&message).await.body_json().unwrap();
     assert_eq!((&body["text"], body.get("sms")), (&json!("Zoë 👋"), None));
 }
 
 #[tokio::test]
 async fn only_a_202_with_its_id_is_an_acceptance() {
     let world = World::messages().await;
-    for answer in [
-        answer(202, &json!({})),
-        answer(202, &json!({"message_uuid": ""})),
-        answer(202, &json!({"message_uuid": null})),
-        answer(202, &json!({"message_uuid": "x".repeat(257)})),
-        answer(200, &json!({"message_uuid": UUID})),
-        answer(201, &json!({"message_uuid": UUID})),
-        answer(202, &problem("throttled")),
-        answer(200, &problem("throttled")),
+    for response in [
+        response(202, &json!({})),
+        response(202, &json!({"message_uuid": ""})),
+        response(202, &json!({"message_uuid": null})),
+        response(202, &json!({"message_uuid": "x".repeat(257)})),
+        response(200, &json!({"message_uuid": UUID})),
+        response(201, &json!({"message_uuid": UUID})),
+        response(202, &problem("throttled")),
+        response(200, &problem("throttled")),
         ResponseTemplate::new(204),
     ] {
-        world.assert_fails(answer, (Protocol, Unknown), &"").await;
+        world.assert_fails(response, (Protocol, Unknown), &"").await;
     }
     let with_workflow = json!({"message_uuid": UUID, "workflow_id": "3TcNjguHxr2vcCZ9Ddsnq6"});
-    world.send(answer(202, &with_workflow)).await.unwrap();
+    world.send(response(202, &with_workflow)).await.unwrap();
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_problem_is_read_by_its_status_and_its_type() {
     ] {
         let error = world
             .assert_fails(
-                answer(status, &problem(code)),
+                response(status, &problem(code)),
                 (kind, NotAccepted),
                 &(status, code),
             )
@@ -136,34 +136,38 @@ async fn a_problem_is_read_by_its_status_and_its_type() {
         (403, Unauthorized),
         (451, Blocked),
     ] {
-        let told = (kind, NotAccepted);
+        let outcome = (kind, NotAccepted);
         let error = world
-            .assert_fails(answer(status, &problem("something-else")), told, &status)
+            .assert_fails(
+                response(status, &problem("something-else")),
+                outcome,
+                &status,
+            )
             .await;
         assert_eq!(error.code(), None);
     }
 }
 
 #[tokio::test]
-async fn a_status_that_nobody_documents_is_in_doubt_even_in_vonages_words() {
+async fn an_undocumented_status_is_in_doubt_even_in_vonages_shape() {
     let world = World::messages().await;
     for status in [408, 409, 410, 418, 421, 425] {
-        let answer = answer(status, &problem("forbidden"));
+        let response = response(status, &problem("forbidden"));
         world
-            .assert_fails(answer, (Protocol, Unknown), &status)
+            .assert_fails(response, (Protocol, Unknown), &status)
             .await;
     }
     for status in [500, 502, 503, 504] {
         for code in ["throttled", "1050", "unauthorized"] {
-            let answer = answer(status, &problem(code));
+            let response = response(status, &problem(code));
             world
-                .assert_fails(answer, (Unavailable, Unknown), &status)
+                .assert_fails(response, (Unavailable, Unknown), &status)
                 .await;
         }
     }
     world
         .assert_fails(
-            answer(302, &problem("forbidden")),
+            response(302, &problem("forbidden")),
             (Protocol, Unknown),
             &302,
         )
@@ -183,13 +187,13 @@ async fn a_status_alone_proves_what_the_page_says() {
         (429, Throttled),
         (431, Misconfigured),
     ] {
-        for answer in [
+        for response in [
             ResponseTemplate::new(status),
             ResponseTemplate::new(status).set_body_raw("<html>", "text/html"),
-            answer(status, &json!({"message": "no"})),
+            response(status, &json!({"message": "no"})),
         ] {
             world
-                .assert_fails(answer, (kind, NotAccepted), &status)
+                .assert_fails(response, (kind, NotAccepted), &status)
                 .await;
         }
     }
@@ -200,7 +204,7 @@ async fn a_status_alone_proves_what_the_page_says() {
 }
 
 #[tokio::test]
-async fn a_problem_is_believed_only_as_vonages() {
+async fn only_a_problem_of_vonage_is_a_refusal() {
     let world = World::messages().await;
     for page in [
         "https://developer.vonage.com/api-errors#forbidden",
@@ -211,7 +215,7 @@ async fn a_problem_is_believed_only_as_vonages() {
     ] {
         let body = json!({"type": page, "title": "x"});
         world
-            .assert_fails(answer(403, &body), (Unauthorized, NotAccepted), &page)
+            .assert_fails(response(403, &body), (Unauthorized, NotAccepted), &page)
             .await;
         let body = ResponseTemplate::new(403).set_body_json(body);
         world
@@ -231,13 +235,13 @@ async fn a_problem_is_believed_only_as_vonages() {
     ] {
         for status in [400, 401, 402, 403, 406, 422, 451] {
             world
-                .assert_fails(answer(status, &body), (Protocol, Unknown), &body)
+                .assert_fails(response(status, &body), (Protocol, Unknown), &body)
                 .await;
         }
     }
 }
 
-/// The definition's samples, whose numbers are not those of the published list.
+/// The samples of the definition have other numbers than the published list.
 #[tokio::test]
 async fn a_422_is_read_by_its_title_before_its_number() {
     let world = World::messages().await;
@@ -249,21 +253,21 @@ async fn a_422_is_read_by_its_title_before_its_number() {
         ("Invalid message type", "1140", Protocol),
         ("Invalid params", "1150", Misconfigured),
         ("Invalid client reference", "1060", Misconfigured),
-        // Numbers that alone would be a doubt.
+        // Numbers that alone would leave the message in doubt.
         ("Invalid sender", "1320", InvalidSender),
         ("Invalid recipient", "9999", InvalidRecipient),
     ] {
         let mut body = problem(code);
         body["title"] = json!(title);
         let error = world
-            .assert_fails(answer(422, &body), (kind, NotAccepted), &title)
+            .assert_fails(response(422, &body), (kind, NotAccepted), &title)
             .await;
         assert_eq!(error.code(), Some(code));
     }
 }
 
 #[tokio::test]
-async fn a_422_is_read_by_the_fields_it_names_before_all_else() {
+async fn a_422_is_read_by_the_fields_it_names_first() {
     let world = World::messages().await;
     for (names, kind) in [
         (vec!["to"], InvalidRecipient),
@@ -281,17 +285,17 @@ async fn a_422_is_read_by_the_fields_it_names_before_all_else() {
             "Invalid params",
             "Invalid channel parameters",
             "Invalid sender",
-            "words",
+            "something else",
         ] {
             let mut body = problem("1150");
             body["title"] = json!(title);
             body["invalid_parameters"] = json!(parameters);
             world
-                .assert_fails(answer(422, &body), (kind, NotAccepted), &names)
+                .assert_fails(response(422, &body), (kind, NotAccepted), &names)
                 .await;
         }
     }
-    // What cannot be read names nothing.
+    // An unreadable list names no field.
     for parameters in [
         json!(null),
         json!([]),
@@ -302,13 +306,13 @@ async fn a_422_is_read_by_the_fields_it_names_before_all_else() {
         let mut body = problem("1050");
         body["invalid_parameters"] = parameters;
         world
-            .assert_fails(answer(422, &body), (Blocked, NotAccepted), &body)
+            .assert_fails(response(422, &body), (Blocked, NotAccepted), &body)
             .await;
     }
 }
 
 #[tokio::test]
-async fn a_422_is_read_by_its_number_where_nothing_else_speaks() {
+async fn a_422_without_fields_or_a_known_title_is_read_by_its_number() {
     let world = World::messages().await;
     let refused: &[(ErrorKind, &[u16])] = &[
         (Throttled, &[1000, 1241, 1460, 1472]),
@@ -350,8 +354,10 @@ async fn a_422_is_read_by_its_number_where_nothing_else_speaks() {
     for (rows, acceptance) in [(refused, NotAccepted), (in_doubt, Unknown)] {
         for (kind, codes) in rows {
             for code in *codes {
-                let answer = answer(422, &problem(&code.to_string()));
-                let error = world.assert_fails(answer, (*kind, acceptance), code).await;
+                let response = response(422, &problem(&code.to_string()));
+                let error = world
+                    .assert_fails(response, (*kind, acceptance), code)
+                    .await;
                 assert_eq!(error.code(), Some(code.to_string().as_str()));
             }
         }
@@ -359,7 +365,7 @@ async fn a_422_is_read_by_its_number_where_nothing_else_speaks() {
 }
 
 #[tokio::test]
-async fn a_throttled_call_says_how_long_to_wait_and_at_most_a_minute() {
+async fn a_throttled_call_has_the_vendors_delay_of_at_most_a_minute() {
     let world = World::messages().await;
     for (header, wait) in [
         ("15", Some(15)),
@@ -367,12 +373,12 @@ async fn a_throttled_call_says_how_long_to_wait_and_at_most_a_minute() {
         ("86400", Some(60)),
         ("soon", None),
     ] {
-        for answer in [
-            answer(429, &problem("throttled")),
+        for response in [
+            response(429, &problem("throttled")),
             ResponseTemplate::new(429),
         ] {
             let error = world
-                .error(answer.insert_header("retry-after", header))
+                .error(response.insert_header("retry-after", header))
                 .await;
             assert_eq!(
                 error.retry_after(),
@@ -382,8 +388,8 @@ async fn a_throttled_call_says_how_long_to_wait_and_at_most_a_minute() {
             assert!(error.may_resend() && error.may_reroute());
         }
     }
-    // The reset's unit is disputed, so that it is no wait.
+    // The unit of the reset is unclear, so it is not a delay.
     let reset =
-        answer(429, &problem("throttled")).insert_header("x-ratelimit-reset", "1769182705723");
+        response(429, &problem("throttled")).insert_header("x-ratelimit-reset", "1769182705723");
     assert_eq!(world.error(reset).await.retry_after(), None);
 }

@@ -1,4 +1,4 @@
-//! Requests, answers and reports beside the vendor's own definitions, which lie in `tests/openapi`.
+//! Requests, responses and reports compared with the vendor's own definitions in `tests/openapi`.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use postduif_sandbox::{Fault, Sandbox};
 use serde_json::{Map, Value, json};
 use wiremock::ResponseTemplate;
 
-use super::wire::{World, accepted, answer, form, message, problem};
+use super::wire::{World, accepted, form, message, problem, response};
 
 const MESSAGES: &str = include_str!("../openapi/vonage-messages.yml");
 const SMS: &str = include_str!("../openapi/vonage-sms.yml");
 
-/// As much of OpenAPI 3.0 as these two definitions use.
+/// The subset of OpenAPI 3.0 that these two definitions use.
 struct Definition(Value);
 
 impl Definition {
@@ -34,10 +34,10 @@ impl Definition {
         }
     }
 
-    /// All that is wrong with a value, as a list of words.
-    fn faults(&self, schema: &Value, value: &Value, place: &str, faults: &mut Vec<String>) {
+    /// Collects the violations of a schema by a value.
+    fn faults(&self, schema: &Value, value: &Value, path: &str, faults: &mut Vec<String>) {
         let schema = self.resolve(schema);
-        let mut fault = |words: String| faults.push(format!("{place}: {words}"));
+        let mut fault = |text: String| faults.push(format!("{path}: {text}"));
         let is_type = match schema["type"].as_str() {
             Some("object") => value.is_object(),
             Some("array") => value.is_array(),
@@ -79,18 +79,18 @@ impl Definition {
         }
         for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
             if let Some(value) = value.get(name) {
-                self.faults(schema, value, &format!("{place}/{name}"), faults);
+                self.faults(schema, value, &format!("{path}/{name}"), faults);
             }
         }
         for schema in schema["allOf"].as_array().into_iter().flatten() {
-            self.faults(schema, value, place, faults);
+            self.faults(schema, value, path, faults);
         }
         for value in value.as_array().into_iter().flatten() {
-            self.faults(&schema["items"], value, place, faults);
+            self.faults(&schema["items"], value, path, faults);
         }
     }
 
-    /// Every property that the schema knows.
+    /// Returns every property of the schema.
     fn properties(&self, schema: &Value) -> Vec<String> {
         let schema = self.resolve(schema);
         let own = schema["properties"].as_object().into_iter().flatten();
@@ -100,7 +100,7 @@ impl Definition {
             .collect()
     }
 
-    /// The value that the definition's examples make up.
+    /// Returns the value that the definition's examples form.
     fn example(&self, schema: &Value) -> Value {
         let schema = self.resolve(schema);
         if let Some(example) = schema.get("example") {
@@ -133,7 +133,7 @@ impl Definition {
     }
 }
 
-fn wishes() -> Vec<Message> {
+fn option_sets() -> Vec<Message> {
     let with = |text: &str| {
         let text = Text::new(text).unwrap();
         Message::new("+31612345678".parse().unwrap(), text)
@@ -159,12 +159,12 @@ async fn every_request_of_the_messages_api_fits_its_definition() {
         definition.at("/paths/~1messages/post/requestBody/content/application~1json/schema");
     for hook in ["", HOOK] {
         let world = World::new("key:secret@", &format!("?sender=Acme{hook}")).await;
-        for message in wishes() {
-            let body: Value = world.written(&message).await.body_json().unwrap();
+        for message in option_sets() {
+            let body: Value = world.sent(&message).await.body_json().unwrap();
             definition.assert_fits(schema, &body, &[]);
         }
     }
-    // The check itself sees what does not fit.
+    // The comparison itself finds a violation.
     let mut faults = Vec::new();
     definition.faults(
         schema,
@@ -181,12 +181,12 @@ async fn every_request_of_the_sms_api_fits_its_definition() {
     let schema = definition.at("/components/schemas/NewMessage");
     for hook in ["", HOOK] {
         let world = World::new("key:secret@", &format!("?sender=Acme&api=sms{hook}")).await;
-        for message in wishes() {
-            let fields = form(&world.written(&message).await.body);
+        for message in option_sets() {
+            let fields = form(&world.sent(&message).await.body);
             let body: Value = fields
                 .into_iter()
                 .map(|(name, value)| {
-                    // A form has texts only.
+                    // The values of a form are text.
                     let is_number =
                         definition.resolve(schema)["properties"][&name]["type"] == "integer";
                     let value = if is_number {
@@ -197,14 +197,14 @@ async fn every_request_of_the_sms_api_fits_its_definition() {
                     (name, value)
                 })
                 .collect();
-            // Since 1.5.1 the key belongs to signed calls alone: Basic has it.
+            // Since 1.5.1 only signed calls have the key as a parameter; Basic has it in its header.
             definition.assert_fits(schema, &body, &[": has no api_key"]);
         }
     }
 }
 
 #[tokio::test]
-async fn every_answer_of_the_messages_definition_is_understood() {
+async fn every_response_of_the_messages_definition_is_understood() {
     let definition = Definition::new(MESSAGES);
     let world = World::messages().await;
     let responses = "/components/responses";
@@ -212,7 +212,7 @@ async fn every_answer_of_the_messages_definition_is_understood() {
         "{responses}/MessageAcceptedResponse/content/application~1json/schema"
     ));
     let example = definition.example(accepted_schema);
-    let receipt = world.send(answer(202, &example)).await.unwrap();
+    let receipt = world.send(response(202, &example)).await.unwrap();
     assert_eq!(receipt.id(), Some("aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab"));
     definition.assert_fits(accepted_schema, &json!({"message_uuid": receipt.id()}), &[]);
 
@@ -228,8 +228,10 @@ async fn every_answer_of_the_messages_definition_is_understood() {
             .collect::<Vec<_>>()
     };
     for body in one_of("401", "application~1problem+json") {
-        let told = (ErrorKind::Unauthorized, Acceptance::NotAccepted);
-        let error = world.assert_fails(answer(401, &body), told, &body).await;
+        let outcome = (ErrorKind::Unauthorized, Acceptance::NotAccepted);
+        let error = world
+            .assert_fails(response(401, &body), outcome, &body)
+            .await;
         assert!(error.code().is_some(), "{body}");
     }
     let kinds = [
@@ -247,10 +249,10 @@ async fn every_answer_of_the_messages_definition_is_understood() {
     assert_eq!(bodies.len(), kinds.len());
     for (body, kind) in bodies.iter().zip(kinds) {
         world
-            .assert_fails(answer(422, body), (kind, Acceptance::NotAccepted), body)
+            .assert_fails(response(422, body), (kind, Acceptance::NotAccepted), body)
             .await;
     }
-    // The base response's example is of no type that says anything.
+    // The type in the example of the base response has no meaning.
     let base = definition.example(definition.at("/components/schemas/ErrorResponse"));
     for (status, kind, acceptance) in [
         (402, ErrorKind::Protocol, Acceptance::Unknown),
@@ -259,13 +261,13 @@ async fn every_answer_of_the_messages_definition_is_understood() {
         (500, ErrorKind::Unavailable, Acceptance::Unknown),
     ] {
         world
-            .assert_fails(answer(status, &base), (kind, acceptance), &status)
+            .assert_fails(response(status, &base), (kind, acceptance), &status)
             .await;
     }
 }
 
-/// A call of this secret to the sandbox, and its answer: the sandbox was written without our provider.
-async fn sandbox_answers(
+/// Makes a call with this secret to the sandbox, which was written without our provider, and returns its response.
+async fn sandbox_responses(
     sandbox: &Sandbox,
     path: &str,
     secret: &str,
@@ -275,40 +277,40 @@ async fn sandbox_answers(
     let request = Request::post(&base, path)
         .with_json(body)
         .with_basic("sandbox", &secret.into());
-    let answer = Client::new().unwrap().send(request).await.unwrap();
-    (answer.status(), answer.json().unwrap())
+    let response = Client::new().unwrap().send(request).await.unwrap();
+    (response.status(), response.json().unwrap())
 }
 
 #[tokio::test]
-async fn the_sandboxs_answers_fit_the_definitions() {
+async fn the_responses_of_the_sandbox_fit_the_definitions() {
     let sandbox = Sandbox::start().await;
     let definition = Definition::new(MESSAGES);
     let accepted = "/components/responses/MessageAcceptedResponse/content/application~1json/schema";
     let text = json!({
         "to": "31612345678", "from": "Acme", "channel": "sms", "message_type": "text", "text": "Hello"
     });
-    let (status, body) = sandbox_answers(&sandbox, "/v1/messages", "sandbox", &text).await;
+    let (status, body) = sandbox_responses(&sandbox, "/v1/messages", "sandbox", &text).await;
     assert_eq!(status, 202);
     definition.assert_fits(definition.at(accepted), &body, &[]);
     let problem = definition.at("/components/schemas/ErrorResponse");
-    let (status, body) = sandbox_answers(&sandbox, "/v1/messages", "wrong", &text).await;
+    let (status, body) = sandbox_responses(&sandbox, "/v1/messages", "wrong", &text).await;
     assert_eq!(status, 401);
     definition.assert_fits(problem, &body, &[]);
     sandbox.fault("vonage.send", Fault::BadNumber);
-    let (status, body) = sandbox_answers(&sandbox, "/v1/messages", "sandbox", &text).await;
+    let (status, body) = sandbox_responses(&sandbox, "/v1/messages", "sandbox", &text).await;
     assert_eq!(status, 422);
     definition.assert_fits(problem, &body, &[]);
 
     let definition = Definition::new(SMS);
     let text = json!({"to": "31612345678", "from": "Acme", "text": "Hello"});
-    let (_, body) = sandbox_answers(&sandbox, "/sms/json", "sandbox", &text).await;
+    let (_, body) = sandbox_responses(&sandbox, "/sms/json", "sandbox", &text).await;
     definition.assert_fits(definition.at("/components/schemas/SMS"), &body, &[]);
-    let (_, body) = sandbox_answers(&sandbox, "/sms/json", "wrong", &text).await;
+    let (_, body) = sandbox_responses(&sandbox, "/sms/json", "wrong", &text).await;
     definition.assert_fits(definition.at("/components/schemas/Error"), &body, &[]);
 }
 
 #[test]
-fn the_answers_of_these_tests_fit_the_definitions() {
+fn the_responses_of_these_tests_fit_the_definitions() {
     let definition = Definition::new(MESSAGES);
     definition.assert_fits(
         definition.at("/components/schemas/ErrorResponse"),
@@ -316,22 +318,22 @@ fn the_answers_of_these_tests_fit_the_definitions() {
         &[],
     );
     let definition = Definition::new(SMS);
-    let taken = super::wire::entries_body(&[super::wire::part("0C0000002C4D0001")]);
-    definition.assert_fits(definition.at("/components/schemas/SMS"), &taken, &[]);
+    let accepted = super::wire::entries_body(&[super::wire::part("0C0000002C4D0001")]);
+    definition.assert_fits(definition.at("/components/schemas/SMS"), &accepted, &[]);
     let failed = super::wire::entries_body(&[super::wire::failed("4", "Bad Credentials")]);
     definition.assert_fits(definition.at("/components/schemas/Error"), &failed, &[]);
 }
 
 #[tokio::test]
-async fn every_answer_of_the_sms_definition_is_understood() {
+async fn every_response_of_the_sms_definition_is_understood() {
     let definition = Definition::new(SMS);
     let world = World::sms().await;
-    let mut taken = definition.example(definition.at("/components/schemas/SMS"));
-    taken["messages"][0]["client-ref"] = json!("01J9Z8");
-    // Its own example of a number, which is not the one that is written to here.
-    taken["messages"][0]["to"] = json!("31612345678");
+    let mut accepted = definition.example(definition.at("/components/schemas/SMS"));
+    accepted["messages"][0]["client-ref"] = json!("01J9Z8");
+    // Its example of a number, which is not the recipient of these tests.
+    accepted["messages"][0]["to"] = json!("31612345678");
     let receipt = world
-        .send(ResponseTemplate::new(200).set_body_json(&taken))
+        .send(ResponseTemplate::new(200).set_body_json(&accepted))
         .await
         .unwrap();
     assert_eq!(
@@ -340,15 +342,15 @@ async fn every_answer_of_the_sms_definition_is_understood() {
     );
     assert_eq!(receipt.price().unwrap().to_string(), "0.0333 EUR");
     let failed = definition.example(definition.at("/components/schemas/Error"));
-    let told = (ErrorKind::InvalidRecipient, Acceptance::NotAccepted);
+    let outcome = (ErrorKind::InvalidRecipient, Acceptance::NotAccepted);
     world
         .assert_fails(
             ResponseTemplate::new(200).set_body_json(&failed),
-            told,
+            outcome,
             &failed,
         )
         .await;
-    // Every code that the definition lists is in our table: none is told as unlisted.
+    // Every code of the definition is in our table: none is reported as unlisted.
     for code in definition.at("/x-errors").as_object().unwrap().keys() {
         let body = super::wire::entries_body(&[super::wire::failed(code, "")]);
         let error = world
@@ -383,7 +385,7 @@ fn the_definitions_receipt_names_every_field_that_is_read() {
     }
 }
 
-/// Every key of a definition's schemas, but for the names of properties.
+/// Collects every key of a definition's schemas, except the names of properties.
 fn keywords(node: &Value, names: bool, found: &mut Vec<String>) {
     match node {
         Value::Object(members) => {
@@ -400,7 +402,7 @@ fn keywords(node: &Value, names: bool, found: &mut Vec<String>) {
 }
 
 #[test]
-fn the_definitions_carry_the_vendors_facts_and_none_of_its_prose() {
+fn the_definitions_have_the_vendors_facts_and_none_of_its_prose() {
     for definition in [MESSAGES, SMS] {
         let definition = Definition::new(definition);
         let mut found = Vec::new();

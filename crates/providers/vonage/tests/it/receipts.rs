@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const URL: &str = "https://hooks.example.test/reports/vonage";
 const SECRET: &str = "my_secret_key_for_testing";
 
-/// Parameters, the time of signing, and a signature that Vonage's own SDK makes of them.
+/// Parameters, the time of the signature, and the signature by Vonage's own SDK.
 struct Vector {
     method: SignatureMethod,
     signature: &'static str,
@@ -191,7 +191,7 @@ fn parse_at(
 
 const FORM: &str = "application/x-www-form-urlencoded; charset=UTF-8";
 
-/// The fields in each of the three forms that an account can have, and in some that clients have.
+/// Parses the fields in each of the three formats of an account, and in some of clients.
 fn in_every_form(
     parser: &VonageSmsReports,
     fields: &[(&str, &str)],
@@ -224,7 +224,7 @@ fn in_every_form(
 }
 
 #[test]
-fn every_published_signature_is_believed_in_every_form_and_case() {
+fn every_published_signature_is_accepted_in_every_format_and_case() {
     for vector in VECTORS {
         let parser = VonageSmsReports::new(vec![vector.secret.into()], vector.method).unwrap();
         let now = vector
@@ -242,7 +242,7 @@ fn every_published_signature_is_believed_in_every_form_and_case() {
             let mut fields = vector.fields.to_vec();
             fields.insert(1, ("sig", signature.as_str()));
             for result in in_every_form(&parser, &fields, now) {
-                // None of them is a receipt: what is believed is found to be no report.
+                // None of them is a receipt: an accepted signature leads to a missing report.
                 let believed = match result {
                     Ok(reports) => reports.is_empty(),
                     Err(error) => error.kind() == ReportErrorKind::Malformed,
@@ -269,7 +269,7 @@ fn a_secret_longer_than_a_block_of_md5_is_hashed_first() {
 }
 
 #[test]
-fn no_published_signature_is_believed_by_another_method_or_secret_or_for_other_values() {
+fn no_published_signature_is_accepted_by_another_method_or_secret_or_for_other_values() {
     let all = [
         SignatureMethod::Md5,
         SignatureMethod::Md5Hash,
@@ -305,13 +305,13 @@ fn no_published_signature_is_believed_by_another_method_or_secret_or_for_other_v
             &VonageSmsReports::new(vec!["other".into()], vector.method).unwrap(),
             &signed,
         );
-        for place in 0..vector.fields.len() {
+        for index in 0..vector.fields.len() {
             let mut changed = signed.clone();
-            let value = format!("{}1", changed[place].1);
-            changed[place].1 = &value;
+            let value = format!("{}1", changed[index].1);
+            changed[index].1 = &value;
             forged(&parser, &changed);
             let mut missing = signed.clone();
-            if missing.remove(place).0 != "timestamp" {
+            if missing.remove(index).0 != "timestamp" {
                 forged(&parser, &missing);
             }
         }
@@ -321,7 +321,7 @@ fn no_published_signature_is_believed_by_another_method_or_secret_or_for_other_v
     }
 }
 
-/// The fields with a time and an MD5 signature, by the page's rule.
+/// Returns the fields with a time and an MD5 signature, by the page's rule.
 fn receipt(fields: &[(&str, &str)]) -> Vec<(String, String)> {
     use md5::Digest as _;
     let mut fields: Vec<_> = fields
@@ -434,7 +434,7 @@ fn every_status_is_read_and_an_unknown_one_is_no_error() {
 }
 
 #[test]
-fn every_error_code_is_kept_and_nothing_that_is_none() {
+fn every_error_code_is_kept_only_if_it_is_one() {
     for code in [
         "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "50",
         "51", "52", "53", "54", "95", "99",
@@ -456,7 +456,7 @@ fn every_error_code_is_kept_and_nothing_that_is_none() {
 
 #[test]
 fn every_field_may_be_missing_or_odd() {
-    // A live receipt of 2023 had no scts and a network that is no number.
+    // A live receipt of 2023 had no `scts` and a network that is not a number.
     let report = one(&[
         ("scts", "(none)"),
         ("network-code", "US-TOLL-FREE"),
@@ -492,7 +492,7 @@ fn every_field_may_be_missing_or_odd() {
 }
 
 #[test]
-fn a_text_that_came_in_is_no_report_and_what_has_no_status_is_malformed() {
+fn an_inbound_text_is_no_report_and_a_receipt_without_a_status_is_malformed() {
     let parse = |changes: &[(&str, &str)]| {
         let mut results = in_every_form(&parser(), &borrowed(&with(changes)), NOW);
         results.swap_remove(0)
@@ -506,7 +506,7 @@ fn a_text_that_came_in_is_no_report_and_what_has_no_status_is_malformed() {
 }
 
 #[test]
-fn the_receipts_of_the_parts_make_the_verdict_of_the_message() {
+fn the_receipts_of_the_parts_combine_to_the_status_of_the_message() {
     let mut delivery = postduif_core::Delivery::new().with_parts(2);
     let first = one(&[("messageId", "0A01"), ("status", "delivered")]);
     assert_eq!(delivery.add(&first), DeliveryStatus::Sent);
@@ -515,7 +515,7 @@ fn the_receipts_of_the_parts_make_the_verdict_of_the_message() {
 }
 
 #[test]
-fn numbers_in_json_are_signed_as_they_are_written() {
+fn numbers_in_json_are_signed_as_text() {
     let mut fields = with(&[("err-code", "4"), ("status", "failed")]);
     let signature = fields.pop().unwrap().1;
     let mut body: Value = fields
@@ -548,7 +548,7 @@ fn numbers_in_json_are_signed_as_they_are_written() {
 }
 
 #[test]
-fn a_receipt_from_outside_the_window_is_stale() {
+fn a_receipt_outside_the_window_is_stale() {
     let fields = with(&[]);
     let kind = |parser: &VonageSmsReports, now| {
         let mut results = in_every_form(parser, &borrowed(&fields), now);
@@ -584,7 +584,7 @@ fn a_receipt_from_outside_the_window_is_stale() {
 }
 
 #[test]
-fn what_has_no_signature_or_no_time_is_unsigned() {
+fn a_receipt_without_a_signature_or_a_time_is_unsigned() {
     let mut fields = with(&[]);
     fields.pop();
     for signature in [None, Some("")] {
@@ -601,7 +601,7 @@ fn what_has_no_signature_or_no_time_is_unsigned() {
 }
 
 #[test]
-fn a_parameter_stands_there_once() {
+fn a_duplicate_parameter_is_malformed() {
     let form = encode(&borrowed(&with(&[])));
     for twice in [
         format!("{form}&status=failed"),
@@ -626,7 +626,7 @@ fn a_parameter_stands_there_once() {
 }
 
 #[test]
-fn two_parameters_do_not_pass_as_one() {
+fn two_parameters_do_not_count_as_one() {
     let fields = with(&[]);
     let (signature, rest) = fields.split_last().unwrap();
     // The signed text is the same: `…&scts=…&status=delivered&…`.
@@ -662,7 +662,7 @@ fn query_and_body_are_never_mixed() {
 }
 
 #[test]
-fn the_vendor_trying_the_url_is_no_report() {
+fn the_vendors_test_of_the_url_is_no_report() {
     for url in [URL.to_owned(), format!("{URL}?"), format!("{URL}#x")] {
         assert!(
             parse_at(&parser(), ("GET", &url, "", ""), NOW)
@@ -677,7 +677,7 @@ fn the_vendor_trying_the_url_is_no_report() {
 }
 
 #[test]
-fn rubbish_is_malformed_or_unsigned_and_never_a_panic() {
+fn an_invalid_receipt_is_malformed_or_unsigned_and_never_a_panic() {
     let deep = "{\"a\":".repeat(10_000);
     for body in [
         "{", "{}", "{7}", "null", "[]", "\u{0}", "%ff=%fe", "&&&&", "=", &deep,
@@ -693,7 +693,7 @@ fn rubbish_is_malformed_or_unsigned_and_never_a_panic() {
 }
 
 #[test]
-fn there_is_no_parser_without_a_secret_and_a_method_has_a_name() {
+fn a_parser_needs_a_secret_and_a_known_method() {
     let method = SignatureMethod::Sha256;
     assert!(VonageSmsReports::new(Vec::new(), method).is_err());
     assert!(VonageSmsReports::new(vec![SECRET.into(), "".into()], method).is_err());

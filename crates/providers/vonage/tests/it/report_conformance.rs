@@ -1,4 +1,4 @@
-//! The suite of promises of a parser of delivery reports, for both APIs.
+//! The conformance suite of report parsers, for both APIs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -135,10 +135,10 @@ impl FakeReports for Sms {
     }
 
     fn report(&self, status: &str, reference: &str) -> ReportCall {
-        let words = REPORTED_TEXT.replace(' ', "+");
+        let text = REPORTED_TEXT.replace(' ', "+");
         let to = RECIPIENT.trim_start_matches('+');
         ReportCall::get(format!(
-            "{URL}?msisdn={to}&to=Acme&messageId=0A0000001234567B&status={status}&err-code={words}\
+            "{URL}?msisdn={to}&to=Acme&messageId=0A0000001234567B&status={status}&err-code={text}\
              &client-ref={reference}"
         ))
     }

@@ -27,7 +27,7 @@ fn hash(body: &[u8]) -> String {
         .collect()
 }
 
-/// The claims that the page lists.
+/// The claims on the page.
 fn claims(body: &str) -> Value {
     json!({
         "iat": SIGNED_AT, "jti": "c5ba8f24-1a14-4c10-bfdf-3fbe8ce511b5", "iss": "Vonage",
@@ -73,7 +73,7 @@ fn parse(body: &str) -> Result<Vec<DeliveryReport>, ReportError> {
     parse_with(&parser(), Some(&bearer(&claims(body), SECRET)), body, 0)
 }
 
-/// The only report of a body that is rightly signed.
+/// Returns the only report of a signed body.
 pub(crate) fn one(body: &Value) -> DeliveryReport {
     let mut reports = parse(&body.to_string()).unwrap();
     assert_eq!(reports.len(), 1);
@@ -145,7 +145,7 @@ fn every_status_is_read_and_an_unknown_one_is_no_error() {
         ("rejected", Some("1330"), Failed),
         ("rejected", Some("1331"), Failed),
         ("rejected", Some("1360"), Expired),
-        // Already sent; not all parts heard of.
+        // Already sent, without a report for every part.
         ("rejected", Some("1320"), Unknown),
         ("rejected", Some("1490"), Unknown),
         ("undeliverable", None, Failed),
@@ -186,7 +186,7 @@ fn a_code_is_read_from_title_or_type_and_nothing_that_is_none_is_kept() {
 }
 
 #[test]
-fn a_time_is_read_in_the_forms_that_were_seen() {
+fn a_time_is_read_in_every_observed_format() {
     for (time, at) in [
         (json!("2026-01-01T00:00:05Z"), Some(1_767_225_605)),
         (json!("2026-01-01T00:00:05.123Z"), Some(1_767_225_605)),
@@ -241,7 +241,7 @@ fn a_reference_that_cannot_be_ours_and_a_price_that_is_none_are_left_out() {
 }
 
 #[test]
-fn both_forms_of_a_workflow_are_passed_over() {
+fn both_shapes_of_a_workflow_are_ignored() {
     for workflow in [
         json!({"workflow_id": "3Tc", "items_number": "1", "items_total": "2"}),
         json!({"id": "3Tc", "item_number": 1, "total_items": 2}),
@@ -254,7 +254,7 @@ fn both_forms_of_a_workflow_are_passed_over() {
 }
 
 #[test]
-fn any_of_our_secrets_is_believed_and_no_other() {
+fn any_of_our_secrets_is_accepted_and_no_other() {
     let body = webhook().to_string();
     for (secret, error) in [
         (SECRET, None),
@@ -268,7 +268,7 @@ fn any_of_our_secrets_is_believed_and_no_other() {
 }
 
 #[test]
-fn no_algorithm_but_hs256_is_believed() {
+fn no_algorithm_but_hs256_is_accepted() {
     let body = webhook().to_string();
     let claims = claims(&body);
     for alg in ["none", "None", "HS512", "RS256", "hs256", ""] {
@@ -281,7 +281,7 @@ fn no_algorithm_but_hs256_is_believed() {
             assert_eq!(error.kind(), ReportErrorKind::Forged, "{alg}");
         }
     }
-    // The vendor's own Node helper takes this one for the same key.
+    // The vendor's own Node helper accepts this one for the same key.
     let unsigned = bearer(&claims, SECRET);
     let (signed, _) = unsigned.rsplit_once('.').unwrap();
     let error = parse_with(&parser(), Some(&format!("{signed}.")), &body, 0).unwrap_err();
@@ -324,7 +324,7 @@ fn the_token_covers_the_body_to_the_byte() {
 }
 
 #[test]
-fn a_token_from_outside_the_window_is_stale() {
+fn a_token_outside_the_window_is_stale() {
     let body = webhook().to_string();
     let token = bearer(&claims(&body), SECRET);
     let kind = |parser: &VonageReports, seconds| {
@@ -365,7 +365,7 @@ fn a_token_from_outside_the_window_is_stale() {
 }
 
 #[test]
-fn what_has_no_token_is_unsigned_and_what_is_none_is_malformed() {
+fn a_report_without_a_token_is_unsigned_and_an_invalid_token_is_malformed() {
     use ReportErrorKind::{Malformed, Unsigned};
     let body = webhook().to_string();
     let token = bearer(&claims(&body), SECRET);
@@ -396,7 +396,7 @@ fn what_has_no_token_is_unsigned_and_what_is_none_is_malformed() {
 }
 
 #[test]
-fn rubbish_that_is_rightly_signed_is_malformed_and_never_a_panic() {
+fn an_invalid_body_with_a_signature_is_malformed_and_never_a_panic() {
     for body in [
         "",
         "null",
@@ -418,7 +418,7 @@ fn rubbish_that_is_rightly_signed_is_malformed_and_never_a_panic() {
 }
 
 #[test]
-fn there_is_no_parser_without_a_secret() {
+fn a_parser_needs_a_secret() {
     assert!(VonageReports::new(Vec::new()).is_err());
     assert!(VonageReports::new(vec![SECRET.into(), "".into()]).is_err());
     assert!(VonageReports::new(vec![" ".into()]).is_err());

@@ -7,8 +7,8 @@ use wiremock::MockServer;
 
 use super::wire::{APPLICATION, World, accepted, form, message, private_key};
 
-/// What is written for the message, without what differs by itself.
-async fn written(make: impl Fn(&str) -> Vonage) -> (String, Option<String>, Vec<u8>) {
+/// Sends a message, and returns its request without the parts that differ between runs.
+async fn sent(make: impl Fn(&str) -> Vonage) -> (String, Option<String>, Vec<u8>) {
     let server = MockServer::start().await;
     let _ = make(&server.address().to_string()).send(&message()).await;
     let request = server.received_requests().await.unwrap().remove(0);
@@ -30,7 +30,7 @@ fn base(address: &str) -> BaseUrl {
 #[tokio::test]
 async fn url_and_builder_give_the_same_provider() {
     let url = |address: &str| format!("vonage://key:secret@{address}/vonage?sender=Acme");
-    let first = written(|address| Vonage::from_url(&url(address)).unwrap()).await;
+    let first = sent(|address| Vonage::from_url(&url(address)).unwrap()).await;
     assert_eq!(first.0, "/vonage/v1/messages");
     let client = Client::new().unwrap();
     let same: [&dyn Fn(&str) -> Vonage; 4] = [
@@ -56,7 +56,7 @@ async fn url_and_builder_give_the_same_provider() {
         },
     ];
     for make in same {
-        assert_eq!(written(make).await, first);
+        assert_eq!(sent(make).await, first);
     }
 }
 
@@ -69,12 +69,12 @@ async fn url_and_builder_give_the_same_application() {
         ))
         .unwrap()
     };
-    let first = written(|address| from(&format!("{APPLICATION}@"), "", address)).await;
+    let first = sent(|address| from(&format!("{APPLICATION}@"), "", address)).await;
     assert_eq!((first.0.as_str(), &first.1), ("/vonage/v1/messages", &None));
     let id = format!("&application_id={APPLICATION}");
-    assert_eq!(written(|address| from("", &id, address)).await, first);
+    assert_eq!(sent(|address| from("", &id, address)).await, first);
     let pem = std::fs::read_to_string(&key).unwrap();
-    let built = written(|address| {
+    let built = sent(|address| {
         Vonage::application(APPLICATION, pem.as_str())
             .with_base(base(address))
             .with_sender("Acme".parse().unwrap())
@@ -86,7 +86,7 @@ async fn url_and_builder_give_the_same_application() {
 
 #[tokio::test]
 async fn url_and_builder_choose_the_same_api() {
-    let by_url = written(|address| {
+    let by_url = sent(|address| {
         Vonage::from_url(&format!(
             "vonage://key:secret@{address}/vonage?sender=Acme&api=sms"
         ))
@@ -94,7 +94,7 @@ async fn url_and_builder_choose_the_same_api() {
     })
     .await;
     assert_eq!(by_url.0, "/vonage/sms/json");
-    let built = written(|address| {
+    let built = sent(|address| {
         Vonage::builder("key", "secret")
             .with_api(Api::Sms)
             .with_base(base(address))
@@ -106,11 +106,11 @@ async fn url_and_builder_choose_the_same_api() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_when_it_is_built() {
+fn an_invalid_configuration_is_refused_when_it_is_built() {
     let key = private_key();
     let long = format!("https://x.test/{}", "h".repeat(86));
     let application = |rest: &str| format!("vonage://hunter2@default?private_key=file:{key}{rest}");
-    for (url, words) in [
+    for (url, expected) in [
         ("vonage://default", "key is missing"),
         ("vonage://hunter2@default", "secret is missing"),
         ("kpn://hunter2:hunter2@default", "expected vonage://"),
@@ -125,7 +125,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "vonage://me:hunter2@default?api=rest",
-            "option api: write messages or sms",
+            "option api: expected messages or sms",
         ),
         (
             "vonage://me:hunter2@default?sender=ThisIsTooLongAName",
@@ -188,10 +188,13 @@ fn what_cannot_work_is_refused_when_it_is_built() {
             "private_key is missing",
         ),
         (&application("&secret=hunter2"), "not both"),
-        (&application("&application_id=hunter2"), "given twice"),
+        (
+            &application("&application_id=hunter2"),
+            "duplicate credential application_id",
+        ),
         (
             &application("&api=sms"),
-            "the SMS API takes the key and secret",
+            "expected the key and secret of an account",
         ),
         (
             &format!("vonage://default?private_key=file:{key}"),
@@ -207,7 +210,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
     ] {
         let error = Vonage::from_url(url).unwrap_err();
-        assert!(error.to_string().contains(words), "{url}: {error}");
+        assert!(error.to_string().contains(expected), "{url}: {error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
     assert!(Vonage::from_url(&format!("vonage://a:b@default?report_url={long}")).is_ok());
@@ -215,7 +218,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
 }
 
 #[test]
-fn the_profile_says_what_vonage_can_do() {
+fn the_profile_has_the_documented_capabilities() {
     assert_eq!((PROFILE.name(), PROFILE.batch_size().get()), ("vonage", 1));
     assert_eq!(
         PROFILE.validity(),
@@ -233,7 +236,7 @@ fn the_profile_says_what_vonage_can_do() {
 }
 
 #[tokio::test]
-async fn every_sender_is_written_without_a_plus_and_one_that_vonage_would_change_is_refused() {
+async fn every_sender_has_no_plus_and_one_that_vonage_would_change_is_refused() {
     let (messages, sms) = (World::messages().await, World::sms().await);
     for (sender, written) in [
         ("+31612345678", Some("31612345678")),
@@ -246,7 +249,7 @@ async fn every_sender_is_written_without_a_plus_and_one_that_vonage_would_change
     ] {
         let message = message().with_sender(sender.parse::<Sender>().unwrap());
         for world in [&messages, &sms] {
-            world.answer(accepted()).await;
+            world.respond(accepted()).await;
             let result = world.vonage.send(&message).await;
             let requests = world.requests().await;
             let Some(written) = written else {
@@ -272,7 +275,7 @@ async fn every_sender_is_written_without_a_plus_and_one_that_vonage_would_change
 }
 
 #[tokio::test]
-async fn a_wish_beyond_vonages_means_is_refused_before_any_call() {
+async fn an_unsupported_option_is_refused_before_any_call() {
     for options in ["", "?api=sms"] {
         let world = World::new("key:secret@", options).await;
         let acme = || message().with_sender("Acme".parse().unwrap());

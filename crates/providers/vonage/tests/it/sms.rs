@@ -11,14 +11,14 @@ use postduif_core::{
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
-use super::wire::{World, entries_body, failed, form, message, part, taken};
+use super::wire::{World, entries_body, failed, form, message, part, response_of};
 
 fn pair(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
 #[tokio::test]
-async fn a_send_is_written_as_documented() {
+async fn a_send_is_made_as_documented() {
     let world = World::new(
         "key:secret@",
         "?sender=Acme&api=sms&report_url=https%3A%2F%2Fhooks.example.test%2Fdlr",
@@ -28,7 +28,7 @@ async fn a_send_is_written_as_documented() {
     let message = Message::new("+31612345678".parse().unwrap(), text)
         .with_reference("01J9Z8".parse().unwrap())
         .with_validity(Duration::from_secs(1800));
-    let request = world.written(&message).await;
+    let request = world.sent(&message).await;
     assert_eq!(
         (request.method.as_str(), request.url.path()),
         ("POST", "/sms/json")
@@ -54,12 +54,12 @@ async fn a_send_is_written_as_documented() {
 }
 
 #[tokio::test]
-async fn what_is_not_wished_is_not_written_and_the_gsm_tables_need_no_type() {
+async fn an_option_that_is_not_set_is_not_sent_and_the_gsm_tables_need_no_type() {
     let world = World::sms().await;
     for text in ["Your code is 123456", "€ [x] {y} ~ ^ | \\", "èéùìò Ç ß"] {
         let text = Text::new(text).unwrap();
         let request = world
-            .written(&Message::new("+31612345678".parse().unwrap(), text))
+            .sent(&Message::new("+31612345678".parse().unwrap(), text))
             .await;
         let fields = form(&request.body);
         let names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
@@ -71,7 +71,10 @@ async fn what_is_not_wished_is_not_written_and_the_gsm_tables_need_no_type() {
 async fn every_part_has_its_entry_and_the_receipt_sums_them() {
     let world = World::sms().await;
     let receipt = world
-        .send(taken(&[part("0C0000002C4D0001"), part("0C0000002C4D0002")]))
+        .send(response_of(&[
+            part("0C0000002C4D0001"),
+            part("0C0000002C4D0002"),
+        ]))
         .await
         .unwrap();
     assert_eq!(
@@ -87,7 +90,7 @@ async fn every_part_has_its_entry_and_the_receipt_sums_them() {
 }
 
 #[tokio::test]
-async fn an_acceptance_is_read_whether_its_numbers_are_texts_or_numbers() {
+async fn an_acceptance_is_read_with_its_numbers_as_text_or_as_numbers() {
     let world = World::sms().await;
     let mut bare = json!({"to": "31612345678", "message-id": 7, "status": 0});
     for count in [json!("1"), json!(1), json!(null), json!("x"), json!(0)] {
@@ -102,12 +105,12 @@ async fn an_acceptance_is_read_whether_its_numbers_are_texts_or_numbers() {
         );
     }
     bare["message-price"] = json!("free");
-    let receipt = world.send(taken(&[part("1"), bare])).await.unwrap();
+    let receipt = world.send(response_of(&[part("1"), bare])).await.unwrap();
     assert_eq!((receipt.parts(), receipt.price()), (Some(2), None));
 }
 
 #[tokio::test]
-async fn an_acceptance_that_is_not_whole_is_in_doubt() {
+async fn an_incomplete_acceptance_is_in_doubt() {
     let world = World::sms().await;
     let without = |name: &str| {
         let mut entry = part("1");
@@ -126,21 +129,23 @@ async fn an_acceptance_that_is_not_whole_is_in_doubt() {
         entries_body(&[foreign]),
         json!({"messages": {"status": "0"}}),
     ] {
-        let answer = ResponseTemplate::new(200).set_body_json(&body);
-        world.assert_fails(answer, (Protocol, Unknown), &body).await;
+        let response = ResponseTemplate::new(200).set_body_json(&body);
+        world
+            .assert_fails(response, (Protocol, Unknown), &body)
+            .await;
     }
     for body in [
         entries_body(&[without("status")]),
         entries_body(&[json!(7)]),
         entries_body(&[json!({})]),
     ] {
-        let answer = ResponseTemplate::new(200).set_body_json(&body);
-        world.assert_fails(answer, (Other, Unknown), &body).await;
+        let response = ResponseTemplate::new(200).set_body_json(&body);
+        world.assert_fails(response, (Other, Unknown), &body).await;
     }
     for status in [201, 202, 400, 404, 429] {
-        let answer = ResponseTemplate::new(status).set_body_json(entries_body(&[part("1")]));
+        let response = ResponseTemplate::new(status).set_body_json(entries_body(&[part("1")]));
         world
-            .assert_fails(answer, (Protocol, Unknown), &status)
+            .assert_fails(response, (Protocol, Unknown), &status)
             .await;
     }
     let failing = ResponseTemplate::new(500).set_body_json(entries_body(&[part("1")]));
@@ -183,20 +188,20 @@ async fn a_failure_inside_a_success_is_read_by_its_status() {
         // "Invalid Account for Campaign", in a fixture of the PHP SDK.
         ("101", Other, Unknown),
     ] {
-        // The same at the statuses that an SDK or another vendor's habit suggests.
+        // The same at the statuses that an SDK or other vendors suggest.
         for status in [200, 400, 401, 402, 403, 422] {
             let body = entries_body(&[failed(code, "words")]);
-            let answer = ResponseTemplate::new(status).set_body_json(body);
+            let response = ResponseTemplate::new(status).set_body_json(body);
             let error = world
-                .assert_fails(answer, (kind, acceptance), &(status, code))
+                .assert_fails(response, (kind, acceptance), &(status, code))
                 .await;
             assert_eq!(error.code(), Some(code));
         }
         for status in [500, 503] {
             let body = entries_body(&[failed(code, "words")]);
-            let answer = ResponseTemplate::new(status).set_body_json(body);
+            let response = ResponseTemplate::new(status).set_body_json(body);
             world
-                .assert_fails(answer, (Unavailable, Unknown), &(status, code))
+                .assert_fails(response, (Unavailable, Unknown), &(status, code))
                 .await;
         }
     }
@@ -205,7 +210,7 @@ async fn a_failure_inside_a_success_is_read_by_its_status() {
 #[tokio::test]
 async fn a_missing_or_invalid_parameter_is_read_by_its_name() {
     let world = World::sms().await;
-    for (words, kind) in [
+    for (text, kind) in [
         ("Missing to param", Some(InvalidRecipient)),
         ("Missing from param", Some(InvalidSender)),
         ("Missing text param", Some(InvalidText)),
@@ -219,26 +224,26 @@ async fn a_missing_or_invalid_parameter_is_read_by_its_name() {
         ("text is too long", Some(InvalidText)),
         ("Missing ttl param", None),
         ("To many of them", None),
-        // Words of a sentence, not names.
+        // Common words, not names.
         ("not allowed to send text from here", None),
         ("", None),
     ] {
         for (code, otherwise) in [("2", Protocol), ("3", Misconfigured)] {
-            let told = (kind.unwrap_or(otherwise), NotAccepted);
+            let outcome = (kind.unwrap_or(otherwise), NotAccepted);
             world
-                .assert_fails(taken(&[failed(code, words)]), told, &words)
+                .assert_fails(response_of(&[failed(code, text)]), outcome, &text)
                 .await;
         }
-        // Elsewhere the code speaks alone.
-        let told = (Blocked, NotAccepted);
+        // For other codes the text is irrelevant.
+        let outcome = (Blocked, NotAccepted);
         world
-            .assert_fails(taken(&[failed("7", words)]), told, &words)
+            .assert_fails(response_of(&[failed("7", text)]), outcome, &text)
             .await;
     }
 }
 
 #[tokio::test]
-async fn a_throttled_part_says_how_long_to_wait_in_three_wordings() {
+async fn the_delay_of_a_throttled_part_is_read_in_three_wordings() {
     let world = World::sms().await;
     let interval = |left: u32| {
         format!(
@@ -246,7 +251,7 @@ async fn a_throttled_part_says_how_long_to_wait_in_three_wordings() {
              TIME_SINCE_LAST_INTERVAL_START [ {left} ]  ] "
         )
     };
-    for (words, millis) in [
+    for (text, millis) in [
         (
             "Throughput Rate Exceeded - please wait [ 250 ] and retry",
             1000,
@@ -267,28 +272,28 @@ async fn a_throttled_part_says_how_long_to_wait_in_three_wordings() {
         ("please wait [", 1000),
         ("", 1000),
     ] {
-        let error = world.error(taken(&[failed("1", words)])).await;
+        let error = world.error(response_of(&[failed("1", text)])).await;
         assert_eq!(
             error.retry_after(),
             Some(Duration::from_millis(millis)),
-            "{words}"
+            "{text}"
         );
         assert!(error.may_resend());
     }
-    // A throttled entry can carry more, as the PHP SDK's fixture has it.
+    // A throttled entry may have more members, as in the PHP SDK's fixture.
     let entry = json!({"to": "31612345678", "status": "1", "error-text": "x", "network": "20408"});
     world
-        .assert_fails(taken(&[entry]), (Throttled, NotAccepted), &"")
+        .assert_fails(response_of(&[entry]), (Throttled, NotAccepted), &"")
         .await;
-    let told = ResponseTemplate::new(429).insert_header("retry-after", "7");
+    let outcome = ResponseTemplate::new(429).insert_header("retry-after", "7");
     assert_eq!(
-        world.error(told).await.retry_after(),
+        world.error(outcome).await.retry_after(),
         Some(Duration::from_secs(7))
     );
 }
 
 #[tokio::test]
-async fn parts_taken_beside_parts_refused_are_in_doubt_and_never_repeated() {
+async fn accepted_parts_beside_refused_ones_are_in_doubt_and_never_repeated() {
     let world = World::sms().await;
     for (entries, kind, code) in [
         (
@@ -305,7 +310,7 @@ async fn parts_taken_beside_parts_refused_are_in_doubt_and_never_repeated() {
         (vec![part("1"), failed("5", "")], Unavailable, "5"),
     ] {
         let error = world
-            .assert_fails(taken(&entries), (kind, Unknown), &entries)
+            .assert_fails(response_of(&entries), (kind, Unknown), &entries)
             .await;
         assert_eq!(error.code(), Some(code));
         assert!(!error.may_resend() && !error.may_reroute());
@@ -313,32 +318,33 @@ async fn parts_taken_beside_parts_refused_are_in_doubt_and_never_repeated() {
 }
 
 #[tokio::test]
-async fn parts_that_all_failed_are_refused_where_each_proves_it() {
+async fn parts_that_all_failed_are_refused_if_each_proves_it() {
     let world = World::sms().await;
     let both = [failed("1", ""), failed("9", "")];
     world
-        .assert_fails(taken(&both), (Throttled, NotAccepted), &"")
+        .assert_fails(response_of(&both), (Throttled, NotAccepted), &"")
         .await;
     for doubt in ["5", "13", "77", ""] {
         let entries = [failed("1", ""), failed(doubt, "")];
         world
-            .assert_fails(taken(&entries), (Throttled, Unknown), &doubt)
+            .assert_fails(response_of(&entries), (Throttled, Unknown), &doubt)
             .await;
     }
     let short = json!({"message-count": "2", "messages": [failed("1", "")]});
-    let answer = ResponseTemplate::new(200).set_body_json(short);
+    let response = ResponseTemplate::new(200).set_body_json(short);
     world
-        .assert_fails(answer, (Throttled, Unknown), &"short")
+        .assert_fails(response, (Throttled, Unknown), &"short")
         .await;
     for status in [201, 204] {
-        let answer = ResponseTemplate::new(status).set_body_json(entries_body(&[failed("9", "")]));
-        let error = world.error(answer).await;
+        let response =
+            ResponseTemplate::new(status).set_body_json(entries_body(&[failed("9", "")]));
+        let error = world.error(response).await;
         assert_eq!(error.acceptance(), Unknown, "{status}");
     }
 }
 
 #[tokio::test]
-async fn vonages_other_error_shape_proves_a_refusal_and_a_strangers_does_not() {
+async fn vonages_other_error_shape_proves_a_refusal_and_a_foreign_one_does_not() {
     let world = World::sms().await;
     let body =
         |code: Value| json!({"error-code": code, "error-code-label": "authentication failed"});
@@ -359,17 +365,17 @@ async fn vonages_other_error_shape_proves_a_refusal_and_a_strangers_does_not() {
         (431, Misconfigured),
     ] {
         for code in [json!("401"), json!(401)] {
-            let answer = ResponseTemplate::new(status).set_body_json(body(code));
+            let response = ResponseTemplate::new(status).set_body_json(body(code));
             world
-                .assert_fails(answer, (kind, NotAccepted), &status)
+                .assert_fails(response, (kind, NotAccepted), &status)
                 .await;
         }
     }
-    // Its code is none of the list's, so that it proves nothing where somebody gave up.
+    // Its code is not in the list, so it proves nothing at the statuses of a timeout.
     for status in [408, 409, 425, 499] {
-        let answer = ResponseTemplate::new(status).set_body_json(body(json!("420")));
+        let response = ResponseTemplate::new(status).set_body_json(body(json!("420")));
         world
-            .assert_fails(answer, (Protocol, Unknown), &status)
+            .assert_fails(response, (Protocol, Unknown), &status)
             .await;
         for code in ["1", "9"] {
             let listed =
@@ -393,12 +399,12 @@ async fn vonages_other_error_shape_proves_a_refusal_and_a_strangers_does_not() {
         json!({"error-code": null, "error-code-label": "x"}),
         json!([]),
     ] {
-        let answer = ResponseTemplate::new(401).set_body_json(&stranger);
+        let response = ResponseTemplate::new(401).set_body_json(&stranger);
         world
-            .assert_fails(answer, (Protocol, Unknown), &stranger)
+            .assert_fails(response, (Protocol, Unknown), &stranger)
             .await;
     }
-    // Seen on a sister path.
+    // Observed on a sibling path.
     let page = ResponseTemplate::new(402)
         .set_body_raw("<html>Bad Account Credentials</html>", "text/html");
     world.assert_fails(page, (Protocol, Unknown), &402).await;
@@ -412,9 +418,9 @@ async fn vonages_other_error_shape_proves_a_refusal_and_a_strangers_does_not() {
     world.assert_fails(moved, (Protocol, Unknown), &302).await;
 }
 
-/// Vonage answers 200 where it refuses: with another status only its whole shape is its own.
+/// Vonage refuses with 200: at another status only its whole shape is its own.
 #[tokio::test]
-async fn a_part_refused_needs_the_whole_shape_where_the_status_is_not_200() {
+async fn a_refused_part_needs_the_whole_shape_unless_the_status_is_200() {
     let world = World::sms().await;
     let whole = entries_body(&[failed("9", "x")]);
     let without = |name: &str| {
@@ -427,42 +433,44 @@ async fn a_part_refused_needs_the_whole_shape_where_the_status_is_not_200() {
     blank["messages"][0]["error-text"] = json!(" ");
     for body in [without("message-count"), without("error-text"), blank] {
         for status in [400, 401, 402, 403, 412, 421, 422, 451] {
-            let answer = ResponseTemplate::new(status).set_body_json(&body);
+            let response = ResponseTemplate::new(status).set_body_json(&body);
             world
-                .assert_fails(answer, (Protocol, Unknown), &(status, &body))
+                .assert_fails(response, (Protocol, Unknown), &(status, &body))
                 .await;
         }
-        let answer = ResponseTemplate::new(200).set_body_json(&body);
+        let response = ResponseTemplate::new(200).set_body_json(&body);
         world
-            .assert_fails(answer, (InsufficientBalance, NotAccepted), &body)
+            .assert_fails(response, (InsufficientBalance, NotAccepted), &body)
             .await;
-        let answer = ResponseTemplate::new(503).set_body_json(&body);
+        let response = ResponseTemplate::new(503).set_body_json(&body);
         world
-            .assert_fails(answer, (Unavailable, Unknown), &body)
+            .assert_fails(response, (Unavailable, Unknown), &body)
             .await;
     }
-    let told = (InsufficientBalance, NotAccepted);
+    let outcome = (InsufficientBalance, NotAccepted);
     for status in [400, 401, 402, 403] {
-        let answer = ResponseTemplate::new(status).set_body_json(&whole);
-        world.assert_fails(answer, told, &status).await;
+        let response = ResponseTemplate::new(status).set_body_json(&whole);
+        world.assert_fails(response, outcome, &status).await;
     }
 }
 
 #[tokio::test]
-async fn an_answer_of_2014_is_read_as_latin_1() {
+async fn a_response_of_2014_is_read_as_latin_1() {
     let world = World::sms().await;
     let body = b"{\"message-count\":\"1\",\"messages\":[{\"status\":\"15\",\"error-text\":\"Ill\xe9gal\"}]}";
-    let answer = ResponseTemplate::new(200)
+    let response = ResponseTemplate::new(200)
         .set_body_raw(body.to_vec(), "application/json;charset=ISO-8859-1");
     world
-        .assert_fails(answer, (InvalidSender, NotAccepted), &"")
+        .assert_fails(response, (InvalidSender, NotAccepted), &"")
         .await;
 }
 
 #[tokio::test]
-async fn a_bad_secret_is_no_reason_to_try_again() {
+async fn a_refused_secret_is_not_tried_again() {
     let world = World::sms().await;
-    let error = world.error(taken(&[failed("4", "Bad Credentials")])).await;
+    let error = world
+        .error(response_of(&[failed("4", "Bad Credentials")]))
+        .await;
     assert!(!error.may_resend() && error.may_reroute());
     let outcomes = world.vonage.send_batch(&[message(), message()]).await;
     assert_eq!((outcomes.len(), outcomes.accepted()), (2, 0));

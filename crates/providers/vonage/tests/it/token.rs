@@ -7,9 +7,9 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde_json::{Value, json};
 use wiremock::{Mock, ResponseTemplate, matchers::any};
 
-use super::wire::{APPLICATION, World, accepted, answer, message, problem};
+use super::wire::{APPLICATION, World, accepted, message, problem, response};
 
-/// The claims of a token that the application's key signed, as Vonage reads it.
+/// Verifies a token with the application's key, as Vonage does, and returns its claims.
 pub(crate) fn claims(authorization: &str) -> Value {
     let token = authorization.strip_prefix("Bearer ").unwrap();
     let (signed, tag) = token.rsplit_once('.').unwrap();
@@ -24,7 +24,7 @@ pub(crate) fn claims(authorization: &str) -> Value {
     serde_json::from_slice(&decode(claims)).unwrap()
 }
 
-/// The token of each call, in order.
+/// Returns the token of each call, in order.
 async fn tokens(world: &World) -> Vec<String> {
     let requests = world.requests().await;
     let tokens = requests.iter().map(|request| {
@@ -36,7 +36,7 @@ async fn tokens(world: &World) -> Vec<String> {
     tokens.collect()
 }
 
-/// Refuses the first call so, and accepts from then on.
+/// Refuses the first call like this, and accepts the others.
 async fn refuse_once(world: &World, refusal: ResponseTemplate) {
     Mock::given(any())
         .respond_with(refusal)
@@ -50,7 +50,7 @@ async fn refuse_once(world: &World, refusal: ResponseTemplate) {
 }
 
 #[tokio::test]
-async fn a_token_has_the_claims_that_vonage_asks_for() {
+async fn a_token_has_the_claims_that_vonage_requires() {
     let world = World::application().await;
     let before = DateTime::<Utc>::from(std::time::SystemTime::now()).timestamp();
     world.send(accepted()).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_token_has_the_claims_that_vonage_asks_for() {
 #[tokio::test]
 async fn one_token_serves_many_sends() {
     let world = World::application().await;
-    world.answer(accepted()).await;
+    world.respond(accepted()).await;
     let messages: Vec<_> = (0..20).map(|_| message()).collect();
     assert_eq!(world.vonage.send_batch(&messages).await.accepted(), 20);
     let mut tokens = tokens(&world).await;
@@ -76,7 +76,7 @@ async fn one_token_serves_many_sends() {
     assert_eq!(tokens.len(), 1);
 }
 
-/// An application whose token is in use already, and no longer young.
+/// An application whose token has been in use long enough to be replaced after a refusal.
 async fn with_a_token_in_use() -> World {
     let world = World::application().await;
     world.send(accepted()).await.unwrap();
@@ -88,9 +88,9 @@ async fn with_a_token_in_use() -> World {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_signed_anew_once_and_the_send_repeated_once() {
+async fn an_expired_token_is_replaced_once_and_the_send_repeated_once() {
     let world = with_a_token_in_use().await;
-    refuse_once(&world, answer(401, &problem("jwt-expired"))).await;
+    refuse_once(&world, response(401, &problem("jwt-expired"))).await;
     world.vonage.send(&message()).await.unwrap();
     let tokens = tokens(&world).await;
     assert_eq!(tokens.len(), 2);
@@ -98,10 +98,10 @@ async fn an_expired_token_is_signed_anew_once_and_the_send_repeated_once() {
 }
 
 #[tokio::test]
-async fn a_second_refusal_is_told() {
+async fn a_second_refusal_is_returned() {
     let world = with_a_token_in_use().await;
     let error = world
-        .send(answer(401, &problem("jwt-expired")))
+        .send(response(401, &problem("jwt-expired")))
         .await
         .unwrap_err();
     assert_eq!(
@@ -119,34 +119,34 @@ async fn a_second_refusal_is_told() {
 async fn a_token_refused_while_young_is_not_replaced() {
     let world = World::application().await;
     for _ in 0..20 {
-        world.error(answer(401, &problem("jwt-expired"))).await;
+        world.error(response(401, &problem("jwt-expired"))).await;
     }
 }
 
 #[tokio::test]
-async fn nothing_is_repeated_that_a_new_token_does_not_prove_harmless() {
+async fn only_a_refusal_for_an_expired_token_is_repeated() {
     let world = with_a_token_in_use().await;
     for refusal in [
-        answer(401, &problem("unauthorized")),
-        answer(401, &problem("invalid-signature")),
-        answer(401, &problem("unprovisioned")),
-        answer(401, &problem("jwt-revoked")),
-        answer(401, &problem("application-suspended")),
-        answer(401, &problem("something-else")),
-        answer(408, &problem("jwt-expired")),
+        response(401, &problem("unauthorized")),
+        response(401, &problem("invalid-signature")),
+        response(401, &problem("unprovisioned")),
+        response(401, &problem("jwt-revoked")),
+        response(401, &problem("application-suspended")),
+        response(401, &problem("something-else")),
+        response(408, &problem("jwt-expired")),
         ResponseTemplate::new(401).insert_header("www-authenticate", "Bearer"),
         ResponseTemplate::new(401),
         ResponseTemplate::new(401).set_body_raw("<html>", "text/html"),
-        answer(401, &json!({"message": "Unauthorized"})),
-        answer(
+        response(401, &json!({"message": "Unauthorized"})),
+        response(
             401,
             &json!({"type": "https://tools.ietf.org/html/rfc9110#section-15.5.2", "title": "Unauthorized"}),
         ),
-        answer(401, &problem("multiple-auth-methods")),
-        answer(403, &problem("forbidden")),
-        answer(402, &problem("low-balance")),
-        answer(422, &problem("1060")),
-        answer(500, &problem("unauthorized")),
+        response(401, &problem("multiple-auth-methods")),
+        response(403, &problem("forbidden")),
+        response(402, &problem("low-balance")),
+        response(422, &problem("1060")),
+        response(500, &problem("unauthorized")),
         ResponseTemplate::new(500),
     ] {
         world.error(refusal).await;
@@ -154,9 +154,9 @@ async fn nothing_is_repeated_that_a_new_token_does_not_prove_harmless() {
 }
 
 #[tokio::test]
-async fn a_repeat_whose_answer_is_lost_is_in_doubt() {
+async fn a_repeat_whose_response_is_lost_is_in_doubt() {
     let world = with_a_token_in_use().await;
-    let expired = Mock::given(any()).respond_with(answer(401, &problem("jwt-expired")));
+    let expired = Mock::given(any()).respond_with(response(401, &problem("jwt-expired")));
     expired.up_to_n_times(1).mount(&world.server).await;
     let failing = Mock::given(any()).respond_with(ResponseTemplate::new(502));
     failing.mount(&world.server).await;
@@ -171,6 +171,6 @@ async fn a_repeat_whose_answer_is_lost_is_in_doubt() {
 #[tokio::test]
 async fn an_account_repeats_nothing() {
     let world = World::messages().await;
-    world.error(answer(401, &problem("unauthorized"))).await;
-    world.error(answer(401, &problem("jwt-expired"))).await;
+    world.error(response(401, &problem("unauthorized"))).await;
+    world.error(response(401, &problem("jwt-expired"))).await;
 }

@@ -23,7 +23,7 @@ pub(crate) fn message() -> Message {
     .with_reference("01J9Z8".parse().unwrap())
 }
 
-/// One vendor and one provider for a whole table: a client's certificates take longer to load than a row.
+/// One server and one provider for a whole table: building a client takes longer than a row.
 pub(crate) struct World {
     pub(crate) server: MockServer,
     pub(crate) vonage: Vonage,
@@ -53,10 +53,10 @@ impl World {
         Self { server, vonage }
     }
 
-    pub(crate) async fn answer(&self, answer: ResponseTemplate) {
+    pub(crate) async fn respond(&self, response: ResponseTemplate) {
         self.server.reset().await;
         Mock::given(any())
-            .respond_with(answer)
+            .respond_with(response)
             .mount(&self.server)
             .await;
     }
@@ -65,15 +65,15 @@ impl World {
         self.server.received_requests().await.unwrap()
     }
 
-    /// What becomes of a message whose call is answered so.
-    pub(crate) async fn send(&self, answer: ResponseTemplate) -> Result<Receipt, SendError> {
-        self.answer(answer).await;
+    /// Sends a message, in a call with this response.
+    pub(crate) async fn send(&self, response: ResponseTemplate) -> Result<Receipt, SendError> {
+        self.respond(response).await;
         self.vonage.send(&message()).await
     }
 
-    /// How a message fails whose call is answered so, and that it was called once.
-    pub(crate) async fn error(&self, answer: ResponseTemplate) -> SendError {
-        let error = self.send(answer).await.unwrap_err();
+    /// Returns the error of a message, sent in a single call with this response.
+    pub(crate) async fn error(&self, response: ResponseTemplate) -> SendError {
+        let error = self.send(response).await.unwrap_err();
         assert_eq!(error.provider(), Some("vonage"));
         assert_eq!(self.requests().await.len(), 1, "{error:?}");
         error
@@ -81,22 +81,22 @@ impl World {
 
     pub(crate) async fn assert_fails(
         &self,
-        answer: ResponseTemplate,
-        told: (ErrorKind, Acceptance),
+        response: ResponseTemplate,
+        outcome: (ErrorKind, Acceptance),
         what: &(impl Debug + Sync),
     ) -> SendError {
-        let error = self.error(answer).await;
+        let error = self.error(response).await;
         assert_eq!(
             (error.kind(), error.acceptance()),
-            told,
+            outcome,
             "{what:?}: {error:?}"
         );
         error
     }
 
-    /// The only request that was made for this message.
-    pub(crate) async fn written(&self, message: &Message) -> Request {
-        self.answer(taken(&[])).await;
+    /// Returns the only request for this message.
+    pub(crate) async fn sent(&self, message: &Message) -> Request {
+        self.respond(response_of(&[])).await;
         let _ = self.vonage.send(message).await;
         let mut requests = self.requests().await;
         assert_eq!(requests.len(), 1);
@@ -111,7 +111,7 @@ pub(crate) fn accepted() -> ResponseTemplate {
         .set_body_json(json!({"message_uuid": UUID}))
 }
 
-/// A problem of the Messages API, of this type behind the `#`.
+/// A problem of the Messages API, with this code after the `#`.
 pub(crate) fn problem(code: &str) -> Value {
     json!({
         "type": format!("https://developer.vonage.com/api-errors/messages#{code}"),
@@ -119,11 +119,11 @@ pub(crate) fn problem(code: &str) -> Value {
     })
 }
 
-pub(crate) fn answer(status: u16, body: &Value) -> ResponseTemplate {
+pub(crate) fn response(status: u16, body: &Value) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw(body.to_string(), "application/problem+json")
 }
 
-/// The entry of a part that was taken, as the page shows it.
+/// The entry of an accepted part, as on the page.
 pub(crate) fn part(id: &str) -> Value {
     json!({
         "to": "31612345678", "message-id": id, "status": "0", "remaining-balance": "12.34567890",
@@ -131,12 +131,12 @@ pub(crate) fn part(id: &str) -> Value {
     })
 }
 
-pub(crate) fn failed(status: &str, words: &str) -> Value {
-    json!({"status": status, "error-text": words})
+pub(crate) fn failed(status: &str, text: &str) -> Value {
+    json!({"status": status, "error-text": text})
 }
 
-/// An answer of the SMS API with these entries.
-pub(crate) fn taken(entries: &[Value]) -> ResponseTemplate {
+/// A response of the SMS API with these entries.
+pub(crate) fn response_of(entries: &[Value]) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(entries_body(entries))
 }
 
@@ -149,7 +149,7 @@ pub(crate) fn form(body: &[u8]) -> Vec<(String, String)> {
     url::form_urlencoded::parse(body).into_owned().collect()
 }
 
-/// The error of a check that did not succeed: the refusal where the credentials were refused.
+/// The error of a check that did not succeed, or the refusal of the credentials.
 pub(crate) fn failure(
     checked: Result<postduif_core::Health, postduif_core::SendError>,
 ) -> postduif_core::SendError {

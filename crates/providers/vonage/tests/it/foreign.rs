@@ -1,5 +1,5 @@
-//! What somebody else wrote, or what contradicts itself, in Vonage's place: it proves nothing, and nothing is
-//! sent again for it.
+//! Responses of other servers, or ones that contradict themselves: they prove nothing, and nothing is repeated for
+//! them.
 
 use postduif_core::{
     Acceptance::{NotAccepted, Unknown},
@@ -9,10 +9,10 @@ use postduif_core::{
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
-use super::wire::{UUID, World, answer, entries_body, failed, failure, part, problem};
+use super::wire::{UUID, World, entries_body, failed, failure, part, problem, response};
 
 /// Error bodies of common frameworks, filters and gateways.
-fn strangers() -> [Value; 19] {
+fn foreign_bodies() -> [Value; 19] {
     [
         json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
         json!({"detail": "Not authenticated"}),
@@ -29,7 +29,7 @@ fn strangers() -> [Value; 19] {
         json!({"error": {"type": "x_error", "code": "y"}}),
         json!({"messages": ["x"], "status": 403}),
         json!({"messages": []}),
-        // A list of verdicts, of another service.
+        // A list of verdicts of another service.
         json!({"messages": [{"status": 1}]}),
         json!({"messages": [{"status": "4", "error-text": "x"}]}),
         json!({"message-count": "1", "messages": [{"status": "4"}]}),
@@ -40,16 +40,16 @@ fn strangers() -> [Value; 19] {
 const STATUSES: [u16; 12] = [400, 401, 402, 403, 408, 409, 412, 421, 422, 425, 451, 499];
 
 #[tokio::test]
-async fn a_strangers_json_is_no_refusal_and_is_called_for_once() {
+async fn foreign_json_is_no_refusal_and_the_call_is_made_once() {
     for (mode, world) in [
         ("account", World::messages().await),
         ("application", World::application().await),
         ("sms", World::sms().await),
     ] {
-        for body in strangers() {
+        for body in foreign_bodies() {
             for status in STATUSES {
                 let what = (mode, status, &body);
-                let error = world.error(answer(status, &body)).await;
+                let error = world.error(response(status, &body)).await;
                 assert_eq!(error.acceptance(), Unknown, "{what:?}");
             }
         }
@@ -57,7 +57,7 @@ async fn a_strangers_json_is_no_refusal_and_is_called_for_once() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
+async fn a_refusal_with_an_id_is_in_doubt() {
     let world = World::messages().await;
     for (status, code) in [
         (202, "forbidden"),
@@ -70,7 +70,7 @@ async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
         let mut body = problem(code);
         body["message_uuid"] = json!(UUID);
         world
-            .assert_fails(answer(status, &body), (Protocol, Unknown), &status)
+            .assert_fails(response(status, &body), (Protocol, Unknown), &status)
             .await;
         for given in [
             json!(7),
@@ -81,12 +81,12 @@ async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
         ] {
             body["message_uuid"] = given;
             world
-                .assert_fails(answer(status, &body), (Protocol, Unknown), &body)
+                .assert_fails(response(status, &body), (Protocol, Unknown), &body)
                 .await;
         }
         body["message_uuid"] = json!(" ");
         if status != 202 {
-            let error = world.error(answer(status, &body)).await;
+            let error = world.error(response(status, &body)).await;
             assert_eq!(error.acceptance(), NotAccepted, "{status}");
         }
     }
@@ -95,7 +95,7 @@ async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
     let mut body = problem("jwt-expired");
     body["message_uuid"] = json!(UUID);
     application
-        .assert_fails(answer(401, &body), (Protocol, Unknown), &"jwt-expired")
+        .assert_fails(response(401, &body), (Protocol, Unknown), &"jwt-expired")
         .await;
     let sms = World::sms().await;
     let mut refused = part("1");
@@ -105,18 +105,18 @@ async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
     label["error-code-label"] = json!("no");
     for status in [200, 400, 404, 429] {
         for body in [entries_body(&[refused.clone()]), label.clone()] {
-            let answer = ResponseTemplate::new(status).set_body_json(&body);
-            let error = sms.error(answer).await;
+            let response = ResponseTemplate::new(status).set_body_json(&body);
+            let error = sms.error(response).await;
             assert_eq!(error.acceptance(), Unknown, "{status} {body}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_id_that_nobody_can_use_is_no_acceptance() {
+async fn an_unusable_id_is_no_acceptance() {
     let (messages, sms) = (World::messages().await, World::sms().await);
     for id in [" ", "\t", "abc\u{1b}[31m", "\u{0}", &"x".repeat(257)] {
-        let accepted = answer(202, &json!({"message_uuid": id}));
+        let accepted = response(202, &json!({"message_uuid": id}));
         messages
             .assert_fails(accepted, (Protocol, Unknown), &id)
             .await;
@@ -143,28 +143,28 @@ async fn an_entry_about_another_message_is_in_doubt() {
         vec![but(failed("1", "x"), "to", "31687654321")],
         vec![but(failed("7", "x"), "client-ref", "other")],
     ] {
-        let answer = ResponseTemplate::new(200).set_body_json(entries_body(&entries));
-        let error = world.error(answer).await;
+        let response = ResponseTemplate::new(200).set_body_json(entries_body(&entries));
+        let error = world.error(response).await;
         assert_eq!(error.acceptance(), Unknown, "{entries:?}");
     }
     for to in ["31612345678", "+31612345678", ""] {
-        let answer = ResponseTemplate::new(200).set_body_json(entries_body(&[nameless(to)]));
-        assert!(world.send(answer).await.is_ok(), "{to}");
+        let response = ResponseTemplate::new(200).set_body_json(entries_body(&[nameless(to)]));
+        assert!(world.send(response).await.is_ok(), "{to}");
     }
 }
 
 #[tokio::test]
-async fn a_check_is_never_in_doubt_and_speaks_of_no_message() {
+async fn a_check_is_never_in_doubt_and_mentions_no_message() {
     for world in [World::messages().await, World::sms().await] {
-        for answer in [
+        for response in [
             ResponseTemplate::new(200),
             ResponseTemplate::new(302),
             ResponseTemplate::new(400),
-            answer(401, &problem("unauthorized")),
+            response(401, &problem("unauthorized")),
             ResponseTemplate::new(409),
             ResponseTemplate::new(503),
         ] {
-            world.answer(answer).await;
+            world.respond(response).await;
             let error = failure(world.vonage.check().await);
             assert_eq!(error.acceptance(), NotAccepted, "{error:?}");
             assert!(!error.to_string().contains("the message"), "{error}");
