@@ -1,4 +1,4 @@
-//! The bodies that Entra sends when it calls out.
+//! Entra's call-outs: their bodies, and sending them.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -17,14 +17,14 @@ use crate::{
 const WORKFLOW: &str = "3a7c5e10-0000-4000-8000-000000000001";
 const TASK: &str = "3a7c5e10-0000-4000-8000-000000000002";
 
-/// Entra's two producers, by the application ids that its documentation gives for them.
+/// The application ids of Entra's two producers, from its documentation.
 pub(crate) const LIFECYCLE: &str = "ce79fdc4-cd1d-4ea5-8139-e74d7dbe0bb7";
 pub(crate) const ENTITLEMENT: &str = "810dcf14-1858-4bf2-8134-4c369fa3235b";
 
-/// How long Entra waits unless somebody says otherwise.
+/// The default of [`CalloutOrder::window`].
 const WINDOW: &str = "PT30M";
 
-/// What Entra is to call out about.
+/// A call-out to send: the user, the producer, and what is special about it.
 ///
 /// ```
 /// use postduif_sandbox::{CalloutKind, CalloutOrder, Cast};
@@ -41,7 +41,7 @@ pub struct CalloutOrder {
 }
 
 impl CalloutOrder {
-    /// A call-out about this user, by object id, with half an hour to answer.
+    /// Creates a call-out about this user, by object id.
     pub fn new(user: impl Into<String>, kind: CalloutKind) -> Self {
         Self {
             user: user.into(),
@@ -52,21 +52,23 @@ impl CalloutOrder {
         }
     }
 
-    /// How long Entra waits for the answer, in ISO 8601; an access package says it in its body.
+    /// Sets how long Entra waits for the resume, in ISO 8601. Defaults to `PT30M`.
+    ///
+    /// The call-out of an access package holds it in its body.
     #[must_use]
     pub fn window(mut self, window: impl Into<String>) -> Self {
         self.window = window.into();
         self
     }
 
-    /// Calls twice with the same body, as Entra does when it is not sure of the first.
+    /// Sends it twice with the same body, as Entra does when the first response is lost.
     #[must_use]
     pub fn repeated(mut self) -> Self {
         self.repeats = true;
         self
     }
 
-    /// Makes it one that must be refused.
+    /// Makes it one that the receiver must refuse.
     #[must_use]
     pub fn hostile(mut self, hostile: Hostile) -> Self {
         self.hostile = Some(hostile);
@@ -74,13 +76,13 @@ impl CalloutOrder {
     }
 }
 
-/// Plays a call-out to this target.
+/// Sends a call-out to this target.
 pub(crate) async fn deliver(
     world: &World,
     order: &CalloutOrder,
     target: &Target,
 ) -> Result<Callout, SandboxError> {
-    let mut callout = play(&mut world.state(), order, Utc::now())?;
+    let mut callout = start(&mut world.state(), order, Utc::now())?;
     let body = callout.body.to_string();
     let caller = match order.kind {
         CalloutKind::AccessPackage => ENTITLEMENT,
@@ -97,20 +99,20 @@ pub(crate) async fn deliver(
     Ok(callout)
 }
 
-/// Leaves an execution waiting, and makes the body that tells of it.
-pub(crate) fn play(
+/// Starts a pending execution, and builds the body of its call-out.
+pub(crate) fn start(
     state: &mut State,
     order: &CalloutOrder,
     now: DateTime<Utc>,
 ) -> Result<Callout, SandboxError> {
     if !guid::is(&order.user) {
-        return Err(SandboxError::new("\"user\" is a GUID"));
+        return Err(SandboxError::new("invalid \"user\": expected a GUID"));
     }
     let deadline = duration(&order.window)
         .and_then(|window| now.checked_add_signed(window))
         .ok_or_else(|| {
             SandboxError::new(format!(
-                "\"window\" is a duration such as {WINDOW}, not {:?}",
+                "invalid \"window\" {:?}: expected a duration such as {WINDOW}",
                 order.window
             ))
         })?;
@@ -132,7 +134,7 @@ pub(crate) fn play(
         }
     };
     if order.hostile == Some(Hostile::Body) {
-        // What a stranger would have our identity do for him.
+        // An attacker would use the receiver's identity for this.
         let path = json!(format!("/users/{}/revokeSignInSessions", user.id));
         match order.kind {
             CalloutKind::AccessPackage => body["CallbackUriPath"] = path,
@@ -146,7 +148,7 @@ pub(crate) fn play(
     })
 }
 
-/// The person a call-out is about. Whom the directory does not know may still be called out for.
+/// The user of a call-out, whom the directory need not know.
 struct Subject {
     id: String,
     user: Value,
@@ -197,7 +199,7 @@ fn lifecycle(execution: &str, subject: &Subject, now: DateTime<Utc>) -> Value {
 }
 
 fn access_package(execution: &str, request: &str, subject: &Subject, window: &str) -> Value {
-    // The subject's id in entitlement management is another one than in the directory.
+    // Entitlement management has its own id for the subject, beside the directory's.
     let person = json!({
         "Id": "3a7c5e10-0000-4000-8000-000000000003",
         "ObjectId": subject.id,

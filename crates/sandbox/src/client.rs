@@ -1,4 +1,4 @@
-//! The requests that the sandbox makes itself: call-outs and delivery reports to somebody's URL.
+//! The HTTP client for call-outs and delivery reports.
 
 use std::{io, time::Duration};
 
@@ -11,11 +11,10 @@ use tokio::{
 
 use crate::{error::SandboxError, record::short};
 
-/// Entra itself gives up after two seconds at most. A busy test machine is given more: whoever
-/// is called shall be judged by the answer, not by the neighbours.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The deadline of a request. Entra's own is two seconds at most, which a busy test machine can miss.
+const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Where to post to.
+/// The URL of a request.
 #[derive(Debug)]
 pub(crate) struct Target {
     authority: String,
@@ -27,7 +26,7 @@ impl Target {
     pub(crate) fn parse(url: &str) -> Result<Self, SandboxError> {
         let wrong = || {
             SandboxError::new(format!(
-                "\"target\" is an http URL such as http://127.0.0.1:8080/callouts/lifecycle, not {:?}",
+                "invalid \"target\" {:?}: expected an http URL such as http://127.0.0.1:8080/callouts/lifecycle",
                 short(url)
             ))
         };
@@ -48,14 +47,14 @@ impl Target {
         })
     }
 
-    /// Makes a request, and gives the status; nothing where no answer came.
+    /// Sends a request, and returns the status of the response, or `None` where none came.
     pub(crate) async fn send(
         &self,
         method: &str,
         headers: &[(&'static str, String)],
         body: &str,
     ) -> Option<u16> {
-        time::timeout(PATIENCE, self.exchange(method, headers, body))
+        time::timeout(DEADLINE, self.exchange(method, headers, body))
             .await
             .ok()?
             .ok()
@@ -82,7 +81,7 @@ impl Target {
         stream
             .write_all(format!("{request}\r\n{body}").as_bytes())
             .await?;
-        // `HTTP/1.1 202`: the status is all that Entra and the vendors look at.
+        // `HTTP/1.1 202`: Entra and the vendors read only the status.
         let mut start = [0; 12];
         stream.read_exact(&mut start).await?;
         std::str::from_utf8(&start)

@@ -1,4 +1,4 @@
-//! `/_sandbox`: how another process plays along.
+//! `/_sandbox`: the control API for other processes.
 
 use chrono::Utc;
 use hyper::{Method, StatusCode};
@@ -22,12 +22,12 @@ use crate::{
     world::World,
 };
 
-/// Whether a request is to the sandbox itself; such requests are not recorded.
+/// Returns whether a request is for the control API. Such requests are not recorded.
 pub(crate) fn is_for(head: &Head) -> bool {
     head.service() == "_sandbox"
 }
 
-/// Does what a control call asks for.
+/// Returns the response to a control request.
 pub(crate) async fn respond(world: &World, request: &Request) -> Response {
     let what = match request.head.path().as_slice() {
         [] | [""] => "",
@@ -59,7 +59,7 @@ pub(crate) async fn respond(world: &World, request: &Request) -> Response {
             world.state().faults.clear();
             Response::empty(StatusCode::NO_CONTENT)
         }
-        (&Method::POST, "callouts") => result_response(play(world, request).await),
+        (&Method::POST, "callouts") => result_response(call_out(world, request).await),
         (&Method::POST, "reports") => result_response(report(world, request).await),
         (
             _,
@@ -68,7 +68,7 @@ pub(crate) async fn respond(world: &World, request: &Request) -> Response {
         ) => error_response(
             StatusCode::METHOD_NOT_ALLOWED,
             &format!(
-                "{} is not what {} is for.",
+                "Method not allowed: {} {}.",
                 request.head.method, request.head.raw_path
             ),
         ),
@@ -76,7 +76,7 @@ pub(crate) async fn respond(world: &World, request: &Request) -> Response {
     }
 }
 
-/// What a program needs to play along.
+/// Returns what a program needs to use the sandbox.
 fn about(world: &World) -> Value {
     let authority = &world.config.authority;
     let urls: Map<_, _> = vendors::ALL
@@ -103,7 +103,7 @@ fn about(world: &World) -> Value {
 fn put_user(world: &World, request: &Request) -> Result<Value, SandboxError> {
     let user = request
         .json()
-        .ok_or_else(|| SandboxError::new("the body is not JSON"))?;
+        .ok_or_else(|| SandboxError::new("invalid body: expected JSON"))?;
     let mut state = world.state();
     let id = state.directory.put(user)?;
     Ok(state.directory.known(&id).cloned().unwrap_or_default())
@@ -115,7 +115,7 @@ fn set_fault(world: &World, request: &Request) -> Result<Value, SandboxError> {
     if let Some(times) = fields.number("times")? {
         let times = u32::try_from(times).unwrap_or(u32::MAX);
         if times == 0 {
-            return Err(SandboxError::new("\"times\" is at least 1"));
+            return Err(SandboxError::new("invalid \"times\": expected at least 1"));
         }
         spec = spec.times(times);
     }
@@ -127,7 +127,7 @@ fn set_fault(world: &World, request: &Request) -> Result<Value, SandboxError> {
     Ok(response)
 }
 
-async fn play(world: &World, request: &Request) -> Result<Value, SandboxError> {
+async fn call_out(world: &World, request: &Request) -> Result<Value, SandboxError> {
     let fields = Fields::read(
         request,
         &["target", "user", "kind", "window", "repeat", "hostile"],
@@ -137,7 +137,7 @@ async fn play(world: &World, request: &Request) -> Result<Value, SandboxError> {
         Some("access_package") => CalloutKind::AccessPackage,
         Some(_) => {
             return Err(SandboxError::new(
-                "\"kind\" is \"lifecycle\" or \"access_package\"",
+                "invalid \"kind\": expected \"lifecycle\" or \"access_package\"",
             ));
         }
     };
@@ -149,14 +149,14 @@ async fn play(world: &World, request: &Request) -> Result<Value, SandboxError> {
     match fields.number("repeat")? {
         None | Some(0) => {}
         Some(1) => order = order.repeated(),
-        Some(_) => return Err(SandboxError::new("\"repeat\" is 0 or 1")),
+        Some(_) => return Err(SandboxError::new("invalid \"repeat\": expected 0 or 1")),
     }
     if let Some(hostile) = fields.maybe_text("hostile")? {
         order = order.hostile(hostile.parse()?);
     }
     let callout = match fields.maybe_text("target")? {
         Some(target) => callout::deliver(world, &order, &Target::parse(target)?).await?,
-        None => callout::play(&mut world.state(), &order, Utc::now())?,
+        None => callout::start(&mut world.state(), &order, Utc::now())?,
     };
     Ok(json!(callout))
 }
@@ -180,9 +180,7 @@ async fn report(world: &World, request: &Request) -> Result<Value, SandboxError>
         (Some(reference), None) => ReportOrder::new(reference, status),
         (None, Some(id)) => ReportOrder::by_id(id, status),
         _ => {
-            return Err(SandboxError::new(
-                "either \"reference\" or \"id\" says which text",
-            ));
+            return Err(SandboxError::new("expected either \"reference\" or \"id\""));
         }
     };
     if let Some(to) = fields.maybe_text("to")? {
@@ -201,7 +199,7 @@ async fn report(world: &World, request: &Request) -> Result<Value, SandboxError>
     Ok(json!({"status": status}))
 }
 
-/// The members of a control call's body.
+/// The members of a control request's body.
 struct Fields {
     members: Map<String, Value>,
 }
@@ -209,7 +207,7 @@ struct Fields {
 impl Fields {
     fn read(request: &Request, known: &[&str]) -> Result<Self, SandboxError> {
         let Some(Value::Object(members)) = request.json() else {
-            return Err(SandboxError::new("the body is not a JSON object"));
+            return Err(SandboxError::new("invalid body: expected a JSON object"));
         };
         match members.keys().find(|name| !known.contains(&name.as_str())) {
             Some(name) => Err(names::unknown("member", name, known.iter().copied())),
@@ -240,7 +238,7 @@ impl Fields {
             None | Some(Value::Null) => Ok(None),
             Some(value) => read(value)
                 .map(Some)
-                .ok_or_else(|| SandboxError::new(format!("{name:?} is {what}"))),
+                .ok_or_else(|| SandboxError::new(format!("invalid {name:?}: expected {what}"))),
         }
     }
 }
@@ -259,7 +257,7 @@ fn result_response(result: Result<Value, SandboxError>) -> Response {
 fn unknown() -> Response {
     error_response(
         StatusCode::NOT_FOUND,
-        "Nothing is here. Below /_sandbox are callouts, faults, messages, passes, reports, requests, resumes and users.",
+        "Not found. Below /_sandbox are callouts, faults, messages, passes, reports, requests, resumes and users.",
     )
 }
 

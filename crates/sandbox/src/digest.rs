@@ -1,4 +1,4 @@
-//! How vendors seal what they say: hashes, keyed hashes and the tokens made of them.
+//! Hashes, keyed hashes and tokens made of them, with which vendors sign.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
@@ -16,7 +16,7 @@ pub(crate) fn sha256(text: &[u8]) -> Vec<u8> {
     digest::digest(&SHA256, text).as_ref().to_vec()
 }
 
-/// A JSON Web Token under a shared key.
+/// Returns a JSON Web Token signed with a shared key.
 pub(crate) fn hs256(claims: &Value, key: &str) -> String {
     let header = json!({"alg": "HS256", "typ": "JWT"});
     let signed = format!(

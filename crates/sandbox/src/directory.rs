@@ -1,4 +1,4 @@
-//! Who is in the directory, and who is not there yet.
+//! The directory's users, and those that Graph does not show yet.
 
 use std::collections::HashMap;
 
@@ -10,26 +10,26 @@ use crate::{
     users::{self, Cast},
 };
 
-/// The users as Graph objects, the cast first.
+/// The users as Graph objects, [`Cast`] first.
 ///
-/// Beside the properties an object may hold two of Graph's relations: `manager`, an object with
+/// Besides properties an object may hold two of Graph's relations: `manager`, an object with
 /// the `id` of another user, and `transitiveMemberOf`, a list of directory roles.
 #[derive(Debug)]
 pub(crate) struct Directory {
     users: Vec<Value>,
-    /// For how many more reads somebody is not found.
+    /// How many more reads do not find a user, by id.
     hidden: HashMap<String, u32>,
 }
 
 impl Directory {
-    /// How many users there can be.
+    /// The most users that the directory holds.
     const MOST: usize = 100_000;
 
     pub(crate) fn users(&self) -> &[Value] {
         &self.users
     }
 
-    /// Finds by object id or by user principal name, neither of which has a case.
+    /// Finds a user by object id or user principal name, in any case.
     pub(crate) fn find(&self, id: &str) -> Option<&Value> {
         self.known(id).filter(|user| {
             !user["id"]
@@ -38,14 +38,14 @@ impl Directory {
         })
     }
 
-    /// As [`Self::find`], but also whom Graph does not show yet: Entra knows its own people.
+    /// Finds a user as [`Self::find`], even one that Graph does not show yet.
     pub(crate) fn known(&self, id: &str) -> Option<&Value> {
         self.users
             .iter()
             .find(|user| is(user, "id", id) || is(user, "userPrincipalName", id))
     }
 
-    /// As [`Self::find`], and counts as one of the reads after which a late user appears.
+    /// Finds a user as [`Self::find`], and counts as a read after which a late user appears.
     pub(crate) fn read(&mut self, id: &str) -> Option<&Value> {
         let id = id.to_ascii_lowercase();
         if let Some(left) = self.hidden.get_mut(&id) {
@@ -58,10 +58,12 @@ impl Directory {
         self.find(&id)
     }
 
-    /// Adds a user or replaces the one with the same id, and gives that id.
+    /// Adds a user, or replaces the one with its id, and returns the id.
     pub(crate) fn put(&mut self, mut user: Value) -> Result<String, SandboxError> {
         let Some(members) = user.as_object_mut() else {
-            return Err(SandboxError::new("a user is a JSON object as Graph has it"));
+            return Err(SandboxError::new(
+                "invalid user: expected a JSON object as in Graph",
+            ));
         };
         let id = match members.get("id") {
             None => random::guid(),
@@ -69,7 +71,7 @@ impl Directory {
                 .as_str()
                 .filter(|id| guid::is(id))
                 .map(str::to_ascii_lowercase)
-                .ok_or_else(|| SandboxError::new("a user's id is a GUID"))?,
+                .ok_or_else(|| SandboxError::new("invalid \"id\" of a user: expected a GUID"))?,
         };
         members.insert("id".into(), json!(id));
         self.hidden.remove(&id);
@@ -78,7 +80,7 @@ impl Directory {
             None if self.users.len() < Self::MOST => self.users.push(user),
             None => {
                 return Err(SandboxError::new(format!(
-                    "the directory holds {} users already",
+                    "the directory is full: it holds {} users",
                     Self::MOST
                 )));
             }
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_late_one_appears_at_the_third_read() {
+    fn a_late_user_appears_at_the_third_read() {
         let mut directory = Directory::default();
         assert!(directory.read(Cast::LATE).is_none());
         assert!(directory.find(Cast::LATE).is_none());
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_with_the_same_id_is_replaced_in_its_place() {
+    fn a_user_with_the_same_id_is_replaced_at_its_index() {
         let mut directory = Directory::default();
         let user = json!({"id": Cast::JOINER, "mobilePhone": "+31600000000"});
         assert_eq!(directory.put(user.clone()).unwrap(), Cast::JOINER);

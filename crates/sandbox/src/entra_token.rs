@@ -1,4 +1,4 @@
-//! The tokens with which Entra proves that it is the one who calls out.
+//! The access tokens of Entra's call-outs, and the keys that verify them.
 
 use std::sync::OnceLock;
 
@@ -14,18 +14,18 @@ use serde_json::{Value, json};
 
 use crate::{AUDIENCE, TENANT, random, record::Hostile};
 
-/// The name of the tenant's only key.
+/// The id of the tenant's only key.
 const KID: &str = "postduif-sandbox-1";
 
-/// A tenant, a caller and an audience that nobody should believe.
+/// The id of a tenant, a caller and an audience that a receiver must refuse.
 const STRANGER: &str = "0bad0000-0000-4000-8000-000000000001";
 
-/// Who issues this tenant's tokens: the name that Entra uses, whatever host it is asked at.
+/// Returns the issuer of a tenant's tokens, which is Entra's own name at any host.
 pub(crate) fn issuer(tenant: &str) -> String {
     format!("https://login.microsoftonline.com/{tenant}/v2.0")
 }
 
-/// The tenant's public keys.
+/// Returns the tenant's public keys.
 pub(crate) fn jwks() -> Value {
     let public: PublicKeyComponents<Vec<u8>> = entra().public().into();
     json!({"keys": [{
@@ -39,7 +39,7 @@ pub(crate) fn jwks() -> Value {
     }]})
 }
 
-/// A v2.0 access token for `caller`, wrong in one way if that is wanted.
+/// Returns a v2.0 access token of `caller`, with a defect if `hostile` names one.
 pub(crate) fn token(caller: &str, hostile: Option<Hostile>, now: DateTime<Utc>) -> String {
     let tenant = match hostile {
         Some(Hostile::OtherTenant) => STRANGER,
@@ -79,7 +79,7 @@ pub(crate) fn token(caller: &str, hostile: Option<Hostile>, now: DateTime<Utc>) 
     );
     let signature = match hostile {
         Some(Hostile::AlgNone) => Vec::new(),
-        // The old confusion: the public key, which everybody has, taken as a shared secret.
+        // Algorithm confusion: the public key as a shared secret.
         Some(Hostile::Hs256) => {
             let public: PublicKeyComponents<Vec<u8>> = entra().public().into();
             let key = hmac::Key::new(hmac::HMAC_SHA256, &public.n);
@@ -103,13 +103,13 @@ fn rs256(key: &RsaKeyPair, signed: &str) -> Vec<u8> {
     signature
 }
 
-/// The tenant's key. It is published with this code and protects nothing.
+/// Returns the tenant's key. It is published with this code and protects nothing.
 fn entra() -> &'static RsaKeyPair {
     static KEY: OnceLock<RsaKeyPair> = OnceLock::new();
     KEY.get_or_init(|| read(include_bytes!("keys/entra.der")))
 }
 
-/// A key that the tenant does not know.
+/// Returns a key that is not the tenant's.
 fn stranger() -> &'static RsaKeyPair {
     static KEY: OnceLock<RsaKeyPair> = OnceLock::new();
     KEY.get_or_init(|| read(include_bytes!("keys/stranger.der")))

@@ -1,6 +1,6 @@
 use std::{error, fmt};
 
-/// Why the sandbox will not do what it was told: one sentence, fit to show to whoever told it.
+/// An error in the use of the sandbox, whose message a user can act on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SandboxError {
     message: String,

@@ -1,13 +1,12 @@
-//! What Entra has left waiting for an answer.
+//! Executions in Entra that wait for a resume.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::history::History;
 
-/// The executions that the sandbox started, and those of strangers that were resumed here.
+/// The executions that the sandbox started, and unknown ones that were resumed.
 ///
-/// An execution that is not known is taken to be one that started before the sandbox did: a
-/// call-out kept in a file can be played against any sandbox.
+/// An unknown execution can be resumed once, so that a call-out from a file works with any sandbox.
 #[derive(Debug, Default)]
 pub(crate) struct Executions {
     all: History<Execution>,
@@ -16,13 +15,13 @@ pub(crate) struct Executions {
 #[derive(Debug)]
 struct Execution {
     id: String,
-    /// The ids that stand before it in the resume's path or body, in lower case.
+    /// The ids before it in the resume's path or body, in lower case.
     parents: Vec<String>,
     deadline: Option<DateTime<Utc>>,
     resumed: bool,
 }
 
-/// Why there is nothing to resume.
+/// Why an execution cannot be resumed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Refused {
     Already,
@@ -35,7 +34,7 @@ impl Executions {
         self.push(id, parents, deadline, false);
     }
 
-    /// Marks the execution as resumed, if that can still be done.
+    /// Resumes the execution, if it still waits.
     pub(crate) fn resume(
         &mut self,
         id: &str,
@@ -93,7 +92,7 @@ pub(crate) fn duration(text: &str) -> Option<TimeDelta> {
     ] {
         for (unit, worth) in units {
             if let Some((number, rest)) = text.split_once(*unit) {
-                // Nine digits of days are 270,000 years: far enough, and no overflow.
+                // Nine digits of days are 270,000 years, and do not overflow.
                 if number.len() > 9 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
                     return None;
                 }
@@ -138,9 +137,9 @@ mod tests {
         executions.start("b", &["w"], Some(now));
         assert_eq!(executions.resume("b", &["w"], now), Err(Refused::Late));
 
-        assert_eq!(executions.resume("stranger", &["w"], now), Ok(()));
+        assert_eq!(executions.resume("unknown", &["w"], now), Ok(()));
         assert_eq!(
-            executions.resume("stranger", &["w"], now),
+            executions.resume("unknown", &["w"], now),
             Err(Refused::Already)
         );
     }

@@ -1,4 +1,6 @@
-/// Whether this is a GUID in its ordinary form, in either case.
+//! GUIDs in text.
+
+/// Returns whether this is a GUID with hyphens and without braces, in any case.
 pub(crate) fn is(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {

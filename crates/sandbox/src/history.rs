@@ -1,36 +1,36 @@
 use std::collections::VecDeque;
 
-/// How many entries a list of the sandbox keeps; the oldest go first.
+/// The most entries that a list of the sandbox keeps.
 pub(crate) const KEPT: usize = 100_000;
 
-/// A list that only grows at its end, and forgets at its start.
+/// A list that is appended to, and drops its oldest entries.
 #[derive(Debug)]
 pub(crate) struct History<T> {
     entries: VecDeque<T>,
-    forgotten: usize,
+    dropped: usize,
 }
 
 impl<T> History<T> {
-    /// Adds an entry and tells its place, by which it may be changed later.
+    /// Appends an entry and returns its index, which stays valid while older entries are dropped.
     pub(crate) fn push(&mut self, entry: T) -> usize {
         if self.entries.len() == KEPT {
             self.entries.pop_front();
-            self.forgotten += 1;
+            self.dropped += 1;
         }
         self.entries.push_back(entry);
-        self.forgotten + self.entries.len() - 1
+        self.dropped + self.entries.len() - 1
     }
 
-    /// An empty list whose places go on after those of this one, so that no old place means a new entry.
+    /// Returns an empty list whose indices continue those of this one, so that an old index finds no new entry.
     pub(crate) fn successor(&self) -> Self {
         Self {
             entries: VecDeque::new(),
-            forgotten: self.forgotten + self.entries.len(),
+            dropped: self.dropped + self.entries.len(),
         }
     }
 
-    pub(crate) fn at(&mut self, place: usize) -> Option<&mut T> {
-        self.entries.get_mut(place.checked_sub(self.forgotten)?)
+    pub(crate) fn at(&mut self, index: usize) -> Option<&mut T> {
+        self.entries.get_mut(index.checked_sub(self.dropped)?)
     }
 
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
@@ -46,7 +46,7 @@ impl<T> Default for History<T> {
     fn default() -> Self {
         Self {
             entries: VecDeque::new(),
-            forgotten: 0,
+            dropped: 0,
         }
     }
 }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_entry_goes_and_places_stay() {
+    fn the_oldest_entry_is_dropped_and_indices_stay() {
         let mut log = History::default();
         for n in 0..=KEPT {
             assert_eq!(log.push(n), n);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_of_the_list_before_is_none_in_its_successor() {
+    fn an_index_of_a_list_finds_nothing_in_its_successor() {
         let mut log = History::default();
         let old = log.push("old");
         let mut log = log.successor();

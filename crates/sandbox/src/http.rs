@@ -1,4 +1,4 @@
-//! A request and an answer, as the pretend services see them: whole, and without a connection.
+//! Requests and responses as the simulated services see them: whole, and without a connection.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::{
@@ -9,14 +9,14 @@ use hyper::{
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// A request's line and headers: what is known before its body is read.
+/// A request's line and headers, which are read before its body.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) method: Method,
     pub(crate) host: String,
-    /// The path as it was sent.
+    /// The path as received.
     pub(crate) raw_path: String,
-    /// The path's segments, decoded one by one.
+    /// The path's segments, each decoded.
     segments: Vec<String>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,
@@ -47,12 +47,12 @@ impl Head {
         }
     }
 
-    /// The first segment of the path, which names the service.
+    /// Returns the first segment of the path, which names the service.
     pub(crate) fn service(&self) -> &str {
         self.segments.first().map_or("", String::as_str)
     }
 
-    /// The segments of the path behind the service's.
+    /// Returns the decoded segments of the path after the service's.
     pub(crate) fn path(&self) -> Vec<&str> {
         self.segments.iter().skip(1).map(String::as_str).collect()
     }
@@ -61,19 +61,19 @@ impl Head {
         value(&self.query, name)
     }
 
-    /// The token of `Authorization: Bearer`; the scheme's name has no case.
+    /// Returns the token of `Authorization: Bearer`, with the scheme in any case.
     pub(crate) fn bearer(&self) -> Option<&str> {
         self.credentials("bearer")
     }
 
-    /// The user and secret of `Authorization: Basic`.
+    /// Returns the user and secret of `Authorization: Basic`.
     pub(crate) fn basic(&self) -> Option<(String, String)> {
         let plain = STANDARD.decode(self.credentials("basic")?).ok()?;
         let (user, secret) = std::str::from_utf8(&plain).ok()?.split_once(':')?;
         Some((user.to_owned(), secret.to_owned()))
     }
 
-    /// The key of `Authorization: AccessKey`, which is MessageBird's own scheme.
+    /// Returns the key of `Authorization: AccessKey`, which is MessageBird's own scheme.
     pub(crate) fn access_key(&self) -> Option<&str> {
         self.credentials("accesskey")
     }
@@ -82,7 +82,7 @@ impl Head {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether the body is said to be of this media type, whatever its parameters.
+    /// Returns whether `Content-Type` is this media type, with any parameters.
     pub(crate) fn is(&self, media_type: &str) -> bool {
         self.headers
             .get(CONTENT_TYPE)
@@ -118,7 +118,7 @@ impl Request {
         self.json().filter(Value::is_object)
     }
 
-    /// The fields of a form, or none where the body is not one.
+    /// Returns the fields of a form, or none where the body is not a form.
     pub(crate) fn form(&self) -> Vec<(String, String)> {
         if !self.head.is("application/x-www-form-urlencoded") {
             return Vec::new();
@@ -129,7 +129,7 @@ impl Request {
     }
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
@@ -160,7 +160,7 @@ impl Response {
         response.with(CONTENT_TYPE, media_type)
     }
 
-    /// Sets a header; a value that no header can hold is left out.
+    /// Sets a header, unless its value is invalid.
     pub(crate) fn with(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
         if let Ok(value) = value.try_into() {
             self.headers.insert(name, value);
@@ -169,7 +169,7 @@ impl Response {
     }
 }
 
-/// The fields of a query or a form, decoded.
+/// Returns the decoded fields of a query or a form.
 pub(crate) fn pairs(encoded: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         percent_decode_str(&text.replace('+', " "))
@@ -184,7 +184,7 @@ pub(crate) fn pairs(encoded: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The first field of that name.
+/// Returns the value of the first field of this name.
 pub(crate) fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs
         .iter()

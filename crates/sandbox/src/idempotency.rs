@@ -1,4 +1,4 @@
-//! Answers kept under the caller's own key, so that a request made twice is done once.
+//! Responses stored under an idempotency key, so that a repeated request is processed once.
 
 use std::collections::VecDeque;
 
@@ -7,13 +7,13 @@ use hyper::{StatusCode, body::Bytes};
 
 use crate::{digest, http::Request};
 
-/// How many answers are kept: more than a test makes, and few enough for their bodies to fit in memory.
+/// The most responses that are stored: more than a test needs, and few enough for memory.
 const MOST: usize = 10_000;
 
 /// "Retained about 3 hours."
 const LIFE: TimeDelta = TimeDelta::hours(3);
 
-/// Every answer that may be asked for again, the oldest first.
+/// The stored responses, the oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct StoredResponses {
     stored: VecDeque<Stored>,
@@ -28,13 +28,14 @@ struct Stored {
     at: DateTime<Utc>,
 }
 
-/// What is known of a key.
+/// What is stored under a key.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Known {
-    /// It was used for another request.
+    /// The response to another request.
     Another,
+    /// Nothing.
     New,
-    /// The same request was answered so.
+    /// The response to the same request.
     Same(StatusCode, Bytes),
 }
 
@@ -77,7 +78,7 @@ impl StoredResponses {
     }
 }
 
-/// Two requests are identical by method, path and body.
+/// Returns what identical requests have in common: method, path and body.
 fn identity(request: &Request) -> Vec<u8> {
     let mut identity = format!("{} {} ", request.head.method, request.head.raw_path).into_bytes();
     identity.extend(digest::sha256(&request.body));
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_kept_three_hours_for_the_same_request_only() {
+    fn a_response_is_stored_three_hours_for_the_same_request_only() {
         let now = Utc::now();
         let mut stored_responses = StoredResponses::default();
         let response = (StatusCode::ACCEPTED, Bytes::from_static(b"done"));

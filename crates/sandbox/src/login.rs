@@ -1,4 +1,4 @@
-//! Entra's login: the token endpoint, and what it publishes to verify tokens by.
+//! Entra's login: the token endpoint, the metadata and the keys of the tenant.
 
 use chrono::{SecondsFormat, Utc};
 use hyper::{Method, StatusCode, header::RETRY_AFTER};
@@ -21,7 +21,7 @@ pub(crate) fn fault_point(head: &Head) -> Option<&'static str> {
     tenant(head).map(|_| "login")
 }
 
-/// The endpoint's answer to one request for a token.
+/// Returns the response to a request for a token, metadata or keys.
 pub(crate) fn respond(
     state: &mut State,
     config: &Config,
@@ -133,7 +133,7 @@ pub(crate) fn respond(
         .tokens
         .issue(audience, has_roles, config.token_life, Utc::now());
     let seconds = config.token_life.as_secs();
-    // A number here, where KPN and managed identities send strings.
+    // `expires_in` is a number, unlike the strings of KPN and managed identities.
     Response::json(
         StatusCode::OK,
         &json!({
@@ -145,7 +145,7 @@ pub(crate) fn respond(
     )
 }
 
-/// What verifiers of the tenant's tokens read: its metadata and its keys.
+/// Returns the tenant's metadata or keys, with which receivers verify tokens.
 fn published(config: &Config, head: &Head) -> Option<Value> {
     let path = head.path();
     let [tenant, rest @ ..] = path.as_slice() else {
@@ -176,7 +176,7 @@ fn tenant(head: &Head) -> Option<&str> {
     }
 }
 
-/// The resources that this tenant knows; the sandbox's own Graph under any host, for a proxy may stand before it.
+/// Returns the audience for a resource. The sandbox's Graph has any host, in case of a proxy.
 fn audience(resource: &str) -> Option<Audience> {
     const GRAPHS: [&str; 4] = [
         "https://graph.microsoft.com",

@@ -1,16 +1,16 @@
-//! Temporary Access Passes: one live pass per user, as the service keeps them.
+//! Temporary Access Passes, of which a user has one at a time.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{history::History, random, record::Pass, users::Cast};
 
-/// Every pass there ever was, revoked ones too.
+/// All passes, including revoked ones.
 #[derive(Debug)]
 pub(crate) struct Passes {
     all: History<Issued>,
 }
 
-/// A pass with what Graph tells of it.
+/// A pass with the properties that Graph returns.
 #[derive(Clone, Debug)]
 pub(crate) struct Issued {
     pub(crate) user: String,
@@ -24,18 +24,18 @@ pub(crate) struct Issued {
 }
 
 impl Passes {
-    /// The passes at the start: the one that a stranger made.
+    /// Creates the initial passes: one that another program created.
     pub(crate) fn new(now: DateTime<Utc>) -> Self {
         let mut passes = Self {
             all: History::default(),
         };
-        // The longest that Graph allows at all, whatever this tenant's policy says today: a sandbox
-        // may run for weeks, and this user is there to have a usable pass.
+        // The longest lifetime in Graph, beyond this tenant's policy: a sandbox may run for weeks, and this
+        // user must have a usable pass.
         passes.issue(Cast::HAS_PASS, now, None, 43_200, false);
         passes
     }
 
-    /// Makes a pass; the one that the user had is gone with it.
+    /// Creates a pass, which replaces the user's other one.
     pub(crate) fn issue(
         &mut self,
         user: &str,
@@ -55,7 +55,7 @@ impl Passes {
                 other.revoked_at = Some(now);
             }
         }
-        let place = self.all.push(Issued {
+        let index = self.all.push(Issued {
             user: user.to_owned(),
             id: random::guid(),
             secret,
@@ -65,10 +65,10 @@ impl Passes {
             once,
             revoked_at: None,
         });
-        self.all.at(place).expect("it was pushed on the line above")
+        self.all.at(index).expect("it was pushed on the line above")
     }
 
-    /// The pass that Graph lists for this user at this moment, expired or not.
+    /// Returns the pass that Graph lists for this user at this time, expired or not.
     pub(crate) fn of_at(&self, user: &str, at: DateTime<Utc>) -> Option<&Issued> {
         self.all.iter().rev().find(|pass| {
             pass.user == user
@@ -77,7 +77,7 @@ impl Passes {
         })
     }
 
-    /// Deletes; `false` where the user has no such pass.
+    /// Deletes a pass, and returns whether the user had it.
     pub(crate) fn revoke(&mut self, user: &str, id: &str, now: DateTime<Utc>) -> bool {
         let found = self.all.iter_mut().rev().find(|pass| {
             pass.user == user && pass.id.eq_ignore_ascii_case(id) && pass.revoked_at.is_none()
@@ -97,7 +97,7 @@ impl Passes {
 }
 
 impl Issued {
-    /// Why the pass can be used or not, in Graph's words; none of them where it was deleted.
+    /// Returns whether the pass can be used, and why, in Graph's terms. It does not consider a deletion.
     pub(crate) fn usability(&self, now: DateTime<Utc>) -> (bool, &'static str) {
         if now < self.start {
             (false, "NotYetValid")
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_pass_ends_the_one_before() {
+    fn a_new_pass_revokes_the_one_before() {
         let now = Utc::now();
         let mut passes = Passes::new(now);
         let first = passes.issue(Cast::JOINER, now, None, 60, true).id.clone();
@@ -138,11 +138,11 @@ mod tests {
         let usable = usable(&passes, now);
         assert!(!usable.contains(&first));
         assert!(usable.contains(&second));
-        assert_eq!(usable.len(), 2, "and the stranger's: {usable:?}");
+        assert_eq!(usable.len(), 2, "and the initial one: {usable:?}");
     }
 
     #[test]
-    fn an_earlier_moment_shows_the_pass_of_that_time() {
+    fn an_earlier_time_shows_the_pass_of_that_time() {
         let now = Utc::now();
         let second = TimeDelta::seconds(1);
         let mut passes = Passes::new(now);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_ends_at_its_time() {
+    fn a_pass_expires_at_the_end_of_its_lifetime() {
         let now = Utc::now();
         let mut passes = Passes::new(now);
         let id = passes.issue(Cast::JOINER, now, None, 60, true).id.clone();

@@ -1,8 +1,8 @@
-//! What must not be guessable: ids, tokens and passes.
+//! Random ids, tokens and passes.
 
 use crate::digest;
 
-/// A version 4 GUID.
+/// Returns a version 4 GUID.
 pub(crate) fn guid() -> String {
     let mut bytes: [u8; 16] = bytes();
     bytes[6] = bytes[6] & 0x0f | 0x40;
@@ -18,12 +18,12 @@ pub(crate) fn guid() -> String {
     )
 }
 
-/// An opaque bearer token.
+/// Returns an opaque bearer token.
 pub(crate) fn token() -> String {
     digest::hex(&bytes::<32>())
 }
 
-/// An id of so many small letters and digits, without look-alikes.
+/// Returns an id of `count` lowercase letters and digits, without look-alikes.
 pub(crate) fn letters(count: usize) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let mut id = String::with_capacity(count);
@@ -38,16 +38,16 @@ pub(crate) fn letters(count: usize) -> String {
     id
 }
 
-/// An id of 32 hexadecimal digits.
+/// Returns an id of 32 hexadecimal digits.
 pub(crate) fn hex_id() -> String {
     digest::hex(&bytes::<16>())
 }
 
-/// The value of a Temporary Access Pass: eight characters, the length tenants have by default.
+/// Returns the secret of a Temporary Access Pass: eight characters, the default length of a tenant.
 pub(crate) fn pass() -> String {
-    // Letters and digits without look-alikes, and the two signs that Microsoft's samples hold.
+    // Letters and digits without look-alikes, and the two other characters of Microsoft's samples.
     const ALPHABET: &[u8; 58] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789+!";
-    // The largest multiple of the alphabet's length: above it a remainder would favour some signs.
+    // The largest multiple of the alphabet's length: bytes above it would favour some characters.
     const FAIR: u8 = 58 * 4;
 
     let mut pass = String::with_capacity(8);
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passes_have_eight_signs_and_differ() {
+    fn passes_have_eight_characters_and_differ() {
         let passes: HashSet<_> = (0..1000).map(|_| pass()).collect();
         assert_eq!(passes.len(), 1000);
         assert!(passes.iter().all(|pass| pass.chars().count() == 8));

@@ -242,7 +242,7 @@ impl Sandbox {
     /// Returns an error if the user is not a GUID. The directory need not know it.
     pub fn callout(&self, user: &str, kind: CalloutKind) -> Result<Callout, SandboxError> {
         let order = CalloutOrder::new(user, kind);
-        callout::play(&mut self.world.state(), &order, Utc::now())
+        callout::start(&mut self.world.state(), &order, Utc::now())
     }
 
     /// Sends a call-out as Entra does, with a signed token, and returns it with the status of the response.

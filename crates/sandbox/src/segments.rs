@@ -1,6 +1,6 @@
-//! How many parts a text takes, by the sandbox's own reading of the standard.
+//! The segments of a text, by the sandbox's own reading of the standard.
 
-/// Counts the parts of `text`: 160 septets or 153 each in GSM 03.38, 70 code units or 67 each in UCS-2.
+/// Counts the segments of `text`: 160 septets or 153 each in GSM 03.38, 70 code units or 67 each in UCS-2.
 pub(crate) fn count(text: &str) -> u32 {
     let septets: Option<Vec<usize>> = text.chars().map(septets).collect();
     match septets {
@@ -9,30 +9,30 @@ pub(crate) fn count(text: &str) -> u32 {
     }
 }
 
-/// Counts the parts of `text` where the caller wants UCS-2, needed or not.
+/// Counts the segments of `text` in UCS-2, needed or not.
 fn count_unicode(text: &str) -> u32 {
     let units: Vec<_> = text.chars().map(char::len_utf16).collect();
     split(&units, 70, 67)
 }
 
-/// How the caller wants a text encoded.
+/// The encoding that a request selects.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Encoding {
-    /// In GSM 03.38 if it fits, else in UCS-2.
+    /// GSM 03.38 if the text fits, else UCS-2.
     Auto,
-    /// In GSM 03.38, whether or not it fits.
+    /// GSM 03.38, in which other characters are replaced.
     Gsm,
-    /// In UCS-2, needed or not.
+    /// UCS-2, needed or not.
     Unicode,
 }
 
 impl Encoding {
-    /// Returns the text as it goes to the phone, and the number of its parts.
+    /// Returns the text as it goes to the phone, and the number of its segments.
     pub(crate) fn apply(self, text: &str) -> (String, u32) {
         match self {
             Self::Auto => (text.to_owned(), count(text)),
             Self::Gsm => {
-                let text = plain(text);
+                let text = to_gsm(text);
                 let parts = count(&text);
                 (text, parts)
             }
@@ -46,17 +46,16 @@ pub(crate) fn is_gsm(text: &str) -> bool {
     text.chars().all(|c| septets(c).is_some())
 }
 
-/// What is left of `text` where the caller wants GSM 03.38, whether or not it fits.
+/// Replaces the characters of `text` outside GSM 03.38 with question marks.
 ///
-/// Vendors say that they replace the rest without an error, not by what: a question mark is the
-/// mark of most, and is seen at once.
-pub(crate) fn plain(text: &str) -> String {
+/// Vendors document that they replace such characters, not with what. Most use a question mark.
+pub(crate) fn to_gsm(text: &str) -> String {
     text.chars()
         .map(|c| if septets(c).is_some() { c } else { '?' })
         .collect()
 }
 
-// An escape pair or a surrogate pair is never cut: it moves to the next part as a whole.
+// An escape pair or a surrogate pair is never split: it moves to the next segment as a whole.
 fn split(sizes: &[usize], alone: usize, joined: usize) -> u32 {
     if sizes.iter().sum::<usize>() <= alone {
         return 1;
@@ -110,8 +109,8 @@ mod tests {
     }
 
     #[test]
-    fn an_escape_pair_is_never_cut() {
-        // 76 pairs a part, not 76 and a half.
+    fn an_escape_pair_is_never_split() {
+        // 76 pairs a segment, not 76 and a half.
         assert_eq!(count(&"]".repeat(152)), 2);
         assert_eq!(count(&"]".repeat(153)), 3);
     }
@@ -123,14 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_replaced_where_gsm_is_wanted() {
-        assert_eq!(plain("Zoë €1 🌷"), "Zo? €1 ?");
+    fn characters_outside_gsm_are_replaced_where_gsm_is_selected() {
+        assert_eq!(to_gsm("Zoë €1 🌷"), "Zo? €1 ?");
         assert_eq!(count_unicode(&"a".repeat(71)), 2);
     }
 
     #[test]
-    fn a_surrogate_pair_is_never_cut() {
-        // 33 pairs a part of 67 units.
+    fn a_surrogate_pair_is_never_split() {
+        // 33 pairs a segment of 67 units.
         assert_eq!(count(&"🌷".repeat(66)), 2);
         assert_eq!(count(&"🌷".repeat(67)), 3);
     }

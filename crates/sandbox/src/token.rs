@@ -1,4 +1,4 @@
-//! Bearer tokens: issued, checked, and really dead after their time.
+//! Bearer tokens: issue, check, expiry and revocation.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{history::KEPT, random};
 
-/// For whom a token is good. They do not cross.
+/// The service that accepts a token. No other does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Audience {
     Graph,
@@ -22,10 +22,10 @@ pub(crate) enum Refused {
     WrongAudience,
 }
 
-/// Every token that was issued and may still live.
+/// The issued tokens that may still be valid.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    live: HashMap<String, Token>,
+    issued: HashMap<String, Token>,
 }
 
 #[derive(Debug)]
@@ -43,14 +43,14 @@ impl Tokens {
         life: Duration,
         now: DateTime<Utc>,
     ) -> String {
-        if self.live.len() >= KEPT {
-            self.live.retain(|_, token| token.expires > now);
+        if self.issued.len() >= KEPT {
+            self.issued.retain(|_, token| token.expires > now);
         }
-        if self.live.len() >= KEPT {
-            self.live.clear();
+        if self.issued.len() >= KEPT {
+            self.issued.clear();
         }
         let value = random::token();
-        self.live.insert(
+        self.issued.insert(
             value.clone(),
             Token {
                 audience,
@@ -67,7 +67,7 @@ impl Tokens {
         audience: Audience,
         now: DateTime<Utc>,
     ) -> Result<(), Refused> {
-        match self.live.get(value) {
+        match self.issued.get(value) {
             None => Err(Refused::Unknown),
             Some(token) if token.audience != audience => Err(Refused::WrongAudience),
             Some(token) if token.expires <= now => Err(Refused::Expired),
@@ -76,17 +76,17 @@ impl Tokens {
     }
 
     pub(crate) fn has_roles(&self, value: &str) -> bool {
-        self.live.get(value).is_some_and(|token| token.has_roles)
+        self.issued.get(value).is_some_and(|token| token.has_roles)
     }
 
-    pub(crate) fn take_roles(&mut self, value: &str) {
-        if let Some(token) = self.live.get_mut(value) {
+    pub(crate) fn remove_roles(&mut self, value: &str) {
+        if let Some(token) = self.issued.get_mut(value) {
             token.has_roles = false;
         }
     }
 
-    pub(crate) fn kill(&mut self, value: &str) {
-        self.live.remove(value);
+    pub(crate) fn revoke(&mut self, value: &str) {
+        self.issued.remove(value);
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_dies_at_its_time_and_does_not_cross() {
+    fn a_token_expires_and_is_good_for_its_own_audience_only() {
         let now = Utc::now();
         let life = Duration::from_secs(60);
         let mut tokens = Tokens::default();
@@ -109,7 +109,7 @@ mod tests {
             tokens.check(&token, Audience::Graph, now + life),
             Err(Refused::Expired)
         );
-        tokens.kill(&token);
+        tokens.revoke(&token);
         assert_eq!(
             tokens.check(&token, Audience::Graph, now),
             Err(Refused::Unknown)

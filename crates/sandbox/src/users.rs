@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
-/// The people in the sandbox's directory, by what is special about them.
+/// The ids of the users in the sandbox's directory, by what is special about them.
 ///
-/// Their ids never change, so a test or a command line can name one. The directory may be changed
-/// with [`Sandbox::put_user`](crate::Sandbox::put_user); a reset brings the cast back.
+/// The ids are fixed, so that a test or a command line can name one.
+/// [`Sandbox::put_user`](crate::Sandbox::put_user) changes the directory; a reset restores these users.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Cast;
@@ -17,18 +17,18 @@ impl Cast {
     pub const AS_TYPED: &str = "33333333-3333-4333-8333-333333333333";
     /// A member whose account is disabled.
     pub const DISABLED: &str = "44444444-4444-4444-8444-444444444444";
-    /// A guest from another tenant, who can never get a pass.
+    /// A guest from another tenant, who cannot get a pass.
     pub const GUEST: &str = "55555555-5555-4555-8555-555555555555";
-    /// A member who holds a directory role, whom the sandbox's identity may not touch.
+    /// A member with a directory role, whom the sandbox's identity may not manage.
     pub const ADMINISTRATOR: &str = "66666666-6666-4666-8666-666666666666";
-    /// A member who already has a usable pass, made by somebody else.
+    /// A member who already has a usable pass, which another program created.
     pub const HAS_PASS: &str = "77777777-7777-4777-8777-777777777777";
-    /// A member who is not there (404) for the first two reads, and is at the third.
+    /// A member who is not found (404) by the first two reads, and is by the third.
     pub const LATE: &str = "88888888-8888-4888-8888-888888888888";
-    /// A member who reads English, and whose name does not fit in the GSM alphabet.
+    /// A member whose language is English, and whose name does not fit in the GSM alphabet.
     pub const ENGLISH: &str = "99999999-9999-4999-8999-999999999999";
 
-    /// Everybody, in the directory's order: the id, and what is special about them.
+    /// All users in the directory's order: the id, and what is special about the user.
     pub const ALL: [(&str, &str); 9] = [
         (Self::JOINER, "an ordinary joiner with a Dutch mobile"),
         (Self::NO_MOBILE, "has no mobile"),
@@ -42,10 +42,10 @@ impl Cast {
     ];
 }
 
-/// How often [`Cast::LATE`] is not found.
+/// How many reads do not find [`Cast::LATE`].
 pub(crate) const LATE_READS: u32 = 2;
 
-/// The directory as it is at the start.
+/// Returns the users of a new directory.
 pub(crate) fn directory() -> Vec<Value> {
     let mut joiner = member(Cast::JOINER, "Sanne", "de Vries", Some("+31612345678"));
     joiner["manager"] = json!({"id": Cast::ENGLISH});
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_directory_has_the_whole_cast_in_its_order() {
+    fn the_directory_has_all_users_in_their_order() {
         let ids: Vec<_> = directory()
             .iter()
             .map(|user| user["id"].as_str().unwrap().to_owned())

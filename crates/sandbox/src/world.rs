@@ -17,7 +17,7 @@ use crate::{
     token::Tokens,
 };
 
-/// The pretend world: what is fixed about it, and what happened in it.
+/// The simulated world: its configuration and its state.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) config: Config,
@@ -25,18 +25,18 @@ pub(crate) struct World {
     changed: watch::Sender<()>,
 }
 
-/// Where the world is to be found, and what its services are set to.
+/// The addresses of the world, and the settings of its services.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// Host and port of every pretend service.
+    /// The host and port of all services.
     pub(crate) authority: String,
-    /// Host and port of the stranger to whom [`Fault::Redirect`](crate::Fault::Redirect) points.
+    /// The host and port to which [`Fault::Redirect`](crate::Fault::Redirect) points.
     pub(crate) foreign: String,
-    /// How long the tokens of this world live.
+    /// The lifetime of tokens.
     pub(crate) token_life: Duration,
 }
 
-/// Everything that happened, and everybody there is.
+/// All records, and all that later requests depend on.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) directory: Directory,
@@ -59,16 +59,16 @@ impl World {
         }
     }
 
-    /// The state, for as long as the guard lives: never over an `await`.
+    /// Locks the state. The guard must not live across an `await`.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Back to the start; tokens die too, so that nothing of the old world works in the new one.
+    /// Resets the state, valid tokens included.
     pub(crate) fn reset(&self) {
         {
             let mut state = self.state();
-            // A request still on its way must not write its end into the new world's list.
+            // A request in flight must not write its status into the new list.
             let requests = state.requests.successor();
             *state = State::new(Utc::now());
             state.requests = requests;
@@ -76,17 +76,17 @@ impl World {
         self.has_changed();
     }
 
-    /// What reached the stranger.
+    /// Returns the requests that followed a redirect.
     pub(crate) fn foreign(&self) -> Vec<SeenRequest> {
         let state = self.state();
-        let reached = state
+        let foreign = state
             .requests
             .iter()
             .filter(|request| request.host == self.config.foreign);
-        reached.cloned().collect()
+        foreign.cloned().collect()
     }
 
-    /// Wakes whoever waits for something to happen.
+    /// Wakes the tasks that wait for a change.
     pub(crate) fn has_changed(&self) {
         self.changed.send_replace(());
     }

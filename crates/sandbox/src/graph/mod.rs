@@ -143,14 +143,14 @@ fn apply_fault(
         Unauthorized => Err(GraphError::token("Access token validation failure.")),
         UnauthorizedOnce => {
             if let Some(token) = head.bearer() {
-                state.tokens.kill(token);
+                state.tokens.revoke(token);
             }
             Err(GraphError::token("Access token validation failure."))
         }
         TokenWithoutRoles => {
             // The refusal itself follows from the token, now and for every later request with it.
             if let Some(token) = head.bearer() {
-                state.tokens.take_roles(token);
+                state.tokens.remove_roles(token);
             }
             Ok(())
         }

@@ -1,4 +1,4 @@
-//! Bodies on their way out, and the ways in which they can be bad.
+//! Bodies of responses, whole or broken.
 
 use std::{
     future::Future,
@@ -11,13 +11,13 @@ use std::{
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{self, Sleep};
 
-/// When an endless body ends after all: a sandbox that is left alone does not fill a disk.
-const ENOUGH: u64 = 1 << 30;
+/// Where an endless body ends, so that it does not fill a client's disk.
+const LONGEST: u64 = 1 << 30;
 
-/// What an endless body repeats.
-static LUMP: [u8; 64 * 1024] = [b'a'; 64 * 1024];
+/// The bytes that an endless body repeats.
+static CHUNK: [u8; 64 * 1024] = [b'a'; 64 * 1024];
 
-/// An answer's body.
+/// The body of a response.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     left: Bytes,
@@ -47,7 +47,7 @@ impl Outgoing {
         }
     }
 
-    /// These bytes, and then a broken connection. The caller announces a greater length.
+    /// Creates a body of these bytes and then a closed connection. The response announces a greater length.
     pub(super) fn cut_off(bytes: Bytes) -> Self {
         Self {
             left: bytes,
@@ -55,7 +55,7 @@ impl Outgoing {
         }
     }
 
-    /// These bytes, and then no end.
+    /// Creates a body of these bytes without an end.
     pub(super) fn endless(bytes: Bytes) -> Self {
         Self {
             left: bytes,
@@ -63,7 +63,7 @@ impl Outgoing {
         }
     }
 
-    /// One byte after each pause.
+    /// Creates a body that sends one byte after each pause.
     pub(super) fn slow(bytes: Bytes, every: Duration) -> Self {
         Self {
             left: bytes,
@@ -101,15 +101,15 @@ impl Body for Outgoing {
                 Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
             }
             Manner::CutOff { flushed } => {
-                // The server writes out what it has before it asks again; an error at once would
-                // take the bytes of the head and the body with it.
+                // hyper flushes before it polls again; an error at once would discard the head and the
+                // body's bytes.
                 *flushed = true;
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Manner::Endless { sent } if *sent < ENOUGH => {
-                *sent += LUMP.len() as u64;
-                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&LUMP)))))
+            Manner::Endless { sent } if *sent < LONGEST => {
+                *sent += CHUNK.len() as u64;
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&CHUNK)))))
             }
             Manner::Endless { .. } | Manner::Slow { .. } | Manner::Whole => Poll::Ready(None),
         }

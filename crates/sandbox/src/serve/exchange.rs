@@ -1,4 +1,4 @@
-//! One request and its answer, with whatever goes wrong between them.
+//! One request and its response, with the fault between them.
 
 use std::{
     fmt,
@@ -29,10 +29,10 @@ use crate::{
     world::{State, World},
 };
 
-/// How large a request's body may be.
+/// The largest body of a request.
 const BODY: usize = 1 << 20;
 
-/// The end of a connection, as an error that makes the server let go of it.
+/// The end of a connection, as an error that makes hyper close it.
 #[derive(Debug)]
 pub(super) struct HungUp;
 
@@ -44,7 +44,7 @@ impl fmt::Display for HungUp {
 
 impl std::error::Error for HungUp {}
 
-/// Answers a request to one of the pretend services, or to the sandbox itself.
+/// Serves a request to a simulated service or to the control API.
 pub(super) async fn serve(
     world: &Arc<World>,
     request: hyper::Request<Incoming>,
@@ -89,7 +89,7 @@ pub(super) async fn serve(
     let request = Request { head, body };
     if let Some(strike) = strike.filter(|strike| strike.fault == Fault::Late) {
         let world = Arc::clone(world);
-        // A task of its own: the caller's connection ends before it does.
+        // A separate task, which outlives the caller's connection.
         tokio::spawn(async move {
             time::sleep(strike.wait()).await;
             process(&world, &request, None);
@@ -107,12 +107,12 @@ pub(super) async fn serve(
     Ok(recorded(world, index, spoil(response, strike)))
 }
 
-/// Has the effect of a call, and gives its answer.
+/// Processes a request, records a resume, and returns the response.
 fn process(world: &World, request: &Request, strike: Option<Strike>) -> Response {
     let response = {
         let mut state = world.state();
         let response = respond(world, &mut state, request, strike);
-        // Whoever answered, the gateway too: what counts is the status in the record.
+        // A response of the gateway counts too: the record holds its status.
         if let Some(resume) = graph::resume::record(request, response.status, Utc::now()) {
             state.resumes.push(resume);
         }
@@ -122,7 +122,7 @@ fn process(world: &World, request: &Request, strike: Option<Strike>) -> Response
     response
 }
 
-/// Answers, as a stranger would, what a followed redirect brought to the wrong host.
+/// Serves a request that followed a redirect to the other host.
 pub(super) fn foreign(
     world: &World,
     request: hyper::Request<Incoming>,
@@ -130,14 +130,14 @@ pub(super) fn foreign(
     let (parts, _) = request.into_parts();
     let mut seen = record_of(&Head::new(parts));
     seen.status = Some(StatusCode::OK.as_u16());
-    // The host is the one that was reached, whatever the caller says: it is what counts these.
+    // The record holds the listener's host, whatever the request names, since it identifies these requests.
     seen.host.clone_from(&world.config.foreign);
     world.state().requests.push(seen);
     world.has_changed();
     whole(Response::text(StatusCode::OK, "application/json", "{}"))
 }
 
-/// What the gateway in front of a service says, or the service itself.
+/// Returns the response of the gateway in front of a service, or of the service.
 fn respond(
     world: &World,
     state: &mut State,
@@ -164,9 +164,9 @@ fn respond(
 const GATEWAY: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n\
     <center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n";
 
-/// Puts an answer on the wire, spoilt where a fault says so.
+/// Applies the fault to the response on its way out.
 ///
-/// The faults that claim success leave a refusal alone: whoever was refused is told so.
+/// Faults that claim success do not change a refusal.
 fn spoil(response: Response, strike: Option<Strike>) -> hyper::Response<Outgoing> {
     let Some(strike) = strike else {
         return whole(response);
@@ -248,7 +248,7 @@ fn record_of(head: &Head) -> SeenRequest {
     }
 }
 
-/// Reads a body to its end, or gives nothing where it is too large.
+/// Reads a body to its end, or returns `None` where it is too large.
 async fn read_body(mut body: Incoming) -> Result<Option<Bytes>, HungUp> {
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {

@@ -1,26 +1,26 @@
-//! A gzip bomb made by hand, so that no compressor need be built or run for it.
+//! A gzip bomb, built without a compressor.
 
 use hyper::body::Bytes;
 
-/// How many bytes come out: a space, and copies of 258 spaces until 64 MiB are full.
+/// The decompressed length: a space, and copies of 258 spaces up to 64 MiB.
 const INFLATED: u32 = 1 + 258 * COPIES;
 const COPIES: u32 = 260_112;
 
 /// The CRC-32 of that many spaces.
 const CHECKSUM: u32 = 0x141f_6f36;
 
-/// About 65 KB of gzip that become a little over 64 MiB.
+/// Returns about 65 KB of gzip that decompress to a little over 64 MiB.
 ///
-/// Deflate cannot go further: its longest copy is 258 bytes, and a copy costs two bits at least,
+/// This is the highest ratio of deflate: its longest copy is 258 bytes, and a copy costs at least two bits,
 /// one for the length and one for the distance.
 pub(super) fn gzip() -> Bytes {
     // Deflate, no name, no time, no flags, an unknown system.
     let mut bits = Bits::new(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
     bits.number(1, 1); // the last block
-    bits.number(2, 2); // with codes of its own
+    bits.number(2, 2); // with dynamic codes
     bits.number(286 - 257, 5); // literals and lengths
     bits.number(0, 5); // one distance
-    bits.number(18 - 4, 4); // so many code lengths, in the order of RFC 1951, 3.2.7:
+    bits.number(18 - 4, 4); // the number of code lengths, in the order of RFC 1951, 3.2.7:
     for length in [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2] {
         bits.number(length, 3); // "18" (a run of zeros) takes a bit, "2" and "1" two
     }
@@ -48,7 +48,7 @@ pub(super) fn gzip() -> Bytes {
     bytes.into()
 }
 
-/// Deflate fills its bytes from the lowest bit: numbers by their lowest bit first, codes by their highest.
+/// A bit writer of deflate, which fills bytes from the lowest bit: numbers lowest bit first, codes highest bit first.
 struct Bits {
     bytes: Vec<u8>,
     used: u32,

@@ -1,4 +1,4 @@
-//! The sockets: two listeners on a thread of their own.
+//! The listeners, on their own thread.
 
 mod body;
 mod exchange;
@@ -25,13 +25,13 @@ use tokio::{
 use crate::world::World;
 use socket::Socket;
 
-/// How many connections are served at once; more wait in the listener's queue.
+/// The most connections that are served at once; more wait in the listener's queue.
 const CONNECTIONS: usize = 1024;
 
-/// How large a request's head may be.
+/// The largest head of a request.
 const HEAD: usize = 64 * 1024;
 
-/// The running world: ends, and waits for its end, when it is dropped.
+/// The running servers, which stop when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
     runtime: Handle,
@@ -39,8 +39,8 @@ pub(crate) struct Running {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Serves on a runtime of its own, so that a test may stop its clock, block its thread or end its
-/// runtime without the pretend world standing still with it.
+/// Starts the servers on their own runtime, so that a test may pause its clock, block its thread or end its
+/// runtime.
 pub(crate) fn start(
     world: Arc<World>,
     listener: StdListener,
@@ -67,7 +67,7 @@ pub(crate) fn start(
             runtime.block_on(async move {
                 tokio::spawn(accept(foreign, Arc::clone(&world), Side::Foreign));
                 tokio::spawn(accept(listener, world, Side::World));
-                // An error says that the other end is gone, which is also a wish to stop.
+                // An error means that the sender was dropped, which stops the servers too.
                 let _ = stopped.await;
             });
         })?;
@@ -79,7 +79,7 @@ pub(crate) fn start(
 }
 
 impl Running {
-    /// Does something among the world's own tasks.
+    /// Runs a task on the servers' runtime.
     pub(crate) async fn spawn<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
@@ -95,13 +95,13 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // A panic over there was printed there; nothing is left to be done about it here.
+            // A panic of the thread was printed by its hook.
             let _ = thread.join();
         }
     }
 }
 
-/// Which of the two listeners a connection came to.
+/// The listener of a connection.
 #[derive(Clone, Copy, Debug)]
 enum Side {
     Foreign,
@@ -122,14 +122,14 @@ async fn accept(listener: TcpListener, world: Arc<World>, side: Side) {
                     drop(permit);
                 });
             }
-            // Out of descriptors, most likely: some come back when connections end.
+            // Probably out of descriptors, some of which are freed when connections end.
             Err(_) => time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
 async fn connection(stream: TcpStream, world: Arc<World>, side: Side) {
-    // Without it a slow body would leave in lumps.
+    // With Nagle's algorithm, a slow body would leave in larger pieces.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
     let socket = Socket::new(stream, Arc::clone(&reset));
@@ -143,7 +143,7 @@ async fn connection(stream: TcpStream, world: Arc<World>, side: Side) {
             }
         }
     });
-    // Errors are the callers' doing, or a fault's.
+    // Errors come from the caller or from a fault.
     let _ = http1::Builder::new()
         .max_buf_size(HEAD)
         .serve_connection(socket, service)

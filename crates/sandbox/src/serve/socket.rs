@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A connection that can end the hard way: with a reset in place of a farewell.
+/// A connection that can end with a reset.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
@@ -22,7 +22,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// A line whose end is a reset if the flag is up by then.
+    /// Wraps a connection, which ends with a reset if the flag is set by then.
     pub(super) fn new(stream: TcpStream, reset: Arc<AtomicBool>) -> Self {
         Self { stream, reset }
     }
@@ -31,7 +31,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.reset.load(Ordering::Relaxed) {
-            // If this fails the connection is gone already, which is as good.
+            // If this fails, the connection has ended already.
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -43,7 +43,7 @@ impl hyper::rt::Read for Socket {
         cx: &mut Context<'_>,
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        // A copy in place of the unsafe code that would read straight into the cursor.
+        // A copy avoids the unsafe code that reads into the cursor.
         let mut bytes = [0; 16 * 1024];
         let room = cursor.remaining().min(bytes.len());
         let mut read = ReadBuf::new(&mut bytes[..room]);

@@ -204,7 +204,7 @@ fn send(
         Some(Fault::Unauthorized) => return Err(Refusal::Unauthorized),
         Some(Fault::UnauthorizedOnce) => {
             if let Some(token) = request.head.bearer() {
-                state.tokens.kill(token);
+                state.tokens.revoke(token);
             }
             return Err(Refusal::Unauthorized);
         }
