@@ -1,4 +1,4 @@
-//! Channels, the API of Bird CRM: one message a request. Its batches are judged later, so their response proves
+//! Channels, the API of Bird CRM. A request carries one message: batches are validated later, so their response proves
 //! nothing.
 
 use std::{num::NonZeroU32, slice};
@@ -15,22 +15,22 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Access, IN_FLIGHT, PROVIDER, failed_already, gives_no_id, is_about, is_to};
+use crate::{Access, IN_FLIGHT, PROVIDER, failed_already, has_no_id, is_about, is_to};
 
-/// What channels can do. The channel is the sender; fields for schedules and validity periods are not
-/// confirmed.
+/// The capabilities of channels. The channel is the sender. The fields for schedules and validity periods are
+/// unconfirmed.
 pub(crate) const PROFILE: Profile = Profile::new(PROVIDER)
     .with_reports(true)
     .with_rate(NonZeroU32::new(500).unwrap());
 
 const HOST: &str = "https://api.bird.com";
-/// The response that lists channels may be as long as that to this many messages.
+/// The response that lists channels may be as long as one to this many messages.
 const LIST_LENGTH: usize = 100;
 
 #[derive(Debug)]
 pub(crate) struct Channels {
     access: Access,
-    // Ids of the account, which `Debug` leaves out.
+    // The account's ids, which `Debug` must not show.
     workspace: SecretString,
     channel: SecretString,
 }
@@ -44,17 +44,19 @@ impl Channels {
     ) -> Result<Self, ConfigError> {
         let id = |name: &str, id: Option<&SecretString>| {
             let id = id.map(|id| id.expose_secret()).ok_or_else(|| {
-                ConfigError::new(format!("the API channels requires the option {name}"))
+                ConfigError::new(format!(
+                    "{name} is missing: expected the option {name} for the API channels"
+                ))
             })?;
-            // What it must not do is leave its segment of the path; its form is the vendor's to judge.
+            // Checked only so far that it cannot leave its segment of the path.
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
             let fits = (1..=64).contains(&id.len()) && id.bytes().all(plain);
             if fits && !id.starts_with("ws_") {
                 return Ok(id.to_ascii_lowercase().into());
             }
             Err(ConfigError::new(format!(
-                "invalid option {name}: write an id such as the API's UUID; what begins with ws_ in the \
-                 dashboard's addresses is another id"
+                "invalid option {name}: expected an id such as the API's UUID, not one with ws_ from a URL of the \
+                 dashboard"
             )))
         };
         Ok(Self {
@@ -91,7 +93,7 @@ impl Channels {
         let request = self.access.post(&path).with_json(&self.body(message));
         let response = self.access.send(request).await?;
         if !response.is_success() {
-            gives_no_id(&response)?;
+            has_no_id(&response)?;
             return Err(refused(&response, message));
         }
         if error_body(&response).is_some() {
@@ -162,12 +164,12 @@ struct Created {
     receiver: Value,
 }
 
-/// Members of other people's error shapes, such as RFC 9457's.
+/// Members of other error shapes, such as that of RFC 9457.
 const FOREIGN: [&str; 3] = ["type", "title", "detail"];
 
 /// Refusals by status, in the vendor's shape.
 static STATUSES: &[Code] = codes! {
-    "400" | "422" => Misconfigured, Below500, "a field of the request is not valid";
+    "400" | "422" => Misconfigured, Below500, "a field of the request is invalid";
     "401" => Unauthorized, Below500, "the key was refused";
     "402" => InsufficientBalance, Below500, "the account has no credit";
     "403" => Unauthorized, Below500, "the key may not send, or not from this channel";
@@ -175,23 +177,23 @@ static STATUSES: &[Code] = codes! {
     "429" => Throttled, Below500, "too many requests";
 };
 
-/// The parts of the request that are the message's own, by where the path of a detail begins.
+/// The message's own parts of the request, by the first segment of a detail's path.
 static FIELDS: &[Code] = codes! {
-    "receiver" => InvalidRecipient, Below500, "the recipient is not valid";
-    "body" => InvalidText, Below500, "the text is not valid";
+    "receiver" => InvalidRecipient, Below500, "the recipient is invalid";
+    "body" => InvalidText, Below500, "the text is invalid";
 };
 
-/// The only code and status that were seen of a refusal. No list is published, and codes of this form are also
-/// written by other servers.
-const SEEN: (u16, &str) = (422, "InvalidPayload");
+/// The only observed status and code of a refusal. No list is published, and other servers write codes in this format
+/// too.
+const OBSERVED: (u16, &str) = (422, "InvalidPayload");
 
-/// Returns the code and the body of a response in the error shape that was seen: a `code` in the form of
-/// `InvalidPayload`, with a message or details. `None` where the vendor did not write it: everybody writes a lone
-/// `message`, a number as `code`, or a problem of RFC 9457.
+/// Returns the code and the body of a response in the observed error shape: a `code` in the format of `InvalidPayload`,
+/// with a message or details. `None` if another server may have written it: many write a lone `message`, a number as
+/// `code`, or a problem of RFC 9457.
 fn error_body(response: &Response) -> Option<(String, Map<String, Value>)> {
     let body: Map<String, Value> = response.json().ok()?;
     let code = body.get("code")?.as_str()?.to_owned();
-    let is_word = code.starts_with(|first: char| first.is_ascii_uppercase())
+    let is_name = code.starts_with(|first: char| first.is_ascii_uppercase())
         && code.bytes().all(|byte| byte.is_ascii_alphabetic())
         && code.bytes().any(|byte| byte.is_ascii_lowercase());
     let has_more = ["message", "details"]
@@ -201,15 +203,15 @@ fn error_body(response: &Response) -> Option<(String, Map<String, Value>)> {
     let is_foreign = FOREIGN
         .iter()
         .any(|name| body.get(*name).is_some_and(|value| !value.is_null()));
-    (is_word && has_more && !is_foreign).then_some((code, body))
+    (is_name && has_more && !is_foreign).then_some((code, body))
 }
 
-/// Returns what a response to a send proves that is not a success: in this shape nothing, unless code and status are
-/// those that were seen. What is not proven keeps its kind.
+/// Returns what a response to a send that is not a success proves: nothing in this shape, except with the observed code
+/// and status. An error in doubt keeps its kind.
 fn refused(response: &Response, message: &Message) -> SendError {
-    let is_seen =
-        error_body(response).is_some_and(|(code, _)| (response.status(), code.as_str()) == SEEN);
-    let proof = if is_seen {
+    let is_observed = error_body(response)
+        .is_some_and(|(code, _)| (response.status(), code.as_str()) == OBSERVED);
+    let proof = if is_observed {
         Proof::Below500
     } else {
         Proof::Nothing
@@ -219,7 +221,7 @@ fn refused(response: &Response, message: &Message) -> SendError {
     response.refused(refusal.map(|refusal| refusal.with_proof(proof)))
 }
 
-/// Returns the refusal in a response. `None` where it is not in the vendor's error shape.
+/// Returns the refusal in a response. `None` if it is not in the vendor's error shape.
 fn refusal(response: &Response, messages: &[Message]) -> Option<Refusal> {
     let (code, body) = error_body(response)?;
     let by_status = || Code::find(STATUSES, &response.status().to_string());
@@ -228,15 +230,16 @@ fn refusal(response: &Response, messages: &[Message]) -> Option<Refusal> {
         (405 | 411 | 413 | 414 | 415 | 431, _) => return None,
         _ => by_status(),
     };
-    let (kind, meaning) = row.map_or((ErrorKind::Other, "MessageBird refused it"), |row| {
-        (row.kind, row.message)
-    });
-    // No list of the codes is published.
+    let (kind, meaning) = row.map_or(
+        (ErrorKind::Other, "MessageBird refused the request"),
+        |row| (row.kind, row.message),
+    );
+    // No list of codes is published.
     Some(Refusal::new(kind, meaning).with_unlisted_code(&code, messages))
 }
 
-/// Returns the part of the request that the details are about: paths are an object's names, or in an array's
-/// entries.
+/// Returns the part of the request that the details are about. Paths are the names of an object, or in the entries of an
+/// array.
 fn field(details: &Value) -> Option<&'static Code> {
     let paths: Vec<&str> = match details {
         Value::Object(members) => members.keys().map(String::as_str).collect(),
@@ -277,7 +280,7 @@ impl SmsProvider for Channels {
         batch::one_by_one(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
-    /// Lists the workspace's channels, which tries the key; whether ours is among them is not read.
+    /// Lists the workspace's channels, which proves the key. It does not check the configured channel.
     async fn check(&self) -> Result<Health, SendError> {
         self.access.endpoint.probe(self.list()).await
     }

@@ -1,4 +1,4 @@
-//! Classic, REST v1: one text to one recipient a request, since id and reference are the request's.
+//! Classic, REST v1. A request carries one text to one recipient, since id and reference are those of the request.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -16,13 +16,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Access, IN_FLIGHT, PROVIDER, failed_already, gives_no_id, is_about, price,
-    reports::{CLASSIC_PARAMETERS, reason_word},
+    Access, IN_FLIGHT, PROVIDER, failed_already, has_no_id, is_about, price,
+    reports::{CLASSIC_PARAMETERS, normalized},
 };
 
-/// What classic can do. It names bounds neither for validity periods nor for schedules: a week is its
-/// default by a secondary schema, and 35 days are what the vendor's own channels take. Nine parts are that
-/// schema's 1377 characters.
+/// The capabilities of classic. Its limits for validity periods and schedules are not documented. A week is the default
+/// in a secondary schema, and 35 days are the limit of channels. Nine parts are that schema's 1377 characters.
 pub(crate) const PROFILE: Profile = Profile::new(PROVIDER)
     .with_senders(&[SenderKind::Alphanumeric, SenderKind::Number])
     .with_sender_required(true)
@@ -35,6 +34,7 @@ pub(crate) const PROFILE: Profile = Profile::new(PROVIDER)
 const HOST: &str = "https://rest.messagebird.com";
 const SEND_PATH: &str = "/messages";
 const BALANCE_PATH: &str = "/balance";
+const SENDER: &str = "expected a name other than inbox, or a number";
 
 #[derive(Debug)]
 pub(crate) struct Classic {
@@ -48,10 +48,7 @@ impl Classic {
         key: &SecretString,
         report_url: Option<&SecretString>,
     ) -> Result<Self, ConfigError> {
-        endpoint.check_sender(
-            |sender| wire_sender(sender).is_some(),
-            "classic takes a name other than inbox, or a number",
-        )?;
+        endpoint.check_sender(|sender| wire_sender(sender).is_some(), SENDER)?;
         let report_url = report_url.map(|url| {
             ReportUrl::parse(url.expose_secret())?
                 .without_parameters("MessageBird", &CLASSIC_PARAMETERS)
@@ -67,7 +64,7 @@ impl Classic {
         let request = self.access.post(SEND_PATH).with_json(&body);
         let response = self.access.send(request).await?;
         if !response.is_success() {
-            gives_no_id(&response)?;
+            has_no_id(&response)?;
             return Err(refused(&response));
         }
         if faults(&response).is_some() {
@@ -90,12 +87,9 @@ impl Classic {
     }
 
     fn body<'a>(&'a self, message: &'a Message) -> Result<SendBody<'a>, SendError> {
+        let endpoint = &self.access.endpoint;
         Ok(SendBody {
-            originator: self.access.endpoint.wire_sender(
-                message,
-                wire_sender,
-                "inbox is no name, it chooses among the account's numbers",
-            )?,
+            originator: endpoint.wire_sender(message, wire_sender, SENDER)?,
             recipients: [message.to().msisdn().to_string()],
             body: message.text().as_str(),
             datacoding: match message.text().encoding() {
@@ -111,9 +105,8 @@ impl Classic {
         })
     }
 
-    /// Returns what a success says of the message. That its number is missing proves a refusal only where the
-    /// response counts no recipient at all: that bad numbers are dropped is inferred from the wording of
-    /// error 9, and nobody documents it.
+    /// Returns the outcome of a success. A missing number proves a refusal only if the response counts no recipient at
+    /// all: that invalid numbers are dropped is inferred from the text of error 9, and not documented.
     fn outcome(&self, created: Created, message: &Message) -> Result<Receipt, SendError> {
         is_about(&created.reference, message)?;
         let Recipients {
@@ -147,19 +140,19 @@ impl Classic {
             {
                 Err(SendError::not_accepted(
                     ErrorKind::InvalidRecipient,
-                    "the number is not valid: the request had no recipient left",
+                    "the number is invalid: the request has no recipient left",
                 ))
             }
             None => Err(SendError::unknown(
                 ErrorKind::Protocol,
-                "the response does not mention the number",
+                "the response does not have the number",
             )),
         }
     }
 }
 
-/// Returns a sender as classic takes it: digits of a number, or a name. `None` for a short code, and for `inbox`, which
-/// would choose among the account's numbers instead.
+/// Returns a sender in classic's format: digits of a number, or a name. `None` for a short code, and for `inbox`, which
+/// would select one of the account's numbers instead.
 fn wire_sender(sender: &Sender) -> Option<String> {
     match sender.number() {
         Some(number) => Some(number.msisdn().to_string()),
@@ -174,9 +167,9 @@ struct SendBody<'a> {
     originator: String,
     recipients: [String; 1],
     body: &'a str,
-    /// Left out it is `plain`, which replaces what is outside GSM 03.38 without a word.
+    /// Defaults to `plain`, which silently replaces characters outside GSM 03.38.
     datacoding: &'static str,
-    /// Without it no report is sent at all.
+    /// Required for reports: without it, MessageBird sends none.
     reference: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     report_url: Option<&'a str>,
@@ -215,7 +208,7 @@ struct Item {
 }
 
 impl Item {
-    /// Returns the error of an item that had failed when the request was answered, as was observed.
+    /// Returns the error of an item that has failed already, as was observed in responses.
     fn error(&self) -> SendError {
         let code = self.status_error_code.as_u64();
         let reason = text(&self.status_reason).unwrap_or_default();
@@ -227,8 +220,8 @@ impl Item {
     }
 }
 
-/// The vendor's numbers for what went wrong in a network. 1, 2, 3, 5, 34, 103 and 104 come from its pages or
-/// live records; the others are the GSM MAP numbers that its list follows.
+/// The vendor's codes for network errors. 1, 2, 3, 5, 34, 103 and 104 are from its pages or live records; the others are
+/// the GSM MAP codes that its list follows.
 static NETWORK_CODES: &[(&[u64], ErrorKind)] = &[
     (
         &[1, 2, 3, 5, 7, 9, 10, 11, 12, 21],
@@ -240,12 +233,12 @@ static NETWORK_CODES: &[(&[u64], ErrorKind)] = &[
     (&[104], ErrorKind::InvalidSender),
 ];
 
-/// Returns what the number means, or the reason where there is no number or it is the vendor's own.
+/// Returns the meaning of the code, or of the reason if there is no code or it is the vendor's own.
 fn network_kind(code: Option<u64>, reason: &str) -> ErrorKind {
     let known = NETWORK_CODES
         .iter()
         .find(|(codes, _)| code.is_some_and(|code| codes.contains(&code)));
-    match (known, code, reason_word(reason).as_str()) {
+    match (known, code, normalized(reason).as_str()) {
         (Some((_, kind)), ..) => *kind,
         (None, Some(37..=100), _) => ErrorKind::Other,
         (None, _, "carrier_rejected") => ErrorKind::Blocked,
@@ -254,8 +247,7 @@ fn network_kind(code: Option<u64>, reason: &str) -> ErrorKind {
     }
 }
 
-/// Classic's one error shape, with words beside each code: filters write bare codes too. Anything else is not
-/// classic's.
+/// Classic's error shape. Each code has a description, since filters write bare codes too.
 #[derive(Deserialize)]
 struct ErrorBody {
     errors: Vec<Fault>,
@@ -269,28 +261,27 @@ struct Fault {
     parameter: Value,
 }
 
-/// Returns what classic says is wrong. `None` where classic did not write the body.
+/// Returns the errors of classic. `None` if classic did not write the body.
 fn faults(response: &Response) -> Option<Vec<Fault>> {
     let ErrorBody { errors } = response.json().ok()?;
-    let has_words = |fault: &Fault| !fault.description.trim().is_empty();
-    (!errors.is_empty() && errors.iter().all(has_words)).then_some(errors)
+    let is_described = |fault: &Fault| !fault.description.trim().is_empty();
+    (!errors.is_empty() && errors.iter().all(is_described)).then_some(errors)
 }
 
 const NOT_ENOUGH_BALANCE: &str = "25";
 const INTERNAL_ERROR: i64 = 99;
 
-/// The statuses that validation was seen with.
+/// The statuses at which validation errors were observed.
 const INVALID: &[u16] = &[400, 422];
 
-/// Classic's codes by the statuses that they come with, and by the parameters for which they hold. Rows without a
-/// parameter hold for the rest.
+/// Classic's codes by their statuses and parameters. Rows without a parameter match any other.
 static CODES: &[(&[u16], &[&str], &[Code])] = &[
     (
         INVALID,
         &["recipient", "recipients"],
         codes! {
-            "9" => InvalidRecipient, Below500, "no recipient that can be sent to";
-            "10" => InvalidRecipient, Below500, "the recipient is not valid";
+            "9" => InvalidRecipient, Below500, "no valid recipient";
+            "10" => InvalidRecipient, Below500, "the recipient is invalid";
         },
     ),
     (
@@ -298,7 +289,7 @@ static CODES: &[(&[u16], &[&str], &[Code])] = &[
         &["originator"],
         codes! {
             "9" => InvalidSender, Below500, "the sender is missing";
-            "10" => InvalidSender, Below500, "the sender is not valid";
+            "10" => InvalidSender, Below500, "the sender is invalid";
         },
     ),
     (
@@ -309,14 +300,14 @@ static CODES: &[(&[u16], &[&str], &[Code])] = &[
     (
         INVALID,
         &["body", "datacoding"],
-        codes! { "10" => InvalidText, Below500, "the text is not valid"; },
+        codes! { "10" => InvalidText, Below500, "the text is invalid"; },
     ),
     (
         INVALID,
         &[],
         codes! {
-            "9" => Misconfigured, Below500, "something that the request needs is missing";
-            "10" => Misconfigured, Below500, "a field of the request is not valid";
+            "9" => Misconfigured, Below500, "a required field of the request is missing";
+            "10" => Misconfigured, Below500, "a field of the request is invalid";
             "21" => Misconfigured, Below500, "the request cannot be read";
         },
     ),
@@ -343,7 +334,7 @@ static CODES: &[(&[u16], &[&str], &[Code])] = &[
 ];
 
 impl Fault {
-    /// Returns the row of its code and parameter, where the code comes with this status.
+    /// Returns the row of its code and parameter at this status. `None` if no row matches.
     fn row(&self, status: u16) -> Option<&'static Code> {
         let code = self.code.to_string();
         let parameter = self.parameter.as_str().unwrap_or_default();
@@ -369,7 +360,7 @@ fn refused(response: &Response) -> SendError {
         .filter_map(|fault| fault.row(response.status()));
     // As in the vendor's PHP SDK.
     let balance = rows.clone().find(|row| row.code == NOT_ENOUGH_BALANCE);
-    // What is not listed may be another server's: a firewall writes numbers and words too.
+    // An unlisted code may be another server's: a firewall writes codes with descriptions too.
     response.refused(balance.or_else(|| rows.next()).map(Code::refusal))
 }
 
@@ -381,7 +372,7 @@ struct Balance {
     amount: Value,
 }
 
-/// The only name of a currency that is known; credits are not money.
+/// The only known currency; credits are not money.
 const EUROS: &str = "euros";
 
 #[async_trait]
@@ -399,7 +390,7 @@ impl SmsProvider for Classic {
         batch::one_by_one(messages, IN_FLIGHT, |message| self.send(message)).await
     }
 
-    /// Asks for the balance, which is given where it is money that was paid before.
+    /// Requests the balance. It is returned for prepaid accounts in euros.
     async fn check(&self) -> Result<Health, SendError> {
         self.access.endpoint.probe(self.balance()).await
     }

@@ -1,15 +1,15 @@
-//! [MessageBird](https://bird.com), called Bird since 2024, as a provider: one vendor, three APIs that send a
-//! text, each with hosts, keys, error shapes and signatures of its own.
+//! [MessageBird](https://bird.com), called Bird since 2024, as a provider. It has three APIs that send texts, with
+//! different hosts, keys, error shapes and signatures.
 //!
-//! | API | for | what is special |
+//! | API | for | features |
 //! |---|---|---|
-//! | platform (2026) | new users; keys begin with `bk_` and a region | it has an idempotency key, so that a lost response can be settled by repeating the request; batches of 100 |
+//! | platform (2026) | new users; keys start with `bk_` and a region | an idempotency key, so that a repeated request settles a lost response; batches of 100 |
 //! | classic (REST v1) | holders of older keys | validity periods, scheduling, a balance |
 //! | channels (Bird CRM) | workspaces with an SMS channel | the channel is the sender |
 //!
-//! The API follows from what is given: a key that begins with `bk_` is the platform's, a workspace and a
-//! channel are of channels, anything else is classic. [`with_api`](MessageBirdBuilder::with_api) overrides
-//! it, and what contradicts it is an error.
+//! The API is selected by the options: a key that starts with `bk_` selects the platform, a workspace or a channel
+//! selects channels, anything else selects classic. [`with_api`](MessageBirdBuilder::with_api) overrides this, and an
+//! option that contradicts it is an error.
 //!
 //! ```
 //! use postduif_core::{Message, SmsProvider as _, Text};
@@ -28,12 +28,12 @@
 //! | URL option | meaning |
 //! |---|---|
 //! | `sender` | platform, classic: a name of at most 11 characters or a number, on the platform also a short code, for messages that name none; there is no default |
-//! | `api` | `platform`, `classic` or `channels`, where the key does not tell |
-//! | `category` | platform: `transactional` (default), `authentication` (codes and passes, of which the vendor then keeps no copy), `marketing` or `service` |
-//! | `report_url` | classic: where delivery reports go, instead of the account's own URL; https |
+//! | `api` | `platform`, `classic` or `channels`, if the key and the options do not select it |
+//! | `category` | platform: `transactional` (default), `authentication` (codes and passes, of which the vendor keeps no copy), `marketing` or `service` |
+//! | `report_url` | classic: the https URL for delivery reports; defaults to the account's own |
 //! | `workspace`, `channel` | channels: both ids, which are UUIDs |
 //!
-//! The platform requires a `User-Agent`: a [`Client`] that is built from a reqwest builder must set one.
+//! The platform requires a `User-Agent`: a [`Client`] from a reqwest builder must set one.
 
 mod channels;
 mod classic;
@@ -58,25 +58,23 @@ use serde_json::Value;
 pub use reports::{ChannelsReports, ClassicReports, PlatformReports, report_parser};
 
 const PROVIDER: &str = "messagebird";
-/// Single requests of one batch under way at a time: 100 a second are the narrowest limit that a page of the vendor
-/// names.
+/// The maximum number of concurrent single requests of a batch: the lowest documented limit is 100 a second.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// The APIs of MessageBird that send a text.
+/// One of MessageBird's APIs that send texts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Api {
-    /// Bird CRM, where a workspace has channels.
+    /// The channels API of Bird CRM.
     Channels,
-    /// REST v1.
+    /// The REST API v1.
     Classic,
-    /// The newest, of 2026.
+    /// The platform API of 2026, the newest.
     Platform,
 }
 
 impl Api {
-    /// Returns what a provider over this API can do. One with a configured sender does not require each message to
-    /// name one.
+    /// Returns the capabilities of a provider over this API. With a configured sender, messages need not name one.
     #[must_use]
     pub const fn profile(self) -> Profile {
         match self {
@@ -108,22 +106,22 @@ impl FromStr for Api {
         [Self::Channels, Self::Classic, Self::Platform]
             .into_iter()
             .find(|api| api.as_str() == text)
-            .ok_or(ConfigError::new("write platform, classic or channels"))
+            .ok_or(ConfigError::new("expected platform, classic or channels"))
     }
 }
 
-/// What a text is for, as the platform asks.
+/// The purpose of a text, which the platform requires.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
-    /// Codes and passes. The vendor then keeps no copy of the text.
+    /// Codes and passes, of which the vendor keeps no copy.
     Authentication,
     /// Advertising.
     Marketing,
-    /// Service.
+    /// Service messages.
     Service,
-    /// What follows from something that the recipient does.
+    /// Messages that follow an action of the recipient.
     #[default]
     Transactional,
 }
@@ -139,7 +137,7 @@ impl FromStr for Category {
             "transactional" => Self::Transactional,
             _ => {
                 return Err(ConfigError::new(
-                    "write transactional, authentication, marketing or service",
+                    "expected transactional, authentication, marketing or service",
                 ));
             }
         })
@@ -171,7 +169,7 @@ impl MessageBird {
     ///
     /// # Errors
     ///
-    /// Where the URL is not `messagebird://KEY@host?options`; the error never shows it.
+    /// Returns an error if the URL is not `messagebird://KEY@host?options`; the error never shows it.
     pub fn from_url(url: &str) -> Result<Self, ConfigError> {
         MessageBirdBuilder::from_url(url)?.build()
     }
@@ -187,7 +185,7 @@ impl MessageBird {
             .build()
     }
 
-    /// Returns the API that it sends over.
+    /// Returns the API that the provider uses.
     #[must_use]
     pub const fn api(&self) -> Api {
         self.api
@@ -208,8 +206,8 @@ impl SmsProvider for MessageBird {
         self.inner.send_batch(messages).await
     }
 
-    /// Platform: lists one message, which a key that may only send is not allowed to; then the credentials are unknown.
-    /// Classic: the balance. Channels: lists the workspace's channels.
+    /// Makes a request that proves the key. Platform: lists one message; for a key that may only send, the health is
+    /// unknown. Classic: requests the balance. Channels: lists the workspace's channels.
     async fn check(&self) -> Result<Health, SendError> {
         self.inner.check().await
     }
@@ -252,7 +250,7 @@ impl MessageBirdBuilder {
         })
     }
 
-    /// Sets the API. Defaults to what the key and the other options tell.
+    /// Sets the API. Defaults to the one that the key and the other options select.
     pub const fn with_api(mut self, api: Api) -> Self {
         self.api = Some(api);
         self
@@ -276,26 +274,26 @@ impl MessageBirdBuilder {
         self
     }
 
-    /// Sets what the texts are for. Platform only; defaults to [`Category::Transactional`].
+    /// Sets the purpose of the texts. Platform only; defaults to [`Category::Transactional`].
     pub const fn with_category(mut self, category: Category) -> Self {
         self.category = Some(category);
         self
     }
 
-    /// Sets where delivery reports go: https, or plain http on loopback. Classic only; defaults to the account's own
-    /// URL.
+    /// Sets the URL for delivery reports: https, or plain http on loopback. Classic only; defaults to the account's
+    /// own.
     pub fn with_report_url(mut self, url: impl Into<SecretString>) -> Self {
         self.report_url = Some(url.into());
         self
     }
 
-    /// Sets the workspace's id, which is a UUID today. Channels only.
+    /// Sets the workspace's id, currently a UUID. Channels only.
     pub fn with_workspace(mut self, id: impl Into<String>) -> Self {
         self.workspace = Some(id.into().into());
         self
     }
 
-    /// Sets the channel's id, which is a UUID today. Channels only.
+    /// Sets the channel's id, currently a UUID. Channels only.
     pub fn with_channel(mut self, id: impl Into<String>) -> Self {
         self.channel = Some(id.into().into());
         self
@@ -305,9 +303,13 @@ impl MessageBirdBuilder {
     ///
     /// # Errors
     ///
-    /// Where key, API and options contradict each other, a platform key names no region and no host is
-    /// given, no header can carry the key, the API does not take the sender, an id or the report URL is invalid, the
-    /// report URL has a query parameter that MessageBird adds, or the HTTP client cannot be built.
+    /// Returns an error if
+    ///
+    /// - the key, the API and the options contradict each other;
+    /// - a platform key has no region and no host is set;
+    /// - no header can hold the key, or the API does not accept the sender;
+    /// - an id or the report URL is invalid, or the latter has a query parameter that MessageBird adds;
+    /// - the HTTP client cannot be built.
     pub fn build(self) -> Result<MessageBird, ConfigError> {
         let api = self.choose_api()?;
         let key = &self.key;
@@ -343,10 +345,10 @@ impl MessageBirdBuilder {
         };
         if of_platform && api != Api::Platform {
             return Err(ConfigError::new(format!(
-                "a key that begins with bk_ works on the platform alone, not on {api}"
+                "invalid API {api}: expected platform for a key that starts with bk_"
             )));
         }
-        let strays = [
+        let options = [
             ("category", self.category.is_some(), api == Api::Platform),
             ("channel", self.channel.is_some(), api == Api::Channels),
             ("report_url", self.report_url.is_some(), api == Api::Classic),
@@ -357,19 +359,19 @@ impl MessageBirdBuilder {
             ),
             ("workspace", self.workspace.is_some(), api == Api::Channels),
         ];
-        match strays
+        match options
             .iter()
-            .find(|(_, is_given, is_taken)| *is_given && !is_taken)
+            .find(|(_, is_set, is_supported)| *is_set && !is_supported)
         {
             Some((name, ..)) => Err(ConfigError::new(format!(
-                "option {name}: the API {api} takes none, leave it out"
+                "option {name}: expected none for the API {api}"
             ))),
             None => Ok(api),
         }
     }
 }
 
-/// An API's endpoint, and the header that proves who calls.
+/// An API's endpoint and the header with the credential.
 #[derive(Debug)]
 struct Access {
     endpoint: Endpoint,
@@ -406,7 +408,7 @@ impl Access {
         self.endpoint.client().ask(request).await
     }
 
-    /// Creates a receipt with the count of parts, where the response has one.
+    /// Creates a receipt, with the number of parts if the response has it.
     fn receipt(&self, id: &str, parts: &Value, message: &Message) -> Result<Receipt, SendError> {
         let receipt = self.endpoint.receipt(message, id)?;
         Ok(match parts.as_u64().map(u16::try_from) {
@@ -416,9 +418,8 @@ impl Access {
     }
 }
 
-/// Makes sure that a response that is not a success gives no id, of the message or of those of a batch, and counts
-/// no message as sent.
-fn gives_no_id(response: &Response) -> Result<(), SendError> {
+/// Checks that a response that is not a success has no id of a message, and counts no message as sent.
+fn has_no_id(response: &Response) -> Result<(), SendError> {
     let Ok(body) = response.json::<Value>() else {
         return Ok(());
     };
@@ -437,16 +438,15 @@ fn gives_no_id(response: &Response) -> Result<(), SendError> {
     Ok(())
 }
 
-/// Makes sure that a response does not repeat another reference than the message's. One without a reference says
-/// nothing.
+/// Checks that a response has no other reference than the message's.
 fn is_about(reference: &Value, message: &Message) -> Result<(), SendError> {
     match text(reference) {
-        Some(given) if given != message.reference().as_str() => Err(about_another()),
+        Some(reference) if reference != message.reference().as_str() => Err(about_another()),
         _ => Ok(()),
     }
 }
 
-/// Makes sure that a response does not name another number than the message's.
+/// Checks that a response has no other number than the message's.
 fn is_to(number: &Value, message: &Message) -> Result<(), SendError> {
     match recipient(number) {
         Some(number) if number != message.to() => Err(about_another()),
@@ -458,13 +458,13 @@ fn about_another() -> SendError {
     SendError::unknown(ErrorKind::Protocol, "the response is about another message")
 }
 
-/// Returns the error of a message that had failed when the request was answered: no page says whether anything was
-/// sent.
+/// Returns the error of a message that is reported as failed in the response to its send. Whether anything was sent is
+/// not documented.
 fn failed_already(kind: ErrorKind) -> SendError {
-    SendError::unknown(kind, "the message had failed when the request was answered")
+    SendError::unknown(kind, "the message is reported as failed already")
 }
 
-/// Returns an amount that JSON has as a number or as text.
+/// Returns a price whose amount is a JSON number or text.
 fn price(amount: &Value, currency: &Value) -> Option<Price> {
     Price::new(&text(amount)?, currency.as_str()?).ok()
 }

@@ -1,5 +1,5 @@
-//! The platform, of 2026: it has an idempotency key, so that a single send may be repeated, and takes batches of 100
-//! different messages, all or none.
+//! The platform of 2026. It has an idempotency key, so that a single send may be repeated. It accepts batches of 100
+//! different messages, all of them or none.
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
@@ -24,12 +24,12 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 
 use crate::{
-    Access, Category, PROVIDER, failed_already, gives_no_id, is_about, is_to,
+    Access, Category, PROVIDER, failed_already, has_no_id, is_about, is_to,
     platform_refusals::{Fault, Refused, refused},
     price,
 };
 
-/// What the platform can do. Schedules and validity periods are previews that it refuses for most accounts.
+/// The capabilities of the platform. It refuses schedules and validity periods, which are previews, for most accounts.
 pub(crate) const PROFILE: Profile = Profile::new(PROVIDER)
     .with_batch(BATCH_SIZE, BatchTexts::Mixed)
     .with_repeat_window(Some(REPEAT_WINDOW))
@@ -46,12 +46,14 @@ pub(crate) const PROFILE: Profile = Profile::new(PROVIDER)
 const SEND_PATH: &str = "/v1/sms/messages";
 const BATCH_PATH: &str = "/v1/sms/batches";
 const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(100).unwrap();
-/// Requests of one batch under way at a time.
+/// The maximum number of concurrent requests of a batch.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(4).unwrap();
-/// A key is known for "about" three hours, so ten minutes less.
+/// Ten minutes less than the "about" three hours for which the vendor keeps an idempotency key.
 const REPEAT_WINDOW: Duration = Duration::from_secs(170 * 60);
+const SENDER: &str = "expected a name of letters, digits, spaces, - and _ with at least one letter, a number, or a \
+                      short code";
 
-/// Returns the host of the key's region: two letters and digits behind `bk_`, the rule of the vendor's SDKs.
+/// Returns the host of the key's region: two letters and digits after `bk_`, as in the vendor's SDKs.
 fn host(key: &SecretString) -> Option<String> {
     let (region, _) = key.expose_secret().strip_prefix("bk_")?.split_once('_')?;
     let (letters, digits) = region.split_at_checked(2)?;
@@ -73,17 +75,13 @@ impl Platform {
         key: &SecretString,
         category: Category,
     ) -> Result<Self, ConfigError> {
-        endpoint.check_sender(
-            |sender| wire_sender(sender).is_some(),
-            "the platform takes a name of letters, digits, spaces, - and _ with a letter in it, a number, or a \
-             short code",
-        )?;
+        endpoint.check_sender(|sender| wire_sender(sender).is_some(), SENDER)?;
         let host = match (endpoint.base(), host(key)) {
             (Some(_), _) => String::new(),
             (None, Some(host)) => host,
             (None, None) => {
                 return Err(ConfigError::new(
-                    "the key names no region, as bk_eu1_… does: give the platform's host",
+                    "invalid key: expected one with a region, such as bk_eu1_…, or the platform's host",
                 ));
             }
         };
@@ -93,16 +91,12 @@ impl Platform {
         })
     }
 
-    /// Returns a message as the wire has it. The same message is always written in the same bytes, which is what makes
-    /// a repeat harmless.
+    /// Returns a message in the wire format. The same message always has the same bytes, so that a repeat is harmless.
     fn entry<'a>(&self, message: &'a Message) -> Result<Entry<'a>, SendError> {
+        let endpoint = &self.access.endpoint;
         Ok(Entry {
             to: message.to().to_string(),
-            from: self.access.endpoint.wire_sender(
-                message,
-                wire_sender,
-                "the platform takes names of letters, digits, spaces, - and _ with a letter in them",
-            )?,
+            from: endpoint.wire_sender(message, wire_sender, SENDER)?,
             text: message.text().as_str(),
             category: self.category,
             metadata: Metadata {
@@ -121,7 +115,7 @@ impl Platform {
             .with_json(&self.entry(message)?);
         let response = self.access.send(request).await?;
         if !response.is_success() {
-            gives_no_id(&response)?;
+            has_no_id(&response)?;
             return Err(refused(&response, slice::from_ref(message)).error);
         }
         if Fault::shaped(&response).is_some() {
@@ -130,8 +124,8 @@ impl Platform {
         self.receipt(&response.json()?, message)
     }
 
-    /// Sends at most as many messages as one request carries. A message whose reference another one has goes in a
-    /// request of its own, after the first.
+    /// Sends at most as many messages as one request carries. A message with a duplicate reference goes in a separate
+    /// request, after the first.
     async fn send_piece(&self, messages: &[Message]) -> Outcomes {
         let mut outcomes = Outcomes::in_doubt(messages);
         let mut valid = Vec::with_capacity(messages.len());
@@ -148,9 +142,10 @@ impl Platform {
         outcomes
     }
 
-    /// Sends the messages at these indices in one request. It is accepted or refused as a whole; where it is
-    /// provenly refused for the entries that it names, the others go again in one more request, and where it
-    /// names none each goes alone. Every further request has fewer messages, so there is an end.
+    /// Sends the messages at these indices in one request, which is accepted or refused as a whole.
+    ///
+    /// If a proven refusal names entries, the others are sent again in one more request; if it names none, each is sent
+    /// alone. Every further request has fewer messages, so the loop ends.
     async fn send_together(
         &self,
         messages: &[Message],
@@ -193,7 +188,7 @@ impl Platform {
         }
     }
 
-    /// Makes one request for a batch. Returns the outcome of each message, or how all of them were refused.
+    /// Makes one request for a batch. Returns the outcome of each message, or the refusal of all of them.
     async fn post(&self, batch: &[Message]) -> Result<Vec<Result<Receipt, SendError>>, Refused> {
         let call = Departure::new();
         let response = match self.batch_request(batch) {
@@ -202,7 +197,7 @@ impl Platform {
         };
         let response = match response {
             Ok(response) if response.is_success() => return Ok(self.read(&response, batch)),
-            Ok(response) => gives_no_id(&response).map(|()| response),
+            Ok(response) => has_no_id(&response).map(|()| response),
             Err(error) => Err(error),
         };
         match response {
@@ -223,7 +218,7 @@ impl Platform {
             .iter()
             .map(|message| self.entry(message))
             .collect::<Result<_, _>>()?;
-        // The key of this composition: other messages in the request are another request.
+        // The key depends on the messages of the request, since other messages make another request.
         let references: Vec<_> = batch
             .iter()
             .map(|message| message.reference().as_str())
@@ -237,8 +232,8 @@ impl Platform {
             .with_json(&Batch { messages: entries }))
     }
 
-    /// Reads what a success says of each message, in the messages' order. An entry finds its message by our
-    /// reference, which the platform repeats; by its index only where no entry has one and none is missing.
+    /// Reads the outcome of each message from a success, in the messages' order. An entry matches its message by the
+    /// reference, which the platform returns, or by its index if no entry has a reference and none is missing.
     fn read(&self, response: &Response, batch: &[Message]) -> Vec<Result<Receipt, SendError>> {
         let accepted: Accepted = match (response.json(), Fault::shaped(response)) {
             (Ok(accepted), None) => accepted,
@@ -270,7 +265,7 @@ impl Platform {
         if !sent.id.starts_with("sms_") {
             return Err(SendError::unknown(
                 ErrorKind::Protocol,
-                "the response has no id of the message",
+                "the response has no usable message id",
             ));
         }
         is_about(&sent.metadata["reference"], message)?;
@@ -304,15 +299,15 @@ impl Platform {
     }
 }
 
-/// Returns whether an entry without a reference can be this message's, by its number.
+/// Returns whether an entry without a reference can belong to this message, by its number.
 fn is_for(sent: &Sent, message: &Message) -> bool {
     sent.to
         .as_str()
         .is_none_or(|number| PhoneNumber::from_msisdn(number) == Ok(message.to()))
 }
 
-/// Returns a sender as the platform takes it. `None` where it does not. Which short codes and names the workspace
-/// holds, only the platform knows.
+/// Returns a sender in the platform's format. `None` if the platform does not accept it. The workspace's own short codes
+/// and names are not known here.
 fn wire_sender(sender: &Sender) -> Option<String> {
     let name = sender.to_string();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" -_".contains(&byte);
@@ -326,7 +321,7 @@ struct Batch<'a> {
     messages: Vec<Entry<'a>>,
 }
 
-/// Nothing that is not set: unknown fields can be refused.
+/// The entry of a message. It has no optional fields, since the platform may refuse unknown ones.
 #[derive(Serialize)]
 struct Entry<'a> {
     to: String,
@@ -346,7 +341,7 @@ struct Accepted {
     data: Vec<AcceptedEntry>,
 }
 
-/// An entry of one message. One that cannot be read takes no other down with it.
+/// An entry of one message. An unreadable entry does not affect the others.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum AcceptedEntry {
@@ -393,7 +388,7 @@ impl SmsProvider for Platform {
         .await
     }
 
-    /// Lists one message, which tries the key. One that may only send is refused that, and tells nothing.
+    /// Lists one message, which proves the key. The health of a key that may only send is unknown.
     async fn check(&self) -> Result<Health, SendError> {
         self.access.endpoint.probe(self.list()).await
     }

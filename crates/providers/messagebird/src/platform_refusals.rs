@@ -1,4 +1,4 @@
-//! What the platform's refusals mean.
+//! The refusals of the platform, and what they prove.
 
 use std::collections::HashMap;
 
@@ -7,19 +7,19 @@ use postduif_http::{Proof, Refusal, Response, codes, vendor::Code};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A response that is not a success.
+/// The meaning of a response that is not a success.
 pub(crate) struct Refused {
     pub(crate) error: SendError,
-    /// The entries of a batch that it was provenly refused for, by index.
+    /// The entries of a batch that provably caused the refusal, by index.
     pub(crate) named: HashMap<usize, SendError>,
-    /// Whether one entry can be the reason: the platform validates all of them before it accepts any.
+    /// Whether one entry may be the cause: the platform validates all of them before it accepts any.
     pub(crate) for_an_entry: bool,
 }
 
-/// Returns what a response that is not a success proves of these messages.
+/// Returns what a response that is not a success proves about these messages.
 pub(crate) fn refused(response: &Response, messages: &[Message]) -> Refused {
     let Some(fault) = Fault::of(response) else {
-        // By its status alone: nobody read it.
+        // The status alone proves that the request was not read.
         let too_long =
             (response.status() == 413).then(|| Refusal::new(ErrorKind::InvalidText, TOO_LONG));
         return Refused {
@@ -36,7 +36,7 @@ pub(crate) fn refused(response: &Response, messages: &[Message]) -> Refused {
     };
     let error = of(None);
     let proven = error.acceptance() == Acceptance::NotAccepted;
-    // A second call needs more than the shape: a wrong guess is a second text.
+    // A second call needs more than the shape, since a wrong guess is a second text.
     let listed = proven
         && fault.is_unmistakable()
         && (fault.named().is_some() || fault.validation().is_some());
@@ -55,8 +55,8 @@ pub(crate) fn refused(response: &Response, messages: &[Message]) -> Refused {
     }
 }
 
-/// Returns what the fault proves, where it complains of these fields of a message: nothing, unless its type and its
-/// name or code come with their own status.
+/// Returns what a fault with these fields of a message proves: nothing, unless its type and its name or code have their
+/// own status.
 fn explain(response: &Response, fault: &Fault, fields: &[&str]) -> SendError {
     let at_its_status = fault
         .types()
@@ -72,7 +72,7 @@ fn explain(response: &Response, fault: &Fault, fields: &[&str]) -> SendError {
     else {
         return response.refused(None);
     };
-    // With another status it contradicts itself.
+    // At another status it contradicts itself.
     let proof = if at_its_status.is_some() && status == response.status() {
         row.proof
     } else {
@@ -81,7 +81,7 @@ fn explain(response: &Response, fault: &Fault, fields: &[&str]) -> SendError {
     response.refused(Some(row.refusal().with_proof(proof)))
 }
 
-/// Returns what a validation means that complains of these fields.
+/// Returns the meaning of a validation error with these fields.
 fn by_field(key: &'static str, fields: &[&str]) -> Code {
     let field = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
     let own = fields
@@ -90,15 +90,14 @@ fn by_field(key: &'static str, fields: &[&str]) -> Code {
     let (kind, meaning) = own.map_or(
         (
             ErrorKind::Misconfigured,
-            "a field of the request is not valid",
+            "a field of the request is invalid",
         ),
         |row| (row.kind, row.message),
     );
     Code::new(key, kind, Proof::Below500, meaning)
 }
 
-/// The platform's error shape, wrapped or, as older pages have it, bare. Anything else is not
-/// the platform's.
+/// The platform's error shape: wrapped, or bare as on older pages.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum ErrorBody {
@@ -121,8 +120,8 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// Returns the platform's fault. `None` where its members alone are the platform's: validation libraries and
-    /// gateways write `validation_error`, `auth_error` and `ValidationError` too.
+    /// Returns the fault of a response. `None` if it is not certainly the platform's: validation libraries and gateways
+    /// write `validation_error`, `auth_error` and `ValidationError` too.
     pub(crate) fn of(response: &Response) -> Option<Self> {
         let (fault, is_wrapped) = Self::shaped(response)?;
         let request = fault.request_id.as_str().unwrap_or_default();
@@ -130,17 +129,17 @@ impl Fault {
         (fault.is_unmistakable() || has_request).then_some(fault)
     }
 
-    /// Returns what has the shape of a fault, whoever wrote it, and whether it is wrapped.
+    /// Returns a body in the shape of a fault, of any server, and whether it is wrapped.
     pub(crate) fn shaped(response: &Response) -> Option<(Self, bool)> {
         let (fault, is_wrapped) = match response.json().ok()? {
             ErrorBody::Wrapped { error } => (error, true),
             ErrorBody::Bare(error) => (error, false),
         };
         let is_listed = fault.types().next().is_some();
-        (is_listed && fault.words().next().is_some()).then_some((fault, is_wrapped))
+        (is_listed && fault.keys().next().is_some()).then_some((fault, is_wrapped))
     }
 
-    /// Returns whether it has a code in the platform's form, such as `E01001`, or one of the names of its SMS product.
+    /// Returns whether it has a code in the platform's format, such as `E01001`, or one of the names of its SMS product.
     fn is_unmistakable(&self) -> bool {
         let has_code = self.code.as_deref().is_some_and(|code| {
             code.len() == 6
@@ -152,31 +151,31 @@ impl Fault {
     }
 
     /// Returns its name, then its code.
-    fn words(&self) -> impl Iterator<Item = &str> {
+    fn keys(&self) -> impl Iterator<Item = &str> {
         [self.name.as_deref(), self.code.as_deref()]
             .into_iter()
             .flatten()
     }
 
-    /// Returns what its name or code means, where that is listed, and the status that it comes with.
+    /// Returns the row of its name or code, and the row's status. `None` if neither is listed.
     fn named(&self) -> Option<(u16, &'static Code)> {
-        self.words()
-            .find_map(|word| rows(NAMES).find(|(_, row)| row.code == word))
+        self.keys()
+            .find_map(|key| rows(NAMES).find(|(_, row)| row.code == key))
     }
 
-    /// Returns the rows of its type, each with the status that it comes with.
+    /// Returns the rows of its type, each with its status.
     fn types(&self) -> impl Iterator<Item = (u16, &'static Code)> + Clone {
         rows(TYPES).filter(|(_, row)| row.code == self.kind)
     }
 
-    /// Returns the validation of fields, where it is that.
+    /// Returns its name or code if it is that of a validation error.
     fn validation(&self) -> Option<&'static str> {
         VALIDATION
             .into_iter()
-            .find(|key| self.words().any(|word| word == *key))
+            .find(|known| self.keys().any(|key| key == *known))
     }
 
-    /// Returns the paths of the fields that it complains of: `to`, or `messages[3].to` in a batch.
+    /// Returns the paths of its fields: `to`, or `messages[3].to` in a batch.
     fn params(&self) -> impl Iterator<Item = &str> {
         let details = self.details.as_array().into_iter().flatten();
         [&self.param]
@@ -201,7 +200,7 @@ fn entry(param: &str) -> (Option<usize>, &str) {
     }
 }
 
-/// The rows of a table, each with the status that it comes with.
+/// Returns the rows of a table, each with its status.
 fn rows(
     table: &'static [(u16, &'static [Code])],
 ) -> impl Iterator<Item = (u16, &'static Code)> + Clone {
@@ -210,30 +209,30 @@ fn rows(
         .flat_map(|(status, rows)| rows.iter().map(|row| (*status, row)))
 }
 
-/// The fields that are the message's own.
+/// The message's own fields.
 static FIELDS: &[Code] = codes! {
-    "to" => InvalidRecipient, Below500, "the recipient is not valid";
-    "from" => InvalidSender, Below500, "the sender is not valid";
-    "text" => InvalidText, Below500, "the text is not valid";
+    "to" => InvalidRecipient, Below500, "the recipient is invalid";
+    "from" => InvalidSender, Below500, "the sender is invalid";
+    "text" => InvalidText, Below500, "the text is invalid";
 };
 
-/// The status of what fails the validation.
+/// The status of validation errors.
 const VALIDATED: u16 = 422;
 
-/// The validation of fields, whose kind is that of the field.
+/// The code and the name of a validation error, whose kind is that of the field.
 const VALIDATION: [&str; 2] = ["E01001", "ValidationError"];
 
-/// Names and codes, which rank above the types, each with the one status that it comes with.
+/// Names and codes with their statuses. They take precedence over the types.
 static NAMES: &[(u16, &[Code])] = &[
     (
         VALIDATED,
         codes! {
             "SMSInvalidRecipient" => InvalidRecipient, Below500, "the number cannot be reached";
             "SMSNoEligibleSender" | "SMSSenderNotConfigured" | "SMSSenderReserved" | "SenderCategoryNotPermitted"
-                => InvalidSender, Below500, "the workspace does not hold the sender, or may not use it here";
-            "SMSUnsupportedFeature" => Misconfigured, Below500, "a field that the account may not use";
+                => InvalidSender, Below500, "the workspace does not have the sender, or may not use it here";
+            "SMSUnsupportedFeature" => Misconfigured, Below500, "the account may not use a field of the request";
             "SMSMessagingProfileNotFound" | "SMSMessagingProfileSenderBound"
-                => Misconfigured, Below500, "the messaging profile is not there, or not for this sender";
+                => Misconfigured, Below500, "the messaging profile does not exist, or is not for this sender";
         },
     ),
     (
@@ -243,8 +242,8 @@ static NAMES: &[(u16, &[Code])] = &[
     (
         409,
         codes! {
-            "E01004" | "RequestInProgress" => Throttled, Nothing, "the same message is still under way";
-            // Proof of an earlier try of this very reference, which may have been accepted.
+            "E01004" | "RequestInProgress" => Throttled, Nothing, "the same message is still in progress";
+            // Proves an earlier attempt with this reference, which may have been accepted.
             "E01005" | "IdempotencyKeyReuse"
                 => Misconfigured, Nothing, "the same reference was used for another message";
         },
@@ -253,12 +252,12 @@ static NAMES: &[(u16, &[Code])] = &[
         503,
         codes! {
             "E01033" | "IdempotencyUnavailable"
-                => Unavailable, Always, "the platform cannot keep keys now, and did nothing";
+                => Unavailable, Always, "the platform cannot store idempotency keys now, and did nothing";
         },
     ),
 ];
 
-/// Types, each with the one status that it comes with.
+/// Types with their statuses.
 static TYPES: &[(u16, &[Code])] = &[
     (
         400,
@@ -274,13 +273,13 @@ static TYPES: &[(u16, &[Code])] = &[
     ),
     (
         403,
-        codes! { "permission_error" => Unauthorized, Below500, "the key may not do this"; },
+        codes! { "permission_error" => Unauthorized, Below500, "the key has no permission"; },
     ),
     (
         404,
         codes! { "not_found_error" => Misconfigured, Below500, "there is nothing at the configured address"; },
     ),
-    // A conflict that is not listed may be with an earlier try of this very message.
+    // An unlisted conflict may be one with an earlier attempt of the same message.
     (
         409,
         codes! { "conflict_error" => Other, Nothing, "the request conflicts with another"; },
@@ -299,7 +298,7 @@ static TYPES: &[(u16, &[Code])] = &[
     ),
     (
         422,
-        codes! { "validation_error" => Other, Below500, "the platform refused it"; },
+        codes! { "validation_error" => Other, Below500, "the platform refused the request"; },
     ),
     (
         428,
@@ -311,7 +310,7 @@ static TYPES: &[(u16, &[Code])] = &[
     ),
     (
         499,
-        codes! { "client_closed_request_error" => Other, Nothing, "the platform gave the request up"; },
+        codes! { "client_closed_request_error" => Other, Nothing, "the platform cancelled the request"; },
     ),
     (
         500,
@@ -319,7 +318,7 @@ static TYPES: &[(u16, &[Code])] = &[
     ),
     (
         501,
-        codes! { "not_implemented_error" => Misconfigured, Always, "the platform cannot do this"; },
+        codes! { "not_implemented_error" => Misconfigured, Always, "the platform does not support this request"; },
     ),
     (
         503,

@@ -16,23 +16,25 @@ use serde_json::Value;
 use super::{MAX_CODE, listed_reason};
 use crate::PROVIDER;
 
-/// Parser of the delivery reports of channels: signed over URL, body and time by `messagebird-signature`.
+/// Parser for the delivery reports of channels. The header `messagebird-signature` signs URL, body and time.
 ///
-/// They come from a subscription to `sms.outbound` of the service `channels`, made with a signing key of
-/// yours. A report that is repeated keeps its first time, and is repeated for hours: a signature holds for a
-/// day, so de-duplicate by id and status. The URL is part of what is signed, so the configured public origin
-/// must be exactly what was subscribed.
+/// Create a subscription to `sms.outbound` of the service `channels`, with your own signing key. The URL is signed, so
+/// the configured public origin must be exactly that of the subscription.
+///
+/// A repeated report keeps its first time, and is repeated for hours. A signature is therefore valid for a day: ignore
+/// duplicates of id and status.
 #[derive(Debug)]
 pub struct ChannelsReports(SigningSecrets);
 
 impl ChannelsReports {
-    /// Creates a parser that takes what any of these signing keys signed: several while one is being replaced.
+    /// Creates a parser that accepts reports signed with any of these keys: several while one is being replaced.
     ///
     /// # Errors
     ///
     /// Returns an error if there is no key, or one is blank.
     pub fn new(signing_keys: Vec<SecretString>) -> Result<Self, ConfigError> {
-        let missing = "channels signs its reports: give the signing key of the subscription";
+        let missing =
+            "invalid signing key for the reports of channels: expected the subscription's";
         SigningSecrets::new(signing_keys, missing).map(Self)
     }
 
@@ -71,10 +73,10 @@ impl ChannelsReports {
     }
 }
 
-/// How old a signature may be, in seconds: receivers saw requests of 3 to 4 hours, and lost reports with a
+/// The maximum age of a signature, in seconds. Receivers observed requests of 3 to 4 hours, and lost reports with a
 /// narrower window.
 const MAX_AGE: i64 = 86_400;
-/// By how many seconds the vendor's clock may be ahead.
+/// The tolerance for a clock of the vendor that is ahead, in seconds.
 const MAX_AHEAD: i64 = 300;
 
 impl ReportParser for ChannelsReports {
@@ -90,7 +92,7 @@ impl ReportParser for ChannelsReports {
         self.verify(request, now)?;
         let event: Event = serde_json::from_slice(request.body())
             .map_err(|_| ReportError::malformed("the report is not an event"))?;
-        // What is received, and what else a subscription can be for, is not a report of a text of ours.
+        // A subscription may have other events, such as inbound texts, which are not reports.
         if event.event != "sms.outbound" {
             return Ok(Vec::new());
         }
@@ -110,7 +112,7 @@ struct Event {
     payload: Value,
 }
 
-/// A message as a report has it: of the payload only the message's own fields are known.
+/// The message of a report. Only these fields of the payload are known.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Reported {
@@ -131,10 +133,10 @@ struct Reported {
 
 impl Reported {
     fn report(self) -> DeliveryReport {
-        let word = self.status.as_str().unwrap_or_default();
+        let name = self.status.as_str().unwrap_or_default();
         let reference = self.reference.as_str().unwrap_or_default();
         let mut report =
-            DeliveryReport::new(PROVIDER, status(STATUSES, word)).with_reference_text(reference);
+            DeliveryReport::new(PROVIDER, status(STATUSES, name)).with_reference_text(reference);
         report.code = self.code();
         report.id = message_id(&self.id.into());
         report.recipient = recipient(&self.receiver["contacts"][0]["identifierValue"]);
@@ -142,7 +144,7 @@ impl Reported {
         report
     }
 
-    /// Returns the network's number where there is one, else the vendor's own, else the reason where it is listed.
+    /// Returns the network's code, else the vendor's own, else the reason if it is listed.
     fn code(&self) -> Option<String> {
         let reason = self.reason.as_str().unwrap_or_default();
         let part = |name: &str| {
@@ -163,7 +165,7 @@ impl Reported {
     }
 }
 
-/// How far a text has come. More exist.
+/// The known statuses of channels; there are more.
 static STATUSES: &[(&str, DeliveryStatus)] = &[
     ("accepted", DeliveryStatus::Sent),
     ("sent", DeliveryStatus::Sent),

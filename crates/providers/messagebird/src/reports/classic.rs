@@ -12,28 +12,28 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{MAX_CODE, listed_reason, reason_word};
+use super::{MAX_CODE, listed_reason, normalized};
 use crate::{PROVIDER, price};
 
-/// Parser of classic's delivery reports: signed over URL, body and time by `MessageBird-Signature-JWT`.
+/// Parser for classic's delivery reports. The header `MessageBird-Signature-JWT` signs URL, body and time.
 ///
-/// The URL is part of what is signed, so the configured public origin must be exactly what MessageBird
-/// calls. The older `MessageBird-Signature` proves neither host nor path and is not believed: a report with
-/// it alone is refused. A signature holds for a minute, in which it can be repeated; a repeated report says
-/// the same again. Answer with `OK`.
+/// The URL is signed, so the configured public origin must be exactly the one that MessageBird calls. The older
+/// `MessageBird-Signature` covers neither host nor path: a report with it alone is refused.
+///
+/// A signature is valid for a minute, in which it can be replayed, which only repeats what the report said before.
+/// Respond with `OK`.
 #[derive(Debug)]
 pub struct ClassicReports(SigningSecrets);
 
 impl ClassicReports {
-    /// Creates a parser that takes what any of these signing keys signed: several while one is being replaced. A signing key
-    /// is not an access key; it is beside it in the developer settings.
+    /// Creates a parser that accepts reports signed with any of these keys: several while one is being replaced. A
+    /// signing key is not an access key; the developer settings show both.
     ///
     /// # Errors
     ///
     /// Returns an error if there is no key, or one is blank.
     pub fn new(signing_keys: Vec<SecretString>) -> Result<Self, ConfigError> {
-        let missing =
-            "MessageBird signs its reports: give the signing key of the developer settings";
+        let missing = "invalid signing key for MessageBird's reports: expected that of the developer settings";
         SigningSecrets::new(signing_keys, missing).map(Self)
     }
 
@@ -44,9 +44,9 @@ impl ClassicReports {
             .ok_or(ReportError::unsigned(
                 "the report has no MessageBird-Signature-JWT",
             ))?;
-        // MessageBird signs with HS256; its own reference cases take the other two as well.
+        // MessageBird signs with HS256; its own reference cases accept the other two as well.
         let claims: Claims = serde_json::from_slice(&hmac_claims(token, self.0.as_slice())?)
-            .map_err(|_| ReportError::malformed("the signature lacks what it must claim"))?;
+            .map_err(|_| ReportError::malformed("the signature lacks a required claim"))?;
         if claims.iss != "MessageBird" || claims.jti.is_empty() {
             return Err(ReportError::forged("the signature is not MessageBird's"));
         }
@@ -72,7 +72,7 @@ impl ClassicReports {
     }
 }
 
-/// By how many seconds the clocks may differ: what the vendor's Node SDK allows, the most of its SDKs.
+/// The tolerance for differing clocks, in seconds: that of the vendor's Node SDK, the largest of its SDKs.
 const LEEWAY: i64 = 5;
 
 #[derive(Deserialize)]
@@ -104,24 +104,24 @@ impl ReportParser for ClassicReports {
         now: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
         self.verify(request, now)?;
-        // Reports come by GET; that a POST has the same fields, as a form, is the reading of others.
+        // Reports are GETs; by third parties, a POST has the same fields as a form.
         let form = (!request.body().is_empty())
             .then(|| str::from_utf8(request.body()).map(|body| format!("?{body}")))
             .transpose()
             .map_err(|_| ReportError::malformed("the report is not text"))?;
         let url = form.as_deref().unwrap_or(request.url());
         let field = |name| query_parameter(url, name).map(Value::from);
-        let word =
+        let name =
             text(&field("status")?).ok_or(ReportError::malformed("the report has no status"))?;
         let reference = text(&field("reference")?).unwrap_or_default();
         let mut report =
-            DeliveryReport::new(PROVIDER, status(STATUSES, &word)).with_reference_text(&reference);
+            DeliveryReport::new(PROVIDER, status(STATUSES, &name)).with_reference_text(&reference);
         report.id = message_id(&field("id")?);
         report.recipient = recipient(&field("recipient")?);
-        let reason = text(&field("statusReason")?).map(|reason| reason_word(&reason));
+        let reason = text(&field("statusReason")?).map(|reason| normalized(&reason));
         report.code = nonzero_code(&field("statusErrorCode")?, MAX_CODE)
             .or_else(|| listed_reason(reason.as_deref()));
-        // The plus of the zone arrives bare too, and a form reads it as a space.
+        // The plus of the zone may not be encoded, and is then decoded as a space.
         let at = text(&field("statusDatetime")?).unwrap_or_default();
         report.at = time(&at.replace(' ', "+").into());
         report.price = price(&field("price[amount]")?, &field("price[currency]")?);
@@ -142,7 +142,7 @@ pub(crate) const PARAMETERS: [&str; 9] = [
     "statusReason",
 ];
 
-/// How far a text has come.
+/// The statuses of classic.
 static STATUSES: &[(&str, DeliveryStatus)] = &[
     ("scheduled", DeliveryStatus::Buffered),
     ("sent", DeliveryStatus::Sent),

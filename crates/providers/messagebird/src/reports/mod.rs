@@ -17,12 +17,12 @@ pub use classic::ClassicReports;
 pub(crate) use classic::PARAMETERS as CLASSIC_PARAMETERS;
 pub use platform::PlatformReports;
 
-/// Creates a parser of the vendor's reports, chosen at run time: of the API `platform`, `classic` or `channels`. Without
-/// an API the secret tells the platform's, which begins with `whsec_`, from the classic one's, which does not.
+/// Creates a parser for the vendor's reports, chosen at run time: of the API `platform`, `classic` or `channels`.
+/// Defaults to `platform` if the secrets start with `whsec_`, else to `classic`.
 ///
 /// # Errors
 ///
-/// Where there is no such API, or there is no secret.
+/// Returns an error if there is no such API, or no secret.
 pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
     one_signature_method(&options)?;
     let api = api(&options)?;
@@ -40,10 +40,10 @@ pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, Co
     })
 }
 
-/// The most digits of a code: all that are known are numbers.
+/// The maximum number of digits of a code. All known codes are numbers.
 const MAX_CODE: usize = 5;
 
-/// The reasons of failures that were seen, for reports without a number.
+/// The observed reasons of failures, for reports without a code.
 static REASONS: &[&str] = &[
     "capacity_limit_reached",
     "carrier_rejected",
@@ -54,13 +54,13 @@ static REASONS: &[&str] = &[
     "unknown_subscriber",
 ];
 
-/// Returns a reason as a code, where it is listed.
+/// Returns a reason as a code. `None` if it is not listed.
 fn listed_reason(reason: Option<&str>) -> Option<String> {
     let listed = REASONS.iter().find(|listed| Some(**listed) == reason);
     listed.map(|listed| (*listed).to_owned())
 }
 
-/// Returns a reason in lower case and with underscores for spaces.
-pub(crate) fn reason_word(reason: &str) -> String {
+/// Returns a reason in lower case, with underscores for spaces.
+pub(crate) fn normalized(reason: &str) -> String {
     reason.trim().to_ascii_lowercase().replace(' ', "_")
 }

@@ -20,26 +20,26 @@ use serde_json::Value;
 use super::MAX_CODE;
 use crate::{PROVIDER, price};
 
-/// Parser of the platform's delivery reports: signed over id, time and body, by
+/// Parser for the platform's delivery reports, which are signed over id, time and body by
 /// [Standard Webhooks](https://www.standardwebhooks.com).
 ///
-/// The signature does not cover the URL. `webhook-id` is the vendor's key against repeats; a report that is
-/// repeated says the same again. Events of other kinds, and what is received, give no report. A request holds
-/// one event; of the signatures in its header the first 16 are tried.
+/// The signature does not cover the URL. `webhook-id` identifies duplicates; a replayed report only repeats what it
+/// reported before. Events of other kinds, such as inbound texts, have no report. A request has one event; the first 16
+/// signatures of its header are tried.
 pub struct PlatformReports {
     keys: Vec<hmac::Key>,
 }
 
 impl PlatformReports {
-    /// Creates a parser that takes what any of these secrets, `whsec_…`, signed: an endpoint has up to five, and after a
-    /// rotation the older one signs along for a day.
+    /// Creates a parser that accepts reports signed with any of these secrets, `whsec_…`. An endpoint has up to five;
+    /// after a rotation, the older one also signs for a day.
     ///
     /// # Errors
     ///
-    /// Where there is no secret, or one is not `whsec_` and base64.
+    /// Returns an error if there is no secret, or one is not `whsec_` and base64.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         const MISSING: &str =
-            "the platform signs its reports: give the endpoint's secret, whsec_ and base64";
+            "invalid secret for the platform's reports: expected the endpoint's, whsec_ and base64";
         let key = |secret: SecretString| {
             let text = secret.expose_secret().strip_prefix("whsec_")?;
             let key = Zeroizing::new(
@@ -59,7 +59,9 @@ impl PlatformReports {
     fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
         let header = |name: &str| {
             let value = request.header(name)?.filter(|value| !value.is_empty());
-            value.ok_or(ReportError::unsigned("the report has no whole signature"))
+            value.ok_or(ReportError::unsigned(
+                "the report has no complete signature",
+            ))
         };
         let (id, timestamp, signatures) = (
             header("webhook-id")?,
@@ -77,7 +79,7 @@ impl PlatformReports {
         let tags = signatures
             .split_ascii_whitespace()
             .filter_map(|entry| BASE64_STANDARD.decode(entry.strip_prefix("v1,")?).ok());
-        // All are tried, so that the time tells nothing of which one it was.
+        // All are tried, so that the time does not reveal which one it was.
         let signed = tags.take(MAX_SIGNATURES).fold(false, |found, tag| {
             self.keys.iter().fold(found, |found, key| {
                 hmac::verify(key, &signed, &tag).is_ok() | found
@@ -92,9 +94,9 @@ impl PlatformReports {
     }
 }
 
-/// By how much a report may be late or early, as Standard Webhooks and the vendor's SDKs have it.
+/// The tolerance for the time of a signature, as in Standard Webhooks and the vendor's SDKs.
 const WINDOW: Duration = Duration::from_secs(300);
-/// The most signatures of one report that are tried; an endpoint has at most five secrets.
+/// The maximum number of signatures that are tried; an endpoint has at most five secrets.
 const MAX_SIGNATURES: usize = 16;
 
 impl fmt::Debug for PlatformReports {
@@ -117,12 +119,12 @@ impl ReportParser for PlatformReports {
         let event: Event = serde_json::from_slice(request.body())
             .map_err(|_| ReportError::malformed("the report is not an event"))?;
         let foreign = !event.kind.starts_with("sms.") || event.kind == "sms.received";
-        // Without a message it is the stub of a test, which tells a type and nothing else.
+        // An event without a message is that of a test, which has a type only.
         if foreign || event.data.is_null() {
             return Ok(Vec::new());
         }
         if !event.data.is_object() {
-            return Err(ReportError::malformed("the event is about no message"));
+            return Err(ReportError::malformed("the event has no message"));
         }
         Ok(vec![event.report()])
     }
@@ -156,20 +158,19 @@ impl Event {
     }
 }
 
-/// Returns the platform's reason where it is listed; the network's number where that says more.
+/// Returns the platform's reason if it is listed, or the network's code if that is more specific.
 fn code(error: &Value) -> Option<String> {
     let network = nonzero_code(&error["carrier_error_code"], MAX_CODE);
     let listed = REASONS.iter().find(|known| error["code"] == **known);
     match (listed, network) {
-        // Live records show the number of an unregistered sender under the reason of a refused text.
+        // Live records have the code of an unregistered sender with the reason of a refused text.
         (Some(&"content_rejected"), Some(network)) if network == "104" => Some(network),
         (Some(reason), _) => Some((*reason).to_owned()),
         (None, network) => network,
     }
 }
 
-/// How far a text has come, by the type of the event. What is undelivered failed for a reason that may pass,
-/// and is final all the same.
+/// The statuses of events. An undelivered text failed for a temporary reason, but the status is final.
 static EVENTS: &[(&str, DeliveryStatus)] = &[
     ("sms.accepted", DeliveryStatus::Sent),
     ("sms.sent", DeliveryStatus::Sent),
@@ -180,7 +181,7 @@ static EVENTS: &[(&str, DeliveryStatus)] = &[
     ("sms.expired", DeliveryStatus::Expired),
 ];
 
-/// The platform's reasons, but `unknown`.
+/// The platform's reasons, except `unknown`.
 static REASONS: &[&str] = &[
     "blocked_by_carrier",
     "blocked_by_fraud_protection",

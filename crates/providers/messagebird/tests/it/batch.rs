@@ -1,4 +1,4 @@
-//! The laws of the platform's batches, against a vendor that keeps its own count of what it took.
+//! The promises of the platform's batches, tested against a vendor that counts what it accepts.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,14 +14,14 @@ use super::{
 
 fn messages(count: usize) -> Vec<Message> {
     (0..count)
-        .map(|place| message_of(&format!("+3161234{place:04}"), &format!("r{place}")))
+        .map(|index| message_of(&format!("+3161234{index:04}"), &format!("r{index}")))
         .collect()
 }
 
-/// A vendor, what it took, and the sizes of the calls that it got, 0 for a single one.
+/// A server, the references of the messages that it accepted, and the sizes of its calls, 0 for a single send.
 struct Platform {
     server: Server,
-    taken: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
 }
 
 fn entries(request: &HttpRequest) -> (Vec<Value>, bool) {
@@ -37,21 +37,22 @@ fn reference(entry: &Value) -> String {
 }
 
 impl Platform {
-    /// A vendor that answers what `judge` makes of the references of a call; none where it takes them.
+    /// Starts a server that responds with what `judge` returns for the references of a call, or accepts them if that is
+    /// `None`.
     async fn start(judge: impl Fn(&[String]) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        let taken = Arc::new(Mutex::new(Vec::new()));
+        let received = Arc::new(Mutex::new(Vec::new()));
         let server = Server::start({
-            let taken = Arc::clone(&taken);
+            let received = Arc::clone(&received);
             move |request| {
                 let (entries, is_batch) = entries(request);
                 let references: Vec<_> = entries.iter().map(reference).collect();
                 if let Some(refused) = judge(&references) {
                     return refused;
                 }
-                taken.lock().unwrap().extend(references);
-                let told =
+                received.lock().unwrap().extend(references);
+                let outcome =
                     |entry: &Value| accepted(&reference(entry), entry["to"].as_str().unwrap());
-                let data: Vec<_> = entries.iter().map(told).collect();
+                let data: Vec<_> = entries.iter().map(outcome).collect();
                 let body = if is_batch {
                     json!({"data": data, "summary": {"accepted_count": data.len()}})
                 } else {
@@ -61,7 +62,7 @@ impl Platform {
             }
         })
         .await;
-        Self { server, taken }
+        Self { server, received }
     }
 
     async fn send(&self, messages: &[Message]) -> Outcomes {
@@ -76,10 +77,10 @@ impl Platform {
         outcomes
     }
 
-    fn taken(&self) -> Vec<String> {
-        let mut taken = self.taken.lock().unwrap().clone();
-        taken.sort();
-        taken
+    fn received(&self) -> Vec<String> {
+        let mut received = self.received.lock().unwrap().clone();
+        received.sort();
+        received
     }
 
     fn sizes(&self) -> Vec<usize> {
@@ -97,7 +98,7 @@ impl Platform {
     }
 }
 
-fn told(outcomes: &Outcomes) -> Vec<&str> {
+fn summary(outcomes: &Outcomes) -> Vec<&str> {
     outcomes
         .iter()
         .map(|outcome| match outcome {
@@ -108,7 +109,7 @@ fn told(outcomes: &Outcomes) -> Vec<&str> {
         .collect()
 }
 
-/// Refuses for these fields, as paths.
+/// Returns a refusal that names these fields, as paths.
 fn refuse(params: &[String]) -> Reply {
     let mut body = fault(
         "validation_error",
@@ -122,12 +123,12 @@ fn refuse(params: &[String]) -> Reply {
     Reply::json(422, body.to_string())
 }
 
-/// The places, in a call, of the references that are bad.
+/// Returns the indices, in a call, of the invalid references.
 fn bad(references: &[String], bad: &[&str]) -> Vec<usize> {
-    let places = references.iter().enumerate();
-    places
+    let indices = references.iter().enumerate();
+    indices
         .filter(|(_, reference)| bad.contains(&reference.as_str()))
-        .map(|(place, _)| place)
+        .map(|(index, _)| index)
         .collect()
 }
 
@@ -150,27 +151,27 @@ async fn a_hundred_and_one_messages_are_two_calls() {
     let mut sizes = platform.sizes();
     sizes.sort_unstable();
     assert_eq!(sizes, [0, 100]);
-    assert_eq!(platform.taken().len(), 101);
+    assert_eq!(platform.received().len(), 101);
 }
 
 #[tokio::test]
-async fn a_batch_refused_for_one_entry_goes_again_once_without_it() {
+async fn a_batch_refused_for_one_entry_is_sent_again_once_without_it() {
     for path in ["messages[{}].to", "messages.{}.to", "[{}].to"] {
         let platform = Platform::start(move |references| {
             let bad = bad(references, &["r2"]);
-            let path = |place: &usize| path.replace("{}", &place.to_string());
+            let path = |index: &usize| path.replace("{}", &index.to_string());
             (!bad.is_empty()).then(|| refuse(&bad.iter().map(path).collect::<Vec<_>>()))
         })
         .await;
         let outcomes = platform.send(&messages(4)).await;
         assert_eq!(
-            told(&outcomes),
+            summary(&outcomes),
             ["ok", "ok", "invalid_recipient", "ok"],
             "{path}"
         );
         assert_eq!(outcomes[2].as_ref().unwrap_err().code(), Some("E01001"));
         assert_eq!(platform.sizes(), [4, 3]);
-        assert_eq!(platform.taken(), ["r0", "r1", "r3"]);
+        assert_eq!(platform.received(), ["r0", "r1", "r3"]);
     }
 }
 
@@ -188,16 +189,16 @@ async fn the_entry_may_be_named_by_the_refusal_itself_and_by_a_name_of_the_table
     })
     .await;
     let outcomes = platform.send(&messages(3)).await;
-    assert_eq!(told(&outcomes), ["ok", "invalid_sender", "ok"]);
+    assert_eq!(summary(&outcomes), ["ok", "invalid_sender", "ok"]);
     assert_eq!(platform.sizes(), [3, 2]);
 }
 
 #[tokio::test]
-async fn a_batch_refused_for_several_entries_goes_again_once_without_them() {
+async fn a_batch_refused_for_several_entries_is_sent_again_once_without_them() {
     let platform = Platform::start(|references| {
         let bad = bad(references, &["r0", "r3", "r4"]);
         let fields = ["to", "text", "category"];
-        let path = |(place, field): (&usize, &str)| format!("messages[{place}].{field}");
+        let path = |(index, field): (&usize, &str)| format!("messages[{index}].{field}");
         (!bad.is_empty()).then(|| refuse(&bad.iter().zip(fields).map(path).collect::<Vec<_>>()))
     })
     .await;
@@ -209,13 +210,13 @@ async fn a_batch_refused_for_several_entries_goes_again_once_without_them() {
         "invalid_text",
         "misconfigured",
     ];
-    assert_eq!(told(&outcomes), expected);
+    assert_eq!(summary(&outcomes), expected);
     assert_eq!(platform.sizes(), [5, 2]);
-    assert_eq!(platform.taken(), ["r1", "r2"]);
+    assert_eq!(platform.received(), ["r1", "r2"]);
 }
 
 #[tokio::test]
-async fn entries_named_one_after_the_other_end_in_fewer_and_fewer() {
+async fn entries_named_one_after_the_other_are_removed_one_by_one() {
     let platform = Platform::start(|references| {
         let bad = bad(references, &["r1", "r3"]);
         let first = format!("messages[{}].to", bad.first()?);
@@ -224,19 +225,19 @@ async fn entries_named_one_after_the_other_end_in_fewer_and_fewer() {
     .await;
     let outcomes = platform.send(&messages(5)).await;
     assert_eq!(
-        told(&outcomes),
+        summary(&outcomes),
         ["ok", "invalid_recipient", "ok", "invalid_recipient", "ok"]
     );
     assert_eq!(platform.sizes(), [5, 4, 3]);
-    assert_eq!(platform.taken(), ["r0", "r2", "r4"]);
+    assert_eq!(platform.received(), ["r0", "r2", "r4"]);
 }
 
 #[tokio::test]
-async fn a_vendor_that_names_somebody_each_time_comes_to_an_end() {
+async fn a_vendor_that_names_an_entry_each_time_ends_the_batch() {
     let platform = Platform::start(|_| Some(refuse(&["messages[0].to".to_owned()]))).await;
     let outcomes = platform.send(&messages(4)).await;
     assert_eq!(platform.sizes(), [4, 3, 2, 0]);
-    assert_eq!(told(&outcomes)[..3], ["invalid_recipient"; 3]);
+    assert_eq!(summary(&outcomes)[..3], ["invalid_recipient"; 3]);
     assert!(
         outcomes.iter().all(|outcome| {
             outcome.as_ref().unwrap_err().acceptance() == Acceptance::NotAccepted
@@ -245,7 +246,7 @@ async fn a_vendor_that_names_somebody_each_time_comes_to_an_end() {
 }
 
 #[tokio::test]
-async fn a_batch_refused_for_an_entry_that_is_not_named_goes_singly() {
+async fn a_batch_refused_for_an_unnamed_entry_is_sent_singly() {
     for params in [
         vec![],
         vec!["to"],
@@ -265,18 +266,21 @@ async fn a_batch_refused_for_an_entry_that_is_not_named_goes_singly() {
         })
         .await;
         let outcomes = platform.send(&messages(3)).await;
-        assert_eq!(told(&outcomes), ["ok", "invalid_recipient", "ok"]);
+        assert_eq!(summary(&outcomes), ["ok", "invalid_recipient", "ok"]);
         let sizes = platform.sizes();
         assert_eq!(sizes, [3, 0, 0, 0]);
-        assert_eq!(platform.taken(), ["r0", "r2"]);
+        assert_eq!(platform.received(), ["r0", "r2"]);
     }
 }
 
 #[tokio::test]
-async fn a_batch_too_long_for_the_vendor_goes_singly() {
+async fn a_batch_that_is_too_long_for_the_vendor_is_sent_singly() {
     let platform =
         Platform::start(|references| (references.len() > 1).then(|| Reply::html(413))).await;
-    assert_eq!(told(&platform.send(&messages(3)).await), ["ok", "ok", "ok"]);
+    assert_eq!(
+        summary(&platform.send(&messages(3)).await),
+        ["ok", "ok", "ok"]
+    );
     assert_eq!(platform.sizes(), [3, 0, 0, 0]);
 }
 
@@ -297,7 +301,7 @@ async fn a_batch_refused_as_a_whole_is_not_tried_again() {
         let body = fault(kind, json!(code), json!(null)).to_string();
         let platform = Platform::start(move |_| Some(Reply::json(status, body.clone()))).await;
         assert_eq!(
-            told(&platform.send(&messages(3)).await),
+            summary(&platform.send(&messages(3)).await),
             [expected; 3],
             "{status} {kind}"
         );
@@ -306,7 +310,7 @@ async fn a_batch_refused_as_a_whole_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_doubt_is_never_sent_again_though_it_names_an_entry() {
+async fn a_doubt_is_never_sent_again_although_it_names_an_entry() {
     for (status, kind) in [
         (500, "internal_error"),
         (503, "service_unavailable_error"),
@@ -316,7 +320,7 @@ async fn a_doubt_is_never_sent_again_though_it_names_an_entry() {
         body["error"]["param"] = json!("messages[1].to");
         let body = body.to_string();
         let platform = Platform::start(move |_| Some(Reply::json(status, body.clone()))).await;
-        assert_eq!(told(&platform.send(&messages(3)).await), ["doubt"; 3]);
+        assert_eq!(summary(&platform.send(&messages(3)).await), ["doubt"; 3]);
         assert_eq!(platform.sizes(), [3]);
     }
     for reply in [
@@ -326,7 +330,7 @@ async fn a_doubt_is_never_sent_again_though_it_names_an_entry() {
         Reply::status(400),
     ] {
         let platform = Platform::start(move |_| Some(reply.clone())).await;
-        assert_eq!(told(&platform.send(&messages(3)).await), ["doubt"; 3]);
+        assert_eq!(summary(&platform.send(&messages(3)).await), ["doubt"; 3]);
         assert_eq!(platform.sizes(), [3]);
     }
 }
@@ -346,7 +350,7 @@ async fn a_validation_with_another_status_is_never_sent_again() {
                 let platform =
                     Platform::start(move |_| Some(Reply::json(status, body.clone()))).await;
                 let outcomes = platform.send(&messages(3)).await;
-                assert_eq!(told(&outcomes), ["doubt"; 3], "{status} {kind}");
+                assert_eq!(summary(&outcomes), ["doubt"; 3], "{status} {kind}");
                 assert_eq!(platform.sizes(), [3], "{status} {kind}");
             }
         }
@@ -357,24 +361,24 @@ async fn a_validation_with_another_status_is_never_sent_again() {
 async fn a_second_call_that_is_lost_leaves_only_its_own_messages_in_doubt() {
     let platform = Platform::start(|references| {
         Some(match bad(references, &["r1"]).first() {
-            Some(place) => refuse(&[format!("messages[{place}].to")]),
+            Some(index) => refuse(&[format!("messages[{index}].to")]),
             None => Reply::Reset,
         })
     })
     .await;
     assert_eq!(
-        told(&platform.send(&messages(3)).await),
+        summary(&platform.send(&messages(3)).await),
         ["doubt", "invalid_recipient", "doubt"]
     );
     assert_eq!(platform.sizes(), [3, 2]);
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_the_composition_of_a_call() {
+async fn an_idempotency_key_depends_on_the_messages_of_a_call() {
     let platform = Platform::start(|references| {
         bad(references, &["r2"])
             .first()
-            .map(|place| refuse(&[format!("messages[{place}].to")]))
+            .map(|index| refuse(&[format!("messages[{index}].to")]))
     })
     .await;
     let messages = messages(3);
@@ -389,7 +393,7 @@ async fn a_key_belongs_to_the_composition_of_a_call() {
 }
 
 #[tokio::test]
-async fn a_reference_used_twice_goes_in_two_calls() {
+async fn a_duplicate_reference_is_sent_in_two_calls() {
     let platform = Platform::start(|_| None).await;
     let messages = [
         message_of("+31612345670", "a1"),
@@ -399,11 +403,11 @@ async fn a_reference_used_twice_goes_in_two_calls() {
     ];
     assert_eq!(platform.send(&messages).await.accepted(), 4);
     assert_eq!(platform.sizes(), [2, 2]);
-    assert_eq!(platform.taken(), ["a1", "a1", "b2", "b2"]);
+    assert_eq!(platform.received(), ["a1", "a1", "b2", "b2"]);
 }
 
 #[tokio::test]
-async fn what_the_platform_would_not_take_stays_out_of_the_call() {
+async fn an_invalid_message_is_left_out_of_the_call() {
     let platform = Platform::start(|_| None).await;
     let mut messages = messages(4);
     messages[1] = messages[1]
@@ -412,14 +416,14 @@ async fn what_the_platform_would_not_take_stays_out_of_the_call() {
     messages[2] = messages[2].clone().with_sender("cm.com".parse().unwrap());
     let outcomes = platform.send(&messages).await;
     assert_eq!(
-        told(&outcomes),
+        summary(&outcomes),
         ["ok", "unsupported", "invalid_sender", "ok"]
     );
     assert_eq!(platform.sizes(), [2]);
 }
 
-/// The outcomes of three messages whose call is answered with this `data`.
-async fn answered(data: Value) -> Outcomes {
+/// Returns the outcomes of three messages, sent in a call whose response has this `data`.
+async fn outcomes_of(data: Value) -> Outcomes {
     let body = json!({"data": data, "summary": {"accepted_count": 3}}).to_string();
     let platform = Platform::start(move |_| Some(Reply::json(202, body.clone()))).await;
     let outcomes = platform.send(&messages(3)).await;
@@ -435,34 +439,37 @@ fn three() -> [Value; 3] {
 }
 
 #[tokio::test]
-async fn entries_find_their_message_by_reference_in_any_order() {
+async fn entries_match_their_message_by_reference_in_any_order() {
     let [first, second, third] = three();
-    let outcomes = answered(json!([third, first, second, first])).await;
-    assert_eq!(told(&outcomes), ["ok"; 3]);
-    for (place, outcome) in outcomes.iter().enumerate() {
+    let outcomes = outcomes_of(json!([third, first, second, first])).await;
+    assert_eq!(summary(&outcomes), ["ok"; 3]);
+    for (index, outcome) in outcomes.iter().enumerate() {
         let id = outcome.as_ref().unwrap().id().unwrap();
-        assert!(id.ends_with(&format!("r{place}")), "{id}");
+        assert!(id.ends_with(&format!("r{index}")), "{id}");
     }
 }
 
 #[tokio::test]
-async fn without_references_the_order_counts_where_no_entry_is_missing() {
+async fn without_references_the_order_counts_if_no_entry_is_missing() {
     let nameless = three().map(|mut entry| {
         entry["metadata"] = json!(null);
         entry
     });
-    assert_eq!(told(&answered(json!(nameless)).await), ["ok"; 3]);
-    assert_eq!(told(&answered(json!(nameless[..2])).await), ["doubt"; 3]);
-    let [first, second, third] = nameless;
-    // The numbers say that the order is another.
+    assert_eq!(summary(&outcomes_of(json!(nameless)).await), ["ok"; 3]);
     assert_eq!(
-        told(&answered(json!([second, first, third])).await),
+        summary(&outcomes_of(json!(nameless[..2])).await),
+        ["doubt"; 3]
+    );
+    let [first, second, third] = nameless;
+    // The numbers show another order.
+    assert_eq!(
+        summary(&outcomes_of(json!([second, first, third])).await),
         ["doubt", "doubt", "ok"]
     );
 }
 
 #[tokio::test]
-async fn an_entry_that_is_wrong_or_missing_leaves_its_message_in_doubt() {
+async fn a_wrong_or_missing_entry_leaves_its_message_in_doubt() {
     let [first, second, third] = three();
     let strange = |name: &str, value: Value| {
         let mut entry = second.clone();
@@ -478,14 +485,14 @@ async fn an_entry_that_is_wrong_or_missing_leaves_its_message_in_doubt() {
         json!(null),
         json!([]),
     ] {
-        let outcomes = answered(json!([first, entry, third])).await;
-        assert_eq!(told(&outcomes), ["ok", "doubt", "ok"], "{entry}");
+        let outcomes = outcomes_of(json!([first, entry, third])).await;
+        assert_eq!(summary(&outcomes), ["ok", "doubt", "ok"], "{entry}");
     }
     assert_eq!(
-        told(&answered(json!([second, strange("status", json!("failed")), third])).await),
+        summary(&outcomes_of(json!([second, strange("status", json!("failed")), third])).await),
         ["doubt", "doubt", "ok"]
     );
     for data in [json!(null), json!({}), json!([])] {
-        assert_eq!(told(&answered(data).await), ["doubt"; 3]);
+        assert_eq!(summary(&outcomes_of(data).await), ["doubt"; 3]);
     }
 }

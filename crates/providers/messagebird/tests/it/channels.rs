@@ -18,7 +18,7 @@ async fn vendor() -> Vendor {
     Vendor::start(&url, PATH).await
 }
 
-fn answer(status: u16, body: &Value) -> ResponseTemplate {
+fn response(status: u16, body: &Value) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_json(body)
 }
 
@@ -31,7 +31,7 @@ fn accepted() -> Value {
 }
 
 #[tokio::test]
-async fn a_send_is_written_as_documented() {
+async fn a_send_is_made_as_documented() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path(PATH))
@@ -44,7 +44,7 @@ async fn a_send_is_written_as_documented() {
             "body": {"type": "text", "text": {"text": "Your code is 123456"}},
             "reference": "a1"
         })))
-        .respond_with(answer(202, &accepted()))
+        .respond_with(response(202, &accepted()))
         .expect(1)
         .mount(&server)
         .await;
@@ -63,7 +63,7 @@ async fn a_send_is_written_as_documented() {
 }
 
 #[tokio::test]
-async fn no_status_but_the_one_that_was_seen_proves_anything_in_the_vendors_shape() {
+async fn only_the_observed_status_proves_a_refusal_in_the_vendors_shape() {
     use ErrorKind::{
         InsufficientBalance, Misconfigured, Protocol, Throttled, Unauthorized, Unavailable,
     };
@@ -93,7 +93,7 @@ async fn no_status_but_the_one_that_was_seen_proves_anything_in_the_vendors_shap
             json!({"code": "InvalidPayload", "message": "x", "details": null}),
             json!({"code": "InvalidPayload", "details": {"x": ["no 123456"]}}),
         ] {
-            let error = vendor.error(answer(status, &body)).await;
+            let error = vendor.error(response(status, &body)).await;
             assert_eq!(
                 (error.kind(), error.acceptance()),
                 (kind, acceptance),
@@ -105,7 +105,7 @@ async fn no_status_but_the_one_that_was_seen_proves_anything_in_the_vendors_shap
 }
 
 #[tokio::test]
-async fn details_say_which_part_of_the_call_is_wrong() {
+async fn details_name_the_invalid_part_of_the_call() {
     let vendor = vendor().await;
     for (details, kind) in [
         (json!({"receiver": "x"}), ErrorKind::InvalidRecipient),
@@ -144,18 +144,18 @@ async fn details_say_which_part_of_the_call_is_wrong() {
     ] {
         for (status, acceptance) in [(400, Unknown), (422, NotAccepted)] {
             let body = json!({"code": "InvalidPayload", "message": "no", "details": details});
-            let told = vendor.told(answer(status, &body)).await;
-            assert_eq!(told, (kind, acceptance), "{status} {details}");
+            let outcome = vendor.outcome(response(status, &body)).await;
+            assert_eq!(outcome, (kind, acceptance), "{status} {details}");
         }
         let body = json!({"code": "Denied", "message": "no", "details": details});
-        let told = vendor.told(answer(403, &body)).await;
-        assert_eq!(told, (ErrorKind::Unauthorized, Unknown));
+        let outcome = vendor.outcome(response(403, &body)).await;
+        assert_eq!(outcome, (ErrorKind::Unauthorized, Unknown));
     }
 }
 
-/// No list of the codes is published, and other servers write such codes and words.
+/// No list of codes is published, and other servers write such codes and texts.
 #[tokio::test]
-async fn only_the_code_that_was_seen_is_a_refusal() {
+async fn only_the_observed_code_is_a_refusal() {
     let vendor = vendor().await;
     for code in [
         "NotAuthorized",
@@ -165,13 +165,13 @@ async fn only_the_code_that_was_seen_is_a_refusal() {
     ] {
         for status in [400, 401, 402, 403, 410, 412, 418, 421, 422, 423, 428, 451] {
             let body = json!({"code": code, "message": "x"});
-            let told = vendor.told(answer(status, &body)).await;
-            assert_eq!(told.1, Unknown, "{status} {code}");
+            let outcome = vendor.outcome(response(status, &body)).await;
+            assert_eq!(outcome.1, Unknown, "{status} {code}");
         }
     }
     let body = json!({"code": "InvalidPayload", "message": "x"});
-    let told = vendor.told(answer(422, &body)).await;
-    assert_eq!(told, (ErrorKind::Misconfigured, NotAccepted));
+    let outcome = vendor.outcome(response(422, &body)).await;
+    assert_eq!(outcome, (ErrorKind::Misconfigured, NotAccepted));
 }
 
 #[tokio::test]
@@ -197,19 +197,19 @@ async fn a_shape_without_the_vendors_own_code_proves_nothing() {
         json!({"code": "InvalidPayload", "message": "x", "detail": "x"}),
     ] {
         for status in [400, 401, 402, 403, 421, 422] {
-            let told = vendor.told(answer(status, &body)).await;
-            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{status} {body}");
+            let outcome = vendor.outcome(response(status, &body)).await;
+            assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{status} {body}");
         }
     }
 }
 
 #[tokio::test]
-async fn where_somebody_gave_up_no_shape_proves_anything() {
+async fn at_the_statuses_of_a_timeout_no_shape_proves_anything() {
     let vendor = vendor().await;
     let body = json!({"code": "InvalidPayload", "message": "no"});
     for status in [408, 409, 425, 499] {
-        let told = vendor.told(answer(status, &body)).await;
-        assert_eq!(told, (ErrorKind::Protocol, Unknown), "{status}");
+        let outcome = vendor.outcome(response(status, &body)).await;
+        assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{status}");
     }
 }
 
@@ -217,8 +217,8 @@ async fn where_somebody_gave_up_no_shape_proves_anything() {
 async fn only_evidence_counts() {
     let vendor = vendor().await;
     assert_rule_of_evidence(&vendor).await;
-    let told = vendor.told(ResponseTemplate::new(413)).await;
-    assert_eq!(told, (ErrorKind::Misconfigured, NotAccepted));
+    let outcome = vendor.outcome(ResponseTemplate::new(413)).await;
+    assert_eq!(outcome, (ErrorKind::Misconfigured, NotAccepted));
 }
 
 #[tokio::test]
@@ -229,34 +229,37 @@ async fn only_a_short_code_of_the_vendors_is_kept() {
         (json!("InvalidPayload"), None),
     ] {
         let body = json!({"code": code, "message": "no"});
-        let error = vendor.error(answer(422, &body)).await;
+        let error = vendor.error(response(422, &body)).await;
         assert_eq!(error.code(), kept, "{code}");
     }
 }
 
 #[tokio::test]
-async fn a_success_that_does_not_say_all_is_in_doubt() {
+async fn an_incomplete_success_is_in_doubt() {
     let vendor = vendor().await;
     for id in [json!(null), json!(""), json!(7), json!("x".repeat(257))] {
         let mut body = accepted();
         body["id"] = id;
-        let told = vendor.told(answer(202, &body)).await;
-        assert_eq!(told, (ErrorKind::Protocol, Unknown), "{body}");
+        let outcome = vendor.outcome(response(202, &body)).await;
+        assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{body}");
     }
     for status in ["rejected", "sending_failed", "delivery_failed"] {
         let mut body = accepted();
         body["status"] = json!(status);
-        let told = vendor.told(answer(202, &body)).await;
-        assert_eq!(told, (ErrorKind::Other, Unknown), "{status}");
+        let outcome = vendor.outcome(response(202, &body)).await;
+        assert_eq!(outcome, (ErrorKind::Other, Unknown), "{status}");
     }
-    let receipt = vendor.send(answer(200, &json!({"id": "x"}))).await.unwrap();
+    let receipt = vendor
+        .send(response(200, &json!({"id": "x"})))
+        .await
+        .unwrap();
     assert_eq!((receipt.id(), receipt.parts()), (Some("x"), None));
 }
 
 #[tokio::test]
-async fn no_wish_is_taken() {
+async fn no_option_is_supported() {
     let vendor = vendor().await;
-    vendor.mount(answer(202, &accepted())).await;
+    vendor.mount(response(202, &accepted())).await;
     for message in [
         message().with_sender("Acme".parse().unwrap()),
         message().with_sender("+31687654321".parse().unwrap()),
@@ -278,19 +281,22 @@ async fn a_check_lists_the_workspaces_channels() {
     let path = format!("/workspaces/{WORKSPACE}/channels");
     let many = json!({"results": vec![json!({"id": CHANNEL, "name": "x".repeat(300)}); 300]});
     for listed in [json!({"results": []}), many] {
-        vendor.mount_get(&path, answer(200, &listed)).await;
+        vendor.mount_get(&path, response(200, &listed)).await;
         assert_eq!(vendor.bird.check().await.unwrap(), Health::verified());
     }
     for (given, kind) in [
         (
-            answer(401, &json!({"code": "Unauthorized", "message": "no"})),
+            response(401, &json!({"code": "Unauthorized", "message": "no"})),
             ErrorKind::Unauthorized,
         ),
         (
-            answer(404, &json!({"code": "NotFound", "message": "no"})),
+            response(404, &json!({"code": "NotFound", "message": "no"})),
             ErrorKind::Misconfigured,
         ),
-        (answer(401, &json!({"message": "no"})), ErrorKind::Protocol),
+        (
+            response(401, &json!({"message": "no"})),
+            ErrorKind::Protocol,
+        ),
         (
             ResponseTemplate::new(200).set_body_string("<html>Sign in</html>"),
             ErrorKind::Protocol,

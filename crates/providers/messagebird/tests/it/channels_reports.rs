@@ -56,10 +56,9 @@ fn one(event: &Value) -> DeliveryReport {
     reports.remove(0)
 }
 
-/// Computed with Python's `hmac` and `hashlib` from the published algorithm: no SDK of the vendor verifies
-/// this style.
+/// Computed with Python's `hmac` and `hashlib` by the published algorithm, since no SDK of the vendor implements it.
 #[test]
-fn a_signature_made_elsewhere_is_believed() {
+fn a_signature_of_another_library_is_accepted() {
     let parser = ChannelsReports::new(vec!["my-signing-key".into()]).unwrap();
     let body = br#"{"service":"channels","event":"sms.inbound","payload":{}}"#;
     let headers = [
@@ -79,7 +78,7 @@ fn a_signature_made_elsewhere_is_believed() {
 }
 
 #[test]
-fn a_report_is_read_whole() {
+fn every_field_of_a_report_is_read() {
     let report = one(&event(&json!("delivered")));
     assert_eq!(report.provider, "messagebird");
     assert_eq!(report.status, DeliveryStatus::Delivered);
@@ -112,7 +111,7 @@ fn every_status_is_read_and_an_unknown_one_is_no_failure() {
 }
 
 #[test]
-fn the_code_is_the_networks_then_the_vendors_then_the_reason() {
+fn the_code_is_the_networks_or_the_vendors_or_the_reason() {
     for (reason, failure, code) in [
         (
             "",
@@ -161,7 +160,7 @@ fn the_code_is_the_networks_then_the_vendors_then_the_reason() {
 }
 
 #[test]
-fn what_is_missing_or_cannot_be_ours_is_left_out() {
+fn a_missing_or_foreign_field_is_left_out() {
     let bare = json!({"event": "sms.outbound", "payload": {"id": "x", "status": "sent"}});
     let report = one(&bare);
     assert_eq!(
@@ -200,7 +199,7 @@ fn what_is_missing_or_cannot_be_ours_is_left_out() {
 }
 
 #[test]
-fn an_id_that_nobody_can_use_is_left_out() {
+fn an_unusable_id_is_left_out() {
     for id in ["", " ", "abc\u{1b}[31m"] {
         let mut event = event(&json!("sent"));
         event["payload"]["id"] = json!(id);
@@ -218,7 +217,7 @@ fn events_of_other_kinds_give_no_report() {
 }
 
 #[test]
-fn rubbish_is_malformed_and_never_a_panic() {
+fn an_invalid_body_is_malformed_and_never_a_panic() {
     for body in [
         "",
         "null",
@@ -247,7 +246,7 @@ fn rubbish_is_malformed_and_never_a_panic() {
 }
 
 #[test]
-fn only_a_whole_signature_of_ours_is_believed() {
+fn only_a_complete_signature_with_our_key_is_accepted() {
     use ReportErrorKind::{Forged, Malformed, Stale};
     let body = event(&json!("delivered")).to_string();
     let at = |seconds: i64| (NOW + seconds).to_string();
@@ -344,10 +343,10 @@ fn only_a_whole_signature_of_ours_is_believed() {
 }
 
 #[test]
-fn a_signature_of_another_scheme_is_none() {
+fn a_signature_of_another_scheme_is_refused() {
     let body = event(&json!("delivered")).to_string();
     let now = NOW.to_string();
-    // The deprecated scheme of classic, under the same header names: the sorted query in the URL's place.
+    // The deprecated scheme of classic has the same header names, and signs the sorted query instead of the URL.
     let classic = sign(SECRET, &now, "x=1", body.as_bytes());
     assert_eq!(
         parse(URL, &classic, &now, body.as_bytes())
@@ -381,7 +380,7 @@ fn a_signature_of_another_scheme_is_none() {
 }
 
 #[test]
-fn there_is_no_parser_without_a_secret() {
+fn a_parser_needs_a_secret() {
     assert!(ChannelsReports::new(Vec::new()).is_err());
     assert!(ChannelsReports::new(vec!["good".into(), "".into()]).is_err());
     assert!(ChannelsReports::new(vec![" ".into()]).is_err());

@@ -17,11 +17,11 @@ async fn vendor() -> Vendor {
     Vendor::start("messagebird://live_key@{}?sender=Acme", "/messages").await
 }
 
-fn answer(status: u16, body: &Value) -> ResponseTemplate {
+fn response(status: u16, body: &Value) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_json(body)
 }
 
-/// The answer of the documentation's example, with these items.
+/// Returns the response of the documentation's example, with these items.
 fn created(items: &Value, total: u64, sent: u64) -> Value {
     json!({
         "id": "e8077d803532c0b5937c639b60216938",
@@ -52,7 +52,7 @@ fn errors(faults: &[(i64, Value)]) -> Value {
 }
 
 #[tokio::test]
-async fn a_send_is_written_as_documented() {
+async fn a_send_is_made_as_documented() {
     let server = MockServer::start().await;
     let at = chrono::DateTime::<chrono::Utc>::from(SystemTime::now() + Duration::from_secs(86_400));
     Mock::given(method("POST"))
@@ -66,7 +66,7 @@ async fn a_send_is_written_as_documented() {
             "reportUrl": "https://hooks.example.test/mb/dlr", "validity": 1800,
             "scheduledDatetime": at.format("%Y-%m-%dT%H:%M:%S+00:00").to_string()
         })))
-        .respond_with(answer(201, &created(&json!([item("scheduled")]), 1, 0)))
+        .respond_with(response(201, &created(&json!([item("scheduled")]), 1, 0)))
         .expect(1)
         .mount(&server)
         .await;
@@ -83,17 +83,17 @@ async fn a_send_is_written_as_documented() {
     assert_eq!((receipt.parts(), receipt.price()), (Some(3), None));
 }
 
-/// What one message is written as.
-async fn written(vendor: &Vendor, message: &Message) -> Value {
-    let good = answer(201, &created(&json!([item("sent")]), 1, 1));
-    vendor.send_answered(message, good).await.unwrap();
+/// Sends one message, and returns it in the wire format.
+async fn sent(vendor: &Vendor, message: &Message) -> Value {
+    let good = response(201, &created(&json!([item("sent")]), 1, 1));
+    vendor.send_with(message, good).await.unwrap();
     vendor.calls().await[0].body_json().unwrap()
 }
 
 #[tokio::test]
-async fn what_is_not_wished_is_not_written_and_the_alphabet_and_reference_always_are() {
-    let written = written(&vendor().await, &message()).await;
-    let names: Vec<_> = written.as_object().unwrap().keys().cloned().collect();
+async fn an_option_that_is_not_set_is_not_sent_but_the_encoding_and_the_reference_always_are() {
+    let body = sent(&vendor().await, &message()).await;
+    let names: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
     assert_eq!(
         names,
         [
@@ -107,7 +107,7 @@ async fn what_is_not_wished_is_not_written_and_the_alphabet_and_reference_always
 }
 
 #[tokio::test]
-async fn the_alphabet_is_the_one_that_the_text_needs() {
+async fn the_encoding_is_the_one_that_the_text_needs() {
     let vendor = vendor().await;
     for (text, coding) in [
         ("Your code is 482913", "plain"),
@@ -120,7 +120,7 @@ async fn the_alphabet_is_the_one_that_the_text_needs() {
         let message = Message::new(message().to(), Text::new(text).unwrap())
             .with_reference("a1".parse().unwrap());
         assert_eq!(
-            written(&vendor, &message).await["datacoding"],
+            sent(&vendor, &message).await["datacoding"],
             coding,
             "{text}"
         );
@@ -128,7 +128,7 @@ async fn the_alphabet_is_the_one_that_the_text_needs() {
 }
 
 #[tokio::test]
-async fn senders_are_written_as_classic_asks_for_them() {
+async fn senders_have_classics_format() {
     let vendor = vendor().await;
     for (sender, originator) in [
         ("Contoso", "Contoso"),
@@ -136,14 +136,14 @@ async fn senders_are_written_as_classic_asks_for_them() {
         ("+31687654321", "31687654321"),
     ] {
         let message = message().with_sender(sender.parse().unwrap());
-        assert_eq!(written(&vendor, &message).await["originator"], originator);
+        assert_eq!(sent(&vendor, &message).await["originator"], originator);
     }
 }
 
 #[tokio::test]
-async fn what_classic_would_not_take_is_refused_before_any_call() {
+async fn an_unsupported_message_is_refused_before_any_call() {
     let vendor = vendor().await;
-    vendor.mount(answer(201, &json!({}))).await;
+    vendor.mount(response(201, &json!({}))).await;
     let far = SystemTime::now() + Duration::from_secs(36 * 86_400);
     let text = |text: String| Message::new(message().to(), Text::new(text).unwrap());
     for (message, kind) in [
@@ -191,7 +191,7 @@ async fn a_success_is_read_with_200_201_and_202_and_in_any_form_of_the_number() 
                 item["recipient"] = number.clone();
                 item["price"] = json!({"amount": 0.07, "currency": "EUR"});
                 let body = created(&json!([item, item]), 1, 1);
-                let receipt = vendor.send(answer(status, &body)).await.unwrap();
+                let receipt = vendor.send(response(status, &body)).await.unwrap();
                 assert_eq!(receipt.parts(), Some(3));
                 assert_eq!(receipt.price().unwrap().to_string(), "0.07 EUR");
             }
@@ -200,7 +200,7 @@ async fn a_success_is_read_with_200_201_and_202_and_in_any_form_of_the_number() 
 }
 
 #[tokio::test]
-async fn a_number_that_is_not_in_the_answer_was_refused_only_where_nobody_was_counted() {
+async fn a_number_missing_in_the_response_was_refused_only_if_no_recipient_is_counted() {
     let vendor = vendor().await;
     let other = json!({"recipient": 31_687_654_321_u64, "status": "sent", "messagePartCount": 1});
     let without = |name: &str| {
@@ -228,25 +228,29 @@ async fn a_number_that_is_not_in_the_answer_was_refused_only_where_nobody_was_co
         (no_recipients, doubt),
         (null_recipients, doubt),
     ] {
-        assert_eq!(vendor.told(answer(201, &body)).await, expected, "{body}");
+        assert_eq!(
+            vendor.outcome(response(201, &body)).await,
+            expected,
+            "{body}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_success_without_its_id_is_in_doubt() {
+async fn a_success_without_an_id_is_in_doubt() {
     let vendor = vendor().await;
     for id in [json!(null), json!(""), json!(7), json!("x".repeat(257))] {
         for items in [json!([item("sent")]), json!([])] {
             let mut body = created(&items, 0, 0);
             body["id"] = id.clone();
-            let told = vendor.told(answer(201, &body)).await;
-            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{body}");
+            let outcome = vendor.outcome(response(201, &body)).await;
+            assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{body}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_item_that_has_failed_already_is_in_doubt_with_the_networks_reason() {
+async fn a_failed_item_is_in_doubt_with_the_networks_reason() {
     let vendor = vendor().await;
     for (code, reason, kind) in [
         (json!(1), "unknown subscriber", ErrorKind::InvalidRecipient),
@@ -287,7 +291,7 @@ async fn an_item_that_has_failed_already_is_in_doubt_with_the_networks_reason() 
         failed["statusErrorCode"] = code.clone();
         failed["statusReason"] = json!(reason);
         let body = created(&json!([item("sent"), failed]), 1, 1);
-        let error = vendor.error(answer(201, &body)).await;
+        let error = vendor.error(response(201, &body)).await;
         assert_eq!(
             (error.kind(), error.acceptance()),
             (kind, Unknown),
@@ -298,7 +302,7 @@ async fn an_item_that_has_failed_already_is_in_doubt_with_the_networks_reason() 
     }
     let body = created(&json!([item("expired")]), 1, 1);
     assert_eq!(
-        vendor.told(answer(201, &body)).await,
+        vendor.outcome(response(201, &body)).await,
         (ErrorKind::Other, Unknown)
     );
 }
@@ -334,21 +338,21 @@ async fn every_row_of_the_table_is_read_by_code_and_parameter() {
     ] {
         for status in statuses {
             let body = errors(&[(code, parameter.clone())]);
-            let error = vendor.error(answer(status, &body)).await;
-            let told = (error.kind(), error.acceptance());
-            assert_eq!(told, (kind, NotAccepted), "{status} {body}");
+            let error = vendor.error(response(status, &body)).await;
+            let outcome = (error.kind(), error.acceptance());
+            assert_eq!(outcome, (kind, NotAccepted), "{status} {body}");
             assert_eq!(error.code(), Some(code.to_string().as_str()));
             assert!(!format!("{error:?} {error}").contains("123456"));
         }
-        let told = vendor
-            .told(answer(500, &errors(&[(code, parameter)])))
+        let outcome = vendor
+            .outcome(response(500, &errors(&[(code, parameter)])))
             .await;
-        assert_eq!(told, (ErrorKind::Unavailable, Unknown), "500 {code}");
+        assert_eq!(outcome, (ErrorKind::Unavailable, Unknown), "500 {code}");
     }
 }
 
 #[tokio::test]
-async fn the_vendors_own_failure_is_in_doubt_whatever_the_status_and_the_company() {
+async fn the_vendors_own_failure_is_in_doubt_at_any_status_and_beside_any_error() {
     let vendor = vendor().await;
     for status in [400, 422, 500, 503] {
         for faults in [
@@ -356,7 +360,7 @@ async fn the_vendors_own_failure_is_in_doubt_whatever_the_status_and_the_company
             vec![(9, json!("recipient")), (99, json!(null))],
             vec![(99, json!(null)), (25, json!(null))],
         ] {
-            let error = vendor.error(answer(status, &errors(&faults))).await;
+            let error = vendor.error(response(status, &errors(&faults))).await;
             assert_eq!(
                 (error.kind(), error.acceptance()),
                 (ErrorKind::Unavailable, Unknown)
@@ -364,14 +368,14 @@ async fn the_vendors_own_failure_is_in_doubt_whatever_the_status_and_the_company
             assert_eq!(error.code(), Some("99"));
         }
     }
-    let told = vendor
-        .told(answer(404, &errors(&[(99, json!(null))])))
+    let outcome = vendor
+        .outcome(response(404, &errors(&[(99, json!(null))])))
         .await;
-    assert_eq!(told, (ErrorKind::Misconfigured, NotAccepted));
+    assert_eq!(outcome, (ErrorKind::Misconfigured, NotAccepted));
 }
 
 #[tokio::test]
-async fn of_several_errors_the_balance_stands_first_then_the_first_known() {
+async fn of_several_errors_the_balance_counts_first_then_the_first_known() {
     let vendor = vendor().await;
     let missing = |name: &str| (9, json!(name));
     for (faults, kind, code) in [
@@ -391,7 +395,7 @@ async fn of_several_errors_the_balance_stands_first_then_the_first_known() {
             "9",
         ),
     ] {
-        let error = vendor.error(answer(400, &errors(&faults))).await;
+        let error = vendor.error(response(400, &errors(&faults))).await;
         assert_eq!(
             (error.kind(), error.acceptance()),
             (kind, NotAccepted),
@@ -402,7 +406,7 @@ async fn of_several_errors_the_balance_stands_first_then_the_first_known() {
 }
 
 #[tokio::test]
-async fn a_code_that_is_not_listed_or_comes_with_another_status_is_in_doubt() {
+async fn an_unlisted_code_or_one_with_another_status_is_in_doubt() {
     let vendor = vendor().await;
     for (code, statuses) in [
         (77, vec![400, 401, 403, 412, 422]),
@@ -414,16 +418,16 @@ async fn a_code_that_is_not_listed_or_comes_with_another_status_is_in_doubt() {
     ] {
         for status in statuses {
             let body = errors(&[(code, json!("recipient"))]);
-            let told = vendor.told(answer(status, &body)).await;
-            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{status} {code}");
+            let outcome = vendor.outcome(response(status, &body)).await;
+            assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{status} {code}");
         }
     }
 }
 
 #[tokio::test]
-async fn too_many_calls_are_throttled_whatever_the_code() {
+async fn too_many_calls_are_throttled_with_any_code() {
     let vendor = vendor().await;
-    let throttled = answer(429, &errors(&[(77, json!(null))])).insert_header("retry-after", "3");
+    let throttled = response(429, &errors(&[(77, json!(null))])).insert_header("retry-after", "3");
     let error = vendor.error(throttled).await;
     assert_eq!(
         (error.kind(), error.acceptance()),
@@ -451,26 +455,29 @@ async fn only_evidence_counts() {
         json!({"code": 9, "description": "no"}),
     ] {
         for status in [400, 401, 402, 403, 408, 409, 421, 422, 425] {
-            let told = vendor.told(answer(status, &body)).await;
-            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{status} {body}");
+            let outcome = vendor.outcome(response(status, &body)).await;
+            assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{status} {body}");
         }
     }
 }
 
 #[tokio::test]
-async fn where_somebody_gave_up_no_code_is_a_refusal() {
+async fn at_the_statuses_of_a_timeout_no_code_is_a_refusal() {
     let vendor = vendor().await;
     for status in [408, 409, 425, 499] {
-        let unlisted = answer(status, &errors(&[(77, json!(null))]));
-        assert_eq!(vendor.told(unlisted).await, (ErrorKind::Protocol, Unknown));
-        let listed = answer(status, &errors(&[(9, json!("recipient"))]));
-        let told = vendor.told(listed).await;
-        assert_eq!(told, (ErrorKind::Protocol, Unknown), "{status}");
+        let unlisted = response(status, &errors(&[(77, json!(null))]));
+        assert_eq!(
+            vendor.outcome(unlisted).await,
+            (ErrorKind::Protocol, Unknown)
+        );
+        let listed = response(status, &errors(&[(9, json!("recipient"))]));
+        let outcome = vendor.outcome(listed).await;
+        assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{status}");
     }
 }
 
 #[tokio::test]
-async fn a_check_asks_for_the_balance() {
+async fn a_check_requests_the_balance() {
     let vendor = vendor().await;
     for (payment, unit, amount, balance) in [
         ("prepaid", "euros", json!(42.5), Some("42.5 EUR")),
@@ -481,21 +488,24 @@ async fn a_check_asks_for_the_balance() {
         ("prepaid", "euros", json!(null), None),
     ] {
         let body = json!({"payment": payment, "type": unit, "amount": amount});
-        vendor.mount_get("/balance", answer(200, &body)).await;
+        vendor.mount_get("/balance", response(200, &body)).await;
         let health = vendor.bird.check().await.unwrap();
-        let told = health.balance().map(|price| price.to_string());
-        assert_eq!(told.as_deref(), balance, "{body}");
+        let outcome = health.balance().map(|price| price.to_string());
+        assert_eq!(outcome.as_deref(), balance, "{body}");
         assert_eq!(health.credentials(), Credentials::Verified);
         let call = &vendor.calls().await[0];
         assert_eq!(call.headers["authorization"], "AccessKey live_key");
     }
     for (given, kind) in [
         (
-            answer(401, &errors(&[(2, json!("access_key"))])),
+            response(401, &errors(&[(2, json!("access_key"))])),
             ErrorKind::Unauthorized,
         ),
-        (answer(401, &json!({"message": "no"})), ErrorKind::Protocol),
-        (answer(200, &json!({"ok": true})), ErrorKind::Protocol),
+        (
+            response(401, &json!({"message": "no"})),
+            ErrorKind::Protocol,
+        ),
+        (response(200, &json!({"ok": true})), ErrorKind::Protocol),
     ] {
         vendor.mount_get("/balance", given).await;
         let error = failure(vendor.bird.check().await);
@@ -511,7 +521,7 @@ async fn a_check_asks_for_the_balance() {
 async fn a_batch_is_a_call_for_each() {
     let vendor = vendor().await;
     vendor
-        .mount(answer(201, &created(&json!([item("sent")]), 1, 1)))
+        .mount(response(201, &created(&json!([item("sent")]), 1, 1)))
         .await;
     let outcomes = vendor.bird.send_batch(&vec![message(); 20]).await;
     assert_eq!(outcomes.accepted(), 20);

@@ -56,7 +56,7 @@ fn parse_at(
     wire::parse(&parser(), method, url, &headers, body.as_bytes(), now)
 }
 
-/// A report that the vendor signed as it should.
+/// Parses a report that the vendor signed correctly.
 fn signed(method: &str, url: &str, body: &str) -> Result<Vec<DeliveryReport>, ReportError> {
     let token = token(&hs256(), &claims(url, body), SECRET);
     parse_at(method, url, &token, body, NOW)
@@ -68,9 +68,9 @@ fn one(url: &str) -> DeliveryReport {
     reports.remove(0)
 }
 
-/// The file of cases that the vendor's SDKs test themselves with.
+/// The file of test cases of the vendor's SDKs.
 #[test]
-fn the_vendors_own_cases_are_judged_as_its_sdks_judge_them() {
+fn the_vendors_own_cases_have_the_results_of_its_sdks() {
     let cases = include_str!("vectors/webhook-signature-jwt-reference.json");
     let cases: Vec<Value> = serde_json::from_str(cases).unwrap();
     assert_eq!(cases.len(), 44);
@@ -90,7 +90,7 @@ fn the_vendors_own_cases_are_judged_as_its_sdks_judge_them() {
             now.timestamp(),
         )
         .unwrap_err();
-        // None of the cases is a report: what is believed is found to have no status.
+        // None of the cases is a report: an accepted signature leads to a missing status.
         let is_believed = error.to_string() == "the report has no status";
         let expected = case["valid"].as_bool().unwrap();
         assert_eq!(is_believed, expected, "{}: {error}", text("name"));
@@ -106,7 +106,7 @@ fn the_vendors_own_cases_are_judged_as_its_sdks_judge_them() {
 }
 
 #[test]
-fn a_report_is_read_whole() {
+fn every_field_of_a_report_is_read() {
     let url = format!(
         "{URL}&statusReason=successfully+delivered&statusErrorCode=&statusDatetime=2026-01-01T10%3A00%3A00%2B00%3A00\
          &mccmnc=20408&ported=0&messageLength=5&messagePartCount=1&datacoding=plain\
@@ -181,7 +181,7 @@ fn a_code_is_the_number_or_the_listed_reason() {
 }
 
 #[test]
-fn the_plus_of_a_zone_is_read_bare_and_encoded() {
+fn the_plus_of_a_zone_is_read_with_and_without_encoding() {
     for (time, at) in [
         ("2026-01-01T10:00:00+00:00", Some(1_767_261_600)),
         ("2026-01-01T10%3A00%3A00%2B00%3A00", Some(1_767_261_600)),
@@ -199,7 +199,7 @@ fn the_plus_of_a_zone_is_read_bare_and_encoded() {
 }
 
 #[test]
-fn what_cannot_be_ours_is_left_out() {
+fn a_foreign_field_is_left_out() {
     let report = one(
         "https://h.test/?status=sent&reference=n%2Fa&recipient=0612345678&id=&price[amount]=x&price[currency]=EUR",
     );
@@ -226,7 +226,7 @@ fn a_post_has_the_same_fields_in_its_body() {
 }
 
 #[test]
-fn rubbish_is_malformed_and_never_a_panic() {
+fn an_invalid_body_is_malformed_and_never_a_panic() {
     for (url, body) in [
         ("https://h.test/", ""),
         ("https://h.test/?status=", ""),
@@ -258,7 +258,7 @@ fn rubbish_is_malformed_and_never_a_panic() {
 }
 
 #[test]
-fn only_a_whole_signature_of_ours_is_believed() {
+fn only_a_complete_signature_with_our_key_is_accepted() {
     use ReportErrorKind::{Forged, Malformed, Stale};
     let with = |name: &str, value: Value| {
         let mut claims = claims(URL, "");
@@ -364,7 +364,7 @@ fn only_a_whole_signature_of_ours_is_believed() {
 }
 
 #[test]
-fn a_signature_is_for_its_url_and_body_alone() {
+fn a_signature_is_for_its_url_and_body_only() {
     let good = token(&hs256(), &claims(URL, ""), SECRET);
     let http = URL.replace("https", "http");
     let host = URL.replace("sms.", "evil.");
@@ -403,8 +403,8 @@ fn a_signature_is_for_its_url_and_body_alone() {
     }
 }
 
-/// A true signature in the deprecated way, from the tests of PyPI `messagebird` 2.2.0: it covers neither host
-/// nor path, so it is not enough.
+/// A valid signature of the deprecated scheme, from the tests of PyPI `messagebird` 2.2.0. It covers neither host nor
+/// path, so it is not enough.
 #[test]
 fn the_deprecated_signature_alone_is_refused() {
     let parser = ClassicReports::new(vec!["PlLrKaqvZNRR5zAjm42ZT6q1SQxgbbGd".into()]).unwrap();
@@ -425,7 +425,7 @@ fn the_deprecated_signature_alone_is_refused() {
 }
 
 #[test]
-fn there_is_no_parser_without_a_secret() {
+fn a_parser_needs_a_secret() {
     assert!(ClassicReports::new(Vec::new()).is_err());
     assert!(ClassicReports::new(vec!["good".into(), "".into()]).is_err());
     assert!(ClassicReports::new(vec![" ".into()]).is_err());

@@ -28,7 +28,7 @@ fn body(request: &HttpRequest) -> Value {
     serde_json::from_slice(&request.body).unwrap()
 }
 
-fn words(value: &Value) -> Option<String> {
+fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
@@ -68,8 +68,8 @@ impl FakeVendor for FakePlatform {
     }
 
     fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {
-        let asked = &Self::entries(request)[0];
-        let body = json!({"id": id, "status": "accepted", "to": asked["to"], "metadata": asked["metadata"]});
+        let entry = &Self::entries(request)[0];
+        let body = json!({"id": id, "status": "accepted", "to": entry["to"], "metadata": entry["metadata"]});
         Some(Reply::json(202, body.to_string()))
     }
 
@@ -97,22 +97,22 @@ impl FakeVendor for FakePlatform {
                 assert_eq!(entry["category"], "transactional");
                 let to = entry["to"].as_str().unwrap().parse().unwrap();
                 let mut received = Received::new(to, entry["text"].as_str().unwrap());
-                received.sender = words(&entry["from"]);
-                received.reference = words(&entry["metadata"]["reference"]);
+                received.sender = text(&entry["from"]);
+                received.reference = text(&entry["metadata"]["reference"]);
                 received
             })
             .collect()
     }
 
     fn accept(&self, request: &HttpRequest, entries: &[usize]) -> Reply {
-        let asked = Self::entries(request);
+        let received = Self::entries(request);
         let accepted = |index: &usize| {
             json!({
-                "id": format!("sms_{place:026}"), "direction": "outbound", "status": "accepted",
-                "to": asked[*index]["to"], "from": asked[*index]["from"], "text": asked[*index]["text"],
+                "id": format!("sms_{index:026}"), "direction": "outbound", "status": "accepted",
+                "to": received[*index]["to"], "from": received[*index]["from"], "text": received[*index]["text"],
                 "category": "transactional",
                 "segments": {"count": 1, "encoding": "GSM_7BIT", "characters": 20},
-                "cost": null, "tags": null, "metadata": asked[*index]["metadata"],
+                "cost": null, "tags": null, "metadata": received[*index]["metadata"],
                 "created_at": "2026-11-01T10:00:00Z", "sent_at": null, "delivered_at": null,
                 "last_error": null
             })
@@ -126,22 +126,22 @@ impl FakeVendor for FakePlatform {
         Reply::json(202, body.to_string())
     }
 
-    /// Names every entry of a batch: what it does not name goes again.
-    fn refuse(&self, request: &HttpRequest, words: &str) -> Reply {
-        let path = |place| {
+    /// Names every entry of a batch: an unnamed one would be sent again.
+    fn refuse(&self, request: &HttpRequest, text: &str) -> Reply {
+        let path = |index| {
             if Self::is_batch(request) {
-                format!("messages[{place}].text")
+                format!("messages[{index}].text")
             } else {
                 "text".to_owned()
             }
         };
-        let places = 0..Self::entries(request).len();
-        let details: Vec<_> = places
-            .map(|place| json!({"param": path(place), "message": words}))
+        let indices = 0..Self::entries(request).len();
+        let details: Vec<_> = indices
+            .map(|index| json!({"param": path(index), "message": text}))
             .collect();
         let body = json!({"error": {
-            "type": "validation_error", "code": "E01001", "name": "ValidationError", "message": words,
-            "doc_url": words, "request_id": "req_01", "param": path(0), "details": details
+            "type": "validation_error", "code": "E01001", "name": "ValidationError", "message": text,
+            "doc_url": text, "request_id": "req_01", "param": path(0), "details": details
         }});
         Reply::json(422, body.to_string())
     }
@@ -184,11 +184,11 @@ impl FakeVendor for FakeClassic {
     fn accept_with_id(&self, request: &HttpRequest, id: &str) -> Option<Reply> {
         let body = body(request);
         let items = json!([{"recipient": body["recipients"][0], "status": "sent"}]);
-        let answer = json!({
+        let response = json!({
             "id": id, "reference": body["reference"],
             "recipients": {"totalCount": 1, "totalSentCount": 1, "items": items}
         });
-        Some(Reply::json(201, answer.to_string()))
+        Some(Reply::json(201, response.to_string()))
     }
 
     fn replies_name_the_message(&self) -> bool {
@@ -221,8 +221,8 @@ impl FakeVendor for FakeClassic {
             .map(|recipient| {
                 let to = format!("+{}", recipient.as_str().unwrap()).parse().unwrap();
                 let mut received = Received::new(to, body["body"].as_str().unwrap());
-                received.sender = words(&body["originator"]);
-                received.reference = words(&body["reference"]);
+                received.sender = text(&body["originator"]);
+                received.reference = text(&body["reference"]);
                 received.validity = body["validity"].as_u64().map(Duration::from_secs);
                 received.send_at = body["scheduledDatetime"]
                     .as_str()
@@ -236,7 +236,7 @@ impl FakeVendor for FakeClassic {
         let body = body(request);
         let scheduled = body["scheduledDatetime"].is_string();
         let number: u64 = body["recipients"][0].as_str().unwrap().parse().unwrap();
-        let answer = json!({
+        let response = json!({
             "id": "e8077d803532c0b5937c639b60216938",
             "href": "https://rest.messagebird.com/messages/e8077d803532c0b5937c639b60216938",
             "direction": "mt", "type": "sms", "originator": body["originator"], "body": body["body"],
@@ -253,11 +253,11 @@ impl FakeVendor for FakeClassic {
                 }]
             }
         });
-        Reply::json(201, answer.to_string())
+        Reply::json(201, response.to_string())
     }
 
-    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
-        let body = json!({"errors": [{"code": 9, "description": words, "parameter": "recipient"}]});
+    fn refuse(&self, _: &HttpRequest, text: &str) -> Reply {
+        let body = json!({"errors": [{"code": 9, "description": text, "parameter": "recipient"}]});
         Reply::json(422, body.to_string())
     }
 
@@ -327,25 +327,25 @@ impl FakeVendor for FakeChannels {
                     .unwrap();
                 let mut received =
                     Received::new(to, body["body"]["text"]["text"].as_str().unwrap());
-                received.reference = words(&body["reference"]);
+                received.reference = text(&body["reference"]);
                 received
             })
             .collect()
     }
 
     fn accept(&self, request: &HttpRequest, _: &[usize]) -> Reply {
-        let answer = json!({
+        let response = json!({
             "id": "2c7f2a5e-9f35-4f1b-8f8e-7a1e3f4d5c6b", "channelId": CHANNEL, "status": "accepted",
             "reference": body(request)["reference"], "parts": 1, "reason": "",
             "createdAt": "2026-01-01T10:00:00Z", "lastStatusAt": "2026-01-01T10:00:00Z"
         });
-        Reply::json(202, answer.to_string())
+        Reply::json(202, response.to_string())
     }
 
-    fn refuse(&self, _: &HttpRequest, words: &str) -> Reply {
+    fn refuse(&self, _: &HttpRequest, text: &str) -> Reply {
         let body = json!({
-            "code": "InvalidPayload", "message": words,
-            "details": {".receiver.contacts[0].identifierValue": [words]}
+            "code": "InvalidPayload", "message": text,
+            "details": {".receiver.contacts[0].identifierValue": [text]}
         });
         Reply::json(422, body.to_string())
     }

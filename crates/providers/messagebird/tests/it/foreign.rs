@@ -1,5 +1,5 @@
-//! What somebody else wrote, or what contradicts itself, in the vendor's place: it proves nothing, and nothing
-//! is sent again for it.
+//! Responses of other servers, or ones that contradict themselves: they prove nothing, and nothing is repeated for
+//! them.
 
 use postduif_core::{Acceptance, ErrorKind, SmsProvider as _};
 use postduif_testkit::{Reply, Server};
@@ -9,7 +9,7 @@ use wiremock::ResponseTemplate;
 use super::wire::{CHANNEL, Vendor, WORKSPACE, failure, message_of};
 
 /// Error bodies of common frameworks, filters and gateways.
-fn strangers() -> [Value; 29] {
+fn foreign_bodies() -> [Value; 29] {
     [
         json!({"type": "about:blank", "title": "Forbidden", "status": 403}),
         json!({"detail": "Not authenticated"}),
@@ -27,7 +27,7 @@ fn strangers() -> [Value; 29] {
         json!({"error": {"type": "x_error", "code": "y"}}),
         json!({"error": {"code": "Forbidden", "message": "x"}}),
         json!({"code": "Forbidden", "message": "x", "type": "about:blank", "title": "x"}),
-        // Validation libraries, gateways and filters that share members or words with the vendor.
+        // Validation libraries, gateways and filters that share members or names with the vendor.
         json!({"type": "validation_error", "name": "ValidationError", "message": "\"to\" is required"}),
         json!({"type": "validation_error", "name": "ValidationError", "param": "messages[0].to"}),
         json!({"type": "validation_error", "code": "x", "message": "m"}),
@@ -67,14 +67,14 @@ async fn vendors() -> [(&'static str, Vendor); 3] {
 }
 
 #[tokio::test]
-async fn a_strangers_json_is_no_refusal() {
+async fn foreign_json_is_no_refusal() {
     for (api, vendor) in vendors().await {
-        for body in strangers() {
+        for body in foreign_bodies() {
             for status in STATUSES {
-                let answer = ResponseTemplate::new(status).set_body_json(&body);
-                let told = vendor.told(answer).await;
+                let response = ResponseTemplate::new(status).set_body_json(&body);
+                let outcome = vendor.outcome(response).await;
                 assert_eq!(
-                    told,
+                    outcome,
                     (ErrorKind::Protocol, Acceptance::Unknown),
                     "{api} {status} {body}"
                 );
@@ -84,7 +84,7 @@ async fn a_strangers_json_is_no_refusal() {
 }
 
 #[tokio::test]
-async fn a_strangers_json_sends_no_message_of_a_batch_again() {
+async fn foreign_json_sends_no_message_of_a_batch_again() {
     let messages = ["a1", "b2", "c3"].map(|reference| message_of("+31612345678", reference));
     let request = |name: &str, code: Value| {
         json!({"error": {
@@ -92,10 +92,10 @@ async fn a_strangers_json_sends_no_message_of_a_batch_again() {
             "param": "messages[0].to"
         }})
     };
-    for body in strangers().into_iter().chain([
-        // The platform's form, and no word of its tables but the type.
+    for body in foreign_bodies().into_iter().chain([
+        // The platform's shape, with only the type from its tables.
         json!({"error": {"type": "validation_error", "code": "y"}}),
-        // No code in the platform's form, nor a name of its SMS product.
+        // Neither a code in the platform's format nor a name of its SMS product.
         request("ValidationError", json!("y")),
         request("ValidationError", json!(null)),
     ]) {
@@ -111,7 +111,7 @@ async fn a_strangers_json_sends_no_message_of_a_batch_again() {
     }
 }
 
-/// A refusal of each API, in its own shape.
+/// Returns a refusal in the shape of this API.
 fn refusal(api: &str) -> Value {
     match api {
         "platform" => {
@@ -125,24 +125,24 @@ fn refusal(api: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
+async fn a_refusal_with_an_id_is_in_doubt() {
     for (api, vendor) in vendors().await {
         for status in [200, 202, 400, 404, 409, 422, 429] {
             let mut body = refusal(api);
             body["id"] = json!("sms_01krdgeqcxet5s7t44vh8000a1");
             body["recipients"] =
                 json!({"items": [{"recipient": 31_612_345_678_u64, "status": "sent"}]});
-            let answer = ResponseTemplate::new(status).set_body_json(&body);
+            let response = ResponseTemplate::new(status).set_body_json(&body);
             assert_eq!(
-                vendor.told(answer).await.1,
+                vendor.outcome(response).await.1,
                 Acceptance::Unknown,
                 "{api} {status}"
             );
             body["id"] = json!(" ");
             body["recipients"] = json!({"totalSentCount": 0, "items": []});
-            let answer = ResponseTemplate::new(422).set_body_json(&body);
+            let response = ResponseTemplate::new(422).set_body_json(&body);
             assert_eq!(
-                vendor.told(answer).await.1,
+                vendor.outcome(response).await.1,
                 Acceptance::NotAccepted,
                 "{api}"
             );
@@ -151,7 +151,7 @@ async fn a_refusal_that_holds_an_id_too_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_refusal_beside_an_id_in_any_form_is_in_doubt() {
+async fn a_refusal_beside_an_id_of_any_type_is_in_doubt() {
     for (api, vendor) in vendors().await {
         for (member, value) in [
             ("id", json!(7)),
@@ -171,28 +171,28 @@ async fn a_refusal_beside_an_id_in_any_form_is_in_doubt() {
                 _ => body[member] = value.clone(),
             }
             for status in [404, 422, 429] {
-                let answer = ResponseTemplate::new(status).set_body_json(&body);
-                let told = vendor.told(answer).await;
-                assert_eq!(told.1, Acceptance::Unknown, "{api} {status} {body}");
+                let response = ResponseTemplate::new(status).set_body_json(&body);
+                let outcome = vendor.outcome(response).await;
+                assert_eq!(outcome.1, Acceptance::Unknown, "{api} {status} {body}");
             }
         }
     }
 }
 
-/// A word of the vendor proves something only with the status that it comes with.
+/// A code of the vendor proves a refusal only with its own status.
 #[tokio::test]
 async fn a_refusal_with_another_status_is_in_doubt() {
     for (api, vendor) in vendors().await {
         for status in [
             401, 402, 403, 406, 408, 409, 412, 418, 421, 425, 428, 451, 499,
         ] {
-            let answer = ResponseTemplate::new(status).set_body_json(refusal(api));
-            let told = vendor.told(answer).await;
-            assert_eq!(told.1, Acceptance::Unknown, "{api} {status}");
+            let response = ResponseTemplate::new(status).set_body_json(refusal(api));
+            let outcome = vendor.outcome(response).await;
+            assert_eq!(outcome.1, Acceptance::Unknown, "{api} {status}");
         }
-        let answer = ResponseTemplate::new(422).set_body_json(refusal(api));
+        let response = ResponseTemplate::new(422).set_body_json(refusal(api));
         assert_eq!(
-            vendor.told(answer).await.1,
+            vendor.outcome(response).await.1,
             Acceptance::NotAccepted,
             "{api}"
         );
@@ -200,7 +200,7 @@ async fn a_refusal_with_another_status_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn an_id_that_nobody_can_use_is_no_acceptance() {
+async fn an_unusable_id_is_no_acceptance() {
     for (api, vendor) in vendors().await {
         for id in [
             json!(" "),
@@ -213,10 +213,10 @@ async fn an_id_that_nobody_can_use_is_no_acceptance() {
                 "id": id,
                 "recipients": {"items": [{"recipient": 31_612_345_678_u64, "status": "sent"}]}
             });
-            let answer = ResponseTemplate::new(202).set_body_json(&body);
-            let told = vendor.told(answer).await;
+            let response = ResponseTemplate::new(202).set_body_json(&body);
+            let outcome = vendor.outcome(response).await;
             assert_eq!(
-                told,
+                outcome,
                 (ErrorKind::Protocol, Acceptance::Unknown),
                 "{api} {id}"
             );
@@ -225,7 +225,7 @@ async fn an_id_that_nobody_can_use_is_no_acceptance() {
 }
 
 #[tokio::test]
-async fn an_answer_about_another_message_is_in_doubt() {
+async fn a_response_about_another_message_is_in_doubt() {
     let id = "sms_01krdgeqcxet5s7t44vh8000a1";
     let items = json!({"items": [{"recipient": 31_612_345_678_u64, "status": "sent"}]});
     for (api, vendor) in vendors().await {
@@ -242,10 +242,10 @@ async fn an_answer_about_another_message_is_in_doubt() {
             ],
         };
         for body in bodies {
-            let answer = ResponseTemplate::new(202).set_body_json(&body);
-            let told = vendor.told(answer).await;
+            let response = ResponseTemplate::new(202).set_body_json(&body);
+            let outcome = vendor.outcome(response).await;
             assert_eq!(
-                told,
+                outcome,
                 (ErrorKind::Protocol, Acceptance::Unknown),
                 "{api} {body}"
             );
@@ -255,28 +255,28 @@ async fn an_answer_about_another_message_is_in_doubt() {
                 "id": id, "reference": reference, "metadata": {"reference": reference}, "to": "+31612345678",
                 "receiver": {"contacts": [{"identifierValue": "+31612345678"}]}, "recipients": items
             });
-            let answer = ResponseTemplate::new(202).set_body_json(&body);
-            assert!(vendor.send(answer).await.is_ok(), "{api} {body}");
+            let response = ResponseTemplate::new(202).set_body_json(&body);
+            assert!(vendor.send(response).await.is_ok(), "{api} {body}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_check_is_never_in_doubt_and_speaks_of_no_message() {
+async fn a_check_is_never_in_doubt_and_mentions_no_message() {
     for (api, vendor) in vendors().await {
         let path = match api {
             "platform" => "/v1/sms/messages",
             "classic" => "/balance",
             _ => "/workspaces/1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed/channels",
         };
-        for answer in [
+        for response in [
             ResponseTemplate::new(200).set_body_string("<html>Sign in</html>"),
             ResponseTemplate::new(302),
             ResponseTemplate::new(400),
             ResponseTemplate::new(409).set_body_json(refusal(api)),
             ResponseTemplate::new(503),
         ] {
-            vendor.mount_get(path, answer).await;
+            vendor.mount_get(path, response).await;
             let error = failure(vendor.bird.check().await);
             assert_eq!(
                 error.acceptance(),

@@ -1,4 +1,4 @@
-//! MessageBird's three wires: the suite of promises, and each row of the tables of the documentation.
+//! MessageBird's three wire formats: the conformance suite, and each row of the tables of its documentation.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
@@ -8,9 +8,9 @@ mod channels_reports;
 mod classic;
 mod classic_reports;
 mod conformance;
+mod foreign;
 mod platform;
 mod platform_reports;
 mod report_conformance;
 mod settings;
-mod strangers;
 mod wire;

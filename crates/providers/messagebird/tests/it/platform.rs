@@ -18,7 +18,7 @@ async fn vendor() -> Vendor {
     Vendor::start(&url, "/v1/sms/messages").await
 }
 
-/// The answer that accepts, in the form of the vendor's schema.
+/// The response to an accepted message, by the vendor's schema.
 pub(crate) fn accepted(reference: &str, to: &str) -> Value {
     json!({
         "id": format!("sms_01krdgeqcxet5s7t44vh8{reference:0>5}"), "direction": "outbound",
@@ -39,12 +39,12 @@ pub(crate) fn fault(kind: &str, code: impl Into<Value>, name: impl Into<Value>) 
     }})
 }
 
-pub(crate) fn answer(status: u16, body: &Value) -> ResponseTemplate {
+pub(crate) fn response(status: u16, body: &Value) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_json(body)
 }
 
 #[tokio::test]
-async fn a_send_is_written_as_documented() {
+async fn a_send_is_made_as_documented() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path("/v1/sms/messages"))
@@ -57,7 +57,7 @@ async fn a_send_is_written_as_documented() {
             "to": "+31612345678", "from": "Acme", "text": "Your code is 123456",
             "category": "authentication", "metadata": {"reference": "a1"}
         })))
-        .respond_with(answer(202, &accepted("a1", "+31612345678")))
+        .respond_with(response(202, &accepted("a1", "+31612345678")))
         .expect(1)
         .mount(&server)
         .await;
@@ -73,7 +73,7 @@ async fn a_send_is_written_as_documented() {
 }
 
 #[tokio::test]
-async fn a_price_is_kept_where_it_is_known_already() {
+async fn a_price_is_kept_if_it_is_known_already() {
     let vendor = vendor().await;
     for (cost, price) in [
         (
@@ -91,16 +91,16 @@ async fn a_price_is_kept_where_it_is_known_already() {
     ] {
         let mut body = accepted("a1", "+31612345678");
         body["cost"] = cost.clone();
-        let receipt = vendor.send(answer(202, &body)).await.unwrap();
-        let told = receipt.price().map(|price| price.to_string());
-        assert_eq!(told.as_deref(), price, "{cost}");
+        let receipt = vendor.send(response(202, &body)).await.unwrap();
+        let outcome = receipt.price().map(|price| price.to_string());
+        assert_eq!(outcome.as_deref(), price, "{cost}");
     }
 }
 
 #[tokio::test]
 async fn a_repeat_has_the_same_key_and_bytes_and_another_message_another_key() {
     let vendor = vendor().await;
-    vendor.mount(answer(503, &json!({}))).await;
+    vendor.mount(response(503, &json!({}))).await;
     let other = message_of("+31612345678", "b2");
     let (first, repeat) = (message(), message());
     for message in [&first, &repeat, &other] {
@@ -108,21 +108,21 @@ async fn a_repeat_has_the_same_key_and_bytes_and_another_message_another_key() {
         assert_eq!(error.acceptance(), Unknown);
     }
     let calls = vendor.calls().await;
-    let key = |place: usize| calls[place].headers["idempotency-key"].clone();
+    let key = |index: usize| calls[index].headers["idempotency-key"].clone();
     assert_eq!((key(0), &calls[0].body), (key(1), &calls[1].body));
     assert_ne!(key(0), key(2));
     assert!(key(0).to_str().unwrap().ends_with("a1"));
 }
 
 #[test]
-fn the_repeat_window_is_somewhat_below_three_hours() {
+fn the_repeat_window_is_below_three_hours() {
     let window = Api::Platform.profile().repeat_window().unwrap();
     assert!((2 * 3600..3 * 3600).contains(&window.as_secs()));
     assert_eq!(Api::Classic.profile().repeat_window(), None);
     assert_eq!(Api::Channels.profile().repeat_window(), None);
 }
 
-/// Each row of the table, with the type that belongs to its status.
+/// Each row of the table, with the type of its status.
 #[tokio::test]
 async fn every_row_of_the_table_is_read_by_name_then_code_then_type() {
     use ErrorKind::{
@@ -429,7 +429,7 @@ async fn every_row_of_the_table_is_read_by_name_then_code_then_type() {
             Unknown,
             "service_unavailable_error",
         ),
-        // A type that belongs to another status proves nothing.
+        // A type of another status proves nothing.
         (
             402,
             "auth_error",
@@ -457,7 +457,7 @@ async fn every_row_of_the_table_is_read_by_name_then_code_then_type() {
             Unknown,
             "auth_error",
         ),
-        // A name of the refusals proves nothing from 500 up, and a type of failures nothing below.
+        // The name of a refusal proves nothing from 500 up, and the type of a failure nothing below.
         (
             500,
             "validation_error",
@@ -479,24 +479,24 @@ async fn every_row_of_the_table_is_read_by_name_then_code_then_type() {
     ] {
         let wrapped = fault(kind, code, name);
         for body in [wrapped.clone(), wrapped["error"].clone()] {
-            let error = vendor.error(answer(status, &body)).await;
-            let told = (error.kind(), error.acceptance());
-            assert_eq!(told, (expected, acceptance), "{status} {body}");
+            let error = vendor.error(response(status, &body)).await;
+            let outcome = (error.kind(), error.acceptance());
+            assert_eq!(outcome, (expected, acceptance), "{status} {body}");
             assert_eq!(error.code(), Some(kept), "{status} {body}");
             assert!(!format!("{error:?} {error}").contains("123456"));
         }
     }
 }
 
-/// Its own request id tells the platform where the code is of no known form, in the wrapped shape alone.
+/// With a code of unknown format, only the request id in the wrapped shape identifies the platform.
 #[tokio::test]
 async fn a_fault_without_a_code_is_the_platforms_by_its_request() {
     let vendor = vendor().await;
     let body = fault("auth_error", json!(null), json!("Unauthorized"));
-    let told = vendor.told(answer(401, &body)).await;
-    assert_eq!(told, (ErrorKind::Unauthorized, NotAccepted));
-    let told = vendor.told(answer(401, &body["error"])).await;
-    assert_eq!(told, (ErrorKind::Protocol, Unknown));
+    let outcome = vendor.outcome(response(401, &body)).await;
+    assert_eq!(outcome, (ErrorKind::Unauthorized, NotAccepted));
+    let outcome = vendor.outcome(response(401, &body["error"])).await;
+    assert_eq!(outcome, (ErrorKind::Protocol, Unknown));
 }
 
 #[tokio::test]
@@ -508,8 +508,8 @@ async fn a_success_beside_the_shape_of_a_fault_is_in_doubt() {
         json!({"type": "auth_error", "name": "x"}),
     ] {
         body["error"] = fault;
-        let told = vendor.told(answer(202, &body)).await;
-        assert_eq!(told, (ErrorKind::Protocol, Unknown), "{body}");
+        let outcome = vendor.outcome(response(202, &body)).await;
+        assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{body}");
     }
 }
 
@@ -525,16 +525,16 @@ async fn from_500_up_only_what_is_listed_proves_anything() {
         (500, "auth_error", "E01010"),
         (500, "rate_limit_error", "E01070"),
     ] {
-        let told = vendor
-            .told(answer(status, &fault(kind, code, json!(null))))
+        let outcome = vendor
+            .outcome(response(status, &fault(kind, code, json!(null))))
             .await;
         let expected = (ErrorKind::Unavailable, Unknown);
-        assert_eq!(told, expected, "{status} {kind} {code}");
+        assert_eq!(outcome, expected, "{status} {kind} {code}");
     }
 }
 
 #[tokio::test]
-async fn a_validation_goes_by_the_field_that_it_names() {
+async fn a_validation_error_has_the_kind_of_its_field() {
     let vendor = vendor().await;
     for (param, details, kind) in [
         (json!("to"), json!(null), ErrorKind::InvalidRecipient),
@@ -581,15 +581,15 @@ async fn a_validation_goes_by_the_field_that_it_names() {
         );
         body["error"]["param"] = param;
         body["error"]["details"] = details;
-        let error = vendor.error(answer(422, &body)).await;
-        let told = (error.kind(), error.acceptance());
-        assert_eq!(told, (kind, NotAccepted), "{body}");
+        let error = vendor.error(response(422, &body)).await;
+        let outcome = (error.kind(), error.acceptance());
+        assert_eq!(outcome, (kind, NotAccepted), "{body}");
         assert_eq!(error.code(), Some("E01001"));
     }
 }
 
 #[tokio::test]
-async fn what_looks_like_the_platform_and_is_not_proves_nothing() {
+async fn a_body_that_only_resembles_the_platforms_proves_nothing() {
     let vendor = vendor().await;
     for body in [
         json!({"error": {"type": "validation_error"}}),
@@ -603,8 +603,8 @@ async fn what_looks_like_the_platform_and_is_not_proves_nothing() {
         json!({"errors": [{"code": 9}]}),
     ] {
         for status in [400, 401, 403, 409, 422] {
-            let told = vendor.told(answer(status, &body)).await;
-            assert_eq!(told, (ErrorKind::Protocol, Unknown), "{status} {body}");
+            let outcome = vendor.outcome(response(status, &body)).await;
+            assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{status} {body}");
         }
     }
 }
@@ -613,12 +613,12 @@ async fn what_looks_like_the_platform_and_is_not_proves_nothing() {
 async fn only_evidence_counts() {
     let vendor = vendor().await;
     assert_rule_of_evidence(&vendor).await;
-    let told = vendor.told(ResponseTemplate::new(413)).await;
-    assert_eq!(told, (ErrorKind::InvalidText, NotAccepted));
+    let outcome = vendor.outcome(ResponseTemplate::new(413)).await;
+    assert_eq!(outcome, (ErrorKind::InvalidText, NotAccepted));
 }
 
 #[tokio::test]
-async fn the_wait_is_read_from_a_throttled_answer() {
+async fn the_delay_is_read_from_a_throttled_response() {
     let vendor = vendor().await;
     for (status, kind, code) in [
         (429, "rate_limit_error", "E01070"),
@@ -626,14 +626,14 @@ async fn the_wait_is_read_from_a_throttled_answer() {
     ] {
         let body = fault(kind, json!(code), json!(null));
         let error = vendor
-            .error(answer(status, &body).insert_header("retry-after", "30"))
+            .error(response(status, &body).insert_header("retry-after", "30"))
             .await;
         assert_eq!(error.retry_after().unwrap().as_secs(), 30);
     }
 }
 
 #[tokio::test]
-async fn a_success_that_does_not_say_all_is_in_doubt() {
+async fn an_incomplete_success_is_in_doubt() {
     let vendor = vendor().await;
     let good = accepted("a1", "+31612345678");
     for (name, value) in [
@@ -647,29 +647,29 @@ async fn a_success_that_does_not_say_all_is_in_doubt() {
     ] {
         let mut body = good.clone();
         body[name] = value;
-        let told = vendor.told(answer(202, &body)).await;
-        assert_eq!(told, (ErrorKind::Protocol, Unknown), "{body}");
+        let outcome = vendor.outcome(response(202, &body)).await;
+        assert_eq!(outcome, (ErrorKind::Protocol, Unknown), "{body}");
     }
     for status in ["rejected", "failed", "undelivered", "expired", "canceled"] {
         let mut body = good.clone();
         body["status"] = json!(status);
-        let told = vendor.told(answer(202, &body)).await;
-        assert_eq!(told, (ErrorKind::Other, Unknown), "{status}");
+        let outcome = vendor.outcome(response(202, &body)).await;
+        assert_eq!(outcome, (ErrorKind::Other, Unknown), "{status}");
     }
 }
 
 #[tokio::test]
-async fn a_success_may_leave_out_what_is_not_needed() {
+async fn a_success_may_have_the_required_members_only() {
     let vendor = vendor().await;
     let body = json!({"id": "sms_01krdgeqcxet5s7t44vh8rt9mg"});
     for status in [200, 201, 202] {
-        let receipt = vendor.send(answer(status, &body)).await.unwrap();
+        let receipt = vendor.send(response(status, &body)).await.unwrap();
         assert_eq!((receipt.parts(), receipt.price()), (None, None));
     }
 }
 
 async fn refused(vendor: &Vendor, message: &Message) -> ErrorKind {
-    vendor.mount(answer(202, &json!({}))).await;
+    vendor.mount(response(202, &json!({}))).await;
     let outcome: Result<Receipt, SendError> = vendor.bird.send(message).await;
     let error = outcome.unwrap_err();
     assert_eq!(error.acceptance(), NotAccepted);
@@ -679,14 +679,14 @@ async fn refused(vendor: &Vendor, message: &Message) -> ErrorKind {
 }
 
 #[tokio::test]
-async fn what_the_platform_would_not_take_is_refused_before_any_call() {
+async fn an_unsupported_message_is_refused_before_any_call() {
     let vendor = vendor().await;
-    let wish = |sender: &str| message().with_sender(sender.parse().unwrap());
+    let with_sender = |sender: &str| message().with_sender(sender.parse().unwrap());
     for sender in ["cm.com", "Zo\u{eb}", "12-34", "1 2", "A&B"] {
         let kind = match sender {
-            // The extended letters of names are GSM 03.38 all the same.
+            // A name that cannot be a sender at all says nothing about the platform.
             name if name.parse::<postduif_core::Sender>().is_err() => continue,
-            _ => refused(&vendor, &wish(sender)).await,
+            _ => refused(&vendor, &with_sender(sender)).await,
         };
         assert_eq!(kind, ErrorKind::InvalidSender, "{sender}");
     }
@@ -708,13 +708,13 @@ async fn what_the_platform_would_not_take_is_refused_before_any_call() {
 }
 
 #[tokio::test]
-async fn every_kind_of_sender_is_written_as_it_is() {
+async fn every_kind_of_sender_is_sent_unchanged() {
     let vendor = vendor().await;
     for sender in ["Contoso", "My Shop-1_", "+31687654321", "10088", "1008"] {
         let message = message().with_sender(sender.parse().unwrap());
         let accepted = accepted("a1", "+31612345678");
         vendor
-            .send_answered(&message, answer(202, &accepted))
+            .send_with(&message, response(202, &accepted))
             .await
             .unwrap();
         let call: Value = vendor.calls().await[0].body_json().unwrap();
@@ -723,33 +723,33 @@ async fn every_kind_of_sender_is_written_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_check_lists_one_message_and_a_key_that_may_not_tells_nothing() {
+async fn a_check_lists_one_message_and_is_unknown_for_a_key_that_may_not() {
     let vendor = vendor().await;
     let path = "/v1/sms/messages";
-    let listed = answer(200, &json!({"data": [{"id": "sms_1"}], "has_more": true}));
+    let listed = response(200, &json!({"data": [{"id": "sms_1"}], "has_more": true}));
     vendor.mount_get(path, listed).await;
     assert_eq!(vendor.bird.check().await.unwrap(), Health::verified());
     let call = &vendor.calls().await[0];
     assert_eq!(call.url.query(), Some("limit=1"));
     assert_eq!(call.headers["authorization"], "Bearer bk_eu1_key");
-    let forbidden = answer(403, &fault("permission_error", json!("E1"), json!(null)));
+    let forbidden = response(403, &fault("permission_error", json!("E1"), json!(null)));
     vendor.mount_get(path, forbidden).await;
     assert_eq!(vendor.bird.check().await.unwrap(), Health::unknown());
     for (given, kind) in [
         (
-            answer(401, &fault("auth_error", json!("E1"), json!(null))),
+            response(401, &fault("auth_error", json!("E1"), json!(null))),
             ErrorKind::Unauthorized,
         ),
         (
-            answer(403, &json!({"message": "Forbidden"})),
+            response(403, &json!({"message": "Forbidden"})),
             ErrorKind::Protocol,
         ),
-        (answer(200, &json!({"ok": true})), ErrorKind::Protocol),
+        (response(200, &json!({"ok": true})), ErrorKind::Protocol),
         (
             ResponseTemplate::new(200).set_body_string("<html>Sign in</html>"),
             ErrorKind::Protocol,
         ),
-        (answer(503, &json!({})), ErrorKind::Unavailable),
+        (response(503, &json!({})), ErrorKind::Unavailable),
     ] {
         vendor.mount_get(path, given).await;
         let error = failure(vendor.bird.check().await);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::wire;
 
 const NOW: i64 = 1_767_225_600;
-/// Secrets whose bytes are text, so that a test can sign with them.
+/// Secrets that are text, so that a test can sign with them.
 const KEYS: [&str; 2] = [
     "a key of the platform, the newer",
     "a key of the platform, the older",
@@ -71,9 +71,9 @@ fn one(event: &Value) -> DeliveryReport {
     reports.remove(0)
 }
 
-/// The example of the Standard Webhooks specification, whose secret is no text.
+/// The example of the Standard Webhooks specification, whose secret is not text.
 #[test]
-fn the_published_example_is_believed() {
+fn the_published_example_is_accepted() {
     let parser =
         PlatformReports::new(vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()]).unwrap();
     let headers = |signature| {
@@ -103,13 +103,13 @@ fn the_published_example_is_believed() {
             1_614_265_330,
         )
         .unwrap_err();
-        // Believed, and then found to be no event.
+        // Its signature is accepted, but it is not an event.
         assert_eq!(error.kind(), kind, "{error}");
     }
 }
 
 #[test]
-fn a_report_is_read_whole() {
+fn every_field_of_a_report_is_read() {
     let mut event = event("sms.delivered");
     event["data"]["cost"] = json!({"amount": "0.0727", "currency_code": "EUR"});
     let report = one(&event);
@@ -141,7 +141,7 @@ fn every_event_is_read_and_an_unknown_one_is_no_failure() {
 }
 
 #[test]
-fn events_of_other_kinds_what_is_received_and_the_stub_of_a_test_give_no_report() {
+fn events_of_other_kinds_inbound_texts_and_test_events_have_no_report() {
     for kind in [
         "sms.received",
         "email.delivered",
@@ -160,7 +160,7 @@ fn events_of_other_kinds_what_is_received_and_the_stub_of_a_test_give_no_report(
 }
 
 #[test]
-fn the_code_is_the_platforms_reason_or_the_networks_number() {
+fn the_code_is_the_platforms_reason_or_the_networks_code() {
     for (code, network, kept) in [
         (
             json!("invalid_destination"),
@@ -233,7 +233,7 @@ fn the_code_is_the_platforms_reason_or_the_networks_number() {
 }
 
 #[test]
-fn what_is_missing_or_cannot_be_ours_is_left_out() {
+fn a_missing_or_foreign_field_is_left_out() {
     for (name, value) in [
         ("metadata", json!(null)),
         ("metadata", json!({"reference": "n/a"})),
@@ -268,7 +268,7 @@ fn what_is_missing_or_cannot_be_ours_is_left_out() {
 }
 
 #[test]
-fn rubbish_is_malformed_and_never_a_panic() {
+fn an_invalid_body_is_malformed_and_never_a_panic() {
     for body in [
         "",
         "null",
@@ -292,7 +292,7 @@ fn rubbish_is_malformed_and_never_a_panic() {
 }
 
 #[test]
-fn only_a_whole_signature_of_ours_is_believed() {
+fn only_a_complete_signature_with_our_secret_is_accepted() {
     use ReportErrorKind::{Forged, Malformed, Stale, Unsigned};
     let body = event("sms.delivered").to_string();
     let at = |seconds: i64| (NOW + seconds).to_string();
@@ -405,7 +405,7 @@ fn only_a_whole_signature_of_ours_is_believed() {
 }
 
 #[test]
-fn there_is_no_parser_without_a_secret_of_the_platforms_form() {
+fn a_parser_needs_a_secret_in_the_platforms_format() {
     let good = secret(KEYS[0]);
     assert!(PlatformReports::new(Vec::new()).is_err());
     for bad in [
@@ -419,7 +419,7 @@ fn there_is_no_parser_without_a_secret_of_the_platforms_form() {
         let error = PlatformReports::new(vec![good.clone().into(), bad.into()]).unwrap_err();
         assert!(bad.len() < 8 || !format!("{error:?}").contains(bad));
     }
-    // Without the padding it is the same secret.
+    // The same secret without its padding.
     assert!(PlatformReports::new(vec![good.trim_end_matches('=').into()]).is_ok());
     assert_eq!(parser().authenticity(), Authenticity::Signed);
     assert!(!format!("{:?}", parser()).contains("key of"));

@@ -1,4 +1,4 @@
-//! The suite of promises of a parser of delivery reports, for each of the three APIs.
+//! The conformance suite of report parsers, for each of the three APIs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use postduif_messagebird::report_parser;
 use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;
 
-/// Thirty-two characters, so that the platform's base64 of it is no text of its own.
+/// Has 32 characters, so that no part of it is readable in the platform's base64.
 const RIGHT: &str = "hunter2-signs-the-reports-of-us";
 const WRONG: &str = "hunter3-signs-the-reports-of-us";
 
@@ -134,11 +134,11 @@ impl FakeReports for Classic {
     }
 
     fn report(&self, status: &str, reference: &str) -> ReportCall {
-        let words = REPORTED_TEXT.replace(' ', "+");
+        let text = REPORTED_TEXT.replace(' ', "+");
         let to = RECIPIENT.trim_start_matches('+');
         ReportCall::get(format!(
             "https://hooks.example.test/bird?id=e8077d80&reference={reference}&recipient={to}&status={status}\
-             &statusReason={words}&statusErrorCode=482910"
+             &statusReason={text}&statusErrorCode=482910"
         ))
     }
 

@@ -10,7 +10,7 @@ fn api(url: &str) -> Api {
 }
 
 #[test]
-fn the_api_follows_from_what_is_given() {
+fn the_api_is_selected_by_the_options() {
     let ids = format!("workspace={WORKSPACE}&channel={CHANNEL}");
     for (url, expected) in [
         ("messagebird://bk_eu1_abc@default".to_owned(), Api::Platform),
@@ -37,7 +37,7 @@ fn the_api_follows_from_what_is_given() {
             format!("messagebird://abc@default?api=channels&{ids}"),
             Api::Channels,
         ),
-        // A key of another form is not judged where a host is given.
+        // The format of a key is not checked if a host is set.
         (
             "messagebird://abc@proxy.example.test?api=platform".to_owned(),
             Api::Platform,
@@ -52,9 +52,9 @@ fn the_api_follows_from_what_is_given() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_when_it_is_built() {
+fn an_invalid_configuration_is_refused_when_it_is_built() {
     let ids = format!("workspace={WORKSPACE}&channel={CHANNEL}");
-    for (url, words) in [
+    for (url, expected) in [
         ("messagebird://default".to_owned(), "key is missing"),
         (
             "kpn://hunter2@default".to_owned(),
@@ -70,7 +70,7 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "messagebird://hunter2@default?api=rest".to_owned(),
-            "option api: write platform, classic or channels",
+            "option api: expected platform, classic or channels",
         ),
         (
             "messagebird://hunter2@default?account=x".to_owned(),
@@ -78,83 +78,83 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
         (
             "messagebird://bk_eu1_hunter2@default?api=classic".to_owned(),
-            "begins with bk_",
+            "expected platform for a key that starts with bk_",
         ),
         (
             format!("messagebird://bk_eu1_hunter2@default?api=channels&{ids}"),
-            "begins with bk_",
+            "expected platform for a key that starts with bk_",
         ),
         (
             format!("messagebird://bk_eu1_hunter2@default?{ids}"),
-            "option channel: the API platform takes none, leave it out",
+            "option channel: expected none for the API platform",
         ),
         (
             "messagebird://bk_hunter2@default".to_owned(),
-            "names no region",
+            "expected one with a region",
         ),
         (
             "messagebird://bk_live_hunter2@default".to_owned(),
-            "names no region",
+            "expected one with a region",
         ),
         (
             "messagebird://bk_eu_hunter2@default".to_owned(),
-            "names no region",
+            "expected one with a region",
         ),
         (
             "messagebird://bk_eu1hunter2@default".to_owned(),
-            "names no region",
+            "expected one with a region",
         ),
         (
             "messagebird://bk_EU1_hunter2@default".to_owned(),
-            "names no region",
+            "expected one with a region",
         ),
         (
             "messagebird://bk_é1_hunter2@default".to_owned(),
-            "names no region",
+            "expected one with a region",
         ),
         (
             "messagebird://hunter2@default?api=platform".to_owned(),
-            "names no region",
+            "expected one with a region",
         ),
         (
             "messagebird://hunter2@default?api=channels".to_owned(),
-            "requires the option workspace",
+            "workspace is missing: expected the option workspace",
         ),
         (
             format!("messagebird://hunter2@default?workspace={WORKSPACE}"),
-            "requires the option channel",
+            "channel is missing: expected the option channel",
         ),
         (
             format!("messagebird://hunter2@default?channel={CHANNEL}"),
-            "requires the option workspace",
+            "workspace is missing: expected the option workspace",
         ),
         (
             format!("messagebird://hunter2@default?workspace=ws_abc&channel={CHANNEL}"),
-            "invalid option workspace: write an id",
+            "invalid option workspace: expected an id",
         ),
         (
             format!("messagebird://hunter2@default?workspace={WORKSPACE}&channel=..%2Fx"),
-            "invalid option channel: write an id",
+            "invalid option channel: expected an id",
         ),
         (
             format!("messagebird://hunter2@default?{ids}&sender=Acme"),
-            "option sender: the API channels takes none, leave it out",
+            "option sender: expected none for the API channels",
         ),
         (
             format!("messagebird://hunter2@default?api=classic&{ids}"),
-            "option channel: the API classic takes none, leave it out",
+            "option channel: expected none for the API classic",
         ),
         (
             "messagebird://hunter2@default?category=service".to_owned(),
-            "option category: the API classic takes none, leave it out",
+            "option category: expected none for the API classic",
         ),
         (
             "messagebird://bk_eu1_hunter2@default?category=x".to_owned(),
-            "option category: write transactional",
+            "option category: expected transactional",
         ),
         (
             "messagebird://bk_eu1_hunter2@default?report_url=https://x.test".to_owned(),
-            "option report_url: the API platform takes none",
+            "option report_url: expected none for the API platform",
         ),
         (
             "messagebird://hunter2@default?report_url=x.test".to_owned(),
@@ -194,13 +194,13 @@ fn what_cannot_work_is_refused_when_it_is_built() {
         ),
     ] {
         let error = MessageBird::from_url(&url).unwrap_err();
-        assert!(error.to_string().contains(words), "{url}: {error}");
+        assert!(error.to_string().contains(expected), "{url}: {error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
 }
 
 #[test]
-fn the_profile_says_what_each_api_can_do() {
+fn the_profile_of_each_api_has_the_documented_capabilities() {
     let [platform, classic, channels] =
         [Api::Platform, Api::Classic, Api::Channels].map(Api::profile);
     for profile in [&platform, &classic, &channels] {
@@ -255,7 +255,7 @@ async fn url_and_builder_give_the_same_provider_and_the_path_follows_the_prefix(
             format!("/p/workspaces/{WORKSPACE}/channels/{CHANNEL}/messages"),
         ),
     ] {
-        let mut written = Vec::new();
+        let mut sent = Vec::new();
         for turn in 0..4 {
             let server = MockServer::start().await;
             let host = server.address();
@@ -288,22 +288,22 @@ async fn url_and_builder_give_the_same_provider_and_the_path_follows_the_prefix(
                 }
             }
             .unwrap();
-            // The fake vendor has no such path: its answer is no matter here.
+            // The fake vendor has no such path, so its response is irrelevant here.
             let _ = bird.send(&message()).await;
             let request = server.received_requests().await.unwrap().remove(0);
             let mut headers = request.headers.clone();
             headers.remove("host");
-            written.push((request.url.path().to_owned(), headers, request.body));
+            sent.push((request.url.path().to_owned(), headers, request.body));
         }
-        assert_eq!(written[0].0, path);
-        for other in &written[1..] {
-            assert_eq!(&written[0], other);
+        assert_eq!(sent[0].0, path);
+        for other in &sent[1..] {
+            assert_eq!(&sent[0], other);
         }
     }
 }
 
 #[test]
-fn each_api_has_its_own_host_and_the_key_names_the_region() {
+fn each_api_has_its_own_host_and_the_key_selects_the_region() {
     let ids = format!("workspace={WORKSPACE}&channel={CHANNEL}");
     for (url, host) in [
         (
@@ -326,7 +326,7 @@ fn each_api_has_its_own_host_and_the_key_names_the_region() {
 }
 
 #[test]
-fn a_key_that_no_header_carries_is_told_without_showing_it() {
+fn a_key_that_no_header_can_hold_is_refused_without_showing_it() {
     for key in ["hunter\n2", "bk_eu1_hunter2\r\n", "hunter2\0"] {
         let error = MessageBird::builder(key).build().unwrap_err();
         assert!(error.to_string().starts_with("invalid key: "), "{error}");

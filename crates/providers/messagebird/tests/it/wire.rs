@@ -1,4 +1,4 @@
-//! What the tests of the three APIs share.
+//! Helpers of the tests of all three APIs.
 
 use postduif_core::{
     Acceptance, DeliveryReport, ErrorKind, Message, Receipt, ReportError, ReportParser,
@@ -25,7 +25,7 @@ pub(crate) fn message_of(to: &str, reference: &str) -> Message {
     .with_reference(reference.parse().unwrap())
 }
 
-/// One vendor and one provider for a whole table: a client's certificates take longer to load than a row.
+/// One server and one provider for a whole table: building a client takes longer than a row.
 pub(crate) struct Vendor {
     pub(crate) server: MockServer,
     pub(crate) bird: MessageBird,
@@ -33,7 +33,7 @@ pub(crate) struct Vendor {
 }
 
 impl Vendor {
-    /// A vendor that is reached as `url` says, where `{}` is its host, and sends at `path`.
+    /// Starts a server, and a provider with this URL, in which `{}` is replaced by the host, that sends to `path`.
     pub(crate) async fn start(url: &str, path: &'static str) -> Self {
         let server = MockServer::start().await;
         let url = url.replace("{}", &server.address().to_string());
@@ -41,32 +41,32 @@ impl Vendor {
         Self { server, bird, path }
     }
 
-    pub(crate) async fn mount(&self, answer: ResponseTemplate) {
+    pub(crate) async fn mount(&self, response: ResponseTemplate) {
         self.server.reset().await;
         Mock::given(method("POST"))
             .and(path(self.path))
-            .respond_with(answer)
+            .respond_with(response)
             .mount(&self.server)
             .await;
     }
 
-    /// The answer to whatever is asked by GET at `at`.
-    pub(crate) async fn mount_get(&self, at: &str, answer: ResponseTemplate) {
+    /// Sets the response to a GET of `at`.
+    pub(crate) async fn mount_get(&self, at: &str, response: ResponseTemplate) {
         self.server.reset().await;
         Mock::given(method("GET"))
             .and(path(at))
-            .respond_with(answer)
+            .respond_with(response)
             .mount(&self.server)
             .await;
     }
 
-    /// What becomes of a message whose call is answered so.
-    pub(crate) async fn send_answered(
+    /// Sends a message, in a single call with this response.
+    pub(crate) async fn send_with(
         &self,
         message: &Message,
-        answer: ResponseTemplate,
+        response: ResponseTemplate,
     ) -> Result<Receipt, SendError> {
-        self.mount(answer).await;
+        self.mount(response).await;
         let outcome = self.bird.send(message).await;
         assert_eq!(self.calls().await.len(), 1);
         if let Err(error) = &outcome {
@@ -75,16 +75,16 @@ impl Vendor {
         outcome
     }
 
-    pub(crate) async fn send(&self, answer: ResponseTemplate) -> Result<Receipt, SendError> {
-        self.send_answered(&message(), answer).await
+    pub(crate) async fn send(&self, response: ResponseTemplate) -> Result<Receipt, SendError> {
+        self.send_with(&message(), response).await
     }
 
-    pub(crate) async fn error(&self, answer: ResponseTemplate) -> SendError {
-        self.send(answer).await.unwrap_err()
+    pub(crate) async fn error(&self, response: ResponseTemplate) -> SendError {
+        self.send(response).await.unwrap_err()
     }
 
-    pub(crate) async fn told(&self, answer: ResponseTemplate) -> (ErrorKind, Acceptance) {
-        let error = self.error(answer).await;
+    pub(crate) async fn outcome(&self, response: ResponseTemplate) -> (ErrorKind, Acceptance) {
+        let error = self.error(response).await;
         (error.kind(), error.acceptance())
     }
 
@@ -102,30 +102,30 @@ pub(crate) const FOREIGN: [&str; 6] = [
     r#"{"message":"Forbidden","status":403}"#,
 ];
 
-/// What no API's shape is needed for, and what nothing is proven by.
+/// Asserts the statuses that prove a refusal with any body, and the bodies that prove nothing.
 pub(crate) async fn assert_rule_of_evidence(vendor: &Vendor) {
     for body in FOREIGN {
-        let answer = |status| ResponseTemplate::new(status).set_body_string(body);
+        let response = |status| ResponseTemplate::new(status).set_body_string(body);
         for status in [400, 401, 402, 403, 408, 409, 421, 422, 425] {
-            let told = vendor.told(answer(status)).await;
+            let outcome = vendor.outcome(response(status)).await;
             assert_eq!(
-                told,
+                outcome,
                 (ErrorKind::Protocol, Acceptance::Unknown),
                 "{status} {body}"
             );
         }
         for status in [404, 405, 411, 414, 415, 431] {
-            let told = vendor.told(answer(status)).await;
+            let outcome = vendor.outcome(response(status)).await;
             let expected = (ErrorKind::Misconfigured, Acceptance::NotAccepted);
-            assert_eq!(told, expected, "{status} {body}");
+            assert_eq!(outcome, expected, "{status} {body}");
         }
-        let asked = vendor.told(answer(401).insert_header("www-authenticate", "Bearer"));
+        let challenged = vendor.outcome(response(401).insert_header("www-authenticate", "Bearer"));
         assert_eq!(
-            asked.await,
+            challenged.await,
             (ErrorKind::Unauthorized, Acceptance::NotAccepted)
         );
         let throttled = vendor
-            .error(answer(429).insert_header("retry-after", "7"))
+            .error(response(429).insert_header("retry-after", "7"))
             .await;
         assert_eq!(
             (throttled.kind(), throttled.acceptance()),
@@ -133,19 +133,19 @@ pub(crate) async fn assert_rule_of_evidence(vendor: &Vendor) {
         );
         assert_eq!(throttled.retry_after().unwrap().as_secs(), 7);
         for status in [500, 501, 502, 503, 504] {
-            let told = vendor.told(answer(status)).await;
+            let outcome = vendor.outcome(response(status)).await;
             let expected = (ErrorKind::Unavailable, Acceptance::Unknown);
-            assert_eq!(told, expected, "{status} {body}");
+            assert_eq!(outcome, expected, "{status} {body}");
         }
         for status in [200, 201, 202, 301, 307] {
-            let told = vendor.told(answer(status)).await;
+            let outcome = vendor.outcome(response(status)).await;
             let expected = (ErrorKind::Protocol, Acceptance::Unknown);
-            assert_eq!(told, expected, "{status} {body}");
+            assert_eq!(outcome, expected, "{status} {body}");
         }
     }
 }
 
-/// A report request that is believed or not.
+/// Parses a report request.
 pub(crate) fn parse(
     parser: &dyn ReportParser,
     method: &str,
@@ -162,7 +162,7 @@ pub(crate) fn parse(
     parser.parse(&ReportRequest::new(method, url, &headers, body), now)
 }
 
-/// The error of a check that did not succeed: the refusal where the credentials were refused.
+/// The error of a check that did not succeed, or the refusal of the credentials.
 pub(crate) fn failure(
     checked: Result<postduif_core::Health, postduif_core::SendError>,
 ) -> postduif_core::SendError {
