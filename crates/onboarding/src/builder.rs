@@ -13,7 +13,7 @@ use crate::{
     time_zones::TimeZones,
 };
 
-/// Sets up an [`Onboarding`]. Nothing is checked before [`build`](Self::build).
+/// A builder for [`Onboarding`]. [`build`](Self::build) checks all options.
 #[derive(Debug)]
 #[must_use = "it does nothing until it is built"]
 pub struct OnboardingBuilder {
@@ -67,124 +67,127 @@ impl OnboardingBuilder {
         }
     }
 
-    /// Sets who reads people and gives Entra the verdict.
+    /// Sets the directory that reads users and reports the verdict to Entra.
     pub fn with_graph(mut self, graph: impl Graph) -> Self {
         self.graph = Some(Arc::new(graph));
         self
     }
 
-    /// Sets who issues the passes; often the same as [`with_graph`](Self::with_graph).
+    /// Sets the issuer of passes: often the same object as in [`with_graph`](Self::with_graph).
     pub fn with_issuer(mut self, issuer: impl TapIssuer) -> Self {
         self.issuer = Some(Arc::new(issuer));
         self
     }
 
-    /// Sets the provider of the texts. Retries and fail-over are layers around it: a flow sends once in each round.
+    /// Sets the provider that sends the texts. Retries and failover are layers around it: a flow sends once per round.
     pub fn with_provider(mut self, provider: impl SmsProvider) -> Self {
         self.provider = Some(Arc::new(provider));
         self
     }
 
-    /// Sets how the directory's numbers are read. Defaults to strictly.
+    /// Sets how phone numbers of the directory are read. Defaults to [`Numbers::strict`].
     pub fn with_numbers(mut self, numbers: Numbers) -> Self {
         self.numbers = numbers;
         self
     }
 
-    /// Refuses numbers in a range that the reader of [`with_numbers`](Self::with_numbers) does not know, as
-    /// [`InvalidNumber`](postduif_core::directory::FailureReason::InvalidNumber). Defaults to going on with them, since new ranges
-    /// are unknown to every reader for some months; an event and the ending say so.
+    /// Refuses numbers of an unknown range with
+    /// [`InvalidNumber`](postduif_core::directory::FailureReason::InvalidNumber).
+    ///
+    /// [`with_numbers`](Self::with_numbers) decides which ranges are known. By default a number of an unknown range is
+    /// used, since every new range is unknown for some months; an event and the ending report it.
     pub const fn refuse_unknown_numbers(mut self) -> Self {
         self.known_numbers_only = true;
         self
     }
 
-    /// Sets the journal where [`Onboarding::run`] claims its flows and [`Onboarding::report`] stores reports. Defaults
-    /// to a [`MemoryJournal`]. A run that was [started](Onboarding::start) with a claim uses that claim.
+    /// Sets the journal in which [`Onboarding::run`] claims flows and [`Onboarding::report`] stores reports.
+    ///
+    /// Defaults to a [`MemoryJournal`]. A run that is [started](Onboarding::start) with a claim uses that claim.
     pub fn with_journal(mut self, journal: impl Journal) -> Self {
         self.journal = Some(Arc::new(journal));
         self
     }
 
-    /// Adds a guard, asked after our own and those added before.
+    /// Adds a guard. It runs after the built-in guards and those added earlier.
     pub fn with_guard(mut self, guard: impl Guard) -> Self {
         self.guards.push(Arc::new(guard));
         self
     }
 
-    /// Lets accounts that are still disabled get a pass too, where joiners are enabled only later.
+    /// Allows passes for disabled accounts, for directories that enable new users later.
     pub const fn allow_disabled(mut self) -> Self {
         self.disabled = true;
         self
     }
 
-    /// Lets holders of directory roles get a pass too, and people whose roles were not read. A pass for an
-    /// administrator opens the tenant to anyone who holds that phone.
+    /// Allows passes for holders of directory roles, and for users whose roles were not read.
+    ///
+    /// A pass for an administrator opens the tenant to anyone with access to that phone.
     pub const fn allow_administrators(mut self) -> Self {
         self.administrators = true;
         self
     }
 
-    /// Sets what happens to a pass that the user already has. Defaults to [`ExistingPass::KeepOurs`].
+    /// Sets the treatment of a pass that the user already has. Defaults to [`ExistingPass::KeepOurs`].
     pub const fn with_existing_pass(mut self, existing_pass: ExistingPass) -> Self {
         self.existing_pass = existing_pass;
         self
     }
 
-    /// Sets what follows when it is unknown whether the vendor has the text. Defaults to [`OnDoubt::Reissue`].
+    /// Sets the reaction to a text that is in doubt. Defaults to [`OnDoubt::Reissue`].
     pub const fn with_on_doubt(mut self, on_doubt: OnDoubt) -> Self {
         self.on_doubt = on_doubt;
         self
     }
 
-    /// Sets when a flow counts as completed. Defaults to [`CompleteOn::Accepted`].
+    /// Sets the moment at which a flow counts as completed. Defaults to [`CompleteOn::Accepted`].
     pub const fn with_complete_on(mut self, complete_on: CompleteOn) -> Self {
         self.complete_on = complete_on;
         self
     }
 
-    /// Sets how long Entra waits, as configured there. Defaults to 30 minutes. A call-out's own value overrides it.
+    /// Sets how long Entra waits, as configured there. Defaults to 30 minutes. The value of a call-out overrides it.
     pub const fn with_window(mut self, window: Duration) -> Self {
         self.window = window;
         self
     }
 
-    /// Sets how long before the end of the window the deadline is, at least 20 seconds. Defaults to a minute, and is
-    /// never more than a quarter of a call-out's own window. In that time a pass is still revoked and Entra gets the
-    /// verdict.
+    /// Sets the time between the deadline and the end of the window, at least 20 seconds. Defaults to one minute.
+    ///
+    /// In that time a pass is still revoked, and Entra gets the verdict. The margin is at most a quarter of the window.
     pub const fn with_margin(mut self, margin: Duration) -> Self {
         self.margin = margin;
         self
     }
 
-    /// Sets what pass to ask for. Defaults to one that works once and lives as long as the policy says.
+    /// Sets the properties of the passes. Defaults to [`TapRequest::new`].
     pub const fn with_pass(mut self, pass: TapRequest) -> Self {
         self.pass = pass;
         self
     }
 
-    /// Sets the sender of the text. Defaults to the provider's own.
+    /// Sets the sender of the texts. Defaults to the provider's default.
     pub fn with_sender(mut self, sender: Sender) -> Self {
         self.sender = Some(sender);
         self
     }
 
-    /// Sets what the texts say. Defaults to the built-in Dutch and English.
+    /// Sets the templates of the texts. Defaults to the built-in Dutch and English ones.
     pub fn with_templates(mut self, templates: Templates) -> Self {
         self.templates = Some(templates);
         self
     }
 
-    /// Sets the zone of the times in a text, by its IANA name. Defaults to `Europe/Amsterdam`.
+    /// Sets the time zone of the times in a text, by its IANA name. Defaults to `Europe/Amsterdam`.
     pub fn with_time_zone(mut self, time_zone: impl Into<String>) -> Self {
         self.time_zone = time_zone.into();
         self
     }
 
-    /// Sets the zone of the times in the texts for people of a country, by their `usageLocation`: its two letters,
-    /// and the zone's IANA name.
+    /// Sets the time zone for users of one country: the two letters of their `usageLocation`, and an IANA name.
     ///
-    /// A country of several zones has the one in which most of your people start.
+    /// For a country with several zones, use the zone in which most of your users work.
     pub fn with_time_zone_in(
         mut self,
         region: impl Into<String>,
@@ -194,36 +197,42 @@ impl OnboardingBuilder {
         self
     }
 
-    /// Sets how long to wait before each repeat of what may be repeated. Defaults to 2, 5, 10, 20 and 40 seconds.
+    /// Sets the pauses before retries. Defaults to 2, 5, 10, 20 and 40 seconds.
     ///
-    /// A user whom the directory does not know is read so many times more and no more. Other faults that
-    /// pass by themselves are waited out until the deadline, with pauses that go on growing.
+    /// A user that the directory does not know is read again once per pause. Other temporary errors are retried until
+    /// the deadline, with pauses that keep growing.
     ///
-    /// They also say how slow Graph may be: a list of passes lags by no more than four times their sum (five
-    /// minutes), and a call whose process is gone takes effect within a quarter of that sum (nineteen seconds).
-    /// Pauses shorter than Graph's own delays lose what these waits protect.
+    /// The pauses also state how slow Graph may be. A list of passes lags by at most four times their sum, which is five
+    /// minutes by default. A request whose connection was lost takes effect within a quarter of their sum, which is
+    /// nineteen seconds. With pauses shorter than Graph's real delays, a pass in doubt may be missed.
     pub fn with_pauses(mut self, pauses: impl Into<Vec<Duration>>) -> Self {
         self.pauses = pauses.into();
         self
     }
 
-    /// Sets where the time comes from. Defaults to the system's clock.
+    /// Sets the clock. Defaults to the system's clock.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Checks all settings and builds the flow.
+    /// Checks all options and builds the flow.
     ///
     /// # Errors
     ///
-    /// Where something is missing, where delivery is waited for and the provider has no reports, where the
-    /// provider could not send a text of this sender, and where a time makes no sense.
+    /// If the graph, the issuer or the provider is missing, or an option is invalid. Also if the provider cannot send
+    /// the texts, or sends no reports under [`CompleteOn::Delivered`].
     pub fn build(self) -> Result<Onboarding, ConfigError> {
         let missing = |what| ConfigError::new(format!("onboarding needs {what}"));
-        let graph = self.graph.ok_or_else(|| missing("a graph"))?;
-        let issuer = self.issuer.ok_or_else(|| missing("an issuer of passes"))?;
-        let provider = self.provider.ok_or_else(|| missing("a provider"))?;
+        let graph = self
+            .graph
+            .ok_or_else(|| missing("a graph: call with_graph"))?;
+        let issuer = self
+            .issuer
+            .ok_or_else(|| missing("an issuer of passes: call with_issuer"))?;
+        let provider = self
+            .provider
+            .ok_or_else(|| missing("a provider: call with_provider"))?;
         let time_zones = TimeZones::new(&self.time_zone, self.time_zones)?;
         let templates = match self.templates {
             Some(templates) => templates,
@@ -231,18 +240,20 @@ impl OnboardingBuilder {
         };
         if self.complete_on == CompleteOn::Delivered && !provider.profile().reports() {
             return Err(ConfigError::new(format!(
-                "no delivery report can arrive from {}: complete on accepted, or set up its reports",
+                "{} sends no delivery reports: set them up, or complete on acceptance",
                 provider.profile().name()
             )));
         }
         if self.margin < MIN_MARGIN || self.margin >= self.window {
             return Err(ConfigError::new(format!(
-                "the margin must be {} seconds at the least, and shorter than the window",
+                "invalid margin: at least {} seconds, and shorter than the window",
                 MIN_MARGIN.as_secs()
             )));
         }
         if self.pauses.is_empty() || self.pauses.iter().any(Duration::is_zero) {
-            return Err(ConfigError::new("there must be pauses, none of them empty"));
+            return Err(ConfigError::new(
+                "invalid pauses: at least one, each longer than zero",
+            ));
         }
         if self.pass.lifetime.is_some_and(|lifetime| {
             lifetime.subsec_nanos() != 0
@@ -250,10 +261,10 @@ impl OnboardingBuilder {
                 || !(MIN_PASS..=MAX_PASS).contains(&lifetime)
         }) {
             return Err(ConfigError::new(
-                "a pass lives for whole minutes, 10 to 43,200",
+                "invalid lifetime of a pass: whole minutes, 10 to 43,200",
             ));
         }
-        sendable(&*provider, self.sender.as_ref(), &templates)?;
+        check_sendable(&*provider, self.sender.as_ref(), &templates)?;
 
         let mut guards =
             guard::built_in(self.disabled, self.administrators, self.known_numbers_only);
@@ -282,14 +293,14 @@ impl OnboardingBuilder {
     }
 }
 
-/// Finds out before the first flow what the provider would refuse of every text, and of the longest.
-fn sendable(
+/// Checks before the first flow that the provider can send the longest texts.
+fn check_sendable(
     provider: &dyn SmsProvider,
     sender: Option<&Sender>,
     templates: &Templates,
 ) -> Result<(), ConfigError> {
     let to = "+31612345678".parse();
-    let to = to.map_err(|_| ConfigError::new("the sample's number is not valid"))?;
+    let to = to.map_err(|_| ConfigError::new("invalid sample number"))?;
     for (language, text) in templates.longest() {
         let mut message = Message::new(to, text.clone());
         if let Some(sender) = sender {
@@ -297,7 +308,7 @@ fn sendable(
         }
         if let Some(problem) = provider.profile().problems(&message).into_iter().next() {
             return Err(ConfigError::new(format!(
-                "{} could not send the text in {language}: {problem}",
+                "{} cannot send the text in {language}: {problem}",
                 provider.profile().name()
             )));
         }

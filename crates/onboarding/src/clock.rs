@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use crate::flow::times::MAX_WAIT;
 
-/// Where a flow takes the time of day from: the wall clock, since its deadlines are Entra's.
+/// The wall clock of a flow, whose deadlines are Entra's.
 ///
-/// Pauses and the time that is left are measured with the monotonic clock as well, so that a wall clock that
-/// is set makes no pause longer and no deadline later.
+/// Pauses and remaining times are also measured with the monotonic clock. So setting the wall clock makes no pause
+/// longer and no deadline later.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
@@ -36,7 +36,7 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// Creates a clock that shows `start` now and runs as tokio's does: paused where that is paused. For tests.
+    /// Creates a clock for tests that starts at `start` and runs with tokio's clock, also if that is paused.
     #[must_use]
     pub fn starting_at(start: DateTime<Utc>) -> Self {
         Self(Source::Tokio {
@@ -46,15 +46,15 @@ impl Clock {
         })
     }
 
-    /// Sets a clock of [`starting_at`](Self::starting_at), and its clones, forward by so many milliseconds, or
-    /// back where negative, as an administrator does. The system's clock stays as it is.
+    /// Sets a clock of [`starting_at`](Self::starting_at) and its clones forward by milliseconds, or back if negative.
+    /// It simulates an administrator who sets the clock. The system's clock is never set.
     pub fn set_by(&self, milliseconds: i64) {
         if let Source::Tokio { set_by, .. } = &self.0 {
             set_by.fetch_add(milliseconds, Ordering::SeqCst);
         }
     }
 
-    /// Returns the time that it shows.
+    /// Returns the current time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
@@ -68,7 +68,7 @@ impl Clock {
     }
 }
 
-/// The moment so long after another, or the end of time: waits come from configuration and from servers.
+/// Returns the time after a wait, or the end of time: waits come from the configuration and from servers.
 pub(crate) fn after(at: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
     TimeDelta::from_std(wait)
         .ok()
@@ -76,7 +76,7 @@ pub(crate) fn after(at: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
         .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// The moment so long before another, or the beginning of time.
+/// Returns the time before a wait, or the beginning of time.
 pub(crate) fn before(at: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
     TimeDelta::from_std(wait)
         .ok()
@@ -84,7 +84,7 @@ pub(crate) fn before(at: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
         .unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
-/// How long it is from one moment to another; nothing where the other came first.
+/// Returns the duration between two times, or zero if the second is earlier.
 pub(crate) fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
     (to - from).to_std().unwrap_or_default()
 }

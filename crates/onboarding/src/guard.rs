@@ -7,21 +7,20 @@ use postduif_core::{
 
 use crate::{Numbers, ReadNumber};
 
-/// A rule that may refuse a pass to a person.
+/// A rule that may refuse a pass for a user.
 ///
-/// Guards are asked in order, after the number is read and before a pass is issued, and again where a flow
-/// had to wait in between; the first refusal ends the flow.
+/// Guards run in order, after the user is read and before a pass is issued. They run again if the flow had to wait in
+/// between. The first refusal ends the flow.
 ///
 /// # Contract
 ///
-/// Fail closed: a guard that cannot tell refuses. Every wait is bounded: a guard that does not return within a minute
-/// has refused.
+/// Fail closed: a guard that cannot decide refuses. A guard that does not return within one minute counts as a refusal.
 ///
 /// ```
 /// use postduif_core::{Prefix, async_trait, directory::FailureReason};
 /// use postduif_onboarding::{Candidate, Guard};
 ///
-/// /// Only numbers in one country get a pass, such as `+31`.
+/// /// Allows only numbers with one prefix, such as `+31`.
 /// #[derive(Debug)]
 /// struct OnlyIn(Prefix);
 ///
@@ -38,11 +37,11 @@ use crate::{Numbers, ReadNumber};
 /// ```
 #[async_trait]
 pub trait Guard: fmt::Debug + Send + Sync + 'static {
-    /// Lets the candidate pass, or says why not; a guard of your own has [`FailureReason::GuardRefused`].
+    /// Checks the candidate. A guard of your own refuses with [`FailureReason::GuardRefused`].
     ///
     /// # Errors
     ///
-    /// The reason that the flow ends with.
+    /// The reason with which the flow ends.
     async fn check(&self, candidate: &Candidate<'_>) -> Result<(), FailureReason>;
 }
 
@@ -55,7 +54,7 @@ impl<G: Guard + ?Sized> Guard for Arc<G> {
 
 const _: fn(&dyn Guard) = |_| {};
 
-/// Who is about to get a pass. `Debug` shows no name and no whole number.
+/// A user who is about to get a pass. `Debug` shows no name and no complete number.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
     flow: FlowId,
@@ -65,8 +64,7 @@ pub struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// Reads the user's mobile number strictly: a plus, the country code and digits, nothing else. In a flow it
-    /// is read as the flow's [`Numbers`] say.
+    /// Creates a candidate, with the mobile number read by [`Numbers::strict`]. A flow reads it by its own [`Numbers`].
     #[must_use]
     pub fn new(flow: FlowId, user: &'a User) -> Self {
         Self::read_by(flow, user, &Numbers::strict())
@@ -89,7 +87,7 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// What is wrong with the number that the directory has, in a word.
+    /// Returns what is wrong with the number of the directory, as one word.
     pub(crate) fn number_fault(&self) -> Option<&'static str> {
         match self.number_error {
             Some(error) => Some(error.kind().as_str()),
@@ -97,36 +95,36 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// Returns whether the number lies in a range that the flow's [`Numbers`] know. A new range is unknown to
-    /// every reader for some months.
+    /// Returns whether the number is in a range that the flow's [`Numbers`] know. Every new range is unknown for some
+    /// months.
     #[must_use]
     pub fn is_number_known(&self) -> bool {
         self.number.is_ok_and(|read| read.known)
     }
 
-    /// Returns the flow that asks.
+    /// Returns the flow.
     #[must_use]
     pub const fn flow(&self) -> FlowId {
         self.flow
     }
 
-    /// Returns what the directory says.
+    /// Returns the user, as the directory returned it.
     #[must_use]
     pub const fn user(&self) -> &'a User {
         self.user
     }
 
-    /// Returns the number that the text would go to.
+    /// Returns the number to which the text would be sent.
     ///
     /// # Errors
     ///
-    /// `NoNumber` or `InvalidNumber`; only our own guards meet them, since a guard of yours is asked last.
+    /// `NoNumber` or `InvalidNumber`. Guards of your own run after the built-in ones, which refuse these.
     pub fn number(&self) -> Result<PhoneNumber, FailureReason> {
         self.number.map(|read| read.number)
     }
 }
 
-/// Our own guards, in the order in which they are asked.
+/// Returns the built-in guards, in their order.
 pub(crate) fn built_in(
     disabled: bool,
     administrators: bool,
@@ -147,7 +145,7 @@ pub(crate) fn built_in(
     guards
 }
 
-/// Refuses an account that the directory says is disabled.
+/// Refuses disabled accounts.
 #[derive(Debug)]
 struct RefuseDisabled;
 
@@ -161,7 +159,7 @@ impl Guard for RefuseDisabled {
     }
 }
 
-/// Refuses an account of another tenant: Graph would not issue a pass for it either.
+/// Refuses accounts of another tenant: Graph would not issue passes for them either.
 #[derive(Debug)]
 struct RefuseExternal;
 
@@ -176,8 +174,8 @@ impl Guard for RefuseExternal {
     }
 }
 
-/// Refuses who holds a directory role, and whose roles nobody read: a pass for an administrator is the
-/// tenant, in a text message.
+/// Refuses holders of a directory role, and users whose roles were not read: a pass for an administrator would put the
+/// tenant into a text message.
 #[derive(Debug)]
 struct RefuseAdministrators;
 
@@ -192,7 +190,7 @@ impl Guard for RefuseAdministrators {
     }
 }
 
-/// Refuses a number in a range that nobody knows.
+/// Refuses numbers of an unknown range.
 #[derive(Debug)]
 struct RefuseUnknownRanges;
 
@@ -207,7 +205,7 @@ impl Guard for RefuseUnknownRanges {
     }
 }
 
-/// Refuses who cannot be sent a text.
+/// Refuses users without a valid number.
 #[derive(Debug)]
 struct RequireNumber;
 

@@ -1,11 +1,11 @@
-//! The onboarding flow: Microsoft Entra calls, a new colleague gets a Temporary Access Pass as a text
-//! message, Entra hears how it went.
+//! The onboarding flow: Microsoft Entra calls, a new user receives a Temporary Access Pass as a text message, and
+//! Entra receives the verdict.
 //!
-//! An [`Onboarding`] is put together from whoever knows the people ([`Graph`]), issues the passes
-//! ([`TapIssuer`]) and takes the texts ([`SmsProvider`]); it speaks no HTTP and knows no database. For each
-//! [`Callout`] it reads the person, asks the guards, issues a pass, sends it and gives Entra the verdict. What is about
-//! to happen is written into a [`Journal`] first, and what came of it after, so that a flow that was
-//! interrupted at any point ends all the same: with one usable pass, in the last text, or with none.
+//! An [`Onboarding`] needs a [`Graph`] that reads users, a [`TapIssuer`] that issues passes, and an [`SmsProvider`]
+//! that sends texts. It contains no HTTP and no database. For each [`Callout`] it reads the user, asks the guards,
+//! issues a pass, sends it, and reports the verdict to Entra. Each effect is recorded in a [`Journal`] before it
+//! happens, and its outcome after it. A flow that was interrupted at any point therefore still ends with one usable
+//! pass, in the last text, or with none.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -92,9 +92,9 @@
 //! # }
 //! ```
 //!
-//! [`Onboarding::run`] does a whole flow. Who has a durable journal claims a flow there, [starts](Onboarding::start)
-//! it and takes [`Onboarding::step`] instead, as often as it needs and in whichever process; the table there is the
-//! whole of the machine. [`Onboarding::report`] takes delivery reports.
+//! [`Onboarding::run`] runs a whole flow. With a durable journal, claim a flow there, [start](Onboarding::start) it and
+//! call [`Onboarding::step`] instead, as often as needed and in any process. The table of `step` is the whole state
+//! machine. [`Onboarding::report`] stores delivery reports.
 //!
 //! [`Graph`]: postduif_core::directory::Graph
 //! [`TapIssuer`]: postduif_core::directory::TapIssuer

@@ -2,11 +2,11 @@ use std::{fmt, sync::Arc};
 
 use postduif_core::{PhoneNumber, PhoneNumberError, directory::User};
 
-/// How the number of a directory is read: strictly unless you say otherwise.
+/// A reader of phone numbers from the directory. Defaults to [`strict`](Self::strict).
 ///
-/// Directories hold what people typed ("06 1234 5678", "+31 (0)6 …"). The strict parser takes a plus and
-/// digits only; `postduif-numbers` reads the rest, with the user's region. It is not built in, since its
-/// metadata is several times larger than everything else here:
+/// Directories contain numbers as people typed them ("06 1234 5678", "+31 (0)6 …"). The strict parser accepts a plus
+/// and digits only. `postduif-numbers` reads the rest, with the user's region. It is not built in, since its
+/// metadata is several times larger than this crate:
 ///
 /// ```
 /// use postduif_onboarding::Numbers;
@@ -30,24 +30,24 @@ struct Regional {
     read: Arc<Read>,
 }
 
-/// Reads a text, given a region.
+/// A function that reads a text in a region.
 type Read = dyn Fn(&str, &str) -> Result<ReadNumber, PhoneNumberError> + Send + Sync;
 
-/// A number as it was read, and whether it lies in a range that the reader knows.
+/// A phone number, and whether it is in a known range.
 ///
-/// A new range is no fault of the number: a flow goes on with it, says so in an event and in its ending, and
-/// refuses it only where it was [told to](crate::OnboardingBuilder::refuse_unknown_numbers).
+/// A flow uses a number of an unknown range, and reports it in an event and in its ending. It refuses such a number only
+/// under [`refuse_unknown_numbers`](crate::OnboardingBuilder::refuse_unknown_numbers).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ReadNumber {
     /// The number.
     pub number: PhoneNumber,
-    /// Whether the reader knows its range.
+    /// Whether its range is known.
     pub known: bool,
 }
 
 impl ReadNumber {
-    /// Creates a number of a known range or an unknown one.
+    /// Creates a number of a known or an unknown range.
     #[must_use]
     pub const fn new(number: PhoneNumber, known: bool) -> Self {
         Self { number, known }
@@ -55,21 +55,22 @@ impl ReadNumber {
 }
 
 impl From<PhoneNumber> for ReadNumber {
-    /// A number of a reader that knows no ranges counts as known.
+    /// Creates a number of a known range: a reader that knows no ranges treats all as known.
     fn from(number: PhoneNumber) -> Self {
         Self::new(number, true)
     }
 }
 
 impl Numbers {
-    /// Reads a plus, the country code and digits, and nothing else.
+    /// Creates a reader that accepts a plus, the country code and digits, and nothing else.
     #[must_use]
     pub const fn strict() -> Self {
         Self(None)
     }
 
-    /// Reads numbers with `read`, which takes a text and a region: the user's `usageLocation`, else `default_region`
-    /// (ISO 3166 alpha-2). It also says whether the range is known.
+    /// Creates a reader from a function that takes a text and a region, and returns whether the range is known.
+    ///
+    /// The region is the user's `usageLocation`, or `default_region` if there is none (ISO 3166 alpha-2).
     #[must_use]
     pub fn reading(
         default_region: impl Into<String>,

@@ -22,7 +22,9 @@ use crate::{
     time_zones::TimeZones,
 };
 
-/// The onboarding flow, set up.
+/// The onboarding flow with its options.
+///
+/// An `Onboarding` runs any number of flows, also at the same time.
 #[derive(Debug)]
 pub struct Onboarding {
     pub(crate) graph: Arc<dyn Graph>,
@@ -45,23 +47,23 @@ pub struct Onboarding {
 }
 
 impl Onboarding {
-    /// Starts building an onboarding from the defaults.
+    /// Creates a builder with the default options.
     pub fn builder() -> OnboardingBuilder {
         OnboardingBuilder::new()
     }
 
-    /// Runs a whole flow: claims it in the [journal](OnboardingBuilder::with_journal), and takes [`step`](Self::step)
-    /// after step, including the waits. Dropping the future is like a crash.
+    /// Runs a whole flow: claims it in the [journal](OnboardingBuilder::with_journal), and repeats [`step`](Self::step)
+    /// with the waits in between. Dropping the future is like a crash.
     ///
-    /// A pass that could not be revoked before Entra got the verdict is tried again until it has ended by itself,
-    /// so this can return that late.
+    /// For a flow that has ended, this returns the ending from the journal and does nothing else. A flow that another
+    /// run holds is waited for.
     ///
-    /// For a flow that ended before, this returns the ending from the journal and does nothing. A flow that is
-    /// running elsewhere is waited for.
+    /// A pass that could not be revoked before Entra got the verdict is revoked afterwards, until it has expired. So
+    /// this may return that late.
     ///
     /// # Errors
     ///
-    /// As for [`step`](Self::step): then Entra has no verdict from this run. Also where another run still holds the
+    /// The errors of [`step`](Self::step): Entra then has no verdict from this run. Also if another run still holds the
     /// flow when its window has closed.
     pub async fn run(&self, callout: Callout) -> Result<Ending, JournalError> {
         self.run_until(callout, pending()).await
@@ -69,14 +71,14 @@ impl Onboarding {
 
     /// Runs a whole flow as [`run`](Self::run) does, and ends it early when `shutdown` completes.
     ///
-    /// The current step ends then, and the flow behaves as if the deadline had come: nothing is issued or sent any more,
-    /// a pass whose text was not accepted is revoked, and Entra gets the verdict within the margin. It returns when
-    /// the margin is over, and [`Ending::may_be_usable_until`] says what is left. With a durable journal, stop between
-    /// two steps instead; then nothing needs to be undone.
+    /// The current step is finished. Then the flow behaves as at its deadline: nothing is issued or sent, a pass whose
+    /// text was not accepted is revoked, and Entra gets the verdict within the margin. This returns at the end of the
+    /// margin at the latest, and [`Ending::may_be_usable_until`] reports a pass that is left. With a durable journal,
+    /// stop between two steps instead: then nothing needs to be undone.
     ///
     /// # Errors
     ///
-    /// As for [`run`](Self::run).
+    /// The errors of [`run`](Self::run).
     pub async fn run_until(
         &self,
         callout: Callout,
@@ -91,7 +93,7 @@ impl Onboarding {
             if let Some(claim) = claim.unwrap_or_else(journal_timeout)? {
                 break claim;
             }
-            // Its holder may only look after what is left of it.
+            // The flow may have ended while its holder still cleans up.
             let entries = within(MAX_CALL, self.journal.entries(&callout.flow())).await;
             if let Some(ending) = Ending::of(&entries.unwrap_or_else(journal_timeout)?) {
                 return Ok(ending);
@@ -112,8 +114,7 @@ impl Onboarding {
             let wait = match self.step(&mut run).await? {
                 Step::Done(ending) => return Ok(ending),
                 Step::Next => Duration::ZERO,
-                // Not longer at a time: somebody else may record a report or free the user, and the wall
-                // clock may be set.
+                // A report may arrive, the user may be freed, and the wall clock may be set.
                 Step::WaitUntil(until) => between(self.clock.now(), until).min(MAX_SLEEP),
             };
             if stopping {
@@ -141,20 +142,20 @@ impl Onboarding {
         }
     }
 
-    /// Starts a run of the flow that a claim holds, from its first step or from where its entries end.
+    /// Starts a run of the flow that a claim holds, at its first step or where its entries end.
     ///
     /// ```
     /// use postduif_core::directory::Callout;
     /// use postduif_onboarding::{Ending, Journal, JournalError, Onboarding, Step};
     ///
-    /// /// Runs a flow until it has to wait for long, or is done.
+    /// /// Runs a flow until it has to wait, or is done.
     /// async fn work(
     ///     onboarding: &Onboarding,
     ///     journal: &dyn Journal,
     ///     callout: &Callout,
     /// ) -> Result<Option<Ending>, JournalError> {
     ///     let Some(claim) = journal.claim(callout).await? else {
-    ///         return Ok(None); // somebody else runs it
+    ///         return Ok(None); // another run holds it
     ///     };
     ///     let mut run = onboarding.start(claim);
     ///     loop {
@@ -162,7 +163,7 @@ impl Onboarding {
     ///             Step::Next => {}
     ///             Step::Done(ending) => return Ok(Some(ending)),
     ///             Step::WaitUntil(until) => {
-    ///                 // Claim it again then, or when a report or an order to stop comes for it.
+    ///                 // Claim the flow again at that time, or when a report or a stop arrives for it.
     ///                 run.give_back(until).await?;
     ///                 return Ok(None);
     ///             }
@@ -175,27 +176,27 @@ impl Onboarding {
         let callout = claim.callout();
         let window = callout.window().unwrap_or(self.window);
         let closes = after(callout.window_start(), window);
-        // A margin that suits the setting may be longer than what a call-out says of itself.
+        // The window of a call-out may be shorter than the configured margin.
         let margin = self.margin.min(window / MARGIN_SHARE);
         let deadline = before(closes, margin);
         Run::new(claim, self.clock.now(), deadline, closes)
     }
 
-    /// Stores a delivery report with the flow whose text it is about, and returns that flow, so that its run can be
-    /// woken. It is found by the report's reference, and where that is nobody's by the vendor's ids of the text and
-    /// of its part.
+    /// Stores a delivery report with the flow that sent the text, and returns that flow, so that its run can be woken.
     ///
-    /// Returns `None` where no flow of the journal sent such a text, or the report names none. That means "not
-    /// ours, or not yet": a vendor may report a text by its own id before it has answered the request that
-    /// sent it. So answer 503 while the report is fresh, for the vendor to repeat it, and take it when it is a
-    /// few minutes old.
+    /// The flow is found by the report's reference. If no flow has that reference, it is found by the vendor's ids of
+    /// the text and of its part.
     ///
-    /// Pass only what a [`ReportParser`](postduif_core::ReportParser) has verified, in any order and as often as it
-    /// arrives.
+    /// Returns `None` if no flow in the journal sent the text. A vendor may report a text by its own id before it has
+    /// responded to the request that sent it. So respond with 503 while the report is fresh, for the vendor to repeat
+    /// it, and with a success once it is a few minutes old.
+    ///
+    /// Pass only reports that a [`ReportParser`](postduif_core::ReportParser) has verified. They may arrive in any
+    /// order and any number of times.
     ///
     /// # Errors
     ///
-    /// Where the journal did not store it: let the vendor deliver it again.
+    /// If the journal did not store the report: let the vendor send it again.
     pub async fn report(&self, report: &DeliveryReport) -> Result<Option<FlowId>, JournalError> {
         let Some(flow) = self.flow_of(report).await? else {
             return Ok(None);

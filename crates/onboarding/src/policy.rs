@@ -1,50 +1,54 @@
-//! What a flow does where more than one thing is right.
+//! The options of a flow that choose between several right behaviours.
 
-/// What happens to a usable pass that the user already has. A user has one pass: a new one replaces it.
+/// The treatment of a usable pass that the user already has. A user has at most one pass: a new one replaces it.
 ///
-/// A pass of ours is one that a flow of the journal issued, or may have issued when a request was in doubt. Nobody
-/// knows the secret of the latter, so it is replaced with any setting.
+/// A pass is ours if a flow in the journal issued it, or may have issued it by a request in doubt. The secret of the
+/// latter is lost, so it is replaced under any option.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ExistingPass {
-    /// Completes the flow with a pass of ours whose text was accepted (delivered, under
-    /// [`CompleteOn::Delivered`]) and that lives for at least another 30 minutes, or half its life: the person has
-    /// it, and gets no second text. One that no list shows yet is waited for, and one whose text is reported as
-    /// undelivered is replaced, as is another pass of ours. A stranger's ends the flow: `pass_exists`.
+    /// Completes the flow with a pass of ours that the user has already received, without a second text.
     ///
-    /// No journal holds numbers: a pass is kept also where the directory has another number since it was sent. Where
-    /// numbers are corrected that way, choose [`ReplaceOurs`](Self::ReplaceOurs).
+    /// The pass must live for at least another 30 minutes, or for half its lifetime if that is shorter. Its text must
+    /// have been accepted, or delivered under [`CompleteOn::Delivered`]. A pass that is too new for a list is waited
+    /// for. Any other pass of ours is replaced, such as one whose text was not delivered. A pass of another issuer ends
+    /// the flow with `pass_exists`.
+    ///
+    /// A journal holds no numbers, so a pass is also kept if the user's number has changed since. If numbers are
+    /// corrected that way, use [`ReplaceOurs`](Self::ReplaceOurs).
     #[default]
     KeepOurs,
-    /// Ends the flow: `pass_exists`.
+    /// Ends the flow with `pass_exists`.
     Refuse,
-    /// Replaces any pass. That may cut off somebody at the help desk.
+    /// Replaces any pass, including one that a help desk has just issued.
     Replace,
-    /// Replaces a pass of ours, which is then lost if the second text is not accepted. A stranger's ends the flow:
-    /// `pass_exists`.
+    /// Replaces a pass of ours, which is lost even if the new text is not accepted. A pass of another issuer ends the
+    /// flow with `pass_exists`.
     ReplaceOurs,
 }
 
-/// What follows when nobody knows whether the vendor has the text.
+/// The reaction to a text that is in doubt: the vendor may or may not have it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum OnDoubt {
-    /// The pass is taken away and the flow ends: `in_doubt`.
+    /// Revokes the pass and ends the flow with `in_doubt`.
     Fail,
-    /// The pass is taken away, and another goes out in another text. If the earlier text still arrives, it
-    /// holds a dead pass.
+    /// Revokes the pass, and sends a new pass in a new text. If the first text arrives after all, its pass no longer
+    /// works.
     #[default]
     Reissue,
 }
 
-/// When a flow counts as completed.
+/// The moment at which a flow counts as completed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CompleteOn {
-    /// When the vendor has the text.
+    /// The vendor has accepted the text.
     #[default]
     Accepted,
-    /// When the vendor reports it delivered, all its segments. Without a report before the deadline and before the
-    /// pass ends, the pass is taken away. Give reports to [`Onboarding::report`](crate::Onboarding::report).
+    /// The vendor has reported all segments of the text as delivered.
+    ///
+    /// Without that report the pass is revoked at the deadline, or when it expires. Pass reports to
+    /// [`Onboarding::report`](crate::Onboarding::report).
     Delivered,
 }

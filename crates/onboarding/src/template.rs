@@ -1,11 +1,11 @@
-//! The text that carries a pass, as the phone shows it: one template per language.
+//! The text that carries a pass: one template per language.
 //!
 //! > Hallo Anna de Vries, welkom! Je code X7k+q2Rm geldt tot 23-11-2026 10:00. Log in met je werkaccount en
 //! > deze code. Alleen de nieuwste sms telt.
 //!
-//! Dutch and English are built in; others, and other words, are given to a [`TemplatesBuilder`] as text or as
-//! a folder of files. A reader gets the language of their `preferredLanguage`, by the look-up of RFC 4647
-//! (`nl-BE`, then `nl`), or else the default.
+//! Dutch and English are built in. A [`TemplatesBuilder`] takes other languages and other texts, as strings or as a
+//! folder of files. The recipient's `preferredLanguage` chooses the template by the lookup of RFC 4647 (`nl-BE`, then
+//! `nl`), or else the default is used.
 //!
 //! ```
 //! use chrono::{TimeZone, Utc};
@@ -32,50 +32,54 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What a template can say
+//! # Variables
 //!
-//! Templates are [minijinja]'s: `{{ variable }}`, `{% if variable %} .. {% else %} .. {% endif %}`, `and`, `or`,
-//! `not`, comparisons. There are no filters, tests, macros and includes, and nothing is escaped as HTML is.
+//! Templates use the syntax of [minijinja]: `{{ variable }}`, `{% if variable %} .. {% else %} .. {% endif %}`,
+//! `and`, `or`, `not`, comparisons. There are no filters, tests, macros or includes, and no HTML escaping.
 //!
-//! | variable | what it is |
+//! | variable | value |
 //! |---|---|
-//! | `pass` | The pass. Each text has it once, with a space before it and after it (or the text's end), since it may itself end in a `!` or a `.`. |
-//! | `valid_until` | Until when the pass works, in the reader's zone and the language's format. |
-//! | `valid_from` | From when it works. |
-//! | `display_name` | The name to show, cut where it must be; may be empty. |
-//! | `given_name` | The given name, cut where it must be; may be empty. |
-//! | `user_principal_name` | The name to sign in with, never cut; may be empty. **Whoever holds the phone, or reads the text on its locked screen, then holds all there is to sign in with.** The built-in texts leave it out. |
-//! | `tenant` | The organisation's name, where [`tenant_name`](TemplatesBuilder::tenant_name) gives one, else empty. |
-//! | `support` | Whom to call, where [`support`](TemplatesBuilder::support) says so, else empty. |
-//! | `cuts` | How much should be left out, 0 to 3. See below. |
+//! | `pass` | The pass. Each text has it once, with a space or the end of the text on each side, since it may itself end in `!` or `.`. |
+//! | `valid_until` | When the pass expires, in the recipient's time zone and the language's format. |
+//! | `valid_from` | When the pass starts to work. |
+//! | `display_name` | The display name, cut if necessary; may be empty. |
+//! | `given_name` | The given name, cut if necessary; may be empty. |
+//! | `user_principal_name` | The sign-in name, never cut; may be empty. **A text with it contains everything that is needed to sign in, for anyone who has the phone or reads its locked screen.** The built-in texts leave it out. |
+//! | `tenant` | The organisation's name from [`tenant_name`](TemplatesBuilder::tenant_name), or empty. |
+//! | `support` | The number to call from [`support`](TemplatesBuilder::support), or empty. |
+//! | `cuts` | How much to leave out, 0 to 3: see below. |
 //!
-//! What may be empty belongs into an `if`, together with its space: `Hallo{% if display_name %} {{ display_name
-//! }}{% endif %}, welkom!`.
+//! Put a variable that may be empty into an `if`, together with its space: `Hallo{% if display_name %} {{
+//! display_name }}{% endif %}, welkom!`.
 //!
 //! # How a text is made to fit
 //!
-//! A text takes no more than [`max_parts`](TemplatesBuilder::max_parts) parts, one unless set. Where it would,
-//! it is written again with `cuts` at 1, then 2, then 3, so that `{% if cuts < 1 %} Only the newest text
-//! counts.{% endif %}` is what goes first. When that is not enough, names are cut to less than thirty
-//! characters, each time between what a reader sees as two. The pass is never changed: the template only says
-//! where it goes.
+//! A text takes at most [`max_parts`](TemplatesBuilder::max_parts) parts, one by default. If it would take more, it
+//! is rendered again with `cuts` at 1, then 2, then 3. So `{% if cuts < 1 %} Only the newest text counts.{% endif %}`
+//! is left out first. If that is not enough, names are cut to fewer than thirty characters, always between two
+//! graphemes. The pass is never changed: the template only says where it goes.
 //!
-//! A name with a character outside GSM 03.38 (`Zoë`) makes the whole text UCS-2, of which a part holds 70
-//! characters in place of 160. It is written as it is where the text fits into the allowed parts with it: two or
-//! three are enough for the built-in texts. Else it is written in GSM 03.38 (`Zoe`), or left out where that cannot
-//! be (`李小龙`). Marks that nobody sees, such as a soft hyphen, are left out of every name.
+//! A name with a character outside GSM 03.38 (`Zoë`) makes the whole text UCS-2, with 70 characters in a part in
+//! place of 160. The name is kept if the text fits into the allowed parts with it: two or three are enough for the
+//! built-in texts. Otherwise it is transliterated to GSM 03.38 (`Zoe`), or left out if that is impossible (`李小龙`).
+//! Invisible characters, such as a soft hyphen, are removed from every name.
 //!
-//! In a text from right to left a phone would show `X7kq2R!` as `!X7kq2R`. There the pass is put between two
-//! left-to-right marks, with a space on each side that keeps them out of what is copied.
+//! In a right-to-left text a phone would show `X7kq2R!` as `!X7kq2R`. There the pass is put between two left-to-right
+//! marks, with a space on each side, so that the marks are not copied with the pass.
 //!
 //! # What is checked
 //!
-//! When the templates are loaded, so that no flow finds out: the syntax, that no variable is unknown, that the
-//! pass is there once and stands free, that nothing is left hanging where a variable is empty, that the
-//! longest case (a pass of 48 characters, a name and a sign-in name as long as Entra has them, a time in the
-//! hour that comes twice) fits into the allowed parts, and that an ordinary text has room for the
-//! organisation and the support where it says them. A template that fails all the same, in a branch that
-//! no check could reach, is replaced by the built-in text, and an event says so.
+//! Templates are checked when they are loaded, so that no flow fails because of them:
+//!
+//! - The syntax is right, and every variable is known.
+//! - The pass appears exactly once, with a space or the end of the text on each side.
+//! - An empty variable leaves no gap and no stray punctuation.
+//! - The longest case fits into the allowed parts: a pass of 48 characters, names as long as Entra allows, and a time
+//!   in the repeated hour when summer time ends.
+//! - An ordinary text has room for the tenant and the support number, if the template uses them.
+//!
+//! A template may still fail in a branch that no check reaches. Then the built-in text is sent, and an event reports
+//! it.
 //!
 //! [minijinja]: https://docs.rs/minijinja
 
@@ -98,27 +102,27 @@ pub(crate) use recipient::Recipient;
 use recipient::{MAX_NAME, Names};
 use render::{Facts, Template};
 
-/// The texts of all languages, checked.
+/// The checked templates of all languages. Clones are cheap.
 ///
-/// Cheap to clone. Put it into [`OnboardingBuilder::with_templates`](crate::OnboardingBuilder::with_templates).
+/// Set them with [`OnboardingBuilder::with_templates`](crate::OnboardingBuilder::with_templates).
 #[derive(Clone)]
 pub struct Templates(Arc<Set>);
 
 struct Set {
-    /// Never empty: the default is one of them.
+    /// Never empty, since it contains the default.
     texts: Vec<Template>,
     default: usize,
-    /// The built-in texts, Dutch and English, for a template that fails.
+    /// The built-in texts, Dutch and English, in place of a template that fails.
     fallback: [Template; 2],
     tenant: String,
     support: String,
     max_parts: usize,
-    /// The longest that come of a text, by its place.
+    /// The longest texts, each with the index of its template.
     longest: Vec<(usize, Text)>,
 }
 
 impl Templates {
-    /// Starts from the built-in texts.
+    /// Creates a builder with the built-in texts.
     ///
     /// ```
     /// use postduif_onboarding::template::Templates;
@@ -133,18 +137,18 @@ impl Templates {
         TemplatesBuilder::new()
     }
 
-    /// The built-in texts as they are, read and checked once in a process.
+    /// Returns the built-in texts, read and checked once per process.
     pub(crate) fn built_in() -> Result<Self, ConfigError> {
         static BUILT_IN: LazyLock<Result<Templates, ConfigError>> =
             LazyLock::new(|| Templates::builder().build());
         BUILT_IN.clone()
     }
 
-    /// Reads the built-in texts, and over them those of a folder: see [`TemplatesBuilder::folder`].
+    /// Reads the templates of a folder over the built-in ones: see [`TemplatesBuilder::folder`].
     ///
     /// # Errors
     ///
-    /// As for [`TemplatesBuilder::build`].
+    /// The errors of [`TemplatesBuilder::build`].
     pub fn from_folder(folder: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         Self::builder().folder(folder).build()
     }
@@ -154,18 +158,18 @@ impl Templates {
         self.0.texts.iter().map(Template::tag)
     }
 
-    /// Returns the language for somebody who prefers this one, as the directory writes it.
+    /// Returns the language for a preferred language, as the directory writes it.
     #[must_use]
     pub fn language(&self, preferred: Option<&str>) -> &str {
         self.choose(preferred).tag()
     }
 
-    /// Renders the text that a user would get, with a sample in place of the pass, for somebody to look at. The times
-    /// are written in the zone that they come in.
+    /// Renders the text for a user with a sample pass, for a preview. Times are shown in the time zone of the
+    /// arguments.
     ///
     /// # Errors
     ///
-    /// Where no text comes of it; a template that was checked gives one.
+    /// If rendering fails. A checked template does not fail in practice.
     pub fn preview<Z>(
         &self,
         user: &User,
@@ -179,10 +183,10 @@ impl Templates {
         self.compose(&Recipient::of(user), "X7k+q2Rm", valid_from, valid_until)
     }
 
-    /// Writes the text for a reader.
+    /// Renders the text for a recipient.
     ///
-    /// The pass is no part of what the template engine handles: it is put into its place at the end, into a
-    /// string of the right size, which leaves no copy behind.
+    /// The template engine never handles the pass. It is inserted at the end, into a string of the right size, so
+    /// that no copy of it is left in memory.
     pub(crate) fn compose<Z>(
         &self,
         recipient: &Recipient,
@@ -225,7 +229,7 @@ impl Templates {
         }
     }
 
-    /// The longest texts that can come of each language, to ask a provider about before the first flow.
+    /// Returns the longest texts of each language, to check the provider before the first flow.
     pub(crate) fn longest(&self) -> impl Iterator<Item = (&str, &Text)> {
         self.0
             .longest
@@ -242,7 +246,7 @@ impl Templates {
 }
 
 impl Set {
-    /// What makes a text of the language longest.
+    /// Returns the values that make the text of a language longest.
     fn longest_case(&self, text: &Template) -> Facts<'_> {
         let time = text.format().longest();
         Facts {
@@ -266,17 +270,17 @@ impl fmt::Debug for Templates {
     }
 }
 
-/// The names of somebody whom Entra could not give longer ones.
+/// Returns names as long as Entra allows.
 fn longest_names(letter: &str) -> Names {
     Names {
         display: letter.repeat(MAX_NAME),
         given: letter.repeat(64),
-        // 64, an at sign and 48.
+        // 64 characters, an at sign and 48 characters.
         sign_in: "x".repeat(113),
     }
 }
 
-/// As many characters as a policy allows, some of which take two septets.
+/// The longest pass that a policy allows. Some of its characters take two septets.
 const LONGEST_PASS: &str = "Aa1+!{Aa1+!{Aa1+!{Aa1+!{Aa1+!{Aa1+!{Aa1+!{Aa1+!{";
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! In whose zone a text tells the time.
+//! The time zones in which texts show times.
 
 use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
 use postduif_core::ConfigError;
 
-/// A zone for everybody, and others for some countries.
+/// A default time zone, and others by country.
 #[derive(Debug)]
 pub(crate) struct TimeZones {
     default: Tz,
-    /// By the country's code in capitals.
+    /// By the country's code in upper case.
     by_region: BTreeMap<String, Tz>,
 }
 
@@ -24,7 +24,7 @@ impl TimeZones {
                 Ok((code, zone(&name)?))
             } else {
                 Err(ConfigError::new(format!(
-                    "{region:?} is no country: give its two letters, such as BE"
+                    "invalid country {region:?}: give two letters, such as BE"
                 )))
             }
         });
@@ -34,7 +34,7 @@ impl TimeZones {
         })
     }
 
-    /// The zone of somebody in this country, as the directory writes it.
+    /// Returns the time zone of a country, as the directory writes it.
     pub(crate) fn of(&self, region: Option<&str>) -> Tz {
         let region = region.map(|region| region.trim().to_ascii_uppercase());
         let own = region.and_then(|region| self.by_region.get(&region));
@@ -44,7 +44,7 @@ impl TimeZones {
 
 fn zone(name: &str) -> Result<Tz, ConfigError> {
     name.parse().map_err(|_| {
-        ConfigError::new("the time zone is none: give an IANA name such as Europe/Amsterdam")
+        ConfigError::new("invalid time zone: give an IANA name, such as Europe/Amsterdam")
     })
 }
 
@@ -63,13 +63,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_has_the_zone_of_their_country_or_else_the_default() {
+    fn a_recipient_has_the_time_zone_of_their_country_or_the_default() {
         for (region, zone) in [
             (None, Tz::Europe__Amsterdam),
             (Some("NL"), Tz::Europe__Amsterdam),
             (Some(""), Tz::Europe__Amsterdam),
             (Some("nz "), Tz::Pacific__Auckland),
-            // The last word counts.
+            // The last one counts.
             (Some("PT"), Tz::Atlantic__Azores),
         ] {
             assert_eq!(zones().of(region), zone, "{region:?}");
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_country_or_no_zone_is_refused() {
+    fn an_invalid_country_or_time_zone_is_refused() {
         for (region, name, said) in [
             ("Belgium", "Europe/Brussels", "country"),
             ("B3", "Europe/Brussels", "country"),

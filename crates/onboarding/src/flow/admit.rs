@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Onboarding {
-    /// Reads the person, or asks the guards about the person just read.
+    /// Reads the user, or runs the guards on the user just read.
     pub(crate) async fn admit(
         &self,
         run: &mut Run,
@@ -50,7 +50,7 @@ impl Onboarding {
                 if !number_known {
                     tracing::warn!(
                         flow = %run.flow(), step = %StepName::Guard, to = %number.masked(),
-                        "the number is in a range that is not known"
+                        "the number is in an unknown range"
                     );
                 }
                 run.person = Some(Person {
@@ -75,7 +75,7 @@ impl Onboarding {
         }
     }
 
-    /// A read failed: it is tried again where the cause may pass, and else the flow ends.
+    /// Handles a failed read: retries it if the cause is temporary, and otherwise ends the flow.
     pub(crate) async fn read_failed(
         &self,
         run: &mut Run,
@@ -91,7 +91,7 @@ impl Onboarding {
             _ => FailureReason::GraphUnavailable,
         };
         let again = match kind {
-            // A token that was refused may be too new to be renewed at once.
+            // A refused token may be too new to be replaced at once.
             GraphErrorKind::NotFound | GraphErrorKind::Unauthorized => {
                 (run.failures() as usize) < self.pauses.len()
             }

@@ -1,9 +1,9 @@
-//! What every step is made of: calls that end, the user's lock, entries, pauses.
+//! The parts of all steps: bounded calls, the user's lock, entries, pauses.
 
 use std::{future::Future, time::Duration};
 
 use postduif_core::directory::{
-    GraphError, GraphErrorKind, TapId, TapInfo, TemporaryAccessPass, UserId, Verdict,
+    FailureReason, GraphError, GraphErrorKind, TapId, TapInfo, TemporaryAccessPass, UserId, Verdict,
 };
 use tokio::time::Instant;
 
@@ -14,13 +14,13 @@ use crate::{
         history::History,
         times::{
             FIRST_RECORD_PAUSE, LIST_LAG_IN_PAUSES, MARGIN_KEPT_SHARE, MAX_CALL, MAX_INTENT_AGE,
-            MAX_RECORD_PAUSE, MIN_CALL,
+            MAX_RECORD_PAUSE, MIN_CALL, ROUNDS,
         },
     },
 };
 
 impl Onboarding {
-    /// Takes the user, or takes them anew, for longer than any effect that follows can take.
+    /// Locks the user, or extends the lock, for longer than any following effect can take.
     pub(crate) async fn lock_user(&self, run: &mut Run) -> Result<bool, JournalError> {
         let left = run.until_close(self.clock.now());
         let at_most = left.max(MAX_CALL + MIN_CALL);
@@ -29,7 +29,7 @@ impl Onboarding {
         Ok(run.holds_user)
     }
 
-    /// Lets others have the user.
+    /// Frees the lock of the user.
     pub(crate) async fn free_user(&self, run: &mut Run) {
         if !run.holds_user && !run.may_hold_user {
             return;
@@ -37,17 +37,17 @@ impl Onboarding {
         (run.holds_user, run.may_hold_user) = (false, false);
         let freed = within(MAX_CALL, run.claim.free_user()).await;
         if let Err(error) = freed.unwrap_or_else(journal_timeout) {
-            // It ends by itself.
+            // It expires by itself.
             tracing::warn!(flow = %run.flow(), %error, "the user's lock was not freed");
         }
     }
 
-    /// Whether the time is over, or the intent that was written last is too old to be followed by its effect.
+    /// Returns whether the deadline has passed, or the last intent is too old for its effect.
     pub(crate) fn is_late(&self, run: &Run, intended_at: Instant) -> bool {
         run.is_over(self.clock.now()) || intended_at.elapsed() > MAX_INTENT_AGE
     }
 
-    /// Whether the run may have an effect at this moment. Asked between an intent's entry and its effect.
+    /// Fails if the claim is lost. Called between an intent's entry and its effect.
     pub(crate) fn check_claim(run: &Run) -> Result<(), JournalError> {
         if run.claim.holds() {
             Ok(())
@@ -98,7 +98,7 @@ impl Onboarding {
         Ok(history)
     }
 
-    /// What is written of every flow about the same user.
+    /// Returns the histories of all flows of the same user.
     pub(crate) async fn flows_of_user(&self, run: &Run) -> Result<Vec<History>, JournalError> {
         let flows = within(MAX_CALL, run.claim.of_user()).await;
         let flows = flows.unwrap_or_else(journal_timeout)?;
@@ -107,8 +107,7 @@ impl Onboarding {
         Ok(flows.map(|flow| History::new(flow, now)).collect())
     }
 
-    /// Appends an entry. An intent is given to the journal once; an outcome until the deadline, for nobody else
-    /// knows it.
+    /// Appends an entry. An intent is tried once. An outcome is retried until the deadline, since only this run has it.
     pub(crate) async fn record(&self, run: &mut Run, entry: Entry) -> Result<(), JournalError> {
         let record = Record::new(self.clock.now(), entry);
         if record.entry.is_intent() {
@@ -145,10 +144,10 @@ impl Onboarding {
                 Err(error) => error,
             };
             match error.kind() {
-                // What an earlier try wrote, and did not tell.
+                // An earlier try may have written the entry, although it failed.
                 JournalErrorKind::Lost if again && is_written(run, record).await => return Ok(()),
                 JournalErrorKind::Unavailable if Instant::now() + pause < until => {
-                    tracing::warn!(flow = %run.flow(), %error, "an outcome is not written yet");
+                    tracing::warn!(flow = %run.flow(), %error, "an outcome is not recorded yet");
                     again = true;
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(MAX_RECORD_PAUSE);
@@ -158,19 +157,19 @@ impl Onboarding {
         }
     }
 
-    /// Nothing is to be done for so long.
+    /// Returns a wait of this length.
     pub(crate) fn wait(&self, length: Duration) -> Step {
         Step::WaitUntil(after(self.clock.now(), length))
     }
 
-    /// Counts a failure and pauses, for so long at the most.
+    /// Counts a failure and pauses, for at most `at_most`.
     pub(crate) fn pause(&self, run: &mut Run, length: Duration, at_most: Duration) -> Step {
         let length = length.min(at_most);
         run.pause(self.clock.now(), length);
         self.wait(length)
     }
 
-    /// How long to pause after so many failures: as configured, then twice as long each time.
+    /// Returns the pause after a number of failures: the configured ones, then twice as long each time.
     pub(crate) fn pause_after(
         &self,
         failures: u32,
@@ -190,26 +189,25 @@ impl Onboarding {
         pause.max(asked.unwrap_or_default())
     }
 
-    /// All pauses together.
+    /// Returns the sum of the configured pauses.
     pub(crate) fn all_pauses(&self) -> Duration {
         let sum = |sum: Duration, pause: &Duration| sum.saturating_add(*pause);
         self.pauses.iter().fold(Duration::ZERO, sum)
     }
 
-    /// How long a list may lag behind what Graph has done.
+    /// Returns the maximum time by which a list lags behind Graph.
     pub(crate) fn list_lag(&self) -> Duration {
         self.all_pauses().saturating_mul(LIST_LAG_IN_PAUSES)
     }
 
-    /// How long an effect may take that began before the deadline: half of the margin is left for what
-    /// must follow it.
+    /// Returns how long an effect may take: until the middle of the margin, whose rest is kept for what follows.
     pub(crate) fn effect_limit(&self, run: &Run) -> Duration {
         let left = run.until_close(self.clock.now());
         left.saturating_sub(run.margin() / MARGIN_KEPT_SHARE)
             .max(MIN_CALL)
     }
 
-    /// How long a call to Graph may take.
+    /// Returns how long a call to Graph may take.
     pub(crate) fn call_limit(&self, run: &Run) -> Duration {
         self.effect_limit(run).min(MAX_CALL)
     }
@@ -230,16 +228,16 @@ impl Onboarding {
         Ok(Step::Next)
     }
 
-    /// A next round: while there are rounds and time; else the flow failed, of this where it is the rounds.
+    /// Returns another round while rounds and time remain. Without rounds the flow fails with `reason`.
     pub(crate) fn next_round_or_failed(
         &self,
         run: &Run,
         next_round: u8,
-        reason: postduif_core::directory::FailureReason,
+        reason: FailureReason,
     ) -> Then {
         if run.is_over(self.clock.now()) {
             failed(run.deadline_reason())
-        } else if next_round <= crate::flow::times::ROUNDS {
+        } else if next_round <= ROUNDS {
             Then::Issue
         } else {
             failed(reason)
@@ -247,7 +245,7 @@ impl Onboarding {
     }
 }
 
-pub(crate) const fn failed(reason: postduif_core::directory::FailureReason) -> Then {
+pub(crate) const fn failed(reason: FailureReason) -> Then {
     Then::End(Verdict::Failed(reason))
 }
 
@@ -256,7 +254,7 @@ async fn append(run: &Run, record: &Record) -> Result<(), JournalError> {
     appended.unwrap_or_else(journal_timeout)
 }
 
-/// Whether the flow's last entry is this one.
+/// Returns whether the flow's last entry is this one.
 async fn is_written(run: &Run, record: &Record) -> bool {
     let entries = within(MAX_CALL, run.claim.entries()).await;
     match entries {
@@ -272,17 +270,17 @@ pub(crate) async fn within<T>(limit: Duration, call: impl Future<Output = T> + S
 }
 
 pub(crate) fn no_response() -> GraphError {
-    GraphError::unknown(GraphErrorKind::Timeout, "Graph gave no answer in time")
+    GraphError::unknown(GraphErrorKind::Timeout, "Graph did not respond in time")
 }
 
 pub(crate) fn journal_timeout<T>() -> Result<T, JournalError> {
     Err(JournalError::new(
         JournalErrorKind::Unavailable,
-        "the journal gave no answer in time",
+        "the journal did not respond in time",
     ))
 }
 
-/// Whether what Graph would not do now it may do later.
+/// Returns whether a later request may succeed.
 pub(crate) const fn is_transient(kind: GraphErrorKind) -> bool {
     matches!(
         kind,

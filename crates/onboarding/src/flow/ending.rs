@@ -12,15 +12,13 @@ use crate::{
     flow::{history::History, run::Run, times::MAX_PASS},
 };
 
-/// How a flow ended. There is no secret in it, and `Debug` masks the number.
+/// The ending of a flow. It contains no secret, and `Debug` masks the number.
 ///
-/// It is made from the flow's entries, so that it is the same whenever it is asked for. What no journal holds is
-/// left out of one that is made without a run: the number and whether its range is known, whether the pass works
-/// once, the providers that were tried before, and the steps that were taken.
+/// An ending is derived from the flow's entries, so it is always the same. Without a run it lacks what no journal
+/// holds: the number, whether the pass works once, the providers that were tried earlier, and the steps.
 ///
-/// Stored with serde, one leaves out the number, whether its range is known and the providers that were tried
-/// before. Members and steps of a newer version are skipped when it is read; a verdict or a kind of error that only
-/// a newer version knows is an error.
+/// With serde it is stored without the number and without the providers that were tried earlier. Unknown members and
+/// unknown steps are skipped when it is read. An unknown verdict and an unknown kind of error are errors.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Ending {
@@ -28,52 +26,52 @@ pub struct Ending {
     pub flow: FlowId,
     /// The verdict for Entra.
     pub verdict: Verdict,
-    /// Who was given the last text, by the profile's name; of an accepted one, who took it.
+    /// The provider that accepted the last text, or to which it was given, by the name of its profile.
     #[serde(default)]
     pub provider: Option<String>,
-    /// The vendor's receipt for the last text, where it took it.
+    /// The vendor's receipt for the last text, if the vendor accepted it.
     #[serde(default, with = "stored_receipt")]
     pub receipt: Option<Receipt>,
-    /// What went wrong with the last text, where the vendor did not take it for certain.
+    /// The kind of error of the last text, if it was not accepted or is in doubt.
     #[serde(default)]
     pub error: Option<ErrorKind>,
-    /// The vendor's own code for that.
+    /// The vendor's code of that error.
     #[serde(default)]
     pub code: Option<String>,
-    /// What Graph said last where it refused something or broke.
+    /// The last error from Graph.
     #[serde(default)]
     pub graph: Option<GraphCause>,
-    /// EndCause it failed, where the reason alone does not say it. In our own words, with no personal data.
+    /// A detail beside the reason of a failure, without personal data.
     #[serde(default)]
     pub detail: Option<String>,
-    /// Where the text went.
+    /// The number to which the text was sent.
     #[serde(skip)]
     pub to: Option<PhoneNumber>,
-    /// Whether that number is in a range that the flow's [`Numbers`](crate::Numbers) know. `None` where no number
-    /// was read.
+    /// Whether that number is in a range that the flow's [`Numbers`](crate::Numbers) know. `None` if no number was
+    /// read.
     #[serde(skip)]
     pub number_known: Option<bool>,
-    /// The pass that this flow issued last, kept, or took away last.
+    /// The pass that this flow last issued, kept or revoked.
     #[serde(default)]
     pub pass: Option<PassEnding>,
-    /// Until when a pass may be usable that was asked for and that nobody has seen: it was in doubt, and no list
-    /// that is new enough could be read since, or not yet. Somebody should look. `None` where there is no such
-    /// doubt.
+    /// When a pass expires that may exist although no list has shown it: its request was in doubt, and no conclusive
+    /// list could be read. An operator should check the user's passes. `None` if there is no such doubt.
     #[serde(default)]
     pub unseen_until: Option<DateTime<Utc>>,
-    /// Whether Entra heard: it took the verdict, or said that it waits no more. False where nobody waits.
+    /// Whether Entra heard: it accepted the verdict, or responded that it no longer waits. False if the call-out has
+    /// no callback.
     #[serde(default)]
     pub heard: bool,
-    /// How many passes were issued.
+    /// The number of passes that were issued.
     #[serde(default)]
     pub attempts: u32,
-    /// What this run did, in order.
+    /// The steps of this run, in order.
     #[serde(default, deserialize_with = "known_steps")]
     pub steps: Vec<StepTaken>,
 }
 
 impl Ending {
-    /// Returns the ending that follows from a flow's entries. `None` where the flow was not resumed yet.
+    /// Returns the ending that follows from a flow's entries. `None` if the flow was not resumed yet.
     #[must_use]
     pub fn of(entries: &Entries) -> Option<Self> {
         let mut own = entries.records.iter();
@@ -105,27 +103,27 @@ impl Ending {
         for record in &entries.records {
             ending.add(&record.entry);
         }
-        // What is looked up here needs no clock.
+        // These questions need no clock.
         let history = History::new(entries.clone(), DateTime::<Utc>::MAX_UTC);
         ending.unseen_until = history.unseen_until(MAX_PASS);
         ending
     }
 
-    /// Returns why it failed. `None` where it did not.
+    /// Returns the reason of a failure. `None` if the flow was completed.
     #[must_use]
     pub const fn reason(&self) -> Option<FailureReason> {
         self.verdict.reason()
     }
 
-    /// Returns until when a pass of this flow may be usable that should not be: one that could not be taken away, or one
-    /// that nobody has seen. `None` where there is nothing to look after.
+    /// Returns when a pass of this flow expires that should not be usable, but may be: it could not be revoked, or no
+    /// list has shown it. `None` if there is no such pass.
     #[must_use]
     pub fn may_be_usable_until(&self) -> Option<DateTime<Utc>> {
         let known = self.pass.as_ref().and_then(PassEnding::may_be_usable_until);
         known.max(self.unseen_until)
     }
 
-    /// With what the run knows beside the entries.
+    /// Returns the ending with what only the run knows.
     pub(crate) fn of_run(history: &History, run: &Run, life: Option<Duration>) -> Self {
         let entries = history.entries();
         let mut ending = Self::of(entries)
@@ -134,7 +132,7 @@ impl Ending {
         ending.to = run.person.as_ref().map(|person| person.number);
         ending.number_known = run.person.as_ref().map(|person| person.number_known);
         ending.steps.clone_from(&run.steps);
-        // The journal's is the same receipt, without those who were tried before.
+        // The same receipt, with the providers that were tried earlier.
         if let (Some(whole), Some(kept)) = (&run.receipt, &mut ending.receipt)
             && whole.reference() == kept.reference()
         {
@@ -223,7 +221,7 @@ impl Ending {
     }
 }
 
-/// A receipt as it is stored: what the vendor said, without who was tried before.
+/// The stored form of a receipt, without the providers that were tried earlier.
 mod stored_receipt {
     use postduif_core::{Price, Receipt, Reference};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -284,7 +282,7 @@ mod stored_receipt {
     }
 }
 
-/// The steps that this version knows.
+/// Reads the steps that this version knows.
 fn known_steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<StepTaken>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -301,16 +299,16 @@ fn known_steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<StepTak
         .collect())
 }
 
-/// What became of a pass.
+/// The end of a pass.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct PassEnding {
-    /// Graph's id of it.
+    /// Graph's id of the pass.
     pub id: TapId,
-    /// Until when it works, or would have worked.
+    /// When it expires, or would have expired.
     #[serde(default)]
     pub valid_until: Option<DateTime<Utc>>,
-    /// Whether it works once only.
+    /// Whether it works only once.
     #[serde(default)]
     pub one_time: Option<bool>,
     revocation: Revocation,
@@ -341,14 +339,14 @@ impl PassEnding {
         self.revocation == Revocation::Done
     }
 
-    /// Returns whether it could not be revoked, and has ended by itself.
+    /// Returns whether it could not be revoked, and has expired.
     #[must_use]
     pub fn expired(&self) -> bool {
         self.revocation == Revocation::Expired
     }
 
-    /// Returns until when it may be usable although it should have been revoked: that was tried and has not succeeded
-    /// yet. Somebody should look. The end of time where nobody knows; none where there is nothing to look after.
+    /// Returns when the pass expires, if it should have been revoked but was not yet. An operator should revoke it.
+    /// `None` if there is no such need, and the end of time if the expiry is unknown.
     #[must_use]
     pub fn may_be_usable_until(&self) -> Option<DateTime<Utc>> {
         let end = self.valid_until.unwrap_or(DateTime::<Utc>::MAX_UTC);
@@ -356,13 +354,13 @@ impl PassEnding {
     }
 }
 
-/// A step that a run took, and how long that was.
+/// A step of a run, with its duration.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct StepTaken {
-    /// Which.
+    /// The step.
     pub step: StepName,
-    /// From its beginning to its end; repeats and the pauses between them included.
+    /// The duration from its beginning to its end, including retries and the pauses between them.
     pub took: Duration,
 }
 
@@ -377,24 +375,24 @@ impl StepTaken {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StepName {
-    /// A delivery report is waited for.
+    /// Waits for a delivery report.
     AwaitReport,
-    /// The guards are asked.
+    /// Runs the guards.
     Guard,
-    /// The passes are listed, and one is issued.
+    /// Lists the passes and issues one.
     IssuePass,
-    /// The person is read from the directory.
+    /// Reads the user from the directory.
     ReadUser,
-    /// Entra gets the verdict.
+    /// Sends Entra the verdict.
     Resume,
-    /// A pass is taken away.
+    /// Revokes a pass.
     RevokePass,
-    /// The text is given to the vendor.
+    /// Sends the text.
     Send,
 }
 
 impl StepName {
-    /// Returns the written form, in snake_case.
+    /// Returns the name in snake_case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

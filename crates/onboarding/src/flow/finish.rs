@@ -1,4 +1,4 @@
-//! How a flow ends: what is cleaned up before Entra gets the verdict, the verdict, and what is cleaned up after.
+//! The end of a flow: cleaning up before the verdict, the verdict, and cleaning up after it.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// EndCause a flow ends, beside its reason.
+/// The cause of a failed flow, beside its reason.
 #[derive(Debug, Default)]
 pub(crate) struct EndCause {
     detail: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) struct EndCause {
 }
 
 impl EndCause {
-    /// In our own words, without any personal data.
+    /// Creates a cause from a detail without personal data.
     pub(crate) fn of(detail: &str) -> Self {
         Self {
             detail: Some(detail.to_owned()),
@@ -47,7 +47,7 @@ impl EndCause {
 }
 
 impl Onboarding {
-    /// Ends the flow so. Before it fails, a pass in doubt is looked for, while time remains.
+    /// Ends the flow with a verdict. Before it fails, it looks for a pass in doubt while time remains.
     pub(crate) async fn end(
         &self,
         run: &mut Run,
@@ -73,7 +73,7 @@ impl Onboarding {
         Ok(Step::Next)
     }
 
-    /// Ends the flow because its time is over.
+    /// Ends the flow at its deadline.
     pub(crate) async fn end_at_deadline(
         &self,
         run: &mut Run,
@@ -90,9 +90,9 @@ impl Onboarding {
         self.end(run, history, verdict, why).await
     }
 
-    /// Looks for a pass in doubt. Either it is found and revoked, or a list that is newer than any lag proves that
-    /// it does not exist, or no list could be read for twice as long: then an entry says so. A list proves nothing
-    /// that an entry's time lies ahead of.
+    /// Looks for a pass in doubt, until one of three is recorded: it was found and is revoked, a conclusive list
+    /// proves that it does not exist, or no list could be read for twice as long. A list proves nothing if the time
+    /// of the request is in the future.
     async fn look_for_pass(
         &self,
         run: &mut Run,
@@ -104,7 +104,7 @@ impl Onboarding {
         let certain = self.list_lag();
         let patience = certain * PATIENCE_IN_LAGS;
         let passes = match self.lock_user(run).await? {
-            // Under the lock, for another flow's new pass is not in its journal at once.
+            // Under the lock, since another flow's new pass is not in its journal at once.
             true => self.list_passes(run, user, StepName::IssuePass).await,
             false if run.age_of(since, self.clock.now()) < patience => {
                 return Ok(self.wait(LOCK_PAUSE));
@@ -122,20 +122,20 @@ impl Onboarding {
                 let found = lost.is_some();
                 match lost {
                     Some((pass, true)) => return self.record_revoking(run, &pass, then).await,
-                    // Nobody has its secret. It settles no doubt, for it may be another flow's.
+                    // Its secret is lost. It settles no doubt, since it may be another flow's.
                     Some((pass, false)) => {
                         Self::check_claim(run)?;
                         if let Err(error) = self.revoke_pass(run, user, &pass.id).await {
                             tracing::warn!(
                                 flow = %run.flow(), step = %StepName::RevokePass, %error,
-                                "a pass in doubt could not be taken away yet"
+                                "a pass in doubt could not be revoked yet"
                             );
                         }
                     }
                     None => {}
                 }
                 if age >= certain && (!found || age >= patience) {
-                    // What began at another time is an administrator's, or our clocks are far apart.
+                    // A pass of another time is an administrator's, or the clocks differ by much.
                     let entry = match stranger {
                         Some(until) => Entry::Unseen { until },
                         None if run.is_in_future(since, now) => Entry::Unseen {
@@ -158,7 +158,7 @@ impl Onboarding {
                 let until = unseen_until;
                 tracing::error!(
                     flow = %run.flow(), step = %StepName::IssuePass, %error, %until,
-                    "a pass that nobody has seen may be usable"
+                    "a pass that no list has shown may be usable"
                 );
                 self.record(run, Entry::Unseen { until }).await?;
                 self.free_user_at_end(run, then).await;
@@ -166,7 +166,7 @@ impl Onboarding {
             }
         }
         let pause = self.pause_after(run.failures(), MAX_PAUSE, None);
-        // The last look is the one that makes certain.
+        // The last look is the conclusive one.
         let next = match certain.saturating_sub(age) {
             Duration::ZERO => pause,
             left => pause.min(left),
@@ -179,7 +179,7 @@ impl Onboarding {
         Ok(self.pause(run, next, at_most))
     }
 
-    /// Until when a listed pass works that no flow knows.
+    /// Returns when the last listed pass that no flow knows expires.
     async fn unknown_pass(
         &self,
         run: &Run,
@@ -198,21 +198,21 @@ impl Onboarding {
         Ok(unknown.map(TapInfo::valid_until).max())
     }
 
-    /// Once the flow is resumed, others need not wait while it cleans up.
+    /// Frees the user while a resumed flow cleans up.
     async fn free_user_at_end(&self, run: &mut Run, then: Then) {
         if matches!(then, Then::End(_)) {
             self.free_user(run).await;
         }
     }
 
-    /// Takes away the pass that was issued last.
+    /// Starts to revoke the pass that was issued last.
     pub(crate) async fn start_revoking(
         &self,
         run: &mut Run,
         history: &History,
         then: Then,
     ) -> Result<Step, JournalError> {
-        // Under the lock, for another flow may be about to keep the pass.
+        // Under the lock, since another flow may be about to keep the pass.
         if self.lock_user(run).await? {
             let fresh = self.history(run).await?;
             if fresh.delivery() != history.delivery() {
@@ -241,7 +241,7 @@ impl Onboarding {
                 self.record(run, entry).await?;
                 Ok(Step::Next)
             }
-            // Only a journal that lost an entry says of a text and not of its pass.
+            // Only a journal that lost an entry has a text without its pass.
             (None, Then::End(verdict)) => {
                 self.end(run, history, verdict, EndCause::default()).await
             }
@@ -252,8 +252,8 @@ impl Onboarding {
         }
     }
 
-    /// Revokes a pass. Repeated until the deadline; then Entra gets the verdict, and it is repeated until the pass has
-    /// ended by itself.
+    /// Revokes a pass. Failures are retried until the deadline. Then Entra gets the verdict, and the retries continue
+    /// until the pass has expired.
     pub(crate) async fn revoke(
         &self,
         run: &mut Run,
@@ -275,7 +275,7 @@ impl Onboarding {
         }
         Self::check_claim(run)?;
         let Err(error) = self.revoke_pass(run, user, tap).await else {
-            tracing::info!(flow = %run.flow(), step = %StepName::RevokePass, "took a pass away");
+            tracing::info!(flow = %run.flow(), step = %StepName::RevokePass, "revoked a pass");
             let tap = tap.clone();
             self.record(run, Entry::Revoked { tap, then }).await?;
             return Ok(Step::Next);
@@ -283,7 +283,7 @@ impl Onboarding {
         let now = self.clock.now();
         tracing::warn!(
             flow = %run.flow(), step = %StepName::RevokePass, %error, %until,
-            "a pass could not be taken away yet"
+            "a pass could not be revoked yet"
         );
         if run.is_over(now) && !run.resumed {
             let why = EndCause::graph(GraphCause::from(&error));
@@ -299,8 +299,8 @@ impl Onboarding {
         Ok(self.pause(run, pause, at_most))
     }
 
-    /// Before a flow is completed its pass must still be there: another flow, or an administrator, may have
-    /// replaced it since, and so may a request of ours that was in doubt.
+    /// Checks before the flow is completed that its pass is still there. Another flow, an administrator, or a request
+    /// in doubt of this flow may have replaced it.
     pub(crate) async fn confirm_pass(
         &self,
         run: &mut Run,
@@ -323,15 +323,15 @@ impl Onboarding {
                 let pause = self.pause_after(run.failures(), MAX_PAUSE, error.retry_after());
                 return Ok(self.pause(run, pause, left));
             }
-            // Nothing speaks against it.
+            // There is no sign against it.
             Err(error) => {
-                tracing::warn!(flow = %run.flow(), %error, "whether the pass is there is not known");
+                tracing::warn!(flow = %run.flow(), %error, "the passes could not be listed before the verdict");
                 return self.end(run, history, completed, EndCause::default()).await;
             }
         };
         let last = history.last().map(|record| &record.entry);
         let kept = matches!(last, Some(Entry::Kept { .. }));
-        // What a list shows may be old. What our own flows did since is not.
+        // A list may be old, but the entries of our flows are not.
         let flows = self.flows_of_user(run).await?;
         let replaced = if kept {
             !History::is_still_sent(&flows, &pass.tap)
@@ -342,12 +342,12 @@ impl Onboarding {
         let to_tell = run
             .until_close(now)
             .saturating_sub(run.margin() / MARGIN_KEPT_SHARE);
-        // Another flow's request may have replaced it, and no list shows that yet.
+        // A request of another flow may have replaced it, which no list shows yet.
         let unsure = self.unsure_for(run, &flows, &pass.tap, now).min(to_tell);
         if !replaced && listed && unsure.is_zero() {
             return self.end(run, history, completed, EndCause::default()).await;
         }
-        // A new pass may show late.
+        // A new pass may be listed late.
         let known = flows.iter().filter_map(History::pass);
         let issued_at = known
             .filter(|known| known.tap == pass.tap)
@@ -356,7 +356,8 @@ impl Onboarding {
             .unwrap_or(pass.issued_at);
         let lag = between(now, after(issued_at, self.list_lag())).min(self.list_lag());
         let patience = match kept {
-            // What does not show it may be older: near the deadline nothing is issued over it.
+            // A list without it may be older than the pass. Near the deadline no pass is issued because of such a
+            // list.
             true => {
                 let since = run
                     .appended_at
@@ -367,22 +368,23 @@ impl Onboarding {
         };
         if !replaced && !patience.is_zero() {
             if !unsure.is_zero() {
-                // Its flow looks for it.
+                // The flow of that request looks for its pass.
                 self.free_user(run).await;
             }
             let pause = self.pause_after(run.failures(), MAX_PAUSE, None);
             return Ok(self.pause(run, pause, patience));
         }
-        tracing::warn!(flow = %run.flow(), "the pass that was sent is not there any more");
+        tracing::warn!(flow = %run.flow(), "the pass that was sent is gone");
         if !kept {
             let then = self.next_round_or_failed(run, history.next_round(), FailureReason::InDoubt);
             return self.start_revoking(run, history, then).await;
         }
-        // It was another flow's: this one makes its own.
+        // The kept pass was another flow's: this flow issues its own.
         self.issue(run, history, user).await
     }
 
-    /// Repeated until the window closes; past that tried once, because Entra may wait longer than we know.
+    /// Sends Entra the verdict. Failures are retried until the window closes. After that there is one try, since
+    /// Entra may wait longer.
     pub(crate) async fn resume(
         &self,
         run: &mut Run,
@@ -396,18 +398,18 @@ impl Onboarding {
                 let began = Instant::now();
                 let left = run.until_close(self.clock.now());
                 let limit = left.clamp(MIN_CALL, MAX_CALL);
-                let answer = within(limit, self.graph.resume(callback, &verdict)).await;
+                let response = within(limit, self.graph.resume(callback, &verdict)).await;
                 run.add_step(StepName::Resume, began);
-                match answer.unwrap_or_else(|| Err(no_response())) {
+                match response.unwrap_or_else(|| Err(no_response())) {
                     Ok(()) => true,
                     Err(error) => {
                         let heard = is_final_refusal(&error);
-                        // The last try lies before the end, whatever pause is asked for.
+                        // The last try is before the end, whatever pause Graph requests.
                         let last = MIN_CALL.min(run.margin() / MARGIN_KEPT_SHARE);
                         let left = run.until_close(self.clock.now()).saturating_sub(last);
                         tracing::warn!(
                             flow = %run.flow(), step = %StepName::Resume, kind = %error.kind(),
-                            %error, heard, "Entra did not take the verdict"
+                            %error, heard, "Entra did not accept the verdict"
                         );
                         if !heard && !left.is_zero() {
                             let asked = error.retry_after();
@@ -430,8 +432,8 @@ impl Onboarding {
         Ok(Step::Next)
     }
 
-    /// Cleans up after a flow that was resumed: revokes a pass that could not be revoked yet, and looks for one in
-    /// doubt that the list may still show.
+    /// Cleans up after a flow was resumed: revokes a pass that could not be revoked, and looks for a pass in doubt
+    /// that a list may still show.
     pub(crate) async fn clean_up(
         &self,
         run: &mut Run,
@@ -447,7 +449,7 @@ impl Onboarding {
                 if self.clock.now() >= ended_at {
                     tracing::warn!(
                         flow = %run.flow(), %until,
-                        "a pass that could not be taken away has ended by itself"
+                        "a pass that could not be revoked has expired"
                     );
                     self.record(run, Entry::Expired { tap }).await?;
                     return Ok(Step::Next);
@@ -465,7 +467,7 @@ impl Onboarding {
         Ok(Step::Done(Ending::of_run(history, run, self.pass.lifetime)))
     }
 
-    /// Waits for the delivery of a text that was accepted, or ends the flow by it.
+    /// Fails a flow whose accepted text was not delivered.
     pub(crate) async fn fail_undelivered(
         &self,
         run: &mut Run,
@@ -476,8 +478,8 @@ impl Onboarding {
     }
 }
 
-/// Whether Graph itself says that nobody waits any more: 400, 404 and 409 in its own shape. In another shape
-/// they prove nothing, and are `Protocol` or in doubt.
+/// Returns whether Graph itself responded that nothing waits any more: 400, 404 or 409 in its own shape. In another
+/// shape these prove nothing, and are `Protocol` or in doubt.
 fn is_final_refusal(error: &GraphError) -> bool {
     error.acceptance() == Acceptance::NotAccepted
         && matches!(

@@ -1,4 +1,4 @@
-//! What a flow's entries say together.
+//! What follows from all entries of a flow.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::{
     flow::times::{CLOCK_SKEW, MAX_CALL, MAX_PASS, SETTLED_CLOCK_SKEW},
 };
 
-/// What a flow's entries say together.
+/// The entries of a flow, as they were read at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct History(Entries, DateTime<Utc>);
 
-/// A text, as far as it is known who has it.
+/// A text, and the vendors that have it or may have it.
 struct Text<'a> {
     of: &'a History,
     reference: &'a Reference,
-    /// Whom it was given to, by the profile's name: several are joined by commas.
+    /// The name of the provider's profile. Several names are joined by commas.
     given_to: &'a str,
     accepted: Option<Accepted<'a>>,
 }
@@ -35,32 +35,32 @@ struct Accepted<'a> {
     reports: u16,
 }
 
-/// A request for a pass of which the flow did not hear what came of it.
+/// A request for a pass whose outcome is unknown.
 struct Doubt<'a> {
     asked_at: DateTime<Utc>,
-    /// When the last was heard of it: that it was asked for, or that no answer came.
+    /// When the request was recorded, or its lost response.
     since: DateTime<Utc>,
-    /// Whether it is written that no answer came.
-    answered: bool,
-    /// The passes that there were when it was asked for.
+    /// Whether the lost response was recorded.
+    is_loss_recorded: bool,
+    /// The passes that existed before the request.
     seen: &'a [TapId],
     settled: Option<Settled>,
-    /// Until when its pass may be usable, where no list could be read for too long.
+    /// When its pass expires, if no list could be read for too long.
     unseen_until: Option<DateTime<Utc>>,
 }
 
-/// How a doubt ended.
+/// How a doubt was settled.
 #[derive(Clone, Copy)]
 enum Settled {
-    /// Its pass was found, and taken away.
+    /// Its pass was found and revoked.
     Found,
     /// No list showed a pass for long enough.
     NothingSeen,
-    /// A later request replaced what may have come of it.
+    /// A later request replaced its pass, if there was one.
     Replaced(DateTime<Utc>),
 }
 
-/// A pass of the flow's, by its entries.
+/// A pass of the flow, by its entries.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Pass {
     pub(crate) tap: TapId,
@@ -68,17 +68,17 @@ pub(crate) struct Pass {
     pub(crate) valid_until: DateTime<Utc>,
 }
 
-/// What a vendor's reports make of a pass that another flow may keep.
+/// The state of the text of a pass that another flow may keep.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Sent {
     Accepted,
     Delivered,
-    /// Its flow was completed, whatever that took.
+    /// Its flow was completed.
     Completed,
 }
 
 impl History {
-    /// What is written, as it was read at this time.
+    /// Creates a history from entries and the time at which they were read.
     pub(crate) const fn new(entries: Entries, read_at: DateTime<Utc>) -> Self {
         Self(entries, read_at)
     }
@@ -95,23 +95,23 @@ impl History {
         self.0.flow
     }
 
-    /// How many entries the flow has itself.
+    /// Returns the number of entries.
     pub(crate) const fn len(&self) -> usize {
         self.0.records.len()
     }
 
-    /// When somebody ordered it to stop.
+    /// Returns when the flow was ordered to stop.
     pub(crate) const fn stop(&self) -> Option<DateTime<Utc>> {
         self.0.stop
     }
 
-    /// The entry that decides what comes next.
+    /// Returns the entry that decides what comes next.
     pub(crate) fn last(&self) -> Option<&Record> {
         let mut own = self.0.records.iter();
         own.rfind(|record| !record.entry.is_remark())
     }
 
-    /// Returns the verdict that Entra has, where the flow was resumed.
+    /// Returns the verdict of a resumed flow.
     pub(crate) fn resumed(&self) -> Option<Verdict> {
         self.own().find_map(|entry| match entry {
             Entry::Resumed { verdict, .. } => Some(*verdict),
@@ -119,7 +119,7 @@ impl History {
         })
     }
 
-    /// The text of the flow's last word.
+    /// Returns the last text of the flow.
     fn last_text(&self) -> Option<Text<'_>> {
         let own = self.own();
         let (at, reference, given_to) = own
@@ -130,7 +130,7 @@ impl History {
                     provider,
                     ..
                 } => Some((at, reference, provider.as_str())),
-                // A journal that lost its intent.
+                // The journal lost the intent.
                 Entry::Accepted {
                     reference,
                     provider,
@@ -176,7 +176,7 @@ impl History {
         })
     }
 
-    /// Whether one of the flow's texts has this reference.
+    /// Returns whether one of the flow's texts has this reference.
     fn has_text(&self, named: &Reference) -> bool {
         self.own().any(|entry| match entry {
             Entry::Sending { reference, .. } | Entry::Accepted { reference, .. } => {
@@ -186,11 +186,11 @@ impl History {
         })
     }
 
-    /// How far the text of the flow's last word has come, by the vendor that has it, over all its segments.
-    /// `None` where that vendor has said nothing that counts.
+    /// Returns the status of the last text over all its segments, by the vendor that has it. `None` if no report
+    /// counts.
     ///
-    /// Reports come at any time, so their order says nothing. One counts while the text that it is about
-    /// is the flow's last word, and not any more once that text's pass is being revoked.
+    /// Reports arrive at any time, so their order has no meaning. A report counts only for the flow's last text, and
+    /// no longer once the pass of that text is being revoked.
     pub(crate) fn delivery(&self) -> Option<DeliveryStatus> {
         let last = &self.last()?.entry;
         let text = self.last_text()?;
@@ -198,14 +198,14 @@ impl History {
         match last {
             Entry::Accepted { .. } => text.joined_status(self.0.reports.iter().filter(counts)),
             Entry::Sending { .. } | Entry::InDoubt { .. } => {
-                // Where one of several vendors may have it, a refusal is only its own.
+                // If one of several vendors may have the text, a failed delivery concerns only one of them.
                 let alone = !text.given_to.contains(',');
                 let reports = self.0.reports.iter().filter(counts);
                 let joined = text.joined_status(reports)?;
                 let failed = joined.is_final() && joined != DeliveryStatus::Delivered;
                 (alone || !failed).then_some(joined)
             }
-            // A refusal is proof. Only a text on the phone is a better one.
+            // A refusal is proof. Only a delivered text is stronger.
             Entry::NotAccepted { .. } => {
                 let joined = text.joined_status(self.0.reports.iter().filter(counts))?;
                 (joined == DeliveryStatus::Delivered).then_some(joined)
@@ -214,7 +214,7 @@ impl History {
         }
     }
 
-    /// The round of the next pass: another one only where a pass came of the last.
+    /// Returns the round of the next pass: the next one only if the last one has produced a pass.
     pub(crate) fn next_round(&self) -> u8 {
         let mut current = 0;
         let mut produced = true;
@@ -235,7 +235,7 @@ impl History {
         current.saturating_add(u8::from(produced))
     }
 
-    /// The round that the flow is in; 0 before the first.
+    /// Returns the current round, or 0 before the first.
     pub(crate) fn round(&self) -> u8 {
         let rounds = self.own().map(|entry| match entry {
             Entry::Issuing { round, .. } | Entry::Issued { round, .. } => *round,
@@ -244,7 +244,7 @@ impl History {
         rounds.max().unwrap_or_default()
     }
 
-    /// How often a round was asked for in vain so far.
+    /// Returns the number of failed requests for a pass in a round.
     pub(crate) fn failed_tries(&self, of: u8) -> u32 {
         let vain = |entry: &&Entry| match entry {
             Entry::NotIssued { round, .. } | Entry::IssueInDoubt { round, .. } => *round == of,
@@ -253,7 +253,7 @@ impl History {
         u32::try_from(self.own().filter(vain).count()).unwrap_or(u32::MAX)
     }
 
-    /// When Graph first refused for this reason, since the last pass.
+    /// Returns when Graph first refused for this reason since the last pass.
     pub(crate) fn refused_since(&self, of: GraphErrorKind) -> Option<DateTime<Utc>> {
         let mut since = None;
         for record in &self.0.records {
@@ -268,7 +268,7 @@ impl History {
         since
     }
 
-    /// EndCause there is no further round: what became of the pass of the last.
+    /// Returns the reason of a flow that has no further round, by the pass of the last round.
     pub(crate) fn why_no_more_rounds(&self) -> FailureReason {
         let why = self.own().rev().find_map(|entry| match entry {
             Entry::Sending { .. } | Entry::InDoubt { .. } | Entry::Accepted { .. } => {
@@ -285,7 +285,7 @@ impl History {
         why.unwrap_or(FailureReason::PassRefused)
     }
 
-    /// The pass that was issued last.
+    /// Returns the pass that was issued last.
     pub(crate) fn pass(&self) -> Option<Pass> {
         self.0
             .records
@@ -303,13 +303,13 @@ impl History {
             })
     }
 
-    /// Whether this flow issued the pass.
+    /// Returns whether this flow issued the pass.
     pub(crate) fn issued(&self, pass: &TapId) -> bool {
         self.own()
             .any(|entry| matches!(entry, Entry::Issued { tap, .. } if tap == pass))
     }
 
-    /// The passes that this flow issued.
+    /// Returns the passes that this flow issued.
     pub(crate) fn all_issued(&self) -> impl Iterator<Item = &TapId> {
         self.own().filter_map(|entry| match entry {
             Entry::Issued { tap, .. } => Some(tap),
@@ -317,7 +317,7 @@ impl History {
         })
     }
 
-    /// The passes that were known when this flow asked for the one that it issued last.
+    /// Returns the passes that existed before the flow requested its last issued pass.
     fn seen_before_last_pass(&self) -> &[TapId] {
         let mut asked: &[TapId] = &[];
         let mut seen = asked;
@@ -331,8 +331,8 @@ impl History {
         seen
     }
 
-    /// Whether another flow of the user issued a pass after this flow issued its last, and so replaced it. By what
-    /// was known at the time, and not by any clock.
+    /// Returns whether another flow of the user issued a pass after this flow issued its last, and so replaced it.
+    /// The entries decide, not any clock.
     pub(crate) fn is_replaced_by_one_of(&self, flows: &[Self]) -> bool {
         let seen = self.seen_before_last_pass();
         let last = self.all_issued().last();
@@ -343,41 +343,41 @@ impl History {
         })
     }
 
-    /// Whether nothing in the journal speaks against a pass that one of these flows has sent: none took it away, or
-    /// is about to, none has replaced it, and no report says that its text did not arrive.
+    /// Returns whether the journal has no sign against a pass that one of these flows has sent: no flow revokes or
+    /// has replaced it, and no report contradicts its delivery.
     pub(crate) fn is_still_sent(flows: &[Self], pass: &TapId) -> bool {
         let by = |flow: &&Self| flow.issued(pass);
         let sent = |flow: &Self| flow.sent(pass).is_some() && !flow.is_replaced_by_one_of(flows);
         flows.iter().filter(by).all(sent) && !flows.iter().any(|flow| flow.revokes(pass))
     }
 
-    /// The pass that the flow issued last, where it sent it in a text that was accepted.
+    /// Returns the pass that the flow issued last, if a text with it was accepted.
     pub(crate) fn sent_pass(&self) -> Option<(Pass, Sent)> {
         let pass = self.pass()?;
         let sent = self.sent(&pass.tap)?;
         Some((pass, sent))
     }
 
-    /// Whether the flow knew of the pass before it asked for one.
+    /// Returns whether the flow knew the pass before it requested one.
     pub(crate) fn has_seen(&self, pass: &TapId) -> bool {
         self.own()
             .any(|entry| matches!(entry, Entry::Issuing { seen, .. } if seen.contains(pass)))
     }
 
-    /// Whether this flow has kept the pass of another once.
+    /// Returns whether this flow has kept the pass of another flow.
     pub(crate) fn kept(&self, pass: &TapId) -> bool {
         self.own()
             .any(|entry| matches!(entry, Entry::Kept { tap, .. } if tap == pass))
     }
 
-    /// Whether this flow took the pass away, or is about to.
+    /// Returns whether this flow revoked the pass, or is about to.
     fn revokes(&self, pass: &TapId) -> bool {
         self.own()
             .any(|entry| matches!(entry, Entry::Revoking { tap, .. } if tap == pass))
     }
 
-    /// Whether the vendor that has the last text says that it will not arrive. Reports count at any time, also
-    /// when the flow is done.
+    /// Returns whether the last text will not arrive, by the vendor that has it. Reports count at any time, also
+    /// after the flow has ended.
     fn is_undelivered(&self) -> bool {
         self.last_text().is_some_and(|text| {
             let counts = |report: &&Report| text.is_about(report);
@@ -386,13 +386,13 @@ impl History {
         })
     }
 
-    /// Whether this flow took the pass away. A list may show it a while longer.
+    /// Returns whether this flow revoked the pass. A list may show it for a while.
     pub(crate) fn revoked(&self, pass: &TapId) -> bool {
         self.own()
             .any(|entry| matches!(entry, Entry::Revoked { tap, .. } if tap == pass))
     }
 
-    /// When this flow last took a pass away.
+    /// Returns when this flow last revoked a pass.
     pub(crate) fn last_revoked_at(&self) -> Option<DateTime<Utc>> {
         let mut records = self.0.records.iter().rev();
         records.find_map(|record| match record.entry {
@@ -401,15 +401,14 @@ impl History {
         })
     }
 
-    /// Whether the flow revoked a pass that it did not issue for certain, and that nobody had before: one of a
-    /// request in doubt.
+    /// Returns whether the flow revoked a pass of a request in doubt: one that it did not certainly issue, and that
+    /// did not exist before.
     fn was_found(&self, pass: &TapId) -> bool {
         !self.issued(pass) && !self.has_seen(pass)
     }
 
-    /// Whether the pass may come of one of those times when the flow asked for one and never heard how that
-    /// ended, and no later pass of the flow has replaced it. Not only of the last: a pass may show in a list late.
-    /// A doubt that is settled counts only for a pass that began at about that time.
+    /// Returns whether the pass may come of a request in doubt that no later pass has replaced. Any such request
+    /// counts, since a pass may be listed late. A settled doubt counts only for a pass that began at about its time.
     pub(crate) fn may_come_of_doubt(&self, pass: &TapInfo, now: DateTime<Utc>) -> bool {
         let doubts = self.doubts();
         doubts.iter().any(|doubt| match doubt.settled {
@@ -418,7 +417,7 @@ impl History {
         })
     }
 
-    /// Whether the pass may come of such a request that a later pass has replaced since, and an old list shows it.
+    /// Returns whether an old list may show this pass of a request in doubt that a later pass has replaced.
     pub(crate) fn has_replaced(&self, pass: &TapInfo, now: DateTime<Utc>, lag: Duration) -> bool {
         let doubts = self.doubts();
         doubts.iter().any(|doubt| match doubt.settled {
@@ -427,7 +426,7 @@ impl History {
         })
     }
 
-    /// The requests for a pass of which the flow did not hear what came of them, in order.
+    /// Returns the requests whose outcome is unknown, in order.
     fn doubts(&self) -> Vec<Doubt<'_>> {
         let mut doubts: Vec<Doubt<'_>> = Vec::new();
         let mut found: Vec<&TapId> = Vec::new();
@@ -438,14 +437,16 @@ impl History {
                 Entry::Issuing { seen, .. } => {
                     let mut doubt = Doubt::new(at, seen);
                     if at > self.1 {
-                        // The clock was ahead, and nobody knows how far.
+                        // The clock was ahead by an unknown time.
                         doubt.asked_at = DateTime::<Utc>::MIN_UTC;
                     }
                     doubts.push(doubt);
                     unheard = true;
                 }
                 Entry::IssueInDoubt { .. } => match doubts.last_mut().filter(|_| unheard) {
-                    Some(doubt) => (doubt.since, doubt.answered, unheard) = (at, true, false),
+                    Some(doubt) => {
+                        (doubt.since, doubt.is_loss_recorded, unheard) = (at, true, false)
+                    }
                     None => doubts.push(Doubt::new(at, &[])),
                 },
                 Entry::NotIssued { .. } | Entry::NotAsked { .. } | Entry::Issued { .. } => {
@@ -454,7 +455,7 @@ impl History {
                         unheard = false;
                     }
                     if matches!(record.entry, Entry::Issued { .. }) {
-                        // Each was waited out before the next request, so that this pass replaced what came.
+                        // The flow waits before the next request, so this pass replaced an earlier one.
                         settle(&mut doubts, Settled::Replaced(at));
                     }
                 }
@@ -464,7 +465,7 @@ impl History {
                         doubt.unseen_until = Some(*until);
                     }
                 }
-                // It came of one request. Another may still come of another.
+                // It came of one request. Another request may still produce one.
                 Entry::Revoking { tap, .. } if !found.contains(&tap) && self.was_found(tap) => {
                     found.push(tap);
                     let open = doubts.iter_mut().find(|doubt| doubt.settled.is_none());
@@ -479,15 +480,15 @@ impl History {
         doubts
     }
 
-    /// Since when a request for a pass is in doubt: nobody has looked for so long that it is certain what came
-    /// of it. No doubt outlives the next pass that was issued, for that replaced it.
+    /// Returns since when a request is in doubt that needs a conclusive look. An issued pass settles all earlier
+    /// doubts, since it replaced their passes.
     pub(crate) fn open_doubt(&self) -> Option<DateTime<Utc>> {
         let doubts = self.doubts();
         let open = doubts.iter().rfind(|doubt| doubt.is_open());
         open.map(|doubt| doubt.since)
     }
 
-    /// Until when a pass may be usable that nobody has seen, where it lives for so long at the most.
+    /// Returns when a pass that was never listed expires, if it lives for at most `life`.
     pub(crate) fn unseen_until(&self, life: Duration) -> Option<DateTime<Utc>> {
         let doubts = self.doubts();
         let open = doubts.iter().filter(|doubt| doubt.settled.is_none());
@@ -498,7 +499,7 @@ impl History {
         open.map(until).max()
     }
 
-    /// Since when an unanswered request of this flow may have replaced the pass without anybody having seen that.
+    /// Returns since when a request in doubt of this flow may have replaced the pass.
     pub(crate) fn may_have_replaced(&self, pass: &TapId) -> Option<DateTime<Utc>> {
         let doubts = self.doubts();
         let mut open = doubts.iter().filter(|doubt| doubt.is_open());
@@ -506,14 +507,14 @@ impl History {
         doubt.map(|doubt| doubt.since)
     }
 
-    /// The last request that is in doubt: since when, and whether it is known that nobody waits for its answer.
+    /// Returns the last request in doubt: since when, and whether its lost response was recorded.
     pub(crate) fn last_doubt(&self) -> Option<(DateTime<Utc>, bool)> {
         let doubts = self.doubts();
         let open = doubts.iter().rfind(|doubt| doubt.settled.is_none());
-        open.map(|doubt| (doubt.since, doubt.answered))
+        open.map(|doubt| (doubt.since, doubt.is_loss_recorded))
     }
 
-    /// Whether a request of this flow that was in doubt replaced the pass: what came of it was found.
+    /// Returns whether a request in doubt of this flow replaced the pass, since its own pass was found.
     fn has_found_one_after(&self, pass: &TapId) -> bool {
         let asked =
             |entry: &Entry| matches!(entry, Entry::Issuing { seen, .. } if seen.contains(pass));
@@ -522,7 +523,7 @@ impl History {
         self.own().any(asked) && self.own().any(found)
     }
 
-    /// The passes that the flow meant to take away, and that neither it nor their time has taken.
+    /// Returns a pass that the flow has to revoke, and that is neither revoked nor expired.
     pub(crate) fn to_revoke(&self) -> Option<(TapId, DateTime<Utc>)> {
         self.0.records.iter().find_map(|record| {
             let Entry::Revoking {
@@ -542,8 +543,7 @@ impl History {
         })
     }
 
-    /// What became of this pass, where this flow sent it in a text that was accepted and has not taken it away
-    /// since.
+    /// Returns the state of this pass, if this flow sent it in an accepted text and has not revoked it.
     pub(crate) fn sent(&self, pass: &TapId) -> Option<Sent> {
         let mut current = None;
         let mut accepted = false;
@@ -577,26 +577,26 @@ impl<'a> Doubt<'a> {
         Self {
             asked_at: at,
             since: at,
-            answered: false,
+            is_loss_recorded: false,
             seen,
             settled: None,
             unseen_until: None,
         }
     }
 
-    /// Whether this pass may have come of it: by its time, and because it was not there before.
+    /// Returns whether this pass may come of the request: by its time, and since it did not exist before.
     fn may_be_about(&self, pass: &TapInfo, now: DateTime<Utc>) -> bool {
         let apart = match self.settled {
             None => CLOCK_SKEW,
             Some(_) => SETTLED_CLOCK_SKEW,
         };
-        // A clock that was ahead then makes no request later than now.
+        // A clock that was ahead makes no request later than now.
         let (from, to) = (self.asked_at.min(now), self.since.min(now));
         let about_then = before(from, apart)..=after(to, apart);
         !self.seen.contains(&pass.id) && about_then.contains(&pass.start)
     }
 
-    /// Whether somebody still has to look for its pass.
+    /// Returns whether its pass still has to be looked for.
     const fn is_open(&self) -> bool {
         self.settled.is_none() && self.unseen_until.is_none()
     }
@@ -609,9 +609,9 @@ fn settle(doubts: &mut [Doubt<'_>], settled: Settled) {
 }
 
 impl<'a> Text<'a> {
-    /// Whether a report is of this text, and by a vendor that has it or may have it.
+    /// Returns whether a report is about this text, from a vendor that has it or may have it.
     ///
-    /// A reference decides where it is one of the flow's; the vendor's ids do where it is not.
+    /// The reference decides if it is one of the flow's, and otherwise the vendor's ids.
     fn is_about(&self, report: &Report) -> bool {
         let by = match &self.accepted {
             Some(accepted) => accepted.provider == report.provider,
@@ -630,7 +630,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The status of the whole text.
+    /// Returns the status of the whole text.
     fn joined_status(
         &self,
         reports: impl Iterator<Item = &'a Report> + Clone,

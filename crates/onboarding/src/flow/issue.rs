@@ -1,4 +1,4 @@
-//! A pass, and the text that carries it.
+//! The part of the flow that issues a pass and sends it.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use crate::{
 };
 
 impl Onboarding {
-    /// Issues a pass and sends it, where the user's lock can be had and no other pass is in the way.
+    /// Issues a pass and sends it, if the user can be locked and no other pass is in the way.
     pub(crate) async fn issue_to(
         &self,
         run: &mut Run,
@@ -54,7 +54,7 @@ impl Onboarding {
         }
         let mut usable = false;
         let mut kept = None;
-        // One that nobody has the secret of may be newer than all others.
+        // A pass whose secret is lost may be newer than all others.
         let mut lost = false;
         let mut awaited = false;
         for pass in &passes {
@@ -78,7 +78,7 @@ impl Onboarding {
             }
         }
         if awaited && !lost {
-            // Its flow decides soon whether it was delivered.
+            // A report decides soon whether its text was delivered.
             self.free_user(run).await;
             let pause = self.pause_after(run.failures(), OTHERS_PASS_PAUSE, None);
             return Ok(self.pause(run, pause, run.until_deadline(now)));
@@ -91,7 +91,7 @@ impl Onboarding {
             {
                 kept = None;
             } else if !unsure.is_zero() {
-                // Whether it was replaced a list shows by then.
+                // By then a list shows whether it was replaced.
                 self.free_user(run).await;
                 let pause = self.pause_after(run.failures(), OTHERS_PASS_PAUSE, None);
                 return Ok(self.pause(run, pause, unsure));
@@ -100,7 +100,7 @@ impl Onboarding {
         if let Some((tap, valid_until)) = kept {
             tracing::info!(
                 flow = %run.flow(), step = %StepName::IssuePass,
-                "a pass that another flow has sent is kept"
+                "kept a pass that another flow has sent"
             );
             if history.open_doubt().is_some() {
                 self.record(run, Entry::NothingSeen {}).await?;
@@ -117,7 +117,7 @@ impl Onboarding {
             return self.end(run, history, verdict, EndCause::default()).await;
         }
         let mut seen: Vec<_> = passes.into_iter().map(|pass| pass.id).collect();
-        // And those that no list shows any more, or not yet: one that comes later replaces this flow's.
+        // Passes that no list shows any more, or not yet, are known too: a pass that is listed later is not new.
         for issued in flows.iter().flat_map(History::all_issued) {
             if !seen.contains(issued) {
                 seen.push(issued.clone());
@@ -148,7 +148,7 @@ impl Onboarding {
                 .await;
         }
         if issued_at.elapsed() > info.lifetime / LIFE_TO_SEND_SHARE {
-            // The journal was away for so long that the text would carry a pass that soon ends.
+            // The journal took so long that the text would carry a pass about to expire.
             let then = self.next_round_or_failed(
                 run,
                 round.saturating_add(1),
@@ -157,17 +157,17 @@ impl Onboarding {
             return self.record_revoking(run, &info, then).await;
         }
         let Ok(message) = self.message(run, user, number, &pass) else {
-            tracing::error!(flow = %run.flow(), step = %StepName::Send, "no text could be made");
+            tracing::error!(flow = %run.flow(), step = %StepName::Send, "the text could not be composed");
             return self
                 .record_revoking(run, &info, failed(FailureReason::TextFailed))
                 .await;
         };
-        // From here on the text holds the pass, and only until it is sent.
+        // From here on only the text holds the pass, until it is sent.
         drop(pass);
         self.send(run, round, &message).await
     }
 
-    /// Records a pass that was issued, or revokes it at once where the journal refuses it.
+    /// Records an issued pass, or revokes it at once if the journal refuses the entry.
     async fn record_issued(
         &self,
         run: &mut Run,
@@ -185,7 +185,7 @@ impl Onboarding {
         let Err(error) = self.record(run, entry).await else {
             return Ok(());
         };
-        // Nobody may ever look for it, and its secret ends here. Revoking it harms nobody.
+        // No later step may look for it, and its secret is dropped here. Revoking it is harmless.
         let mut revoked = self.revoke_pass(run, user, &info.id).await.is_ok();
         for pause in UNRECORDED_REVOKE_PAUSES {
             if revoked {
@@ -196,12 +196,12 @@ impl Onboarding {
         }
         tracing::error!(
             flow = %run.flow(), step = %StepName::RevokePass, %error, until = %info.valid_until(),
-            revoked, "the journal did not take a pass that was issued"
+            revoked, "the journal refused the entry of an issued pass"
         );
         Err(error)
     }
 
-    /// What is to be done about a pass that the user has before another is issued.
+    /// Decides what to do about a pass that the user has before another is issued.
     fn decide_existing(
         &self,
         history: &History,
@@ -232,7 +232,7 @@ impl Onboarding {
             _ if !issued => Existing::Refused,
             ExistingPass::ReplaceOurs => replaced,
             ExistingPass::KeepOurs => {
-                // What was kept once, and could not be confirmed, is not kept again.
+                // A pass that was kept but could not be confirmed is not kept again.
                 let sent = sent.filter(|_| !history.kept(&pass.id));
                 let left = between(now, pass.valid_until());
                 match sent {
@@ -250,7 +250,7 @@ impl Onboarding {
         }
     }
 
-    /// A pass that another flow has sent, and that is too new for every list to show it.
+    /// Returns a pass that another flow has sent, and that is too new for every list to show it.
     fn unlisted(
         &self,
         history: &History,
@@ -274,7 +274,7 @@ impl Onboarding {
         sent.next().map(|(pass, sent)| (pass, self.kept(sent)))
     }
 
-    /// For how long still a list may not show that a request of one of these flows has replaced the pass.
+    /// Returns how long a list may still hide that a request of one of these flows has replaced the pass.
     pub(crate) fn unsure_for(
         &self,
         run: &Run,
@@ -287,7 +287,7 @@ impl Onboarding {
         left.max().unwrap_or_default()
     }
 
-    /// How long still a pass may come up that another flow has asked for, and that would replace ours.
+    /// Returns how long a request of another flow may still produce a pass that would replace ours.
     fn pending_effect_of_others(
         &self,
         history: &History,
@@ -297,7 +297,7 @@ impl Onboarding {
         let pause = self.all_pauses() / LATE_EFFECT_SHARE;
         let others = flows.iter().filter(|flow| flow.flow() != history.flow());
         let doubts = others.filter_map(History::last_doubt);
-        let left = doubts.map(|(since, answered)| match answered {
+        let left = doubts.map(|(since, is_loss_recorded)| match is_loss_recorded {
             _ if since > now => Duration::ZERO,
             true => between(now, after(since, pause)),
             false => {
@@ -308,7 +308,7 @@ impl Onboarding {
         left.max().filter(|left| !left.is_zero())
     }
 
-    /// One attempt, whatever comes of it.
+    /// Sends the text once.
     async fn send(
         &self,
         run: &mut Run,
@@ -330,13 +330,13 @@ impl Onboarding {
             return Ok(Step::Next);
         }
         Self::check_claim(run)?;
-        // A text that waited for its turn or a token all the time has not left, and is not in doubt.
+        // A text that only waited for a turn or a token has not departed, and is not in doubt.
         let deadline = tokio::time::sleep(self.effect_limit(run));
         let call = self.provider.send(message);
         let sent = Departure::new().run_until(deadline, call).await;
         run.add_step(StepName::Send, began);
         let sent = sent.unwrap_or_else(|acceptance| {
-            let late = "the provider gave no answer in time";
+            let late = "the provider did not respond in time";
             Err(match acceptance {
                 Acceptance::NotAccepted => SendError::not_accepted(ErrorKind::Timeout, late),
                 Acceptance::Unknown => SendError::unknown(ErrorKind::Timeout, late),
@@ -372,7 +372,7 @@ impl Onboarding {
             Some(sender) => message.with_sender(sender.clone()),
             None => message,
         };
-        // A text that arrives when its pass has ended is of no use: where the vendor can, it stops trying then.
+        // A text that arrives after its pass has expired is useless: if the vendor can, it stops trying then.
         let rest = between(self.clock.now(), until);
         let bounded = message
             .clone()
@@ -382,7 +382,7 @@ impl Onboarding {
         Ok(if takes_it { bounded } else { message })
     }
 
-    /// Graph certainly issued nothing, or may have. Either is pausing for.
+    /// Records that Graph issued nothing, or may have, and pauses if a retry makes sense.
     async fn not_issued(
         &self,
         run: &mut Run,
@@ -393,7 +393,7 @@ impl Onboarding {
         let kind = error.kind();
         tracing::warn!(
             flow = %run.flow(), step = %StepName::IssuePass, %kind, %error,
-            acceptance = %error.acceptance(), "Graph issued no pass that we know of"
+            acceptance = %error.acceptance(), "Graph did not issue a pass, or did not confirm it"
         );
         let cause = GraphCause::from(error);
         let pauses = match error.acceptance() {
@@ -424,23 +424,23 @@ impl Onboarding {
         Ok(self.pause(run, pause, run.until_deadline(now).min(bound)))
     }
 
-    /// Within what time a refusal passes that may also stay.
+    /// Returns the time within which a refusal is retried that may be temporary.
     fn transient_for(&self, kind: GraphErrorKind) -> Option<Duration> {
         match kind {
             GraphErrorKind::PolicyRefused => Some(POLICY_DELAY),
-            // A token that was refused may be too new to be renewed at once.
+            // A refused token may be too new to be replaced at once.
             GraphErrorKind::Unauthorized => Some(self.all_pauses()),
             _ => None,
         }
     }
 
-    /// Whether Graph may still believe in a pass that this flow took away.
+    /// Returns whether Graph may still count a pass that this flow has just revoked.
     fn revoked_recently(&self, history: &History) -> bool {
         let revoked_at = history.last_revoked_at();
         revoked_at.is_some_and(|at| between(at, self.clock.now()) < self.list_lag())
     }
 
-    /// Graph has refused to issue a pass.
+    /// Handles a refusal of Graph to issue a pass.
     pub(crate) async fn issue_refused(
         &self,
         run: &mut Run,
@@ -461,8 +461,8 @@ impl Onboarding {
             return self.issue(run, history, user).await;
         }
         let why = EndCause::graph(cause.clone());
-        // Documented is that a new pass replaces the one before. Where Graph refuses in place of that, it has to be
-        // taken away first: in what words it would say so nobody knows.
+        // As documented, a new pass replaces the earlier one. If Graph refuses instead, the earlier one must be
+        // revoked first; the wording of such a refusal is unknown.
         if may_mean_pass_exists(kind) && !run.is_over(self.clock.now()) {
             if !self.lock_user(run).await? {
                 return Ok(self.wait(LOCK_PAUSE.min(run.until_deadline(self.clock.now()))));
@@ -481,7 +481,7 @@ impl Onboarding {
                     Existing::Replaced { .. } | Existing::SecretLost => {
                         return self.record_revoking(run, pass, Then::Issue).await;
                     }
-                    // Made since the list that was read before.
+                    // It was issued after the list was read.
                     Existing::Refused => {
                         let verdict = Verdict::Failed(FailureReason::PassExists);
                         return self.end(run, history, verdict, why).await;
@@ -493,8 +493,8 @@ impl Onboarding {
         self.end(run, history, Verdict::Failed(reason), why).await
     }
 
-    /// Nobody knows whether a pass was issued: whichever is new and nobody's is taken away. Where there is none,
-    /// another is asked for: if the first comes up all the same, the second replaces it.
+    /// Settles a request in doubt: revokes a new pass that no flow issued. If there is none, requests another: if the
+    /// first one appears after all, the second one replaces it.
     pub(crate) async fn settle_doubt(
         &self,
         run: &mut Run,
@@ -506,7 +506,7 @@ impl Onboarding {
         if run.is_over(now) {
             return self.end_at_deadline(run, history).await;
         }
-        // Under the lock, for another flow's new pass is not in its journal at once.
+        // Under the lock, since another flow's new pass is not in its journal at once.
         if !self.lock_user(run).await? {
             return Ok(self.wait(LOCK_PAUSE.min(run.until_deadline(now))));
         }
@@ -526,7 +526,7 @@ impl Onboarding {
                 return Ok(self.pause(run, pause, left));
             }
         };
-        // What may be another flow's settles nothing here, and goes by itself when another is issued.
+        // A pass that may be another flow's settles nothing, and is replaced by the next pass.
         if let Some((pass, true)) = self.pass_in_doubt(run, history, passes).await? {
             let after_it = history.round().saturating_add(1);
             let then = self.next_round_or_failed(run, after_it, FailureReason::GraphUnavailable);
@@ -535,8 +535,8 @@ impl Onboarding {
         self.issue(run, history, user).await
     }
 
-    /// The pass that came of a request in doubt, where the list shows one: new, issued by nobody, and not taken away
-    /// yet. And whether it came of this flow's last request for certain, and not of an earlier one or another flow's.
+    /// Returns a listed pass of a request in doubt: new, issued by no flow, and not revoked yet. Also returns whether
+    /// it certainly came of this flow's last request, rather than of an earlier one or of another flow.
     pub(crate) async fn pass_in_doubt(
         &self,
         run: &Run,
@@ -559,35 +559,35 @@ impl Onboarding {
             let anothers = others.any(|flow| {
                 flow.may_come_of_doubt(&pass, now) || flow.has_replaced(&pass, now, lag)
             });
-            // An old list may show what came of an earlier request of this flow's, too.
+            // An old list may also show a pass of an earlier request of this flow.
             let earlier = history.has_replaced(&pass, now, lag);
             (pass, !anothers && !earlier)
         }))
     }
 }
 
-/// What is to be done about a pass that the user has already.
+/// The treatment of a pass that the user already has.
 enum Existing {
-    /// Nothing: it opens nothing, and goes by itself when another is issued.
+    /// It is unusable or gone, and the next pass replaces it.
     Ignored,
-    /// It stays, and the flow ends.
+    /// It is kept, and the flow fails.
     Refused,
-    /// It stays, and completes the flow.
+    /// It is kept, and completes the flow.
     Kept,
-    /// It may be kept when its text was delivered.
+    /// It may be kept once its text is delivered.
     AwaitsReport,
-    /// It came of a request in doubt. Nobody has its secret, and it goes by itself when another is issued.
+    /// It came of a request in doubt, so its secret is lost. The next pass replaces it.
     SecretLost,
-    /// It goes by itself when another is issued. It may be one that works for somebody.
+    /// The next pass replaces it. It may be in use.
     Replaced { usable: bool },
 }
 
-/// Whether a pass lives long enough to be kept for another flow.
+/// Returns whether a pass lives long enough to be kept for another flow.
 fn is_long_enough(left: Duration, lifetime: Duration) -> bool {
     left >= LIFE_TO_KEEP.min(lifetime / LIFE_TO_KEEP_SHARE)
 }
 
-/// What came of a text, as an entry and as an event.
+/// Returns the outcome of a send as an entry, and emits it as an event.
 fn sent_entry(
     run: &mut Run,
     round: u8,
@@ -600,7 +600,7 @@ fn sent_entry(
         Ok(receipt) => {
             tracing::info!(
                 flow = %run.flow(), step = %StepName::Send, %to,
-                provider = receipt.provider(), "the vendor has the text"
+                provider = receipt.provider(), "the vendor accepted the text"
             );
             let entry = Entry::Accepted {
                 round,
@@ -638,12 +638,12 @@ fn sent_entry(
     }
 }
 
-/// Whether Graph may have refused because the user has a pass.
+/// Returns whether Graph may have refused because the user has a pass.
 const fn may_mean_pass_exists(kind: GraphErrorKind) -> bool {
     matches!(kind, GraphErrorKind::Conflict | GraphErrorKind::Other)
 }
 
-/// What a flow fails with when Graph would not issue a pass.
+/// Returns the reason with which a flow fails if Graph refuses to issue a pass.
 const fn reason_of_refusal(kind: GraphErrorKind) -> FailureReason {
     match kind {
         GraphErrorKind::NotFound => FailureReason::UserNotFound,

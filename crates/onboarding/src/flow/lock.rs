@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::clock::instant_in;
 
-/// What is held in this process, by whom and until when. Whoever cannot have something asks again later:
-/// nobody queues here, so that nothing here grows.
+/// The locks of this process, each with its owner and its expiry. There is no queue: a caller without the lock tries
+/// again later.
 #[derive(Debug)]
 pub(crate) struct Locks<K, O>(Mutex<HashMap<K, Held<O>>>);
 
@@ -25,7 +25,7 @@ impl<K: Copy + Eq + Hash, O: Copy + Eq> Locks<K, O> {
         Self(Mutex::new(HashMap::new()))
     }
 
-    /// Takes `key` for so long, and returns whether `owner` has it; whoever has it already has it anew.
+    /// Locks `key` until `at_most` has passed, and returns whether `owner` has the lock. An owner extends its lock.
     pub(crate) fn take(&self, key: K, owner: O, at_most: Duration) -> bool {
         let now = Instant::now();
         let mut held = self.held();
@@ -44,7 +44,7 @@ impl<K: Copy + Eq + Hash, O: Copy + Eq> Locks<K, O> {
         true
     }
 
-    /// Frees `key` where `owner` has it.
+    /// Frees the lock of `key` if `owner` has it.
     pub(crate) fn free(&self, key: K, owner: O) {
         let mut held = self.held();
         if held.get(&key).is_some_and(|held| held.owner == owner) {
@@ -53,12 +53,12 @@ impl<K: Copy + Eq + Hash, O: Copy + Eq> Locks<K, O> {
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<K, Held<O>>> {
-        // Nothing under the lock can panic between two changes that belong together.
+        // No code under the lock panics between two related changes.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The most that can be held at once; whoever comes after waits.
+/// The maximum number of locks. A flow beyond it waits.
 const MAX_LOCKS: usize = 65_536;
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lock_ends_at_its_time_unless_its_owner_takes_it_anew() {
+    async fn a_lock_expires_unless_its_owner_extends_it() {
         let locks = Locks::new();
         assert!(locks.take(1, 'a', MINUTE));
         tokio::time::advance(MINUTE / 2).await;
@@ -90,6 +90,9 @@ mod tests {
         tokio::time::advance(MINUTE / 2).await;
         assert!(locks.take(1, 'b', MINUTE));
         locks.free(1, 'a');
-        assert!(!locks.take(1, 'a', MINUTE), "it frees nobody else's");
+        assert!(
+            !locks.take(1, 'a', MINUTE),
+            "it frees no lock of another owner"
+        );
     }
 }

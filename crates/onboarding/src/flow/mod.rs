@@ -13,12 +13,13 @@
 //! | `TapIssuer::revoke` | `revoke_pass` in `effects.rs`, for `revoke` in `finish.rs` | `Revoking` | `Revoked` | is harmless: the pass is revoked again, and a pass that is gone counts as revoked |
 //! | `Graph::resume` | `resume` in `finish.rs` | `Resuming` | `Resumed` | is harmless: Entra gets the same verdict again, and says if it already has one |
 //!
-//! `NotAsked` and `NotSent` follow an intent whose request was not made after all. A crash between `Issued` and
-//! `Sending` loses the secret, which only the process holds, so the pass is revoked.
+//! `NotAsked` and `NotSent` follow an intent whose request was not made after all. `Expired` replaces `Revoked` for a
+//! pass that expired first. A crash between `Issued` and `Sending` loses the secret, which only the process holds, so
+//! the pass is revoked.
 //!
-//! Two revocations have no entries of their own. `record_issued` in `issue.rs` revokes a new pass whose `Issued`
-//! the journal refused; a crash there leaves a pass after `Issuing`, as above. `look_for_pass` in `finish.rs` revokes a pass
-//! that came of a request in doubt, possibly of another flow; a crash there leaves it for the next call.
+//! Two revocations have no entries of their own. `record_issued` in `issue.rs` revokes a new pass if the journal refuses
+//! its `Issued`; a crash there leaves a pass after `Issuing`, as above. `look_for_pass` in `finish.rs` revokes a pass
+//! that came of a request in doubt, possibly of another flow; a crash there leaves it for the next look.
 //!
 //! `Resuming` and `Resumed` are recorded without a request if the call-out has no callback. All other requests go to
 //! the journal: in `effects.rs`, in `Run::give_back`, and in `onboarding.rs`.

@@ -18,79 +18,79 @@ use crate::{
     template::Recipient,
 };
 
-/// A flow under way: what [`Onboarding::step`](crate::Onboarding::step) keeps between two steps.
+/// A flow in progress: the state of [`Onboarding::step`](crate::Onboarding::step) between two steps.
 ///
-/// It can be dropped at any moment: the flow goes on safely from its journal. Only the count of failed reads and
-/// the current pause would be lost, so [give it back](Self::give_back) at
-/// [`Step::WaitUntil`](crate::Step::WaitUntil). It holds no pass.
+/// A run can be dropped at any time: the flow continues safely from its journal. Only the number of failed reads and
+/// the current pause are lost, so [give it back](Self::give_back) at [`Step::WaitUntil`](crate::Step::WaitUntil). It
+/// holds no pass.
 #[derive(Debug)]
 pub struct Run {
     pub(crate) claim: Box<dyn Claim>,
     pub(crate) callout: Callout,
     time: Time,
-    /// Whether the flow has its user, as far as this run knows, and whether it may have them from an earlier run.
+    /// Whether this run has locked the user, and whether an earlier run of the flow may have.
     pub(crate) holds_user: bool,
     pub(crate) may_hold_user: bool,
-    /// The user as read, before the guards were asked.
+    /// The user as read, before the guards run.
     pub(crate) user: Option<User>,
     pub(crate) person: Option<Person>,
     pub(crate) receipt: Option<Receipt>,
-    /// What Graph said about passes that this run issued or takes away.
+    /// The passes that this run issued or revokes, as Graph described them.
     pub(crate) passes: Vec<TapInfo>,
     pub(crate) steps: Vec<StepTaken>,
-    /// How many entries of its own the flow has, as far as this run knows.
+    /// The number of entries of the flow, as far as this run knows.
     pub(crate) entry_count: usize,
-    /// How many it had when the memo was made, and whether that was compared.
+    /// The number of entries when the memo was made, and whether it was compared with the journal.
     memo_entry_count: usize,
     is_memo_checked: bool,
-    /// Since when it has had that many, and for how long it had before this run.
+    /// How long the flow had that number of entries before, and since when in this run.
     unchanged: (Duration, Instant),
-    /// When this run appended the last of them, by the monotonic clock.
+    /// When this run appended the last entry, by the monotonic clock.
     pub(crate) appended_at: Option<Instant>,
-    /// The last request for a pass of this run, and the last that was in doubt, by the times of their entries and
-    /// by the monotonic clock.
+    /// The last request for a pass in this run and the last doubt, by the times of their entries and by the monotonic
+    /// clock.
     pub(crate) asked_at: Option<(DateTime<Utc>, Instant)>,
     pub(crate) doubted_at: Option<(DateTime<Utc>, Instant)>,
     /// Whether the flow was resumed.
     pub(crate) resumed: bool,
-    /// How often in a row the same effect has failed.
+    /// The number of consecutive failures.
     failures: u32,
     pause: Option<Pause>,
-    /// What the flow fails with when it gets no further before the deadline, and what Graph said.
+    /// The reason with which the flow fails at its deadline, and the error from Graph.
     pub(crate) obstacle: Option<(FailureReason, Option<GraphCause>)>,
-    /// Whether the flow is to stop, and whether that is why its deadline has come.
+    /// Whether the flow was stopped, and whether that moved its deadline.
     stopping: bool,
     stopped: bool,
-    /// When the step that was taken last began.
+    /// When the last step began.
     began: Option<Instant>,
 }
 
-/// The two ends of a flow, each by the wall clock and by the monotonic one: the earlier counts.
+/// The deadline and the end of the window, each by the wall clock and by the monotonic clock. The earlier one counts.
 #[derive(Clone, Copy, Debug)]
 struct Time {
-    /// From here on nothing is issued or sent.
+    /// From then on nothing is issued or sent.
     deadline: DateTime<Utc>,
     /// When Entra stops waiting.
     closes: DateTime<Utc>,
     deadline_at: Instant,
     closes_at: Instant,
-    /// How long before the end of the window the deadline lies.
+    /// The time between the deadline and the end of the window.
     margin: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     until: Instant,
-    /// When it ends by the wall clock, and how long it is in all: what outlives the process.
+    /// Its end by the wall clock, and its length: both outlive the process.
     wakes_at: DateTime<Utc>,
     length: Duration,
 }
 
-/// Holds what a run knows and its journal does not: how often a read has failed, and until when it pauses.
+/// The part of a run's state that is not in the journal: the number of failed reads, and the current pause.
 ///
-/// A store keeps it at [`Claim::give_back`], and returns it from [`Claim::memo`] for the next run. It counts while
-/// the flow has no more entries than it had then, and makes no pause that outlasts the flow's window. Without it
-/// the flow is as safe, but calls Graph more often than it should: so a store ignores one that it cannot read.
+/// A store keeps it at [`Claim::give_back`] and returns it from [`Claim::memo`] for the next run. It is ignored once the
+/// flow has more entries. Its pause never outlasts the flow's window. Without it the flow is as safe, but calls Graph
+/// more often than it should. So a store ignores a memo that it cannot read.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Memo {
@@ -108,7 +108,7 @@ pub struct Memo {
     unchanged_ms: u64,
 }
 
-/// Somebody whom all guards let pass, and what the text needs of them. `Debug` shows no name.
+/// An admitted user: what the text needs. `Debug` shows no name.
 pub(crate) struct Person {
     pub(crate) recipient: Recipient,
     pub(crate) number: PhoneNumber,
@@ -140,9 +140,9 @@ impl Run {
         };
         let memo = claim.memo().unwrap_or_default();
         let pause = memo.wakes_at.map(|wakes_at| {
-            // A clock that was set back meanwhile makes no pause longer than it was.
+            // A clock that was set back makes the pause no longer.
             let length = Duration::from_millis(memo.pause_ms);
-            // None outlasts the window; what is cleaned up after it pauses no longer than this.
+            // No pause outlasts the window. Cleaning up after it pauses no longer than this.
             let longest = between(now, closes).max(MAX_PAUSE);
             let left = between(now, wakes_at).min(length).min(longest);
             Pause {
@@ -151,7 +151,7 @@ impl Run {
                 length: length.min(longest),
             }
         });
-        // The rest of the pause is part of it.
+        // The rest of the pause was counted in advance.
         let left = pause.map_or(Duration::ZERO, |pause| {
             pause.until.saturating_duration_since(Instant::now())
         });
@@ -190,44 +190,44 @@ impl Run {
         self.callout.flow()
     }
 
-    /// Returns when the flow must have its text accepted: from then on nothing is issued or sent.
+    /// Returns the deadline: from then on nothing is issued or sent.
     #[must_use]
     pub const fn deadline(&self) -> DateTime<Utc> {
         self.time.deadline
     }
 
-    /// Returns when Entra stops waiting: the deadline and the margin, in which a pass is still revoked and Entra
-    /// still gets the verdict.
+    /// Returns the end of the window, when Entra stops waiting. Between the deadline and this time a pass is still
+    /// revoked, and Entra gets the verdict.
     #[must_use]
     pub const fn closes(&self) -> DateTime<Utc> {
         self.time.closes
     }
 
-    /// Returns whether the flow has its user's lock, because a pass may be on its way.
+    /// Returns whether the flow has locked its user, since an effect on the user's pass may be open.
     #[must_use]
     pub const fn holds_user(&self) -> bool {
         self.holds_user
     }
 
-    /// Returns whether Entra has the verdict. What is left then is a pass that could not be revoked yet.
+    /// Returns whether the flow was resumed. It may still revoke a pass, or look for one in doubt.
     #[must_use]
     pub const fn is_resumed(&self) -> bool {
         self.resumed
     }
 
-    /// Gives the flow back until this time, that of [`Step::WaitUntil`](crate::Step::WaitUntil): the store keeps the
-    /// [`memo`](Self::memo) for the run that goes on then.
+    /// Gives the flow back until the time of [`Step::WaitUntil`](crate::Step::WaitUntil). The store keeps the
+    /// [`memo`](Self::memo) for the next run.
     ///
     /// # Errors
     ///
-    /// Where the store may not have kept it. The flow is left to whoever claims it next all the same.
+    /// If the store may not have kept the memo. The flow is free for the next claim all the same.
     pub async fn give_back(self, until: DateTime<Utc>) -> Result<(), JournalError> {
         let memo = self.memo();
         let kept = within(MAX_CALL, self.claim.give_back(until, &memo)).await;
         kept.unwrap_or_else(journal_timeout)
     }
 
-    /// Returns what the next run needs to know when this one is given back.
+    /// Returns the state that the next run needs.
     #[must_use]
     pub fn memo(&self) -> Memo {
         let milliseconds = |length: Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
@@ -248,7 +248,7 @@ impl Run {
         }
     }
 
-    /// Keeps how many entries the flow has. A memo from before its last is void.
+    /// Sets the number of entries of the flow. A memo from before the last entry is ignored.
     pub(crate) fn set_entry_count(&mut self, entries: usize) {
         let known = if self.is_memo_checked {
             self.entry_count
@@ -268,7 +268,7 @@ impl Run {
         self.entry_count = entries;
     }
 
-    /// Keeps that this run has appended an entry.
+    /// Notes that this run has appended an entry.
     pub(crate) fn appended(&mut self) {
         let now = Instant::now();
         self.entry_count += 1;
@@ -276,7 +276,7 @@ impl Run {
         self.unchanged = (Duration::ZERO, now);
     }
 
-    /// For how long the flow has had no further entry: each that it has is as old at least.
+    /// Returns how long the flow has had no new entry. Each of its entries is at least that old.
     fn unchanged(&self) -> Duration {
         let (before, since) = self.unchanged;
         before.saturating_add(since.elapsed())
@@ -290,7 +290,7 @@ impl Run {
         self.time.margin
     }
 
-    /// How long it is to the deadline; nothing when it is over.
+    /// Returns the time until the deadline, or zero.
     pub(crate) fn until_deadline(&self, now: DateTime<Utc>) -> Duration {
         let real = self
             .time
@@ -299,7 +299,7 @@ impl Run {
         between(now, self.time.deadline).min(real)
     }
 
-    /// How long it is until Entra stops waiting; nothing when it has.
+    /// Returns the time until the window closes, or zero.
     pub(crate) fn until_close(&self, now: DateTime<Utc>) -> Duration {
         let real = self
             .time
@@ -321,8 +321,7 @@ impl Run {
         }
     }
 
-    /// Sets the deadline to now, because the process or the flow is to stop. Entra gets the verdict within the
-    /// margin.
+    /// Moves the deadline to now, since the process or the flow is to stop. Entra gets the verdict within the margin.
     pub(crate) fn stop(&mut self, now: DateTime<Utc>) {
         if self.stopping {
             return;
@@ -339,7 +338,7 @@ impl Run {
         self.pause = None;
     }
 
-    /// How long the flow pauses still, if it does.
+    /// Returns the rest of the pause, if there is one.
     pub(crate) fn paused(&self) -> Option<Duration> {
         let left = self.pause?.until.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
@@ -359,14 +358,14 @@ impl Run {
         });
     }
 
-    /// An effect was had: what failed before it counts no more.
+    /// Resets the failures after a success.
     pub(crate) fn reset_failures(&mut self) {
         self.failures = 0;
         self.pause = None;
         self.obstacle = None;
     }
 
-    /// Keeps how long a step took. One step that is repeated is one step.
+    /// Adds a step with its duration. Consecutive repeats of a step are one step.
     pub(crate) fn add_step(&mut self, step: StepName, began: Instant) {
         let room = self.steps.len() < MAX_STEPS;
         match self.steps.last_mut() {
@@ -379,8 +378,8 @@ impl Run {
         }
     }
 
-    /// How long ago an entry of this time was made, by a clock that cannot be set where this run was there. The
-    /// clock of another run may have been ahead: it is never less than what was waited since.
+    /// Returns the age of an entry: by the monotonic clock if this run made it, and otherwise by the wall clock. The
+    /// clock of another run may have been ahead, so the age is at least the time without a new entry.
     pub(crate) fn age_of(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
         let known = [self.doubted_at, self.asked_at];
         let mut known = known.into_iter().flatten();
@@ -390,19 +389,19 @@ impl Run {
         }
     }
 
-    /// Whether an entry of this time was made by another run, whose clock was ahead of what ours shows still.
+    /// Returns whether another run, whose clock was ahead of ours, made the entry of this time.
     pub(crate) fn is_in_future(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let own = [self.doubted_at, self.asked_at];
         at > now && own.iter().flatten().all(|(known, _)| *known != at)
     }
 
-    /// Keeps what Graph said about a pass.
+    /// Keeps the description of a pass.
     pub(crate) fn remember_pass(&mut self, info: TapInfo) {
         self.passes.retain(|kept| kept.id != info.id);
         self.passes.push(info);
     }
 
-    /// The number of the person, if the guards let them pass not longer ago than this.
+    /// Returns the number of the user, if the user was admitted within this time.
     pub(crate) fn admitted_number(&self, within: Duration) -> Option<PhoneNumber> {
         let person = self.person.as_ref();
         let person = person.filter(|person| person.admitted_at.elapsed() < within);

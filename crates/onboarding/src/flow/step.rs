@@ -1,4 +1,4 @@
-//! The state machine: what the last entry of the journal says, and the one effect that comes next.
+//! The state machine: the effect that follows the last entry of the journal.
 
 use std::time::Duration;
 
@@ -16,25 +16,27 @@ use crate::{
         effects::failed,
         finish::EndCause,
         history::{History, Pass},
-        times::{LATE_EFFECT_SHARE, MAX_ENTRIES_TO_ISSUE, MAX_INTENT_AGE},
+        times::{ADMISSION, LATE_EFFECT_SHARE, MAX_ENTRIES_TO_ISSUE, MAX_INTENT_AGE, ROUNDS},
     },
 };
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "whoever steps must know them all")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a caller of `step` must handle all of them"
+)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "one is made at a time, and taken apart at once"
+    reason = "one exists at a time, and is matched at once"
 )]
 pub enum Step {
-    /// The flow is done.
+    /// The flow has ended.
     Done(Ending),
     /// The next step can be taken at once.
     Next,
-    /// There is nothing to do before this time: a delivery report is awaited, a user is not there yet,
-    /// something is to be tried again. To step earlier is harmless, and finds a report or an order to
-    /// stop that has come.
+    /// There is nothing to do before this time: the flow waits for a delivery report, for a user, or for a retry. An
+    /// earlier step is harmless, and finds a report or an order to stop that has arrived.
     WaitUntil(DateTime<Utc>),
 }
 
@@ -115,7 +117,7 @@ impl Onboarding {
                 Some(Entry::Resuming { verdict, .. }) => self.resume(run, *verdict).await,
                 _ => {
                     let verdict = Verdict::Failed(FailureReason::UserNotFound);
-                    let why = EndCause::of("the call-out is not about a user");
+                    let why = EndCause::of("the call-out names no user");
                     self.end(run, &history, verdict, why).await
                 }
             };
@@ -138,7 +140,7 @@ impl Onboarding {
                 self.start_revoking(run, &history, then).await
             }
             Entry::Kept { tap, valid_until } => {
-                // When it was issued, its flow knows.
+                // The flow that issued it knows when.
                 let kept = Pass {
                     tap: tap.clone(),
                     issued_at: DateTime::<Utc>::MIN_UTC,
@@ -184,7 +186,7 @@ impl Onboarding {
                 Then::Issue => self.issue(run, &history, user).await,
             },
             Entry::Resuming { verdict, .. } => self.resume(run, *verdict).await,
-            // Neither is ever the entry that decides.
+            // None of these is ever the entry that decides.
             Entry::Resumed { verdict, .. } => self.clean_up(run, &history, *verdict).await,
             Entry::NothingSeen {} | Entry::Unseen { .. } | Entry::Expired { .. } => {
                 self.issue(run, &history, user).await
@@ -192,12 +194,12 @@ impl Onboarding {
         }
     }
 
-    /// How long to pause still for an effect that nobody waited for to its end. Its run was dropped, or its
-    /// process died, and the effect may come to pass yet: by the time of its entry. Each round makes the pause
-    /// longer, so that a process that dies again and again does not use them up.
+    /// Returns how long to wait for an effect whose response no process awaits. Its run was dropped or its process
+    /// crashed, and it may still happen. Each round makes the wait longer, so that a process that keeps crashing does
+    /// not use up the rounds.
     fn late_effect(&self, run: &Run, history: &History, record: &Record) -> Option<Duration> {
         let pause = self.all_pauses() / LATE_EFFECT_SHARE;
-        // By its entry, the effect may have begun so much later.
+        // The effect may have begun that much later than its entry.
         let pause = match run.appended_at {
             Some(_) => pause,
             None => pause + pause.min(MAX_INTENT_AGE),
@@ -207,7 +209,7 @@ impl Onboarding {
             Entry::Issuing { .. } | Entry::Issued { .. } | Entry::Sending { .. } => {
                 pause.saturating_mul(2_u32.saturating_pow(doublings))
             }
-            // The server that gave no answer, or a bad one, may still be at work.
+            // A server without a proper response may still be working.
             Entry::IssueInDoubt { .. } => pause,
             _ => return None,
         };
@@ -221,10 +223,10 @@ impl Onboarding {
         (!left.is_zero() && !heard).then_some(left)
     }
 
-    /// The vendor has the text.
+    /// Continues after the vendor has accepted the text.
     async fn accepted(&self, run: &mut Run, history: &History) -> Result<Step, JournalError> {
         let Some(pass) = history.pass() else {
-            // Only a journal that lost an entry says of a text and not of its pass.
+            // Only a journal that lost an entry has a text without its pass.
             let verdict = Verdict::Failed(FailureReason::InDoubt);
             return self.end(run, history, verdict, EndCause::default()).await;
         };
@@ -240,19 +242,19 @@ impl Onboarding {
                         .start_revoking(run, history, failed(run.deadline_reason()))
                         .await;
                 }
-                // A text that arrives when its pass has ended is of no use.
+                // A text that arrives after its pass has expired is useless.
                 let left = between(now, pass.valid_until).min(run.until_deadline(now));
                 if left.is_zero() {
                     return self.fail_undelivered(run, history).await;
                 }
-                // What is awaited now is not the user's business: another flow may have them.
+                // Waiting for a report does not need the user's lock.
                 self.free_user(run).await;
                 Ok(self.wait(left))
             }
         }
     }
 
-    /// Reads the person, asks the guards, and issues a pass: whatever is not done yet of it.
+    /// Reads the user, runs the guards, and issues a pass: whatever is not done yet.
     pub(crate) async fn issue(
         &self,
         run: &mut Run,
@@ -269,11 +271,11 @@ impl Onboarding {
                 .await;
         }
         let round = history.next_round();
-        if round > crate::flow::times::ROUNDS {
+        if round > ROUNDS {
             let verdict = Verdict::Failed(history.why_no_more_rounds());
             return self.end(run, history, verdict, EndCause::default()).await;
         }
-        let Some(number) = run.admitted_number(crate::flow::times::ADMISSION) else {
+        let Some(number) = run.admitted_number(ADMISSION) else {
             return self.admit(run, history, user).await;
         };
         self.issue_to(run, history, user, number, round).await

@@ -28,53 +28,53 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Entry {
-    /// A pass is about to be asked for.
+    /// A pass is about to be requested.
     #[non_exhaustive]
     Issuing {
-        /// The round, from 1. A round is over when a pass came of it.
+        /// The round, from 1. A round ends when it has produced a pass.
         round: u8,
-        /// The passes that the user had before, by the list and by the journal: one that is found later and is not
-        /// among them is new.
+        /// The passes that the user had before, by the list and by the journal. A later pass that is not among them is
+        /// new.
         seen: Vec<TapId>,
     },
-    /// Graph was not asked after all: the time was over when the intent was written.
+    /// No pass was requested after all: the deadline had passed when the intent was durable, or the store took too long.
     #[non_exhaustive]
     NotAsked {
         /// The round.
         round: u8,
     },
-    /// Graph certainly did not issue one.
+    /// Graph certainly issued no pass.
     #[non_exhaustive]
     NotIssued {
         /// The round.
         round: u8,
-        /// What Graph said.
+        /// The error from Graph.
         cause: GraphCause,
     },
-    /// Graph may have issued one.
+    /// Graph may have issued a pass.
     #[non_exhaustive]
     IssueInDoubt {
         /// The round.
         round: u8,
-        /// What went wrong.
+        /// The error.
         cause: GraphCause,
     },
-    /// Graph issued it. The secret lives in the process only.
+    /// Graph issued a pass. Only the process holds its secret.
     #[non_exhaustive]
     Issued {
         /// The round.
         round: u8,
         /// The pass.
         tap: TapId,
-        /// Until when it works, by Graph's answer.
+        /// When it expires, by Graph's clock.
         valid_until: DateTime<Utc>,
     },
-    /// A pass that another flow of ours issued and sent is kept for this flow: no second text.
+    /// A pass that another flow issued and sent completes this flow too, without a second text.
     #[non_exhaustive]
     Kept {
         /// The pass.
         tap: TapId,
-        /// Until when it works, by Graph's answer.
+        /// When it expires, by Graph's clock.
         valid_until: DateTime<Utc>,
     },
     /// A text with the pass is about to be sent.
@@ -82,17 +82,17 @@ pub enum Entry {
     Sending {
         /// The round.
         round: u8,
-        /// The text's key, which reports come back with.
+        /// The reference of the text, which its delivery reports carry.
         reference: Reference,
-        /// Whom it is given to, by the profile's name.
+        /// The name of the provider's profile.
         provider: String,
     },
-    /// The text was not given to the vendor after all: the time was over when the intent was written.
+    /// The text was not sent after all: the deadline had passed when the intent was durable, or the store took too long.
     #[non_exhaustive]
     NotSent {
         /// The round.
         round: u8,
-        /// The text's key.
+        /// The reference of the text.
         reference: Reference,
     },
     /// The vendor has the text.
@@ -100,23 +100,23 @@ pub enum Entry {
     Accepted {
         /// The round.
         round: u8,
-        /// The text's key.
+        /// The reference of the text.
         reference: Reference,
-        /// Who took it.
+        /// The provider that accepted it.
         provider: String,
-        /// The vendor's own id, where it gives one.
+        /// The vendor's id of the text, if it returned one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
-        /// The vendor's ids of the segments, where it gives each one of its own.
+        /// The vendor's ids of the segments, if it returned one for each.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         part_ids: Vec<String>,
-        /// The parts that the vendor counted, where it says so.
+        /// The number of parts that the vendor counted, if it returned one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parts: Option<u16>,
-        /// How many delivery reports tell the whole of what became of the text.
+        /// The number of delivery reports that together cover the whole text.
         #[serde(default = "one_report", skip_serializing_if = "is_one_report")]
         reports: u16,
-        /// The price, where the vendor says so.
+        /// The price, if the vendor returned one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         price: Option<Price>,
     },
@@ -125,9 +125,9 @@ pub enum Entry {
     NotAccepted {
         /// The round.
         round: u8,
-        /// The text's key.
+        /// The reference of the text.
         reference: Reference,
-        /// What the vendor said.
+        /// The error from the vendor.
         cause: SendCause,
     },
     /// The vendor may have the text.
@@ -135,72 +135,72 @@ pub enum Entry {
     InDoubt {
         /// The round.
         round: u8,
-        /// The text's key.
+        /// The reference of the text.
         reference: Reference,
-        /// What went wrong.
+        /// The error.
         cause: SendCause,
     },
-    /// A pass is about to be taken away.
+    /// A pass is about to be revoked.
     #[non_exhaustive]
     Revoking {
         /// The pass.
         tap: TapId,
-        /// Until when it works, where Graph said so.
+        /// When it expires, if Graph returned that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         valid_until: Option<DateTime<Utc>>,
-        /// What comes when it is gone.
+        /// What follows the revocation.
         then: Then,
     },
-    /// The pass is gone.
+    /// The pass was revoked, or was already gone.
     #[non_exhaustive]
     Revoked {
         /// The pass.
         tap: TapId,
-        /// What comes now.
+        /// What follows.
         then: Then,
     },
-    /// The pass could not be taken away, and has ended by itself.
+    /// The pass could not be revoked, and has expired.
     #[non_exhaustive]
     Expired {
         /// The pass.
         tap: TapId,
     },
-    /// A pass was in doubt, and the list has not shown it for so long that it does not exist.
+    /// A pass in doubt was not listed for so long that it does not exist.
     #[non_exhaustive]
     NothingSeen {},
-    /// A pass was in doubt, and nobody could look whether it is there: it may be.
+    /// A pass in doubt may exist: no list that could show it was read in time.
     #[non_exhaustive]
     Unseen {
-        /// Until when it may be usable.
+        /// When it expires at the latest.
         until: DateTime<Utc>,
     },
-    /// Entra is about to get the verdict. From here on it does not change.
+    /// Entra is about to get the verdict. From here on the verdict does not change.
     #[non_exhaustive]
     Resuming {
         /// The verdict.
         verdict: Verdict,
-        /// Why, where the reason alone does not say it. In our own words, with no personal data.
+        /// A detail beside the reason, without personal data.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
-        /// What Graph said, where that is why.
+        /// The error from Graph that decided the verdict, if one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause: Option<GraphCause>,
     },
-    /// Entra has the verdict. Written for every flow, also where nobody waits for one.
+    /// The flow was resumed. This is recorded for every flow, also if its call-out has no callback.
     #[non_exhaustive]
     Resumed {
         /// The verdict.
         verdict: Verdict,
-        /// Whether it heard: it took the verdict, or said that it waits no more.
+        /// Whether Entra heard: it accepted the verdict, or responded that it no longer waits.
         heard: bool,
-        /// What Graph said where it did not take the verdict.
+        /// The error from Graph, if it did not accept the verdict.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause: Option<GraphCause>,
     },
 }
 
 impl Entry {
-    /// Whether it says what is about to happen, and not what has.
+    /// Returns whether the entry announces an effect.
     pub(crate) const fn is_intent(&self) -> bool {
         matches!(
             self,
@@ -211,7 +211,7 @@ impl Entry {
         )
     }
 
-    /// Whether it only adds to what is known, and does not decide what comes next.
+    /// Returns whether the entry only adds information, and does not decide what comes next.
     pub(crate) const fn is_remark(&self) -> bool {
         matches!(
             self,
@@ -220,28 +220,28 @@ impl Entry {
     }
 }
 
-/// What Graph said, or what went wrong between us and it: what an operator, and Microsoft's support, ask for.
+/// An error from Graph, or on the way to it, as an operator and Microsoft's support need it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct GraphCause {
-    /// What went wrong.
+    /// The kind of the error.
     pub kind: GraphErrorKind,
-    /// The same in our own words, such as the bounds that a policy has.
+    /// The error in this library's words, such as the bounds of a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Graph's own code.
+    /// Graph's error code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// Graph's id of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// When Graph answered, by its own clock.
+    /// When Graph responded, by its own clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<DateTime<Utc>>,
 }
 
 impl GraphCause {
-    /// Creates a cause of which only the kind is known.
+    /// Creates a cause from its kind, without details.
     #[must_use]
     pub const fn new(kind: GraphErrorKind) -> Self {
         Self {
@@ -266,22 +266,22 @@ impl From<&GraphError> for GraphCause {
     }
 }
 
-/// Why a vendor did not take a text, or may not have.
+/// An error of a send that was not accepted, or is in doubt.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SendCause {
-    /// What went wrong.
+    /// The kind of the error.
     pub kind: ErrorKind,
-    /// The vendor's own code.
+    /// The vendor's error code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Who said it, where one did.
+    /// The provider that returned the error, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
 }
 
 impl SendCause {
-    /// Creates a cause of which only the kind is known.
+    /// Creates a cause from its kind, without details.
     #[must_use]
     pub const fn new(kind: ErrorKind) -> Self {
         Self {
@@ -302,14 +302,14 @@ impl From<&SendError> for SendCause {
     }
 }
 
-/// What comes after a pass is taken away.
+/// What follows the revocation of a pass.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::exhaustive_enums, reason = "a flow goes on or it ends")]
+#[expect(clippy::exhaustive_enums, reason = "a flow continues or ends")]
 pub enum Then {
-    /// The flow ends so.
+    /// The flow ends with this verdict.
     End(Verdict),
-    /// Another pass, where a next round is allowed.
+    /// Another pass is issued, if another round is allowed.
     Issue,
 }
 
@@ -319,7 +319,7 @@ pub(crate) const fn one_report() -> u16 {
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
+    reason = "serde passes a reference"
 )]
 const fn is_one_report(reports: &u16) -> bool {
     *reports == 1
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_is_not_known_is_skipped_and_a_word_is_not() {
+    fn an_unknown_member_is_skipped_and_an_unknown_variant_is_an_error() {
         let newer = r#"{"revoked":{"tap":"c6a1f0d2","then":"issue","by":"us"}}"#;
         assert!(serde_json::from_str::<Entry>(newer).is_ok());
         for newer in [

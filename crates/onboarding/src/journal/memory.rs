@@ -18,17 +18,18 @@ use crate::{
     flow::lock::Locks,
 };
 
-/// A journal in memory. It survives a lost connection, a dropped future and a repeated call-out, and ends with the
-/// process. Clones share the same journal.
+/// A journal in memory. It survives lost connections, dropped futures and repeated call-outs, but not its process.
+/// Clones share the same journal.
 ///
-/// It holds a fixed number of flows. When it is full, the flow that was resumed longest ago is removed; where no
-/// flow was resumed yet, the oldest that has no entry; else a new flow is refused with a [`JournalError`] before it has any effect. A removed flow is
-/// forgotten: if Entra called for it again it would start anew, and its pass would count as a stranger's, which is
-/// refused rather than replaced. So choose a capacity larger than the number of flows within which a repeated
-/// call-out can arrive. A flow that never ends is never removed.
+/// The number of flows is bounded. If the journal is full, it removes the flow that was resumed first, or else the oldest
+/// flow without entries. If there is neither, a new flow is refused with a [`JournalError`] before it has any effect. A
+/// flow that never ends is never removed.
 ///
-/// For each flow it holds up to 4,096 entries of its own, more than two weeks of refusals need, and 256 reports,
-/// among which a final one takes the room of the oldest that is not.
+/// A repeated call-out of a removed flow starts it again, and its pass counts as one of another issuer, which is not
+/// replaced by default. So choose a capacity larger than the number of flows within which a repeat can arrive.
+///
+/// For each flow it holds up to 4,096 entries, more than two weeks of refusals need, and 256 reports. Beyond these a
+/// report with a final status replaces the oldest report without one.
 #[derive(Clone)]
 pub struct MemoryJournal(Arc<Inner>);
 
@@ -41,7 +42,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     flows: HashMap<FlowId, Flow>,
-    /// In the order in which they were resumed.
+    /// The flows in the order in which they were resumed.
     resumed: VecDeque<FlowId>,
     by_user: HashMap<UserId, Vec<FlowId>>,
     by_reference: HashMap<Reference, FlowId>,
@@ -59,11 +60,11 @@ impl MemoryJournal {
     /// Creates a journal with room for 10,000 flows, a few MiB when full.
     #[must_use]
     pub fn new() -> Self {
-        const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not zero");
+        const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).expect("10,000 is not zero");
         Self::with_capacity(CAPACITY)
     }
 
-    /// Creates a journal with room for this number of flows.
+    /// Creates a journal with room for a number of flows.
     #[must_use]
     pub fn with_capacity(capacity: NonZeroUsize) -> Self {
         Self(Arc::new(Inner {
@@ -76,7 +77,7 @@ impl MemoryJournal {
 
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing under the lock can panic between two changes that belong together.
+        // No code under the lock panics between two related changes.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,12 +136,12 @@ impl Journal for MemoryJournal {
 
     async fn report(&self, flow: &FlowId, report: &Report) -> Result<(), JournalError> {
         let mut state = self.0.state();
-        // For a flow that was removed or never known it would stay for ever.
+        // A report of an unknown flow would never be removed.
         if let Some(known) = state.flows.get_mut(flow) {
             let reports = &mut known.entries.reports;
             let again = reports.iter().any(|known| known.says_the_same_as(report));
             if !again && reports.len() >= MAX_REPORTS && report.status.is_final() {
-                // What decides a flow has the room of what does not.
+                // A final status decides the flow.
                 let oldest = reports.iter().position(|known| !known.status.is_final());
                 oldest.map(|oldest| reports.remove(oldest));
             }
@@ -159,7 +160,7 @@ impl Journal for MemoryJournal {
     }
 }
 
-/// A flow of a [`MemoryJournal`], held by one run.
+/// The claim of a flow in a [`MemoryJournal`].
 struct MemoryClaim {
     journal: Arc<Inner>,
     callout: Callout,
@@ -192,7 +193,7 @@ impl Claim for MemoryClaim {
     }
 
     fn holds(&self) -> bool {
-        // It has no lease: nobody else gets the flow while this lives.
+        // There is no lease: the flow has no other claim while this one exists.
         true
     }
 
@@ -273,20 +274,20 @@ impl Drop for MemoryClaim {
             return;
         };
         known.claimed = false;
-        // Where an effect may be open the flow keeps its user until it goes on or its window closes.
+        // With an open effect the flow keeps its user until it continues or its window closes.
         let user = known.callout.user();
         if let Some(user) = user.filter(|_| !known.entries.holds_user()) {
             self.journal.users.free(user, flow);
         }
         if known.is_idle() && known.entries.stop.is_none() && known.memo.is_none() {
-            // It had no effect, and nobody may ever ask for it again.
+            // It had no effect, and its call-out may never be repeated.
             state.remove(flow);
         }
     }
 }
 
 impl Flow {
-    /// Whether it has had no effect.
+    /// Returns whether the flow has had no effect.
     fn is_idle(&self) -> bool {
         self.entries.records.is_empty()
     }
@@ -324,7 +325,7 @@ impl State {
         let flow = removed.ok_or_else(|| {
             JournalError::new(
                 JournalErrorKind::Full,
-                "the journal in memory is full of flows that are not done",
+                "the journal in memory is full of flows that have not ended",
             )
         })?;
         self.remove(flow);
@@ -364,17 +365,17 @@ impl State {
     }
 }
 
-/// Removes what leads to this flow: another may have come under the same name since.
+/// Removes an index entry that leads to this flow. Another flow may have taken the same key since.
 fn remove_own<K: Eq + Hash>(index: &mut HashMap<K, FlowId>, key: &K, flow: FlowId) {
     if index.get(key) == Some(&flow) {
         index.remove(key);
     }
 }
 
-/// The most entries of one flow: a fortnight of requests for a pass that fail takes 2,700.
+/// The maximum number of entries of one flow. Two weeks of refused passes take 2,700.
 const MAX_ENTRIES: usize = 4096;
 
-/// The most reports of one flow: no text has more segments, and a vendor that repeats itself says nothing new.
+/// The maximum number of reports of one flow. No text has more segments.
 const MAX_REPORTS: usize = 256;
 
 #[cfg(test)]
@@ -425,10 +426,10 @@ mod tests {
             .unwrap();
         let full = journal.claim(&three).await.unwrap_err();
         assert_eq!(full.kind(), JournalErrorKind::Full);
-        // A flow that is known goes on, full or not.
+        // A known flow continues, also in a full journal.
         let two_again = claim(&journal, &two).await;
         two_again.append(1, &resumed()).await.unwrap();
-        assert!(journal.claim(&three).await.is_err(), "somebody is at it");
+        assert!(journal.claim(&three).await.is_err(), "it is claimed");
         drop(two_again);
         claim(&journal, &three)
             .await
@@ -538,10 +539,7 @@ mod tests {
             .stop(&one.flow(), DateTime::UNIX_EPOCH)
             .await
             .unwrap();
-        assert!(
-            journal.claim(&callout()).await.is_err(),
-            "somebody is at it"
-        );
+        assert!(journal.claim(&callout()).await.is_err(), "it is claimed");
         drop(claimed);
         assert!(journal.claim(&callout()).await.unwrap().is_some());
     }

@@ -1,4 +1,4 @@
-//! Where flows are written down: what every store has to promise, and the one in memory.
+//! The journal: the contract of every store, and a store in memory.
 
 pub(crate) mod entry;
 pub(crate) mod memory;
@@ -14,165 +14,159 @@ use postduif_core::{
 
 use crate::{Entries, Memo, Record, Report};
 
-/// Where flows are written down, for all of them: it gives out the [`Claim`] by which one flow is run, and
-/// takes what comes from outside of it.
+/// A store of all flows. It hands out the [`Claim`] with which one flow is run, and stores what comes from outside.
 ///
 /// # Contract
 ///
-/// - **One claim at a time.** [`claim`](Self::claim) gives a flow to one holder. Whoever lost it (a lease that
-///   lapsed, a process that was stopped) may still hold the old claim, which can write nothing any more.
-/// - **From outside.** Delivery reports and orders to stop are taken at any time and whoever holds the claim.
-///   They are kept beside the flow's own entries, take none of their room, and are given with them.
-/// - **Look-ups.** A flow is found by the reference of each of its texts from
-///   [`Sending`](crate::Entry::Sending) on, and by the vendor's ids from [`Accepted`](crate::Entry::Accepted)
-///   on.
-/// - **The first call-out stays.** A call-out of a flow that is known claims the flow as the first one described
-///   it: its user, its window and the time it was taken. A repeat starts no new window and names no other user.
-/// - **Unknown words.** An entry that a newer version wrote is an error of kind
-///   [`Unreadable`](JournalErrorKind::Unreadable): the flow is given back for the newer version to go on with.
-///   It never counts as failed. It holds up the other flows of its user too, since nobody can tell which passes
-///   are ours. That is so during a rolling upgrade, until a newer version runs them.
-/// - No wait without an end, no panic.
+/// - **One claim at a time.** [`claim`](Self::claim) gives a flow to one holder. A holder that lost the flow, because its
+///   lease expired or its process was stopped, may still have the old claim, which can no longer write.
+/// - **Input from outside.** Delivery reports and orders to stop are stored at any time, without a claim. They are kept
+///   beside the flow's entries, take none of their room, and are returned with them.
+/// - **Lookups.** A flow is found by the reference of each of its texts from [`Sending`](crate::Entry::Sending) on, and
+///   by the vendor's ids from [`Accepted`](crate::Entry::Accepted) on.
+/// - **The first call-out is kept.** A repeated call-out claims the flow as the first one described it: its user, its
+///   window and the time it was received. A repeat starts no new window and names no other user.
+/// - **Newer versions.** An entry of a newer version is an error of kind [`Unreadable`](JournalErrorKind::Unreadable).
+///   The flow does not fail: it waits for a process of the newer version. The other flows of its user wait too, since
+///   its passes are not known. This happens during a rolling upgrade.
+/// - Every call ends, and no call panics.
 ///
-/// A store of your own is held to this by `journal_conformance!` of `postduif-testkit`, and `tests/file_journal.rs`
-/// in this project's repository is a worked example: a journal in a file, durable and shared by the processes of one
-/// machine.
+/// `journal_conformance!` of `postduif-testkit` tests a store of your own against this contract. `tests/file_journal.rs`
+/// in the repository is a complete example: a durable journal in a file, shared by the processes of one machine.
 #[async_trait]
 pub trait Journal: fmt::Debug + Send + Sync + 'static {
-    /// Takes a flow: its first claim makes it known, by this call-out. Returns `None` while another claim holds it.
+    /// Claims a flow. The first claim stores its call-out. Returns `None` while another claim holds the flow.
     ///
     /// # Errors
     ///
-    /// Where the store did not answer, or has no room for another flow.
+    /// If the store does not respond, or has no room for another flow.
     async fn claim(&self, callout: &Callout) -> Result<Option<Box<dyn Claim>>, JournalError>;
 
-    /// Returns what is written of a flow, whoever holds it; nothing where nobody knows it.
+    /// Returns what is stored for a flow, without a claim. An unknown flow has no entries.
     ///
     /// # Errors
     ///
-    /// Where the store did not answer, or holds words of a newer version.
+    /// If the store does not respond, or the flow has an entry of a newer version.
     async fn entries(&self, flow: &FlowId) -> Result<Entries, JournalError>;
 
-    /// Returns the flow that sent the text of this reference.
+    /// Returns the flow that sent the text with this reference.
     ///
     /// # Errors
     ///
-    /// Where the store did not answer.
+    /// If the store does not respond.
     async fn flow_of(&self, reference: &Reference) -> Result<Option<FlowId>, JournalError>;
 
-    /// Returns the flow one of whose texts, or a segment of it, this provider took under this id.
+    /// Returns the flow with a text, or a segment of a text, that this provider accepted under this id.
     ///
     /// # Errors
     ///
-    /// Where the store did not answer.
+    /// If the store does not respond.
     async fn flow_by_id(&self, provider: &str, id: &str) -> Result<Option<FlowId>, JournalError>;
 
-    /// Keeps a delivery report with a flow. The same report a second time changes nothing; neither does one of
-    /// a flow that nobody knows, nor one beyond a bound of the store's, of 100 reports or more; there a final status
-    /// takes the room of an earlier one that is not.
+    /// Stores a delivery report with a flow. A duplicate report and a report of an unknown flow change nothing.
+    ///
+    /// A store may bound the reports of a flow to 100 or more. Beyond the bound, a report with a final status replaces
+    /// an earlier report whose status is not final, and other reports change nothing.
     ///
     /// # Errors
     ///
-    /// Where it may not be durable.
+    /// If the report may not be durable.
     async fn report(&self, flow: &FlowId, report: &Report) -> Result<(), JournalError>;
 
-    /// Orders a flow to stop: from its next step on nothing is issued or sent, a pass whose text was not
-    /// accepted is taken away, and Entra hears "failed". A flow that ended stays as it ended. The first order
-    /// stays. One to a flow that nobody knows is no error, and nothing of it is kept: a call-out that comes later
-    /// starts the flow all the same.
+    /// Orders a flow to stop, and keeps the first order.
+    ///
+    /// From its next step on the flow issues and sends nothing, revokes a pass whose text was not accepted, and fails. A
+    /// flow that has ended does not change. An order to an unknown flow is not an error and is not kept: a later
+    /// call-out still starts the flow.
     ///
     /// # Errors
     ///
-    /// Where it may not be durable.
+    /// If the order may not be durable.
     async fn stop(&self, flow: &FlowId, at: DateTime<Utc>) -> Result<(), JournalError>;
 }
 
-/// One flow, held by one run: the handle that is given to [`Onboarding::start`](crate::Onboarding::start).
+/// A flow that one run holds: the handle for [`Onboarding::start`](crate::Onboarding::start).
 ///
 /// # Contract
 ///
 /// - **Durable first.** [`append`](Self::append) returns once the entry would survive whatever the store
-///   promises to survive. An effect follows only then.
-/// - **Compare and append.** An entry is appended only where it is the next: `at` is how many entries of the
-///   flow the caller has read. Where the flow has another number of entries by now, or another claim holds it,
-///   that is an error of kind [`Lost`](JournalErrorKind::Lost), and nothing is written. In a database, a
-///   primary key of flow and number does it.
-/// - **An error means: stop.** After a [`JournalError`] that lasts, the run has no further effect, not even
-///   telling Entra; whoever claims the flow next goes on. An entry whose `append` failed may still be there.
-/// - **[`holds`](Self::holds) is local.** It asks no server: it compares a clock that cannot be set with the end
-///   of the lease as it was when the lease was last extended for certain, and once `false` it stays `false`. It
-///   is asked between an intent's entry and its effect, so that a process that was stopped for longer than its
-///   lease does nothing when it continues. Where a store has no leases it is `false` from the first call on that
-///   was told `Lost` because another claim has the flow.
-/// - **The user's lock is the flow's**, and not the claim's: it outlives a dropped claim and a process that
-///   died, for as long as an effect of the flow may be open. See [`lock_user`](Self::lock_user).
-/// - Dropping the claim leaves the flow to whoever claims it next, at once or when its lease ends.
-/// - No wait without an end, no panic.
+///   promises to survive. The effect follows only then.
+/// - **Compare and append.** An entry is appended only at the end: `at` is the number of entries that the caller has
+///   read. If the flow has another number of entries, or another claim holds it, `append` fails with
+///   [`Lost`](JournalErrorKind::Lost) and writes nothing. In a database, a primary key of flow and number is enough.
+/// - **An error means stop.** After a lasting [`JournalError`] the run has no further effect, and Entra gets no verdict
+///   from it. The next claim continues the flow. An entry whose `append` failed may still be there.
+/// - **[`holds`](Self::holds) is local.** It asks no server. It compares a monotonic clock with the end of the lease as
+///   it was last extended with certainty. Once `false`, it stays `false`. The flow calls it between an intent's entry
+///   and its effect, so a process that was stopped for longer than its lease has no effect when it continues. In a
+///   store without leases it is `false` after the first `Lost` caused by another claim.
+/// - **The user's lock belongs to the flow**, not to the claim. It outlives a dropped claim and a crashed process, for as
+///   long as an effect of the flow may be open. See [`lock_user`](Self::lock_user).
+/// - Dropping the claim frees the flow, at once or when its lease expires.
+/// - Every call ends, and no call panics.
 #[async_trait]
 pub trait Claim: fmt::Debug + Send + Sync + 'static {
-    /// Returns the call-out that made the flow known, whichever the claim was asked for with.
+    /// Returns the first call-out of the flow, also if the claim was made with a repeated one.
     fn callout(&self) -> &Callout;
 
-    /// Returns the [`Memo`] of the last [`give_back`](Self::give_back). `None` where there was none, or where it
-    /// cannot be read, such as one with a word of a newer version: the flow is as safe without it.
+    /// Returns the [`Memo`] of the last [`give_back`](Self::give_back). `None` if there is none, or it cannot be read,
+    /// such as a memo of a newer version: the flow is as safe without it.
     fn memo(&self) -> Option<Memo>;
 
-    /// Gives the flow back until this time, with what its next run needs to know: the next claim has it as its
-    /// [`memo`](Self::memo), in whichever process. Called by [`Run::give_back`](crate::Run::give_back) right before
-    /// the claim is dropped. A queue hands the flow out again at that time, or earlier when a report or an order
-    /// to stop comes for it.
+    /// Gives the flow back until this time, and stores the memo for the next claim in any process.
+    ///
+    /// [`Run::give_back`](crate::Run::give_back) calls it right before it drops the claim. A queue runs the flow again
+    /// at that time, or earlier if a report or an order to stop arrives.
     ///
     /// # Errors
     ///
-    /// `Lost` where another claim holds the flow, which changes nothing; another kind where it may not be
-    /// durable. Drop the claim all the same: the flow goes on from its entries, but calls Graph more often than
-    /// it should.
+    /// `Lost` if another claim holds the flow, and nothing changes. Another kind if the memo may not be durable. Drop
+    /// the claim all the same: the flow continues from its entries, but calls Graph more often than it should.
     async fn give_back(&self, until: DateTime<Utc>, memo: &Memo) -> Result<(), JournalError>;
 
-    /// Returns whether the claim still holds the flow. See the contract.
+    /// Returns whether the claim still holds the flow, as the contract describes.
     fn holds(&self) -> bool;
 
-    /// Returns what is written of the flow: its own entries in order, and beside them the reports and the order
-    /// to stop that came from outside.
+    /// Returns what is stored for the flow: its entries in order, its reports, and the order to stop.
     ///
     /// # Errors
     ///
-    /// Where the store did not answer, the claim is lost, or a word is of a newer version.
+    /// If the store does not respond, the claim is lost, or the flow has an entry of a newer version.
     async fn entries(&self) -> Result<Entries, JournalError>;
 
-    /// Appends an entry behind the first `at` ones, and returns once it is durable.
+    /// Appends an entry after the first `at` entries, and returns once it is durable.
     ///
     /// # Errors
     ///
-    /// `Lost` where it is not the next; another kind where it may not be durable.
+    /// `Lost` if the flow has another number of entries. Another kind if the entry may not be durable.
     async fn append(&self, at: usize, record: &Record) -> Result<(), JournalError>;
 
-    /// Returns what is written of every flow about the same user, this one's too: from it follows which passes
-    /// are ours. Flows that began more than 30 days ago can be left out: no pass lives longer.
+    /// Returns what is stored for every flow of the same user, including this one: it shows which passes are ours.
+    ///
+    /// Flows that began more than 30 days ago may be left out, since no pass lives longer.
     ///
     /// # Errors
     ///
-    /// Where the store did not answer, or a word is of a newer version.
+    /// If the store does not respond, or one of the flows has an entry of a newer version.
     async fn of_user(&self) -> Result<Vec<Entries>, JournalError>;
 
-    /// Takes the user for this flow, for so long at most from now on, and returns whether it has the user.
+    /// Locks the user for this flow until `at_most` has passed, and returns whether this flow has the lock.
     ///
-    /// The flow that has the user already has them for so long from now on. Nobody else gets them before that
-    /// time is over or [`free_user`](Self::free_user) is called. When a store restarts without a record of its
-    /// locks, a flow whose entries say that an [effect is open](Entries::holds_user) has its user until its
-    /// window closes.
+    /// A flow that has the lock extends it. No other flow gets it before it expires or [`free_user`](Self::free_user) is
+    /// called. After a restart without stored locks, a flow with an [open effect](Entries::holds_user) has the lock of
+    /// its user until its window closes.
     ///
     /// # Errors
     ///
-    /// `Lost` where another claim holds the flow, and nothing changes; another kind where the store did not answer.
+    /// `Lost` if another claim holds the flow, and nothing changes. Another kind if the store does not respond.
     async fn lock_user(&self, at_most: Duration) -> Result<bool, JournalError>;
 
-    /// Lets others have the user. It is no error where this flow does not have them.
+    /// Frees the lock of the user. Without a lock it does nothing.
     ///
     /// # Errors
     ///
-    /// `Lost` where another claim holds the flow, and nothing changes: the user may be that one's by now; another
-    /// kind where the store did not answer.
+    /// `Lost` if another claim holds the flow, and nothing changes: that claim may use the lock. Another kind if the
+    /// store does not respond.
     async fn free_user(&self) -> Result<(), JournalError>;
 }
 
@@ -205,22 +199,21 @@ impl<J: Journal + ?Sized> Journal for Arc<J> {
     }
 }
 
-/// What is the matter with a journal.
+/// The kind of a [`JournalError`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum JournalErrorKind {
-    /// There is no room for another flow, or another entry.
+    /// The store has no room for another flow or another entry.
     Full,
-    /// Another holds the flow, or has written in it: stop.
+    /// Another claim holds the flow, or another run has appended an entry: stop.
     Lost,
-    /// The store did not do it, or did not answer. It may do it later.
+    /// The store failed or did not respond. A retry may succeed.
     Unavailable,
-    /// A newer version wrote what this one cannot read: leave the flow to that one.
+    /// A newer version wrote an entry that this version cannot read: leave the flow to the newer version.
     Unreadable,
 }
 
-/// The journal did not do its work: the run that met it has stopped, and the flow is left to whoever claims it
-/// next.
+/// An error of a journal. The run has stopped, and the next claim continues the flow.
 #[derive(Clone)]
 pub struct JournalError {
     kind: JournalErrorKind,
@@ -229,7 +222,7 @@ pub struct JournalError {
 }
 
 impl JournalError {
-    /// Creates an error with a message that has no personal data.
+    /// Creates an error. The message must not contain personal data.
     #[must_use]
     pub fn new(kind: JournalErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -239,12 +232,12 @@ impl JournalError {
         }
     }
 
-    /// Creates the error of a claim that no longer holds the flow, or of an entry that was not the next.
+    /// Creates the error of a claim that no longer holds the flow, or of an entry that is not at the end.
     #[must_use]
     pub fn lost() -> Self {
         Self::new(
             JournalErrorKind::Lost,
-            "another run holds the flow or has written in it",
+            "another run holds the flow, or has appended an entry",
         )
     }
 
@@ -255,7 +248,7 @@ impl JournalError {
         self
     }
 
-    /// Returns what is the matter.
+    /// Returns the kind.
     #[must_use]
     pub const fn kind(&self) -> JournalErrorKind {
         self.kind
@@ -274,7 +267,7 @@ impl fmt::Debug for JournalError {
         shown.field("kind", &self.kind);
         shown.field("message", &self.message);
         if let Some(source) = &self.source {
-            // By `Display`: a foreign error's `Debug` may show what its `Display` leaves out.
+            // By `Display`: the `Debug` of a foreign error may show more.
             shown.field("source", &format_args!("{source}"));
         }
         shown.finish()

@@ -1,4 +1,4 @@
-//! What a store keeps of a flow.
+//! What a store keeps for a flow.
 
 use chrono::{DateTime, Utc};
 use postduif_core::{DeliveryReport, DeliveryStatus, Reference, directory::FlowId};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{Entry, Then};
 
-/// An entry with its time, as a store keeps it.
+/// An entry with its time and its version, as a store keeps it.
 ///
 /// ```
 /// use postduif_onboarding::{Entry, Record};
@@ -26,17 +26,17 @@ use crate::{Entry, Then};
 pub struct Record {
     #[serde(rename = "v", deserialize_with = "known_version")]
     version: u16,
-    /// When it was written, by the clock of the process that wrote it.
+    /// When it was made, by the clock of its process.
     pub at: DateTime<Utc>,
-    /// What was written.
+    /// The entry.
     pub entry: Entry,
 }
 
 impl Record {
-    /// The version that this release writes. It reads no newer one.
+    /// The version that this release writes. A record of a newer version cannot be read.
     pub const VERSION: u16 = 1;
 
-    /// Creates a record of an entry that was made at this time.
+    /// Creates a record of an entry with its time.
     #[must_use]
     pub const fn new(at: DateTime<Utc>, entry: Entry) -> Self {
         Self {
@@ -50,40 +50,40 @@ impl Record {
 fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     match u16::deserialize(deserializer)? {
         version if version <= Record::VERSION => Ok(version),
-        _ => Err(D::Error::custom("a newer version wrote it")),
+        _ => Err(D::Error::custom("a newer version of this library wrote it")),
     }
 }
 
-/// What a vendor says of a text, as a store keeps it: a [`DeliveryReport`] without the recipient.
+/// A delivery report as a store keeps it: a [`DeliveryReport`] without the recipient.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// When it was taken.
+    /// When it was received.
     pub at: DateTime<Utc>,
-    /// Who says it, by its profile's name.
+    /// The name of the provider's profile.
     pub provider: String,
-    /// The text's key, where the vendor names it.
+    /// The reference of the text, if the report has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
-    /// The vendor's id of the text, where it names it.
+    /// The vendor's id of the text, if the report has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Which segment it is about, where the vendor reports each.
+    /// The segment, if the vendor reports each segment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<String>,
-    /// How far it has come.
+    /// The status.
     pub status: DeliveryStatus,
-    /// The vendor's own code.
+    /// The vendor's status code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// When it came so far, by the vendor. It tells the report of another segment from one that is repeated,
-    /// where the vendor names no segments.
+    /// When the text reached the status, by the vendor's clock. If the vendor names no segments, this distinguishes the
+    /// report of another segment from a repeated report.
     #[serde(default, rename = "told_at", skip_serializing_if = "Option::is_none")]
     pub reported_at: Option<DateTime<Utc>>,
 }
 
 impl Report {
-    /// Creates a record of a report that was taken at this time.
+    /// Creates a stored report from a report and the time at which it was received.
     #[must_use]
     pub fn new(report: &DeliveryReport, at: DateTime<Utc>) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl Report {
         }
     }
 
-    /// Returns whether it says what another report says, whenever the two were taken.
+    /// Returns whether two reports are equal except for the time at which they were received.
     #[must_use]
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         let said = |report: &Self| Self {
@@ -108,7 +108,7 @@ impl Report {
         said(self) == said(other)
     }
 
-    /// As [`Delivery`](postduif_core::Delivery) joins it.
+    /// Returns what [`Delivery`](postduif_core::Delivery) needs of the report.
     pub(crate) fn to_delivery_report(&self) -> DeliveryReport {
         let mut report = DeliveryReport::new(self.provider.clone(), self.status);
         report.part.clone_from(&self.part);
@@ -116,7 +116,7 @@ impl Report {
     }
 }
 
-/// All that is written of a flow.
+/// Everything that is stored for a flow.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Entries {
@@ -125,16 +125,16 @@ pub struct Entries {
     /// The flow's own entries, in the order in which they were appended.
     #[serde(default)]
     pub records: Vec<Record>,
-    /// What vendors said of its texts, in the order in which it was taken.
+    /// The delivery reports of its texts, in the order in which they were received.
     #[serde(default)]
     pub reports: Vec<Report>,
-    /// When somebody ordered it to stop.
+    /// When it was ordered to stop, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<DateTime<Utc>>,
 }
 
 impl Entries {
-    /// Creates the entries of a flow of which nothing is written.
+    /// Creates the entries of a flow of which nothing is stored.
     #[must_use]
     pub const fn new(flow: FlowId) -> Self {
         Self {
@@ -145,8 +145,8 @@ impl Entries {
         }
     }
 
-    /// Returns whether an effect of the flow on its user's pass may be open: whoever restarts without a record of
-    /// the locks gives the flow its user back.
+    /// Returns whether an effect of the flow on its user's pass may be open. A store that restarts without its locks
+    /// locks the user for such a flow again.
     #[must_use]
     pub fn holds_user(&self) -> bool {
         let own = self.records.iter().map(|record| &record.entry);

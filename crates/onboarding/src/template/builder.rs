@@ -1,4 +1,4 @@
-//! How templates are loaded, and what is checked then.
+//! Loading and checking templates.
 
 use std::{
     fs::{self, File},
@@ -17,7 +17,7 @@ use super::{
     render::{Draft, MAX_CUTS, RenderError, Template, VARIABLES},
 };
 
-/// Sets up [`Templates`]. Nothing is read or checked before [`build`](Self::build).
+/// A builder for [`Templates`]. [`build`](Self::build) reads and checks everything.
 #[derive(Debug)]
 #[must_use = "it does nothing until it is built"]
 pub struct TemplatesBuilder {
@@ -47,15 +47,15 @@ impl TemplatesBuilder {
         }
     }
 
-    /// Sets the text of a language, replacing the one that it has. The language is a BCP 47 tag: `nl`, `pt-BR`.
+    /// Sets the template of a language, a BCP 47 tag such as `nl` or `pt-BR`, and replaces an earlier one.
     pub fn text(mut self, language: impl Into<String>, text: impl Into<String>) -> Self {
         let (tag, text) = (language.into(), text.into());
         self.sources.push(Source::Text { tag, text });
         self
     }
 
-    /// Reads the texts of a folder: a file for each language, `nl.txt`, `pt-BR.txt`, in UTF-8. Other files are
-    /// left alone. It is read once, when this is built.
+    /// Reads the templates of a folder: one file per language, such as `nl.txt` or `pt-BR.txt`, in UTF-8. Other files
+    /// are ignored. [`build`](Self::build) reads the folder once.
     ///
     /// ```
     /// use postduif_onboarding::template::Templates;
@@ -73,35 +73,34 @@ impl TemplatesBuilder {
         self
     }
 
-    /// Sets the language of people who prefer one without a text, or none. Defaults to `nl`.
+    /// Sets the language for users whose preferred language is unknown or has no template. Defaults to `nl`.
     pub fn default_language(mut self, language: impl Into<String>) -> Self {
         self.default = language.into();
         self
     }
 
-    /// Sets the parts that a text may take. Defaults to 1.
+    /// Sets the maximum number of parts of a text. Defaults to 1.
     ///
-    /// Two or three let the built-in texts greet people whose names are outside GSM 03.38; each such text is
-    /// billed as that many.
+    /// With two or three parts the built-in texts can contain names outside GSM 03.38. The vendor bills each part.
     pub const fn max_parts(mut self, parts: usize) -> Self {
         self.max_parts = parts;
         self
     }
 
-    /// Sets the organisation's name, as readers know it: `tenant`. The built-in texts say it where there is room.
+    /// Sets the organisation's name: the variable `tenant`. The built-in texts contain it if there is room.
     pub fn tenant_name(mut self, name: impl Into<String>) -> Self {
         self.tenant = name.into();
         self
     }
 
-    /// Sets the number to call when it does not work: `support`. The built-in texts say it where there is room.
+    /// Sets the phone number of the support: the variable `support`. The built-in texts contain it if there is room.
     pub fn support(mut self, number: impl Into<String>) -> Self {
         self.support = number.into();
         self
     }
 
-    /// Sets how a language writes date and time, as [`chrono::format::strftime`] has it; names of days and months
-    /// come in English. Common languages have their format; another has `2026-11-23 10:00`.
+    /// Sets the date and time format of a language, as in [`chrono::format::strftime`]. Names of days and months are
+    /// English. Common languages have a format; the others use `2026-11-23 10:00`.
     pub fn time_format(mut self, language: impl Into<String>, format: impl Into<String>) -> Self {
         self.formats.push((language.into(), format.into()));
         self
@@ -111,30 +110,27 @@ impl TemplatesBuilder {
     ///
     /// # Errors
     ///
-    /// Names the template, the line where there is one, and what to do: for a folder or a file that cannot be
-    /// read, a language that is none, a template that the [module](super) says is checked, and settings that
-    /// cannot be part of a text.
+    /// If a folder or a file cannot be read, a language tag or another option is invalid, or a template fails one of
+    /// the checks of the [module](super). The error names the template, the line if there is one, and what to do.
     pub fn build(self) -> Result<Templates, ConfigError> {
         if !(1..=Text::MAX_PARTS).contains(&self.max_parts) {
             return Err(ConfigError::new(format!(
-                "a text may take 1 to {} parts",
+                "invalid number of parts: 1 to {}",
                 Text::MAX_PARTS
             )));
         }
         let setting = |what: &str, text: &str| {
             single_line(text).ok_or_else(|| {
-                ConfigError::new(format!(
-                    "the {what} cannot stand in a text: give one line of up to 256 characters"
-                ))
+                ConfigError::new(format!("invalid {what}: one line of up to 256 characters"))
             })
         };
-        let tenant = setting("tenant's name", &self.tenant)?;
-        let support = setting("number of the support", &self.support)?;
+        let tenant = setting("tenant name", &self.tenant)?;
+        let support = setting("support number", &self.support)?;
         let mut formats = Vec::new();
         for (tag, format) in &self.formats {
             let read = TimeFormat::new(format).ok_or_else(|| {
                 ConfigError::new(format!(
-                    "the time format of {tag} is none: give one such as %d-%m-%Y %H:%M"
+                    "invalid time format of {tag}: give one such as %d-%m-%Y %H:%M"
                 ))
             })?;
             formats.push((tag_of(tag)?, read));
@@ -200,12 +196,12 @@ impl TemplatesBuilder {
 fn tag_of(tag: &str) -> Result<String, ConfigError> {
     language::normalized(tag).ok_or_else(|| {
         ConfigError::new(format!(
-            "{tag:?} is no language: give a tag such as nl or pt-BR"
+            "invalid language {tag:?}: give a tag such as nl or pt-BR"
         ))
     })
 }
 
-/// A template, as far as it can be judged without writing it.
+/// Reads a template, and checks what can be checked without rendering it.
 fn read_template(tag: &str, source: &str, format: TimeFormat) -> Result<Template, ConfigError> {
     check_length(tag, source.len())?;
     let broken = |error: minijinja::Error| syntax_error(tag, &error);
@@ -213,7 +209,7 @@ fn read_template(tag: &str, source: &str, format: TimeFormat) -> Result<Template
     match written.unknown().map_err(broken)? {
         None => Ok(written),
         Some(name) => Err(ConfigError::new(format!(
-            "template {tag}, line {}: there is no variable {name}; there are {}",
+            "template {tag}, line {}: unknown variable {name}: the variables are {}",
             line_of(source, &name),
             VARIABLES.join(", ")
         ))),
@@ -224,7 +220,7 @@ fn check_length(tag: &str, length: usize) -> Result<(), ConfigError> {
     match length {
         0..=MAX_SOURCE => Ok(()),
         _ => Err(ConfigError::new(format!(
-            "template {tag} is longer than {MAX_SOURCE} bytes: shorten it"
+            "template {tag} is longer than {MAX_SOURCE} bytes"
         ))),
     }
 }
@@ -234,11 +230,11 @@ fn syntax_error(tag: &str, error: &minijinja::Error) -> ConfigError {
     let detail = error.detail().unwrap_or_default();
     let kind = error.kind();
     ConfigError::new(format!(
-        "template {tag}, line {line}: {kind}: {detail}; a template has variables, if and else"
+        "template {tag}, line {line}: {kind}: {detail}; a template may use variables, if and else"
     ))
 }
 
-/// The line in which a name stands first.
+/// Returns the first line with a name.
 fn line_of(source: &str, name: &str) -> usize {
     let part_of_name = |char: char| char.is_alphanumeric() || char == '_';
     let mut lines = source.lines();
@@ -249,10 +245,10 @@ fn line_of(source: &str, name: &str) -> usize {
     at.map_or(1, |at| at + 1)
 }
 
-/// Makes a variable empty.
+/// A function that makes a variable empty.
 type Lack = fn(&mut Names, &mut Facts<'_>);
 
-/// Writes a template in all its cases, and gives the longest that come of it.
+/// Renders a template in all cases, and returns the longest texts.
 fn check(text: &Template, set: &Set) -> Result<Vec<Text>, ConfigError> {
     let tag = text.tag();
     let facts = set.longest_case(text);
@@ -260,14 +256,14 @@ fn check(text: &Template, set: &Set) -> Result<Vec<Text>, ConfigError> {
         text.write(names, facts, cuts).map_err(|fault| match fault {
             RenderError::Engine(error) => syntax_error(tag, &error),
             RenderError::PassCount(0) => ConfigError::new(format!(
-                "template {tag} does not always say the pass: put {{{{ pass }}}} into it, outside every if"
+                "template {tag} does not always contain the pass: add {{{{ pass }}}} outside of every if"
             )),
             RenderError::PassCount(passes) => ConfigError::new(format!(
-                "template {tag} says the pass {passes} times: once is enough"
+                "template {tag} contains the pass {passes} times: remove all but one"
             )),
             RenderError::PassTouched(char) => ConfigError::new(format!(
-                "template {tag}: the pass touches {char:?} and may end in one itself: put a space on both \
-                 sides of {{{{ pass }}}}, or the text's end"
+                "template {tag}: the pass touches {char:?}, which may be part of a pass: put a space on both \
+                 sides of {{{{ pass }}}}"
             )),
         })
     };
@@ -277,7 +273,7 @@ fn check(text: &Template, set: &Set) -> Result<Vec<Text>, ConfigError> {
         sign_in: "anna@contoso.example".into(),
     };
     for cuts in 0..=MAX_CUTS {
-        // Every reader has some of these and lacks others.
+        // Every user has some of these and lacks others.
         for lacks in 0..8 {
             let mut names = all.clone();
             for (bit, name) in [&mut names.display, &mut names.given, &mut names.sign_in]
@@ -313,7 +309,7 @@ fn check(text: &Template, set: &Set) -> Result<Vec<Text>, ConfigError> {
         for (name, may_lack, change) in lacking {
             if may_lack && gaps(&without(change)?) > whole {
                 return Err(ConfigError::new(format!(
-                    "template {tag} leaves a gap where {name} is empty: put it and the space beside it into \
+                    "template {tag} leaves a gap if {name} is empty: put it and its space into \
                      {{% if {name} %}} .. {{% endif %}}"
                 )));
             }
@@ -323,7 +319,7 @@ fn check(text: &Template, set: &Set) -> Result<Vec<Text>, ConfigError> {
     let mut longest = Vec::new();
     for letter in ["", "W", "€", "Ł", "🕊"] {
         let names = longest_names(letter);
-        let failed = || ConfigError::new(format!("template {tag} fails with long names"));
+        let failed = || ConfigError::new(format!("template {tag} fails for long names"));
         let draft = text.fit(&names, &facts).map_err(|fault| match fault {
             RenderError::Engine(error) => syntax_error(tag, &error),
             _ => failed(),
@@ -334,7 +330,7 @@ fn check(text: &Template, set: &Set) -> Result<Vec<Text>, ConfigError> {
     Ok(longest)
 }
 
-/// Refuses a setting that an ordinary text of the template has no room for: nobody would ever read it.
+/// Refuses a value for which an ordinary text has no room: no user would ever read it.
 fn check_room(text: &Template, set: &Set) -> Result<(), ConfigError> {
     let tag = text.tag();
     let facts = Facts {
@@ -364,7 +360,7 @@ fn check_room(text: &Template, set: &Set) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Why a text is UCS-2, where it is.
+/// Returns why a text is UCS-2, or an empty string.
 fn reason_for_ucs2(text: &str) -> String {
     let outside = |char: &char| Encoding::of(char.encode_utf8(&mut [0; 4])) == Encoding::Ucs2;
     let reason_for_ucs2 = text.chars().find(outside);
@@ -380,14 +376,14 @@ fn check_size(tag: &str, draft: &Draft, facts: &Facts<'_>) -> Result<(), ConfigE
     }
     let why = reason_for_ucs2(&draft.around(&facts.stand_in));
     Err(ConfigError::new(format!(
-        "template {tag} can take {} parts of {} allowed, with a pass of 48 characters and what cannot be cut{why}: \
-         shorten it, put what can go into {{% if cuts < 1 %}} .. {{% endif %}}, or allow more parts",
+        "template {tag} can take {} parts of {} allowed, with a pass of 48 characters{why}: \
+         shorten it, put what can be left out into {{% if cuts < 1 %}} .. {{% endif %}}, or allow more parts",
         count.parts(),
         facts.max_parts,
     )))
 }
 
-/// How often a text has a space too many, as one that lacks a word does.
+/// Counts the superfluous spaces of a text, as an empty variable leaves them.
 fn gaps(draft: &Draft) -> usize {
     let text = draft.around("x");
     let hanging = |char: char| char.is_whitespace() || ",.;:!?".contains(char);
@@ -397,7 +393,7 @@ fn gaps(draft: &Draft) -> usize {
     inside.count() + usize::from(chars.take(1).any(hanging))
 }
 
-/// The templates of a folder, by their files' names.
+/// Reads the templates of a folder, each with its language.
 fn files(folder: &Path) -> Result<Vec<(String, String)>, ConfigError> {
     let fault = |what: &str, path: &Path, error: std::io::Error| {
         ConfigError::new(format!("{what} {} cannot be read", path.display())).with_source(error)
@@ -411,14 +407,14 @@ fn files(folder: &Path) -> Result<Vec<(String, String)>, ConfigError> {
         }
         if paths.len() > MAX_FILES {
             return Err(ConfigError::new(format!(
-                "the folder of templates {} holds more than {MAX_FILES} texts",
+                "the folder of templates {} contains more than {MAX_FILES} templates",
                 folder.display()
             )));
         }
     }
     if paths.is_empty() {
         return Err(ConfigError::new(format!(
-            "the folder of templates {} holds none: name them by language, nl.txt, en.txt",
+            "the folder of templates {} contains no templates: name them by language, such as nl.txt",
             folder.display()
         )));
     }
@@ -429,19 +425,19 @@ fn files(folder: &Path) -> Result<Vec<(String, String)>, ConfigError> {
         let tag = tag_of(stem.unwrap_or_default())?;
         if texts.iter().any(|(known, _)| *known == tag) {
             return Err(ConfigError::new(format!(
-                "the folder of templates {} holds {tag} twice",
+                "the folder of templates {} contains {tag} twice",
                 folder.display()
             )));
         }
         let mut text = Vec::new();
-        // One byte more than is allowed, so that what is longer is refused and not cut.
+        // One byte more than allowed, so that a longer file is refused and not cut.
         File::open(&path)
             .and_then(|file| file.take(MAX_SOURCE as u64 + 1).read_to_end(&mut text))
             .map_err(|error| fault("the template", &path, error))?;
         check_length(&tag, text.len())?;
         let text = String::from_utf8(text).map_err(|_| {
             ConfigError::new(format!(
-                "the template {} is not UTF-8: save it so",
+                "the template {} is not UTF-8: save it as UTF-8",
                 path.display()
             ))
         })?;
@@ -454,7 +450,7 @@ fn files(folder: &Path) -> Result<Vec<(String, String)>, ConfigError> {
 const DUTCH: &str = include_str!("nl.txt");
 const ENGLISH: &str = include_str!("en.txt");
 
-/// The longest template, in bytes: some thirty parts.
+/// The maximum length of a template in bytes: about thirty parts.
 const MAX_SOURCE: usize = 8 * 1024;
 
 const MAX_FILES: usize = 200;

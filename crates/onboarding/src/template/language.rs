@@ -1,4 +1,4 @@
-//! Which language a reader gets, and how it writes a time.
+//! The choice of a language, and its date and time format.
 
 use std::fmt::{Display, Write};
 
@@ -7,7 +7,7 @@ use chrono::{
     format::{Item, StrftimeItems},
 };
 
-/// A language tag as it is compared: in lower case, with hyphens. None where it is no BCP 47 tag.
+/// Returns a language tag for comparison: in lower case, with hyphens. `None` if it is not a BCP 47 tag.
 pub(super) fn normalized(tag: &str) -> Option<String> {
     let tag = tag.trim().replace('_', "-").to_ascii_lowercase();
     let mut subtags = tag.split('-');
@@ -22,10 +22,10 @@ pub(super) fn normalized(tag: &str) -> Option<String> {
     fine.then_some(tag)
 }
 
-/// The first of the tags that RFC 4647, 3.4 (look-up) finds, where there is one: `nl-BE`, then `nl`.
+/// Returns the first match of a lookup by RFC 4647, section 3.4: `nl-BE`, then `nl`.
 ///
-/// Directories that were filled from a browser's setting hold a list of ranges (`fr-BE, nl;q=0.8`): the
-/// first that finds something counts.
+/// A directory that was filled from browser settings may hold a list of ranges (`fr-BE, nl;q=0.8`). The first range
+/// with a match counts.
 pub(super) fn look_up<T>(wanted: &str, mut get: impl FnMut(&str) -> Option<T>) -> Option<T> {
     wanted.split(',').take(MAX_RANGES).find_map(|range| {
         let range = range.split(';').next().unwrap_or_default();
@@ -36,7 +36,7 @@ pub(super) fn look_up<T>(wanted: &str, mut get: impl FnMut(&str) -> Option<T>) -
                 return Some(found);
             }
             rest = rest.rsplit_once('-')?.0;
-            // A single letter or digit only introduces what has just been cut off.
+            // A single letter or digit only introduces the subtag that was just cut off.
             while let Some((shorter, subtag)) = rest.rsplit_once('-')
                 && subtag.len() == 1
             {
@@ -46,19 +46,19 @@ pub(super) fn look_up<T>(wanted: &str, mut get: impl FnMut(&str) -> Option<T>) -
     })
 }
 
-/// How a language writes a date and a time.
+/// The date and time format of a language.
 #[derive(Clone, Debug)]
 pub(super) struct TimeFormat(String);
 
 impl TimeFormat {
-    /// The usual format of a language.
+    /// Returns the usual format of a language.
     pub(super) fn of(tag: &str) -> Self {
         let known = |tag: &str| FORMATS.iter().find(|(known, _)| *known == tag);
         let format = look_up(tag, known).map_or(ISO, |(_, format)| format);
         Self(format.into())
     }
 
-    /// A format as chrono understands it.
+    /// Creates a format. `None` if chrono does not understand it.
     pub(super) fn new(format: &str) -> Option<Self> {
         let fine = !format.is_empty()
             && format.len() <= MAX_FORMAT
@@ -67,15 +67,15 @@ impl TimeFormat {
         fine.then(|| Self(format.into()))
     }
 
-    /// The time in its own zone. In the hour that the clock goes through twice, with the name of the one
-    /// that is meant: `02:30 CEST` is an hour before `02:30 CET`.
+    /// Formats a time in its own zone. In the repeated hour when summer time ends, it adds the name of the zone:
+    /// `02:30 CEST` is an hour before `02:30 CET`.
     pub(super) fn write<Z>(&self, time: &DateTime<Z>) -> String
     where
         Z: TimeZone,
         Z::Offset: Display,
     {
         let mut written = String::new();
-        // The format was checked, and a string takes whatever is written.
+        // The format was checked, and writing to a string does not fail.
         let _ = write!(written, "{}", time.format(&self.0));
         if is_twice(time) {
             let _ = write!(written, " {}", time.format("%Z"));
@@ -83,7 +83,7 @@ impl TimeFormat {
         written
     }
 
-    /// As long as it gets: a Wednesday in September, and after it as long a name as a zone has.
+    /// Returns the longest time: a Wednesday in September, with the longest name of a zone.
     pub(super) fn longest(&self) -> String {
         let day = NaiveDate::from_ymd_opt(2026, 9, 30).unwrap_or_default();
         let time = day.and_time(NaiveTime::MIN).and_utc();
@@ -91,7 +91,7 @@ impl TimeFormat {
     }
 }
 
-/// Whether the local clock shows this time a second time.
+/// Returns whether the local clock shows this time twice.
 fn is_twice<Z: TimeZone>(time: &DateTime<Z>) -> bool {
     let local = time.naive_utc().checked_add_offset(time.offset().fix());
     local.is_some_and(|local| {
@@ -102,7 +102,7 @@ fn is_twice<Z: TimeZone>(time: &DateTime<Z>) -> bool {
     })
 }
 
-/// Digits wherever readers of the language agree on their order; else the month's name.
+/// Digits if readers of the language agree on their order, and otherwise the month's name.
 static FORMATS: &[(&str, &str)] = &[
     ("cs", "%d.%m.%Y %H:%M"),
     ("da", "%d.%m.%Y %H:%M"),
@@ -120,15 +120,15 @@ static FORMATS: &[(&str, &str)] = &[
     ("uk", "%d.%m.%Y %H:%M"),
 ];
 
-/// What nobody reads otherwise than meant (ISO 8601).
+/// A format that no reader misunderstands (ISO 8601).
 const ISO: &str = "%Y-%m-%d %H:%M";
 
-/// RFC 5646 asks for room for 35; nothing that a directory holds is longer.
+/// RFC 5646 requires room for 35 characters. No directory contains longer tags.
 const MAX_TAG: usize = 64;
 
 const MAX_FORMAT: usize = 64;
 
-/// The ranges of one reader that are looked at.
+/// The maximum number of ranges of one recipient.
 const MAX_RANGES: usize = 8;
 
 #[cfg(test)]
@@ -152,7 +152,7 @@ mod tests {
             ("zh-Hant-CN-x-private1", Some("zh-hant")),
             ("zh-Hant-x-a", Some("zh-hant")),
             ("pt-BR", Some("pt-br")),
-            // A longer tag is never found for a shorter range, nor a part of a subtag.
+            // A range matches neither a longer tag nor a part of a subtag.
             ("pt", None),
             ("zh", None),
             ("nld", None),

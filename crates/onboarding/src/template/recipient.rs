@@ -1,12 +1,12 @@
-//! Whom a text is for, as far as the text needs to know.
+//! The recipient of a text.
 
 use postduif_core::{Encoding, Transliteration, directory::User};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// What the directory says of a reader, fit for a text. No `Debug`: all of it is personal.
+/// What the directory says of a recipient, prepared for a text. It has no `Debug`, since all of it is personal.
 pub(crate) struct Recipient {
     pub(super) names: Names,
-    /// As the directory has it.
+    /// The preferred language, as the directory writes it.
     pub(super) language: Option<String>,
     region: Option<String>,
 }
@@ -26,13 +26,13 @@ impl Recipient {
         }
     }
 
-    /// The country, as the directory has it.
+    /// Returns the country, as the directory writes it.
     pub(crate) fn region(&self) -> Option<&str> {
         self.region.as_deref()
     }
 }
 
-/// The words of a text that differ from reader to reader; empty where there is none.
+/// The names in a text, each empty if there is none.
 #[derive(Clone, Default)]
 pub(super) struct Names {
     pub(super) display: String,
@@ -41,8 +41,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// No more than so many characters, as readers count them, of the names to call somebody by. Half a
-    /// sign-in name is none.
+    /// Returns the names with at most this number of graphemes. A sign-in name is never cut.
     pub(super) fn cut(&self, longest: usize) -> Self {
         Self {
             display: cut(&self.display, longest).into(),
@@ -51,18 +50,18 @@ impl Names {
         }
     }
 
-    /// The length of the longer name.
+    /// Returns the length of the longer name.
     pub(super) fn longest(&self) -> usize {
         let length = |name: &str| name.graphemes(true).count();
         length(&self.display).max(length(&self.given))
     }
 
-    /// Whether a name would make a text UCS-2.
+    /// Returns whether a name would make a text UCS-2.
     pub(super) fn need_ucs2(&self) -> bool {
         needs_ucs2(&self.display) || needs_ucs2(&self.given)
     }
 
-    /// With the names that would make a text UCS-2 written in GSM 03.38: `Zoe` for `Zoë`.
+    /// Transliterates the names that would make a text UCS-2 to GSM 03.38: `Zoe` for `Zoë`.
     pub(super) fn transliterated(mut self) -> Self {
         for name in [&mut self.display, &mut self.given] {
             *name = Transliteration::of(name).into_text().into_owned();
@@ -70,7 +69,7 @@ impl Names {
         self
     }
 
-    /// Without the names that would make a text UCS-2.
+    /// Removes the names that would make a text UCS-2.
     pub(super) fn without_ucs2(mut self) -> Self {
         for name in [&mut self.display, &mut self.given] {
             if needs_ucs2(name) {
@@ -85,7 +84,7 @@ fn needs_ucs2(name: &str) -> bool {
     Encoding::of(name) == Encoding::Ucs2
 }
 
-/// The beginning, cut where a reader sees a character end.
+/// Returns the beginning of a name, cut between two graphemes.
 fn cut(name: &str, longest: usize) -> &str {
     match name.grapheme_indices(true).nth(longest) {
         Some((end, _)) => name[..end].trim_end(),
@@ -93,12 +92,10 @@ fn cut(name: &str, longest: usize) -> &str {
     }
 }
 
-/// The text in one line, without marks that nobody sees; none where it holds what no name is made of.
-///
-/// Control characters, what turns the direction of what follows, and private use: the place of the pass is
-/// marked with one of those.
+/// Returns the text in one line, without invisible characters. `None` if it contains what no name does: control
+/// characters, direction overrides, or private use characters, one of which marks the position of the pass.
 pub(super) fn single_line(text: &str) -> Option<String> {
-    // Pasted from a web page or another program: they say nothing, and would make a text UCS-2.
+    // They come from copied text, have no meaning, and would make a text UCS-2.
     let seen: String = text.chars().filter(|char| !is_invisible(*char)).collect();
     let words = seen.split_whitespace().collect::<Vec<_>>().join(" ");
     let odd = |char: char| {
@@ -106,13 +103,13 @@ pub(super) fn single_line(text: &str) -> Option<String> {
             || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
             || matches!(char, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..)
     };
-    // Graph has no longer names; what another directory has beyond that could only be cut off.
+    // Graph has no longer names.
     let within = words.chars().count() <= MAX_NAME;
     (within && !words.contains(odd)).then_some(words)
 }
 
-/// A soft hyphen, a zero-width space, a direction mark, a joiner of words, a byte order mark. The joiners that
-/// stand_in letters and emoji are none of these.
+/// Returns whether a character is invisible: a soft hyphen, a zero-width space, a direction mark, a word joiner, or a
+/// byte order mark. The joiners that shape letters and emoji are kept.
 const fn is_invisible(char: char) -> bool {
     matches!(
         char,
@@ -127,7 +124,7 @@ const fn is_invisible(char: char) -> bool {
     )
 }
 
-/// The longest name that Graph has, in characters.
+/// The maximum length of a name in Graph, in characters.
 pub(super) const MAX_NAME: usize = 256;
 
 #[cfg(test)]
@@ -141,7 +138,7 @@ mod tests {
             ("Anna de Vries", 5, "Anna"),
             ("Anna de Vries", 99, "Anna de Vries"),
             ("Anna", 0, ""),
-            // A letter and its accent, a family, a flag, a syllable.
+            // A letter with its accent, a family, a flag, a syllable.
             ("Zoe\u{308} B", 3, "Zoe\u{308}"),
             ("👩‍👩‍👧x", 1, "👩‍👩‍👧"),
             ("🇳🇱🇧🇪", 1, "🇳🇱"),
@@ -172,7 +169,7 @@ mod tests {
                 "{name:?}"
             );
         }
-        // A family stays one.
+        // The family stays one character.
         assert_eq!(single_line("👩‍👩‍👧").as_deref(), Some("👩‍👩‍👧"));
     }
 

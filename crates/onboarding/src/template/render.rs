@@ -1,4 +1,4 @@
-//! One language's text, and how it is made to fit.
+//! The template of one language, and how its text is made to fit.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use postduif_core::{Count, Encoding, Text, TextError};
 
 use super::{Names, language::TimeFormat};
 
-/// A template that is syntactically right and knows all its variables.
+/// A template with valid syntax and known variables.
 #[derive(Clone)]
 pub(super) struct Template {
     tag: Box<str>,
@@ -15,9 +15,9 @@ pub(super) struct Template {
     engine: Arc<Environment<'static>>,
 }
 
-/// What a text says beside names.
+/// The values of a text other than names.
 pub(super) struct Facts<'a> {
-    /// Of the pass: see [`stand_in`].
+    /// The stand-in for the pass: see [`stand_in`].
     pub(super) stand_in: String,
     pub(super) from: String,
     pub(super) until: String,
@@ -26,17 +26,17 @@ pub(super) struct Facts<'a> {
     pub(super) max_parts: usize,
 }
 
-/// Why no text comes of a template.
+/// The error of a template that renders no text.
 pub(super) enum RenderError {
     Engine(minijinja::Error),
-    /// There is no pass in it, or more than one.
+    /// The text has no pass, or more than one.
     PassCount(usize),
-    /// The pass touches this.
+    /// The pass touches this character.
     PassTouched(char),
 }
 
 impl RenderError {
-    /// Tells nothing of the text.
+    /// Returns the name of the error, which contains nothing of the text.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Engine(_) => "engine",
@@ -53,7 +53,7 @@ impl From<minijinja::Error> for RenderError {
 }
 
 impl Template {
-    /// Reads a template. Its unknown variables are told by [`unknown`](Self::unknown).
+    /// Reads a template. [`unknown`](Self::unknown) returns its unknown variables.
     pub(super) fn new(
         tag: &str,
         source: &str,
@@ -79,7 +79,7 @@ impl Template {
         &self.format
     }
 
-    /// The first of the variables that there are none of, by name.
+    /// Returns the first unknown variable, by name.
     pub(super) fn unknown(&self) -> Result<Option<String>, minijinja::Error> {
         let used = self
             .engine
@@ -91,14 +91,14 @@ impl Template {
         Ok(unknown.min())
     }
 
-    /// Writes the text as long as it may be.
+    /// Renders the longest text that fits.
     ///
-    /// The text is too long only where it can be made no shorter: too many parts are better than none.
+    /// If even the shortest text is too long, it is returned all the same: too many parts are better than no text.
     pub(super) fn fit(&self, names: &Names, facts: &Facts<'_>) -> Result<Draft, RenderError> {
         let mut names = names.clone();
         if names.need_ucs2() {
             let bare = self.write(&names.cut(0), facts, MAX_CUTS)?;
-            // Where the words are UCS-2 anyway, such a name costs no more than another.
+            // If the template itself is UCS-2, such a name costs no more than another.
             if bare.count(&facts.stand_in).encoding() == Encoding::Gsm7 {
                 if let Some(draft) = self.fit_with_whole_names(&names, facts)? {
                     return Ok(draft);
@@ -115,7 +115,7 @@ impl Template {
         }
     }
 
-    /// The text with the fewest cuts in which names have thirty characters, or all of them.
+    /// Renders the text with the fewest cuts whose names have at least thirty characters or are complete.
     fn fit_with_whole_names(
         &self,
         names: &Names,
@@ -130,7 +130,7 @@ impl Template {
         Ok(None)
     }
 
-    /// The text that fits with the longest names, none shorter than `least` where it could be longer.
+    /// Renders the text that fits with the longest names, if names of `least` characters fit.
     fn longest(
         &self,
         names: &Names,
@@ -158,7 +158,7 @@ impl Template {
         Ok(Some(found))
     }
 
-    /// Writes the text with these words. The pass stands free in it.
+    /// Renders the text with these names and values. The pass must stand free in it.
     pub(super) fn write(
         &self,
         names: &Names,
@@ -202,18 +202,18 @@ impl Template {
     }
 }
 
-/// What stands beside a pass in a text from right to left: a mark and a space, so that a phone shows the pass from
-/// left to right, with its own punctuation where it belongs. The space keeps the mark out of what is copied.
+/// Adds a mark and a space to the text beside a pass in a right-to-left text. So a phone shows the pass and its
+/// punctuation from left to right, and the mark is not copied with it.
 fn isolated(beside: &str, follows: bool) -> String {
     match (beside.is_empty(), follows) {
-        // What stands first decides the direction of all.
+        // The first character decides the direction of the whole text.
         (true, false) => String::new(),
         (false, false) => format!("{beside}{LEFT_TO_RIGHT} "),
         (_, true) => format!(" {LEFT_TO_RIGHT}{beside}"),
     }
 }
 
-/// Whether a letter is written from right to left.
+/// Returns whether a letter is written from right to left.
 const fn is_right_to_left(char: char) -> bool {
     matches!(
         char,
@@ -227,24 +227,25 @@ const fn is_right_to_left(char: char) -> bool {
 
 const LEFT_TO_RIGHT: char = '\u{200e}';
 
-/// A text, but for the pass.
+/// A rendered text without the pass.
 pub(super) struct Draft {
     before: String,
     after: String,
 }
 
 impl Draft {
-    /// What it costs with a pass of this stand_in.
+    /// Counts the text with a stand-in for the pass.
     pub(super) fn count(&self, stand_in: &str) -> Count {
         Count::of(&self.around(stand_in))
     }
 
-    /// The text with the pass in its place.
+    /// Inserts the pass.
     pub(super) fn with(&self, pass: &str) -> Result<Text, TextError> {
         Text::new(self.around(pass))
     }
 
-    /// Of the right size at once: a string that grows leaves copies of the pass behind.
+    /// Joins the text and a pass. The string has its final size from the start: a growing string would leave copies
+    /// of the pass in memory.
     pub(super) fn around(&self, pass: &str) -> String {
         let parts = [&self.before, pass, &self.after];
         let mut text = String::with_capacity(parts.iter().map(|part| part.len()).sum());
@@ -253,7 +254,7 @@ impl Draft {
     }
 }
 
-/// Something that costs exactly what the pass does and tells nothing of it, to count with.
+/// Returns a stand-in for a pass: it costs the same as the pass and reveals nothing of it.
 pub(super) fn stand_in(pass: &str) -> String {
     let alike = |char: char| match Count::of(char.encode_utf8(&mut [0; 4])) {
         count if count.encoding() == Encoding::Gsm7 && count.units() == 1 => 'x',
@@ -264,7 +265,7 @@ pub(super) fn stand_in(pass: &str) -> String {
     pass.chars().map(alike).collect()
 }
 
-/// What a template can name, in the order in which [`Template::write`] gives the values.
+/// The variables of a template, in the order of the values in [`Template::write`].
 pub(super) const VARIABLES: [&str; 9] = [
     "pass",
     "valid_until",
@@ -277,18 +278,18 @@ pub(super) const VARIABLES: [&str; 9] = [
     "cuts",
 ];
 
-/// Stands where the pass goes. Private use, so that no case, and nothing else that a template does to a text,
-/// changes it; names and settings that hold it are refused.
+/// The character that marks the position of the pass. It is for private use, so no template changes its case; names
+/// and options that contain it are refused.
 const MARK: char = '\u{f8ff}';
 
-/// The most that a text leaves out.
+/// The maximum value of `cuts`.
 pub(super) const MAX_CUTS: u8 = 3;
 
-/// The characters of a name that matter more than the sentences that can be left out.
+/// The length of a name that matters more than optional sentences.
 const MIN_NAME: usize = 30;
 
-/// What one render may use: instructions, and 64 bytes each. An ordinary text takes about fifty.
+/// The limit of one rendering, in instructions. An ordinary text takes about fifty.
 const FUEL: u64 = 5_000;
 
-/// How deep a template can nest.
+/// The maximum depth of nested blocks.
 const DEPTH: usize = 50;

@@ -561,8 +561,8 @@ fn a_folder_is_one_template_per_file() {
 fn a_folder_that_cannot_be_right_is_refused() {
     let long = [b'x'; 9000];
     for (files, said) in [
-        (vec![], "holds none"),
-        (vec![("README.md", &b"x"[..])], "holds none"),
+        (vec![], "contains no templates"),
+        (vec![("README.md", &b"x"[..])], "contains no templates"),
         (vec![("n l.txt", &b"{{ pass }}"[..])], "language"),
         (vec![("nl.txt", &b"\xff {{ pass }}"[..])], "UTF-8"),
         (vec![("nl.txt", &long[..])], "bytes"),

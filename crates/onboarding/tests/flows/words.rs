@@ -106,10 +106,7 @@ async fn a_vendor_that_cannot_take_the_longest_text_is_refused_at_once() {
         .build()
         .unwrap_err();
     let error = error.to_string();
-    assert!(
-        error.contains("short could not send the text in"),
-        "{error}"
-    );
+    assert!(error.contains("short cannot send the text in"), "{error}");
     let error = world
         .builder()
         .with_time_zone_in("Portugal", "Europe/Lisbon");
