@@ -97,7 +97,7 @@ impl GraphError {
                 "message": self.message,
                 "innerError": {
                     "message": self.message,
-                    // Without a zone, though it is UTC.
+                    // UTC without a zone, as Graph writes it.
                     "date": now.format("%Y-%m-%dT%H:%M:%S").to_string(),
                     "request-id": request_id,
                     "client-request-id": client_id,

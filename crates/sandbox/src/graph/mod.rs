@@ -1,4 +1,4 @@
-//! Microsoft Graph v1.0, as far as onboarding goes.
+//! Microsoft Graph v1.0, as far as onboarding needs it.
 
 mod error;
 pub(crate) mod resume;
@@ -56,7 +56,7 @@ pub(crate) fn fault_point(head: &Head) -> Option<&'static str> {
     Route::of(head).fault_point()
 }
 
-/// Graph's answer, with the ids that its support asks for.
+/// Returns Graph's response, with the request ids that its support needs.
 pub(crate) fn respond(
     state: &mut State,
     config: &Config,
@@ -115,7 +115,7 @@ fn handle(
     }
 }
 
-/// The moment of which a read of passes tells: an earlier one where the list lags.
+/// Returns the time whose passes a read shows: an earlier one under [`Lag`].
 fn shown_at(now: DateTime<Utc>, strike: Option<Strike>) -> DateTime<Utc> {
     let lag = strike.filter(|strike| strike.fault == Lag);
     lag.and_then(|strike| TimeDelta::from_std(strike.wait()).ok())
@@ -123,7 +123,7 @@ fn shown_at(now: DateTime<Utc>, strike: Option<Strike>) -> DateTime<Utc> {
         .unwrap_or(now)
 }
 
-/// Plays the faults that are Graph's own words.
+/// Applies the faults that are Graph's own errors.
 fn apply_fault(
     state: &mut State,
     head: &Head,
@@ -148,7 +148,7 @@ fn apply_fault(
             Err(GraphError::token("Access token validation failure."))
         }
         TokenWithoutRoles => {
-            // The refusal itself follows from the token, now and for every later request with it.
+            // The refusal follows from the token, for this request and all later ones with it.
             if let Some(token) = head.bearer() {
                 state.tokens.remove_roles(token);
             }
@@ -212,7 +212,7 @@ fn authorized(
     })
 }
 
-/// An answer of Graph's media type, whose parameters surprise a client that compares text.
+/// Returns a response of Graph's media type, whose parameters break a client that compares it as text.
 fn json(status: StatusCode, body: &Value) -> Response {
     Response::json(status, body).with(
         CONTENT_TYPE,
@@ -220,7 +220,7 @@ fn json(status: StatusCode, body: &Value) -> Response {
     )
 }
 
-/// A JSON object in a body that says it is JSON.
+/// Returns the JSON object in the body of a request whose `Content-Type` is JSON.
 fn object(request: &Request) -> Result<Value, GraphError> {
     if !request.head.is("application/json") {
         return Err(GraphError::new(
@@ -238,7 +238,7 @@ fn object(request: &Request) -> Result<Value, GraphError> {
     })
 }
 
-/// `@odata.context` of a thing below this place's Graph.
+/// Returns the `@odata.context` of an entity.
 fn context(config: &Config, of: &str) -> String {
     format!("http://{}/graph/v1.0/$metadata#{of}", config.authority)
 }

@@ -1,4 +1,4 @@
-//! The two ways back into Entra: a lifecycle task, an access package's request.
+//! The two resume requests: of a lifecycle task, and of an access package's request.
 
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
@@ -13,7 +13,7 @@ use crate::{
     world::State,
 };
 
-/// Where stages that can wait begin their callback's type.
+/// The prefix of the callback's type, before the stage.
 const TYPE: &str = "microsoft.graph.accessPackageCustomExtensionStage.";
 
 const STAGES: [&str; 4] = [
@@ -23,7 +23,7 @@ const STAGES: [&str; 4] = [
     "assignmentRequestRemoved",
 ];
 
-/// `POST …/taskProcessingResults/{id}/resume`.
+/// Handles `POST …/taskProcessingResults/{id}/resume`.
 pub(super) fn lifecycle(
     state: &mut State,
     request: &Request,
@@ -53,7 +53,7 @@ pub(super) fn lifecycle(
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
-/// `POST …/assignmentRequests/{id}/resume`.
+/// Handles `POST …/assignmentRequests/{id}/resume`.
 pub(super) fn assignment(
     state: &mut State,
     request: &Request,
@@ -72,7 +72,7 @@ pub(super) fn assignment(
         .resume(instance, &[request_id], now)
         .map_err(|refused| match refused {
             Refused::Unknown => GraphError::nothing_to_resume(),
-            // The action works only while the request waits; no page names another status than 400.
+            // The action works only while the request waits; 400 is the only documented status.
             Refused::Already | Refused::Late => {
                 GraphError::bad_request("The request is not in the status WaitingForCallback.")
             }
@@ -80,7 +80,7 @@ pub(super) fn assignment(
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
-/// What is remembered of a resume, whatever Graph answered to it.
+/// Returns the record of a resume request, with the status of Graph's response.
 pub(crate) fn record(
     request: &Request,
     answered: StatusCode,
@@ -113,7 +113,7 @@ pub(crate) fn record(
     })
 }
 
-/// The verdict, in the spelling of Microsoft's sample; the service itself reads it without case.
+/// Returns the verdict in the spelling of Microsoft's sample. The service reads it in any case.
 fn status(body: &Value) -> Option<&'static str> {
     let said = text(&body["data"]["operationStatus"]);
     ["Completed", "Failed"]
@@ -121,7 +121,7 @@ fn status(body: &Value) -> Option<&'static str> {
         .find(|known| known.eq_ignore_ascii_case(said))
 }
 
-/// The stage instance that a valid callback names.
+/// Returns the id of the stage instance in a valid callback.
 fn stage_instance(body: &Value) -> Option<&str> {
     body["source"].as_str()?;
     let stage = text(&body["type"]).strip_prefix(TYPE)?;

@@ -2,7 +2,7 @@ use hyper::Method;
 
 use crate::http::Head;
 
-/// What a request asks for. Graph's paths have no case, and neither have the ids in them.
+/// The operation of a request. Graph reads paths in any case, including the ids in them.
 pub(super) enum Route {
     Assignment(String),
     Lifecycle([String; 3]),
@@ -120,7 +120,7 @@ impl Route {
         }
     }
 
-    /// Where a fault can strike this request.
+    /// Returns the point at which faults strike this request.
     pub(super) fn fault_point(&self) -> Option<&'static str> {
         match self {
             Self::User(_) => Some(super::USER),

@@ -1,4 +1,4 @@
-//! Temporary Access Passes. The value is told in the answer to its creation, and never again.
+//! Temporary Access Passes, whose secret is only in the response to their creation.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Timelike, Utc};
 use hyper::StatusCode;
@@ -14,12 +14,12 @@ use crate::{
     world::{Config, State},
 };
 
-/// The tenant's policy: Entra's defaults.
-const SHORTEST: u32 = 60;
-const ORDINARY: u32 = 60;
-const LONGEST: u32 = 480;
+/// The lifetimes of the tenant's policy in minutes, which are Entra's defaults.
+const MIN_MINUTES: u32 = 60;
+const DEFAULT_MINUTES: u32 = 60;
+const MAX_MINUTES: u32 = 480;
 
-/// `POST …/temporaryAccessPassMethods`: the user's other pass, if any, is gone after it.
+/// Handles `POST …/temporaryAccessPassMethods`, which replaces the user's other pass.
 pub(super) fn create(
     state: &mut State,
     config: &Config,
@@ -37,7 +37,7 @@ pub(super) fn create(
             "Temporary Access Pass cannot be added to an external guest user.",
         ));
     }
-    // The sandbox's identity is an Authentication Administrator: it covers members only.
+    // The sandbox's identity is an Authentication Administrator, which manages users without roles only.
     if roles_of(found).next().is_some() {
         return Err(GraphError::access_denied());
     }
@@ -54,7 +54,7 @@ pub(super) fn create(
     Ok(super::json(StatusCode::CREATED, &response))
 }
 
-/// `GET …/temporaryAccessPassMethods`: none or one, an expired one too, as it was at `shown_at`.
+/// Handles `GET …/temporaryAccessPassMethods`, as of `shown_at`. The list has one pass, expired or not, or none.
 pub(super) fn list(
     state: &State,
     config: &Config,
@@ -81,7 +81,7 @@ pub(super) fn list(
     ))
 }
 
-/// `GET …/temporaryAccessPassMethods/{id}`, as it was at `shown_at`.
+/// Handles `GET …/temporaryAccessPassMethods/{id}`, as of `shown_at`.
 pub(super) fn read(
     state: &State,
     config: &Config,
@@ -104,7 +104,7 @@ pub(super) fn read(
     Ok(super::json(StatusCode::OK, &response))
 }
 
-/// `DELETE …/temporaryAccessPassMethods/{id}`; gone already is a 404.
+/// Handles `DELETE …/temporaryAccessPassMethods/{id}`, with a 404 for a pass already deleted.
 pub(super) fn revoke(
     state: &mut State,
     user: &str,
@@ -118,7 +118,7 @@ pub(super) fn revoke(
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
-/// `GET /policies/…/temporaryAccessPass`.
+/// Handles `GET /policies/…/temporaryAccessPass`.
 pub(super) fn policy(config: &Config) -> Response {
     super::json(
         StatusCode::OK,
@@ -128,9 +128,9 @@ pub(super) fn policy(config: &Config) -> Response {
             "id": "TemporaryAccessPass",
             "state": "enabled",
             "defaultLength": 8,
-            "defaultLifetimeInMinutes": ORDINARY,
-            "minimumLifetimeInMinutes": SHORTEST,
-            "maximumLifetimeInMinutes": LONGEST,
+            "defaultLifetimeInMinutes": DEFAULT_MINUTES,
+            "minimumLifetimeInMinutes": MIN_MINUTES,
+            "maximumLifetimeInMinutes": MAX_MINUTES,
             "isUsableOnce": false,
             "includeTargets": [],
             "excludeTargets": [],
@@ -138,7 +138,7 @@ pub(super) fn policy(config: &Config) -> Response {
     )
 }
 
-/// What the caller wants; an empty object takes everything from the policy.
+/// The options of a new pass, which default to the policy.
 struct PassOptions {
     start: Option<DateTime<Utc>>,
     minutes: u32,
@@ -149,7 +149,7 @@ impl PassOptions {
     fn read(body: &Value, now: DateTime<Utc>) -> Result<Self, GraphError> {
         let mut options = Self {
             start: None,
-            minutes: ORDINARY,
+            minutes: DEFAULT_MINUTES,
             once: false,
         };
         for (name, value) in body.as_object().into_iter().flatten() {
@@ -160,8 +160,8 @@ impl PassOptions {
                     let minutes = value.as_i64().ok_or_else(|| unreadable(name))?;
                     options.minutes = u32::try_from(minutes)
                         .ok()
-                        .filter(|minutes| (SHORTEST..=LONGEST).contains(minutes))
-                        .ok_or_else(outside)?;
+                        .filter(|minutes| (MIN_MINUTES..=MAX_MINUTES).contains(minutes))
+                        .ok_or_else(outside_policy)?;
                 }
                 "startDateTime" => {
                     let text = value.as_str().ok_or_else(|| unreadable(name))?;
@@ -177,7 +177,7 @@ impl PassOptions {
 
 fn start(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, GraphError> {
     let start = DateTime::parse_from_rfc3339(text).map_err(|_| unreadable("startDateTime"))?;
-    // A local offset was seen to be refused as past until it lay some seven hours ahead.
+    // Graph was observed to refuse a start with a local offset as past until it was some seven hours ahead.
     let shift = if text.ends_with(['Z', 'z']) {
         TimeDelta::zero()
     } else {
@@ -195,9 +195,9 @@ fn start(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, GraphError> {
     Ok(start)
 }
 
-fn outside() -> GraphError {
+fn outside_policy() -> GraphError {
     GraphError::bad_request(format!(
-        "Invalid LifetimeInMinutes specified. The valid range between {SHORTEST} and {LONGEST}."
+        "Invalid LifetimeInMinutes specified. The valid range between {MIN_MINUTES} and {MAX_MINUTES}."
     ))
 }
 
@@ -225,7 +225,7 @@ fn id_of(user: &Value) -> String {
     user["id"].as_str().unwrap_or_default().to_owned()
 }
 
-/// A pass as every answer but the first has it: without its value.
+/// Returns a pass as JSON, without its secret.
 fn describe(pass: &Issued, now: DateTime<Utc>) -> Value {
     let (usable, reason) = pass.usability(now);
     json!({
@@ -240,7 +240,7 @@ fn describe(pass: &Issued, now: DateTime<Utc>) -> Value {
     })
 }
 
-/// Microsoft's times have ticks of 100 ns, a digit more than many parsers expect.
+/// Formats a time as Microsoft does, with ticks of 100 ns, which is more digits than many parsers expect.
 pub(crate) fn seven_digits(at: DateTime<Utc>) -> String {
     format!(
         "{}.{:07}Z",

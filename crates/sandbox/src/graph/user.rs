@@ -1,4 +1,4 @@
-//! People: the object, its manager, its directory roles.
+//! Users: the object, its manager, its directory roles.
 
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use crate::{
     world::{Config, State},
 };
 
-/// `GET /users/{id}`: the read that lets a late user appear.
+/// Handles `GET /users/{id}`, which counts as a read after which a late user appears.
 pub(super) fn read(
     state: &mut State,
     config: &Config,
@@ -33,7 +33,7 @@ pub(super) fn read(
             ),
             None => return Err(bad_query("$expand")),
         };
-        // A user without a manager comes without the member, not with null.
+        // A user without a manager has no such member, not even null.
         if let Some(manager) = manager_of(state, &user) {
             let mut manager = selected(&manager, select)?;
             manager.insert("@odata.type".into(), json!("#microsoft.graph.user"));
@@ -43,7 +43,7 @@ pub(super) fn read(
     Ok(entity(config, "users/$entity", response))
 }
 
-/// `GET /users/{id}/manager`; nobody is a 404.
+/// Handles `GET /users/{id}/manager`, with a 404 for no manager.
 pub(super) fn manager(
     state: &State,
     config: &Config,
@@ -60,7 +60,7 @@ pub(super) fn manager(
     Ok(entity(config, "directoryObjects/$entity", response))
 }
 
-/// `GET /users/{id}/transitiveMemberOf`, with the cast to directory roles or without, a page at a time.
+/// Handles `GET /users/{id}/transitiveMemberOf`, with or without the cast to directory roles, in pages.
 pub(super) fn memberships(
     state: &State,
     config: &Config,
@@ -87,7 +87,7 @@ pub(super) fn memberships(
         let members = of.as_object().into_iter().flatten();
         members
             .filter(|(name, _)| {
-                // The type is told where it is not what was asked for.
+                // A cast implies the type, which is left out then.
                 let is_type = name.as_str() == "@odata.type";
                 match &wanted {
                     _ if is_type => !cast,
@@ -128,11 +128,11 @@ pub(super) fn memberships(
     Ok(super::json(StatusCode::OK, &response))
 }
 
-/// How many memberships a page has where nobody asks for another number, and at most.
+/// The size of a page of memberships: the default, and the largest.
 const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 999;
 
-/// The directory roles among a user's memberships.
+/// Returns the directory roles among a user's memberships.
 pub(super) fn roles_of(user: &Value) -> impl Iterator<Item = &Value> {
     user["transitiveMemberOf"]
         .as_array()
@@ -145,7 +145,7 @@ pub(super) fn roles_of(user: &Value) -> impl Iterator<Item = &Value> {
         })
 }
 
-/// Whether this person belongs to another tenant.
+/// Returns whether this user belongs to another tenant.
 pub(super) fn is_external_guest(user: &Value) -> bool {
     user["userType"]
         .as_str()
@@ -168,7 +168,7 @@ fn entity(config: &Config, of: &str, mut members: Map<String, Value>) -> Respons
     super::json(StatusCode::OK, &members.into())
 }
 
-/// The properties asked for; `userType` and `accountEnabled` come only when they are.
+/// Returns the selected properties. `userType` and `accountEnabled` are not among the default ones.
 fn selected(user: &Value, select: Option<&str>) -> Result<Map<String, Value>, GraphError> {
     let names: Vec<_> = match select {
         None | Some("") => BY_DEFAULT.to_vec(),
@@ -180,7 +180,7 @@ fn selected(user: &Value, select: Option<&str>) -> Result<Map<String, Value>, Gr
         let value = match user.get(name) {
             Some(value) if !relation => value.clone(),
             None if KNOWN.contains(&name) => match name {
-                // Collections are never null.
+                // A collection is never null.
                 "businessPhones" | "otherMails" => json!([]),
                 _ => Value::Null,
             },
@@ -207,7 +207,7 @@ fn bad_query(option: &str) -> GraphError {
     )
 }
 
-/// What a read without `$select` gives.
+/// The properties of a read without `$select`.
 const BY_DEFAULT: &[&str] = &[
     "businessPhones",
     "displayName",
@@ -222,7 +222,7 @@ const BY_DEFAULT: &[&str] = &[
     "id",
 ];
 
-/// Properties that a user has even where its object in the sandbox does not name them.
+/// Properties that a user has even if its object in the sandbox does not.
 const KNOWN: &[&str] = &[
     "accountEnabled",
     "businessPhones",

@@ -1,7 +1,7 @@
 //! CM.com: one JSON call for up to a thousand texts, and a verdict for each recipient.
 //!
-//! Read from CM's pages on its Business Messaging API, and from its SDKs where those are silent.
-//! It gives no ids: what a caller has is its own reference. Names in its JSON have no case.
+//! Source: CM's pages on its Business Messaging API, and its SDKs where the pages are silent. CM has no
+//! ids: the caller's own reference identifies a text. Names in its JSON are read in any case.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use hyper::{Method, StatusCode};
@@ -28,10 +28,10 @@ const SEND: &str = "cm.send";
 
 const FAULT_POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
 
-/// The texts that one call may hold, and the recipients of one text.
+/// The most texts of a request, and recipients of a text.
 const MOST: usize = 1000;
 
-/// Whether more parts are possible is not stated: every client of CM's own stops here.
+/// The most segments. CM documents no limit, but all of its own clients have this one.
 const MOST_PARTS: u32 = 8;
 
 #[derive(Debug)]
@@ -72,12 +72,12 @@ impl Vendor for Cm {
             (Some(_), &Method::GET | &Method::POST) => {
                 Response::empty(StatusCode::METHOD_NOT_ALLOWED)
             }
-            // So the gateway answers any other method.
+            // The gateway's response to any other method.
             (Some(_), _) => Response::empty(StatusCode::BAD_REQUEST),
         }
     }
 
-    /// One report for the whole text; CM signs nothing.
+    /// Returns one unsigned report for the whole text.
     fn report(
         &self,
         message: &SentMessage,
@@ -109,7 +109,7 @@ impl Vendor for Cm {
     }
 }
 
-/// The call as a whole, refused: no entries.
+/// Returns the refusal of a whole request, without entries.
 fn refusal(code: u16, details: &str) -> Response {
     Response::json(
         StatusCode::BAD_REQUEST,
@@ -124,7 +124,7 @@ fn unauthorized(token: Option<&str>) -> Response {
     }
 }
 
-/// CM has no limit of its own; Cloudflare, which stands before it, has, and words of its own.
+/// Returns the throttling response of Cloudflare, which is in front of CM. CM has none of its own.
 fn too_many(strike: Option<Strike>) -> Response {
     let page = Response::text(
         StatusCode::TOO_MANY_REQUESTS,
@@ -201,18 +201,18 @@ fn send(
     }
 
     let mut accepted = 0;
-    let mut told = Vec::with_capacity(entries.len());
+    let mut verdicts = Vec::with_capacity(entries.len());
     for entry in entries {
         let (status, parts, details, code) = match &entry.verdict {
             Ok(message) => ("Accepted", message.parts, None, 0),
             Err(Refused(code, details)) => ("Rejected", 0, Some(details.clone()), *code),
         };
-        // The reference is all that CM has for an id.
+        // CM has no id but the reference.
         let reference = match fault {
             Some(Fault::OkWithoutId) => None,
             _ => entry.reference,
         };
-        told.push(json!({
+        verdicts.push(json!({
             "to": entry.to,
             "status": status,
             "reference": reference,
@@ -225,9 +225,9 @@ fn send(
             state.messages.push(*message);
         }
     }
-    let all = accepted == told.len();
+    let all = accepted == verdicts.len();
     if let Some(fault) = fault {
-        fault.spoil_list(&mut told);
+        fault.spoil_list(&mut verdicts);
     }
     Response::json(
         if accepted == 0 {
@@ -238,12 +238,12 @@ fn send(
         &json!({
             "details": format!("Created {accepted} message(s)"),
             "errorCode": if all { 0 } else { 201 },
-            "messages": told,
+            "messages": verdicts,
         }),
     )
 }
 
-/// What a fault makes of every entry.
+/// Returns the refusal of an entry by a fault.
 fn refused(fault: Fault, entry: &Entry) -> Option<Refused> {
     let (code, details) = match fault {
         Fault::BadNumber => (303, format!("Gsm '{}' is not a number.", entry.to)),
@@ -265,19 +265,19 @@ fn refused(fault: Fault, entry: &Entry) -> Option<Refused> {
     Some(Refused(code, details))
 }
 
-/// A code of CM's list, and what is said about it.
+/// A code of CM's list, and its text.
 #[derive(Clone, Debug)]
 struct Refused(u16, String);
 
 /// One text to one number.
 struct Entry {
-    /// As the caller wrote it, which is how it is told back.
+    /// The number as the caller wrote it, which the response repeats.
     to: String,
     reference: Option<String>,
     verdict: Result<Box<SentMessage>, Refused>,
 }
 
-/// The entries of one `msg`; nothing where a type is wrong, for then the whole call is.
+/// Reads the entries of one `msg`. A wrong type makes the whole request malformed.
 fn read(msg: &Value, now: DateTime<Utc>) -> Option<Vec<Entry>> {
     if !msg.is_object() {
         return None;
@@ -335,11 +335,11 @@ fn read(msg: &Value, now: DateTime<Utc>) -> Option<Vec<Entry>> {
         });
     let entry = |to: &str, number: Result<String, Refused>| Entry {
         to: to.to_owned(),
-        // One that is refused may be of any length, and is told once for each number.
+        // A refused reference may be of any length, and the response repeats it for each number.
         reference: reference.map(short),
         verdict: number.and_then(|number| {
             let ((from, (text, parts)), validity_s) = sent.clone()?;
-            // The id is the record's alone: the wire has none.
+            // This id is only in the record, not on the wire.
             let id = random::guid();
             Ok(Box::new(SentMessage {
                 reference: reference.map(str::to_owned),
@@ -356,7 +356,7 @@ fn read(msg: &Value, now: DateTime<Utc>) -> Option<Vec<Entry>> {
     let mut entries = Vec::with_capacity(recipients.len());
     for recipient in recipients {
         let written = member(recipient, "number")?.as_str()?;
-        // "00 + country code + number, no plus": the one form that is promised.
+        // "00 + country code + number, no plus": the only documented form.
         let number = written
             .strip_prefix("00")
             .and_then(e164)
@@ -371,7 +371,7 @@ fn sender(from: Option<&str>) -> Result<&str, Refused> {
     let good = if is_digits(from) {
         from.len() <= 16
     } else {
-        // The GSM table without its extension, by a maintainer's word.
+        // The GSM table without its extension, by a maintainer's comment.
         (3..=11).contains(&from.chars().count()) && is_gsm(from)
     };
     if good {
@@ -381,7 +381,7 @@ fn sender(from: Option<&str>) -> Result<&str, Refused> {
     }
 }
 
-/// The text as it goes out, and its parts.
+/// Returns the text as it goes to the phone, and the number of its segments.
 fn text(
     content: Option<&str>,
     kind: Option<&str>,
@@ -423,7 +423,7 @@ fn is_reference(reference: &str) -> bool {
         && reference.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// `2h`, `30m`, or a time such as `2026-04-20 11:50:05 GMT`, as seconds from now: a minute to 48 hours.
+/// Reads `2h`, `30m`, or a time such as `2026-04-20 11:50:05 GMT`, as seconds from now: a minute to 48 hours.
 fn seconds(validity: &str, now: DateTime<Utc>) -> Option<u64> {
     let counted = |unit, worth: u64| {
         let number = validity.strip_suffix(unit)?;
@@ -434,11 +434,11 @@ fn seconds(validity: &str, now: DateTime<Utc>) -> Option<u64> {
     };
     let seconds = counted('h', 3600)
         .or_else(|| counted('m', 60))
-        .or_else(|| u64::try_from((moment(validity)? - now).num_seconds()).ok())?;
+        .or_else(|| u64::try_from((instant(validity)? - now).num_seconds()).ok())?;
     (60..=48 * 3600).contains(&seconds).then_some(seconds)
 }
 
-fn moment(text: &str) -> Option<DateTime<Utc>> {
+fn instant(text: &str) -> Option<DateTime<Utc>> {
     let (time, zone) = match text.char_indices().nth(19) {
         None => (text, ""),
         Some((at, _)) => (&text[..at], text[at..].trim()),
@@ -459,7 +459,7 @@ fn moment(text: &str) -> Option<DateTime<Utc>> {
         .checked_sub_signed(TimeDelta::minutes(sign * (offset * 60 + minutes)))
 }
 
-/// A member by its name in any case: CM's own clients do not agree on one.
+/// Returns a member by its name in any case, since CM's own clients differ in it.
 fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     value
         .as_object()?
@@ -474,7 +474,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_validity_is_a_count_or_a_moment() {
+    fn a_validity_is_a_duration_or_a_time() {
         let now = "2026-04-20T09:50:05Z".parse().unwrap();
         for (text, expected) in [
             ("2h", Some(7200)),

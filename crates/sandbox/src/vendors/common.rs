@@ -1,4 +1,4 @@
-//! What several vendors read alike.
+//! What several vendors read or write alike.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use hyper::{StatusCode, header::RETRY_AFTER};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{fault::Strike, http::Response};
 
-/// A number in E.164 from its digits alone: country code first, no plus.
+/// Returns the number in E.164 for digits that begin with the country code, without a plus.
 pub(super) fn e164(digits: &str) -> Option<String> {
     let fits = is_digits(digits) && (7..=15).contains(&digits.len()) && !digits.starts_with('0');
     fits.then(|| format!("+{digits}"))
@@ -16,19 +16,19 @@ pub(super) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A member that is there and not null.
+/// Returns a member that is neither missing nor null.
 pub(super) fn present<'a>(body: &'a Value, member: &str) -> Option<&'a Value> {
     body.get(member).filter(|value| !value.is_null())
 }
 
-/// Takes a member out of an object.
+/// Removes a member from an object.
 pub(super) fn remove(object: &mut Value, member: &str) {
     if let Some(members) = object.as_object_mut() {
         members.remove(member);
     }
 }
 
-/// Adds to a refusal with status 429 how long to wait, in whole seconds.
+/// Adds `Retry-After`, in whole seconds, to a response with status 429.
 pub(super) fn with_retry_after(response: Response, strike: Option<Strike>) -> Response {
     if response.status != StatusCode::TOO_MANY_REQUESTS {
         return response;
@@ -49,11 +49,11 @@ pub(super) fn optional<'a, T>(
     }
 }
 
-/// A member is present and cannot be read.
+/// The error that a member is present and cannot be read.
 #[derive(Debug)]
 pub(super) struct Invalid;
 
-/// Reads a string of at most so many characters.
+/// Reads a string of at most `most` characters.
 pub(super) fn text_within(value: &Value, most: usize) -> Option<&str> {
     value.as_str().filter(|text| text.chars().count() <= most)
 }
@@ -72,7 +72,7 @@ pub(super) fn is_name(sender: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
 }
 
-/// A wall clock's time in the Netherlands and Belgium; in the hour that comes twice, the first.
+/// Converts local time in the Netherlands and Belgium; a repeated hour is the first one.
 pub(super) fn central_european(local: NaiveDateTime) -> Option<DateTime<Utc>> {
     let hours = |date: NaiveDate, hour| date.and_hms_opt(hour, 0, 0);
     let summer =
@@ -83,7 +83,7 @@ pub(super) fn central_european(local: NaiveDateTime) -> Option<DateTime<Utc>> {
         .map(|utc| utc.and_utc())
 }
 
-/// The same clock at this moment.
+/// Converts to local time in the Netherlands and Belgium.
 pub(super) fn brussels(utc: DateTime<Utc>) -> NaiveDateTime {
     let shown = |hours| utc.naive_utc() + TimeDelta::hours(hours);
     let summer = shown(2);
@@ -94,7 +94,7 @@ pub(super) fn brussels(utc: DateTime<Utc>) -> NaiveDateTime {
     }
 }
 
-/// The last Sunday of a month that has 31 days.
+/// Returns the last Sunday of a month that has 31 days.
 fn last_sunday(year: i32, month: u32) -> Option<NaiveDate> {
     let last = NaiveDate::from_ymd_opt(year, month, 31)?;
     last.checked_sub_days(Days::new(last.weekday().num_days_from_sunday().into()))

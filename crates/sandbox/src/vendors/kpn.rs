@@ -1,6 +1,6 @@
-//! KPN: an OAuth2 token from an Apigee gateway, then one JSON call for each text.
+//! KPN: an OAuth2 token from an Apigee gateway, then one JSON request for each text.
 //!
-//! Read from KPN's own pages and public copies of its specification: `kpn/sms-kpn` 1.0.6.
+//! Source: KPN's own pages and public copies of its specification, `kpn/sms-kpn` 1.0.6.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use hyper::{
@@ -91,7 +91,7 @@ impl Vendor for Kpn {
             ReportStatus::Failed => 4,
             ReportStatus::Rejected => 5,
             ReportStatus::Expired => 6,
-            // None of the six: what a client must not take for a failure.
+            // None of the six documented ones, which a client must not report as a failure.
             ReportStatus::Unknown => 0,
         };
         let code = order.code.as_deref().or(match order.status {
@@ -100,7 +100,7 @@ impl Vendor for Kpn {
             ReportStatus::Expired => Some("024"),
             _ => None,
         });
-        // KPN names its fields, but publishes no whole report: these are the names it uses elsewhere.
+        // KPN lists the fields, but publishes no whole report: these names are from its other pages.
         let body = json!({
             "message_id": message.id,
             "document_id": message.id,
@@ -131,7 +131,7 @@ impl Vendor for Kpn {
     }
 }
 
-/// The token endpoint. Every value of its answer is a string, the numbers too.
+/// Handles a request for a token. All values of the response are strings, even the numbers.
 fn token(
     state: &mut State,
     config: &Config,
@@ -146,7 +146,7 @@ fn token(
         }
         _ => {}
     }
-    // The grant type is read from the query; in the body it does not count.
+    // The grant type is read from the query, not from the body.
     if request.head.query("grant_type") != Some("client_credentials") {
         return Response::json(
             StatusCode::BAD_REQUEST,
@@ -191,7 +191,7 @@ fn token(
     )
 }
 
-/// The send call.
+/// Handles a request to send.
 fn send(
     state: &mut State,
     request: &Request,
@@ -225,7 +225,7 @@ fn send(
         .ok_or(Refusal::BadRequest)?;
 
     match strike {
-        // KPN tells no cause: four faults, one answer.
+        // KPN names no cause: four faults, one response.
         Some(Fault::BadNumber | Fault::BadSender | Fault::Blocked | Fault::NoCredit) => {
             return Err(Refusal::BadRequest);
         }
@@ -236,7 +236,7 @@ fn send(
         _ => {}
     }
 
-    // One id for the whole call, however many texts and recipients it holds.
+    // One id for the whole request, with any number of texts and recipients.
     let id = random::guid();
     for (to, text) in sms.texts {
         let report_url = sms.webhook.clone();
@@ -259,7 +259,7 @@ fn send(
     ))
 }
 
-/// What a valid body says.
+/// A valid body.
 struct SendRequest {
     sender: String,
     webhook: Option<String>,
@@ -309,9 +309,9 @@ impl SendRequest {
     }
 }
 
-/// Whether this is a URL at all.
+/// Returns whether this looks like a URL.
 fn is_url(url: &str) -> bool {
-    // No page gives a limit; without one a caller could fill the sandbox's memory.
+    // The limit is ours, so that a caller cannot fill the sandbox's memory.
     url.len() <= 2048
         && url
             .strip_prefix("https://")
@@ -323,7 +323,7 @@ fn is_url(url: &str) -> bool {
             })
 }
 
-/// The caller's reference in its webhook's query.
+/// Returns the caller's reference in the query of its webhook.
 fn reference(url: &str) -> Option<String> {
     http::value(&http::pairs(query(url)), "reference").map(str::to_owned)
 }
@@ -336,7 +336,7 @@ fn query(url: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// The forms that the specification names: `06…`, `+316…`, `0031…` and the `097` machine range.
+/// Reads a number in the forms of the specification: `06…`, `+316…`, `0031…` and the `097` machine range.
 fn e164(written: &str) -> Option<String> {
     let digits = if let Some(international) = written.strip_prefix('+') {
         international.to_owned()
@@ -351,7 +351,7 @@ fn e164(written: &str) -> Option<String> {
         return None;
     }
     if let Some(national) = digits.strip_prefix("31") {
-        // "Not valid in the Netherlands: 060, 067 and 069"; a landline cannot take a text either.
+        // "Not valid in the Netherlands: 060, 067 and 069"; nor can a landline receive texts.
         let mobile = national.len() == 9
             && national.starts_with('6')
             && !["60", "67", "69"]
@@ -365,7 +365,7 @@ fn e164(written: &str) -> Option<String> {
     Some(format!("+{digits}"))
 }
 
-/// Why a text is not taken.
+/// Why KPN refuses a request to send.
 #[derive(Debug)]
 enum Refusal {
     BadRequest,
@@ -394,7 +394,7 @@ impl Refusal {
     }
 }
 
-/// The SMS product's own shape, in which `code` repeats the status as a string.
+/// Returns a refusal in the SMS product's own shape, whose `code` repeats the status as a string.
 fn refusal(status: StatusCode, message: &str) -> Response {
     Response::json(
         status,
@@ -406,7 +406,7 @@ fn refusal(status: StatusCode, message: &str) -> Response {
     )
 }
 
-/// The gateway's shape.
+/// Returns a refusal in the gateway's shape.
 fn fault(status: StatusCode, text: &str, code: &str) -> Response {
     Response::json(
         status,
@@ -446,7 +446,7 @@ fn no_client(error: &str) -> Response {
     )
 }
 
-/// The headers that stand on every answer of KPN, and what a throttle hints at.
+/// Adds the headers of every response of KPN, and the hints of a throttle.
 fn quota(response: Response, strike: Option<Strike>, now: DateTime<Utc>) -> Response {
     let throttle = strike.filter(|strike| strike.fault == Fault::Throttle);
     let wait = throttle.map_or(TimeDelta::minutes(1), |strike| {
@@ -462,7 +462,7 @@ fn quota(response: Response, strike: Option<Strike>, now: DateTime<Utc>) -> Resp
         )
         .with(HeaderName::from_static("quota-interval"), "1")
         .with(HeaderName::from_static("quota-time-unit"), "minute")
-        // Its form is not documented; a date is one of the three that a client has to expect.
+        // The form is not documented; a date is one of the three that a client must expect.
         .with(
             HeaderName::from_static("quota-reset-utc"),
             reset.to_rfc3339_opts(SecondsFormat::Millis, true),
@@ -480,7 +480,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_taken_in_the_forms_of_the_specification_only() {
+    fn numbers_are_accepted_in_the_forms_of_the_specification_only() {
         for good in ["0612345678", "+31612345678", "0031612345678"] {
             assert_eq!(e164(good).as_deref(), Some("+31612345678"), "{good}");
         }

@@ -11,7 +11,7 @@ pub(crate) mod vonage;
 
 use vendor::Vendor;
 
-/// Every vendor of the sandbox.
+/// All vendors of the sandbox.
 pub(crate) static ALL: &[&dyn Vendor] = &[
     &kpn::Kpn,
     &spryng::Spryng,

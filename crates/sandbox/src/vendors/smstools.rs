@@ -1,7 +1,6 @@
-//! Smstools: one JSON call, one text for one number or several, and numbered errors.
+//! Smstools: one JSON request with one text for one number or several, and numbered errors.
 //!
-//! Read from Smstools' pages and its PHP SDK; the webhook's signature from two public receivers that
-//! agree.
+//! Source: Smstools' pages and its PHP SDK, and for the webhook's signature two public receivers that agree.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use hyper::{Method, StatusCode};
@@ -33,10 +32,10 @@ const FAULT_POINTS: &[FaultPoint] = &[
     FaultPoint::send_list(SEND),
 ];
 
-/// How many numbers a call may hold: not published, but no list of theirs goes beyond.
+/// The most numbers of a request: not published, but none of its lists exceeds it.
 const MOST: usize = 2000;
 
-/// "612 characters (4 x 153)", by the newest copy of the page.
+/// The most segments: "612 characters (4 x 153)", by the newest copy of the page.
 const MOST_PARTS: u32 = 4;
 
 #[derive(Debug)]
@@ -77,7 +76,7 @@ impl Vendor for Smstools {
         handle(state, request, strike, Utc::now()).unwrap_or_else(Refusal::response)
     }
 
-    /// The event `delivery_report`, signed over its time and body.
+    /// Returns the event `delivery_report`, signed over its time and body.
     fn report(
         &self,
         message: &SentMessage,
@@ -128,7 +127,7 @@ impl Vendor for Smstools {
     }
 }
 
-/// A number of the vendor's list, and its words.
+/// A number of the vendor's list, and its text.
 struct Refusal(u16, String);
 
 impl Refusal {
@@ -138,7 +137,7 @@ impl Refusal {
 
     fn response(self) -> Response {
         let Self(code, message) = self;
-        // A text although it is a number; 400 for all, as in the page's example.
+        // The number is a string, and the status always 400, as in the page's example.
         Response::json(
             StatusCode::BAD_REQUEST,
             &json!({"error": code.to_string(), "errorMsg": message}),
@@ -153,7 +152,7 @@ fn handle(
     now: DateTime<Utc>,
 ) -> Result<Response, Refusal> {
     let fault = strike.map(|strike| strike.fault);
-    // The query is read as well, however unwise.
+    // The query works too, although it exposes the secret.
     let given = |header, field| {
         request
             .head
@@ -192,7 +191,7 @@ fn send(
     now: DateTime<Utc>,
 ) -> Result<Response, Refusal> {
     let Some(Value::Object(members)) = request.json() else {
-        // The other form of an error: free text.
+        // The other form of an error, free text.
         return Ok(Response::json(
             StatusCode::BAD_REQUEST,
             &json!({"error": "error parsing json"}),
@@ -211,13 +210,13 @@ fn send(
         }
         Some(Fault::NoCredit) => return Err(Refusal::new(108, "Not enough credits")),
         Some(Fault::EchoText) => {
-            let told = format!("Could not send \"{}\" to {first}", sms.text);
-            return Err(Refusal::new(139, &told));
+            let message = format!("Could not send \"{}\" to {first}", sms.text);
+            return Err(Refusal::new(139, &message));
         }
         _ => {}
     }
     if sms.is_test {
-        // Nothing is sent, and what is answered is not told: no id, for there is nothing to name.
+        // The response to a test is not documented. It has no id here, since no text is sent.
         return Ok(Response::json(StatusCode::OK, &json!({})));
     }
     let mut ids = Vec::with_capacity(sms.recipients.len());
@@ -248,7 +247,7 @@ struct SendRequest {
     text: String,
     /// At least one.
     recipients: Vec<String>,
-    /// Whether they came as a list, which decides the form of the answer.
+    /// Whether they came as a list, which decides the form of the response.
     is_list: bool,
     reference: Option<String>,
     send_at: Option<DateTime<Utc>>,
@@ -257,7 +256,7 @@ struct SendRequest {
 
 impl SendRequest {
     fn read(body: &Value, now: DateTime<Utc>) -> Result<Self, Refusal> {
-        // What is empty was left out: the vendor's own n8n node writes it so.
+        // An empty string counts as missing, as the vendor's own n8n node writes it.
         let field = |name: &'static str| match present(body, name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
@@ -284,7 +283,7 @@ impl SendRequest {
             recipients.push(e164(digits).ok_or_else(|| wrong_number(number))?);
         }
         let sender = field("sender")?.ok_or_else(|| Refusal::new(109, "Sender is empty"))?;
-        check(sender)?;
+        check_sender(sender)?;
         let send_at = match field("date")? {
             None => None,
             Some(date) => Some(
@@ -311,8 +310,8 @@ impl SendRequest {
     }
 }
 
-/// "A numeric sender must always start with a plus", and has fourteen digits at most.
-fn check(sender: &str) -> Result<(), Refusal> {
+/// Checks a sender: "A numeric sender must always start with a plus", and has at most fourteen digits.
+fn check_sender(sender: &str) -> Result<(), Refusal> {
     if is_digits(sender) {
         return Err(Refusal::new(110, "A numeric sender must start with +"));
     }
@@ -338,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_sender_is_a_short_name_or_a_number_with_its_plus() {
-        let code = |sender: &str| check(sender).map_err(|Refusal(code, _)| code);
+        let code = |sender: &str| check_sender(sender).map_err(|Refusal(code, _)| code);
         for good in ["Acme", "My Shop", "+31612345678"] {
             assert_eq!(code(good), Ok(()), "{good}");
         }

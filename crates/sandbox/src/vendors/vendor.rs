@@ -11,27 +11,29 @@ use crate::{
     world::{Config, State},
 };
 
-/// A vendor as the wire shows it.
+/// A simulated vendor, as seen on the wire.
 pub(crate) trait Vendor: fmt::Debug + Sync {
-    /// The name, which is also the first segment of its paths.
+    /// Returns the name, which is also the first segment of its paths.
     fn name(&self) -> &'static str;
 
-    /// Where its faults can strike.
+    /// Returns the points where faults can strike, one of which is `NAME.send`.
     fn fault_points(&self) -> &'static [FaultPoint];
 
-    /// The connection URL to copy, for a service at this host and port.
+    /// Returns the connection URL to copy, for a sandbox at this host and port.
     fn url(&self, authority: &str) -> String;
 
-    /// The connection URLs for its other APIs, where it has any.
+    /// Returns the connection URLs of its other APIs, if it has any.
     fn other_urls(&self, _authority: &str) -> Vec<String> {
         Vec::new()
     }
 
-    /// Which point this request is, the vendor's own segment being the first.
+    /// Returns the point of this request.
     fn fault_point(&self, head: &Head) -> Option<&'static str>;
 
-    /// The vendor's answer. A strike that is not the vendor's to play was played already, or will
-    /// be by changing this answer.
+    /// Returns the vendor's response.
+    ///
+    /// The vendor applies the faults that are its own refusals or change its own response. The connection and
+    /// the gateway apply all others, before or after this.
     fn respond(
         &self,
         state: &mut State,
@@ -40,8 +42,8 @@ pub(crate) trait Vendor: fmt::Debug + Sync {
         strike: Option<Strike>,
     ) -> Response;
 
-    /// What the vendor calls this URL with when it reports on a text that it took: several calls where
-    /// each part has its own.
+    /// Returns the requests by which the vendor reports on a text to this URL: several where each segment has
+    /// its own report.
     fn report(
         &self,
         message: &SentMessage,

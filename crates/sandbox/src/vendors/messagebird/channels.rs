@@ -1,4 +1,4 @@
-//! Channels (2023): a text through a channel of a workspace; the channel is the sender.
+//! Channels (2023): one text through a channel of a workspace, which is the sender.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -17,16 +17,16 @@ use crate::{
     world::State,
 };
 
-/// How these texts are told from those of the other ways.
+/// The name of this API in the records.
 pub(super) const API: &str = "channels";
 
-/// "200 KB per request."
+/// The largest body: "200 KB per request."
 const LARGEST: usize = 200 * 1000;
 
-/// The one name that the only channel sends under.
+/// The sender of the only channel.
 const SENDER: &str = "Postduif";
 
-/// A refusal in the shape that these pages hint at: `code`, `message`, and `details` by path.
+/// A refusal in the shape that the pages suggest: `code`, `message`, and `details` by path.
 struct Refusal {
     status: StatusCode,
     code: &'static str,
@@ -80,7 +80,7 @@ pub(super) fn respond(
     with_retry_after(response, strike)
 }
 
-/// The one channel there is.
+/// Returns the only channel.
 fn channel() -> Value {
     json!({
         "id": "sandbox",
@@ -221,7 +221,7 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
         .as_str()
         .filter(|text| !text.is_empty())
         .ok_or_else(|| Refusal::invalid("body.text.text", "is required"))?;
-    // Its limit is not told: this is classic's, behind which it stands.
+    // The limit is not documented: this is that of classic, which delivers these texts.
     if segments::count(text) > 9 {
         return Err(Refusal::invalid("body.text.text", "is too long"));
     }
@@ -239,7 +239,7 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
     })
 }
 
-/// A message as the vendor shows it, in answers and in reports.
+/// Returns a message as it is in responses and reports.
 fn describe(message: &SentMessage, status: &str, reason: &str, now: DateTime<Utc>) -> Value {
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
     json!({
@@ -260,7 +260,7 @@ fn describe(message: &SentMessage, status: &str, reason: &str, now: DateTime<Utc
     })
 }
 
-/// The event `sms.outbound`: signed over its time, the URL and the body.
+/// Returns the event `sms.outbound`, signed over its time, the URL and the body.
 pub(super) fn report(
     message: &SentMessage,
     order: &ReportOrder,
@@ -276,7 +276,7 @@ pub(super) fn report(
         ),
         ReportStatus::Failed => ("delivery_failed", Some((15_005, "1", "unknown_subscriber"))),
         ReportStatus::Rejected => ("rejected", Some((15_004, "104", "carrier_rejected"))),
-        // No word for either is known.
+        // Neither has a documented status.
         ReportStatus::Buffered => ("buffered", None),
         ReportStatus::Unknown => ("unknown", None),
     };

@@ -1,4 +1,4 @@
-//! Classic, REST v1: one text for up to fifty numbers, one id and one reference for the call.
+//! Classic, REST v1: one text for up to fifty numbers, with one id and one reference for all.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -17,10 +17,10 @@ use crate::{
     world::State,
 };
 
-/// How these texts are told from those of the newer ways.
+/// The name of this API in the records.
 const API: &str = "classic";
 
-/// How many numbers a call may hold, and parts a text.
+/// The most numbers of a request, and segments of a text.
 const MOST: usize = 50;
 const MOST_PARTS: u32 = 9;
 
@@ -117,7 +117,7 @@ fn send(
     now: DateTime<Utc>,
 ) -> Result<Response, Refusal> {
     let fault = strike.map(|strike| strike.fault);
-    // JSON by the documentation; forms come from old clients, and work.
+    // JSON by the documentation; old clients send forms, which work.
     let body = if request.head.is("application/x-www-form-urlencoded") {
         let fields = request.form().into_iter();
         Value::Object(
@@ -136,7 +136,7 @@ fn send(
     }
     let sms = SendRequest::read(&body)?;
     match fault {
-        // Classic never says at the call that somebody is blocked: it finds no recipient.
+        // Classic has no response for a blocked recipient: it finds no recipient.
         Some(Fault::BadNumber | Fault::Blocked) => return Err(Refusal::recipients()),
         Some(Fault::BadSender) => return Err(Refusal::invalid("originator")),
         Some(Fault::EchoText) => {
@@ -155,7 +155,7 @@ fn send(
         .recipients
         .iter()
         .map(|number| {
-            // A number, and without its plus.
+            // A number without a plus.
             let digits: u64 = number[1..].parse().unwrap_or_default();
             json!({
                 "recipient": digits,
@@ -218,7 +218,7 @@ fn send(
 
 struct SendRequest {
     originator: String,
-    /// In E.164, each once.
+    /// In E.164, without duplicates.
     recipients: Vec<String>,
     body: String,
     parts: u32,
@@ -234,7 +234,7 @@ impl SendRequest {
         let text = |name: &'static str| match present(body, name) {
             None => Ok(None),
             Some(value) => match value.as_str() {
-                // No page gives a limit; without one a caller could fill the sandbox's memory.
+                // The limit is ours, so that a caller cannot fill the sandbox's memory.
                 Some(text) if text.len() <= 2048 => Ok(Some(text)),
                 _ => Err(Refusal::invalid(name)),
             },
@@ -251,7 +251,7 @@ impl SendRequest {
             Some(Some(text)) => text,
         };
         let encoding = match text("datacoding")? {
-            // The default: what does not fit is replaced without an error.
+            // The default, which replaces other characters without an error.
             None | Some("plain") => Encoding::Gsm,
             Some("unicode") => Encoding::Unicode,
             Some("auto") => Encoding::Auto,
@@ -292,7 +292,7 @@ impl SendRequest {
     }
 }
 
-/// A list, or one string with commas. What is no number is dropped: only none at all is an error.
+/// Reads a list, or one string with commas. Invalid numbers are dropped; having no other is an error.
 fn recipients(body: &Value) -> Result<Vec<String>, Refusal> {
     let written: Vec<String> = match present(body, "recipients") {
         None => return Err(Refusal::missing("recipients", "recipients is required")),
@@ -323,7 +323,8 @@ fn recipients(body: &Value) -> Result<Vec<String>, Refusal> {
     Ok(numbers)
 }
 
-/// A number with or without its plus, or words of letters and digits, eleven characters in all.
+/// Returns whether this is a number with or without a plus, or words of letters and digits of at most eleven
+/// characters together.
 fn is_originator(originator: &str) -> bool {
     let digits = originator.strip_prefix('+').unwrap_or(originator);
     if is_digits(digits) {
@@ -335,7 +336,7 @@ fn is_originator(originator: &str) -> bool {
             .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-/// A GET with everything in its query. Without a reference no report is sent at all.
+/// Returns a GET with all fields in its query, or `None` for a text without a reference, which has no reports.
 pub(super) fn report(
     message: &SentMessage,
     order: &ReportOrder,
@@ -387,7 +388,7 @@ pub(super) fn report(
     });
     let jwt = digest::hs256(&claims, SECRET);
 
-    // The older signature stands beside it: over the time, the fields sorted, and the body's hash.
+    // The older signature is sent too: over the time, the sorted fields, and the body's hash.
     let (_, query) = url.split_once('?').unwrap_or_default();
     let mut sorted = crate::http::pairs(query);
     sorted.sort();
@@ -427,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_none_are_dropped_and_doubles_too() {
+    fn invalid_numbers_and_duplicates_are_dropped() {
         let read = |recipients: Value| recipients_of(&recipients);
         assert_eq!(
             read(json!("31612345678,x")),

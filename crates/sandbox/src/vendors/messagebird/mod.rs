@@ -1,8 +1,8 @@
-//! MessageBird, now Bird: three ways to send, of three generations, with keys that do not cross.
+//! MessageBird, now Bird: three APIs of three generations, each with its own key.
 //!
-//! Read from MessageBird's and Bird's pages and SDKs. The hosts are one here, for their paths do not
-//! collide: `platform` (2026) below `/v1`, `channels` (2023) below `/workspaces`, and everything
-//! else `classic`.
+//! Source: MessageBird's and Bird's pages and SDKs. The APIs share a prefix here, since their paths do not
+//! collide: `platform` (2026) is below `/v1`, `channels` (2023) below `/workspaces`, and `classic`
+//! everywhere else.
 
 mod channels;
 mod classic;
@@ -47,7 +47,7 @@ impl Vendor for MessageBird {
         format!("messagebird://bk_eu1_sandbox@{authority}/messagebird?sender=Postduif")
     }
 
-    /// A channel has its own sender, so that the URL names none.
+    /// Returns the URLs of classic and of channels, where the channel is the sender.
     fn other_urls(&self, authority: &str) -> Vec<String> {
         let base = format!("messagebird://sandbox@{authority}/messagebird");
         vec![
@@ -56,14 +56,14 @@ impl Vendor for MessageBird {
         ]
     }
 
-    /// A path where one may send, or only look, is the one or the other by its method.
+    /// Returns the point by path and method: a `GET` on a path to send to is no send.
     fn fault_point(&self, head: &Head) -> Option<&'static str> {
-        let looks = head.method == Method::GET;
+        let is_get = head.method == Method::GET;
         match head.path().as_slice() {
             ["balance"] => Some(BALANCE),
-            ["v1", "sms", "messages"] if looks => Some(CHECK),
+            ["v1", "sms", "messages"] if is_get => Some(CHECK),
             ["workspaces", _, "channels"] | ["workspaces", _, "channels", _] => Some(CHECK),
-            ["messages" | "workspaces", ..] if looks => None,
+            ["messages" | "workspaces", ..] if is_get => None,
             ["messages"]
             | ["v1", "sms", "batches" | "messages"]
             | ["workspaces", _, "channels", _, "messages"] => Some(SEND),

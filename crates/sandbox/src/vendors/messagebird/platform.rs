@@ -1,5 +1,4 @@
-//! Platform (2026): a text or a batch of a hundred, each with its id, under a key that makes repeats
-//! harmless.
+//! Platform (2026): a text, or a batch of up to a hundred with an id each, under an idempotency key.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -22,17 +21,17 @@ use crate::{
     world::State,
 };
 
-/// How these texts are told from those of the older ways.
+/// The name of this API in the records.
 pub(super) const API: &str = "platform";
 
-/// The only key; its second part names the region.
+/// The only key, whose second part names the region.
 const KEY: &str = "bk_eu1_sandbox";
 
-/// How many texts a batch may hold, and parts a text.
+/// The most texts of a batch, and segments of a text.
 const MOST: usize = 100;
 const MOST_PARTS: u32 = 12;
 
-/// An error. The codes of most names are not published: those go without.
+/// A refusal. It has a code only where the code is published.
 struct Refusal {
     status: StatusCode,
     kind: &'static str,
@@ -83,7 +82,7 @@ impl Refusal {
         }
     }
 
-    /// A refusal of the SMS product, by its name.
+    /// Creates a refusal of the SMS product, by its name.
     fn sms(name: &'static str, param: &str, message: &str) -> Self {
         Self {
             code: None,
@@ -92,7 +91,7 @@ impl Refusal {
         }
     }
 
-    /// The same, of this entry of a batch.
+    /// Makes it the refusal of an entry of a batch.
     fn within(mut self, at: usize) -> Self {
         self.param = self.param.map(|param| format!("messages[{at}].{param}"));
         self
@@ -177,7 +176,7 @@ fn handle(
         ));
     }
     let batch = match (request.head.path().as_slice(), &request.head.method) {
-        (["v1", "sms", "messages"], &Method::GET) => return Ok(nothing_listed()),
+        (["v1", "sms", "messages"], &Method::GET) => return Ok(empty_list()),
         (["v1", "sms", "messages"], &Method::POST) => false,
         (["v1", "sms", "batches"], &Method::POST) => true,
         (["v1", "sms", "batches" | "messages"], _) => {
@@ -189,7 +188,7 @@ fn handle(
                 "not_found_error",
                 None,
                 "NotFound",
-                "Nothing is here",
+                "The resource does not exist",
             ));
         }
     };
@@ -218,15 +217,15 @@ fn handle(
         }
         Known::New => {}
     }
-    // Refusals are remembered as well as acceptances.
+    // Refusals are stored as well as acceptances.
     let response = send(state, request, batch, fault, now).unwrap_or_else(Refusal::response);
     let stored = (response.status, response.body.clone());
     state.stored_responses.keep(key, request, stored, now);
     Ok(response)
 }
 
-/// The list, which shows that a key is good and, here, no more.
-fn nothing_listed() -> Response {
+/// Returns an empty list of messages, with which a caller can check its key.
+fn empty_list() -> Response {
     Response::json(
         StatusCode::OK,
         &json!({"data": [], "next_cursor": null, "prev_cursor": null, "refresh_cursor": null}),
@@ -252,7 +251,7 @@ fn send(
             "The wallet cannot pay for this",
         ));
     }
-    // All are read before any is accepted: a batch is taken or refused as a whole.
+    // All are read before any is accepted: a batch is accepted or refused as a whole.
     let texts = match body["messages"].as_array() {
         Some(list) if batch => {
             if !(1..=MOST).contains(&list.len()) {
@@ -271,24 +270,24 @@ fn send(
         return Err(if batch { refusal.within(0) } else { refusal });
     }
 
-    let mut told: Vec<_> = texts.iter().map(Text::describe).collect();
+    let mut entries: Vec<_> = texts.iter().map(Text::describe).collect();
     if fault == Some(Fault::OkWithoutId) {
-        for one in &mut told {
+        for one in &mut entries {
             remove(one, "id");
         }
     }
-    let count = told.len();
+    let count = entries.len();
     for text in texts {
         state.messages.push(text.message);
     }
     let request_id = format!("req_{}", random::letters(26));
     let response = if batch {
         if let Some(fault) = fault {
-            fault.spoil_list(&mut told);
+            fault.spoil_list(&mut entries);
         }
-        json!({"data": told, "summary": {"accepted_count": count}})
+        json!({"data": entries, "summary": {"accepted_count": count}})
     } else {
-        told.pop().unwrap_or_default()
+        entries.pop().unwrap_or_default()
     };
     Ok(numbered(
         Response::json(StatusCode::ACCEPTED, &response),
@@ -296,7 +295,7 @@ fn send(
     ))
 }
 
-/// What a fault makes of the first text.
+/// Returns the refusal of the first text by a fault.
 fn refused(fault: Fault, text: &Text) -> Option<Refusal> {
     Some(match fault {
         Fault::BadNumber => {
@@ -314,14 +313,14 @@ fn refused(fault: Fault, text: &Text) -> Option<Refusal> {
         ),
         Fault::EchoText => {
             let message = &text.message;
-            let told = format!("could not send \"{}\" to {}", message.text, message.to);
-            Refusal::field("text", &told)
+            let reason = format!("could not send \"{}\" to {}", message.text, message.to);
+            Refusal::field("text", &reason)
         }
         _ => return None,
     })
 }
 
-/// A text to be sent, and what the caller said beside it.
+/// A text to send, with the members that the response repeats.
 struct Text {
     message: SentMessage,
     category: String,
@@ -450,8 +449,8 @@ impl Text {
     }
 }
 
-/// A number in E.164, a short code, or a name of letters, digits, spaces, dashes and underscores with
-/// one letter at least. Which of them the workspace holds is not asked: it holds all.
+/// Returns whether this is a number in E.164, a short code, or a name of letters, digits, spaces, dashes and
+/// underscores with at least one letter. The workspace holds all senders.
 fn is_sender(from: &str) -> bool {
     if let Some(digits) = from.strip_prefix('+') {
         return e164(digits).is_some();
@@ -466,7 +465,7 @@ fn is_sender(from: &str) -> bool {
         && from.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
-/// An event, signed as Standard Webhooks are. The secret is `whsec_` and the base64 of `sandbox`.
+/// Returns an event signed as Standard Webhooks are. The secret is `whsec_` and the base64 of `sandbox`.
 pub(super) fn report(
     message: &SentMessage,
     order: &ReportOrder,
@@ -479,7 +478,7 @@ pub(super) fn report(
         ReportStatus::Expired => ("sms.expired", Some(("unreachable", "27"))),
         ReportStatus::Failed => ("sms.failed", Some(("invalid_destination", "1"))),
         ReportStatus::Rejected => ("sms.rejected", Some(("content_rejected", "104"))),
-        // An operator that keeps trying has accepted, and no more is said.
+        // The nearest status: an operator that keeps trying has accepted.
         ReportStatus::Buffered => ("sms.accepted", None),
         ReportStatus::Unknown => ("sms.unheard_of", None),
     };

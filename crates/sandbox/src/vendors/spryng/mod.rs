@@ -1,7 +1,7 @@
 //! Spryng: two generations of its HTTP API, the Messaging API v2 and the REST API v1.
 //!
-//! Read from copies of Spryng's portal pages and from its SDKs. Their hosts, `api.spryng.nl` and
-//! `rest.spryngsms.com`, are one here: the paths begin with `/v2` and `/v1`.
+//! Source: copies of Spryng's portal pages, and its SDKs. The hosts `api.spryng.nl` and `rest.spryngsms.com`
+//! share a prefix here: their paths begin with `/v2` and `/v1`.
 
 mod v1;
 mod v2;
@@ -89,7 +89,7 @@ impl Vendor for Spryng {
     }
 }
 
-/// A name of at most eleven letters, digits and spaces, or at most fourteen digits.
+/// Returns whether this is a name of at most eleven letters, digits and spaces, or at most fourteen digits.
 fn is_sender(sender: &str) -> bool {
     is_name(sender) || is_digits(sender) && sender.len() <= 14
 }

@@ -1,4 +1,4 @@
-//! REST v1: one id for the call, numbers without their plus, refusals as a PHP framework writes them.
+//! REST v1: one id for the request, numbers without a plus, refusals in the shape of a PHP framework.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use hyper::{
@@ -19,14 +19,14 @@ use crate::{
     world::State,
 };
 
-/// How these texts are told from those of v2.
+/// The name of this API in the records.
 pub(super) const API: &str = "v1";
 
-/// How many numbers a call may hold, and parts a text: the older APIs' limits, for v1 publishes none.
+/// The most numbers of a request, and segments of a text. v1 publishes no limits: these are the older APIs'.
 const MOST: usize = 1000;
 const MOST_PARTS: u32 = 4;
 
-/// A status, a sentence, and the field that it is about.
+/// A status, a text, and the field that is invalid.
 struct Refusal(StatusCode, String, Option<String>);
 
 impl Refusal {
@@ -47,7 +47,7 @@ impl Refusal {
         let Some(field) = field else {
             return Response::json(status, &json!({"message": message}));
         };
-        // Who does not ask for JSON is taken for a browser, and led back to its form.
+        // A caller that does not accept JSON is redirected, as a browser is to its form.
         if !request
             .head
             .header(ACCEPT.as_str())
@@ -123,8 +123,8 @@ fn send(
         }
         Some(Fault::EchoText) => {
             let to = sms.recipients.first().map_or("", String::as_str);
-            let told = format!("\"{}\" could not be sent to {to}", sms.text);
-            return Err(Refusal::field("body", &told));
+            let reason = format!("\"{}\" could not be sent to {to}", sms.text);
+            return Err(Refusal::field("body", &reason));
         }
         _ => {}
     }
@@ -147,14 +147,14 @@ fn send(
         Some(Fault::OkWithoutId) => {}
         _ => response["id"] = json!(id),
     }
-    // Only who asks is told of the recipients.
+    // The recipients are in the response only on request.
     if request
         .head
         .query
         .iter()
         .any(|(name, value)| name.starts_with("with[") && value == "recipients")
     {
-        let mut told: Vec<_> = sms
+        let mut recipients: Vec<_> = sms
             .recipients
             .iter()
             .map(|to| {
@@ -166,9 +166,9 @@ fn send(
             })
             .collect();
         if let Some(fault) = fault {
-            fault.spoil_list(&mut told);
+            fault.spoil_list(&mut recipients);
         }
-        response["recipients"] = told.into();
+        response["recipients"] = recipients.into();
     }
     for to in &sms.recipients {
         state.messages.push(SentMessage {
@@ -247,14 +247,14 @@ impl SendRequest {
     }
 }
 
-/// A GET in capitals, unsigned, as one service in production takes it.
+/// Returns an unsigned GET with capitals in its query, as one service in production receives it.
 pub(super) fn report(message: &SentMessage, order: &ReportOrder, target: &str) -> Report {
     let (status, reason) = match order.status {
         ReportStatus::Delivered => ("10", "0"),
         ReportStatus::Expired => ("20", "20"),
         ReportStatus::Failed => ("20", "22"),
         ReportStatus::Rejected => ("20", "31"),
-        // Words of the older page: no numbers are known.
+        // Statuses of the older page, whose numbers are not known.
         ReportStatus::Buffered => ("Buffered", "0"),
         ReportStatus::Sent => ("sent", "0"),
         ReportStatus::Unknown => ("99", "0"),

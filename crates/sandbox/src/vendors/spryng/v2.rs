@@ -1,4 +1,4 @@
-//! Messaging v2: a text for many recipients, each with an id; numbers have their plus.
+//! Messaging v2: one text for many recipients, each with an id; numbers have a plus.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use hyper::{Method, StatusCode};
@@ -16,19 +16,19 @@ use crate::{
     world::State,
 };
 
-/// The only account, by the reference that goes with its key.
+/// The reference of the only account.
 pub(super) const ACCOUNT: &str = "SPNL0000000";
 
-/// How many recipients a call may have.
+/// The most recipients of a request.
 const MOST: usize = 50_000;
 
-/// A limit is enforced (`MessagePartCountExceeded`), but its number is not told.
+/// The most segments: Spryng has a limit (`MessagePartCountExceeded`), but does not publish it.
 const MOST_PARTS: u32 = 10;
 
-/// How many bytes of text or `metaData` there may be: no page tells, and more than any text has.
+/// The most bytes of text or `metaData`: not published, and more than any text needs.
 const LARGEST: usize = 8192;
 
-/// What a text can be for.
+/// The purposes of a text.
 const TYPES: [&str; 7] = [
     "MarketingAndResearch",
     "NotificationsAndReminders",
@@ -39,8 +39,8 @@ const TYPES: [&str; 7] = [
     "Conversational",
 ];
 
-/// A status, a code and a sentence. Few codes are published: the others are the reasons of failed
-/// texts, in the writing of those that are.
+/// A status, a code and a text. Few codes are published: the others are the reasons of failed texts, in the
+/// same spelling.
 struct Refusal(StatusCode, &'static str, String);
 
 impl Refusal {
@@ -107,7 +107,7 @@ fn handle(
     }
     match (request.head.path().as_slice(), &request.head.method) {
         (["v2", "balance"], &Method::GET) => {
-            belongs(request.head.header("accountreference"))?;
+            check_account(request.head.header("accountreference"))?;
             Ok(Response::json(
                 StatusCode::OK,
                 &json!({"data": {"available": "115.82000", "reserved": "0"}}),
@@ -127,8 +127,8 @@ fn handle(
     }
 }
 
-/// Whether the key may speak for this account.
-fn belongs(account: Option<&str>) -> Result<(), Refusal> {
+/// Checks that the key belongs to this account.
+fn check_account(account: Option<&str>) -> Result<(), Refusal> {
     match account {
         Some(ACCOUNT) => Ok(()),
         Some(_) => Err(Refusal(
@@ -153,7 +153,7 @@ fn send(
     now: DateTime<Utc>,
 ) -> Result<Response, Refusal> {
     let body = object(request)?;
-    belongs(body["accountReference"].as_str())?;
+    check_account(body["accountReference"].as_str())?;
     let mut messages = read(&body, &body["recipients"], now)?;
     refused(fault, &messages)?;
     let seconds = |validity: &Value| {
@@ -182,14 +182,14 @@ fn send(
     ))
 }
 
-/// A text for later. Its answer has an id of the schedule only.
+/// Handles a request to send later, whose response has only the id of the schedule.
 fn schedule(
     state: &mut State,
     request: &Request,
     fault: Option<Fault>,
     now: DateTime<Utc>,
 ) -> Result<Response, Refusal> {
-    belongs(request.head.header("accountreference"))?;
+    check_account(request.head.header("accountreference"))?;
     let body = object(request)?;
     let time = rfc3339(&body["scheduleInformation"]["sendTime"])
         .filter(|time| *time > now)
@@ -220,8 +220,8 @@ fn refused(fault: Option<Fault>, messages: &[SentMessage]) -> Result<(), Refusal
         )),
         Some(Fault::EchoText) => {
             let text = first.map_or("", |message| message.text.as_str());
-            let told = format!("Could not send \"{text}\" to {to}.");
-            Err(Refusal::new("validation_error", &told))
+            let message = format!("Could not send \"{text}\" to {to}.");
+            Err(Refusal::new("validation_error", &message))
         }
         _ => Ok(()),
     }
@@ -296,8 +296,9 @@ fn too_long() -> Refusal {
     )
 }
 
-/// The text with its variables filled in, unless that is too long by far. Whatever stands in brackets
-/// is one, known or not, and the page gives no escape: an unknown one is nothing.
+/// Replaces the variables of a text, or returns `None` where the result is far too long.
+///
+/// Anything in brackets is a variable, since the page documents no escape; an unknown one is empty.
 fn filled(text: &str, variables: &Value) -> Option<String> {
     let mut filled = String::new();
     let mut rest = text;
@@ -316,7 +317,7 @@ fn filled(text: &str, variables: &Value) -> Option<String> {
     (filled.len() <= LARGEST).then_some(filled)
 }
 
-/// The caller's reference: the service has no field for it but `metaData`, whose names are free.
+/// Returns the caller's reference from `metaData`, whose names are free: the API has no other field for it.
 fn reference(metadata: &Value) -> Option<String> {
     ["reference", "ref"]
         .into_iter()
@@ -325,7 +326,7 @@ fn reference(metadata: &Value) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// In Pascal case, unlike the rest, and with a bare number. Nothing is signed.
+/// Returns an unsigned report in Pascal case, unlike the rest of the API, and with a number without a plus.
 pub(super) fn report(
     message: &SentMessage,
     order: &ReportOrder,
@@ -344,7 +345,7 @@ pub(super) fn report(
     let fits = is_gsm(&message.text);
     let metadata = match &message.extra.metadata {
         Value::Object(members) if !members.is_empty() => message.extra.metadata.clone(),
-        // So PHP writes a map in which nothing is.
+        // PHP's JSON for an empty map.
         _ => json!([]),
     };
     let body = json!({
@@ -374,7 +375,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_stands_in_brackets_is_a_variable() {
+    fn anything_in_brackets_is_a_variable() {
         let variables = json!({"name": "Sanne"});
         let filled = |text: &str| filled(text, &variables);
         assert_eq!(filled("Hi [name]!").as_deref(), Some("Hi Sanne!"));
@@ -383,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_is_in_the_metadata_under_whatever_name() {
+    fn the_reference_is_in_the_metadata_under_any_name() {
         let of = |metadata| reference(&metadata);
         assert_eq!(
             of(json!({"a": "x", "reference": "y"})).as_deref(),

@@ -1,4 +1,4 @@
-//! The tokens with which an application proves itself to the Messages API.
+//! The tokens by which an application authenticates at the Messages API.
 
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ use ring::{
 };
 use serde_json::Value;
 
-/// The only application there is.
+/// The id of the only application.
 pub(crate) const APPLICATION: &str = "sandbox";
 
 /// The application's key, in PKCS #8. It is published with this code and protects nothing.
@@ -26,7 +26,7 @@ pub(super) enum Refused {
     Wrong,
 }
 
-/// The private key, as Vonage gives it to whoever makes an application: for a program under test.
+/// Returns the private key in PEM, as Vonage hands it out with an application.
 pub(crate) fn private_key() -> String {
     let base64 = STANDARD.encode(KEY);
     let mut pem = "-----BEGIN PRIVATE KEY-----\n".to_owned();
@@ -39,7 +39,7 @@ pub(crate) fn private_key() -> String {
     pem + "\n-----END PRIVATE KEY-----\n"
 }
 
-/// Checks a token as Vonage says that it does: signature, application, and age.
+/// Checks a token as Vonage documents it: signature, application, and age.
 pub(super) fn check(token: &str, now: DateTime<Utc>) -> Result<(), Refused> {
     let (signed, signature) = token.rsplit_once('.').ok_or(Refused::Wrong)?;
     let (header, claims) = signed.split_once('.').ok_or(Refused::Wrong)?;
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_judged_by_key_application_and_age() {
+    fn a_token_is_checked_by_key_application_and_age() {
         let now = Utc::now();
         let at = now.timestamp();
         let claims = |iat: Option<i64>, exp: Option<i64>| json!({"application_id": "sandbox", "jti": "a", "iat": iat, "exp": exp});
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_private_key_is_told_as_pem() {
+    fn the_private_key_is_returned_as_pem() {
         let pem = private_key();
         assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\nMII"));
         assert!(pem.lines().all(|line| line.len() <= 64));

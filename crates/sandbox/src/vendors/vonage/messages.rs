@@ -1,4 +1,4 @@
-//! The Messages API v1: JSON in, 202 and an id out, refusals as problem documents.
+//! The Messages API v1: a JSON request, a 202 with an id, refusals as problem documents.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use hyper::{
@@ -20,13 +20,13 @@ use crate::{
     world::State,
 };
 
-/// How an application's texts are told from an account's: the report names the application.
+/// The names of this API in the records, by credential: reports on an application's texts name it.
 const APPLICATION: &str = "messages of an application";
 const ACCOUNT: &str = "messages";
 
 const ERRORS: &str = "https://developer.vonage.com/api-errors";
 
-/// Why a text is not taken.
+/// A refusal of a request.
 struct Refusal {
     status: StatusCode,
     kind: &'static str,
@@ -47,8 +47,8 @@ impl Refusal {
         }
     }
 
-    // The numbers are those of the definition's samples, which live answers follow; the published
-    // list has others for the same things.
+    // The numbers are those of the definition's samples, which live responses match. The published list has
+    // others for the same errors.
     fn unprocessable(kind: &'static str, title: &'static str, detail: &str) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title, detail)
     }
@@ -81,7 +81,7 @@ impl Refusal {
     }
 
     fn unauthorized() -> Self {
-        // The spelling is the definition's.
+        // The definition's own spelling.
         Self::new(
             StatusCode::UNAUTHORIZED,
             "/#unathorized",
@@ -110,7 +110,7 @@ impl Refusal {
             body["invalid_parameters"] = json!([{"name": name, "reason": reason}]);
         }
         let response = numbered(Response::json(self.status, &body));
-        // The definition declares 422 as ordinary JSON, and every other refusal as a problem.
+        // The definition declares 422 as plain JSON, and every other refusal as a problem.
         match self.status {
             StatusCode::UNPROCESSABLE_ENTITY => response,
             _ => response.with(CONTENT_TYPE, "application/problem+json"),
@@ -157,7 +157,7 @@ fn with_limits(response: Response, strike: Option<Strike>, now: DateTime<Utc>) -
         return response;
     }
     let wait = strike.map_or(0, |strike| i64::try_from(strike.ms).unwrap_or(i64::MAX));
-    // Thirteen digits in the definition's sample: milliseconds, whatever its text says.
+    // Milliseconds, by the thirteen digits of the definition's sample, despite its text.
     let reset = now.timestamp_millis().saturating_add(wait);
     response
         .with(HeaderName::from_static("x-ratelimit-limit"), "30")
@@ -186,7 +186,7 @@ fn handle(
             ));
         }
         Some(Fault::Unauthorized) => return Err(Refusal::unauthorized()),
-        // Only a token has a life to take.
+        // Only a token expires.
         Some(Fault::UnauthorizedOnce) if bearer.is_some() => return Err(Refusal::expired()),
         Some(Fault::UnauthorizedOnce) => return Err(Refusal::unauthorized()),
         _ => {}
@@ -331,7 +331,7 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
     })
 }
 
-/// The status webhook, in its form v1.
+/// Returns the status webhook, in its version v1.
 pub(super) fn status(
     message: &SentMessage,
     order: &ReportOrder,
@@ -345,7 +345,7 @@ pub(super) fn status(
         ReportStatus::Expired => ("rejected", Some(("1360", "TTL was hit before delivery"))),
         ReportStatus::Failed => ("rejected", Some(("1330", "Unknown"))),
         ReportStatus::Rejected => ("rejected", Some(("1280", "Operator blocked"))),
-        // A word of other channels.
+        // A status of other channels.
         ReportStatus::Unknown => ("read", None),
     };
     let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);

@@ -1,9 +1,9 @@
-//! Vonage: two ways to send, the Messages API v1 (`/v1/messages`) and the SMS API (`/sms/json`).
+//! Vonage: two APIs, the Messages API v1 (`/v1/messages`) and the SMS API (`/sms/json`).
 //!
-//! Read from Vonage's pages and its OpenAPI definitions: Messages API 1.20.0, SMS API 1.0.10 and
-//! 1.5.1. `api.nexmo.com` and `rest.nexmo.com` are one host here: their paths do not collide. Both
-//! take the key and secret by Basic; the Messages API also takes a token that the application
-//! `sandbox` signed with its private key, which [`jwt`] holds.
+//! Source: Vonage's pages and its OpenAPI definitions, Messages API 1.20.0, SMS API 1.0.10 and 1.5.1.
+//! `api.nexmo.com` and `rest.nexmo.com` share a prefix here, since their paths do not collide. Both APIs
+//! accept the key and secret by Basic. The Messages API also accepts a token that the application `sandbox`
+//! signed with its private key, which [`jwt`] holds.
 
 pub(crate) mod jwt;
 mod messages;
@@ -32,7 +32,7 @@ const SEND: &str = "vonage.send";
 
 const FAULT_POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
 
-/// How long a text may be, in characters, on both ways.
+/// The longest text in characters, of both APIs.
 const LONGEST: usize = 3200;
 
 #[derive(Debug)]
@@ -99,12 +99,12 @@ impl Vendor for Vonage {
     }
 }
 
-/// The sandbox's only account, by its key and secret.
+/// Returns whether the credentials are the key and secret of the only account.
 fn has_account(head: &Head) -> bool {
     head.basic() == Some(("sandbox".to_owned(), "sandbox".to_owned()))
 }
 
-/// The balance: Basic only, a token is no good here.
+/// Handles a request for the balance, which accepts Basic only, not a token.
 fn balance(request: &Request, strike: Option<Strike>) -> Response {
     let refused = |status: StatusCode, label| {
         Response::json(
@@ -129,7 +129,7 @@ fn balance(request: &Request, strike: Option<Strike>) -> Response {
     refused(StatusCode::UNAUTHORIZED, "authentication failed")
 }
 
-/// The sender as the phone shows it: digits, or a name from which spaces are dropped.
+/// Returns the sender as the phone shows it: digits, or a name without its spaces.
 fn sender(from: &str) -> Option<String> {
     let name: String = from.chars().filter(|c| *c != ' ').collect();
     let fits = if is_digits(&name) {
@@ -140,7 +140,7 @@ fn sender(from: &str) -> Option<String> {
     fits.then_some(name)
 }
 
-/// The code of the network that every Dutch number of the sandbox belongs to.
+/// Returns the code of the network of a Dutch number, which is the same for all.
 fn network(to: &str) -> Option<&'static str> {
     to.starts_with("+31").then_some("20408")
 }

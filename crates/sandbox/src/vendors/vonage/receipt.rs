@@ -1,4 +1,4 @@
-//! The SMS API's delivery receipts, one for each part, and the signature on them and on requests.
+//! The SMS API's delivery receipts, one for each segment, and the signature of receipts and requests.
 
 use chrono::{DateTime, Utc};
 use md5::{Digest, Md5};
@@ -42,7 +42,7 @@ fn one(
     let at = now.format("%Y-%m-%d %H:%M:%S").to_string();
     let (timestamp, nonce) = (now.timestamp().to_string(), random::guid());
     let mut fields = vec![
-        // The other way round than in the call: the recipient is `msisdn`, and `to` the sender.
+        // Unlike in the request, the recipient is `msisdn`, and `to` is the sender.
         ("msisdn", message.to.trim_start_matches('+')),
         ("to", &message.sender),
         ("network-code", network(&message.to).unwrap_or("00000")),
@@ -78,8 +78,8 @@ fn one(
     }
 }
 
-/// The signature over all fields, by the vendor's rules: sorted by name, `&` and `=` in values made
-/// `_`, and a `&` before each.
+/// Returns the signature over all fields by the vendor's rules: sorted by name, each after a `&`, and with `_`
+/// for `&` and `=` in values.
 pub(super) fn sign(fields: &[(&str, &str)], method: SignatureMethod) -> String {
     let mut fields = fields.to_vec();
     fields.sort_by_key(|(name, _)| *name);
@@ -91,7 +91,7 @@ pub(super) fn sign(fields: &[(&str, &str)], method: SignatureMethod) -> String {
         let key = hmac::Key::new(algorithm, SECRET.as_bytes());
         digest::hex(hmac::sign(&key, base.as_bytes()).as_ref()).to_uppercase()
     };
-    // Small letters for the hash and capitals for the rest, as in the vendor's samples.
+    // Lower case for the hash and upper case for the rest, as in the vendor's samples.
     match method {
         SignatureMethod::Md5Hash => digest::hex(&Md5::digest(format!("{base}{SECRET}"))),
         SignatureMethod::Md5 => digest::hex(&hmac_md5(SECRET, &base)).to_uppercase(),
@@ -101,7 +101,7 @@ pub(super) fn sign(fields: &[(&str, &str)], method: SignatureMethod) -> String {
     }
 }
 
-/// RFC 2104 over MD5, which ring does not have; the key is shorter than a block.
+/// Returns the HMAC of RFC 2104 over MD5, which ring lacks. The key is shorter than a block.
 fn hmac_md5(key: &str, text: &str) -> Vec<u8> {
     let block = |pad: u8| {
         let mut block = [pad; 64];

@@ -1,4 +1,4 @@
-//! The SMS API: a form in, and always 200 out; each part of the answer has a status of its own.
+//! The SMS API: a form as request, and always a 200, in which each segment has its own status.
 
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
@@ -16,14 +16,14 @@ use crate::{
     world::State,
 };
 
-/// How these texts are told from those of the Messages API.
+/// The name of this API in the records.
 pub(super) const API: &str = "sms";
 
-/// What a part costs, in hundred-millionths of a euro as the wire counts them, and what there was.
+/// The price of a segment and the balance, in hundred-millionths of a euro, which is the wire's precision.
 const PRICE: u64 = 7_270_000;
 const BALANCE: u64 = 1_234_567_890;
 
-/// A code of the vendor's list, and the text beside it.
+/// A code of the vendor's list, and its text.
 struct Refused(u16, String);
 
 pub(super) fn send(
@@ -105,7 +105,7 @@ fn handle(
         _ => {}
     }
 
-    // An id for each part, and the last digits count them.
+    // Each segment has an id, whose last digits count the segments.
     let id = random::hex_id()[..12].to_uppercase();
     let mut ids: Vec<_> = (1..=message.parts)
         .map(|part| format!("{id}{part:04X}"))
@@ -145,10 +145,10 @@ fn handle(
     Ok(json!({"message-count": count.to_string(), "messages": entries}))
 }
 
-/// The fields of a form, or of the JSON that the vendor's own Node client sends in its place.
+/// Returns the fields of a form, or of the JSON that the vendor's own Node client sends instead.
 ///
-/// Whatever the call says of its body: after a call to the Messages API, the vendor's own Python
-/// client says JSON of its forms too.
+/// `Content-Type` does not decide: after a request to the Messages API, the vendor's own Python client labels
+/// its forms as JSON.
 fn fields(request: &Request) -> Vec<(String, String)> {
     let Some(Value::Object(members)) = request.json() else {
         return std::str::from_utf8(&request.body)
@@ -165,7 +165,7 @@ fn fields(request: &Request) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Whether the caller signed with the account's signature secret, by whatever method it is set to.
+/// Returns whether the request is signed with the account's secret, by any of the methods.
 fn is_signed(fields: &[(String, String)], sig: &str) -> bool {
     let others: Vec<_> = fields
         .iter()
