@@ -1,9 +1,9 @@
-//! **Does:** lets messages through only to the countries and ranges on its list, and to none that is blocked.
-//! The first brake against toll fraud: most of it goes to numbers where a service has no users at all.
+//! **Does:** lets messages through to the countries and prefixes on its list only, and to none that is blocked. Most
+//! toll fraud goes to countries where a service has no users, so this is the first protection against it.
 //!
-//! **Never:** makes a call for what it refuses; never changes a message.
+//! **Never:** makes a call for a message that it refuses; never changes a message.
 //!
-//! **Belongs** outside of [`Failover`](crate::Failover), beside [`Budget`](crate::Budget). It judges the recipient
+//! **Belongs** outside of [`Failover`](crate::Failover), beside [`Budget`](crate::Budget). It checks the recipient
 //! that the message has at that point of the stack.
 
 use std::borrow::Cow;
@@ -17,15 +17,15 @@ use crate::{
     dispatch::{refusal, send_passed},
 };
 
-/// Countries and ranges that may get a text.
+/// A layer that sends to listed countries and prefixes only.
 ///
-/// Everything else is refused as `Blocked`, not accepted, before any call; so it travels to no other vendor.
-/// What is blocked stays blocked, however narrow a prefix allows it. An empty list allows nothing.
+/// A message to any other number is refused as `Blocked`, not accepted, before any call, and goes to no other vendor.
+/// A blocked prefix stays blocked, even where a longer one is allowed. An empty list allows nothing.
 ///
 /// # What a country code covers
 ///
-/// Most country codes are one country's, and `+31` is the Netherlands. A few are shared, so that a prefix lets
-/// more through than its best-known country:
+/// Most country codes belong to one country: `+31` is the Netherlands. A few are shared, so a prefix allows more than
+/// its best-known country:
 ///
 /// | code | covers |
 /// |---|---|
@@ -55,7 +55,7 @@ pub struct AllowDestinations<P> {
 }
 
 impl<P: SmsProvider> AllowDestinations<P> {
-    /// Lets through what is for a number with one of these prefixes.
+    /// Allows messages to numbers with one of these prefixes.
     #[must_use]
     pub fn new(inner: P, allowed: impl IntoIterator<Item = Prefix>) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl<P: SmsProvider> AllowDestinations<P> {
         }
     }
 
-    /// Lets through what is for these countries, beside the prefixes.
+    /// Allows messages to these countries, in addition to the prefixes.
     ///
     /// ```
     /// # use postduif_core::*;
@@ -83,14 +83,14 @@ impl<P: SmsProvider> AllowDestinations<P> {
         self
     }
 
-    /// Blocks numbers with these prefixes, beside those blocked already.
+    /// Blocks numbers with these prefixes, in addition to those already blocked.
     #[must_use]
     pub fn with_blocked(mut self, blocked: impl IntoIterator<Item = Prefix>) -> Self {
         self.blocked.extend(blocked);
         self
     }
 
-    fn judge(&self, message: &Message) -> Result<(), SendError> {
+    fn check_recipient(&self, message: &Message) -> Result<(), SendError> {
         let to = message.to();
         let any = |prefixes: &[Prefix]| prefixes.iter().any(|prefix| prefix.matches(to));
         let allowed = any(&self.allowed) || self.countries.iter().any(|c| c.contains(to));
@@ -113,13 +113,16 @@ impl<P: SmsProvider> SmsProvider for AllowDestinations<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.judge(message)?;
+        self.check_recipient(message)?;
         self.inner.send(message).await
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        let judged = |message| self.judge(message).map(|()| Cow::Borrowed(message));
-        send_passed(&self.inner, messages, judged).await
+        let checked = |message| {
+            self.check_recipient(message)
+                .map(|()| Cow::Borrowed(message))
+        };
+        send_passed(&self.inner, messages, checked).await
     }
 
     async fn check(&self) -> Result<Health, SendError> {

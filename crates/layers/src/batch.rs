@@ -1,14 +1,14 @@
-//! **Does:** turns single sends from many tasks into few vendor calls. Where no call is under way a message
-//! goes at once; while one is, those that come gather, up to the profile's batch size, and go together when
-//! it ends. Each caller gets its own outcome.
+//! **Does:** turns single sends from many tasks into few vendor calls. If no call is under way, a message goes at once.
+//! Messages that arrive during a call are gathered, up to the profile's batch size, and go together when it ends. Each
+//! caller gets its own outcome.
 //!
-//! **Never:** waits for company; never takes others along when a caller gives up or is cut off: a message that still
-//! waits then is not sent, one on its way goes on. Never sends a message before an earlier one to the same recipient
-//! has its outcome.
+//! **Never:** delays a message in order to gather more; never ends a call because one of its callers gives up or is cut
+//! off: that caller's message is not sent if it still waits, and goes on if it is on its way. Never sends a message
+//! before an earlier one to the same recipient has its outcome.
 //!
 //! **Belongs** around the limits of one vendor ([`RateLimit`](crate::RateLimit), [`Timeout`](crate::Timeout)) and
-//! inside of [`Retry`](crate::Retry), so that a message that is to be repeated holds up nobody else. A vendor
-//! that takes one message a call gains nothing by it but the order and the bounds.
+//! inside of [`Retry`](crate::Retry), so that a message to be repeated delays no other. For a vendor that takes one
+//! message per call, it only adds the order and the bounds.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -38,23 +38,23 @@ use crate::{
     shared::{Ended, Outcome, Watched, Work},
 };
 
-/// Few vendor calls for many tasks.
+/// A layer that gathers the messages of many tasks into few vendor calls.
 ///
-/// A call belongs to all whose messages it carries, and nobody's giving up ends somebody else's. While it waits, for
-/// its turn or a connection, nothing of it has left: a caller that a deadline around it
-/// ([`StartWithin`](crate::StartWithin), [`Timeout`](crate::Timeout)) cuts off then is taken out, and the others
-/// are gathered again, before all who came later.
+/// A call is shared by the callers whose messages it carries, and continues when one of them gives up. While it waits
+/// for its turn or a connection, nothing of it has left. A caller that a deadline around it
+/// ([`StartWithin`](crate::StartWithin), [`Timeout`](crate::Timeout)) cuts off during that wait is removed, and the
+/// others are gathered again, before all later messages.
 ///
-/// One of its callers begins it, and that one's runtime drives it. Where that runtime ends or goes no further, those
-/// who wait begin the call anew within a minute if nothing of it had left. If something had, its messages are in
-/// doubt, unless it ends without that runtime.
+/// One of the callers starts the call, and its runtime drives it. If that runtime ends or stalls, the waiting callers
+/// start the call anew within a minute, provided that nothing of it had left. Otherwise its messages are in doubt,
+/// unless it ends without that runtime.
 ///
-/// A `send_batch` goes straight through: it is a batch already, and keeps no order with the single sends.
+/// A `send_batch` is passed on as it is, and keeps no order with the single sends.
 ///
-/// Put [`Retry`](crate::Retry) around it: `Retry::new(Batch::new(RateLimit::new(..)))`. A `Retry` inside of it
-/// repeats only calls that failed as a whole, and only for about a second: the others wait for their call.
+/// Put [`Retry`](crate::Retry) around it: `Retry::new(Batch::new(RateLimit::new(..)))`. A `Retry` inside of it repeats
+/// only calls that failed as a whole, and only for about a second, since other messages wait for the next call.
 ///
-/// Its profile has no repeat window: the vendor may get the message in a batch.
+/// Its profile has no repeat window, since the vendor may get the message in a batch.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -76,7 +76,7 @@ pub struct Batch<P> {
 }
 
 impl<P: SmsProvider> Batch<P> {
-    /// Gathers for `inner`.
+    /// Creates a layer that gathers messages for `inner`.
     #[must_use]
     pub fn new(inner: P) -> Self {
         let profile = inner.profile().clone().with_repeat_window(None);
@@ -112,16 +112,16 @@ impl<P: SmsProvider> Batch<P> {
         self
     }
 
-    /// Sets how many calls may be under way at a time. Defaults to one, which gathers most; and to 16 where the
-    /// vendor takes one message a call, since there is nothing to gather.
+    /// Sets how many calls may be under way at a time. Defaults to one, which gathers most, or to 16 if the vendor takes
+    /// one message per call and there is nothing to gather.
     #[must_use]
     pub fn with_in_flight(self, calls: NonZeroUsize) -> Self {
         self.calls.state().in_flight = calls.get();
         self
     }
 
-    /// Sets the longest that a message waits for a call, and a call for its answer. Defaults to five minutes. It
-    /// is for a call that nobody drives any more; the calls inside have deadlines of their own.
+    /// Sets the longest that a message waits for a call, and a call for its response. Defaults to five minutes. It
+    /// covers calls whose runtime has stalled; the calls inside have their own deadlines.
     #[must_use]
     pub fn with_max_wait(self, wait: Duration) -> Self {
         self.calls.state().longest_wait = wait;
@@ -142,26 +142,26 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
             return Err(refusal(
                 inner.profile(),
                 ErrorKind::Misconfigured,
-                "a batch needs the clock of a tokio runtime, and there is no runtime here",
+                "a batch needs the clock of a tokio runtime: send from within one",
             ));
         }
-        let place = self.calls.enter(message)?;
+        let queued = self.calls.enter(message)?;
         let longest = self.calls.state().longest_wait;
         let waits_until = later(Instant::now(), longest);
         loop {
-            let call = match hold_until_closed(place.call(waits_until)).await {
+            let call = match hold_until_closed(queued.call(waits_until)).await {
                 Ok(Some(call)) => call,
-                Ok(None) => return Err(place.leave()),
+                Ok(None) => return Err(queued.leave()),
                 Err(_) => return Err(cut_off(inner.profile())),
             };
             let first = call.work.begin();
             let deadline = later(Instant::now(), longest);
-            // The call speaks for whether anything has left.
-            match hold(call.work.outcome(call.place, deadline, first)).await {
+            // The call declares whether anything has left.
+            match hold(call.work.outcome(call.index, deadline, first)).await {
                 Some(Some(outcome)) => return outcome,
                 Some(None) => {}
                 None => {
-                    let message = "no answer to the batch in time";
+                    let message = "the batch had no outcome in time";
                     return Err(SendError::unknown(ErrorKind::Timeout, message)
                         .with_provider(self.profile.owned_name()));
                 }
@@ -179,7 +179,7 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
 }
 
 impl<P: fmt::Debug> fmt::Debug for Batch<P> {
-    /// Shows how many wait, and none of them.
+    /// Shows how many messages wait, and none of them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = lock(&self.calls.state);
         f.debug_struct("Batch")
@@ -204,13 +204,13 @@ struct State {
     in_flight: usize,
     capacity: usize,
     longest_wait: Duration,
-    /// Who gave up stays until it is looked at, or until the others are fewer.
+    /// Messages whose callers gave up stay until they reach the front or outnumber the others.
     queue: VecDeque<Arc<Waiting>>,
     waits: usize,
     under_way: Vec<UnderWay>,
-    /// Whom the calls under way are for.
+    /// The recipients of the calls under way.
     recipients: HashSet<PhoneNumber>,
-    /// How many calls there were: the next one's number.
+    /// The number of calls so far, and so the next one's number.
     calls: u64,
 }
 
@@ -218,7 +218,7 @@ struct UnderWay {
     number: u64,
     since: Instant,
     recipients: Vec<PhoneNumber>,
-    /// Those whose messages it carries, as far as they still wait.
+    /// The callers whose messages it carries, as long as they wait.
     callers: Vec<Weak<Waiting>>,
     work: Arc<Watched>,
 }
@@ -226,13 +226,13 @@ struct UnderWay {
 /// A message in the queue.
 struct Waiting {
     message: Message,
-    /// Of the call that its caller made, where somebody watches that.
+    /// The departure of its caller's call, if there is one.
     departure: Option<DepartureHandle>,
     span: Span,
     gone: AtomicBool,
-    /// The call that has taken it up. Changes under the lock of the queue only.
+    /// The call that carries it. Changes under the lock of the queue only.
     call: Mutex<Option<Call>>,
-    taken_up: Notify,
+    taken: Notify,
 }
 
 impl Waiting {
@@ -246,11 +246,11 @@ impl Waiting {
     }
 }
 
-/// A call, and where in it the message is.
+/// A call, and the index of the message in it.
 #[derive(Clone)]
 struct Call {
     work: Work,
-    place: usize,
+    index: usize,
 }
 
 impl<P: SmsProvider> Calls<P> {
@@ -258,7 +258,7 @@ impl<P: SmsProvider> Calls<P> {
         lock(&self.state)
     }
 
-    fn enter(self: &Arc<Self>, message: &Message) -> Result<Place<P>, SendError> {
+    fn enter(self: &Arc<Self>, message: &Message) -> Result<Queued<P>, SendError> {
         let mut state = self.state();
         if state.waits >= state.capacity {
             let message = "too many messages wait for a call already";
@@ -275,18 +275,18 @@ impl<P: SmsProvider> Calls<P> {
             span: Span::current(),
             gone: AtomicBool::new(false),
             call: Mutex::default(),
-            taken_up: Notify::new(),
+            taken: Notify::new(),
         });
         state.queue.push_back(Arc::clone(&waiting));
         state.waits += 1;
-        Ok(Place {
+        Ok(Queued {
             calls: Arc::clone(self),
             waiting,
         })
     }
 
-    /// Gathers as many calls as may be under way and have something to carry. They begin when one of their
-    /// callers is polled.
+    /// Gathers as many calls as may be under way and as the queue has messages for. They begin when one of their callers
+    /// is polled.
     fn gather(self: &Arc<Self>) {
         let mut state = self.state();
         state.forget();
@@ -313,24 +313,24 @@ impl<P: SmsProvider> Calls<P> {
                 .iter()
                 .filter_map(|w| w.departure.clone())
                 .collect();
-            // A span has one parent: the call's is that of the first message.
+            // A span has one parent, so the call belongs to the first message's.
             let span = gathered.first().map_or_else(Span::none, |w| w.span.clone());
             let inner = Arc::clone(&self.inner);
             let work = Work::new(inner, messages, single, &callers, scope, span, ended);
             state.begin(number, &gathered, &work);
-            for (place, waiting) in gathered.iter().enumerate() {
+            for (index, waiting) in gathered.iter().enumerate() {
                 *waiting.call() = Some(Call {
                     work: work.clone(),
-                    place,
+                    index,
                 });
-                waiting.taken_up.notify_one();
+                waiting.taken.notify_one();
             }
         }
     }
 }
 
 impl<P: SmsProvider> Calls<P> {
-    /// Sees to calls that nobody drives.
+    /// Begins or withdraws calls that no runtime drives.
     fn look(&self) {
         let works: Vec<_> = {
             let state = self.state();
@@ -344,7 +344,7 @@ impl<P: SmsProvider> Calls<P> {
 }
 
 impl State {
-    /// Calls that take longer than anybody waits have no callers left: they make room for others.
+    /// Ends calls that take longer than any caller waits, so that others can begin.
     fn forget(&mut self) {
         let now = Instant::now();
         let longest = self.longest_wait;
@@ -367,12 +367,12 @@ impl State {
         });
     }
 
-    /// Ends a call. The messages of one that was withdrawn wait again, before all others.
+    /// Ends a call. The messages of a withdrawn one wait again, before all others.
     fn end(&mut self, number: u64, withdrawn: bool) {
-        let Some(place) = self.under_way.iter().position(|call| call.number == number) else {
+        let Some(index) = self.under_way.iter().position(|call| call.number == number) else {
             return;
         };
-        let ended = self.under_way.swap_remove(place);
+        let ended = self.under_way.swap_remove(index);
         for recipient in ended.recipients {
             self.recipients.remove(&recipient);
         }
@@ -389,9 +389,9 @@ impl State {
         }
     }
 
-    /// Takes the first that waits, and what may go in one call with it; nobody whose recipient has an earlier
-    /// message on its way or waiting. It looks only so far: with a queue full of messages that cannot go
-    /// together, each call would look at all of them.
+    /// Takes the first waiting message and those that fit into one call with it, without recipients that have an
+    /// earlier message on its way or waiting. The search is bounded, since in a queue of messages that do not fit
+    /// together each call would look at all of them.
     fn take(&mut self, size: usize, different_texts: bool) -> Vec<Arc<Waiting>> {
         let mut taken: Vec<Arc<Waiting>> = Vec::new();
         let mut left = Vec::new();
@@ -425,14 +425,14 @@ impl State {
     }
 }
 
-/// The place of a message in the queue. Dropped before a call took it up, it is empty.
-struct Place<P: SmsProvider> {
+/// A message in the queue. Dropped before a call has taken it, it leaves the queue.
+struct Queued<P: SmsProvider> {
     calls: Arc<Calls<P>>,
     waiting: Arc<Waiting>,
 }
 
-impl<P: SmsProvider> Place<P> {
-    /// Waits for the call that takes the message up. `None` where none did in time.
+impl<P: SmsProvider> Queued<P> {
+    /// Waits for the call that takes the message, and returns `None` if none did in time.
     async fn call(&self, deadline: Instant) -> Option<Call> {
         loop {
             self.calls.gather();
@@ -443,22 +443,22 @@ impl<P: SmsProvider> Place<P> {
             if now >= deadline || self.waiting.gone.load(Ordering::Relaxed) {
                 return None;
             }
-            // Whoever ends a call gathers the next. If nobody does, those who wait see to it.
+            // The end of a call gathers the next. If that fails, the waiting callers do it.
             let look = later(now, Duration::from_secs(10)).min(deadline);
-            let taken_up = timeout_at(look, self.waiting.taken_up.notified()).await;
-            if taken_up.is_err() {
+            let taken = timeout_at(look, self.waiting.taken.notified()).await;
+            if taken.is_err() {
                 self.calls.look();
             }
         }
     }
 
     fn leave(&self) -> SendError {
-        let message = "no call took the message up in time";
+        let message = "no call took the message in time";
         refusal(self.calls.inner.profile(), ErrorKind::Throttled, message)
     }
 }
 
-impl<P: SmsProvider> Drop for Place<P> {
+impl<P: SmsProvider> Drop for Queued<P> {
     fn drop(&mut self) {
         let mut state = self.calls.state();
         let waits = self.waiting.call().is_none();

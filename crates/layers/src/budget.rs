@@ -1,12 +1,12 @@
-//! **Does:** bounds what a fault or a fraud can cost: parts of one message, messages to one recipient in
-//! several windows, money in several windows. What would go over is refused before any call.
+//! **Does:** limits what a fault or fraud can cost: the parts of a message, the messages to one recipient and the money
+//! spent, each of the last two within several windows. A message above a limit is refused before any call.
 //!
-//! **Never:** forgets to count: a message is counted before its call, and only what was certainly not
-//! accepted is taken off again, so that a doubt and a call that was given up stay counted. Never counts more
-//! recipients than its memory is bounded to: beyond, it refuses.
+//! **Never:** sends without counting: a message is counted before its call, and only one that was certainly not
+//! accepted is subtracted again. A message in doubt and a call that was given up stay counted. Never tracks more
+//! recipients than its memory allows: beyond, it refuses.
 //!
-//! **Belongs** inside of [`Dedupe`](crate::Dedupe), which answers a repeat without sending, and outside of
-//! [`Failover`](crate::Failover), so that it sees each message once. What it knows dies with the process.
+//! **Belongs** inside of [`Dedupe`](crate::Dedupe), which returns the outcome of a duplicate without sending, and
+//! outside of [`Failover`](crate::Failover), so that it sees each message once. Its counts end with the process.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -24,11 +24,10 @@ use tokio::time::Instant;
 
 use crate::dispatch::{lock, put, refusal, send_some};
 
-/// Limits by message, by recipient and by money.
+/// A layer that limits parts, messages per recipient, and money.
 ///
-/// What goes over one of them is refused as `Blocked`, not accepted, so that it travels to no other vendor.
-/// Windows slide: by recipient exactly; money is counted in sixtieths of its window, and what lies in the
-/// sixtieth where the window begins still counts.
+/// A message above a limit is refused as `Blocked`, not accepted, and goes to no other vendor. Windows slide: exactly
+/// for recipients, and in steps of a sixtieth for money, where the step in which the window begins still counts.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -55,7 +54,7 @@ pub struct Budget<P> {
 }
 
 impl<P: SmsProvider> Budget<P> {
-    /// Lets everything through, until it has a limit.
+    /// Creates the layer without a limit, so that it lets every message through.
     #[must_use]
     pub fn new(inner: P) -> Self {
         Self {
@@ -88,13 +87,13 @@ impl<P: SmsProvider> Budget<P> {
 
     /// Limits the money spent within any window of this length. Several limits hold together.
     ///
-    /// A message is counted with the price on its receipt, where that is in the limit's currency, else with
-    /// its parts (the vendor's count where it tells) times `per_part`. While its call is under way, and after
-    /// a doubt, it is counted with its parts times `per_part`: the dearest part that you send is a good one.
+    /// A message counts with the price on its receipt if that is in the limit's currency, else with its parts (by the
+    /// vendor's count if it has one) times `per_part`. During its call and in doubt, it counts with its parts times
+    /// `per_part`, so set that to the price of the most expensive part that you send.
     ///
     /// # Errors
     ///
-    /// Where the two prices have different currencies, or `per_part` is not above nothing.
+    /// Returns an error if the two prices have different currencies, or `per_part` is not above zero.
     pub fn with_spend_limit(
         mut self,
         limit: Price,
@@ -103,12 +102,12 @@ impl<P: SmsProvider> Budget<P> {
     ) -> Result<Self, ConfigError> {
         if limit.currency() != per_part.currency() {
             return Err(ConfigError::new(
-                "a spend limit and its price per part have one currency",
+                "a spend limit and its price per part need the same currency",
             ));
         }
         if per_part.nanos() <= 0 {
             return Err(ConfigError::new(
-                "a price per part is above nothing, or the limit would never be reached",
+                "a price per part of zero never reaches the limit: set a higher one",
             ));
         }
         self.spending.push(Spending {
@@ -121,8 +120,8 @@ impl<P: SmsProvider> Budget<P> {
         Ok(self)
     }
 
-    /// Sets how many recipients are counted at a time. Defaults to 100,000. While so many have had a text within
-    /// the longest window, a text to another is refused.
+    /// Sets how many recipients are counted at a time. Defaults to 100,000. While that many had a text within the longest
+    /// window, a text to another recipient is refused.
     #[must_use]
     pub const fn with_max_recipients(mut self, most: NonZeroUsize) -> Self {
         self.most_recipients = most;
@@ -133,24 +132,24 @@ impl<P: SmsProvider> Budget<P> {
         refusal(self.inner.profile(), ErrorKind::Blocked, reason)
     }
 
-    /// Counts a message against every limit, or against none.
+    /// Counts a message against every limit, or against none if it is above one.
     fn count(&self, message: &Message) -> Result<Counted, &'static str> {
         let parts = message.text().count().parts();
         if self.longest.is_some_and(|longest| parts > longest) {
-            return Err("the text takes more parts than one message may");
+            return Err("the text takes more parts than one message may have");
         }
         let now = Instant::now();
         let mut state = self.state();
         for (rule, ledger) in self.spending.iter().zip(&mut state.ledgers) {
             if ledger.sum(rule.slot_at(now)) + rule.estimate(parts) > rule.limit.nanos().into() {
-                return Err("the money for this window is spent");
+                return Err("the spend limit of this window is reached");
             }
         }
         if let Some(longest) = self.by_recipient.iter().map(|&(_, window)| window).max() {
             if !state.recipients.contains_key(&message.to()) {
                 state.make_room(now, longest, self.most_recipients.get());
                 if state.recipients.len() >= self.most_recipients.get() {
-                    return Err("too many recipients had a text within the window");
+                    return Err("the limit of recipients within the window is reached");
                 }
             }
             let State {
@@ -164,7 +163,9 @@ impl<P: SmsProvider> Budget<P> {
             for &(most, window) in &self.by_recipient {
                 let within = times.iter().rev().take_while(|&&time| now - time < window);
                 if within.count() >= most.get() as usize {
-                    return Err("this recipient had as many texts as one may within the window");
+                    return Err(
+                        "the limit of texts to this recipient within the window is reached",
+                    );
                 }
             }
             times.push_back(now);
@@ -223,21 +224,21 @@ impl<P: SmsProvider> SmsProvider for Budget<P> {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let mut outcomes = Outcomes::in_doubt(messages);
-        let (mut places, mut counted) = (Vec::new(), Vec::new());
-        for (place, message) in messages.iter().enumerate() {
+        let (mut indices, mut counted) = (Vec::new(), Vec::new());
+        for (index, message) in messages.iter().enumerate() {
             match self.count(message) {
                 Ok(entry) => {
-                    places.push(place);
+                    indices.push(index);
                     counted.push(entry);
                 }
-                Err(reason) => outcomes.set(place, Err(self.blocked(reason))),
+                Err(reason) => outcomes.set(index, Err(self.blocked(reason))),
             }
         }
-        let answered = send_some(&self.inner, messages, &places).await;
+        let answered = send_some(&self.inner, messages, &indices).await;
         for (entry, outcome) in counted.iter().zip(&answered) {
             self.settle(entry, outcome);
         }
-        put(&places, answered, &mut outcomes);
+        put(&indices, answered, &mut outcomes);
         outcomes
     }
 
@@ -247,7 +248,7 @@ impl<P: SmsProvider> SmsProvider for Budget<P> {
 }
 
 impl<P: fmt::Debug> fmt::Debug for Budget<P> {
-    /// Shows how many recipients are counted, and none of them.
+    /// Shows the number of recipients, and none of them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Budget")
             .field("inner", &self.inner)
@@ -260,7 +261,7 @@ impl<P: fmt::Debug> fmt::Debug for Budget<P> {
     }
 }
 
-/// A message that was counted, until its outcome is known.
+/// A message that is counted, until its outcome is known.
 struct Counted {
     to: PhoneNumber,
     parts: usize,
@@ -268,15 +269,15 @@ struct Counted {
 }
 
 struct State {
-    /// When each recipient had a text within the longest window.
+    /// The times of each recipient's texts within the longest window.
     recipients: HashMap<PhoneNumber, VecDeque<Instant>>,
-    /// When each of them had the last one, oldest first.
+    /// The time of each recipient's last text, oldest first.
     by_age: BTreeSet<(Instant, PhoneNumber)>,
     ledgers: Vec<Ledger>,
 }
 
 impl State {
-    /// Forgets recipients whose texts lie outside of the longest window, where there is no room for another.
+    /// Removes recipients whose texts lie outside of the longest window, if there is no room for another.
     fn make_room(&mut self, now: Instant, longest: Duration, most: usize) {
         while self.recipients.len() >= most {
             match self.by_age.first() {
@@ -294,8 +295,8 @@ impl State {
             return;
         };
         let last = times.back().copied();
-        if let Some(place) = times.iter().rposition(|&time| time == counted.at) {
-            times.remove(place);
+        if let Some(index) = times.iter().rposition(|&time| time == counted.at) {
+            times.remove(index);
         }
         if let Some(last) = last {
             self.by_age.remove(&(last, counted.to));
@@ -339,7 +340,7 @@ impl Spending {
     }
 }
 
-/// What was spent in each slot of a window, in billionths.
+/// The money spent in each slot of a window, in billionths.
 #[derive(Debug, Default)]
 struct Ledger(VecDeque<(u128, i128)>);
 
@@ -359,7 +360,7 @@ impl Ledger {
         }
     }
 
-    /// Corrects what was counted in a slot, where the window still has it.
+    /// Corrects the sum of a slot, if the window still has it.
     fn correct(&mut self, slot: u128, difference: i128) {
         if let Some((_, sum)) = self.0.iter_mut().find(|(known, _)| *known == slot) {
             *sum += difference;

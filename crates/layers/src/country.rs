@@ -2,12 +2,12 @@ use std::fmt;
 
 use postduif_core::PhoneNumber;
 
-/// A country that shares its country code with others; the digits behind the code tell them apart.
+/// A country that shares its country code with others, from which the digits after the code distinguish it.
 ///
-/// For every other country its code is enough: `"+31".parse::<Prefix>()`. Numbers that belong to no place (toll-free,
-/// premium, personal numbers, pagers) are in none of them.
+/// For every other country its code is enough: `"+31".parse::<Prefix>()`. Numbers without a location (toll-free,
+/// premium, personal numbers, pagers) belong to none of them.
 ///
-/// Area codes are added now and then. A new one of `+1` counts as the United States until this list knows it.
+/// Area codes are added now and then. A new one of `+1` counts as the United States until this list has it.
 ///
 /// ```
 /// use postduif_layers::Country;
@@ -19,7 +19,7 @@ use postduif_core::PhoneNumber;
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Country {
     name: &'static str,
-    /// The numbers that start with one of these,
+    /// A number belongs to the country if it starts with one of these,
     within: &'static [u64],
     /// and with none of these.
     without: &'static [&'static [u64]],
@@ -30,7 +30,11 @@ impl Country {
     pub const UNITED_STATES: Self = Self {
         name: "US",
         within: &[1],
-        without: &[CANADA, CARIBBEAN_AND_PACIFIC, NO_PLACE_IN_NORTH_AMERICA],
+        without: &[
+            CANADA,
+            CARIBBEAN_AND_PACIFIC,
+            NOT_GEOGRAPHIC_IN_NORTH_AMERICA,
+        ],
     };
 
     /// Canada.
@@ -108,14 +112,14 @@ const CANADA: &[u64] = &[
     1780, 1782, 1807, 1819, 1825, 1867, 1873, 1879, 1902, 1905, 1942,
 ];
 
-/// The countries and territories of `+1` beside the United States and Canada.
+/// The countries and territories of `+1` other than the United States and Canada.
 const CARIBBEAN_AND_PACIFIC: &[u64] = &[
     1242, 1246, 1264, 1268, 1284, 1340, 1345, 1441, 1473, 1649, 1658, 1664, 1670, 1671, 1684, 1721,
     1758, 1767, 1784, 1787, 1809, 1829, 1849, 1868, 1869, 1876, 1939,
 ];
 
 /// Toll-free, premium, personal and carriers' own numbers.
-const NO_PLACE_IN_NORTH_AMERICA: &[u64] = &[
+const NOT_GEOGRAPHIC_IN_NORTH_AMERICA: &[u64] = &[
     1500, 1521, 1522, 1523, 1524, 1525, 1526, 1527, 1528, 1529, 1533, 1544, 1566, 1577, 1588, 1600,
     1622, 1633, 1644, 1655, 1677, 1688, 1700, 1710, 1800, 1822, 1833, 1844, 1855, 1866, 1877, 1888,
     1900,
@@ -132,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shared_code_is_told_apart() {
+    fn countries_that_share_a_code_are_distinguished() {
         let all = [
             Country::UNITED_STATES,
             Country::CANADA,

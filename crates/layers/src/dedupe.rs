@@ -1,14 +1,14 @@
-//! **Does:** sends one text for one reference. A reference that was accepted gives its first receipt again;
-//! who comes while it is under way waits and gets the same outcome, whoever else gives up; one that was certainly
-//! not accepted may be sent again.
+//! **Does:** sends one text per reference. A reference that was accepted returns its first receipt again. A duplicate of
+//! one under way waits for the same outcome, whichever caller gives up. One that was certainly not accepted may be sent
+//! again.
 //!
-//! **Never:** sends a reference again that is in doubt while it lives, unless the doubt is settled by name; never
-//! answers for another message: the same reference with another text or recipient is refused. Keeps no text and
-//! no number, only a keyed digest of both.
+//! **Never:** resends a reference in doubt, unless the doubt is [settled](Dedupe::settle); never returns the outcome of
+//! another message: the same reference with another text or recipient is refused. It keeps no text and no number, only
+//! a keyed digest of both.
 //!
-//! **Belongs** outside of everything that sends ([`Failover`](crate::Failover), [`Retry`](crate::Retry)),
-//! and of every deadline, inside of [`Traced`](crate::Traced): it must see a message's whole fate. What it knows
-//! is in memory: a restart forgets acceptances and doubts alike.
+//! **Belongs** outside of everything that sends ([`Failover`](crate::Failover), [`Retry`](crate::Retry)) and of every
+//! deadline, and inside of [`Traced`](crate::Traced), since it must see the final outcome of a message. Its state is in
+//! memory: a restart forgets acceptances and doubts.
 
 use std::{
     borrow::Cow,
@@ -35,28 +35,28 @@ use crate::{
     shared::{Ended, Outcome, Work},
 };
 
-/// One text for one reference.
+/// A layer that sends one text per reference.
 ///
-/// Acceptances are remembered for a time and make room, the oldest first, when the memory is full. Doubts are
-/// remembered as long as it lives, or until you [settle](Self::settle) them, and make no room: with nothing but
-/// doubts in its memory it refuses new references as `Misconfigured`, not accepted. Watch
-/// [`doubts`](Self::doubts), and settle what [`doubtful`](Self::doubtful) lists.
+/// Acceptances are remembered for a time; when the memory is full, the oldest are forgotten. Doubts are remembered until
+/// you [settle](Self::settle) them. If the memory is full of doubts, new references are refused as `Misconfigured`, not
+/// accepted. Monitor [`doubts`](Self::doubts), and settle those that [`doubtful`](Self::doubtful) lists.
 ///
-/// All of it is in memory. A restart forgets acceptances **and doubts**, and another process knows none of them: a
-/// reference that must not go out twice across a restart is kept by you, before the send.
+/// The state is in memory. A restart forgets acceptances **and doubts**, and another process has none of them. To rule
+/// out a duplicate across a restart, store the reference before the send.
 ///
-/// A send is work of its own: every caller, the first one included, only waits for it. Whoever gives up (a dropped
-/// future) leaves it running, the others hear the true outcome, and so does who asks again later. That is why a
-/// deadline belongs inside of it: one around it cannot take the message back. It runs on the runtime of the first
-/// caller. Where that ends or goes no further, whoever waits or asks begins the send anew within a minute if nothing
-/// of it had left. If something had, it is in doubt, unless it ends without that runtime.
+/// A send is independent of its callers: each of them, the first one included, only waits for it. A caller that drops
+/// its future leaves the send running; the others, and later duplicates, get its outcome. A deadline therefore belongs
+/// inside of this layer: one around it cannot take the message back.
 ///
-/// The same reference with another text or recipient is refused as `Blocked`, not accepted. Told apart are
-/// they by SipHash-2-4 of 128 bits under a random key of its own: collisions cannot be sought without the
-/// key, and do not happen by chance; a short text could be found again by whoever reads this process's
-/// memory, key included, and nobody else.
+/// The send runs on the runtime of the first caller. If that runtime ends or stalls, a waiting or later caller starts
+/// the send anew within a minute, provided that nothing of it had left. Otherwise it is in doubt, unless it ends without
+/// that runtime.
 ///
-/// Its profile has no repeat window: a repeat never reaches the vendor.
+/// The same reference with another text or recipient is refused as `Blocked`, not accepted. They are compared by
+/// SipHash-2-4 with 128 bits and a random key per layer: collisions do not occur by chance, and cannot be found without
+/// the key. Only a reader of this process's memory, which holds the key, could guess a short text from its digest.
+///
+/// Its profile has no repeat window, since a repeat never reaches the vendor.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -83,10 +83,10 @@ pub struct Dedupe<P> {
     state: Arc<Mutex<State>>,
 }
 
-/// How often a send begins anew for one caller, where the runtimes that it was begun on went no further.
+/// How often a send begins for one caller, if the runtimes that drove it stalled.
 const BEGINNINGS: usize = 10;
 
-/// How many doubts [`Dedupe::doubtful`] lists at most.
+/// The most doubts that [`Dedupe::doubtful`] lists.
 const LISTED: usize = 1000;
 
 /// A reference in doubt, as [`Dedupe::doubtful`] lists it.
@@ -97,30 +97,30 @@ pub struct Doubt {
     pub reference: Reference,
     /// How long it has been in doubt.
     pub age: Duration,
-    /// What left it in doubt, with the provider to ask.
+    /// The error that left it in doubt, with the provider to ask.
     pub error: SendError,
 }
 
-/// What [`Dedupe::settle`] did.
+/// The result of [`Dedupe::settle`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Settlement {
-    /// The doubt is ended.
+    /// The doubt has ended.
     Settled,
     /// The reference is not in doubt: it was accepted, or its send is still under way.
     NotInDoubt,
-    /// Nothing is known of the reference: it was never sent here, was not accepted, or is forgotten.
+    /// The reference is unknown: it was never sent here, was not accepted, or has been forgotten.
     NotKnown,
-    /// The outcome given is in doubt itself, so it ends none.
+    /// The given outcome is in doubt itself, so it ends no doubt.
     OutcomeInDoubt,
 }
 
 impl<P: SmsProvider> Dedupe<P> {
-    /// Remembers 100,000 references, acceptances for a day.
+    /// Creates a layer that remembers 100,000 references, and acceptances for a day.
     ///
     /// # Panics
     ///
-    /// When the operating system has no random bytes to give, as std's hash maps do.
+    /// Panics if the operating system provides no random bytes, as std's hash maps do.
     #[must_use]
     pub fn new(inner: P) -> Self {
         let mut key = [0; 16];
@@ -150,9 +150,9 @@ impl<P: SmsProvider> Dedupe<P> {
         self
     }
 
-    /// Sets the longest that a caller waits for an outcome. Defaults to five minutes. It is for work that nobody
-    /// drives any more; the calls inside have deadlines of their own. The caller then hears a `Timeout`,
-    /// acceptance unknown, and may ask again with the same message for the true outcome.
+    /// Sets the longest that a caller waits for an outcome. Defaults to five minutes. It covers sends whose runtime has
+    /// stalled; the calls inside have their own deadlines. The caller then gets a `Timeout`, acceptance unknown, and may
+    /// send the same message again to get the final outcome.
     #[must_use]
     pub const fn with_max_wait(mut self, wait: Duration) -> Self {
         self.longest_wait = wait;
@@ -165,8 +165,8 @@ impl<P: SmsProvider> Dedupe<P> {
         lock(&self.state).doubts
     }
 
-    /// Returns the references in doubt, the oldest first, at most 1000 of them. It is a copy: settle some, and ask
-    /// again for the rest.
+    /// Returns the references in doubt, the oldest first, at most 1000 of them. To get the rest, settle some and call it
+    /// again.
     ///
     /// ```
     /// # use postduif_core::*;
@@ -199,10 +199,10 @@ impl<P: SmsProvider> Dedupe<P> {
         doubts
     }
 
-    /// Ends a doubt by what is known better now: an acceptance, such as a delivery report proves it, or a
-    /// failure that is certainly not accepted, after which the reference may be sent again.
+    /// Ends a doubt with the outcome that has become known: an acceptance, which a delivery report may prove, or an
+    /// error that was certainly not accepted, after which the reference may be sent again.
     ///
-    /// Returns what it did: anything but [`Settled`](Settlement::Settled) changed nothing.
+    /// Anything but [`Settled`](Settlement::Settled) means that nothing changed.
     ///
     /// ```
     /// # use postduif_core::*;
@@ -229,7 +229,7 @@ impl<P: SmsProvider> Dedupe<P> {
         }
     }
 
-    /// Makes the messages' work its own where nobody has it yet, and returns who waits for what.
+    /// Prepares a send of the messages that are not under way or known yet, and returns the claim of each message.
     fn claim(&self, messages: &[Message], single: bool) -> (Vec<Claim>, Option<Work>) {
         let now = Instant::now();
         let mut state = lock(&self.state);
@@ -254,14 +254,14 @@ impl<P: SmsProvider> Dedupe<P> {
             Span::current(),
             then,
         );
-        for (place, reference) in references.iter().enumerate() {
+        for (index, reference) in references.iter().enumerate() {
             if let Some(known) = state.known.get_mut(reference) {
-                known.fate = Fate::UnderWay(work.clone(), place);
+                known.fate = Fate::UnderWay(work.clone(), index);
             }
         }
         for claim in &mut claims {
-            if let Claim::Ours(place) = *claim {
-                *claim = Claim::UnderWay(work.clone(), place);
+            if let Claim::Ours(index) = *claim {
+                *claim = Claim::UnderWay(work.clone(), index);
             }
         }
         (claims, Some(work))
@@ -271,25 +271,24 @@ impl<P: SmsProvider> Dedupe<P> {
         let digest = self.digest(message);
         if let Some(known) = state.known.get(message.reference()) {
             return match &known.fate {
-                _ if known.digest != digest => Claim::Answered(Err(refusal(
+                _ if known.digest != digest => Claim::Ended(Err(refusal(
                     self.inner.profile(),
                     ErrorKind::Blocked,
-                    "another message has this reference already",
+                    "another message already has this reference",
                 ))),
-                Fate::Ended(outcome, _) => Claim::Answered(outcome.clone()),
-                Fate::UnderWay(work, place) => Claim::UnderWay(work.clone(), *place),
-                Fate::Claimed(place) => Claim::Ours(*place),
+                Fate::Ended(outcome, _) => Claim::Ended(outcome.clone()),
+                Fate::UnderWay(work, index) => Claim::UnderWay(work.clone(), *index),
+                Fate::Claimed(index) => Claim::Ours(*index),
             };
         }
         if let Err(error) = not_cut_off(self.inner.profile()) {
-            return Claim::Answered(Err(error));
+            return Claim::Ended(Err(error));
         }
         if state.known.len() >= self.capacity.get() && !state.make_room() {
             let (kind, message) = if state.doubts >= self.capacity.get() {
                 (
                     ErrorKind::Misconfigured,
-                    "the memory is full of references in doubt, which stay until they are settled: \
-                     settle them, or give it a larger capacity",
+                    "the memory is full of references in doubt: settle them, or set a larger capacity",
                 )
             } else {
                 (
@@ -297,62 +296,67 @@ impl<P: SmsProvider> Dedupe<P> {
                     "the memory is full of references in doubt or under way",
                 )
             };
-            return Claim::Answered(Err(refusal(self.inner.profile(), kind, message)));
+            return Claim::Ended(Err(refusal(self.inner.profile(), kind, message)));
         }
-        let place = own.len();
+        let index = own.len();
         own.push(message.clone());
-        let fate = Fate::Claimed(place);
+        let fate = Fate::Claimed(index);
         state
             .known
             .insert(*message.reference(), Known { digest, fate });
-        Claim::Ours(place)
+        Claim::Ours(index)
     }
 
-    /// Claims the messages, and hears what becomes of each.
+    /// Claims the messages, and waits for the outcome of each.
     async fn ask(&self, messages: &[Message], single: bool) -> Outcomes {
         let deadline = later(Instant::now(), self.longest_wait);
         let mut outcomes = Outcomes::in_doubt(messages);
         let mut asked = Cow::Borrowed(messages);
-        let mut places: Vec<_> = (0..messages.len()).collect();
+        let mut indices: Vec<_> = (0..messages.len()).collect();
         for _ in 0..BEGINNINGS {
             let (claims, own) = self.claim(&asked, single);
             if let Some(own) = &own {
                 own.begin();
             }
             let mut again = Vec::new();
-            for (claim, &place) in claims.into_iter().zip(&places) {
-                match self.hear(claim, deadline, own.as_ref()).await {
-                    Some(outcome) => outcomes.set(place, outcome),
-                    None => again.push(place),
+            for (claim, &index) in claims.into_iter().zip(&indices) {
+                match self.outcome_of(claim, deadline, own.as_ref()).await {
+                    Some(outcome) => outcomes.set(index, outcome),
+                    None => again.push(index),
                 }
             }
-            places = again;
-            if places.is_empty() {
+            indices = again;
+            if indices.is_empty() {
                 return outcomes;
             }
-            let left = places.iter().filter_map(|&place| messages.get(place));
+            let left = indices.iter().filter_map(|&index| messages.get(index));
             asked = left.cloned().collect();
         }
-        let message = "the send was not begun: no runtime went on with it";
+        let message = "the send did not begin: each runtime that was to drive it stalled";
         let error = refusal(self.inner.profile(), ErrorKind::Unavailable, message);
-        for place in places {
-            outcomes.set(place, Err(error.clone()));
+        for index in indices {
+            outcomes.set(index, Err(error.clone()));
         }
         outcomes
     }
 
-    /// `None` where the send was withdrawn, so that the message may begin anew.
-    async fn hear(&self, claim: Claim, deadline: Instant, own: Option<&Work>) -> Ended<Outcome> {
+    /// Waits for the outcome of a claim. `None` means that the send was withdrawn, so that the message may begin anew.
+    async fn outcome_of(
+        &self,
+        claim: Claim,
+        deadline: Instant,
+        own: Option<&Work>,
+    ) -> Ended<Outcome> {
         let outcome = match claim {
-            Claim::Answered(outcome) => return Some(outcome),
-            Claim::UnderWay(work, place) => {
+            Claim::Ended(outcome) => return Some(outcome),
+            Claim::UnderWay(work, index) => {
                 let first = own.is_some_and(|own| own.is(&work));
-                work.outcome(place, deadline, first).await
+                work.outcome(index, deadline, first).await
             }
             Claim::Ours(_) => None,
         };
         outcome.unwrap_or_else(|| {
-            let message = "the send has no outcome yet: ask again with the same message";
+            let message = "the send has no outcome yet: send the same message again to get it";
             Some(Err(SendError::unknown(ErrorKind::Timeout, message)
                 .with_provider(self.profile.owned_name())))
         })
@@ -387,7 +391,7 @@ impl<P: SmsProvider> SmsProvider for Dedupe<P> {
 }
 
 impl<P: fmt::Debug> fmt::Debug for Dedupe<P> {
-    /// Leaves the key out.
+    /// Omits the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = lock(&self.state);
         f.debug_struct("Dedupe")
@@ -400,10 +404,10 @@ impl<P: fmt::Debug> fmt::Debug for Dedupe<P> {
     }
 }
 
-/// Whose business a message is.
+/// The source of a message's outcome.
 enum Claim {
-    Answered(Outcome),
-    /// In the work that is about to be made.
+    Ended(Outcome),
+    /// The message at this index of the work that is about to be created.
     Ours(usize),
     UnderWay(Work, usize),
 }
@@ -411,7 +415,7 @@ enum Claim {
 #[derive(Default)]
 struct State {
     known: HashMap<Reference, Known>,
-    /// What was accepted, oldest first.
+    /// The accepted references, oldest first.
     accepted: VecDeque<(Instant, Reference)>,
     doubts: usize,
 }
@@ -422,10 +426,10 @@ struct Known {
 }
 
 enum Fate {
-    /// Accepted, or in doubt, since then.
+    /// Accepted or in doubt, since that instant.
     Ended(Outcome, Instant),
     UnderWay(Work, usize),
-    /// In the work that is about to be made, under the same lock.
+    /// At this index of the work that is about to be created under the same lock.
     Claimed(usize),
 }
 
@@ -441,7 +445,7 @@ impl State {
         }
     }
 
-    /// Forgets the oldest acceptance, where there is one.
+    /// Forgets the oldest acceptance, and returns whether there was one.
     fn make_room(&mut self) -> bool {
         self.accepted
             .pop_front()

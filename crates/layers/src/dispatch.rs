@@ -1,4 +1,4 @@
-//! What the layers share: refusals, moments, verdicts on a batch, and the trail of those who were tried.
+//! Helpers that the layers share: refusals, instants, batches in calls, and the trail of failed attempts.
 
 use std::{
     borrow::Cow,
@@ -14,16 +14,16 @@ use postduif_core::{
 };
 use tokio::time::Instant;
 
-/// Calls of one batch under way at a time, unless a layer was set otherwise.
+/// The default number of calls of one batch under way at a time.
 pub(crate) const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// The moment so long after `start`. What lies beyond the clock is far enough away: 30 years.
+/// Returns the instant `wait` after `start`, or 30 years after it if that is earlier: the clock has an end.
 pub(crate) fn later(start: Instant, wait: Duration) -> Instant {
     let far = Duration::from_secs(30 * 365 * 86_400);
     start + wait.min(far)
 }
 
-/// Sends a batch. A message that the provider gave no outcome for is in doubt.
+/// Sends a batch. A message without an outcome from the provider is in doubt.
 pub(crate) async fn send_batch<P: SmsProvider>(inner: &P, messages: &[Message]) -> Outcomes {
     let outcomes = inner.send_batch(messages).await;
     if outcomes.len() == messages.len() {
@@ -35,18 +35,18 @@ pub(crate) async fn send_batch<P: SmsProvider>(inner: &P, messages: &[Message]) 
     })
 }
 
-/// Sends the messages at these places, and returns their outcomes.
+/// Sends the messages at these indices, and returns their outcomes in that order.
 pub(crate) async fn send_some<P: SmsProvider>(
     inner: &P,
     messages: &[Message],
-    places: &[usize],
+    indices: &[usize],
 ) -> Outcomes {
-    if places.len() == messages.len() {
+    if indices.len() == messages.len() {
         return send_batch(inner, messages).await;
     }
-    let some: Vec<_> = places
+    let some: Vec<_> = indices
         .iter()
-        .filter_map(|&place| messages.get(place).cloned())
+        .filter_map(|&index| messages.get(index).cloned())
         .collect();
     match some.as_slice() {
         [] => Outcomes::in_doubt(&[]),
@@ -73,10 +73,10 @@ where
     .await
 }
 
-/// Puts these outcomes at these places.
-pub(crate) fn put(places: &[usize], answered: Outcomes, outcomes: &mut Outcomes) {
-    for (&place, outcome) in places.iter().zip(answered) {
-        outcomes.set(place, outcome);
+/// Sets the outcomes at these indices.
+pub(crate) fn put(indices: &[usize], some: Outcomes, outcomes: &mut Outcomes) {
+    for (&index, outcome) in indices.iter().zip(some) {
+        outcomes.set(index, outcome);
     }
 }
 
@@ -87,7 +87,7 @@ fn left_out() -> SendError {
     )
 }
 
-/// Sends what `pass` makes of the messages; what it refuses has its refusal for an outcome.
+/// Sends the messages that `pass` returns. The outcome of one that it refuses is that refusal.
 pub(crate) async fn send_passed<'a, P: SmsProvider>(
     inner: &P,
     messages: &'a [Message],
@@ -99,24 +99,24 @@ pub(crate) async fn send_passed<'a, P: SmsProvider>(
         return send_batch(inner, messages).await;
     }
     let mut outcomes = Outcomes::in_doubt(messages);
-    let (mut places, mut passed) = (Vec::new(), Vec::new());
-    for (place, verdict) in verdicts.into_iter().enumerate() {
+    let (mut indices, mut passed) = (Vec::new(), Vec::new());
+    for (index, verdict) in verdicts.into_iter().enumerate() {
         match verdict {
             Ok(message) => {
-                places.push(place);
+                indices.push(index);
                 passed.push(message.into_owned());
             }
-            Err(error) => outcomes.set(place, Err(error)),
+            Err(error) => outcomes.set(index, Err(error)),
         }
     }
     if !passed.is_empty() {
-        put(&places, send_batch(inner, &passed).await, &mut outcomes);
+        put(&indices, send_batch(inner, &passed).await, &mut outcomes);
     }
     outcomes
 }
 
-/// How many of these messages one vendor call carries. Where all of a call have the same text, a list of
-/// different ones goes singly: cut larger, a piece would be many calls under one deadline.
+/// Returns how many of these messages one vendor call carries. If a call carries one text only, messages with different
+/// texts go singly: a larger chunk would be many calls under one deadline.
 pub(crate) fn call_size(profile: &Profile, messages: &[Message]) -> NonZeroUsize {
     let one_call = profile.batch_texts() == BatchTexts::Mixed
         || messages
@@ -130,7 +130,7 @@ pub(crate) fn call_size(profile: &Profile, messages: &[Message]) -> NonZeroUsize
     }
 }
 
-/// Whether two messages differ in nothing but recipient and reference.
+/// Returns whether two messages differ only in recipient and reference.
 pub(crate) fn alike(one: &Message, other: &Message) -> bool {
     one.text() == other.text()
         && one.sender() == other.sender()
@@ -169,17 +169,17 @@ pub(crate) fn cut_off(profile: &Profile) -> SendError {
     refusal(profile, ErrorKind::Timeout, message)
 }
 
-/// Locks a mutex whose data stays valid where a holder panicked.
+/// Locks a mutex whose data stays valid even if a holder panicked.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Who was tried for one message, oldest first.
+/// The failed attempts of one message, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trail(Vec<Attempt>);
 
 impl Trail {
-    /// Adds a failed try; the trail that its error has of its own comes before it, once.
+    /// Adds a failed attempt, after those that its error has itself.
     pub(crate) fn push(&mut self, provider: impl Into<Cow<'static, str>>, error: &SendError) {
         self.0.extend_from_slice(error.attempts());
         let error = error.clone().with_attempts(Vec::new());
@@ -191,7 +191,7 @@ impl Trail {
         Self([&self.0[..], &later.0[..]].concat())
     }
 
-    /// Puts the trail before the one that the outcome has of its own.
+    /// Puts the trail before the attempts of the outcome.
     pub(crate) fn ends_in(
         mut self,
         outcome: Result<Receipt, SendError>,
@@ -206,7 +206,7 @@ impl Trail {
         }
     }
 
-    /// Puts the trail before the one that the error has of its own.
+    /// Puts the trail before the attempts of the error.
     pub(crate) fn before(mut self, error: SendError) -> SendError {
         if self.0.is_empty() {
             return error;

@@ -1,11 +1,9 @@
-//! **Does:** tries its members in order: the next one only for what was certainly not sent and may travel on
-//! (`may_reroute`). A member that fails is set aside, and one call at a time finds out after a while whether
-//! it is back; set-aside members are tried last, so that with all of them set aside the first is tried all
-//! the same.
+//! **Does:** tries its members in order: the next one only for a message that was certainly not sent and may be rerouted
+//! (`may_reroute`). A member that fails is set aside, and after a while one call at a time checks whether it is back.
+//! Members that are set aside are tried last, so a message is tried even if all of them are.
 //!
-//! **Never:** goes on after a doubt: an unknown ends the message's way and is the whole's outcome; never takes
-//! a message's own fault (`Blocked`, `InvalidRecipient`, `InvalidText`) elsewhere or holds it against a vendor;
-//! never repeats at the same member.
+//! **Never:** continues after a doubt: it is the message's outcome. It never reroutes a message that is itself at fault
+//! (`Blocked`, `InvalidRecipient`, `InvalidText`), nor sets a vendor aside for it, and never repeats at the same member.
 //!
 //! **Belongs** around the stack of each vendor, inside of [`Dedupe`](crate::Dedupe), the brakes and
 //! [`Traced`](crate::Traced).
@@ -21,28 +19,26 @@ use crate::{
     pool::{Member, Members},
 };
 
-/// The next vendor for what the one before certainly did not send.
+/// A layer over several vendors that sends to the next one if the previous certainly did not send.
 ///
-/// Its profile is the weakest of its members', their names joined by commas, without a repeat window: a
-/// repeat might reach another vendor. What this profile does not declare is refused before any member is
-/// asked: otherwise it would depend on who is up whether a wish can be fulfilled. Receipt and error name the
-/// member that answered, and their `attempts` those that were tried before.
+/// Its profile declares what all members support, with their names joined by commas. It has no repeat window, since a
+/// repeat might reach another vendor. An option that the profile does not declare is refused before any call, so that
+/// the outcome does not depend on which member is available. Receipts and errors name the member that responded, and
+/// their `attempts` the members tried before.
 ///
-/// What sets a member aside: any failure, doubts included, that speaks of the vendor and not of the message
-/// (so not the kinds above, `InvalidSender`, `Unsupported` or `Other`), and that the vendor caused: a refusal of
-/// our own limits does not. A batch of which it accepted one message does not. Any acceptance brings it back.
+/// A member is set aside for any failure, doubts included, that is the vendor's rather than the message's: not for the
+/// kinds above, `InvalidSender`, `Unsupported` or `Other`, and not for a refusal by a layer. A batch with one accepted
+/// message sets no member aside. Any acceptance brings a member back.
 ///
-/// A message that still waits inside of a member (for a turn, a token, a connection) while another message's
-/// failure sets that member aside is withdrawn, and goes to the next one at once. While another member is open,
-/// a [`Retry`](crate::Retry) inside of a member is patient for about a second only.
+/// A message that still waits inside of a member (for a turn, a token, a connection) when another message's failure
+/// sets that member aside is withdrawn, and goes to the next one at once. While another member is open, a
+/// [`Retry`](crate::Retry) inside of a member waits about a second at most.
 ///
-/// A batch is first cut into calls of the first member that is not set aside: when that one turns out to be
-/// dead, the calls that are not yet under way go straight to the next, instead of the whole batch waiting for
-/// every one of its calls to fail.
+/// A batch is first split into calls of the first member that is not set aside. If that member turns out to be down, the
+/// calls that are not yet under way go straight to the next, instead of failing one after the other.
 ///
-/// [`check`](SmsProvider::check) asks every member: refused if one is, else "cannot tell" if one cannot, and
-/// no balance. It tells whether all of them are good, not which one is not: a health page keeps the members and
-/// checks each by itself.
+/// [`check`](SmsProvider::check) checks every member, and returns refused credentials if one has them, else unknown ones
+/// if one cannot tell, and no balance. It does not show which member is at fault: a health page checks each by itself.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -66,11 +62,11 @@ pub struct Failover {
 }
 
 impl Failover {
-    /// Tries these in order: [`Member`]s, or pairs of a name and an `Arc<dyn SmsProvider>`.
+    /// Creates a layer that tries these in order: [`Member`]s, or pairs of a name and an `Arc<dyn SmsProvider>`.
     ///
     /// # Errors
     ///
-    /// Where there is no member, two have the same name, or a name is empty or has a comma in it.
+    /// Returns an error if there is no member, two have the same name, or a name is empty or has a comma in it.
     pub fn new<M: Into<Member>>(members: impl IntoIterator<Item = M>) -> Result<Self, ConfigError> {
         let members = Members::new(members)?;
         Ok(Self {
@@ -79,7 +75,7 @@ impl Failover {
         })
     }
 
-    /// Sets for how long a member that failed is set aside, unless the vendor asks for less. Defaults to 30 s.
+    /// Sets how long a member that failed is set aside, unless the vendor asks for less. Defaults to 30 s.
     #[must_use]
     pub const fn with_cooldown(mut self, pause: Duration) -> Self {
         self.members.set_cooldown(pause);

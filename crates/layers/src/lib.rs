@@ -1,14 +1,13 @@
-//! What wraps any SMS provider: deadlines, retries, fail-over, rate limits, batching, brakes and traces.
+//! Layers over any SMS provider: deadlines, retries, fail-over, rate limits, batching, spending limits and traces.
 //!
-//! Each layer is a plain wrapper over an [`SmsProvider`](postduif_core::SmsProvider) and one itself, so that
-//! they stack in any order; there is no trait for layers. Each says at the top of its file what it does, what it
-//! never does and where it belongs.
+//! Each layer wraps an [`SmsProvider`](postduif_core::SmsProvider) and is one itself, so layers stack in any order; there
+//! is no trait for layers. The top of each file states what the layer does, what it never does and where it belongs.
 //!
-//! None of them repeats a message that may have gone out, with one exception: inside a vendor's
-//! [repeat window](postduif_core::Profile::repeat_window) the vendor knows our key, and [`Retry`] may repeat the
-//! same single send there. A message of which nothing has left is another matter: a layer that waits (for a
-//! turn, a pause, a call to join) says so through a [`Departure`](postduif_core::Departure), and a layer that cuts
-//! a call off asks it.
+//! No layer repeats a message that may have been sent, with one exception: inside the
+//! [repeat window](postduif_core::Profile::repeat_window), in which the vendor recognizes the idempotency key, [`Retry`]
+//! may repeat the same single send. A layer that waits (for a turn, a pause, a call to join) declares through a
+//! [`Departure`](postduif_core::Departure) that nothing has left. A layer that cuts a call off asks the departure whether
+//! the message is in doubt.
 //!
 //! Limits go innermost, tracing outermost:
 //!
@@ -28,31 +27,30 @@
 //! }
 //! ```
 //!
-//! | layer | what it is for | where it belongs |
+//! | layer | purpose | where it belongs |
 //! |---|---|---|
 //! | [`Timeout`] | a deadline for each vendor call | next to the vendor |
-//! | [`RateLimit`] | what the vendor allows: messages a second, calls under way | around `Timeout` |
+//! | [`RateLimit`] | the vendor's limits: messages per second, calls under way | around `Timeout` |
 //! | [`Batch`] | few vendor calls for many tasks | around `RateLimit`, of one vendor |
-//! | [`Retry`] | what passes by itself | around `RateLimit` or `Batch` |
+//! | [`Retry`] | temporary failures | around `RateLimit` or `Batch` |
 //! | [`Failover`], [`RoundRobin`] | more than one vendor | around the stack of each |
-//! | [`StartWithin`] | a deadline for the whole, after which nothing begins | around `Failover`, inside of `Dedupe` |
-//! | [`Senders`] | who the text is from, by destination | around the above, or a vendor's stack |
-//! | [`TextPolicy`] | the encoding and the parts that a text may take | outside of `Dedupe` |
-//! | [`Dedupe`] | one text for one reference | around everything that sends |
-//! | [`OnlyTo`], [`RedirectTo`] | the safety catch of systems that are not production | `RedirectTo(OnlyTo(..))`, around all of them or around a vendor |
-//! | [`AllowDestinations`], [`Budget`] | the brakes against toll fraud | inside of `Dedupe`, outside of `Failover` |
+//! | [`StartWithin`] | a deadline for the whole stack, after which no call begins | around `Failover`, inside of `Dedupe` |
+//! | [`Senders`] | the sender, by destination | around the above, or a vendor's stack |
+//! | [`TextPolicy`] | the encoding and the number of parts of a text | outside of `Dedupe` |
+//! | [`Dedupe`] | one text per reference | around everything that sends |
+//! | [`OnlyTo`], [`RedirectTo`] | test systems that must text no strangers | `RedirectTo(OnlyTo(..))`, around all of them or around a vendor |
+//! | [`AllowDestinations`], [`Budget`] | protection against toll fraud | inside of `Dedupe`, outside of `Failover` |
 //! | [`Traced`] | spans, events, metrics | outermost |
 //!
 //! # Two deadlines
 //!
-//! [`Timeout`] drops a call when its time is up: it is for one vendor call, and a call whose request had left is in
-//! doubt then. [`StartWithin`] drops nothing that may have left: after its time nothing begins any more, what had
-//! not begun is not accepted, and what is under way ends as it ends. A whole stack gets `StartWithin`, and its answer
-//! comes after both deadlines together at the latest. Of several vendors each gets a `Timeout` of at most the
-//! deadline divided by their number: otherwise the first may use up the time of the others.
+//! [`Timeout`] is for one vendor call. It drops the call at its deadline, and puts the message in doubt if the request
+//! had left. [`StartWithin`] is for a whole stack. It drops no call that may have left: after its deadline no call
+//! begins, a message that had not begun is not accepted, and a call under way continues to its outcome. That outcome
+//! comes at the latest after both deadlines together. With several vendors, give each a `Timeout` of at most the
+//! deadline divided by their number, so that the first leaves time for the others.
 //!
-//! Time is tokio's clock everywhere, so that a test may pause it; a layer that waits needs a tokio runtime
-//! with its timer on.
+//! Layers use tokio's clock, so a test can pause it; a layer that waits needs a tokio runtime with time enabled.
 
 mod allow_destinations;
 mod batch;

@@ -1,10 +1,9 @@
-//! **Does:** lets messages through only to these numbers or prefixes: the safety catch of a system that is
-//! not production.
+//! **Does:** lets messages through to listed numbers or prefixes only, so that a test system texts no strangers.
 //!
-//! **Never:** makes a call for what it refuses; no message and no option gets past it.
+//! **Never:** makes a call for a message that it refuses; no option of a message gets past it.
 //!
-//! **Belongs** inside of [`RedirectTo`](crate::RedirectTo), where it judges the number that the text would
-//! really go to (`RedirectTo::new(OnlyTo::new(..), ..)`), and otherwise anywhere: no other layer changes a
+//! **Belongs** inside of [`RedirectTo`](crate::RedirectTo), where it checks the number that the text would
+//! actually go to (`RedirectTo::new(OnlyTo::new(..), ..)`), and otherwise anywhere: no other layer changes a
 //! recipient.
 
 use std::borrow::Cow;
@@ -18,10 +17,10 @@ use crate::{
     dispatch::{refusal, send_passed},
 };
 
-/// Only these numbers get a text.
+/// A layer for test systems that sends to listed numbers only.
 ///
-/// Everything else is refused as `Blocked`, not accepted, before any call. A whole number lets itself through
-/// and no longer one, see [`Prefix`]. An empty list lets nothing through.
+/// A message to any other number is refused as `Blocked`, not accepted, before any call. A whole number matches only
+/// itself, see [`Prefix`]. An empty list allows nothing.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -42,7 +41,7 @@ pub struct OnlyTo<P> {
 }
 
 impl<P: SmsProvider> OnlyTo<P> {
-    /// Lets through what is for these numbers, or for numbers with these prefixes.
+    /// Allows messages to these numbers, or to numbers with these prefixes.
     #[must_use]
     pub fn new(inner: P, prefixes: impl IntoIterator<Item = Prefix>) -> Self {
         Self {
@@ -51,14 +50,14 @@ impl<P: SmsProvider> OnlyTo<P> {
         }
     }
 
-    fn judge(&self, message: &Message) -> Result<(), SendError> {
+    fn check_recipient(&self, message: &Message) -> Result<(), SendError> {
         if self.prefixes.iter().any(|p| p.matches(message.to())) {
             Ok(())
         } else {
             Err(refusal(
                 self.inner.profile(),
                 ErrorKind::Blocked,
-                "this system sends to a few numbers only, and this is none of them",
+                "this system sends to listed numbers only, and the recipient is not listed",
             ))
         }
     }
@@ -71,13 +70,16 @@ impl<P: SmsProvider> SmsProvider for OnlyTo<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        self.judge(message)?;
+        self.check_recipient(message)?;
         self.inner.send(message).await
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        let judged = |message| self.judge(message).map(|()| Cow::Borrowed(message));
-        send_passed(&self.inner, messages, judged).await
+        let checked = |message| {
+            self.check_recipient(message)
+                .map(|()| Cow::Borrowed(message))
+        };
+        send_passed(&self.inner, messages, checked).await
     }
 
     async fn check(&self) -> Result<Health, SendError> {

@@ -1,5 +1,5 @@
-//! What [`Failover`](crate::Failover) and [`RoundRobin`](crate::RoundRobin) share: named members, who of them
-//! is set aside, and how a message travels from one to the next.
+//! What [`Failover`](crate::Failover) and [`RoundRobin`](crate::RoundRobin) share: named members, which of them are set
+//! aside, and how a message goes from one to the next.
 
 use std::{
     borrow::Cow,
@@ -22,9 +22,9 @@ use crate::{
     scope::{PATIENCE, Progress, Scope},
 };
 
-/// A provider and its name among others.
+/// A provider with its name in a group.
 ///
-/// Receipts, errors and attempts carry the name, so that two accounts of one vendor can be told apart.
+/// Receipts, errors and attempts carry the name, which distinguishes two accounts of one vendor.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -39,14 +39,14 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Member {
     name: Cow<'static, str>,
-    /// The name is the provider's own, so the group numbers it where another member has it too.
+    /// Whether the name is the provider's own, so that the group numbers duplicates.
     numbered: bool,
     provider: Arc<dyn SmsProvider>,
     weight: NonZeroU32,
 }
 
 impl Member {
-    /// Creates a member of this name, which no other member has, without a comma in it.
+    /// Creates a member with this name, which no other member has, without a comma in it.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>, provider: impl SmsProvider) -> Self {
         (name, Arc::new(provider) as Arc<dyn SmsProvider>).into()
@@ -80,7 +80,7 @@ impl Member {
         self
     }
 
-    /// Says who answered: the member, where its provider named itself; a member's member keeps its name.
+    /// Names the member in an outcome that its provider signed. A nested group's member keeps its name.
     fn sign(&self, outcome: Result<Receipt, SendError>) -> Result<Receipt, SendError> {
         match outcome {
             Ok(mut receipt) => {
@@ -106,7 +106,7 @@ impl Member {
         }
     }
 
-    /// Its own earlier tries, under its own name too; `None` where nothing changes.
+    /// Returns the provider's earlier attempts under the member's name, or `None` if nothing changes.
     fn signed(&self, attempts: &[Attempt]) -> Option<Vec<Attempt>> {
         if !attempts.iter().any(|tried| self.renames(tried.provider())) {
             return None;
@@ -137,7 +137,7 @@ impl<N: Into<Cow<'static, str>>> From<(N, Arc<dyn SmsProvider>)> for Member {
     }
 }
 
-/// Keeps the names that members have from their providers apart: `kpn`, `kpn-2`.
+/// Numbers duplicate names that members have from their providers: `kpn`, `kpn-2`.
 fn number(members: &mut [Member]) {
     let mut names: Vec<Cow<'static, str>> = Vec::new();
     for member in members.iter_mut().filter(|member| member.numbered) {
@@ -163,19 +163,19 @@ impl Members {
     ) -> Result<Self, ConfigError> {
         let mut members: Vec<Member> = members.into_iter().map(Into::into).collect();
         number(&mut members);
-        for (place, member) in members.iter().enumerate() {
+        for (index, member) in members.iter().enumerate() {
             if member.name.is_empty() || member.name.contains(',') {
                 return Err(ConfigError::new(
-                    "a member's name is not empty and has no comma",
+                    "a member's name needs at least one character and no comma",
                 ));
             }
             if members
                 .iter()
-                .skip(place + 1)
+                .skip(index + 1)
                 .any(|m| m.name == member.name)
             {
                 return Err(ConfigError::new(format!(
-                    "two members are called {}: give each a name of its own",
+                    "two members have the name {}: give each a different one",
                     member.name
                 )));
             }
@@ -208,13 +208,13 @@ impl Members {
         self.slots.len()
     }
 
-    /// Each member's weight, and whether its turn may come now.
+    /// Returns each member's weight, and whether it is open.
     pub(crate) fn weights(&self) -> impl Iterator<Item = (NonZeroU32, bool)> {
         let weight = |slot: &Slot| (slot.member.weight, slot.is_open());
         self.slots.iter().map(weight)
     }
 
-    /// How many of these messages one call to the first member that is not set aside carries.
+    /// Returns how many of these messages one call to the first open member carries.
     pub(crate) fn call_size(&self, messages: &[Message]) -> NonZeroUsize {
         let open = self.slots.iter().find(|slot| slot.is_open());
         let profile = open.or(self.slots.first());
@@ -232,7 +232,7 @@ impl Members {
         let mut trail = Trail::default();
         let before = Progress::current();
         let mut aside = Vec::new();
-        // Put into the trail only when another member gets its turn.
+        // Added to the trail only when another member gets its turn.
         let mut refused: Option<(&Slot, SendError)> = None;
         let mut last_resort = false;
         loop {
@@ -258,7 +258,7 @@ impl Members {
             }
             if let Some(before) = &before {
                 let left = ranking.clone().chain(aside.iter().copied());
-                self.progress(before, slot, &trail, left).tell();
+                self.progress(before, slot, &trail, left).publish();
             }
             let others = || ranking.clone().any(|other| self.is_open(other));
             let call = slot.member.provider.send(message);
@@ -281,8 +281,8 @@ impl Members {
         }))
     }
 
-    /// Sends to the members in this order, and to those that are set aside last; on to the next travels only
-    /// what may be rerouted.
+    /// Sends to the members in this order, and to those that are set aside last. Only messages that may be rerouted go
+    /// on to the next member.
     pub(crate) async fn send_batch(
         &self,
         ranking: impl IntoIterator<Item = usize> + Send,
@@ -291,11 +291,11 @@ impl Members {
         let mut outcomes = Outcomes::in_doubt(messages);
         let mut pending = Vec::new();
         let cut_off = is_cut_off().then(|| cut_off(&self.profile));
-        for (place, message) in messages.iter().enumerate() {
+        for (index, message) in messages.iter().enumerate() {
             match (self.profile.validate(message), &cut_off) {
-                (Ok(()), None) => pending.push(place),
-                (Ok(()), Some(error)) => outcomes.set(place, Err(error.clone())),
-                (Err(error), _) => outcomes.set(place, Err(error)),
+                (Ok(()), None) => pending.push(index),
+                (Ok(()), Some(error)) => outcomes.set(index, Err(error.clone())),
+                (Err(error), _) => outcomes.set(index, Err(error)),
             }
         }
         let mut trails = vec![Trail::default(); messages.len()];
@@ -311,19 +311,19 @@ impl Members {
             if pending.is_empty() || ranking.is_empty() || is_cut_off() {
                 break;
             }
-            let index = ranking.remove(0);
-            let Some(slot) = self.slots.get(index) else {
+            let next = ranking.remove(0);
+            let Some(slot) = self.slots.get(next) else {
                 continue;
             };
             let Some(turn) = slot.turn(last_resort) else {
-                aside.push(index);
+                aside.push(next);
                 continue;
             };
-            // Who refused before goes on the trail now that another has the turn.
+            // The previous refusals join the trail now that another member has its turn.
             if let Some(before) = &before {
-                for &place in &pending {
+                for &index in &pending {
                     if let (Some(Err(error)), Some(trail)) =
-                        (outcomes.get(place), trails.get_mut(place))
+                        (outcomes.get(index), trails.get_mut(index))
                     {
                         trail.push(before.clone(), error);
                     }
@@ -332,36 +332,36 @@ impl Members {
             let others = || ranking.iter().any(|&other| self.is_open(other));
             let call = send_some(&slot.member.provider, messages, &pending);
             match slot.call(call, others).await {
-                Some(answered) => put(&pending, answered, &mut outcomes),
+                Some(some) => put(&pending, some, &mut outcomes),
                 None => {
-                    aside.push(index);
-                    for &place in &pending {
-                        outcomes.set(place, Err(slot.withdrawn()));
+                    aside.push(next);
+                    for &index in &pending {
+                        outcomes.set(index, Err(slot.withdrawn()));
                     }
                 }
             }
-            let answered = pending.iter().filter_map(|&place| outcomes.get(place));
-            turn.ends_in(answered, self.pause);
+            let ended = pending.iter().filter_map(|&index| outcomes.get(index));
+            turn.ends_in(ended, self.pause);
             before = Some(slot.member.name.clone());
-            pending.retain(|&place| {
-                let Some(outcome) = outcomes.get(place).cloned() else {
+            pending.retain(|&index| {
+                let Some(outcome) = outcomes.get(index).cloned() else {
                     return false;
                 };
                 let signed = slot.member.sign(outcome);
                 let on = matches!(&signed, Err(error) if error.may_reroute());
-                outcomes.set(place, signed);
+                outcomes.set(index, signed);
                 on
             });
         }
-        for (place, trail) in trails.into_iter().enumerate() {
-            if let Some(outcome) = outcomes.get(place).cloned() {
-                outcomes.set(place, trail.ends_in(outcome));
+        for (index, trail) in trails.into_iter().enumerate() {
+            if let Some(outcome) = outcomes.get(index).cloned() {
+                outcomes.set(index, trail.ends_in(outcome));
             }
         }
         outcomes
     }
 
-    /// How far a message is that this member has now, with these left.
+    /// Returns the progress of a message that this member has, with these members left.
     fn progress(
         &self,
         before: &Progress,
@@ -382,7 +382,7 @@ impl Members {
         self.slots.get(index).is_some_and(Slot::is_open)
     }
 
-    /// Asks every member. One that refuses speaks for all: it would refuse when its turn comes.
+    /// Checks every member. Refused credentials of one are the result, since that member would refuse a message, too.
     pub(crate) async fn check(&self) -> Result<Health, SendError> {
         let (mut verified, mut fault) = (true, None);
         for slot in &self.slots {
@@ -409,13 +409,13 @@ impl Members {
 struct Slot {
     member: Member,
     state: Mutex<State>,
-    /// Tells those who wait inside of it that it was set aside.
+    /// Notifies the calls that wait inside of it when it is set aside.
     set_aside: Notify,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Set aside until then; after that one call at a time finds out whether it is back.
+    /// Set aside until then. After that, one call at a time checks whether it is back.
     Aside {
         until: Instant,
         probed: bool,
@@ -443,8 +443,8 @@ impl Slot {
         }
     }
 
-    /// Makes a call to the member. `None` where it was withdrawn: the member was set aside while nothing of the
-    /// call had left, and another one is open.
+    /// Makes a call to the member. `None` means that it was withdrawn: the member was set aside while nothing of the call
+    /// had left, and another one is open.
     async fn call<T: Proof>(
         &self,
         call: impl Future<Output = T> + Send,
@@ -459,7 +459,7 @@ impl Slot {
         };
         let departure = Departure::new();
         let outcome = {
-            // Made before the call: it hears of everything from now on.
+            // Created before the call, so that no notification is missed.
             let mut set_aside = pin!(self.set_aside.notified());
             let mut call = pin!(departure.scope(scope.around(call)));
             let mut is_aside = false;
@@ -468,7 +468,7 @@ impl Slot {
                     return Poll::Ready(Some(outcome));
                 }
                 is_aside = is_aside || set_aside.as_mut().poll(context).is_ready();
-                // Closed only where that takes nothing from a call that has left.
+                // Closed only if nothing has left, since a call that has left continues.
                 if is_aside && !departure.has_left() && others() && departure.close() {
                     return Poll::Ready(None);
                 }
@@ -484,7 +484,7 @@ impl Slot {
     }
 
     fn withdrawn(&self) -> SendError {
-        let message = "set aside while the message still waited its turn";
+        let message = "set aside while the message waited for its turn";
         refusal(
             self.member.provider.profile(),
             ErrorKind::Unavailable,
@@ -493,7 +493,7 @@ impl Slot {
         .with_provider(self.member.name.clone())
     }
 
-    /// A turn, unless the member is set aside and this is not the last resort.
+    /// Returns a turn, or `None` if the member is set aside and this is not the last resort.
     fn turn(&self, last_resort: bool) -> Option<Turn<'_>> {
         let mut state = self.state();
         let probe = match &mut *state {
@@ -509,7 +509,7 @@ impl Slot {
     }
 }
 
-/// A call to a member. A probe that is given up leaves the next one to somebody else.
+/// A call to a member. A probe that is dropped lets another call be the next one.
 struct Turn<'a> {
     slot: &'a Slot,
     probe: bool,
@@ -561,8 +561,8 @@ fn aside(error: &SendError, pause: Duration) -> State {
     }
 }
 
-/// The last failure that says something about the vendor: of what was refused on this side, or of a message's
-/// own fault, it may not even have heard.
+/// Returns the last failure that is evidence about the vendor. A refusal by a layer is not, since the vendor got no
+/// request, and neither is an error of the message.
 fn vendors_failure(error: &SendError) -> Option<&SendError> {
     let last = if error.is_local() {
         let mut tried = error.attempts().iter().rev().map(Attempt::error);
@@ -573,8 +573,8 @@ fn vendors_failure(error: &SendError) -> Option<&SendError> {
     counts_against_the_vendor(last).then_some(last)
 }
 
-/// Whether a failure says something about the vendor rather than about the message. A doubt does: a vendor
-/// whose answers get lost makes the next message a doubt too.
+/// Returns whether a failure is evidence about the vendor rather than the message. A doubt is: a vendor whose responses
+/// get lost would leave the next message in doubt, too.
 fn counts_against_the_vendor(error: &SendError) -> bool {
     !matches!(
         error.kind(),
@@ -587,7 +587,7 @@ fn counts_against_the_vendor(error: &SendError) -> bool {
     )
 }
 
-/// What both can do.
+/// Returns a profile that declares what both support.
 fn weakest(one: &Profile, other: &Profile) -> Profile {
     let mut weakest = Profile::new("")
         .with_name(format!("{},{}", one.name(), other.name()))
@@ -619,13 +619,13 @@ fn weakest(one: &Profile, other: &Profile) -> Profile {
     }
 }
 
-/// The characters of both, each once.
+/// Returns the characters of both, without duplicates.
 fn either(one: &str, other: &str) -> String {
     let new = other.chars().filter(|&char| !one.contains(char));
     one.chars().chain(new).collect()
 }
 
-/// Returns the kinds that both take. A profile borrows them for good, so each set that can come out stands here.
+/// Returns the kinds that both support. A profile borrows a static list, so each possible result is listed here.
 fn common_senders(one: &[SenderKind], other: &[SenderKind]) -> &'static [SenderKind] {
     use SenderKind::{Alphanumeric as A, MessagingService as M, Number as N, ShortCode as S};
     const SETS: [&[SenderKind]; 16] = [
@@ -655,24 +655,24 @@ fn common_senders(one: &[SenderKind], other: &[SenderKind]) -> &'static [SenderK
     SETS.iter().find(is_common).copied().unwrap_or_default()
 }
 
-/// A limit within both. Characters and parts cannot both stand in a profile: of the two kinds it is the
-/// parts that surely stay within the characters, or, below one part of GSM 03.38, the characters that
-/// surely stay within the parts.
+/// Returns a limit within both. A profile holds either characters or parts. Of the two kinds, the result is the parts that
+/// certainly stay within the characters or, below one part of GSM 03.38, the characters that certainly stay within the
+/// parts.
 fn shorter(one: TextLimit, other: TextLimit) -> TextLimit {
     use TextLimit::{Characters, Parts};
     match (one, other) {
         (Characters(one), Characters(other)) => Characters(one.min(other)),
         (Parts(one), Parts(other)) => Parts(one.min(other)),
-        // A part of GSM 03.38 holds 160 characters where it is the only one, else 153.
+        // A part of GSM 03.38 holds 160 characters if it is the only one, else 153.
         (Characters(characters), Parts(parts)) | (Parts(parts), Characters(characters)) => {
             match characters {
-                // UCS-2: 70 units, and a character takes two of them at most.
+                // UCS-2: 70 units, of which a character takes at most two.
                 ..160 => Characters(characters.min(35)),
                 160..306 => Parts(parts.min(1)),
                 _ => Parts(parts.min(characters / 153)),
             }
         }
-        // A kind of limit that this version does not know: the first one stands.
+        // A kind of limit that this version does not know.
         (limit, _) => limit,
     }
 }

@@ -1,12 +1,11 @@
-//! **Does:** keeps to so many messages a second, with a burst, and to so many calls under way. Whoever comes
-//! too early waits its turn, first come, first served, for a bounded time and in a bounded queue.
+//! **Does:** limits the messages per second, with a burst, and the calls under way. A call that comes too early waits
+//! for its turn, first come, first served, for a bounded time and in a bounded queue.
 //!
-//! **Never:** counts a message that it refuses; never makes a doubt: what it refuses is `Throttled` and
-//! certainly not accepted, and a call that is cut off while it waits has not left.
+//! **Never:** counts a message that it refuses; never creates a doubt: a refused message is `Throttled` and certainly
+//! not accepted, and a call that is cut off while it waits has not left.
 //!
 //! **Belongs** around [`Timeout`](crate::Timeout), so that the wait lies outside of the call's deadline, and
-//! inside of [`Retry`](crate::Retry), so that each try is counted: limits are the vendor's, one for each
-//! account.
+//! inside of [`Retry`](crate::Retry), so that each attempt is counted. Vendors limit each account, so each needs its own.
 
 use std::{
     collections::VecDeque,
@@ -33,16 +32,15 @@ use crate::{
     scope::Scope,
 };
 
-/// Messages a second, and calls under way.
+/// A layer that limits the messages per second and the calls under way.
 ///
-/// A batch is split into vendor calls first, each no larger than the burst; each call waits, one after the
-/// other, for as many turns as it has messages. A repeat may wait here before it reaches the vendor, so the
-/// profile's repeat window is shorter by the longest wait, and its batches are no larger than the burst.
+/// A batch is first split into vendor calls no larger than the burst. The calls wait one after the other, each for as
+/// many turns as it has messages. A repeat may wait here before it reaches the vendor, so the profile's repeat window is
+/// shorter by the longest wait, and its batches are no larger than the burst.
 ///
-/// The rate and those who wait already tell when a turn comes: a call whose turn would come too late is refused
-/// at once, with that time as its `retry_after`. A send that is neither polled nor dropped does not make the
-/// others wait for it: they go before it until it is polled again. Its turn, once given, is one of the calls under
-/// way.
+/// The rate and the queue determine when a turn comes. A call whose turn would come too late is refused at once, with
+/// that time as its `retry_after`. A send that is neither polled nor dropped does not delay the others: they go first
+/// until it is polled again. Once it has its turn, it is one of the calls under way.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -67,14 +65,14 @@ pub struct RateLimit<P> {
 }
 
 impl<P: SmsProvider> RateLimit<P> {
-    /// Lets so many messages a second through, at most a million. The burst defaults to as many.
+    /// Creates a layer with this limit of messages per second, at most a million. The burst defaults to the same number.
     #[must_use]
     pub fn new(inner: P, per_second: NonZeroU32) -> Self {
-        // Beyond it the interval between two messages would round to nothing.
+        // Above a million, the interval between two messages would round to zero.
         let per_second = per_second.min(NonZeroU32::new(1_000_000).unwrap_or(per_second));
         let in_flight = NonZeroUsize::MIN.saturating_add(31);
         let turns = Turns {
-            // Rounded up: a little slower keeps to the limit, a little faster does not.
+            // Rounded up, so that the rate is slightly below the limit, not above.
             interval: Duration::from_nanos(1_000_000_000_u64.div_ceil(per_second.get().into())),
             burst: per_second.get(),
             free_at: Instant::now(),
@@ -97,7 +95,7 @@ impl<P: SmsProvider> RateLimit<P> {
         .with_max_wait(Duration::from_secs(30))
     }
 
-    /// Sets how many messages may go at once after a pause. Defaults to the messages of a second.
+    /// Sets how many messages may go at once after a pause. Defaults to the messages per second.
     #[must_use]
     pub fn with_burst(mut self, messages: NonZeroU32) -> Self {
         self.burst = messages;
@@ -116,7 +114,7 @@ impl<P: SmsProvider> RateLimit<P> {
         self
     }
 
-    /// Sets the longest that a call waits for its turn, both limits together. Defaults to 30 s. One whose turn
+    /// Sets the longest that a call waits for its turn, under both limits together. Defaults to 30 s. A call whose turn
     /// by the rate would come later is refused at once.
     #[must_use]
     pub fn with_max_wait(mut self, wait: Duration) -> Self {
@@ -126,7 +124,7 @@ impl<P: SmsProvider> RateLimit<P> {
         self
     }
 
-    /// Sets how many calls may wait at a time. Defaults to 10,000. Those beyond are refused at once.
+    /// Sets how many calls may wait at a time. Defaults to 10,000. Calls beyond are refused at once.
     #[must_use]
     pub const fn with_max_waiting(mut self, calls: NonZeroUsize) -> Self {
         self.queue = calls;
@@ -147,7 +145,7 @@ impl<P: SmsProvider> RateLimit<P> {
         }
     }
 
-    /// Waits for the turn of a call with so many messages. It is for as long as the call lasts.
+    /// Waits for the turn of a call with this number of messages. The turn lasts as long as the call.
     async fn turn(&self, messages: usize) -> Result<Turn<'_, P>, SendError> {
         not_cut_off(self.inner.profile())?;
         let messages = match u32::try_from(messages) {
@@ -167,17 +165,17 @@ impl<P: SmsProvider> RateLimit<P> {
                 return Ok(Turn(self));
             }
             if turns.waits >= self.queue.get() {
-                return Err(self.throttled("too many wait for their turn already"));
+                return Err(self.throttled("too many calls already wait for their turn"));
             }
             let wait = turns.wait(turns.messages + u64::from(messages), now);
             if wait > longest {
-                let error = self.throttled("the messages of a second are used up");
+                let error = self.throttled("the turn by the rate would come too late");
                 return Err(error.with_retry_after(wait));
             }
-            let place = turns.enter(messages, later(now, wait), later(now, longest));
+            let entry = turns.enter(messages, later(now, wait), later(now, longest));
             Queued {
                 limit: self,
-                place: Some(place),
+                entry: Some(entry),
             }
         };
         // Boxed: most calls have their turn at once, and their future is smaller without this wait.
@@ -208,8 +206,8 @@ impl<P: SmsProvider> SmsProvider for RateLimit<P> {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let size = call_size(self.inner.profile(), messages).min(self.largest_call());
-        // The pieces of a batch queue here, where their time does not run: only the first of them waits
-        // among the callers.
+        // The chunks of a batch queue here, before the time of their wait begins: only the first of them waits among
+        // the callers.
         let order = Semaphore::new(1);
         in_calls(messages, size, self.in_flight, async |piece| {
             self.piece(&order, piece).await
@@ -217,7 +215,7 @@ impl<P: SmsProvider> SmsProvider for RateLimit<P> {
         .await
     }
 
-    /// Not counted: it is no message.
+    /// Checks without a turn: a check is not a message.
     async fn check(&self) -> Result<Health, SendError> {
         self.inner.check().await
     }
@@ -238,25 +236,24 @@ impl<P: fmt::Debug> fmt::Debug for RateLimit<P> {
     }
 }
 
-/// Who may go when. The rate is kept as by GCRA: `free_at` is when all that was given so far would have gone,
-/// one message an interval.
+/// The turns, by GCRA: `free_at` is the instant by which all messages so far would have gone at one message per interval.
 struct Turns {
     interval: Duration,
     burst: u32,
     free_at: Instant,
     in_flight: usize,
     under_way: usize,
-    /// First come, first served. Who gave up stays until its turn, or until the others are fewer.
-    queue: VecDeque<Arc<Place>>,
-    /// How many of the queue wait, and with how many messages.
+    /// First come, first served. A call that gave up stays until its turn, or until such calls outnumber the others.
+    queue: VecDeque<Arc<Entry>>,
+    /// The number of calls in the queue that wait, and of their messages.
     waits: usize,
     messages: u64,
 }
 
-/// A place in the queue. Its state changes under the lock only.
-struct Place {
+/// A call in the queue. Its state changes under the lock only.
+struct Entry {
     messages: u32,
-    /// When its turn comes by the rate, if nobody before it gives up.
+    /// When its turn comes by the rate, unless a call before it gives up.
     expected: Instant,
     deadline: Instant,
     state: AtomicU8,
@@ -266,11 +263,11 @@ struct Place {
 const WAITS: u8 = 0;
 const HAS_ITS_TURN: u8 = 1;
 const GONE: u8 = 2;
-/// Out of the queue because nobody polled it when its turn came. It is the first again when somebody does.
+/// Out of the queue because it was not polled when its turn came. It is the first again when it is polled.
 const ASLEEP: u8 = 3;
 
 impl Turns {
-    /// How long it takes until so many messages have gone.
+    /// Returns how long it takes until this number of messages may go.
     fn wait(&self, messages: u64, now: Instant) -> Duration {
         let messages = u32::try_from(messages).unwrap_or(u32::MAX);
         let ahead = self.free_at.saturating_duration_since(now);
@@ -288,13 +285,13 @@ impl Turns {
         true
     }
 
-    /// Gives a turn to everybody whose turn it is, whoever asks: the first in the queue may not be polled.
+    /// Gives a turn to every call that is due. Any call does this for the others, since the first may not be polled.
     fn give(&mut self, now: Instant) {
         let mut changed = false;
         while let Some(first) = self.queue.front() {
             let waits = first.state.load(Ordering::Relaxed) == WAITS;
             if waits {
-                // It would have left by itself, if anybody polled it.
+                // It would have left the queue itself, had it been polled.
                 let forgotten = later(first.deadline, FORGOTTEN) < now;
                 let first = Arc::clone(first);
                 if !forgotten && !self.give_one(first.messages, now) {
@@ -310,13 +307,13 @@ impl Turns {
             changed = true;
         }
         if let (true, Some(first)) = (changed, self.queue.front()) {
-            // It knows now exactly when its turn comes.
+            // The time of its turn is exact only now.
             first.changed.notify_one();
         }
     }
 
-    /// Takes the first out of the queue where its turn came before this moment and it did not take it: it looks when
-    /// its turn comes, so nobody polls it.
+    /// Takes the first call out of the queue if it did not take its turn in time. It looks when its turn comes, so it is
+    /// not being polled.
     fn pass_over(&mut self, now: Instant) {
         let Some(first) = self.queue.front() else {
             return;
@@ -335,60 +332,63 @@ impl Turns {
         self.queue.pop_front();
     }
 
-    /// Puts somebody who was passed over back where it was.
-    fn wake(&mut self, place: &Arc<Place>) {
-        place.state.store(WAITS, Ordering::Relaxed);
-        self.queue.push_front(Arc::clone(place));
+    /// Puts a call that was passed over back to the front.
+    fn wake(&mut self, entry: &Arc<Entry>) {
+        entry.state.store(WAITS, Ordering::Relaxed);
+        self.queue.push_front(Arc::clone(entry));
         self.waits += 1;
-        self.messages += u64::from(place.messages);
+        self.messages += u64::from(entry.messages);
     }
 
-    /// When somebody in the queue looks again, if nothing changes before.
-    fn next_look(&self, place: &Arc<Place>, now: Instant) -> Instant {
-        let first = self.is_first(place);
-        let wait = self.wait(place.messages.into(), now);
-        let look = match first {
-            true if wait.is_zero() => place.deadline,
-            true => later(now, wait),
-            // Somebody before it may be forgotten.
-            false if place.expected > now => place.expected,
-            false => later(now, FORGOTTEN),
+    /// Returns when a call in the queue looks again, unless it is notified before.
+    fn next_look(&self, entry: &Arc<Entry>, now: Instant) -> Instant {
+        let first = self.is_first(entry);
+        let wait = self.wait(entry.messages.into(), now);
+        let look = if first && wait.is_zero() {
+            entry.deadline
+        } else if first {
+            later(now, wait)
+        } else if entry.expected > now {
+            entry.expected
+        } else {
+            // A call before it may be forgotten.
+            later(now, FORGOTTEN)
         };
-        look.min(place.deadline)
+        look.min(entry.deadline)
     }
 
-    fn is_first(&self, place: &Arc<Place>) -> bool {
+    fn is_first(&self, entry: &Arc<Entry>) -> bool {
         let first = self.queue.front();
-        first.is_some_and(|first| Arc::ptr_eq(first, place))
+        first.is_some_and(|first| Arc::ptr_eq(first, entry))
     }
 
-    fn enter(&mut self, messages: u32, expected: Instant, deadline: Instant) -> Arc<Place> {
+    fn enter(&mut self, messages: u32, expected: Instant, deadline: Instant) -> Arc<Entry> {
         if self.queue.len() > 2 * self.waits + 16 {
             self.queue
-                .retain(|place| place.state.load(Ordering::Relaxed) == WAITS);
+                .retain(|entry| entry.state.load(Ordering::Relaxed) == WAITS);
         }
-        let place = Arc::new(Place {
+        let entry = Arc::new(Entry {
             messages,
             expected,
             deadline,
             state: AtomicU8::new(WAITS),
             changed: Notify::new(),
         });
-        self.queue.push_back(Arc::clone(&place));
+        self.queue.push_back(Arc::clone(&entry));
         self.waits += 1;
         self.messages += u64::from(messages);
-        place
+        entry
     }
 
-    fn leave(&mut self, place: &Arc<Place>, now: Instant) {
-        match place.state.swap(GONE, Ordering::Relaxed) {
+    fn leave(&mut self, entry: &Arc<Entry>, now: Instant) {
+        match entry.state.swap(GONE, Ordering::Relaxed) {
             WAITS => {
                 self.waits -= 1;
-                self.messages -= u64::from(place.messages);
+                self.messages -= u64::from(entry.messages);
             }
             HAS_ITS_TURN => {
                 self.under_way -= 1;
-                let unused = self.interval.saturating_mul(place.messages);
+                let unused = self.interval.saturating_mul(entry.messages);
                 self.free_at = self.free_at.checked_sub(unused).unwrap_or(self.free_at);
             }
             _ => {}
@@ -397,40 +397,40 @@ impl Turns {
     }
 }
 
-/// How long after its deadline somebody in the queue counts as forgotten.
+/// How long after its deadline a call in the queue counts as forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(1);
 
-/// How much later than its turn the first in the queue may look for it: timers are late by some.
+/// How long after its turn the first call in the queue may look for it: timers are slightly late.
 const LATE: Duration = Duration::from_millis(10);
 
-/// Somebody in the queue. Dropped, it leaves.
+/// A call that waits in the queue. It leaves the queue when it is dropped.
 struct Queued<'a, P> {
     limit: &'a RateLimit<P>,
-    place: Option<Arc<Place>>,
+    entry: Option<Arc<Entry>>,
 }
 
 impl<'a, P: SmsProvider> Queued<'a, P> {
     async fn turn(&mut self) -> Result<Turn<'a, P>, SendError> {
-        while let Some(place) = &self.place {
+        while let Some(entry) = &self.entry {
             let wake = {
                 let now = Instant::now();
                 let mut turns = self.limit.turns();
-                if place.state.load(Ordering::Relaxed) == ASLEEP {
-                    turns.wake(place);
-                } else if !turns.is_first(place) {
+                if entry.state.load(Ordering::Relaxed) == ASLEEP {
+                    turns.wake(entry);
+                } else if !turns.is_first(entry) {
                     turns.pass_over(now);
                 }
                 turns.give(now);
-                match place.state.load(Ordering::Relaxed) {
-                    WAITS if now < place.deadline => turns.next_look(place, now),
+                match entry.state.load(Ordering::Relaxed) {
+                    WAITS if now < entry.deadline => turns.next_look(entry, now),
                     HAS_ITS_TURN => {
-                        self.place = None;
+                        self.entry = None;
                         return Ok(Turn(self.limit));
                     }
                     _ => break,
                 }
             };
-            let _ = timeout_at(wake, place.changed.notified()).await;
+            let _ = timeout_at(wake, entry.changed.notified()).await;
         }
         Err(self.limit.throttled("no turn came in time"))
     }
@@ -438,13 +438,13 @@ impl<'a, P: SmsProvider> Queued<'a, P> {
 
 impl<P> Drop for Queued<'_, P> {
     fn drop(&mut self) {
-        if let Some(place) = &self.place {
-            lock(&self.limit.turns).leave(place, Instant::now());
+        if let Some(entry) = &self.entry {
+            lock(&self.limit.turns).leave(entry, Instant::now());
         }
     }
 }
 
-/// The turn of a call under way.
+/// The turn of a call under way, which ends when it is dropped.
 struct Turn<'a, P>(&'a RateLimit<P>);
 
 impl<P> Drop for Turn<'_, P> {

@@ -1,11 +1,10 @@
-//! **Does:** sends every text to one number instead, with the number that it was for, masked, in front: the
-//! safety catch of a system that is not production, for people who want to see its texts.
+//! **Does:** sends every text to one number instead, prefixed with the masked original recipient, so that testers see
+//! the texts of a test system.
 //!
-//! **Never:** lets a text through to another number; never changes sender, reference, validity or schedule.
+//! **Never:** sends a text to another number; never changes sender, reference, validity or schedule.
 //!
-//! **Belongs** around everything that sends, and around [`OnlyTo`](crate::OnlyTo), which then judges the
-//! number that the text really goes to. What is outside of it (limits by recipient, delivery reports'
-//! numbers) still sees the original.
+//! **Belongs** around everything that sends, and around [`OnlyTo`](crate::OnlyTo), which then checks the
+//! number that the text actually goes to. Layers around it, such as limits by recipient, see the original number.
 
 use std::borrow::Cow;
 
@@ -16,11 +15,11 @@ use postduif_core::{
 
 use crate::dispatch::{refusal, send_passed};
 
-/// Everything goes to this number.
+/// A layer for test systems that sends every message to one number.
 ///
-/// A text for +31612345678 begins with `(+316*****678) `: characters that every vendor carries, and that leave the
-/// text's encoding as it is. It is that much longer than it will be in production; a text that is too long then is
-/// refused as `InvalidText`, not accepted.
+/// A text for +31612345678 begins with `(+316*****678) `. Every vendor carries these characters, and they do not change
+/// the text's encoding. The text is that much longer than in production; if it becomes too long, it is refused as
+/// `InvalidText`, not accepted.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -47,7 +46,7 @@ impl<P: SmsProvider> RedirectTo<P> {
 
     fn redirected(&self, message: &Message) -> Result<Message, SendError> {
         let front = format!("({}) ", message.to().masked()).replace('•', "*");
-        // Of the right size from the start: growing would leave copies of the text behind in memory.
+        // With its final capacity from the start: growing would leave copies of the text in memory.
         let mut text = String::with_capacity(front.len() + message.text().as_str().len());
         text.push_str(&front);
         text.push_str(message.text().as_str());

@@ -1,15 +1,15 @@
-//! **Does:** sends again what was certainly not sent and passes by itself (`may_resend`), and a single send in
-//! doubt inside the inner profile's repeat window, byte for byte the same. Waits in between: exponential
-//! back-off with full jitter on top of what the vendor asks for. A budget across all messages keeps a dead
-//! vendor from being hammered.
+//! **Does:** resends a message that was certainly not sent because of a temporary failure (`may_resend`), and a single
+//! send in doubt inside the inner profile's repeat window, byte for byte the same. It waits in between: exponential
+//! back-off with full jitter, added to the vendor's `retry_after`. A budget shared by all messages limits the load on a
+//! vendor that is down.
 //!
-//! **Never:** repeats a doubt through a batch, outside of the window, or at a vendor without one; never lets a
-//! doubt end in anything but an acceptance, whatever else the repeats meet. Never comes back earlier than the
-//! vendor asks, and never repeats what was refused on this side.
+//! **Never:** repeats a doubt in a batch, outside of the window, or at a vendor without one; never ends a doubt with
+//! anything but an acceptance, whatever else the repeats return. Never repeats earlier than the vendor asks, and never
+//! repeats a message that a layer refused.
 //!
-//! **Belongs** around [`RateLimit`](crate::RateLimit) and [`Timeout`](crate::Timeout), so that each try has
-//! its own permit and its own deadline, around [`Batch`](crate::Batch), so that nobody waits for another's
-//! repeat, and inside of [`Failover`](crate::Failover).
+//! **Belongs** around [`RateLimit`](crate::RateLimit) and [`Timeout`](crate::Timeout), so that each attempt has its own
+//! turn and deadline, around [`Batch`](crate::Batch), so that no message waits for another's repeat, and inside of
+//! [`Failover`](crate::Failover).
 
 use std::{
     num::NonZeroU32,
@@ -29,19 +29,18 @@ use crate::{
     start_within::started,
 };
 
-/// Sends again what may be sent again.
+/// A layer that resends messages that were certainly not sent.
 ///
-/// Who was tried before is in the receipt's and the error's `attempts`.
+/// The failed attempts are the `attempts` of the receipt and the error.
 ///
-/// It gives up at once where it would have to come back earlier than the vendor asks (`retry_after`), or later
-/// than its own limits let it. In a [`Failover`](crate::Failover) that has another member open it is patient for
-/// about a second only: a longer `retry_after`, or a try that ended in `Timeout`, leaves the message to the next
-/// member. A batch that a [`Batch`](crate::Batch) around it gathered is repeated only as a whole, within about a
-/// second: those that have their outcome do not wait for the others.
+/// It gives up at once if it would have to repeat earlier than the vendor asks (`retry_after`), or later than its own
+/// limits allow. In a [`Failover`](crate::Failover) with another open member it waits about a second at most: after a
+/// longer `retry_after` or a `Timeout`, the message goes to the next member. A batch gathered by a
+/// [`Batch`](crate::Batch) around it is repeated only as a whole and within about a second, so that finished messages do
+/// not wait for the others.
 ///
-/// Its repeats may begin up to [`with_deadline`](Self::with_deadline) after the first try, so its own profile
-/// has a repeat window that much shorter: who repeats a send of this layer never leads it out of the vendor's
-/// window.
+/// Its repeats may begin up to [`with_deadline`](Self::with_deadline) after the first attempt, so the repeat window of
+/// its own profile is shorter by that time. A repeat of a send of this layer thus stays in the vendor's window.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -53,7 +52,7 @@ use crate::{
 ///     .with_attempts(NonZeroU32::new(4).unwrap())
 ///     .with_backoff(Duration::from_millis(100), Duration::from_secs(2));
 /// if let Ok(receipt) = provider.send(&message).await {
-///     println!("accepted at try {}", receipt.attempts().len() + 1);
+///     println!("accepted at attempt {}", receipt.attempts().len() + 1);
 /// }
 /// # }
 /// ```
@@ -70,7 +69,7 @@ pub struct Retry<P> {
 }
 
 impl<P: SmsProvider> Retry<P> {
-    /// Tries each message up to three times, the last within a minute, with a budget of 50 repeats.
+    /// Creates a layer with up to three attempts per message, the last within a minute, and a budget of 50 repeats.
     #[must_use]
     pub fn new(inner: P) -> Self {
         let profile = inner.profile().clone();
@@ -87,15 +86,15 @@ impl<P: SmsProvider> Retry<P> {
         .with_deadline(Duration::from_secs(60))
     }
 
-    /// Sets how often a message is tried in all, the first try included. Defaults to 3.
+    /// Sets the most attempts for a message, the first one included. Defaults to 3.
     #[must_use]
     pub const fn with_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// Sets the pause between tries: a random time of at most `shortest`, doubled with each try up to `longest`.
-    /// Defaults to 200 ms and 10 s. Neither is more than a day.
+    /// Sets the pause between attempts: a random time of at most `shortest`, doubled with each attempt up to `longest`.
+    /// Defaults to 200 ms and 10 s. Neither can be more than a day.
     #[must_use]
     pub fn with_backoff(mut self, shortest: Duration, longest: Duration) -> Self {
         let day = Duration::from_secs(86_400);
@@ -104,16 +103,16 @@ impl<P: SmsProvider> Retry<P> {
         self
     }
 
-    /// Sets the longest that it waits because the vendor asks for it (`retry_after`), before the back-off is
-    /// added. Defaults to 30 s. Where the vendor asks for more, the message is not repeated.
+    /// Sets the longest `retry_after` of the vendor that it follows, before the back-off is added. Defaults to 30 s. If
+    /// the vendor asks for more, the message is not repeated.
     #[must_use]
     pub const fn with_max_hint(mut self, longest: Duration) -> Self {
         self.longest_hint = longest;
         self
     }
 
-    /// Sets how long after its first try a message's last repeat may begin. Defaults to 60 s. A wait that would
-    /// end later is not begun.
+    /// Sets how long after its first attempt a message's last repeat may begin. Defaults to 60 s. A wait that would end
+    /// later does not begin.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         let window = self.inner.profile().repeat_window_after(deadline);
@@ -122,16 +121,16 @@ impl<P: SmsProvider> Retry<P> {
         self
     }
 
-    /// Sets how many repeated calls are in the budget when it is full, as it is at the start. Defaults to 50. A
-    /// repeat takes one, an accepted message gives a tenth back, and one accepted at a repeat gives the
-    /// repeat back too. An empty budget is full again after five minutes. While it is empty nothing is repeated.
+    /// Sets how many repeated calls a full budget holds, as it does at the start. Defaults to 50. A repeat costs one. An
+    /// accepted message returns a tenth, and one accepted at a repeat also returns the repeat. An empty budget is full
+    /// again after five minutes. While it is empty, nothing is repeated.
     #[must_use]
     pub fn with_budget(mut self, repeats: u32) -> Self {
         self.budget = Budget::new(repeats);
         self
     }
 
-    /// Returns how long to wait before the message is sent again. `None` where it is not.
+    /// Returns how long to wait before the message is resent, or `None` if it is not.
     fn pause(&self, error: &SendError, doubt: bool, tried: u32, scope: Scope) -> Option<Duration> {
         let again = error.may_resend() && !error.is_local()
             || error.acceptance() == Acceptance::Unknown && doubt;
@@ -139,7 +138,7 @@ impl<P: SmsProvider> Retry<P> {
         if !again || hint > self.longest_hint {
             return None;
         }
-        // A doubt goes nowhere else, so there is nothing to be impatient for, unless others wait for its call.
+        // A doubt goes to no other member, so it may wait, unless other messages wait for its call.
         let patience = scope.patience.filter(|_| !doubt || scope.gathered);
         if let Some(patience) = patience
             && (hint > patience || error.kind() == ErrorKind::Timeout)
@@ -184,11 +183,11 @@ impl<P: SmsProvider> Retry<P> {
             }
             if let Some(before) = progress.take() {
                 let failed = before.with_failure(self.inner.profile().owned_name(), error);
-                failed.clone().tell();
+                failed.clone().publish();
                 progress = Some(failed);
             }
             let paused = hold_until_closed(sleep(pause)).await;
-            // Asked again: a timer may be late.
+            // Checked again: a timer may be late.
             if paused.is_err() || !in_time(Duration::ZERO) || self.budget.take(1) == 0 {
                 break;
             }
@@ -198,7 +197,7 @@ impl<P: SmsProvider> Retry<P> {
             };
             let send = repeat.around(attempt(self.inner.send(message)));
             let again = match window {
-                // It may wait inside, and must not leave after the window.
+                // It may wait inside of the layer below, and must not leave after the window.
                 Some(window) if history.doubt => {
                     started(window.saturating_sub(begun.elapsed()), send).await
                 }
@@ -216,7 +215,7 @@ impl<P: SmsProvider> Retry<P> {
         history.ends_in(outcome)
     }
 
-    /// Books what a repeat of so many calls ended in. One that was refused on this side costs nothing.
+    /// Updates the budget after a repeat of this number of calls. A repeat that a layer refused costs nothing.
     fn book(&self, calls: usize, accepted: usize, local: bool) {
         if accepted > 0 || local {
             self.budget.give_back(calls);
@@ -236,8 +235,8 @@ impl<P: SmsProvider> Retry<P> {
         let mut pending: Vec<usize> = (0..messages.len()).collect();
         for tried in 1..self.attempts.get() {
             let mut pause = Duration::ZERO;
-            pending.retain(|&place| {
-                let Some(Err(error)) = outcomes.get(place) else {
+            pending.retain(|&index| {
+                let Some(Err(error)) = outcomes.get(index) else {
                     return false;
                 };
                 let wait = self.pause(error, false, tried, scope);
@@ -267,34 +266,34 @@ impl<P: SmsProvider> Retry<P> {
             let again = attempt(send_some(&self.inner, messages, &pending));
             let repeated = repeat.around(again).await;
             self.book(calls, repeated.accepted(), repeated.iter().all(is_local));
-            for (&place, outcome) in pending.iter().zip(repeated) {
+            for (&index, outcome) in pending.iter().zip(repeated) {
                 if never_began(&outcome) {
                     continue;
                 }
                 if let (Some(Err(error)), Some(history)) =
-                    (outcomes.get(place), histories.get_mut(place))
+                    (outcomes.get(index), histories.get_mut(index))
                 {
                     history.push(error, self.inner.profile());
                 }
-                outcomes.set(place, outcome);
+                outcomes.set(index, outcome);
             }
         }
-        for (place, history) in histories.into_iter().enumerate() {
-            if let Some(outcome) = outcomes.get(place).cloned() {
-                outcomes.set(place, history.ends_in(outcome));
+        for (index, history) in histories.into_iter().enumerate() {
+            if let Some(outcome) = outcomes.get(index).cloned() {
+                outcomes.set(index, history.ends_in(outcome));
             }
         }
         outcomes
     }
 
-    /// A random time up to a bound that doubles with each try: with a fixed one, callers that failed together
-    /// would come back together.
+    /// Returns a random time up to a bound that doubles with each attempt. After a fixed time, callers that failed
+    /// together would repeat together.
     fn back_off(&self, tried: u32) -> Duration {
         let most = self
             .shortest
             .saturating_mul(2_u32.saturating_pow(tried - 1))
             .min(self.longest);
-        // Without random bytes the longest wait is the careful one.
+        // Without random bytes, the longest wait is the safe one.
         let random = getrandom::u32().unwrap_or(u32::MAX);
         most.mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
@@ -329,7 +328,7 @@ impl<P: SmsProvider> SmsProvider for Retry<P> {
         Box::pin(self.repeat_batch(messages, begun, outcomes)).await
     }
 
-    /// Asks once: whoever checks can ask again.
+    /// Checks once: the caller can check again.
     async fn check(&self) -> Result<Health, SendError> {
         self.inner.check().await
     }
@@ -339,17 +338,17 @@ fn is_local(outcome: &Result<Receipt, SendError>) -> bool {
     matches!(outcome, Err(error) if error.is_local())
 }
 
-/// Whether a repeat was cut off before anything of it began: what is known of its message then is what the try
-/// before it ended in.
+/// Returns whether a repeat was cut off before anything of it began. The outcome of its message is then that of the
+/// attempt before.
 fn never_began(outcome: &Result<Receipt, SendError>) -> bool {
     let untried = |error: &SendError| error.is_local() && error.attempts().is_empty();
     is_cut_off() && matches!(outcome, Err(error) if untried(error))
 }
 
-/// What happened to a message so far.
+/// The failed attempts of a message so far.
 #[derive(Clone, Debug, Default)]
 struct History {
-    /// It may have gone out at one of the tries; only an acceptance ends that.
+    /// Whether one of the attempts may have sent it; only an acceptance ends that doubt.
     doubt: bool,
     trail: Trail,
 }
@@ -366,19 +365,19 @@ impl History {
     }
 }
 
-/// The budget of repeats that all messages share, counted in tenths.
+/// The budget of repeats, shared by all messages and counted in tenths.
 #[derive(Debug)]
 struct Budget {
     left: AtomicU32,
     most: u32,
-    /// Up to when, in milliseconds after `start`, time has given back what it gives.
+    /// The time in milliseconds after `start` up to which the budget has been refilled.
     given_until: AtomicU64,
     start: Instant,
 }
 
 impl Budget {
     const ONE: u32 = 10;
-    /// An empty budget is full again after so many milliseconds.
+    /// The milliseconds after which an empty budget is full again.
     const FILLS_IN: u64 = 300_000;
 
     fn new(repeats: u32) -> Self {
@@ -396,7 +395,7 @@ impl Budget {
         self.left.load(Ordering::Relaxed) < Self::ONE
     }
 
-    /// Gives back what is due for the time that has passed.
+    /// Refills the budget for the time that has passed.
     fn give_for_time(&self) {
         let most = u64::from(self.most);
         if most == 0 {
@@ -409,7 +408,7 @@ impl Budget {
         if due == 0 {
             return;
         }
-        // What is left of a tenth stays for the next time.
+        // The rest of a tenth counts the next time.
         let next = match passed {
             Self::FILLS_IN => now,
             _ => until + (due * Self::FILLS_IN).div_ceil(most),
@@ -422,7 +421,7 @@ impl Budget {
         }
     }
 
-    /// Takes as many repeats as are there, at most `calls`.
+    /// Takes up to `calls` repeats from the budget, and returns their number.
     fn take(&self, calls: usize) -> usize {
         let calls = u32::try_from(calls).unwrap_or(u32::MAX);
         let taken = |left: u32| (left / Self::ONE).min(calls);
@@ -446,7 +445,7 @@ impl Budget {
         let _ = self
             .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                // A full budget, as it nearly always is, is not written to.
+                // Not written if it is full, as it nearly always is: a write costs all threads the cache line.
                 (left < self.most).then(|| left.saturating_add(tenths).min(self.most))
             });
     }

@@ -1,8 +1,8 @@
-//! **Does:** spreads messages over its members by their weights, smoothly (of weights 5 and 1 the second has
-//! every sixth turn, not the last of six), and falls over as [`Failover`](crate::Failover) does. A batch is
-//! cut into vendor calls first, and each has its own turn.
+//! **Does:** distributes messages over its members by their weights, evenly (with weights 5 and 1, the second has
+//! every sixth turn), and fails over as [`Failover`](crate::Failover) does. A batch is split into vendor calls first,
+//! and each has its own turn.
 //!
-//! **Never:** what `Failover` never does; never promises which member a message goes to.
+//! **Never:** does what `Failover` never does; never promises which member a message goes to.
 //!
 //! **Belongs** where `Failover` does.
 
@@ -17,7 +17,7 @@ use crate::{
     pool::{Member, Members},
 };
 
-/// Several vendors in turn, by weight.
+/// A layer that distributes messages over several vendors by weight.
 ///
 /// Profile, names, attempts, setting aside and [`check`](SmsProvider::check) are those of
 /// [`Failover`](crate::Failover). The share of a member that is set aside goes to the others by their weights.
@@ -38,13 +38,14 @@ use crate::{
 #[derive(Debug)]
 pub struct RoundRobin {
     members: Members,
-    /// What each member is owed; the sum stays zero.
+    /// The turns that each member is owed; the sum stays zero.
     owed: Mutex<Vec<i64>>,
     in_flight: NonZeroUsize,
 }
 
 impl RoundRobin {
-    /// Sends to these in turn: [`Member`]s, or pairs of a name and an `Arc<dyn SmsProvider>`, which weigh 1.
+    /// Creates a layer that sends to these in turn: [`Member`]s, or pairs of a name and an `Arc<dyn SmsProvider>`, which
+    /// have weight 1.
     ///
     /// # Errors
     ///
@@ -59,7 +60,7 @@ impl RoundRobin {
         })
     }
 
-    /// Sets for how long a member that failed is set aside, unless the vendor asks for less. Defaults to 30 s.
+    /// Sets how long a member that failed is set aside, unless the vendor asks for less. Defaults to 30 s.
     #[must_use]
     pub const fn with_cooldown(mut self, pause: Duration) -> Self {
         self.members.set_cooldown(pause);
@@ -73,8 +74,8 @@ impl RoundRobin {
         self
     }
 
-    /// Whose turn it is, and who comes after: nginx's smooth weighted round robin among those that are not
-    /// set aside; the others keep what they are owed until they are back.
+    /// Returns the members in the order of their turns: by nginx's smooth weighted round robin among those that are not
+    /// set aside. The others keep the turns that they are owed until they are back.
     fn ranking(&self) -> Vec<usize> {
         let weights: Vec<_> = self.members.weights().collect();
         let none_open = !weights.iter().any(|&(_, open)| open);

@@ -1,4 +1,4 @@
-//! What a layer says to those inside of it: how patient they may be; and what they say to it: how far they are.
+//! What a layer passes to the layers inside of it, such as the longest wait, and the progress that they report back.
 
 use std::{
     borrow::Cow,
@@ -11,7 +11,7 @@ use postduif_core::SendError;
 
 use crate::dispatch::{Trail, lock};
 
-/// How long a message that has somewhere else to go waits for another try at one vendor.
+/// The longest that a message with another member to go to waits for another attempt at one vendor.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
@@ -19,14 +19,14 @@ tokio::task_local! {
     static WATCH: Arc<Watch>;
 }
 
-/// What holds for the call that is being polled.
+/// The settings of the call that is being polled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scope {
-    /// The longest wait before a repeat, where the message has another member to go to.
+    /// The longest wait before a repeat, if the message has another member to go to.
     pub(crate) patience: Option<Duration>,
-    /// This is a repeat, so its turn has to come within the patience, too.
+    /// Whether this is a repeat, so that its turn has to come within the patience, too.
     pub(crate) repeat: bool,
-    /// Callers that know nothing of each other wait for this batch: none of them waits for another's repeat.
+    /// Whether independent callers wait for this batch, so that none of them may wait for another's repeat.
     pub(crate) gathered: bool,
 }
 
@@ -41,13 +41,13 @@ impl Scope {
     }
 }
 
-/// Where a message leaves its progress for whoever may end its way.
+/// The progress of a message, shared with the layer that may end it.
 pub(crate) type Watch = Mutex<Progress>;
 
 /// How far one message has come.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress {
-    /// Who failed so far, oldest first.
+    /// The failed attempts so far, oldest first.
     pub(crate) attempts: Trail,
     /// The member that has the message.
     pub(crate) waits_for: Option<Cow<'static, str>>,
@@ -56,7 +56,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Runs the call of one message, which leaves its progress in `watch`.
+    /// Runs the call of one message, which stores its progress in `watch`.
     pub(crate) fn watched<F: Future>(
         watch: Arc<Watch>,
         call: F,
@@ -68,21 +68,21 @@ impl Progress {
         lock(watch).clone()
     }
 
-    /// The progress of the call that is being polled, where somebody watches it.
+    /// Returns the progress of the call that is being polled, if a layer watches it.
     pub(crate) fn current() -> Option<Self> {
         WATCH.try_with(|watch| Self::of(watch)).ok()
     }
 
-    /// The same, with this failure behind it.
+    /// Adds a failure to the progress.
     pub(crate) fn with_failure(mut self, name: Cow<'static, str>, error: &SendError) -> Self {
         let name = self.waits_for.clone().unwrap_or(name);
         self.attempts.push(name, error);
         self
     }
 
-    /// Makes it the progress of the call that is being polled.
-    pub(crate) fn tell(self) {
-        // Without anybody who watches there is nobody to tell.
+    /// Stores it as the progress of the call that is being polled.
+    pub(crate) fn publish(self) {
+        // Without a layer that watches there is nothing to store it in.
         let _ = WATCH.try_with(|watch| {
             *lock(watch) = self;
         });

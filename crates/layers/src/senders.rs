@@ -1,10 +1,10 @@
-//! **Does:** gives each message that names no sender one by its destination: the longest country code or
-//! prefix that matches, else the default.
+//! **Does:** sets the sender of a message without one by its destination: that of the longest matching country code or
+//! prefix, else the default.
 //!
-//! **Never:** touches a sender that the message names itself; never tries another where the vendor refuses
-//! one. What is chosen goes to the vendor as if the caller had named it.
+//! **Never:** changes a sender that the message names; never tries another sender if the vendor refuses one. The vendor
+//! sees no difference from a sender that the caller named.
 //!
-//! **Belongs** around the stack of a vendor where vendors have different senders, else around
+//! **Belongs** around the stack of each vendor if vendors have different senders, else around
 //! [`Failover`](crate::Failover).
 
 use std::borrow::Cow;
@@ -15,12 +15,12 @@ use postduif_core::{
 
 use crate::{Prefix, dispatch::send_passed};
 
-/// The sender by destination.
+/// A layer that sets the sender by destination.
 ///
-/// Some countries take names, some only numbers of theirs, some replace whatever is given. A rule without a
-/// sender leaves the message as it is, with the vendor's own default.
+/// Some countries accept names, some only domestic numbers, and some replace any sender. A rule without a sender leaves
+/// the message unchanged, so it gets the vendor's own default.
 ///
-/// A message's own sender always wins. A sender that the vendor's profile does not take is refused as
+/// A message's own sender has precedence. A sender that the vendor's profile does not support is refused as
 /// `Unsupported`, as if the message named it.
 ///
 /// ```
@@ -44,7 +44,7 @@ pub struct Senders<P> {
 }
 
 impl<P: SmsProvider> Senders<P> {
-    /// Gives no message a sender, until there is a default or a rule.
+    /// Creates the layer without a default and without rules, so that it changes no message.
     #[must_use]
     pub fn new(inner: P) -> Self {
         Self {
@@ -55,15 +55,15 @@ impl<P: SmsProvider> Senders<P> {
         }
     }
 
-    /// Sets the sender where no prefix matches.
+    /// Sets the sender of messages that match no prefix.
     #[must_use]
     pub fn with_default(mut self, sender: impl Into<Option<Sender>>) -> Self {
         self.default = sender.into();
         self.declare()
     }
 
-    /// Sets the sender of messages to numbers with this prefix; `None` is the vendor's own default. Given twice,
-    /// the later one holds.
+    /// Sets the sender of messages to numbers with this prefix; `None` is the vendor's own default. A second rule for
+    /// the same prefix replaces the first.
     #[must_use]
     pub fn with_sender(mut self, prefix: Prefix, sender: impl Into<Option<Sender>>) -> Self {
         self.by_prefix.retain(|&(known, _)| known != prefix);
@@ -71,7 +71,7 @@ impl<P: SmsProvider> Senders<P> {
         self.declare()
     }
 
-    /// A message must name its sender only where the vendor asks for one and a rule may leave it out.
+    /// Declares that a message must name its sender if the vendor requires one and a rule may leave it out.
     fn declare(mut self) -> Self {
         let always = self.default.is_some() && self.by_prefix.iter().all(|(_, s)| s.is_some());
         let required = self.inner.profile().sender_required() && !always;

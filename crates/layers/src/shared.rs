@@ -1,4 +1,4 @@
-//! Work that several callers wait for and none of them owns.
+//! Calls that several callers wait for and none of them owns.
 
 use std::{
     borrow::Cow,
@@ -36,26 +36,25 @@ use crate::{
 
 pub(crate) type Outcome = Result<Receipt, SendError>;
 
-/// What a call ended in. `None` where it was withdrawn: nothing of it has left, and nothing will, so that its
-/// messages may begin anew.
+/// The result of a call, or `None` if it was withdrawn: nothing of it has left or will, so its messages may begin anew.
 pub(crate) type Ended<T> = Option<T>;
 
 type Call = BoxFuture<'static, Ended<Arc<[Outcome]>>>;
 
-/// A call that is shared. The runtime that it was spawned on drives it. Where that does not run, who waits withdraws
-/// it, or drives it on where something of it has left.
+/// A shared call. The runtime that it was spawned on drives it. If that stalls, a waiting caller withdraws the call, or
+/// drives it to its end if something of it has left.
 #[derive(Clone)]
 pub(crate) struct Work {
     call: Shared<Call>,
     run: Arc<Run>,
 }
 
-/// How a call is driven.
+/// The state of a call's driver.
 struct Run {
     departure: DepartureHandle,
     ended: Notify,
     is_begun: AtomicBool,
-    /// How often its driver was polled.
+    /// The number of polls of its driver.
     beats: AtomicU64,
     driver: AtomicWaker,
     /// Whether the runtime that drove it ended before it did.
@@ -63,7 +62,7 @@ struct Run {
 }
 
 impl Run {
-    /// Asks the driver to be polled, and returns how often it was before.
+    /// Wakes the driver, and returns the number of its polls so far.
     fn ask(&self) -> u64 {
         let beats = self.beats();
         self.driver.wake();
@@ -75,17 +74,16 @@ impl Run {
     }
 }
 
-/// How long a caller leaves the driving to the one that began the call, and how soon after that it asks whether
-/// anybody drives it. If all drove it, each of its steps would wake all of them.
+/// How long a caller leaves the call to its driver before it first checks that the driver is polled, and the longest
+/// interval of later checks. If all callers drove the call, each of its steps would wake all of them.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LAST_LOOKS: Duration = Duration::from_secs(16);
 
-const RUNTIME_ENDED: &str = "the runtime that made the call ended before the answer";
+const RUNTIME_ENDED: &str = "the runtime that made the call ended before the response";
 
 impl Work {
-    /// Prepares a call for these messages, as a part of the calls of `callers`; nothing happens before it is first
-    /// polled. `then` hears the outcomes before anybody else, also where the call panics, and where nobody is left
-    /// to drive it.
+    /// Prepares a call for these messages, as a part of the calls of `callers`. Nothing happens before it is first
+    /// polled. `then` gets the outcomes before any caller, even if the call panics or is never driven to its end.
     pub(crate) fn new<P: SmsProvider>(
         inner: Arc<P>,
         messages: Vec<Message>,
@@ -135,7 +133,7 @@ impl Work {
                 }
                 Err(_) => Some(ending.failed("the provider panicked")),
             };
-            ending.tell(ended.as_deref());
+            ending.finish(ended.as_deref());
             ended.map(Arc::from)
         };
         Self {
@@ -144,8 +142,8 @@ impl Work {
         }
     }
 
-    /// Has the current runtime drive it, where there is one, whether anybody waits or not. Returns whether nobody had
-    /// begun it before.
+    /// Spawns the driver on the current runtime, if there is one, so that the call continues without its callers. Returns
+    /// whether this began the call.
     pub(crate) fn begin(&self) -> bool {
         let first = !self.run.is_begun.swap(true, Ordering::SeqCst);
         if first && let Ok(runtime) = Handle::try_current() {
@@ -157,11 +155,11 @@ impl Work {
         first
     }
 
-    /// Waits for the outcome of the message at this place. `None` where it does not come in time. The `first`
-    /// caller, who is on the runtime that it was spawned on, drives the call from the start.
+    /// Waits for the outcome of the message at this index, and returns `None` if it does not come in time. The `first`
+    /// caller, on whose runtime the call was spawned, drives it from the start.
     pub(crate) async fn outcome(
         &self,
-        place: usize,
+        index: usize,
         deadline: Instant,
         first: bool,
     ) -> Option<Ended<Outcome>> {
@@ -172,16 +170,16 @@ impl Work {
                 }
                 timeout_at(deadline, self.call.clone()).await.ok()?
             }
-            // Without a runtime there is no clock, and whoever waits drives it to its end.
+            // Without a runtime there is no clock, so the caller drives it to its end.
             Err(_) => self.call.clone().await,
         };
         match ended {
-            Some(outcomes) => outcomes.get(place).cloned().map(Some),
+            Some(outcomes) => outcomes.get(index).cloned().map(Some),
             None => Some(None),
         }
     }
 
-    /// Waits until the call has ended, or nobody drives it. It is withdrawn then, where nothing of it has left.
+    /// Waits until the call has ended or its driver has stalled. A stalled call of which nothing has left is withdrawn.
     async fn left_to_the_driver(&self) {
         let mut wait = FIRST_LOOK;
         loop {
@@ -201,7 +199,7 @@ impl Work {
         }
     }
 
-    /// Returns the call for those who wait for its end and have no part in it.
+    /// Returns the call for an observer without a part in it.
     pub(crate) fn watched(&self) -> Watched {
         Watched {
             call: self.call.downgrade(),
@@ -215,23 +213,22 @@ impl Work {
     }
 }
 
-/// A call that somebody keeps an eye on.
+/// A call seen by an observer, which does not keep it alive.
 pub(crate) struct Watched {
     call: Option<WeakShared<Call>>,
     run: Arc<Run>,
-    /// When its driver was last asked to be polled, and how often it had been by then.
+    /// When its driver was last woken, and the number of its polls before that.
     asked: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Watched {
-    /// Begins the call where none of its callers does, and withdraws it where nobody drives it any more and nothing of
-    /// it has left.
+    /// Begins the call if none of its callers has, and withdraws it if its driver has stalled and nothing of it has left.
     pub(crate) fn look(&self) {
         let now = Instant::now();
         let beats = {
             let mut asked = lock(&self.asked);
             match *asked {
-                // It has time to be polled.
+                // The driver still has time to be polled.
                 Some((at, _)) if now.saturating_duration_since(at) < FIRST_LOOK => return,
                 _ => asked.replace((now, self.run.ask())).map(|(_, beats)| beats),
             }
@@ -254,13 +251,13 @@ impl Watched {
     }
 }
 
-/// Ends a call that was withdrawn, so that those who wait hear of it.
+/// Ends a withdrawn call, so that its callers are notified.
 fn end(call: Shared<Call>) {
     let _ = call.now_or_never();
 }
 
-/// The task that drives a call. When its runtime ends, the call is withdrawn, where nothing of it has left; else those
-/// who wait drive it on.
+/// The task that drives a call. When its runtime ends, the call is withdrawn if nothing of it has left. Otherwise the
+/// waiting callers drive it to its end.
 struct Driver {
     /// `None` once it has ended.
     call: Option<Shared<Call>>,
@@ -296,7 +293,7 @@ impl Drop for Driver {
     }
 }
 
-/// What becomes of a call however it ends.
+/// The end of a call, whether it returns, panics or is dropped.
 struct Ending<F: FnOnce(Ended<&[Outcome]>)> {
     departure: Option<Departure>,
     provider: Cow<'static, str>,
@@ -306,14 +303,14 @@ struct Ending<F: FnOnce(Ended<&[Outcome]>)> {
 }
 
 impl<F: FnOnce(Ended<&[Outcome]>)> Ending<F> {
-    fn tell(&mut self, outcomes: Ended<&[Outcome]>) {
+    fn finish(&mut self, outcomes: Ended<&[Outcome]>) {
         if let Some(then) = self.then.take() {
             then(outcomes);
             self.run.ended.notify_waiters();
         }
     }
 
-    /// The outcomes of a call that broke off.
+    /// Returns the outcomes of a call that ended without any.
     fn failed(&self, message: &'static str) -> Vec<Outcome> {
         let nothing_left = self.departure.as_ref().is_none_or(Departure::close);
         let error = if nothing_left {
@@ -330,7 +327,7 @@ impl<F: FnOnce(Ended<&[Outcome]>)> Drop for Ending<F> {
         if self.then.is_some() {
             let nothing_left = self.departure.as_ref().is_none_or(Departure::close);
             let outcomes = (!nothing_left).then(|| self.failed(RUNTIME_ENDED));
-            self.tell(outcomes.as_deref());
+            self.finish(outcomes.as_deref());
         }
     }
 }

@@ -1,12 +1,12 @@
-//! **Does:** begins nothing once a message has waited so long: what has not left by then is not accepted, and
-//! what is under way is waited for.
+//! **Does:** lets no call begin after the deadline: a message of which nothing has left by then is not accepted, and a
+//! call under way is waited for.
 //!
-//! **Never:** drops a call that may have left, so it makes no doubt; never lets a repeat or the next member's
+//! **Never:** drops a call that may have left, so it creates no doubt; never lets a repeat or the next member's
 //! turn begin after the deadline.
 //!
-//! **Belongs** around [`Failover`](crate::Failover), or whatever it is that one message may spend, and inside of
-//! [`Dedupe`](crate::Dedupe), whose sends are no part of the call that began them. The calls inside need
-//! deadlines of their own ([`Timeout`](crate::Timeout)): this one waits for them.
+//! **Belongs** around [`Failover`](crate::Failover), or around all that may take a message's time, and inside of
+//! [`Dedupe`](crate::Dedupe), whose sends are not part of the call that began them. The calls inside need
+//! their own deadlines ([`Timeout`](crate::Timeout)), since this layer waits for them.
 
 use std::{
     borrow::Cow,
@@ -28,29 +28,29 @@ use crate::{
     scope::{Progress, Watch},
 };
 
-/// A deadline after which nothing begins.
+/// A layer with a deadline after which no call begins.
 ///
-/// For whoever needs to know soon, without making doubts: a person who waits, or a system that has to be
-/// answered within a window. At the deadline
+/// It serves callers that need an early outcome without a doubt, such as a user at a form, or a system that must respond
+/// within a window. At the deadline
 ///
 /// - a message that still waits for a turn, a token, a connection or a repeat is not accepted, as `Timeout`;
-/// - a call that may have left goes on to its outcome, and no repeat and no other member follows it.
+/// - a call that may have left continues to its outcome, without a repeat and without another member.
 ///
 /// A [`Timeout`](crate::Timeout) around a stack drops that call instead, and leaves its message in doubt.
 ///
-/// The error of a single send names the member of a [`Failover`](crate::Failover) that was waited for and those
-/// that were not tried; its [`attempts`](SendError::attempts) are those that had failed by then.
+/// The error of a single send names the member of a [`Failover`](crate::Failover) that had the message and those that
+/// were not tried; its [`attempts`](SendError::attempts) are those that had failed by then.
 ///
-/// The outcome comes after the deadline plus the deadline of one vendor call ([`Timeout`](crate::Timeout)) at the
-/// latest. A message in doubt whose repeat still waits at the deadline ends as that doubt; of a batch, the
-/// calls that still wait end as not accepted, and the others as they end. A provider that does not speak through a [`Departure`] counts as having left from its start.
+/// The outcome comes at the latest after the deadline plus that of one vendor call ([`Timeout`](crate::Timeout)). A
+/// message in doubt whose repeat still waits at the deadline stays in doubt. Of a batch, the calls that still wait are
+/// not accepted, and the others end with their outcomes. A provider that declares nothing through a [`Departure`] counts
+/// as having left from its start.
 ///
 /// # How long
 ///
-/// A deadline that is shorter than what the first member of a [`Failover`](crate::Failover) may wait leaves no time
-/// for the second. A stalled token endpoint takes up to 8 seconds, and a call as long as its
-/// [`Timeout`](crate::Timeout). Give each member a `Timeout` of at most the deadline divided by the number of
-/// members.
+/// A deadline shorter than the longest wait of a [`Failover`](crate::Failover)'s first member leaves no time for the
+/// second. A stalled token endpoint takes up to 8 seconds, and a call as long as its [`Timeout`](crate::Timeout). Give
+/// each member a `Timeout` of at most the deadline divided by the number of members.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -74,31 +74,27 @@ pub struct StartWithin<P> {
 }
 
 impl<P: SmsProvider> StartWithin<P> {
-    /// Lets `inner` begin calls for so long.
+    /// Creates a layer that lets `inner` begin calls until the deadline.
     #[must_use]
     pub const fn new(inner: P, deadline: Duration) -> Self {
         Self { inner, deadline }
     }
 
     fn too_late(&self, progress: Progress) -> SendError {
-        let words = match (progress.waits_for, progress.not_tried.as_slice()) {
+        let message = match (progress.waits_for, progress.not_tried.as_slice()) {
             (None, _) => Cow::Borrowed("the deadline passed before anything was sent"),
-            (Some(member), []) => {
-                format!("the deadline passed while {member} was waited for").into()
-            }
+            (Some(member), []) => format!("the deadline passed while waiting for {member}").into(),
             (Some(member), [other]) => {
-                format!("the deadline passed while {member} was waited for; {other} was not tried")
+                format!("the deadline passed while waiting for {member}; {other} was not tried")
                     .into()
             }
             (Some(member), others) => {
                 let others = others.join(", ");
-                format!(
-                    "the deadline passed while {member} was waited for; {others} were not tried"
-                )
-                .into()
+                format!("the deadline passed while waiting for {member}; {others} were not tried")
+                    .into()
             }
         };
-        let error = refusal(self.inner.profile(), ErrorKind::Timeout, words);
+        let error = refusal(self.inner.profile(), ErrorKind::Timeout, message);
         progress.attempts.before(error)
     }
 }
@@ -125,16 +121,16 @@ impl<P: SmsProvider> SmsProvider for StartWithin<P> {
         }
     }
 
-    /// Has the same deadline: it sends nothing, so it is dropped.
+    /// Checks with the same deadline, at which it is dropped: a check sends no message.
     async fn check(&self) -> Result<Health, SendError> {
         match timeout(self.deadline, self.inner.check()).await {
-            Ok(answer) => answer.map_err(SendError::of_check),
+            Ok(checked) => checked.map_err(SendError::of_check),
             Err(_) => Err(self.too_late(Progress::default()).of_check()),
         }
     }
 }
 
-/// Runs a call that may begin for so long. `None` where nothing of it had left by then.
+/// Runs a call that may begin until the deadline, and returns `None` if nothing of it had left by then.
 pub(crate) async fn started<T: Proof>(
     deadline: Duration,
     call: impl Future<Output = T> + Send,
@@ -149,7 +145,7 @@ pub(crate) async fn started<T: Proof>(
                 return Poll::Ready(Some(outcome));
             }
             passed = passed || deadline.as_mut().poll(context).is_ready();
-            // Asked each time: a call that comes back refused after the deadline has not left any more.
+            // Checked at each poll: a call that is refused after the deadline no longer counts as having left.
             if passed && departure.close() {
                 return Poll::Ready(None);
             }

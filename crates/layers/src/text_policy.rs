@@ -1,10 +1,10 @@
-//! **Does:** holds texts to an encoding and to a number of parts, before any call: refuses what does not fit, or
-//! first rewrites what GSM 03.38 lacks, where you ask for that.
+//! **Does:** limits the encoding and the number of parts of texts, before any call: it refuses a text that does not fit,
+//! or first rewrites characters outside GSM 03.38 if set to.
 //!
-//! **Never:** changes a text unless it was set to transliterate, and then only characters that GSM 03.38 lacks;
-//! never rewrites one that would stay UCS-2 all the same.
+//! **Never:** changes a text unless set to transliterate, and then only characters that GSM 03.38 lacks; never rewrites
+//! one that would stay UCS-2 anyway.
 //!
-//! **Belongs** anywhere outside of [`Dedupe`](crate::Dedupe), which tells texts apart by their words.
+//! **Belongs** anywhere outside of [`Dedupe`](crate::Dedupe), which distinguishes texts by their contents.
 
 use std::{borrow::Cow, num::NonZeroUsize};
 
@@ -15,11 +15,10 @@ use postduif_core::{
 
 use crate::dispatch::{refusal, send_passed};
 
-/// Which encoding a text may have, and how many parts.
+/// A layer that limits the encoding and the parts of a text.
 ///
-/// A text that does not fit is refused as `InvalidText`, not accepted, and the error tells the count. One
-/// character outside GSM 03.38 makes a text of 160 characters three parts instead of one: that is what this
-/// keeps from being found out on the bill.
+/// A text that does not fit is refused as `InvalidText`, not accepted, and the error states the count. One character
+/// outside GSM 03.38 turns a text of 160 characters into three parts instead of one, at three times the price.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -46,7 +45,7 @@ enum Characters {
 }
 
 impl<P: SmsProvider> TextPolicy<P> {
-    /// Lets every text through as it is: GSM 03.38 where that has its characters, else UCS-2.
+    /// Creates a layer that lets every text through unchanged: in GSM 03.38 if that has all its characters, else in UCS-2.
     #[must_use]
     pub const fn new(inner: P) -> Self {
         Self {
@@ -56,14 +55,14 @@ impl<P: SmsProvider> TextPolicy<P> {
         }
     }
 
-    /// Refuses a text with a character outside GSM 03.38.
+    /// Sets the layer to refuse a text with a character outside GSM 03.38.
     #[must_use]
     pub const fn with_forced_gsm(mut self) -> Self {
         self.characters = Characters::ForceGsm;
         self
     }
 
-    /// Rewrites a text for GSM 03.38 where all of it can be said well so; else it goes as it is, in UCS-2.
+    /// Sets the layer to rewrite a text for GSM 03.38 if that covers the whole text; otherwise it stays in UCS-2.
     #[cfg(feature = "transliteration")]
     #[must_use]
     pub const fn transliterate(mut self) -> Self {
@@ -71,7 +70,7 @@ impl<P: SmsProvider> TextPolicy<P> {
         self
     }
 
-    /// Refuses a text of more parts than this, counted as it goes out.
+    /// Sets the most parts of a text, counted after any rewriting. Defaults to no limit.
     #[must_use]
     pub const fn with_max_parts(mut self, parts: NonZeroUsize) -> Self {
         self.max_parts = Some(parts);
@@ -113,18 +112,18 @@ impl<P: SmsProvider> TextPolicy<P> {
     }
 }
 
-/// The text as GSM 03.38 can say it; `None` where it stays as it is.
+/// Returns the text rewritten for GSM 03.38, or `None` if it stays unchanged.
 #[cfg(feature = "transliteration")]
 fn transliterated(text: &str) -> Option<Result<postduif_core::Text, postduif_core::TextError>> {
     use postduif_core::{Text, Transliteration};
 
-    let said = Transliteration::of(text);
-    if said.changes().is_empty() {
+    let rewritten = Transliteration::of(text);
+    if rewritten.changes().is_empty() {
         return None;
     }
-    let fits = said.is_gsm();
-    // Also where it is not used: a `Text` leaves no copy of the words behind in memory.
-    let text = Text::new(said.into_text());
+    let fits = rewritten.is_gsm();
+    // Created even if it is not used: a `Text` leaves no copy of its contents in memory.
+    let text = Text::new(rewritten.into_text());
     fits.then_some(text)
 }
 

@@ -1,11 +1,11 @@
-//! **Does:** gives each vendor call a deadline. A batch is first split by the inner profile, so that each
-//! deadline belongs to one call and none turns messages that were accepted in time into doubts.
+//! **Does:** sets a deadline for each vendor call. A batch is first split by the inner profile, so that each deadline
+//! covers one call and puts no messages in doubt that were accepted in time.
 //!
-//! **Never:** says of a call that it dropped that nothing was sent, unless nothing of it had left: a call that
-//! still waits for a turn, a token or a connection says so by its [`Departure`].
+//! **Never:** reports a dropped call as not accepted, unless nothing of it had left: a call that still waits for a turn,
+//! a token or a connection declares that through its [`Departure`].
 //!
 //! **Belongs** next to the vendor, inside of [`RateLimit`](crate::RateLimit) and [`Retry`](crate::Retry). For a
-//! deadline over a whole stack there is [`StartWithin`](crate::StartWithin).
+//! deadline over a whole stack, use [`StartWithin`](crate::StartWithin).
 
 use std::{future::Future, num::NonZeroUsize, time::Duration};
 
@@ -17,14 +17,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::dispatch::{IN_FLIGHT, call_size, in_calls, not_cut_off, refusal};
 
-/// A deadline for each vendor call.
+/// A layer with a deadline for each vendor call.
 ///
-/// When it passes, the call is dropped where it is, and its messages end as `Timeout`: acceptance unknown, since
-/// the request may have been written, or not accepted where nothing of the call had left yet. A
-/// [`check`](SmsProvider::check) has the same deadline; it sends nothing, so that its `Timeout` is not accepted.
-/// A deadline of zero leaves no time for a call: everything is refused as `Misconfigured`, not accepted.
+/// At the deadline, the call is dropped, and its messages end as `Timeout`: acceptance unknown, since the request may
+/// have been written, or not accepted if nothing of the call had left. A [`check`](SmsProvider::check) has the same
+/// deadline; it sends no message, so its `Timeout` is not accepted. With a deadline of zero, every message is refused as
+/// `Misconfigured`, not accepted.
 ///
-/// A provider whose profile sends different texts in different calls gets a mixed batch message by message.
+/// A provider whose calls carry one text each gets a batch of different texts message by message.
 ///
 /// ```
 /// # use postduif_core::*;
@@ -35,7 +35,7 @@ use crate::dispatch::{IN_FLIGHT, call_size, in_calls, not_cut_off, refusal};
 /// let provider = Timeout::new(vendor, Duration::from_secs(10));
 /// if let Err(error) = provider.send(&message).await {
 ///     if error.kind() == ErrorKind::Timeout && error.acceptance() == Acceptance::Unknown {
-///         println!("the vendor did not answer within 10 seconds");
+///         println!("the vendor did not respond within 10 seconds");
 ///     }
 /// }
 /// # }
@@ -48,7 +48,7 @@ pub struct Timeout<P> {
 }
 
 impl<P: SmsProvider> Timeout<P> {
-    /// Gives each call to `inner` so long.
+    /// Creates a layer with this deadline for each call to `inner`.
     #[must_use]
     pub const fn new(inner: P, deadline: Duration) -> Self {
         Self {
@@ -69,8 +69,8 @@ impl<P: SmsProvider> Timeout<P> {
         not_cut_off(self.inner.profile())?;
         self.leaves_time()?;
         let departure = Departure::new();
-        let answer = departure.run_until(sleep(self.deadline), call).await;
-        match answer {
+        let ended = departure.run_until(sleep(self.deadline), call).await;
+        match ended {
             Ok(outcome) => {
                 departure.end(&outcome);
                 Ok(outcome)
@@ -102,7 +102,7 @@ impl<P: SmsProvider> Timeout<P> {
                 "the deadline passed before anything was sent",
             ),
             Acceptance::Unknown => {
-                SendError::unknown(ErrorKind::Timeout, "no answer before the deadline")
+                SendError::unknown(ErrorKind::Timeout, "no response before the deadline")
             }
         }
         .with_provider(self.inner.profile().owned_name())
@@ -133,7 +133,7 @@ impl<P: SmsProvider> SmsProvider for Timeout<P> {
     async fn check(&self) -> Result<Health, SendError> {
         self.leaves_time().map_err(SendError::of_check)?;
         match timeout(self.deadline, self.inner.check()).await {
-            Ok(answer) => answer.map_err(SendError::of_check),
+            Ok(checked) => checked.map_err(SendError::of_check),
             Err(_) => Err(self.late(Acceptance::Unknown).of_check()),
         }
     }

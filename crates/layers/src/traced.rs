@@ -1,10 +1,9 @@
-//! **Does:** tells what happens: a span for each call and an event for each outcome, in OpenTelemetry's names
-//! where it has one; with the feature `metrics`, counters too.
+//! **Does:** records a span for each call and an event for each outcome, with OpenTelemetry's names where they exist;
+//! with the feature `metrics`, also counters.
 //!
-//! **Never:** tells a text, a whole number, or anything that a vendor wrote but the code that the provider
-//! kept; changes nothing.
+//! **Never:** records a text, a whole number, or anything from a vendor's response but its error code; changes nothing.
 //!
-//! **Belongs** outermost, to see what the caller sees; a second one around a single vendor sees each try.
+//! **Belongs** outermost, to see what the caller sees; a second one around a single vendor sees each attempt.
 
 use std::slice;
 
@@ -15,20 +14,19 @@ use tracing::{Instrument as _, Span, field, info_span};
 
 use crate::dispatch::send_batch;
 
-/// Spans and events (`tracing`), and metrics behind the feature `metrics`.
+/// A layer that records spans and events (`tracing`), and metrics with the feature `metrics`.
 ///
 /// | span | fields |
 /// |---|---|
 /// | `sms.send`, `sms.send_batch`, `sms.check` | `otel.kind` = `client`, `messaging.system` (the profile's name), `messaging.operation.name`, `messaging.operation.type` (sends), `messaging.batch.message_count` (batches), `error.type` and `otel.status_code` (a failed single call) |
 ///
-/// One event for each outcome: `info` where it was accepted, `warn` where it was not, `error` where it is in
-/// doubt or the future was dropped before the outcome. Its fields: `messaging.system` (who answered),
-/// `sms.reference`, `sms.to` (masked), `sms.acceptance`, and `error.type`, `sms.code`, `sms.attempts`,
-/// `sms.parts` where there are such.
+/// Each outcome is an event: `info` if it was accepted, `warn` if it was not, `error` if it is in doubt or the future was
+/// dropped before the outcome. Its fields are `messaging.system` (the member that responded), `sms.reference`, `sms.to`
+/// (masked), `sms.acceptance`, and `error.type`, `sms.code`, `sms.attempts`, `sms.parts` where they apply.
 ///
 /// | metric | kind | labels |
 /// |---|---|---|
-/// | `messaging.client.sent.messages` | counter | `messaging.system`, `error.type` (an error kind, `none`, or `given_up` where the future was dropped), `sms.acceptance` (`accepted`, `not_accepted`, `unknown`) |
+/// | `messaging.client.sent.messages` | counter | `messaging.system`, `error.type` (an error kind, `none`, or `given_up` if the future was dropped), `sms.acceptance` (`accepted`, `not_accepted`, `unknown`) |
 /// | `messaging.client.operation.duration` | histogram, in seconds | `messaging.system`, `messaging.operation.name` |
 /// | `messaging.client.operation.active` | gauge: calls in flight | `messaging.system`, `messaging.operation.name` |
 ///
@@ -47,7 +45,7 @@ pub struct Traced<P> {
 }
 
 impl<P: SmsProvider> Traced<P> {
-    /// Tells what `inner` does.
+    /// Creates a layer that records the calls of `inner`.
     #[must_use]
     pub const fn new(inner: P) -> Self {
         Self { inner }
@@ -106,8 +104,8 @@ impl<P: SmsProvider> SmsProvider for Traced<P> {
             "error.type" = field::Empty,
             otel.status_code = field::Empty,
         );
-        let answer = self.inner.check().instrument(span.clone()).await;
-        let error = match &answer {
+        let checked = self.inner.check().instrument(span.clone()).await;
+        let error = match &checked {
             Ok(health) => health.refusal(),
             Err(error) => Some(error),
         };
@@ -121,7 +119,7 @@ impl<P: SmsProvider> SmsProvider for Traced<P> {
                 "the check failed"
             );
         }
-        answer
+        checked
     }
 }
 
@@ -130,7 +128,7 @@ fn fail(span: &Span, error: &SendError) {
     span.record("otel.status_code", "ERROR");
 }
 
-/// A call under way. Dropped before its outcomes, it says that somebody gave it up.
+/// A call under way. Dropped before its outcomes, it is recorded as given up.
 struct Call<'a> {
     system: &'a str,
     messages: &'a [Message],
@@ -183,8 +181,8 @@ impl<'a> Call<'a> {
 
     fn failed(&self, message: &Message, error: &SendError) {
         let system = error.provider().unwrap_or(self.system);
-        // A macro, because a level is part of what tracing knows of an event at compile time.
-        macro_rules! tell {
+        // A macro, because tracing needs the level of an event at compile time.
+        macro_rules! record {
             ($level:ident, $what:literal) => {
                 tracing::$level!(
                     messaging.system = system,
@@ -199,8 +197,8 @@ impl<'a> Call<'a> {
             };
         }
         match error.acceptance() {
-            Acceptance::NotAccepted => tell!(warn, "not accepted"),
-            Acceptance::Unknown => tell!(error, "in doubt"),
+            Acceptance::NotAccepted => record!(warn, "not accepted"),
+            Acceptance::Unknown => record!(error, "in doubt"),
         }
         #[cfg(feature = "metrics")]
         metered::count(system, error.kind().as_str(), error.acceptance().as_str());
@@ -231,8 +229,7 @@ mod metered {
     use metrics::{Gauge, counter, gauge, histogram};
     use tokio::time::Instant;
 
-    /// One message that ended so. The labels are names of members and words of closed lists, so that their
-    /// number is bounded.
+    /// Counts a message. The labels are names of members and words from fixed lists, so that their number is bounded.
     pub(super) fn count(system: &str, kind: &'static str, acceptance: &'static str) {
         counter!(
             "messaging.client.sent.messages",
@@ -243,7 +240,7 @@ mod metered {
         .increment(1);
     }
 
-    /// A call in flight, from its beginning to its end or its being given up.
+    /// A call in flight, until it ends or is dropped.
     pub(super) struct Meter<'a> {
         system: &'a str,
         operation: &'static str,

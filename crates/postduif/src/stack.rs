@@ -236,7 +236,7 @@ impl Stack {
     }
 
     /// Sets how long after `send` was called a call to any vendor may still begin. What has not left by then is not
-    /// accepted; the error names the vendor that was waited for and those that were not tried. A call under way goes
+    /// accepted; the error names the vendor that had the message and those that were not tried. A call under way goes
     /// on to its end, so the longest wait is the deadline plus the `timeout` of one call: see [`StartWithin`].
     ///
     /// **Failover needs its share of the deadline.** Give each vendor a `timeout` of at most the deadline divided by

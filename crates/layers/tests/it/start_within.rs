@@ -87,7 +87,7 @@ async fn the_deadline_names_who_was_waited_for_and_who_was_not_tried() {
     let error = provider.send(&message("x")).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "a-shop,b,c: the deadline passed while b was waited for; c was not tried; \
+        "a-shop,b,c: the deadline passed while waiting for b; c was not tried; \
          the message was not sent"
     );
     let tried: Vec<_> = error
