@@ -227,6 +227,19 @@ pub trait ReportParser: fmt::Debug + Send + Sync + 'static {
         request: &ReportRequest<'_>,
         now: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError>;
+
+    /// Returns the response to a request with this result: status and body.
+    ///
+    /// Respond so once the reports are stored; if they cannot be, respond 503, and the vendor repeats the request.
+    ///
+    /// Defaults to 200 and `OK` for reports, and for a verified request that cannot be read, since repeating it does
+    /// not help; and to 401 for all others.
+    fn reply(&self, result: &Result<Vec<DeliveryReport>, ReportError>) -> (u16, &'static str) {
+        match result {
+            Err(error) if error.kind() != ReportErrorKind::Malformed => (401, ""),
+            _ => (200, "OK"),
+        }
+    }
 }
 
 const _: fn(&dyn ReportParser) = |_| {};
@@ -248,15 +261,16 @@ string_enum! {
 ///
 /// # A route
 ///
-/// Pass on the raw body, all headers, and the URL as the vendor called it. Respond by the parser's result:
+/// Pass on the raw body, all headers, and the URL as the vendor called it. [`ReportParser::reply`] is the response that
+/// the vendor expects:
 ///
 /// | result | response | reason |
 /// |---|---|---|
 /// | reports, stored | 200, body `OK` | classic MessageBird requires the body; the others any success |
-/// | reports, not stored | 503 | the vendor repeats the request |
+/// | reports, not stored | 503, which is yours to send | the vendor repeats the request |
 /// | [`Malformed`](ReportErrorKind::Malformed) | 200, body `OK` | verified, but repeating it does not help: log it |
 /// | [`Forged`](ReportErrorKind::Forged) | 401 | wrong signature or secret |
-/// | [`Unsigned`](ReportErrorKind::Unsigned), [`Stale`](ReportErrorKind::Stale) | 401, for Vonage 503 | Vonage signs a request again after a 5xx |
+/// | [`Unsigned`](ReportErrorKind::Unsigned), [`Stale`](ReportErrorKind::Stale) | 401, for Vonage's Messages API 503 | Vonage signs a request again after a 5xx |
 ///
 /// Reports may be repeated and arrive out of order; [`Delivery`](crate::Delivery) combines them. By their
 /// documentation, vendors repeat a request without a successful response as follows:
@@ -275,58 +289,29 @@ string_enum! {
 /// ```
 /// # use postduif_core as postduif;
 /// use std::time::SystemTime;
-/// use postduif::{DeliveryReport, ReportErrorKind, ReportParser, ReportRequest};
+/// use postduif::{DeliveryReport, ReportParser, ReportRequest};
 ///
 /// /// Returns status and body of the response. `store` returns whether it stored the reports.
-/// fn route(
-///     vendor: &str,
+/// fn respond(
 ///     parser: &dyn ReportParser,
 ///     request: &ReportRequest<'_>,
 ///     store: impl FnOnce(&[DeliveryReport]) -> bool,
 /// ) -> (u16, &'static str) {
-///     match parser.parse(request, SystemTime::now().into()) {
-///         Ok(reports) if store(&reports) => (200, "OK"),
-///         Ok(_) => (503, ""),
-///         Err(error) => match error.kind() {
-///             ReportErrorKind::Malformed => (200, "OK"),
-///             ReportErrorKind::Unsigned | ReportErrorKind::Stale if vendor == "vonage" => (503, ""),
-///             _ => (401, ""),
-///         },
+///     let result = parser.parse(request, SystemTime::now().into());
+///     match &result {
+///         Ok(reports) if !store(reports) => (503, ""),
+///         _ => parser.reply(&result),
 ///     }
 /// }
 /// ```
 ///
-/// The same in axum. The origin, such as `https://hooks.example.com`, is configured, since the host of a request proves
-/// nothing.
-///
-/// ```text
-/// async fn reports(
-///     State(app): State<App>,
-///     method: Method,
-///     OriginalUri(uri): OriginalUri,
-///     headers: HeaderMap,
-///     body: Bytes,
-/// ) -> (StatusCode, &'static str) {
-///     let url = format!("{}{uri}", app.origin);
-///     let headers: Vec<_> = headers
-///         .iter()
-///         .map(|(name, value)| (name.as_str(), value.as_bytes()))
-///         .collect();
-///     let request = ReportRequest::new(method.as_str(), &url, &headers, &body);
-///     let (status, text) = route("kpn", &*app.parser, &request, |reports| app.store(reports));
-///     (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), text)
-/// }
-///
-/// // The parser checks the secret, so the route accepts any.
-/// let router = Router::new()
-///     .route("/reports/kpn/{secret}", any(reports))
-///     .layer(DefaultBodyLimit::max(1_000_000));
-/// ```
-#[derive(Clone, Copy)]
+/// [`from_http`](Self::from_http) takes the request of a web server. `cargo run --example report_routes` is a complete
+/// service with axum.
+#[derive(Clone)]
 pub struct ReportRequest<'a> {
     method: &'a str,
-    url: &'a str,
-    headers: &'a [(&'a str, &'a [u8])],
+    url: Cow<'a, str>,
+    headers: Cow<'a, [(&'a str, &'a [u8])]>,
     body: &'a [u8],
 }
 
@@ -344,8 +329,58 @@ impl<'a> ReportRequest<'a> {
     ) -> Self {
         Self {
             method,
-            url,
-            headers,
+            url: Cow::Borrowed(url),
+            headers: Cow::Borrowed(headers),
+            body,
+        }
+    }
+
+    /// Creates a request from what a web server received: axum, hyper, actix-web and whatever else has the types of the
+    /// crate `http` or similar ones.
+    ///
+    /// `origin` is scheme and host of your public URL, such as `https://hooks.example.com`. It is configured, since the
+    /// host of a request proves nothing. `target` is the path with the query as the vendor called it; of an absolute
+    /// URL, as HTTP/2 has it, the host is dropped. Behind nested routers take the original one (`OriginalUri` in axum),
+    /// behind a proxy that changes the path the public one. `body` is the raw body.
+    ///
+    /// ```
+    /// # use postduif_core as postduif;
+    /// use postduif::ReportRequest;
+    ///
+    /// // As `parts.headers` of an `http::Request`, or `request.headers()` in actix-web.
+    /// let headers = [("content-type", "application/json")];
+    /// let headers = headers.iter().map(|(name, value)| (name, value));
+    /// let origin = "https://hooks.example.com";
+    /// let request = ReportRequest::from_http(origin, "POST", "/reports/kpn/s3cret?reference=a1", headers, b"{}");
+    /// assert_eq!(request.url(), "https://hooks.example.com/reports/kpn/s3cret?reference=a1");
+    /// assert_eq!(request.header("Content-Type"), Ok(Some("application/json")));
+    /// ```
+    #[must_use]
+    pub fn from_http<N, V>(
+        origin: &str,
+        method: &'a str,
+        target: &str,
+        headers: impl IntoIterator<Item = (&'a N, &'a V)>,
+        body: &'a [u8],
+    ) -> Self
+    where
+        N: AsRef<str> + ?Sized + 'a,
+        V: AsRef<[u8]> + ?Sized + 'a,
+    {
+        let path = match target.split_once("://") {
+            Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+                rest.find(['/', '?']).map_or("", |start| &rest[start..])
+            }
+            _ => target,
+        };
+        let headers = headers
+            .into_iter()
+            .map(|(name, value)| (name.as_ref(), value.as_ref()))
+            .collect();
+        Self {
+            method,
+            url: format!("{}{path}", origin.trim_end_matches('/')).into(),
+            headers: Cow::Owned(headers),
             body,
         }
     }
@@ -358,8 +393,8 @@ impl<'a> ReportRequest<'a> {
 
     /// Returns the absolute URL, as the vendor called it.
     #[must_use]
-    pub const fn url(&self) -> &'a str {
-        self.url
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Returns the raw body.
@@ -487,6 +522,58 @@ mod tests {
             request.header("x-twice").unwrap_err().kind(),
             ReportErrorKind::Malformed
         );
+    }
+
+    #[derive(Debug)]
+    struct Plain;
+
+    impl ReportParser for Plain {
+        fn authenticity(&self) -> Authenticity {
+            Authenticity::Signed
+        }
+
+        fn parse(
+            &self,
+            _: &ReportRequest<'_>,
+            _: DateTime<Utc>,
+        ) -> Result<Vec<DeliveryReport>, ReportError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_not_verified_is_never_answered_with_success() {
+        for (result, expected) in [
+            (Ok(Vec::new()), (200, "OK")),
+            (Err(ReportError::malformed("x")), (200, "OK")),
+            (Err(ReportError::forged("x")), (401, "")),
+            (Err(ReportError::stale("x")), (401, "")),
+            (Err(ReportError::unsigned("x")), (401, "")),
+        ] {
+            assert_eq!(Plain.reply(&result), expected, "{result:?}");
+        }
+    }
+
+    #[test]
+    fn the_host_of_a_received_request_is_never_taken() {
+        for (target, expected) in [
+            ("/r/s?a=1", "https://hooks.example.com/r/s?a=1"),
+            (
+                "http://evil.example/r?u=http://x/y",
+                "https://hooks.example.com/r?u=http://x/y",
+            ),
+            (
+                "/r?u=http://x/y",
+                "https://hooks.example.com/r?u=http://x/y",
+            ),
+            ("https://evil.example", "https://hooks.example.com"),
+            ("https://evil.example?a=1", "https://hooks.example.com?a=1"),
+        ] {
+            let headers: [(&String, &Vec<u8>); 0] = [];
+            let origin = "https://hooks.example.com/";
+            let request = ReportRequest::from_http(origin, "POST", target, headers, b"");
+            assert_eq!(request.url(), expected);
+        }
     }
 
     #[test]

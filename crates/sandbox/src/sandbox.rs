@@ -285,10 +285,10 @@ impl Sandbox {
     /// Returns an error if no vendor accepted such a text, or the target is not an `http` URL.
     pub async fn deliver_report(
         &self,
-        order: ReportOrder,
+        order: &ReportOrder,
         target: &str,
     ) -> Result<Option<u16>, SandboxError> {
-        let target = target.to_owned();
+        let (order, target) = (order.clone(), target.to_owned());
         let world = Arc::clone(&self.world);
         // On the sandbox's runtime, as in `deliver`.
         self.running

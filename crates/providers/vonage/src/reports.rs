@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, Price, ReportError, ReportParser,
-    ReportRequest,
+    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, Price, ReportError, ReportErrorKind,
+    ReportParser, ReportRequest,
 };
 use postduif_http::vendor::{
     reports::{SigningSecrets, check_window, code, json, message_id, recipient, time},
@@ -94,6 +94,18 @@ impl ReportParser for VonageReports {
             return Err(ReportError::malformed("the report has no status"));
         }
         Ok(vec![report(&body)])
+    }
+
+    /// 503 for what is unsigned or too old: Vonage sends it again, signed.
+    fn reply(&self, result: &Result<Vec<DeliveryReport>, ReportError>) -> (u16, &'static str) {
+        match result {
+            Err(error) => match error.kind() {
+                ReportErrorKind::Unsigned | ReportErrorKind::Stale => (503, ""),
+                ReportErrorKind::Malformed => (200, "OK"),
+                _ => (401, ""),
+            },
+            Ok(_) => (200, "OK"),
+        }
     }
 }
 

@@ -69,7 +69,7 @@ async fn a_report_is_delivered_and_its_answer_told() {
     let target = format!("http://{}/", listener.local_addr().unwrap());
     let order = ReportOrder::new("01J9Z8", ReportStatus::Failed);
     let (status, _) = tokio::join!(
-        sandbox.deliver_report(order, &target),
+        sandbox.deliver_report(&order, &target),
         answering(listener, 503)
     );
     assert_eq!(status, Ok(Some(503)));

@@ -425,3 +425,16 @@ fn a_parser_needs_a_secret() {
     assert_eq!(parser().authenticity(), Authenticity::Signed);
     assert!(!format!("{:?}", parser()).contains("s3cret"));
 }
+
+#[test]
+fn an_unsigned_or_old_report_is_asked_for_again() {
+    for (error, expected) in [
+        (ReportError::unsigned("x"), (503, "")),
+        (ReportError::stale("x"), (503, "")),
+        (ReportError::forged("x"), (401, "")),
+        (ReportError::malformed("x"), (200, "OK")),
+    ] {
+        assert_eq!(parser().reply(&Err(error)), expected, "{error}");
+    }
+    assert_eq!(parser().reply(&Ok(Vec::new())), (200, "OK"));
+}
