@@ -23,7 +23,7 @@ pub(crate) struct Directory {
 
 impl Directory {
     /// The most users that the directory holds.
-    const MOST: usize = 100_000;
+    const MAX_USERS: usize = 100_000;
 
     pub(crate) fn users(&self) -> &[Value] {
         &self.users
@@ -77,11 +77,11 @@ impl Directory {
         self.hidden.remove(&id);
         match self.users.iter().position(|other| is(other, "id", &id)) {
             Some(at) => self.users[at] = user,
-            None if self.users.len() < Self::MOST => self.users.push(user),
+            None if self.users.len() < Self::MAX_USERS => self.users.push(user),
             None => {
                 return Err(SandboxError::new(format!(
                     "the directory is full: it holds {} users",
-                    Self::MOST
+                    Self::MAX_USERS
                 )));
             }
         }

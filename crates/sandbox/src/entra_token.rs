@@ -18,7 +18,7 @@ use crate::{AUDIENCE, TENANT, random, record::Hostile};
 const KID: &str = "postduif-sandbox-1";
 
 /// The id of a tenant, a caller and an audience that a receiver must refuse.
-const STRANGER: &str = "0bad0000-0000-4000-8000-000000000001";
+const OTHER_ID: &str = "0bad0000-0000-4000-8000-000000000001";
 
 /// Returns the issuer of a tenant's tokens, which is Entra's own name at any host.
 pub(crate) fn issuer(tenant: &str) -> String {
@@ -42,7 +42,7 @@ pub(crate) fn jwks() -> Value {
 /// Returns a v2.0 access token of `caller`, with a defect if `hostile` names one.
 pub(crate) fn token(caller: &str, hostile: Option<Hostile>, now: DateTime<Utc>) -> String {
     let tenant = match hostile {
-        Some(Hostile::OtherTenant) => STRANGER,
+        Some(Hostile::OtherTenant) => OTHER_ID,
         _ => TENANT,
     };
     let start = match hostile {
@@ -52,12 +52,12 @@ pub(crate) fn token(caller: &str, hostile: Option<Hostile>, now: DateTime<Utc>) 
     }
     .timestamp();
     let claims = json!({
-        "aud": if hostile == Some(Hostile::Audience) { STRANGER } else { AUDIENCE },
+        "aud": if hostile == Some(Hostile::Audience) { OTHER_ID } else { AUDIENCE },
         "iss": issuer(tenant),
         "iat": start,
         "nbf": start,
         "exp": start + 3600,
-        "azp": if hostile == Some(Hostile::Caller) { STRANGER } else { caller },
+        "azp": if hostile == Some(Hostile::Caller) { OTHER_ID } else { caller },
         "azpacr": "2",
         "idtyp": "app",
         "oid": caller,
@@ -85,7 +85,7 @@ pub(crate) fn token(caller: &str, hostile: Option<Hostile>, now: DateTime<Utc>) 
             let key = hmac::Key::new(hmac::HMAC_SHA256, &public.n);
             hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
         }
-        Some(Hostile::OtherKey) => rs256(stranger(), &signed),
+        Some(Hostile::OtherKey) => rs256(other(), &signed),
         _ => rs256(entra(), &signed),
     };
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
@@ -110,9 +110,9 @@ fn entra() -> &'static RsaKeyPair {
 }
 
 /// Returns a key that is not the tenant's.
-fn stranger() -> &'static RsaKeyPair {
+fn other() -> &'static RsaKeyPair {
     static KEY: OnceLock<RsaKeyPair> = OnceLock::new();
-    KEY.get_or_init(|| read(include_bytes!("keys/stranger.der")))
+    KEY.get_or_init(|| read(include_bytes!("keys/other.der")))
 }
 
 fn read(der: &[u8]) -> RsaKeyPair {

@@ -78,13 +78,13 @@ pub(crate) struct Faults {
 
 impl Faults {
     /// The most faults that may be set at once, so that a runaway script cannot fill the memory.
-    const MOST: usize = 10_000;
+    const MAX_FAULTS: usize = 10_000;
 
     pub(crate) fn set(&mut self, spec: FaultSpec) -> Result<u64, SandboxError> {
-        if self.set.len() >= Self::MOST {
+        if self.set.len() >= Self::MAX_FAULTS {
             return Err(SandboxError::new(format!(
                 "{} faults are set already",
-                Self::MOST
+                Self::MAX_FAULTS
             )));
         }
         self.last += 1;

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 /// The most entries that a list of the sandbox keeps.
-pub(crate) const KEPT: usize = 100_000;
+pub(crate) const MAX_ENTRIES: usize = 100_000;
 
 /// A list that is appended to, and drops its oldest entries.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct History<T> {
 impl<T> History<T> {
     /// Appends an entry and returns its index, which stays valid while older entries are dropped.
     pub(crate) fn push(&mut self, entry: T) -> usize {
-        if self.entries.len() == KEPT {
+        if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
             self.dropped += 1;
         }
@@ -58,12 +58,12 @@ mod tests {
     #[test]
     fn the_oldest_entry_is_dropped_and_indices_stay() {
         let mut log = History::default();
-        for n in 0..=KEPT {
+        for n in 0..=MAX_ENTRIES {
             assert_eq!(log.push(n), n);
         }
-        assert_eq!(log.iter().count(), KEPT);
+        assert_eq!(log.iter().count(), MAX_ENTRIES);
         assert_eq!(log.at(0), None);
-        assert_eq!(log.at(KEPT), Some(&mut KEPT.clone()));
+        assert_eq!(log.at(MAX_ENTRIES), Some(&mut MAX_ENTRIES.clone()));
     }
 
     #[test]

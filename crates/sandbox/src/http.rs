@@ -92,13 +92,13 @@ impl Head {
     }
 
     fn credentials(&self, scheme: &str) -> Option<&str> {
-        let (said, rest) = self
+        let (written, rest) = self
             .headers
             .get(AUTHORIZATION)?
             .to_str()
             .ok()?
             .split_once(' ')?;
-        said.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+        written.eq_ignore_ascii_case(scheme).then(|| rest.trim())
     }
 }
 

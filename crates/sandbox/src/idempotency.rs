@@ -8,10 +8,10 @@ use hyper::{StatusCode, body::Bytes};
 use crate::{digest, http::Request};
 
 /// The most responses that are stored: more than a test needs, and few enough for memory.
-const MOST: usize = 10_000;
+const MAX_RESPONSES: usize = 10_000;
 
 /// "Retained about 3 hours."
-const LIFE: TimeDelta = TimeDelta::hours(3);
+const LIFETIME: TimeDelta = TimeDelta::hours(3);
 
 /// The stored responses, the oldest first.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl StoredResponses {
         while self
             .stored
             .front()
-            .is_some_and(|kept| kept.at + LIFE <= now)
+            .is_some_and(|kept| kept.at + LIFETIME <= now)
         {
             self.stored.pop_front();
         }
@@ -61,13 +61,13 @@ impl StoredResponses {
         &mut self,
         key: &str,
         request: &Request,
-        answer: (StatusCode, Bytes),
+        response: (StatusCode, Bytes),
         now: DateTime<Utc>,
     ) {
-        if self.stored.len() == MOST {
+        if self.stored.len() == MAX_RESPONSES {
             self.stored.pop_front();
         }
-        let (status, body) = answer;
+        let (status, body) = response;
         self.stored.push_back(Stored {
             key: key.to_owned(),
             request: identity(request),
@@ -122,7 +122,7 @@ mod tests {
             Known::New
         );
         assert_eq!(
-            stored_responses.look_up("k", &request("1"), now + LIFE),
+            stored_responses.look_up("k", &request("1"), now + LIFETIME),
             Known::New
         );
     }

@@ -38,8 +38,8 @@
 //! | `GET /_sandbox/faults` | the faults that are still to strike |
 //! | `POST /_sandbox/faults` | sets a fault, as [`FaultSpec`]: `at` (a point), `fault` (a [`Fault::name`]), `times` (defaults to 1), `ms` (defaults to the fault's own); returns the fault |
 //! | `DELETE /_sandbox/faults` | removes all faults; 204 |
-//! | `POST /_sandbox/callouts` | calls out as Entra, as [`CalloutOrder`]: `user` (defaults to [`Cast::JOINER`]), `kind` (`lifecycle`, the default, or `access_package`), `window` (such as `PT30M`), `repeat` (0, the default, or 1), `hostile` (a [`Hostile::name`]), `target` (a URL; without one nothing is called); returns a [`Callout`] |
-//! | `POST /_sandbox/reports` | reports as a vendor, as [`ReportOrder`]: `reference` or `id` (which text), `status` (a [`ReportStatus::name`]), `to`, `code`, `target` (a URL; defaults to the text's own); for Vonage's SMS API also `form` and `signature_method`; returns `{"status":…}`, the status of the target's response |
+//! | `POST /_sandbox/callouts` | sends a call-out as Entra, as [`CalloutOrder`]: `user` (defaults to [`Cast::JOINER`]), `kind` (`lifecycle`, the default, or `access_package`), `window` (such as `PT30M`), `repeat` (0, the default, or 1), `hostile` (a [`Hostile::name`]), `target` (a URL; without one nothing is sent); returns a [`Callout`] |
+//! | `POST /_sandbox/reports` | sends a report as a vendor, as [`ReportOrder`]: `reference` or `id` (which text), `status` (a [`ReportStatus::name`]), `to`, `code`, `target` (a URL; defaults to the text's own); for Vonage's SMS API also `form` and `signature_method`; returns `{"status":…}`, the status of the target's response |
 //!
 //! ```sh
 //! # The next request for a token of KPN gets no response.

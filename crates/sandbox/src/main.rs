@@ -1,4 +1,4 @@
-//! The sandbox as a process of its own: prints what to copy, and runs until ctrl-c.
+//! The sandbox as a program, which prints its URLs and runs until ctrl-c.
 
 use std::{
     io::{self, Write},
@@ -9,14 +9,14 @@ use std::{
 use clap::{CommandFactory, FromArgMatches, Parser};
 use postduif_sandbox::{Cast, Fault, Sandbox};
 
-/// Plays SMS vendors, Microsoft Graph and Microsoft Entra on loopback
+/// Simulates SMS vendors, Microsoft Graph and Microsoft Entra on loopback
 #[derive(Parser)]
 #[command(
     name = "postduif-sandbox",
     override_usage = "cargo run -p postduif-sandbox -- [--listen 127.0.0.1:8160]"
 )]
 struct Options {
-    /// Where to listen; port 0 is any free one
+    /// The address to listen on; port 0 is any free one
     #[arg(long, default_value = "127.0.0.1:8160", value_name = "ADDRESS")]
     listen: SocketAddr,
 }
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell if this fails too.
+            // A failure to write to stderr cannot be reported.
             let _ = writeln!(io::stderr(), "cannot serve on {}: {error}", options.listen);
             ExitCode::from(2)
         }
@@ -64,7 +64,7 @@ fn print(sandbox: &Sandbox) -> io::Result<()> {
 }
 
 fn more() -> String {
-    let people: String = Cast::ALL
+    let users: String = Cast::ALL
         .iter()
         .map(|(id, what)| format!("\n  {id}  {what}"))
         .collect();
@@ -72,14 +72,14 @@ fn more() -> String {
     let points: Vec<_> = Sandbox::fault_points().collect();
     let faults: Vec<_> = Fault::ALL.iter().map(|fault| fault.name()).collect();
     format!(
-        "The vendors: {}. The sandbox prints a connection URL for each, and behind \"also:\" one for each of \
-         their other APIs. Reports are signed with the secret sandbox.\n\n\
-         Calls for another program, with a body in JSON:\n{CALLS}\n\n\
-         The faults: {}. The points where they strike: {}. \
-         A point or a fault that does not exist is answered with a list of those that do.\n\n\
-         Example, after which the next token that KPN is asked for never comes:\n  \
+        "Vendors: {}. The sandbox prints a connection URL for each, and after \"also:\" one for each of \
+         their other APIs. The secret of signed reports is sandbox.\n\n\
+         Requests for other programs, with a JSON body:\n{CALLS}\n\n\
+         Faults: {}. The points where they strike: {}. \
+         The error for an unknown point or fault lists the known ones.\n\n\
+         Example, after which the next request for a token of KPN gets no response:\n  \
          curl -d '{{\"at\":\"kpn.token\",\"fault\":\"stall\"}}' http://127.0.0.1:8160/_sandbox/faults\n\n\
-         The users:{people}",
+         Users:{users}",
         vendors.join(", "),
         faults.join(", "),
         points.join(", ")
@@ -91,12 +91,12 @@ const CALLS: &str = "  \
   GET    /_sandbox/messages  the texts that vendors accepted
   GET    /_sandbox/requests  the requests, without secrets
   GET    /_sandbox/passes    the passes
-  GET    /_sandbox/resumes   the calls that resumed a workflow or an access package
+  GET    /_sandbox/resumes   the resume requests of workflows and access packages
   GET    /_sandbox/users     the users
   POST   /_sandbox/users     adds or replaces a user: a Graph user object
   GET    /_sandbox/faults    the faults that are still to strike
   POST   /_sandbox/faults    sets a fault: at, fault, times, ms
   DELETE /_sandbox/faults    removes all faults
-  POST   /_sandbox/callouts  calls out as Entra: target, user, kind, window, repeat, hostile
-  POST   /_sandbox/reports   reports as a vendor: reference or id, to, status, code, target
-  DELETE /_sandbox           puts everything back to the start";
+  POST   /_sandbox/callouts  sends a call-out as Entra: target, user, kind, window, repeat, hostile
+  POST   /_sandbox/reports   sends a report as a vendor: reference or id, to, status, code, target
+  DELETE /_sandbox           resets everything";

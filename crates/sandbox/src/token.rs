@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-use crate::{history::KEPT, random};
+use crate::{history::MAX_ENTRIES, random};
 
 /// The service that accepts a token. No other does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,10 +43,10 @@ impl Tokens {
         life: Duration,
         now: DateTime<Utc>,
     ) -> String {
-        if self.issued.len() >= KEPT {
+        if self.issued.len() >= MAX_ENTRIES {
             self.issued.retain(|_, token| token.expires > now);
         }
-        if self.issued.len() >= KEPT {
+        if self.issued.len() >= MAX_ENTRIES {
             self.issued.clear();
         }
         let value = random::token();

@@ -115,10 +115,10 @@ pub(crate) fn record(
 
 /// Returns the verdict in the spelling of Microsoft's sample. The service reads it in any case.
 fn status(body: &Value) -> Option<&'static str> {
-    let said = text(&body["data"]["operationStatus"]);
+    let written = text(&body["data"]["operationStatus"]);
     ["Completed", "Failed"]
         .into_iter()
-        .find(|known| known.eq_ignore_ascii_case(said))
+        .find(|known| known.eq_ignore_ascii_case(written))
 }
 
 /// Returns the id of the stage instance in a valid callback.

@@ -76,23 +76,24 @@ pub(super) fn memberships(
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| bad_query(option)),
     };
-    let top = number("$top", PAGE)?;
-    if !(1..=LARGEST_PAGE).contains(&top) {
+    let top = number("$top", DEFAULT_PAGE)?;
+    if !(1..=MAX_PAGE).contains(&top) {
         return Err(bad_query("$top"));
     }
     let skipped = number("$skiptoken", 0)?;
     let select = head.query("$select");
-    let wanted: Option<Vec<_>> = select.map(|select| select.split(',').map(str::trim).collect());
+    let selected_names: Option<Vec<_>> =
+        select.map(|select| select.split(',').map(str::trim).collect());
     let shown = |of: &Value| -> Value {
         let members = of.as_object().into_iter().flatten();
         members
             .filter(|(name, _)| {
                 // A cast implies the type, which is left out then.
                 let is_type = name.as_str() == "@odata.type";
-                match &wanted {
+                match &selected_names {
                     _ if is_type => !cast,
                     None => true,
-                    Some(wanted) => wanted.contains(&name.as_str()),
+                    Some(selected_names) => selected_names.contains(&name.as_str()),
                 }
             })
             .map(|(name, value)| (name.clone(), value.clone()))
@@ -129,8 +130,8 @@ pub(super) fn memberships(
 }
 
 /// The size of a page of memberships: the default, and the largest.
-const PAGE: usize = 100;
-const LARGEST_PAGE: usize = 999;
+const DEFAULT_PAGE: usize = 100;
+const MAX_PAGE: usize = 999;
 
 /// Returns the directory roles among a user's memberships.
 pub(super) fn roles_of(user: &Value) -> impl Iterator<Item = &Value> {

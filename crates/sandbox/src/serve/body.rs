@@ -12,7 +12,7 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{self, Sleep};
 
 /// Where an endless body ends, so that it does not fill a client's disk.
-const LONGEST: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 30;
 
 /// The bytes that an endless body repeats.
 static CHUNK: [u8; 64 * 1024] = [b'a'; 64 * 1024];
@@ -107,7 +107,7 @@ impl Body for Outgoing {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Manner::Endless { sent } if *sent < LONGEST => {
+            Manner::Endless { sent } if *sent < MAX_BYTES => {
                 *sent += CHUNK.len() as u64;
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&CHUNK)))))
             }

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The largest body of a request.
-const BODY: usize = 1 << 20;
+const MAX_BODY: usize = 1 << 20;
 
 /// The end of a connection, as an error that makes hyper close it.
 #[derive(Debug)]
@@ -255,7 +255,7 @@ async fn read_body(mut body: Incoming) -> Result<Option<Bytes>, HungUp> {
         let Ok(data) = frame.map_err(|_| HungUp)?.into_data() else {
             continue;
         };
-        if bytes.len() + data.len() > BODY {
+        if bytes.len() + data.len() > MAX_BODY {
             return Ok(None);
         }
         bytes.extend_from_slice(&data);

@@ -26,10 +26,10 @@ use crate::world::World;
 use socket::Socket;
 
 /// The most connections that are served at once; more wait in the listener's queue.
-const CONNECTIONS: usize = 1024;
+const MAX_CONNECTIONS: usize = 1024;
 
 /// The largest head of a request.
-const HEAD: usize = 64 * 1024;
+const MAX_HEAD: usize = 64 * 1024;
 
 /// The running servers, which stop when this is dropped.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ enum Side {
 }
 
 async fn accept(listener: TcpListener, world: Arc<World>, side: Side) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
@@ -145,7 +145,7 @@ async fn connection(stream: TcpStream, world: Arc<World>, side: Side) {
     });
     // Errors come from the caller or from a fault.
     let _ = http1::Builder::new()
-        .max_buf_size(HEAD)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(socket, service)
         .await;
 }

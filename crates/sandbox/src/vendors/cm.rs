@@ -29,10 +29,10 @@ const SEND: &str = "cm.send";
 const FAULT_POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
 
 /// The most texts of a request, and recipients of a text.
-const MOST: usize = 1000;
+const MAX_BATCH: usize = 1000;
 
 /// The most segments. CM documents no limit, but all of its own clients have this one.
-const MOST_PARTS: u32 = 8;
+const MAX_SEGMENTS: u32 = 8;
 
 #[derive(Debug)]
 pub(crate) struct Cm;
@@ -184,7 +184,7 @@ fn send(
         return refusal(202, "The message is malformed");
     };
     let entries = match member(messages, "msg") {
-        Some(Value::Array(msgs)) if (1..=MOST).contains(&msgs.len()) => {
+        Some(Value::Array(msgs)) if (1..=MAX_BATCH).contains(&msgs.len()) => {
             let entries: Option<Vec<_>> = msgs.iter().map(|msg| read(msg, now)).collect();
             entries.map(|entries| entries.into_iter().flatten().collect::<Vec<_>>())
         }
@@ -349,7 +349,7 @@ fn read(msg: &Value, now: DateTime<Utc>) -> Option<Vec<Entry>> {
             }))
         }),
     };
-    if recipients.is_empty() || recipients.len() > MOST {
+    if recipients.is_empty() || recipients.len() > MAX_BATCH {
         let refused = Refused(302, "The to field is invalid".to_owned());
         return Some(vec![entry("", Err(refused))]);
     }
@@ -401,8 +401,8 @@ fn text(
     };
     let (text, parts) = encoding.apply(content);
     let most = match limits {
-        (Some(least), Some(most)) if least <= most => most.min(MOST_PARTS.into()),
-        (None, None) => MOST_PARTS.into(),
+        (Some(least), Some(most)) if least <= most => most.min(MAX_SEGMENTS.into()),
+        (None, None) => MAX_SEGMENTS.into(),
         _ => return Err(invalid("maximumNumberOfMessageParts")),
     };
     if u64::from(parts) > most {

@@ -154,11 +154,11 @@ fn token(
         );
     }
     let form = request.form();
-    let given = request.head.basic().or_else(|| {
+    let credentials = request.head.basic().or_else(|| {
         let field = |name| http::value(&form, name).map(str::to_owned);
         Some((field("client_id")?, field("client_secret")?))
     });
-    match given {
+    match credentials {
         Some((id, _)) if id != "sandbox" => return no_client("ClientId is Invalid"),
         Some((_, secret)) if secret != "sandbox" => {
             return no_client("Client credentials are invalid");

@@ -33,10 +33,10 @@ const FAULT_POINTS: &[FaultPoint] = &[
 ];
 
 /// The most numbers of a request: not published, but none of its lists exceeds it.
-const MOST: usize = 2000;
+const MAX_RECIPIENTS: usize = 2000;
 
 /// The most segments: "612 characters (4 x 153)", by the newest copy of the page.
-const MOST_PARTS: u32 = 4;
+const MAX_SEGMENTS: u32 = 4;
 
 #[derive(Debug)]
 pub(crate) struct Smstools;
@@ -153,7 +153,7 @@ fn handle(
 ) -> Result<Response, Refusal> {
     let fault = strike.map(|strike| strike.fault);
     // The query works too, although it exposes the secret.
-    let given = |header, field| {
+    let credential = |header, field| {
         request
             .head
             .header(header)
@@ -161,8 +161,8 @@ fn handle(
     };
     let refused = fault.is_some_and(Fault::refuses_caller);
     if refused
-        || given("x-client-id", "client_id") != Some("sandbox")
-        || given("x-client-secret", "client_secret") != Some("sandbox")
+        || credential("x-client-id", "client_id") != Some("sandbox")
+        || credential("x-client-secret", "client_secret") != Some("sandbox")
     {
         return Err(Refusal::new(104, "Invalid credentials"));
     }
@@ -265,11 +265,13 @@ impl SendRequest {
         // "UTF-8 in, GSM out."
         let text = field("message")?.ok_or_else(|| Refusal::new(112, "Message required"))?;
         let (text, parts) = Encoding::Gsm.apply(text);
-        if parts > MOST_PARTS {
+        if parts > MAX_SEGMENTS {
             return Err(Refusal::new(118, "Message too long"));
         }
         let (written, is_list) = match present(body, "to") {
-            Some(Value::Array(list)) if list.len() <= MOST => (list.iter().collect(), true),
+            Some(Value::Array(list)) if list.len() <= MAX_RECIPIENTS => {
+                (list.iter().collect(), true)
+            }
             Some(one @ Value::String(_)) => (vec![one], false),
             _ => (Vec::new(), false),
         };

@@ -21,7 +21,7 @@ use crate::{
 pub(super) const API: &str = "channels";
 
 /// The largest body: "200 KB per request."
-const LARGEST: usize = 200 * 1000;
+const MAX_BYTES: usize = 200 * 1000;
 
 /// The sender of the only channel.
 const SENDER: &str = "Postduif";
@@ -142,7 +142,7 @@ fn send(
     fault: Option<Fault>,
     now: DateTime<Utc>,
 ) -> Result<Response, Refusal> {
-    if request.body.len() > LARGEST {
+    if request.body.len() > MAX_BYTES {
         return Err(Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "PayloadTooLarge",

@@ -21,8 +21,8 @@ use crate::{
 const API: &str = "classic";
 
 /// The most numbers of a request, and segments of a text.
-const MOST: usize = 50;
-const MOST_PARTS: u32 = 9;
+const MAX_RECIPIENTS: usize = 50;
+const MAX_SEGMENTS: u32 = 9;
 
 struct Refusal {
     status: StatusCode,
@@ -263,7 +263,7 @@ impl SendRequest {
             Encoding::Auto | Encoding::Gsm => "plain",
         };
         let (words, parts) = encoding.apply(words);
-        if parts > MOST_PARTS {
+        if parts > MAX_SEGMENTS {
             return Err(Refusal::invalid("body"));
         }
         if !matches!(text("type")?, None | Some("sms" | "flash")) {
@@ -307,7 +307,7 @@ fn recipients(body: &Value) -> Result<Vec<String>, Refusal> {
             .collect(),
         Some(_) => return Err(Refusal::invalid("recipients")),
     };
-    if written.len() > MOST {
+    if written.len() > MAX_RECIPIENTS {
         return Err(Refusal::invalid("recipients"));
     }
     let mut numbers = Vec::with_capacity(written.len());

@@ -28,8 +28,8 @@ pub(super) const API: &str = "platform";
 const KEY: &str = "bk_eu1_sandbox";
 
 /// The most texts of a batch, and segments of a text.
-const MOST: usize = 100;
-const MOST_PARTS: u32 = 12;
+const MAX_BATCH: usize = 100;
+const MAX_SEGMENTS: u32 = 12;
 
 /// A refusal. It has a code only where the code is published.
 struct Refusal {
@@ -254,7 +254,7 @@ fn send(
     // All are read before any is accepted: a batch is accepted or refused as a whole.
     let texts = match body["messages"].as_array() {
         Some(list) if batch => {
-            if !(1..=MOST).contains(&list.len()) {
+            if !(1..=MAX_BATCH).contains(&list.len()) {
                 return Err(Refusal::field("messages", "must hold 1 to 100 messages"));
             }
             let read = |(at, one)| Text::read(one, now).map_err(|refusal| refusal.within(at));
@@ -381,7 +381,7 @@ impl Text {
             .as_str()
             .filter(|text| !text.is_empty())
             .ok_or_else(|| Refusal::field("text", "is required"))?;
-        if segments::count(text) > MOST_PARTS {
+        if segments::count(text) > MAX_SEGMENTS {
             return Err(Refusal::field("text", "exceeds 12 segments"));
         }
         let category = match body["category"].as_str() {

@@ -23,8 +23,8 @@ use crate::{
 pub(super) const API: &str = "v1";
 
 /// The most numbers of a request, and segments of a text. v1 publishes no limits: these are the older APIs'.
-const MOST: usize = 1000;
-const MOST_PARTS: u32 = 4;
+const MAX_RECIPIENTS: usize = 1000;
+const MAX_SEGMENTS: u32 = 4;
 
 /// A status, a text, and the field that is invalid.
 struct Refusal(StatusCode, String, Option<String>);
@@ -215,12 +215,12 @@ impl SendRequest {
             Some(_) => return Err(Refusal::field("encoding", "is invalid")),
         };
         let (text, parts) = encoding.apply(text);
-        if parts > MOST_PARTS {
+        if parts > MAX_SEGMENTS {
             return Err(Refusal::field("body", "is too long"));
         }
         let list = body["recipients"]
             .as_array()
-            .filter(|list| (1..=MOST).contains(&list.len()))
+            .filter(|list| (1..=MAX_RECIPIENTS).contains(&list.len()))
             .ok_or_else(|| Refusal::field("recipients", "field is required"))?;
         let mut recipients = Vec::with_capacity(list.len());
         for (at, number) in list.iter().enumerate() {

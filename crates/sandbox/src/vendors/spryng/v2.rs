@@ -20,13 +20,13 @@ use crate::{
 pub(super) const ACCOUNT: &str = "SPNL0000000";
 
 /// The most recipients of a request.
-const MOST: usize = 50_000;
+const MAX_RECIPIENTS: usize = 50_000;
 
 /// The most segments: Spryng has a limit (`MessagePartCountExceeded`), but does not publish it.
-const MOST_PARTS: u32 = 10;
+const MAX_SEGMENTS: u32 = 10;
 
 /// The most bytes of text or `metaData`: not published, and more than any text needs.
-const LARGEST: usize = 8192;
+const MAX_BYTES: usize = 8192;
 
 /// The purposes of a text.
 const TYPES: [&str; 7] = [
@@ -258,7 +258,7 @@ fn read(
     }
     let recipients = recipients
         .as_array()
-        .filter(|list| (1..=MOST).contains(&list.len()))
+        .filter(|list| (1..=MAX_RECIPIENTS).contains(&list.len()))
         .ok_or_else(|| Refusal::field("recipients"))?;
     let mut messages = Vec::with_capacity(recipients.len());
     for recipient in recipients {
@@ -269,11 +269,11 @@ fn read(
             .ok_or_else(|| Refusal::number(written))?;
         let text = filled(text, &recipient["variables"]).ok_or_else(too_long)?;
         let (text, parts) = encoding.apply(&text);
-        if parts > MOST_PARTS {
+        if parts > MAX_SEGMENTS {
             return Err(too_long());
         }
         let metadata = recipient["metaData"].clone();
-        if metadata.to_string().len() > LARGEST {
+        if metadata.to_string().len() > MAX_BYTES {
             return Err(Refusal::field("recipients.metaData"));
         }
         messages.push(SentMessage {
@@ -309,12 +309,12 @@ fn filled(text: &str, variables: &Value) -> Option<String> {
         filled.push_str(before);
         filled.push_str(variables[name].as_str().unwrap_or_default());
         rest = after;
-        if filled.len() > LARGEST {
+        if filled.len() > MAX_BYTES {
             return None;
         }
     }
     filled.push_str(rest);
-    (filled.len() <= LARGEST).then_some(filled)
+    (filled.len() <= MAX_BYTES).then_some(filled)
 }
 
 /// Returns the caller's reference from `metaData`, whose names are free: the API has no other field for it.

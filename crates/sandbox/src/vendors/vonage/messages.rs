@@ -7,7 +7,7 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use super::{LONGEST, has_account, jwt, network, sender};
+use super::{MAX_CHARACTERS, has_account, jwt, network, sender};
 use crate::{
     digest,
     fault::{Fault, Strike},
@@ -277,7 +277,7 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
         .as_str()
         .filter(|text| !text.is_empty())
         .ok_or_else(|| Refusal::parameter("text", "must not be blank"))?;
-    if text.chars().count() > LONGEST {
+    if text.chars().count() > MAX_CHARACTERS {
         return Err(Refusal::parameter(
             "text",
             "must be at most 3200 characters",

@@ -33,7 +33,7 @@ const SEND: &str = "vonage.send";
 const FAULT_POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
 
 /// The longest text in characters, of both APIs.
-const LONGEST: usize = 3200;
+const MAX_CHARACTERS: usize = 3200;
 
 #[derive(Debug)]
 pub(crate) struct Vonage;

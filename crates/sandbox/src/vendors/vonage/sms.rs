@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::{LONGEST, has_account, network, receipt, sender};
+use super::{MAX_CHARACTERS, has_account, network, receipt, sender};
 use crate::{
     fault::{Fault, Strike},
     http::{self, Request, Response},
@@ -182,11 +182,11 @@ fn read<'a>(
     field: impl Fn(&'static str) -> Option<&'a str>,
     now: DateTime<Utc>,
 ) -> Result<SentMessage, Refused> {
-    let wanted = |name| field(name).ok_or_else(|| missing(name));
-    let (from, to, text) = (wanted("from")?, wanted("to")?, wanted("text")?);
+    let required = |name| field(name).ok_or_else(|| missing(name));
+    let (from, to, text) = (required("from")?, required("to")?, required("text")?);
     let to = e164(to).ok_or_else(|| invalid("to"))?;
     let from = sender(from).ok_or_else(|| invalid("from"))?;
-    if text.chars().count() > LONGEST {
+    if text.chars().count() > MAX_CHARACTERS {
         return Err(Refused(12, "The message is too long".to_owned()));
     }
     let encoding = match field("type") {
