@@ -21,8 +21,8 @@ use tokio::{
 
 /// A provider without network that replies as scripted, accepts every message beyond the script, and keeps a log.
 ///
-/// Clones share script and log. It does not validate messages by its profile: the log holds every message. A batch is
-/// split into calls of the profile's batch size, one after the other.
+/// Clones share script and log. Unless it is [strict](Self::strict), it does not validate messages by its profile: the
+/// log holds every message. A batch is split into calls of the profile's batch size, one after the other.
 ///
 /// ```
 /// # mod postduif { pub use postduif_core::*; pub extern crate postduif_testkit as testing; }
@@ -40,6 +40,7 @@ use tokio::{
 #[derive(Clone, Debug)]
 pub struct Recording {
     profile: Profile,
+    is_strict: bool,
     shared: Arc<Shared>,
 }
 
@@ -156,11 +157,44 @@ impl Recording {
     pub fn new(profile: Profile) -> Self {
         Self {
             profile,
+            is_strict: false,
             shared: Arc::new(Shared {
                 state: Mutex::default(),
                 gate: Semaphore::new(0),
             }),
         }
+    }
+
+    /// Refuses what the profile refuses, as a vendor's provider does before any request. Such a message is not logged.
+    ///
+    /// With the profile of the provider that production uses, a test fails where that provider would.
+    ///
+    /// ```
+    /// # mod postduif { pub use postduif_core::*; pub extern crate postduif_testkit as testing; }
+    /// use std::time::Duration;
+    /// use postduif::{ErrorKind, Message, Profile, SmsProvider as _, Text};
+    /// use postduif::testing::{Recording, block_on};
+    ///
+    /// // In a service: `Recording::new(sms.profile().clone()).strict()`.
+    /// let vendor = Recording::new(Profile::new("example")).strict();
+    /// let message = Message::new("+31612345678".parse()?, Text::new("Hello")?);
+    /// assert!(block_on(vendor.send(&message)).is_ok());
+    /// let error = block_on(vendor.send(&message.with_validity(Duration::from_secs(600)))).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Unsupported);
+    /// assert_eq!(vendor.log().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn strict(mut self) -> Self {
+        self.is_strict = true;
+        self
+    }
+
+    /// Returns the error of a message that the profile refuses.
+    fn refused(&self, message: &Message) -> Option<SendError> {
+        let error = self.profile.validate(message).err()?;
+        self.is_strict
+            .then(|| error.with_provider(self.profile.owned_name()))
     }
 
     /// Adds outcomes for the next messages, in the order in which they arrive.
@@ -304,6 +338,9 @@ impl SmsProvider for Recording {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        if let Some(error) = self.refused(message) {
+            return Err(error);
+        }
         self.call(std::slice::from_ref(message), false)
             .await
             .into_single()
@@ -311,11 +348,17 @@ impl SmsProvider for Recording {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let mut outcomes = Outcomes::in_doubt(messages);
-        let mut index = 0;
-        for piece in messages.chunks(self.profile.batch_size().get()) {
-            for outcome in self.call(piece, true).await {
+        let mut accepted = Vec::with_capacity(messages.len());
+        for (index, message) in messages.iter().enumerate() {
+            match self.refused(message) {
+                Some(error) => outcomes.set(index, Err(error)),
+                None => accepted.push((index, message.clone())),
+            }
+        }
+        for piece in accepted.chunks(self.profile.batch_size().get()) {
+            let (indices, piece): (Vec<_>, Vec<_>) = piece.iter().cloned().unzip();
+            for (index, outcome) in indices.into_iter().zip(self.call(&piece, true).await) {
                 outcomes.set(index, outcome);
-                index += 1;
             }
         }
         outcomes

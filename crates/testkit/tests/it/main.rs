@@ -9,6 +9,7 @@
 mod acme;
 #[cfg(feature = "journal")]
 mod journal;
+mod recording;
 mod reports;
 mod server;
 mod wrong;
