@@ -12,12 +12,12 @@ use crate::client::{call, soon};
 
 const LIFECYCLE: &str = "ce79fdc4-cd1d-4ea5-8139-e74d7dbe0bb7";
 
-/// Whom Entra calls: takes whatever comes with 202, and keeps it.
+/// A receiver of call-outs, which responds 202 and keeps them.
 struct Receiver {
     listener: TcpListener,
 }
 
-/// A call-out as it arrived.
+/// A call-out as received.
 struct Arrived {
     head: String,
     body: Value,
@@ -48,8 +48,8 @@ impl Receiver {
                 break (head.to_owned(), body);
             }
         };
-        let answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
-        soon(stream.write_all(answer)).await.unwrap();
+        let response = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
+        soon(stream.write_all(response)).await.unwrap();
         let token = head
             .lines()
             .find_map(|line| line.strip_prefix("Authorization: Bearer "))
@@ -71,7 +71,7 @@ impl Arrived {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
     }
 
-    /// Whether the tenant's published key made the signature.
+    /// Returns whether the signature is by the tenant's published key.
     fn is_signed(&self, jwks: &Value) -> bool {
         let (signed, signature) = self.token.rsplit_once('.').unwrap();
         let number = |name: &str| {
@@ -182,7 +182,7 @@ async fn a_repeated_call_out_arrives_twice_with_the_same_body() {
 }
 
 #[tokio::test]
-async fn another_process_can_have_a_call_out_played() {
+async fn another_process_can_have_a_call_out_sent() {
     let sandbox = Sandbox::start().await;
     let receiver = Receiver::start().await;
     let order = json!({
@@ -192,24 +192,24 @@ async fn another_process_can_have_a_call_out_played() {
         "window": "PT1H",
     })
     .to_string();
-    let (answer, arrived) = tokio::join!(
+    let (response, arrived) = tokio::join!(
         call(&sandbox, "POST", "/_sandbox/callouts", &[], &order),
         receiver.take()
     );
-    let answer = answer.unwrap().json();
-    assert_eq!(answer["status"], 202);
-    assert_eq!(answer["body"], arrived.body);
+    let response = response.unwrap().json();
+    assert_eq!(response["status"], 202);
+    assert_eq!(response["body"], arrived.body);
     assert_eq!(
         arrived.body["CustomExtensionStageInstanceId"],
-        answer["execution"]
+        response["execution"]
     );
     assert_ne!(arrived.part(1)["azp"], LIFECYCLE);
 }
 
 #[tokio::test]
-async fn a_target_that_is_not_there_has_no_status() {
+async fn a_target_that_does_not_listen_has_no_status() {
     let sandbox = Sandbox::start().await;
-    // Bound, so that nobody else gets the port meanwhile, and not listening.
+    // Bound, so that the port stays free, and not listening.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}/", socket.local_addr().unwrap());

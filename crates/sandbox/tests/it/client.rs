@@ -8,24 +8,24 @@ use tokio::{
     time,
 };
 
-/// How long a test waits for what must come. Nothing waits this long unless it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a test waits for what must happen. Nothing waits this long unless the test fails.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    time::timeout(PATIENCE, what)
+    time::timeout(DEADLINE, what)
         .await
-        .expect("it comes within the test's patience")
+        .expect("it happens before the test's deadline")
 }
 
-/// What came back on a connection until it ended.
+/// A response, read to the end of its connection.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     head: String,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (other, value) = line.split_once(": ")?;
@@ -42,7 +42,7 @@ pub(crate) fn authority(sandbox: &Sandbox) -> String {
     sandbox.url().replace("http://", "")
 }
 
-/// Opens a connection and writes a request, with no more headers than are given here.
+/// Opens a connection and writes a request with these headers only.
 pub(crate) async fn write(
     authority: &str,
     method: &str,
@@ -61,8 +61,8 @@ pub(crate) async fn write(
     stream
 }
 
-/// Reads an answer to the end of its connection.
-pub(crate) async fn read(mut stream: TcpStream) -> io::Result<Answer> {
+/// Reads a response to the end of its connection.
+pub(crate) async fn read(mut stream: TcpStream) -> io::Result<Response> {
     let mut bytes = Vec::new();
     soon(stream.read_to_end(&mut bytes)).await?;
     let end = bytes
@@ -71,7 +71,7 @@ pub(crate) async fn read(mut stream: TcpStream) -> io::Result<Answer> {
         .ok_or(io::ErrorKind::UnexpectedEof)?;
     let body = bytes.split_off(end + 4);
     let head = String::from_utf8(bytes).unwrap();
-    Ok(Answer {
+    Ok(Response {
         status: head[9..12].parse().unwrap(),
         head,
         body,
@@ -84,18 +84,18 @@ pub(crate) async fn call(
     path: &str,
     headers: &[(&str, &str)],
     body: &str,
-) -> io::Result<Answer> {
+) -> io::Result<Response> {
     read(write(&authority(sandbox), method, path, headers, body).await).await
 }
 
-/// A call with a token and a JSON body, as every service here wants it.
+/// Sends a request with a token and a JSON body.
 pub(crate) async fn with_token(
     sandbox: &Sandbox,
     token: &str,
     method: &str,
     path: &str,
     body: &Value,
-) -> io::Result<Answer> {
+) -> io::Result<Response> {
     let bearer = format!("Bearer {token}");
     let headers = [
         ("Authorization", bearer.as_str()),
@@ -111,14 +111,14 @@ pub(crate) async fn with_token(
 
 pub(crate) const JSON: (&str, &str) = ("Content-Type", "application/json");
 
-/// `sandbox:sandbox`.
+/// The credentials `sandbox:sandbox`.
 pub(crate) const BASIC: (&str, &str) = ("Authorization", "Basic c2FuZGJveDpzYW5kYm94");
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The fields of a form or a query.
+/// Returns the fields of a form or a query.
 pub(crate) fn form(encoded: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         percent_encoding::percent_decode_str(&text.replace('+', " "))
@@ -135,7 +135,7 @@ pub(crate) fn form(encoded: &str) -> Vec<(String, String)> {
 pub(crate) const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
 pub(crate) async fn kpn_token(sandbox: &Sandbox) -> String {
-    let answer = call(
+    let response = call(
         sandbox,
         "POST",
         "/kpn/oauth/client_credential/accesstoken?grant_type=client_credentials",
@@ -144,7 +144,7 @@ pub(crate) async fn kpn_token(sandbox: &Sandbox) -> String {
     )
     .await
     .unwrap();
-    answer.json()["access_token"].as_str().unwrap().to_owned()
+    response.json()["access_token"].as_str().unwrap().to_owned()
 }
 
 pub(crate) const KPN_SEND: &str = "/kpn/communication/kpn/sms/send";
@@ -158,7 +158,7 @@ pub(crate) fn text(number: &str, text: &str) -> Value {
 }
 
 pub(crate) async fn graph_token(sandbox: &Sandbox) -> String {
-    let answer = call(
+    let response = call(
         sandbox,
         "POST",
         &format!("/login/{}/oauth2/v2.0/token", sandbox.tenant()),
@@ -168,14 +168,14 @@ pub(crate) async fn graph_token(sandbox: &Sandbox) -> String {
     )
     .await
     .unwrap();
-    answer.json()["access_token"].as_str().unwrap().to_owned()
+    response.json()["access_token"].as_str().unwrap().to_owned()
 }
 
 pub(crate) fn passes_of(user: &str) -> String {
     format!("/graph/v1.0/users/{user}/authentication/temporaryAccessPassMethods")
 }
 
-/// A call-out that waits, as the path and the body of its resume.
+/// Starts a pending execution, and returns its id with the path and the body of its resume.
 pub(crate) fn waiting(sandbox: &Sandbox, user: &str) -> (String, String, Value) {
     let callout = sandbox.callout(user, CalloutKind::Lifecycle).unwrap();
     let path = format!(

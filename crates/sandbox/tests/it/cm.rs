@@ -2,7 +2,7 @@ use postduif_sandbox::{Fault, ReportOrder, ReportStatus, Sandbox};
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Answer, JSON, authority, call},
+    client::{JSON, Response, authority, call},
     processed::{GoodCall, assert_faults},
 };
 
@@ -20,29 +20,29 @@ fn msg(number: &str, reference: &str) -> Value {
     })
 }
 
-async fn post(sandbox: &Sandbox, token: &str, msgs: &[Value]) -> Answer {
+async fn post(sandbox: &Sandbox, token: &str, msgs: &[Value]) -> Response {
     let body = json!({"messages": {"msg": msgs}}).to_string();
     let headers = [JSON, ("X-CM-PRODUCTTOKEN", token)];
     call(sandbox, "POST", SEND, &headers, &body).await.unwrap()
 }
 
-async fn one(sandbox: &Sandbox, change: impl FnOnce(&mut Value)) -> Answer {
+async fn one(sandbox: &Sandbox, change: impl FnOnce(&mut Value)) -> Response {
     let mut msg = msg("0031612345678", "01J9Z8");
     change(&mut msg);
     post(sandbox, "sandbox", &[msg]).await
 }
 
 #[tokio::test]
-async fn an_accepted_text_is_recorded_and_told_with_its_parts() {
+async fn an_accepted_text_is_recorded_and_returned_with_its_segments() {
     let sandbox = Sandbox::start().await;
-    let answer = one(&sandbox, |msg| {
+    let response = one(&sandbox, |msg| {
         msg["body"]["content"] = json!("ë".repeat(71));
         msg["validity"] = json!("30m");
     })
     .await;
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({
             "details": "Created 1 message(s)",
             "errorCode": 0,
@@ -65,32 +65,32 @@ async fn an_accepted_text_is_recorded_and_told_with_its_parts() {
 }
 
 #[tokio::test]
-async fn the_token_may_stand_in_the_body_and_no_name_has_a_case() {
+async fn the_token_may_be_in_the_body_and_names_are_read_in_any_case() {
     let sandbox = Sandbox::start().await;
     let body = json!({"Messages": {
         "Authentication": {"ProductToken": "sandbox"},
         "Msg": [{"From": "Acme", "To": [{"Number": "0031612345678"}], "Body": {"Content": "Zoë"}}],
     }});
-    let answer = call(&sandbox, "POST", SEND, &[JSON], &body.to_string())
+    let response = call(&sandbox, "POST", SEND, &[JSON], &body.to_string())
         .await
         .unwrap();
-    assert_eq!(answer.json()["errorCode"], 0);
-    assert_eq!(answer.json()["messages"][0]["reference"], Value::Null);
-    // Without a type the text is GSM, whether it fits or not.
+    assert_eq!(response.json()["errorCode"], 0);
+    assert_eq!(response.json()["messages"][0]["reference"], Value::Null);
+    // Without a type the encoding is GSM 03.38.
     assert_eq!(sandbox.messages()[0].text, "Zo?");
 }
 
 #[tokio::test]
-async fn wrong_tokens_are_refused_by_their_form() {
+async fn wrong_tokens_are_refused_by_their_format() {
     let sandbox = Sandbox::start().await;
     for (token, code) in [
         ("11111111-1111-4111-8111-111111111111", 101),
         ("wrong", 103),
     ] {
-        let answer = post(&sandbox, token, &[msg("0031612345678", "a")]).await;
-        assert_eq!(answer.status, 400, "{token}");
-        assert_eq!(answer.json()["errorCode"], code, "{token}");
-        assert_eq!(answer.json()["messages"], json!([]), "{token}");
+        let response = post(&sandbox, token, &[msg("0031612345678", "a")]).await;
+        assert_eq!(response.status, 400, "{token}");
+        assert_eq!(response.json()["errorCode"], code, "{token}");
+        assert_eq!(response.json()["messages"], json!([]), "{token}");
     }
     assert!(sandbox.messages().is_empty());
 }
@@ -111,10 +111,10 @@ async fn each_field_has_its_refusal() {
         ("allowedChannels", json!(["WhatsApp"]), 305),
     ];
     for (field, value, code) in cases {
-        let answer = one(&sandbox, |msg| msg[field] = value.clone()).await;
-        assert_eq!(answer.status, 400, "{field}");
-        assert_eq!(answer.json()["errorCode"], 201, "{field}");
-        let entry = &answer.json()["messages"][0];
+        let response = one(&sandbox, |msg| msg[field] = value.clone()).await;
+        assert_eq!(response.status, 400, "{field}");
+        assert_eq!(response.json()["errorCode"], 201, "{field}");
+        let entry = &response.json()["messages"][0];
         assert_eq!(entry["status"], "Rejected", "{field}");
         assert_eq!(entry["messageErrorCode"], code, "{field}: {value}");
     }
@@ -129,8 +129,8 @@ async fn each_field_has_its_refusal() {
         202
     );
     for msgs in [vec![], vec![msg("0031612345678", "a"); 1001]] {
-        let answer = post(&sandbox, "sandbox", &msgs).await;
-        assert_eq!(answer.json()["errorCode"], 203);
+        let response = post(&sandbox, "sandbox", &msgs).await;
+        assert_eq!(response.json()["errorCode"], 203);
     }
     assert!(sandbox.messages().is_empty());
 }
@@ -141,25 +141,25 @@ async fn a_batch_is_accepted_in_part_with_200() {
     let mut bad = msg("0031687654321", "b2");
     bad["body"]["content"] = json!("");
     let msgs = [msg("0031612345678", "a1"), bad, msg("0031611111111", "c3")];
-    let answer = post(&sandbox, "sandbox", &msgs).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.json()["errorCode"], 201);
-    assert_eq!(answer.json()["details"], "Created 2 message(s)");
+    let response = post(&sandbox, "sandbox", &msgs).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["errorCode"], 201);
+    assert_eq!(response.json()["details"], "Created 2 message(s)");
     let codes: Vec<_> = (0..3)
-        .map(|at| answer.json()["messages"][at]["messageErrorCode"].clone())
+        .map(|at| response.json()["messages"][at]["messageErrorCode"].clone())
         .collect();
     assert_eq!(codes, [0, 304, 0]);
     assert_eq!(sandbox.messages().len(), 2);
 }
 
 #[tokio::test]
-async fn a_thousand_texts_fit_in_one_call() {
+async fn a_thousand_texts_fit_in_one_request() {
     let sandbox = Sandbox::start().await;
     let msgs: Vec<_> = (0..1000)
         .map(|n| msg("0031612345678", &format!("r{n}")))
         .collect();
-    let answer = post(&sandbox, "sandbox", &msgs).await;
-    assert_eq!(answer.json()["errorCode"], 0);
+    let response = post(&sandbox, "sandbox", &msgs).await;
+    assert_eq!(response.json()["errorCode"], 0);
     assert_eq!(sandbox.messages().len(), 1000);
 }
 
@@ -167,8 +167,8 @@ async fn a_thousand_texts_fit_in_one_call() {
 async fn faults_that_spoil_a_batch_leave_it_accepted() {
     let sandbox = Sandbox::start().await;
     let msgs = [msg("0031612345678", "a1"), msg("0031687654321", "b2")];
-    let references = |answer: &Answer| -> Vec<Value> {
-        let entries = answer.json()["messages"].clone();
+    let references = |response: &Response| -> Vec<Value> {
+        let entries = response.json()["messages"].clone();
         let entries = entries.as_array().unwrap().iter();
         entries.map(|entry| entry["reference"].clone()).collect()
     };
@@ -178,9 +178,9 @@ async fn faults_that_spoil_a_batch_leave_it_accepted() {
         (Fault::OkWithoutId, vec![Value::Null, Value::Null]),
     ] {
         sandbox.fault("cm.send", fault);
-        let answer = post(&sandbox, "sandbox", &msgs).await;
-        assert_eq!(answer.status, 200, "{fault}");
-        assert_eq!(references(&answer), expected, "{fault}");
+        let response = post(&sandbox, "sandbox", &msgs).await;
+        assert_eq!(response.status, 200, "{fault}");
+        assert_eq!(references(&response), expected, "{fault}");
     }
     assert_eq!(sandbox.messages().len(), 6);
 }
@@ -198,18 +198,18 @@ async fn faults_that_refuse_leave_nothing_behind() {
         (Fault::UnauthorizedOnce, 101, None),
     ] {
         sandbox.fault("cm.send", fault);
-        let answer = one(&sandbox, |_| {}).await;
-        assert_eq!(answer.status, 400, "{fault}");
-        assert_eq!(answer.json()["errorCode"], code, "{fault}");
-        let told = &answer.json()["messages"][0];
-        assert_eq!(told["messageErrorCode"].as_u64(), entry, "{fault}");
-        let echoes = told.to_string().contains("Hello");
+        let response = one(&sandbox, |_| {}).await;
+        assert_eq!(response.status, 400, "{fault}");
+        assert_eq!(response.json()["errorCode"], code, "{fault}");
+        let shown = &response.json()["messages"][0];
+        assert_eq!(shown["messageErrorCode"].as_u64(), entry, "{fault}");
+        let echoes = shown.to_string().contains("Hello");
         assert_eq!(echoes, fault == Fault::EchoText, "{fault}");
     }
     sandbox.fault("cm.send", Fault::Throttle).ms(1500);
-    let answer = one(&sandbox, |_| {}).await;
-    assert_eq!(answer.status, 429);
-    assert_eq!(answer.header("retry-after"), Some("2"));
+    let response = one(&sandbox, |_| {}).await;
+    assert_eq!(response.status, 429);
+    assert_eq!(response.header("retry-after"), Some("2"));
     assert!(sandbox.messages().is_empty());
     assert_eq!(one(&sandbox, |_| {}).await.status, 200);
 }
@@ -224,10 +224,10 @@ async fn the_balance_needs_the_account_as_well() {
     ] {
         let path = format!("/cm/accountbalance/v1.0/accountbalance/{account}");
         let headers = [("X-CM-PRODUCTTOKEN", token)];
-        let answer = call(&sandbox, "GET", &path, &headers, "").await.unwrap();
-        assert_eq!(answer.status, status);
+        let response = call(&sandbox, "GET", &path, &headers, "").await.unwrap();
+        assert_eq!(response.status, status);
         if status == 200 {
-            assert_eq!(answer.json()["Currency"], "EUR");
+            assert_eq!(response.json()["Currency"], "EUR");
         }
     }
 }

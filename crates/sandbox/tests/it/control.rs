@@ -7,18 +7,18 @@ use postduif_sandbox::{Cast, Fault, Sandbox};
 use serde_json::{Value, json};
 
 use crate::client::{
-    Answer, KPN_SEND, call, graph_token, kpn_token, read, soon, text, with_token, write,
+    KPN_SEND, Response, call, graph_token, kpn_token, read, soon, text, with_token, write,
 };
 
 async fn get(sandbox: &Sandbox, what: &str) -> Value {
-    let answer = call(sandbox, "GET", &format!("/_sandbox{what}"), &[], "")
+    let response = call(sandbox, "GET", &format!("/_sandbox{what}"), &[], "")
         .await
         .unwrap();
-    assert_eq!(answer.status, 200, "{what}");
-    answer.json()
+    assert_eq!(response.status, 200, "{what}");
+    response.json()
 }
 
-async fn post(sandbox: &Sandbox, what: &str, body: &Value) -> Answer {
+async fn post(sandbox: &Sandbox, what: &str, body: &Value) -> Response {
     call(
         sandbox,
         "POST",
@@ -30,7 +30,7 @@ async fn post(sandbox: &Sandbox, what: &str, body: &Value) -> Answer {
     .unwrap()
 }
 
-async fn send(sandbox: &Sandbox) -> Answer {
+async fn send(sandbox: &Sandbox) -> Response {
     let token = kpn_token(sandbox).await;
     with_token(
         sandbox,
@@ -44,7 +44,7 @@ async fn send(sandbox: &Sandbox) -> Answer {
 }
 
 #[tokio::test]
-async fn a_program_learns_all_it_needs_to_play_along() {
+async fn a_program_reads_all_it_needs_to_use_the_sandbox() {
     let sandbox = Sandbox::start().await;
     let about = get(&sandbox, "").await;
     assert_eq!(about["tenant"], sandbox.tenant());
@@ -62,7 +62,7 @@ async fn a_program_learns_all_it_needs_to_play_along() {
 }
 
 #[tokio::test]
-async fn the_records_are_told_as_promised() {
+async fn the_records_have_the_documented_members() {
     let sandbox = Sandbox::start().await;
     send(&sandbox).await;
     let messages = get(&sandbox, "/messages").await;
@@ -105,15 +105,15 @@ async fn requests_are_recorded_without_their_secrets() {
             .url()
             .ends_with(requests[1]["host"].as_str().unwrap())
     );
-    let told = format!("{requests:?}{:?}", sandbox.requests());
+    let shown = format!("{requests:?}{:?}", sandbox.requests());
     assert!(
-        !told.contains(&token) && !told.contains("sandbox"),
-        "{told}"
+        !shown.contains(&token) && !shown.contains("sandbox"),
+        "{shown}"
     );
 }
 
 #[tokio::test]
-async fn users_are_listed_with_the_cast_first_and_can_be_added() {
+async fn the_initial_users_are_listed_first_and_others_can_be_added() {
     let sandbox = Sandbox::start().await;
     let new = json!({"id": "ABCDEF01-0000-4000-8000-000000000000", "displayName": "New"});
     assert_eq!(post(&sandbox, "/users", &new).await.status, 200);
@@ -125,10 +125,10 @@ async fn users_are_listed_with_the_cast_first_and_can_be_added() {
 
     let token = graph_token(&sandbox).await;
     let path = format!("/graph/v1.0/users/{}", new["id"].as_str().unwrap());
-    let answer = with_token(&sandbox, &token, "GET", &path, &Value::Null)
+    let response = with_token(&sandbox, &token, "GET", &path, &Value::Null)
         .await
         .unwrap();
-    assert_eq!(answer.json()["displayName"], "New");
+    assert_eq!(response.json()["displayName"], "New");
     assert_eq!(
         post(&sandbox, "/users", &json!({"id": 1})).await.status,
         400
@@ -143,15 +143,15 @@ async fn faults_are_set_and_cleared_over_http() {
     assert_eq!(send(&sandbox).await.status, 503);
     let left = get(&sandbox, "/faults").await;
     assert_eq!(left[0]["times"], 1);
-    let answer = call(&sandbox, "DELETE", "/_sandbox/faults", &[], "")
+    let response = call(&sandbox, "DELETE", "/_sandbox/faults", &[], "")
         .await
         .unwrap();
-    assert_eq!(answer.status, 204);
+    assert_eq!(response.status, 204);
     assert_eq!(send(&sandbox).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_fault_that_cannot_be_is_refused_with_those_that_can() {
+async fn an_impossible_fault_is_refused_with_the_possible_ones() {
     let sandbox = Sandbox::start().await;
     for (body, named) in [
         (json!({"at": "kpn.sent", "fault": "stall"}), "kpn.send"),
@@ -172,10 +172,10 @@ async fn a_fault_that_cannot_be_is_refused_with_those_that_can() {
         (json!({"at": "kpn.send", "fault": "stall", "ms": -1}), "ms"),
         (json!([]), "object"),
     ] {
-        let answer = post(&sandbox, "/faults", &body).await;
-        assert_eq!(answer.status, 400, "{body}");
-        let told = answer.json()["error"]["message"].to_string();
-        assert!(told.contains(named), "{body}: {told}");
+        let response = post(&sandbox, "/faults", &body).await;
+        assert_eq!(response.status, 400, "{body}");
+        let shown = response.json()["error"]["message"].to_string();
+        assert!(shown.contains(named), "{body}: {shown}");
     }
     assert!(sandbox.faults_left().is_empty());
 }
@@ -208,8 +208,8 @@ async fn a_callout_without_a_target_is_a_body_to_use() {
         json!({"hostile": "rude"}),
         json!({"target": "https://localhost/"}),
     ] {
-        let answer = post(&sandbox, "/callouts", &wrong).await;
-        assert_eq!(answer.status, 400, "{wrong}");
+        let response = post(&sandbox, "/callouts", &wrong).await;
+        assert_eq!(response.status, 400, "{wrong}");
     }
 }
 
@@ -220,7 +220,7 @@ async fn a_window_that_closed_is_not_resumed() {
     let order = json!({"kind": "lifecycle", "window": "PT0S"});
     let callout = post(&sandbox, "/callouts", &order).await.json();
     let path = callout["body"]["data"]["callbackUriPath"].as_str().unwrap();
-    let answer = with_token(
+    let response = with_token(
         &sandbox,
         &token,
         "POST",
@@ -229,42 +229,42 @@ async fn a_window_that_closed_is_not_resumed() {
     )
     .await
     .unwrap();
-    assert_eq!(answer.status, 400);
+    assert_eq!(response.status, 400);
 }
 
 #[tokio::test]
-async fn a_path_where_nothing_is_says_where_something_is() {
+async fn an_unknown_path_is_a_404_that_points_to_the_list_of_urls() {
     let sandbox = Sandbox::start().await;
-    let answer = call(&sandbox, "GET", "/", &[], "").await.unwrap();
-    assert_eq!(answer.status, 404);
+    let response = call(&sandbox, "GET", "/", &[], "").await.unwrap();
+    assert_eq!(response.status, 404);
     assert!(
-        String::from_utf8(answer.body)
+        String::from_utf8(response.body)
             .unwrap()
             .contains("/_sandbox")
     );
 }
 
 #[tokio::test]
-async fn a_reset_brings_back_the_start() {
+async fn a_reset_restores_the_initial_state() {
     let sandbox = Sandbox::start().await;
     send(&sandbox).await;
     let token = graph_token(&sandbox).await;
     sandbox.fault("kpn.send", Fault::Stall);
     sandbox.put_user(json!({})).unwrap();
 
-    let answer = call(&sandbox, "DELETE", "/_sandbox", &[], "")
+    let response = call(&sandbox, "DELETE", "/_sandbox", &[], "")
         .await
         .unwrap();
-    assert_eq!(answer.status, 204);
+    assert_eq!(response.status, 204);
     assert!(sandbox.messages().is_empty());
     assert!(sandbox.requests().is_empty());
     assert!(sandbox.faults_left().is_empty());
     assert_eq!(sandbox.users().len(), 9);
     let path = format!("/graph/v1.0/users/{}", Cast::JOINER);
-    let answer = with_token(&sandbox, &token, "GET", &path, &Value::Null)
+    let response = with_token(&sandbox, &token, "GET", &path, &Value::Null)
         .await
         .unwrap();
-    assert_eq!(answer.status, 401, "tokens of the old world are dead");
+    assert_eq!(response.status, 401, "tokens of the old world are dead");
 }
 
 #[tokio::test]
@@ -288,33 +288,33 @@ async fn a_body_above_a_mebibyte_is_too_large() {
     let sandbox = Sandbox::start().await;
     let body = "a".repeat((1 << 20) + 1);
     for path in ["/_sandbox/users", KPN_SEND] {
-        let answer = call(&sandbox, "POST", path, &[], &body).await;
-        // The answer may be lost where the rest of the body meets a closed connection.
-        if let Ok(answer) = answer {
-            assert_eq!(answer.status, 413, "{path}");
+        let response = call(&sandbox, "POST", path, &[], &body).await;
+        // The response may be lost where the rest of the body meets a closed connection.
+        if let Ok(response) = response {
+            assert_eq!(response.status, 413, "{path}");
         }
     }
     assert_eq!(send(&sandbox).await.status, 200);
 }
 
 #[tokio::test]
-async fn waiting_ends_when_it_happens() {
+async fn waiting_ends_once_something_is_found() {
     let sandbox = Sandbox::start().await;
-    let (message, answer) = soon(async {
+    let (message, response) = soon(async {
         tokio::join!(
             sandbox.wait_for(|sandbox| sandbox.message_to("+31612345678")),
             send(&sandbox)
         )
     })
     .await;
-    assert_eq!(answer.json()["document_id"], message.id);
+    assert_eq!(response.json()["document_id"], message.id);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_test_may_stop_its_clock() {
+async fn a_test_may_pause_its_clock() {
     let sandbox = Sandbox::start().await;
     sandbox.fault("kpn.send", Fault::Delay).ms(20);
-    // Not by the client of these tests: its patience would run out at once on a stopped clock.
+    // Not by the client of these tests, whose deadline would pass at once on a paused clock.
     let authority = sandbox.url().replace("http://", "");
     let mut stream = TcpStream::connect(authority).unwrap();
     write!(
@@ -322,9 +322,9 @@ async fn a_test_may_stop_its_clock() {
         "POST {KPN_SEND} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     )
     .unwrap();
-    let mut told = String::new();
-    stream.read_to_string(&mut told).unwrap();
-    assert!(told.starts_with("HTTP/1.1 401"), "{told}");
+    let mut shown = String::new();
+    stream.read_to_string(&mut shown).unwrap();
+    assert!(shown.starts_with("HTTP/1.1 401"), "{shown}");
 }
 
 #[tokio::test]
@@ -332,8 +332,8 @@ async fn nothing_secret_is_in_debug() {
     let sandbox = Sandbox::start().await;
     send(&sandbox).await;
     let pass = sandbox.passes().remove(0);
-    let told = format!("{pass:?} {:?}", sandbox.messages());
-    assert!(!told.contains(&pass.secret));
-    assert!(!told.contains("Hello"));
-    assert!(!told.contains("31612345678"));
+    let shown = format!("{pass:?} {:?}", sandbox.messages());
+    assert!(!shown.contains(&pass.secret));
+    assert!(!shown.contains("Hello"));
+    assert!(!shown.contains("31612345678"));
 }

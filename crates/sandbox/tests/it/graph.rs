@@ -3,7 +3,7 @@ use std::{collections::HashSet, time::Duration};
 use postduif_sandbox::{CalloutKind, Cast, Fault, ResumeKind, Sandbox};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, call, graph_token, kpn_token, passes_of, soon, waiting, with_token};
+use crate::client::{Response, call, graph_token, kpn_token, passes_of, soon, waiting, with_token};
 
 struct World {
     sandbox: Sandbox,
@@ -17,19 +17,19 @@ impl World {
         Self { sandbox, token }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> Response {
         with_token(&self.sandbox, &self.token, "GET", path, &Value::Null)
             .await
             .unwrap()
     }
 
-    async fn delete(&self, path: &str) -> Answer {
+    async fn delete(&self, path: &str) -> Response {
         with_token(&self.sandbox, &self.token, "DELETE", path, &Value::Null)
             .await
             .unwrap()
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Answer {
+    async fn post(&self, path: &str, body: &Value) -> Response {
         with_token(&self.sandbox, &self.token, "POST", path, body)
             .await
             .unwrap()
@@ -41,20 +41,21 @@ fn user(id: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_user_comes_with_what_was_selected_and_no_more() {
+async fn a_user_has_the_selected_properties_only() {
     let world = World::start().await;
     let path = user(Cast::JOINER) + "?$select=id,mobilePhone,userType,accountEnabled";
-    let answer = world.get(&path).await;
-    assert_eq!(answer.status, 200);
-    let mut told = answer.json();
+    let response = world.get(&path).await;
+    assert_eq!(response.status, 200);
+    let mut shown = response.json();
     assert!(
-        told.as_object_mut()
+        shown
+            .as_object_mut()
             .unwrap()
             .remove("@odata.context")
             .is_some()
     );
     assert_eq!(
-        told,
+        shown,
         json!({
             "id": Cast::JOINER,
             "mobilePhone": "+31612345678",
@@ -63,21 +64,21 @@ async fn a_user_comes_with_what_was_selected_and_no_more() {
         })
     );
 
-    let answer = world.get(&user(Cast::JOINER)).await;
-    assert!(answer.json().get("displayName").is_some());
-    assert!(answer.json().get("accountEnabled").is_none());
+    let response = world.get(&user(Cast::JOINER)).await;
+    assert!(response.json().get("displayName").is_some());
+    assert!(response.json().get("accountEnabled").is_none());
 
-    let answer = world
+    let response = world
         .get(&(user(Cast::JOINER) + "?$select=mobilPhone"))
         .await;
-    assert_eq!(answer.status, 400);
+    assert_eq!(response.status, 400);
 }
 
 #[tokio::test]
-async fn a_refusal_carries_the_ids_that_support_asks_for() {
+async fn a_refusal_has_the_request_ids_for_support() {
     let world = World::start().await;
     let bearer = format!("Bearer {}", world.token);
-    let answer = call(
+    let response = call(
         &world.sandbox,
         "GET",
         &user("00000000-0000-4000-8000-000000000000"),
@@ -86,19 +87,19 @@ async fn a_refusal_carries_the_ids_that_support_asks_for() {
     )
     .await
     .unwrap();
-    assert_eq!(answer.status, 404);
-    assert_eq!(answer.header("client-request-id"), Some("mine"));
-    let error = &answer.json()["error"];
+    assert_eq!(response.status, 404);
+    assert_eq!(response.header("client-request-id"), Some("mine"));
+    let error = &response.json()["error"];
     assert_eq!(error["code"], "Request_ResourceNotFound");
     assert_eq!(error["innerError"]["client-request-id"], "mine");
     assert_eq!(
         error["innerError"]["request-id"].as_str(),
-        answer.header("request-id")
+        response.header("request-id")
     );
 }
 
 #[tokio::test]
-async fn a_token_for_another_service_is_no_token() {
+async fn a_token_of_another_service_is_refused() {
     let world = World::start().await;
     let kpn = kpn_token(&world.sandbox).await;
     for headers in [
@@ -106,13 +107,16 @@ async fn a_token_for_another_service_is_no_token() {
         &[("Authorization", "Bearer wrong")],
         &[("Authorization", &format!("Bearer {kpn}"))],
     ] {
-        let answer = call(&world.sandbox, "GET", &user(Cast::JOINER), headers, "")
+        let response = call(&world.sandbox, "GET", &user(Cast::JOINER), headers, "")
             .await
             .unwrap();
-        assert_eq!(answer.status, 401);
-        assert_eq!(answer.json()["error"]["code"], "InvalidAuthenticationToken");
+        assert_eq!(response.status, 401);
+        assert_eq!(
+            response.json()["error"]["code"],
+            "InvalidAuthenticationToken"
+        );
         assert!(
-            answer
+            response
                 .header("www-authenticate")
                 .unwrap()
                 .starts_with("Bearer")
@@ -121,7 +125,7 @@ async fn a_token_for_another_service_is_no_token() {
 }
 
 #[tokio::test]
-async fn the_late_one_is_found_at_the_third_read() {
+async fn the_late_user_is_found_by_the_third_read() {
     let world = World::start().await;
     for status in [404, 404, 200, 200] {
         assert_eq!(world.get(&user(Cast::LATE)).await.status, status);
@@ -129,21 +133,21 @@ async fn the_late_one_is_found_at_the_third_read() {
 }
 
 #[tokio::test]
-async fn a_manager_is_told_and_nobody_is_not_found() {
+async fn a_manager_is_returned_and_a_missing_one_is_not_found() {
     let world = World::start().await;
-    let answer = world
+    let response = world
         .get(&(user(Cast::JOINER) + "/manager?$select=id"))
         .await;
-    assert_eq!(answer.json()["id"], Cast::ENGLISH);
+    assert_eq!(response.json()["id"], Cast::ENGLISH);
     assert_eq!(
         world.get(&(user(Cast::ENGLISH) + "/manager")).await.status,
         404
     );
-    let answer = world
+    let response = world
         .get(&(user(Cast::JOINER) + "?$select=id&$expand=manager($select=mail)"))
         .await;
-    assert!(answer.json()["manager"]["mail"].is_string());
-    assert!(answer.json()["manager"].get("id").is_none());
+    assert!(response.json()["manager"]["mail"].is_string());
+    assert!(response.json()["manager"].get("id").is_none());
 }
 
 #[tokio::test]
@@ -155,14 +159,14 @@ async fn only_the_administrator_has_roles() {
         }
         let path =
             user(id) + "/transitiveMemberOf/microsoft.graph.directoryRole?$select=id,displayName";
-        let answer = world.get(&path).await;
-        let roles = answer.json()["value"].as_array().unwrap().len();
+        let response = world.get(&path).await;
+        let roles = response.json()["value"].as_array().unwrap().len();
         assert_eq!(roles, usize::from(id == Cast::ADMINISTRATOR), "{id}");
     }
 }
 
 #[tokio::test]
-async fn a_pass_tells_its_value_once() {
+async fn a_secret_is_returned_once() {
     let world = World::start().await;
     let passes = passes_of(Cast::JOINER);
     let wish = json!({"lifetimeInMinutes": 90, "isUsableOnce": true});
@@ -221,15 +225,15 @@ async fn passes_outside_the_policy_are_refused() {
         json!({"startDateTime": "tomorrow"}),
         json!({"lifetime": 60}),
     ] {
-        let answer = world.post(&passes, &wish).await;
-        assert_eq!(answer.status, 400, "{wish}");
-        assert_eq!(answer.json()["error"]["code"], "badRequest");
+        let response = world.post(&passes, &wish).await;
+        assert_eq!(response.status, 400, "{wish}");
+        assert_eq!(response.json()["error"]["code"], "badRequest");
     }
-    let answer = world
+    let response = world
         .post(&passes, &json!({"lifetimeInMinutes": 600}))
         .await;
     assert_eq!(
-        answer.json()["error"]["message"],
+        response.json()["error"]["message"],
         "Invalid LifetimeInMinutes specified. The valid range between 60 and 480."
     );
     assert!(world.sandbox.usable_passes(Cast::JOINER).is_empty());
@@ -238,18 +242,18 @@ async fn passes_outside_the_policy_are_refused() {
 #[tokio::test]
 async fn guests_and_administrators_get_no_pass() {
     let world = World::start().await;
-    let answer = world.post(&passes_of(Cast::GUEST), &json!({})).await;
-    assert_eq!(answer.status, 400);
-    let answer = world
+    let response = world.post(&passes_of(Cast::GUEST), &json!({})).await;
+    assert_eq!(response.status, 400);
+    let response = world
         .post(&passes_of(Cast::ADMINISTRATOR), &json!({}))
         .await;
-    assert_eq!(answer.status, 403);
-    assert_eq!(answer.json()["error"]["code"], "accessDenied");
+    assert_eq!(response.status, 403);
+    assert_eq!(response.json()["error"]["code"], "accessDenied");
     assert_eq!(world.sandbox.passes().len(), 1, "the stranger's");
 }
 
 #[tokio::test]
-async fn no_two_passes_have_the_same_value() {
+async fn no_two_passes_have_the_same_secret() {
     let world = World::start().await;
     let passes = passes_of(Cast::JOINER);
     let mut seen = HashSet::new();
@@ -273,12 +277,12 @@ async fn a_task_is_resumed_once() {
     assert!(again.json()["error"]["code"].is_string());
 
     let resumes = world.sandbox.resumes();
-    let told: Vec<_> = resumes
+    let shown: Vec<_> = resumes
         .iter()
         .map(|resume| (resume.answered, resume.status.as_deref()))
         .collect();
     assert_eq!(
-        told,
+        shown,
         [
             (400, None),
             (204, Some("Completed")),
@@ -347,7 +351,7 @@ async fn an_access_package_is_resumed_by_the_stage_that_waits() {
 }
 
 #[tokio::test]
-async fn faults_of_graph_are_its_own_words() {
+async fn faults_of_graph_are_its_own_errors() {
     let world = World::start().await;
     let passes = passes_of(Cast::JOINER);
     for (fault, status) in [
@@ -357,10 +361,10 @@ async fn faults_of_graph_are_its_own_words() {
         (Fault::Unauthorized, 401),
     ] {
         world.sandbox.fault("graph.tap", fault).ms(10);
-        let answer = world.post(&passes, &json!({})).await;
-        assert_eq!(answer.status, status, "{fault}");
-        assert!(answer.json()["error"]["code"].is_string(), "{fault}");
-        let hint = answer.header("retry-after");
+        let response = world.post(&passes, &json!({})).await;
+        assert_eq!(response.status, status, "{fault}");
+        assert!(response.json()["error"]["code"].is_string(), "{fault}");
+        let hint = response.header("retry-after");
         assert_eq!(hint, (fault == Fault::Throttle).then_some("1"), "{fault}");
     }
     assert!(world.sandbox.usable_passes(Cast::JOINER).is_empty());
@@ -373,19 +377,19 @@ async fn faults_of_graph_are_its_own_words() {
 }
 
 #[tokio::test]
-async fn a_pass_that_exists_refuses_another_where_that_is_asked() {
+async fn an_existing_pass_blocks_another_under_that_fault() {
     let world = World::start().await;
     let passes = passes_of(Cast::HAS_PASS);
     world.sandbox.fault("graph.tap", Fault::Exists);
-    let answer = world.post(&passes, &json!({})).await;
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.json()["error"]["code"], "badRequest");
+    let response = world.post(&passes, &json!({})).await;
+    assert_eq!(response.status, 400);
+    assert_eq!(response.json()["error"]["code"], "badRequest");
     assert_eq!(world.sandbox.passes().len(), 1, "nothing was issued");
     assert_eq!(world.post(&passes, &json!({})).await.status, 201);
 }
 
 #[tokio::test]
-async fn a_list_that_lags_shows_what_was_there_before() {
+async fn a_list_that_lags_shows_the_earlier_state() {
     let world = World::start().await;
     let passes = passes_of(Cast::JOINER);
     let id = world.post(&passes, &json!({})).await.json()["id"].clone();
@@ -402,13 +406,13 @@ async fn a_list_that_lags_shows_what_was_there_before() {
 }
 
 #[tokio::test]
-async fn a_late_effect_comes_after_its_caller_has_gone() {
+async fn a_late_effect_happens_after_its_connection_ended() {
     let world = World::start().await;
     let passes = passes_of(Cast::JOINER);
     world.sandbox.fault("graph.tap", Fault::Late).ms(300);
     let begun = std::time::Instant::now();
-    let answer = with_token(&world.sandbox, &world.token, "POST", &passes, &json!({})).await;
-    assert!(answer.is_err(), "the connection is reset");
+    let response = with_token(&world.sandbox, &world.token, "POST", &passes, &json!({})).await;
+    assert!(response.is_err(), "the connection is reset");
     let made = world.sandbox.wait_for(|sandbox| {
         let usable = sandbox.usable_passes(Cast::JOINER);
         (!usable.is_empty()).then_some(())
@@ -418,7 +422,7 @@ async fn a_late_effect_comes_after_its_caller_has_gone() {
 }
 
 #[tokio::test]
-async fn memberships_come_in_pages_with_or_without_a_cast() {
+async fn memberships_are_paged_with_or_without_a_cast() {
     let world = World::start().await;
     let mut of: Vec<_> = (0..5)
         .map(|n| json!({"@odata.type": "#microsoft.graph.group", "id": format!("g{n}"), "displayName": "G"}))
@@ -450,29 +454,29 @@ async fn memberships_come_in_pages_with_or_without_a_cast() {
 }
 
 #[tokio::test]
-async fn a_token_without_roles_is_refused_until_a_new_one_comes() {
+async fn a_token_without_roles_is_refused_until_a_new_one_is_used() {
     let mut world = World::start().await;
     world.sandbox.fault("graph.tap", Fault::TokenWithoutRoles);
     let passes = passes_of(Cast::JOINER);
     for _ in 0..2 {
-        let answer = world.post(&passes, &json!({})).await;
-        assert_eq!(answer.status, 403);
-        assert_eq!(answer.json()["error"]["code"], "accessDenied");
+        let response = world.post(&passes, &json!({})).await;
+        assert_eq!(response.status, 403);
+        assert_eq!(response.json()["error"]["code"], "accessDenied");
     }
     world.token = graph_token(&world.sandbox).await;
     assert_eq!(world.post(&passes, &json!({})).await.status, 201);
 }
 
 #[tokio::test]
-async fn tokens_of_graph_die_too() {
+async fn tokens_of_graph_expire_too() {
     let sandbox = Sandbox::builder()
         .token_life(Duration::ZERO)
         .start()
         .await
         .unwrap();
     let token = graph_token(&sandbox).await;
-    let answer = with_token(&sandbox, &token, "GET", &user(Cast::JOINER), &Value::Null)
+    let response = with_token(&sandbox, &token, "GET", &user(Cast::JOINER), &Value::Null)
         .await
         .unwrap();
-    assert_eq!(answer.status, 401);
+    assert_eq!(response.status, 401);
 }

@@ -16,10 +16,10 @@ async fn both_styles_of_credentials_give_a_token_whose_numbers_are_strings() {
     let basic = [("Authorization", "Basic c2FuZGJveDpzYW5kYm94")];
     let form = "client_id=sandbox&client_secret=sandbox";
     for (headers, body) in [(basic, ""), ([FORM], form)] {
-        let answer = call(&sandbox, "POST", TOKEN, &headers, body).await.unwrap();
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.json()["expires_in"], "3599");
-        assert_eq!(answer.json()["token_type"], "Bearer");
+        let response = call(&sandbox, "POST", TOKEN, &headers, body).await.unwrap();
+        assert_eq!(response.status, 200);
+        assert_eq!(response.json()["expires_in"], "3599");
+        assert_eq!(response.json()["token_type"], "Bearer");
     }
 }
 
@@ -32,14 +32,14 @@ async fn wrong_credentials_are_refused_in_the_token_endpoints_shape() {
         "client_id=me&client_secret=sandbox",
         "client_id=sandbox&client_secret=wrong",
     ] {
-        let answer = call(&sandbox, "POST", TOKEN, &[FORM], body).await.unwrap();
-        assert_eq!(answer.status, 401, "{body}");
-        assert_eq!(answer.json()["ErrorCode"], "invalid_client");
+        let response = call(&sandbox, "POST", TOKEN, &[FORM], body).await.unwrap();
+        assert_eq!(response.status, 401, "{body}");
+        assert_eq!(response.json()["ErrorCode"], "invalid_client");
     }
     let path = TOKEN.split('?').next().unwrap();
     let body = "grant_type=client_credentials&client_id=sandbox&client_secret=sandbox";
-    let answer = call(&sandbox, "POST", path, &[FORM], body).await.unwrap();
-    assert_eq!(answer.status, 400, "the grant type belongs in the query");
+    let response = call(&sandbox, "POST", path, &[FORM], body).await.unwrap();
+    assert_eq!(response.status, 400, "the grant type belongs in the query");
 }
 
 #[tokio::test]
@@ -48,15 +48,15 @@ async fn an_accepted_text_is_recorded_as_the_phone_will_have_it() {
     let token = kpn_token(&sandbox).await;
     let mut body = text("0612345678", &"€".repeat(81));
     body["expirein"] = json!("1800");
-    let answer = with_token(&sandbox, &token, "POST", KPN_SEND, &body)
+    let response = with_token(&sandbox, &token, "POST", KPN_SEND, &body)
         .await
         .unwrap();
 
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.json()["status"], "OK");
-    assert_eq!(answer.header("quota-limit"), Some("1000"));
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["status"], "OK");
+    assert_eq!(response.header("quota-limit"), Some("1000"));
     let message = sandbox.message_to("+31612345678").unwrap();
-    assert_eq!(answer.json()["document_id"], message.id);
+    assert_eq!(response.json()["document_id"], message.id);
     assert_eq!(message.vendor, "kpn");
     assert_eq!(message.sender, "Postduif");
     assert_eq!(message.text, "€".repeat(81));
@@ -70,7 +70,7 @@ async fn an_accepted_text_is_recorded_as_the_phone_will_have_it() {
 async fn a_bad_text_is_refused_without_a_cause_and_not_recorded() {
     let sandbox = Sandbox::start().await;
     let token = kpn_token(&sandbox).await;
-    let answer = with_token(
+    let response = with_token(
         &sandbox,
         &token,
         "POST",
@@ -79,27 +79,27 @@ async fn a_bad_text_is_refused_without_a_cause_and_not_recorded() {
     )
     .await
     .unwrap();
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.json()["errorResponse"]["code"], "400");
-    assert_eq!(answer.json()["errorResponse"]["message"], "Bad Request");
+    assert_eq!(response.status, 400);
+    assert_eq!(response.json()["errorResponse"]["code"], "400");
+    assert_eq!(response.json()["errorResponse"]["message"], "Bad Request");
     assert!(sandbox.messages().is_empty());
 }
 
 #[tokio::test]
-async fn a_token_is_needed_and_only_the_word_bearer_brings_it() {
+async fn a_token_is_required_and_bearer_is_its_only_scheme() {
     let sandbox = Sandbox::start().await;
     let token = kpn_token(&sandbox).await;
     let body = text("+31612345678", "Hello").to_string();
     let json = ("Content-Type", "application/json");
 
-    let answer = call(&sandbox, "POST", KPN_SEND, &[json], &body)
+    let response = call(&sandbox, "POST", KPN_SEND, &[json], &body)
         .await
         .unwrap();
-    assert_eq!(answer.status, 401);
-    assert_eq!(answer.json()["errorResponse"]["code"], "401");
+    assert_eq!(response.status, 401);
+    assert_eq!(response.json()["errorResponse"]["code"], "401");
 
     let old = format!("BearerToken {token}");
-    let answer = call(
+    let response = call(
         &sandbox,
         "POST",
         KPN_SEND,
@@ -108,29 +108,29 @@ async fn a_token_is_needed_and_only_the_word_bearer_brings_it() {
     )
     .await
     .unwrap();
-    assert_eq!(answer.status, 401);
+    assert_eq!(response.status, 401);
 
     let wrong = ("Authorization", "Bearer wrong");
-    let answer = call(&sandbox, "POST", KPN_SEND, &[json, wrong], &body)
+    let response = call(&sandbox, "POST", KPN_SEND, &[json, wrong], &body)
         .await
         .unwrap();
-    assert_eq!(answer.status, 401);
+    assert_eq!(response.status, 401);
     assert_eq!(
-        answer.json()["fault"]["detail"]["errorcode"],
+        response.json()["fault"]["detail"]["errorcode"],
         "keymanagement.service.invalid_access_token"
     );
     assert!(sandbox.messages().is_empty());
 }
 
 #[tokio::test]
-async fn a_token_is_dead_after_its_life() {
+async fn a_token_is_refused_after_its_lifetime() {
     let sandbox = Sandbox::builder()
         .token_life(Duration::ZERO)
         .start()
         .await
         .unwrap();
     let token = kpn_token(&sandbox).await;
-    let answer = with_token(
+    let response = with_token(
         &sandbox,
         &token,
         "POST",
@@ -139,15 +139,15 @@ async fn a_token_is_dead_after_its_life() {
     )
     .await
     .unwrap();
-    assert_eq!(answer.status, 401);
+    assert_eq!(response.status, 401);
     assert_eq!(
-        answer.json()["fault"]["detail"]["errorcode"],
+        response.json()["fault"]["detail"]["errorcode"],
         "keymanagement.service.access_token_expired"
     );
 }
 
 #[tokio::test]
-async fn refusals_that_a_fault_asks_for_come_in_kpns_own_shape() {
+async fn refusals_by_a_fault_have_kpns_own_shape() {
     let sandbox = Sandbox::start().await;
     let token = kpn_token(&sandbox).await;
     let body = text("+31612345678", "The pass is X7kq2Rm!");
@@ -160,13 +160,13 @@ async fn refusals_that_a_fault_asks_for_come_in_kpns_own_shape() {
         (Fault::Unauthorized, 401),
     ] {
         sandbox.fault("kpn.send", fault);
-        let answer = with_token(&sandbox, &token, "POST", KPN_SEND, &body)
+        let response = with_token(&sandbox, &token, "POST", KPN_SEND, &body)
             .await
             .unwrap();
-        assert_eq!(answer.status, status, "{fault}");
-        let told = answer.json()["errorResponse"]["message"].to_string();
-        let echoes = told.contains("X7kq2Rm!") && told.contains("+31612345678");
-        assert_eq!(echoes, fault == Fault::EchoText, "{fault}: {told}");
+        assert_eq!(response.status, status, "{fault}");
+        let shown = response.json()["errorResponse"]["message"].to_string();
+        let echoes = shown.contains("X7kq2Rm!") && shown.contains("+31612345678");
+        assert_eq!(echoes, fault == Fault::EchoText, "{fault}: {shown}");
     }
     assert!(sandbox.messages().is_empty());
 }
@@ -176,7 +176,7 @@ async fn a_throttle_hints_at_its_end_by_date_and_by_seconds() {
     let sandbox = Sandbox::start().await;
     let token = kpn_token(&sandbox).await;
     sandbox.fault("kpn.send", Fault::Throttle).ms(2500);
-    let answer = with_token(
+    let response = with_token(
         &sandbox,
         &token,
         "POST",
@@ -185,17 +185,17 @@ async fn a_throttle_hints_at_its_end_by_date_and_by_seconds() {
     )
     .await
     .unwrap();
-    assert_eq!(answer.status, 429);
-    assert_eq!(answer.header("retry-after"), Some("3"));
-    assert!(answer.header("quota-reset-utc").unwrap().ends_with('Z'));
+    assert_eq!(response.status, 429);
+    assert_eq!(response.header("retry-after"), Some("3"));
+    assert!(response.header("quota-reset-utc").unwrap().ends_with('Z'));
     assert_eq!(
-        answer.json()["fault"]["detail"]["errorcode"],
+        response.json()["fault"]["detail"]["errorcode"],
         "policies.ratelimit.QuotaViolation"
     );
 }
 
 #[tokio::test]
-async fn unauthorized_once_takes_the_life_of_the_token_presented() {
+async fn unauthorized_once_revokes_the_token_of_the_request() {
     let sandbox = Sandbox::start().await;
     let token = kpn_token(&sandbox).await;
     let body = text("+31612345678", "Hello");
@@ -205,19 +205,19 @@ async fn unauthorized_once_takes_the_life_of_the_token_presented() {
         (token, 401),
         (kpn_token(&sandbox).await, 200),
     ] {
-        let answer = with_token(&sandbox, &token, "POST", KPN_SEND, &body)
+        let response = with_token(&sandbox, &token, "POST", KPN_SEND, &body)
             .await
             .unwrap();
-        assert_eq!(answer.status, status);
+        assert_eq!(response.status, status);
     }
 }
 
 #[tokio::test]
-async fn an_answer_without_an_id_still_had_its_text_accepted() {
+async fn the_text_of_a_response_without_an_id_is_accepted() {
     let sandbox = Sandbox::start().await;
     let token = kpn_token(&sandbox).await;
     sandbox.fault("kpn.send", Fault::OkWithoutId);
-    let answer = with_token(
+    let response = with_token(
         &sandbox,
         &token,
         "POST",
@@ -226,8 +226,8 @@ async fn an_answer_without_an_id_still_had_its_text_accepted() {
     )
     .await
     .unwrap();
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.json(), json!({"status": "OK"}));
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json(), json!({"status": "OK"}));
     assert_eq!(sandbox.messages().len(), 1);
 }
 

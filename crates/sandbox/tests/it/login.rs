@@ -1,26 +1,29 @@
 use postduif_sandbox::{Fault, Sandbox};
 
-use crate::client::{Answer, FORM, call, graph_token, with_token};
+use crate::client::{FORM, Response, call, graph_token, with_token};
 use serde_json::Value;
 
 const GOOD: &str = "grant_type=client_credentials&client_id=sandbox&client_secret=sandbox\
     &scope=https%3A%2F%2Fgraph.microsoft.com%2F.default";
 
-async fn ask(sandbox: &Sandbox, tenant: &str, form: &str) -> Answer {
+async fn request_token(sandbox: &Sandbox, tenant: &str, form: &str) -> Response {
     let path = format!("/login/{tenant}/oauth2/v2.0/token");
     call(sandbox, "POST", &path, &[FORM], form).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_token_comes_with_a_number_for_its_life() {
+async fn the_lifetime_of_a_token_is_a_number() {
     let sandbox = Sandbox::start().await;
-    let answer = ask(&sandbox, sandbox.tenant(), GOOD).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.json()["expires_in"], 3599);
-    assert_eq!(answer.json()["token_type"], "Bearer");
+    let response = request_token(&sandbox, sandbox.tenant(), GOOD).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["expires_in"], 3599);
+    assert_eq!(response.json()["token_type"], "Bearer");
 
     let own = GOOD.replace("graph.microsoft.com", "localhost%3A1%2Fgraph");
-    assert_eq!(ask(&sandbox, sandbox.tenant(), &own).await.status, 200);
+    assert_eq!(
+        request_token(&sandbox, sandbox.tenant(), &own).await.status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -34,27 +37,27 @@ async fn each_mistake_has_its_number() {
         ("graph.microsoft.com", "elsewhere.example", 400, 500_011),
         ("=client_credentials", "=password", 400, 70_003),
     ] {
-        let answer = ask(&sandbox, sandbox.tenant(), &GOOD.replace(from, to)).await;
-        assert_eq!(answer.status, status, "{to}");
-        assert_eq!(answer.json()["error_codes"][0], number, "{to}");
+        let response = request_token(&sandbox, sandbox.tenant(), &GOOD.replace(from, to)).await;
+        assert_eq!(response.status, status, "{to}");
+        assert_eq!(response.json()["error_codes"][0], number, "{to}");
     }
     let stranger = "7e4a4700-0000-4000-8000-00000000000f";
-    let answer = ask(&sandbox, stranger, GOOD).await;
-    assert_eq!(answer.json()["error_codes"][0], 90_002);
+    let response = request_token(&sandbox, stranger, GOOD).await;
+    assert_eq!(response.json()["error_codes"][0], 90_002);
 }
 
 #[tokio::test]
-async fn faults_of_the_login_are_entras_own_words() {
+async fn faults_of_the_login_are_entras_own_errors() {
     let sandbox = Sandbox::start().await;
     sandbox.fault("login", Fault::Throttle).ms(1500);
-    let answer = ask(&sandbox, sandbox.tenant(), GOOD).await;
-    assert_eq!(answer.status, 429);
-    assert_eq!(answer.header("retry-after"), Some("2"));
+    let response = request_token(&sandbox, sandbox.tenant(), GOOD).await;
+    assert_eq!(response.status, 429);
+    assert_eq!(response.header("retry-after"), Some("2"));
 
     sandbox.fault("login", Fault::Unauthorized);
-    let answer = ask(&sandbox, sandbox.tenant(), GOOD).await;
-    assert_eq!(answer.status, 401);
-    assert_eq!(answer.json()["error"], "invalid_client");
+    let response = request_token(&sandbox, sandbox.tenant(), GOOD).await;
+    assert_eq!(response.status, 401);
+    assert_eq!(response.json()["error"], "invalid_client");
 }
 
 #[tokio::test]
@@ -64,9 +67,9 @@ async fn a_token_may_be_issued_without_roles() {
     let path = format!("/graph/v1.0/users/{}", postduif_sandbox::Cast::JOINER);
     for status in [403, 200] {
         let token = graph_token(&sandbox).await;
-        let answer = with_token(&sandbox, &token, "GET", &path, &Value::Null)
+        let response = with_token(&sandbox, &token, "GET", &path, &Value::Null)
             .await
             .unwrap();
-        assert_eq!(answer.status, status);
+        assert_eq!(response.status, status);
     }
 }

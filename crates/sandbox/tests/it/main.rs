@@ -1,4 +1,4 @@
-//! The sandbox from outside: over its sockets, by a client that knows nothing but HTTP.
+//! Tests of the sandbox from outside, over its sockets.
 
 #![expect(
     clippy::unwrap_used,

@@ -10,7 +10,7 @@ use ring::{
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Answer, FORM, JSON, authority, call, hex},
+    client::{FORM, JSON, Response, authority, call, hex},
     processed::{GoodCall, assert_faults},
 };
 
@@ -54,7 +54,7 @@ fn channels() -> Value {
     })
 }
 
-async fn send(sandbox: &Sandbox, path: &str, body: &Value) -> Answer {
+async fn send(sandbox: &Sandbox, path: &str, body: &Value) -> Response {
     let key = if path.starts_with("/messagebird/v1") {
         BEARER
     } else {
@@ -66,7 +66,7 @@ async fn send(sandbox: &Sandbox, path: &str, body: &Value) -> Answer {
         .unwrap()
 }
 
-async fn under_key(sandbox: &Sandbox, key: &str, path: &str, body: &str) -> Answer {
+async fn under_key(sandbox: &Sandbox, key: &str, path: &str, body: &str) -> Response {
     let headers = [
         JSON,
         BEARER,
@@ -87,19 +87,19 @@ fn header<'a>(report: &'a Report, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn platform_accepts_with_202_and_tells_what_it_took() {
+async fn platform_accepts_with_202_and_returns_what_it_accepted() {
     let sandbox = Sandbox::start().await;
-    let answer = send(&sandbox, PLATFORM, &platform("01J9Z8")).await;
-    assert_eq!(answer.status, 202);
+    let response = send(&sandbox, PLATFORM, &platform("01J9Z8")).await;
+    assert_eq!(response.status, 202);
     let message = sandbox.message_to("+31612345678").unwrap();
-    let told = answer.json();
-    assert_eq!(told["id"], message.id);
+    let shown = response.json();
+    assert_eq!(shown["id"], message.id);
     assert!(message.id.starts_with("sms_") && message.id.len() == 30);
-    assert_eq!(told["status"], "accepted");
-    assert_eq!(told["segments"]["count"], 1);
-    assert_eq!(told["segments"]["encoding"], "GSM_7BIT");
-    assert_eq!(told["metadata"]["reference"], "01J9Z8");
-    assert_eq!(told["cost"], Value::Null);
+    assert_eq!(shown["status"], "accepted");
+    assert_eq!(shown["segments"]["count"], 1);
+    assert_eq!(shown["segments"]["encoding"], "GSM_7BIT");
+    assert_eq!(shown["metadata"]["reference"], "01J9Z8");
+    assert_eq!(shown["cost"], Value::Null);
     assert_eq!(message.vendor, "messagebird");
     assert_eq!(message.reference.as_deref(), Some("01J9Z8"));
     assert_eq!(message.sender, "Postduif");
@@ -132,9 +132,9 @@ async fn platform_refuses_each_field_by_name() {
     ] {
         let mut body = platform("01J9Z8");
         body[field] = value;
-        let answer = send(&sandbox, PLATFORM, &body).await;
-        let error = answer.json()["error"].clone();
-        assert_eq!(answer.status, status, "{field}");
+        let response = send(&sandbox, PLATFORM, &body).await;
+        let error = response.json()["error"].clone();
+        assert_eq!(response.status, status, "{field}");
         assert_eq!(error["name"], name, "{field}");
         assert_eq!(error["param"], field);
         if name == "ValidationError" {
@@ -146,7 +146,7 @@ async fn platform_refuses_each_field_by_name() {
 }
 
 #[tokio::test]
-async fn platform_wants_its_own_key_and_a_user_agent() {
+async fn platform_requires_its_own_key_and_a_user_agent() {
     let sandbox = Sandbox::start().await;
     let body = platform("01J9Z8").to_string();
     for key in [
@@ -155,47 +155,50 @@ async fn platform_wants_its_own_key_and_a_user_agent() {
         "AccessKey sandbox",
     ] {
         let headers = [JSON, ("User-Agent", "test"), ("Authorization", key)];
-        let answer = call(&sandbox, "POST", PLATFORM, &headers, &body)
+        let response = call(&sandbox, "POST", PLATFORM, &headers, &body)
             .await
             .unwrap();
-        assert_eq!(answer.status, 401, "{key}");
-        assert_eq!(answer.json()["error"]["type"], "auth_error");
+        assert_eq!(response.status, 401, "{key}");
+        assert_eq!(response.json()["error"]["type"], "auth_error");
     }
-    let answer = call(&sandbox, "POST", PLATFORM, &[JSON, BEARER], &body)
+    let response = call(&sandbox, "POST", PLATFORM, &[JSON, BEARER], &body)
         .await
         .unwrap();
-    assert_eq!(answer.status, 403);
-    assert_eq!(answer.json()["error"]["type"], "permission_error");
+    assert_eq!(response.status, 403);
+    assert_eq!(response.json()["error"]["type"], "permission_error");
     let headers = [BEARER, ("User-Agent", "test")];
-    let answer = call(&sandbox, "GET", PLATFORM, &headers, "").await.unwrap();
-    assert_eq!((answer.status, &answer.json()["data"]), (200, &json!([])));
+    let response = call(&sandbox, "GET", PLATFORM, &headers, "").await.unwrap();
+    assert_eq!(
+        (response.status, &response.json()["data"]),
+        (200, &json!([]))
+    );
     assert!(sandbox.messages().is_empty());
 }
 
 #[tokio::test]
-async fn platform_takes_a_batch_as_a_whole_or_not_at_all() {
+async fn platform_accepts_a_batch_as_a_whole_or_not_at_all() {
     let sandbox = Sandbox::start().await;
     let batch = json!({"messages": [platform("a1"), platform("b2")]});
-    let answer = send(&sandbox, BATCHES, &batch).await;
-    assert_eq!(answer.status, 202);
-    assert_eq!(answer.json()["summary"]["accepted_count"], 2);
-    let told = answer.json()["data"].clone();
+    let response = send(&sandbox, BATCHES, &batch).await;
+    assert_eq!(response.status, 202);
+    assert_eq!(response.json()["summary"]["accepted_count"], 2);
+    let shown = response.json()["data"].clone();
     for (at, message) in sandbox.messages().iter().enumerate() {
-        assert_eq!(told[at]["id"], message.id);
+        assert_eq!(shown[at]["id"], message.id);
         assert_eq!(
-            told[at]["metadata"]["reference"].as_str(),
+            shown[at]["metadata"]["reference"].as_str(),
             message.reference.as_deref()
         );
     }
 
     let mut bad = batch.clone();
     bad["messages"][1]["to"] = json!("nobody");
-    let answer = send(&sandbox, BATCHES, &bad).await;
-    assert_eq!(answer.status, 422);
-    assert_eq!(answer.json()["error"]["param"], "messages[1].to");
+    let response = send(&sandbox, BATCHES, &bad).await;
+    assert_eq!(response.status, 422);
+    assert_eq!(response.json()["error"]["param"], "messages[1].to");
     for messages in [json!([]), json!(vec![platform("a"); 101])] {
-        let answer = send(&sandbox, BATCHES, &json!({"messages": messages})).await;
-        assert_eq!(answer.status, 422);
+        let response = send(&sandbox, BATCHES, &json!({"messages": messages})).await;
+        assert_eq!(response.status, 422);
     }
     assert_eq!(
         send(&sandbox, BATCHES, &batch["messages"]).await.status,
@@ -208,20 +211,20 @@ async fn platform_takes_a_batch_as_a_whole_or_not_at_all() {
         (Fault::MissingEntry, vec!["a1"]),
     ] {
         sandbox.fault("messagebird.send", fault);
-        let told = send(&sandbox, BATCHES, &batch).await.json()["data"].clone();
-        let told: Vec<_> = told
+        let shown = send(&sandbox, BATCHES, &batch).await.json()["data"].clone();
+        let shown: Vec<_> = shown
             .as_array()
             .unwrap()
             .iter()
             .map(|one| one["metadata"]["reference"].clone())
             .collect();
-        assert_eq!(told, references, "{fault}");
+        assert_eq!(shown, references, "{fault}");
     }
     assert_eq!(sandbox.messages().len(), 6);
 }
 
 #[tokio::test]
-async fn platform_remembers_its_answer_under_the_key_of_the_request() {
+async fn platform_stores_its_response_under_the_idempotency_key() {
     let sandbox = Sandbox::start().await;
     let body = platform("01J9Z8").to_string();
     let first = under_key(&sandbox, "k1", PLATFORM, &body).await;
@@ -242,7 +245,7 @@ async fn platform_remembers_its_answer_under_the_key_of_the_request() {
     );
     assert_eq!(sandbox.messages().len(), 2);
 
-    // A lost answer is found by its key, and so is a refusal.
+    // A lost response is found by its key, and so is a refusal.
     sandbox.fault("messagebird.send", Fault::LostAnswer);
     let headers = [
         JSON,
@@ -263,14 +266,14 @@ async fn platform_remembers_its_answer_under_the_key_of_the_request() {
     }
     assert_eq!(sandbox.messages().len(), 3);
 
-    // What stood before the call was done is not kept.
+    // A refusal before the request was processed is not stored.
     sandbox.fault("messagebird.send", Fault::Throttle);
     assert_eq!(under_key(&sandbox, "k5", PLATFORM, &body).await.status, 429);
     assert_eq!(under_key(&sandbox, "k5", PLATFORM, &body).await.status, 202);
 }
 
 #[tokio::test]
-async fn refusals_that_a_fault_asks_for_come_in_each_shape() {
+async fn refusals_by_a_fault_have_the_shape_of_each_api() {
     let sandbox = Sandbox::start().await;
     for (fault, of_platform, of_classic, of_channels) in [
         (
@@ -324,7 +327,7 @@ async fn refusals_that_a_fault_asks_for_come_in_each_shape() {
         ];
         let statuses = [of_platform.0, of_classic.0, of_channels.0];
         assert_eq!(
-            answers.each_ref().map(|answer| answer.status),
+            answers.each_ref().map(|response| response.status),
             statuses,
             "{fault}"
         );
@@ -335,10 +338,10 @@ async fn refusals_that_a_fault_asks_for_come_in_each_shape() {
             "{fault}"
         );
         assert_eq!(answers[2].json()["code"], of_channels.1, "{fault}");
-        for answer in answers {
-            let told = answer.json().to_string();
-            let echoes = told.contains("Hello") && told.contains("+31612345678");
-            assert_eq!(echoes, fault == Fault::EchoText, "{told}");
+        for response in answers {
+            let shown = response.json().to_string();
+            let echoes = shown.contains("Hello") && shown.contains("+31612345678");
+            assert_eq!(echoes, fault == Fault::EchoText, "{shown}");
         }
     }
     sandbox
@@ -350,9 +353,9 @@ async fn refusals_that_a_fault_asks_for_come_in_each_shape() {
         (CLASSIC, classic()),
         (CHANNELS, channels()),
     ] {
-        let answer = send(&sandbox, path, &body).await;
+        let response = send(&sandbox, path, &body).await;
         assert_eq!(
-            (answer.status, answer.header("retry-after")),
+            (response.status, response.header("retry-after")),
             (429, Some("2"))
         );
     }
@@ -366,9 +369,9 @@ async fn refusals_that_a_fault_asks_for_come_in_each_shape() {
         (CLASSIC, classic()),
         (CHANNELS, channels()),
     ] {
-        let answer = send(&sandbox, path, &body).await;
+        let response = send(&sandbox, path, &body).await;
         assert!(
-            answer.status < 300 && answer.json().get("id").is_none(),
+            response.status < 300 && response.json().get("id").is_none(),
             "{path}"
         );
     }
@@ -382,11 +385,11 @@ async fn classic_accepts_with_201_one_id_and_an_item_for_each_number() {
     body["recipients"] = json!("31612345678,nobody,+31687654321,31612345678");
     body["validity"] = json!(1800);
     body["scheduledDatetime"] = json!("2026-12-24T09:30:00+01:00");
-    let answer = send(&sandbox, CLASSIC, &body).await;
-    assert_eq!(answer.status, 201);
-    let told = answer.json();
-    assert_eq!(told["id"].as_str().unwrap().len(), 32);
-    let items = told["recipients"]["items"].as_array().unwrap();
+    let response = send(&sandbox, CLASSIC, &body).await;
+    assert_eq!(response.status, 201);
+    let shown = response.json();
+    assert_eq!(shown["id"].as_str().unwrap().len(), 32);
+    let items = shown["recipients"]["items"].as_array().unwrap();
     let numbers: Vec<_> = items.iter().map(|item| item["recipient"].clone()).collect();
     assert_eq!(numbers, [31_612_345_678_u64, 31_687_654_321]);
     assert_eq!(items[0]["status"], "scheduled");
@@ -394,7 +397,7 @@ async fn classic_accepts_with_201_one_id_and_an_item_for_each_number() {
     let messages = sandbox.messages();
     assert_eq!(messages.len(), 2);
     for message in messages {
-        assert_eq!(message.id, told["id"]);
+        assert_eq!(message.id, shown["id"]);
         assert_eq!(message.validity_s, Some(1800));
         assert_eq!(
             message.send_at.unwrap().to_rfc3339(),
@@ -406,24 +409,27 @@ async fn classic_accepts_with_201_one_id_and_an_item_for_each_number() {
         (Fault::MissingEntry, 31_612_345_678, 1),
     ] {
         sandbox.fault("messagebird.send", fault);
-        let told = send(&sandbox, CLASSIC, &body).await.json();
+        let shown = send(&sandbox, CLASSIC, &body).await.json();
         assert_eq!(
-            told["recipients"]["items"][0]["recipient"], first,
+            shown["recipients"]["items"][0]["recipient"], first,
             "{fault}"
         );
-        assert_eq!(told["recipients"]["items"].as_array().unwrap().len(), count);
+        assert_eq!(
+            shown["recipients"]["items"].as_array().unwrap().len(),
+            count
+        );
     }
 }
 
 #[tokio::test]
-async fn classic_replaces_what_plain_has_not() {
+async fn classic_replaces_characters_outside_gsm() {
     let sandbox = Sandbox::start().await;
     let headers = [FORM, ACCESS_KEY];
     let form = "originator=Acme&recipients=31612345678&body=Zo%C3%AB";
-    let answer = call(&sandbox, "POST", CLASSIC, &headers, form)
+    let response = call(&sandbox, "POST", CLASSIC, &headers, form)
         .await
         .unwrap();
-    assert_eq!(answer.json()["datacoding"], "plain");
+    assert_eq!(response.json()["datacoding"], "plain");
     assert_eq!(sandbox.messages()[0].text, "Zo?");
     let auto = format!("{form}&datacoding=auto");
     call(&sandbox, "POST", CLASSIC, &headers, &auto)
@@ -455,34 +461,34 @@ async fn classic_refuses_each_field_by_code_and_parameter() {
     ] {
         let mut body = classic();
         body[field] = value;
-        let answer = send(&sandbox, CLASSIC, &body).await;
-        let error = answer.json()["errors"][0].clone();
-        assert_eq!(answer.status, 422, "{field}");
+        let response = send(&sandbox, CLASSIC, &body).await;
+        let error = response.json()["errors"][0].clone();
+        assert_eq!(response.status, 422, "{field}");
         assert_eq!(
             (&error["code"], &error["parameter"]),
             (&json!(code), &json!(parameter))
         );
     }
     let headers = [JSON, ("Authorization", "AccessKey wrong")];
-    let answer = call(&sandbox, "POST", CLASSIC, &headers, "{}")
+    let response = call(&sandbox, "POST", CLASSIC, &headers, "{}")
         .await
         .unwrap();
-    assert_eq!(answer.status, 401);
-    assert_eq!(answer.json()["errors"][0]["code"], 2);
-    let answer = call(&sandbox, "POST", CLASSIC, &[ACCESS_KEY], "{")
+    assert_eq!(response.status, 401);
+    assert_eq!(response.json()["errors"][0]["code"], 2);
+    let response = call(&sandbox, "POST", CLASSIC, &[ACCESS_KEY], "{")
         .await
         .unwrap();
     assert_eq!(
-        (answer.status, &answer.json()["errors"][0]["code"]),
+        (response.status, &response.json()["errors"][0]["code"]),
         (400, &json!(21))
     );
     assert!(sandbox.messages().is_empty());
 
-    let answer = call(&sandbox, "GET", "/messagebird/balance", &[ACCESS_KEY], "")
+    let response = call(&sandbox, "GET", "/messagebird/balance", &[ACCESS_KEY], "")
         .await
         .unwrap();
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({"payment": "prepaid", "type": "euros", "amount": 42.5})
     );
 }
@@ -490,11 +496,11 @@ async fn classic_refuses_each_field_by_code_and_parameter() {
 #[tokio::test]
 async fn channels_send_under_the_name_of_the_channel() {
     let sandbox = Sandbox::start().await;
-    let answer = send(&sandbox, CHANNELS, &channels()).await;
-    assert_eq!(answer.status, 202);
+    let response = send(&sandbox, CHANNELS, &channels()).await;
+    assert_eq!(response.status, 202);
     let message = sandbox.message_to("+31612345678").unwrap();
-    assert_eq!(answer.json()["id"], message.id);
-    assert_eq!(answer.json()["reference"], "01J9Z8");
+    assert_eq!(response.json()["id"], message.id);
+    assert_eq!(response.json()["reference"], "01J9Z8");
     assert_eq!(message.sender, "Postduif");
 
     for (at, value, path) in [
@@ -509,24 +515,24 @@ async fn channels_send_under_the_name_of_the_channel() {
     ] {
         let mut body = channels();
         *body.pointer_mut(at).unwrap() = value;
-        let answer = send(&sandbox, CHANNELS, &body).await;
-        assert_eq!(answer.status, 422, "{at}");
-        assert!(answer.json()["details"].get(path).is_some(), "{at}");
+        let response = send(&sandbox, CHANNELS, &body).await;
+        assert_eq!(response.status, 422, "{at}");
+        assert!(response.json()["details"].get(path).is_some(), "{at}");
     }
     let elsewhere = CHANNELS.replace("channels/sandbox", "channels/other");
     assert_eq!(send(&sandbox, &elsewhere, &channels()).await.status, 404);
     let channel = "/messagebird/workspaces/sandbox/channels/sandbox";
-    let answer = call(&sandbox, "GET", channel, &[ACCESS_KEY], "")
+    let response = call(&sandbox, "GET", channel, &[ACCESS_KEY], "")
         .await
         .unwrap();
-    assert_eq!(answer.json()["platformId"], "sms-messagebird");
+    assert_eq!(response.json()["platformId"], "sms-messagebird");
     let list = "/messagebird/workspaces/sandbox/channels";
     let listed = call(&sandbox, "GET", list, &[ACCESS_KEY], "")
         .await
         .unwrap();
-    assert_eq!(listed.json()["results"], json!([answer.json()]));
-    let answer = call(&sandbox, "GET", channel, &[], "").await.unwrap();
-    assert_eq!(answer.status, 401);
+    assert_eq!(listed.json()["results"], json!([response.json()]));
+    let response = call(&sandbox, "GET", channel, &[], "").await.unwrap();
+    assert_eq!(response.status, 401);
     assert_eq!(sandbox.messages().len(), 1);
 }
 
@@ -618,7 +624,7 @@ async fn classic_reports_are_bound_to_their_url_in_two_ways() {
     text.extend(digest(&SHA256, b"").as_ref());
     mac(&text, header(&report, "MessageBird-Signature"));
 
-    // Without a reference classic reports nothing.
+    // Without a reference classic sends no report.
     let mut body = classic();
     body["reference"] = Value::Null;
     let id = send(&sandbox, CLASSIC, &body).await.json()["id"].clone();

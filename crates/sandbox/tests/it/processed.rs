@@ -58,7 +58,7 @@ pub(crate) async fn assert_faults_of(
                 soon(sandbox.wait_for(found)).await;
             }
             Fault::StallBefore => {}
-            // Broken or bad: what matters is that it is over.
+            // A broken response: only its end matters.
             _ => drop(read(stream).await),
         }
         let what = format!("{fault} at {path}");

@@ -10,23 +10,23 @@ fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_postduif-sandbox"))
 }
 
-fn answer(args: &[&str]) -> Output {
+fn run(args: &[&str]) -> Output {
     program().args(args).output().unwrap()
 }
 
-/// The program while it runs; it ends with the test.
+/// The running program, which ends with the test.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
 #[test]
-fn it_says_where_it_listens_and_what_to_copy() {
+fn it_prints_its_address_and_what_to_copy() {
     let child = program()
         .args(["--listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())
@@ -84,48 +84,51 @@ fn it_says_where_it_listens_and_what_to_copy() {
     stream
         .write_all(b"GET /_sandbox HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         .unwrap();
-    let mut told = String::new();
-    stream.read_to_string(&mut told).unwrap();
-    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    let mut shown = String::new();
+    stream.read_to_string(&mut shown).unwrap();
+    assert!(shown.starts_with("HTTP/1.1 200"), "{shown}");
 }
 
 #[test]
-fn an_address_that_is_taken_is_refused_with_a_sentence() {
+fn an_address_in_use_is_an_error_with_a_sentence() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = answer(&["--listen", &address]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let output = run(&["--listen", &address]);
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{printed}");
     assert!(
-        said.contains(&format!("cannot serve on {address}")),
-        "{said}"
+        printed.contains(&format!("cannot serve on {address}")),
+        "{printed}"
     );
     assert!(output.stdout.is_empty());
 }
 
 #[test]
-fn what_is_no_address_is_refused() {
+fn an_invalid_address_is_refused() {
     for wrong in ["8160", "localhost", "127.0.0.1"] {
-        let output = answer(&["--listen", wrong]);
+        let output = run(&["--listen", wrong]);
         assert_eq!(output.status.code(), Some(2), "{wrong}");
     }
 }
 
 #[test]
-fn its_help_lists_the_cast_and_how_to_run_it() {
-    let output = answer(&["--help"]);
+fn its_help_lists_the_users_and_how_to_run_it() {
+    let output = run(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("cargo run -p postduif-sandbox"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        printed.contains("cargo run -p postduif-sandbox"),
+        "{printed}"
+    );
     for (id, what) in Cast::ALL {
-        assert!(said.contains(id) && said.contains(what), "{id}");
+        assert!(printed.contains(id) && printed.contains(what), "{id}");
     }
 }
 
 #[test]
 fn its_help_lists_the_calls_and_the_faults() {
-    let output = answer(&["--help"]);
-    let said = String::from_utf8_lossy(&output.stdout);
+    let output = run(&["--help"]);
+    let printed = String::from_utf8_lossy(&output.stdout);
     for call in [
         "GET    /_sandbox ",
         "DELETE /_sandbox ",
@@ -141,18 +144,18 @@ fn its_help_lists_the_calls_and_the_faults() {
         "POST   /_sandbox/callouts",
         "POST   /_sandbox/reports",
     ] {
-        assert!(said.contains(call), "{call}\n{said}");
+        assert!(printed.contains(call), "{call}\n{printed}");
     }
     for fault in Fault::ALL {
-        assert!(said.contains(fault.name()), "{fault}\n{said}");
+        assert!(printed.contains(fault.name()), "{fault}\n{printed}");
     }
 }
 
 #[test]
 fn the_fault_of_its_help_can_be_set() {
-    let output = answer(&["--help"]);
-    let said = String::from_utf8_lossy(&output.stdout);
-    let (_, body) = said.split_once("curl -d '").unwrap();
+    let output = run(&["--help"]);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let (_, body) = printed.split_once("curl -d '").unwrap();
     let (body, _) = body.split_once('\'').unwrap();
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     let fault = body["fault"].as_str().unwrap().parse().unwrap();

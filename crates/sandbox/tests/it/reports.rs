@@ -6,7 +6,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::client::{Answer, JSON, KPN_SEND, call, hex, kpn_token, soon, text, with_token};
+use crate::client::{JSON, KPN_SEND, Response, call, hex, kpn_token, soon, text, with_token};
 
 async fn sent() -> Sandbox {
     let sandbox = Sandbox::start().await;
@@ -18,7 +18,7 @@ async fn sent() -> Sandbox {
     sandbox
 }
 
-async fn post(sandbox: &Sandbox, body: &Value) -> Answer {
+async fn post(sandbox: &Sandbox, body: &Value) -> Response {
     call(
         sandbox,
         "POST",
@@ -30,23 +30,23 @@ async fn post(sandbox: &Sandbox, body: &Value) -> Answer {
     .unwrap()
 }
 
-/// Whom vendors call: answers once, and keeps what came.
-async fn answering(listener: TcpListener, status: u16) -> String {
+/// Accepts one request of a vendor, responds with a status, and returns the request.
+async fn respond_once(listener: TcpListener, status: u16) -> String {
     let (mut stream, _) = soon(listener.accept()).await.unwrap();
     let mut bytes = Vec::new();
     loop {
         soon(stream.read_buf(&mut bytes)).await.unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if text.starts_with("GET") && text.ends_with("\r\n\r\n") || text.ends_with('}') {
-            let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
-            soon(stream.write_all(answer.as_bytes())).await.unwrap();
+            let response = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+            soon(stream.write_all(response.as_bytes())).await.unwrap();
             return text;
         }
     }
 }
 
 #[tokio::test]
-async fn a_report_is_delivered_and_its_answer_told() {
+async fn a_report_is_delivered_and_the_status_of_its_response_returned() {
     let sandbox = sent().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = format!(
@@ -54,9 +54,9 @@ async fn a_report_is_delivered_and_its_answer_told() {
         listener.local_addr().unwrap()
     );
     let order = json!({"reference": "01J9Z8", "status": "delivered", "target": target});
-    let (answer, arrived) = tokio::join!(post(&sandbox, &order), answering(listener, 204));
+    let (response, arrived) = tokio::join!(post(&sandbox, &order), respond_once(listener, 204));
     assert_eq!(
-        (answer.status, answer.json()),
+        (response.status, response.json()),
         (200, json!({"status": 204}))
     );
     assert!(arrived.starts_with("POST /reports/kpn/secret?reference=01J9Z8 HTTP/1.1\r\n"));
@@ -70,23 +70,23 @@ async fn a_report_is_delivered_and_its_answer_told() {
     let order = ReportOrder::new("01J9Z8", ReportStatus::Failed);
     let (status, _) = tokio::join!(
         sandbox.deliver_report(&order, &target),
-        answering(listener, 503)
+        respond_once(listener, 503)
     );
     assert_eq!(status, Ok(Some(503)));
 }
 
 #[tokio::test]
-async fn nobody_there_is_a_status_of_null() {
+async fn a_target_that_does_not_respond_has_a_status_of_null() {
     let sandbox = sent().await;
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let target = format!("http://{}/", nobody.local_addr().unwrap());
-    drop(nobody);
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("http://{}/", closed.local_addr().unwrap());
+    drop(closed);
     let order = json!({"reference": "01J9Z8", "status": "delivered", "target": target});
     assert_eq!(post(&sandbox, &order).await.json(), json!({"status": null}));
 }
 
 #[tokio::test]
-async fn kpn_calls_the_callers_own_query_and_has_a_word_for_each_status() {
+async fn kpn_keeps_the_query_of_the_webhook_and_has_a_number_for_each_status() {
     let sandbox = sent().await;
     let id = sandbox.messages()[0].id.clone();
     for (status, number, code) in [
@@ -119,7 +119,7 @@ async fn kpn_calls_the_callers_own_query_and_has_a_word_for_each_status() {
 }
 
 #[tokio::test]
-async fn without_a_target_a_report_goes_where_the_text_said() {
+async fn without_a_target_a_report_goes_to_the_url_of_the_text() {
     let sandbox = Sandbox::start().await;
     let token = kpn_token(&sandbox).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -133,13 +133,13 @@ async fn without_a_target_a_report_goes_where_the_text_said() {
         .await
         .unwrap();
     let order = json!({"reference": "ABC", "status": "delivered"});
-    let (answer, arrived) = tokio::join!(post(&sandbox, &order), answering(listener, 200));
-    assert_eq!(answer.json()["status"], 200);
+    let (response, arrived) = tokio::join!(post(&sandbox, &order), respond_once(listener, 200));
+    assert_eq!(response.json()["status"], 200);
     assert!(arrived.starts_with("POST /kpn?reference=ABC HTTP/1.1\r\n"));
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_be_is_refused_with_what_could() {
+async fn an_invalid_order_is_refused_with_what_is_valid() {
     let sandbox = sent().await;
     let target = "http://127.0.0.1:1/";
     for (order, named) in [
@@ -172,16 +172,16 @@ async fn an_order_that_cannot_be_is_refused_with_what_could() {
             json!({"reference": "01J9Z8", "status": "delivered", "target": "x"}),
             "target",
         ),
-        // The text named an https URL, where the sandbox cannot call.
+        // The text's own URL is https, which the sandbox does not support.
         (
             json!({"reference": "01J9Z8", "status": "delivered"}),
             "target",
         ),
     ] {
-        let answer = post(&sandbox, &order).await;
-        assert_eq!(answer.status, 400, "{order}");
-        let told = answer.json()["error"]["message"].to_string();
-        assert!(told.contains(named), "{order}: {told}");
+        let response = post(&sandbox, &order).await;
+        assert_eq!(response.status, 400, "{order}");
+        let shown = response.json()["error"]["message"].to_string();
+        assert!(shown.contains(named), "{order}: {shown}");
     }
 }
 
@@ -189,9 +189,9 @@ async fn an_order_that_cannot_be_is_refused_with_what_could() {
 async fn a_report_shows_neither_text_nor_number_in_debug() {
     let sandbox = sent().await;
     let order = ReportOrder::new("01J9Z8", ReportStatus::Delivered);
-    let told = format!("{:?}", sandbox.report(&order, "http://x.example/").unwrap());
+    let shown = format!("{:?}", sandbox.report(&order, "http://x.example/").unwrap());
     assert!(
-        !told.contains("Hello") && !told.contains("31612345678"),
-        "{told}"
+        !shown.contains("Hello") && !shown.contains("31612345678"),
+        "{shown}"
     );
 }

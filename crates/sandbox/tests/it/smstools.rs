@@ -3,7 +3,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Answer, JSON, authority, call, hex},
+    client::{JSON, Response, authority, call, hex},
     processed::{GoodCall, assert_faults},
 };
 
@@ -23,7 +23,7 @@ fn text() -> Value {
     })
 }
 
-async fn send(sandbox: &Sandbox, body: &Value) -> Answer {
+async fn send(sandbox: &Sandbox, body: &Value) -> Response {
     let headers = [JSON, ID, SECRET];
     call(sandbox, "POST", SEND, &headers, &body.to_string())
         .await
@@ -35,10 +35,10 @@ async fn one_number_gives_an_id_and_a_list_gives_ids() {
     let sandbox = Sandbox::start().await;
     let mut body = text();
     body["date"] = json!("2099-07-01 12:00");
-    let answer = send(&sandbox, &body).await;
-    assert_eq!(answer.status, 200);
+    let response = send(&sandbox, &body).await;
+    assert_eq!(response.status, 200);
     let message = sandbox.message_to("+31612345678").unwrap();
-    assert_eq!(answer.json(), json!({"messageid": message.id}));
+    assert_eq!(response.json(), json!({"messageid": message.id}));
     assert_eq!(message.id.len(), 30);
     assert_eq!(message.reference.as_deref(), Some("01J9Z8"));
     assert_eq!(
@@ -46,7 +46,7 @@ async fn one_number_gives_an_id_and_a_list_gives_ids() {
         "2099-07-01T10:00:00+00:00"
     );
 
-    // The vendor's own n8n node writes what it leaves out as nothing.
+    // The vendor's own n8n node writes an option that is not set as an empty string.
     let mut body = text();
     body["to"] = json!(["31612345678", "+31687654321"]);
     body["date"] = json!("");
@@ -76,7 +76,7 @@ async fn one_number_gives_an_id_and_a_list_gives_ids() {
 }
 
 #[tokio::test]
-async fn a_test_sends_nothing_and_gsm_is_all_there_is() {
+async fn a_test_sends_nothing_and_other_characters_than_gsm_are_replaced() {
     let sandbox = Sandbox::start().await;
     let mut body = text();
     body["test"] = json!(true);
@@ -109,16 +109,16 @@ async fn each_field_has_its_number() {
     ] {
         let mut body = text();
         body[field] = value;
-        let answer = send(&sandbox, &body).await;
-        assert_eq!(answer.status, 400, "{field}");
-        assert_eq!(answer.json()["error"], code, "{field}");
+        let response = send(&sandbox, &body).await;
+        assert_eq!(response.status, 400, "{field}");
+        assert_eq!(response.json()["error"], code, "{field}");
     }
     assert_eq!(send(&sandbox, &json!({})).await.json()["error"], "114");
-    let answer = call(&sandbox, "POST", SEND, &[JSON, ID, SECRET], "{")
+    let response = call(&sandbox, "POST", SEND, &[JSON, ID, SECRET], "{")
         .await
         .unwrap();
     assert_eq!(
-        (answer.status, answer.json()),
+        (response.status, response.json()),
         (400, json!({"error": "error parsing json"}))
     );
     assert!(sandbox.messages().is_empty());
@@ -132,23 +132,23 @@ async fn both_halves_of_the_credentials_are_needed() {
         vec![SECRET],
         vec![ID, ("X-Client-Secret", "wrong")],
     ] {
-        let answer = call(&sandbox, "POST", SEND, &headers, &text().to_string())
+        let response = call(&sandbox, "POST", SEND, &headers, &text().to_string())
             .await
             .unwrap();
-        assert_eq!(answer.status, 400);
+        assert_eq!(response.status, 400);
         assert_eq!(
-            answer.json(),
+            response.json(),
             json!({"error": "104", "errorMsg": "Invalid credentials"})
         );
     }
     for (path, member) in [("balance", "credits"), ("auth", "username")] {
         let path = format!("/smstools/v1/{path}");
-        let answer = call(&sandbox, "GET", &path, &[ID, SECRET], "")
+        let response = call(&sandbox, "GET", &path, &[ID, SECRET], "")
             .await
             .unwrap();
-        assert!(answer.json()[member].is_string());
-        let answer = call(&sandbox, "GET", &path, &[], "").await.unwrap();
-        assert_eq!(answer.json()["error"], "104");
+        assert!(response.json()[member].is_string());
+        let response = call(&sandbox, "GET", &path, &[], "").await.unwrap();
+        assert_eq!(response.json()["error"], "104");
     }
     assert!(sandbox.messages().is_empty());
 }
@@ -166,17 +166,17 @@ async fn faults_that_refuse_leave_nothing_behind() {
         (Fault::UnauthorizedOnce, "104"),
     ] {
         sandbox.fault("smstools.send", fault);
-        let answer = send(&sandbox, &text()).await;
-        assert_eq!(answer.status, 400, "{fault}");
-        assert_eq!(answer.json()["error"], code, "{fault}");
-        let told = answer.json()["errorMsg"].to_string();
-        let echoes = told.contains("Hello") && told.contains("+31612345678");
-        assert_eq!(echoes, fault == Fault::EchoText, "{told}");
+        let response = send(&sandbox, &text()).await;
+        assert_eq!(response.status, 400, "{fault}");
+        assert_eq!(response.json()["error"], code, "{fault}");
+        let shown = response.json()["errorMsg"].to_string();
+        let echoes = shown.contains("Hello") && shown.contains("+31612345678");
+        assert_eq!(echoes, fault == Fault::EchoText, "{shown}");
     }
     sandbox.fault("smstools.send", Fault::Throttle).ms(2000);
-    let answer = send(&sandbox, &text()).await;
+    let response = send(&sandbox, &text()).await;
     assert_eq!(
-        (answer.status, answer.header("retry-after")),
+        (response.status, response.header("retry-after")),
         (429, Some("2"))
     );
     assert!(sandbox.messages().is_empty());

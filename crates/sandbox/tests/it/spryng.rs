@@ -3,7 +3,7 @@ use postduif_sandbox::{Fault, ReportOrder, ReportStatus, Sandbox};
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Answer, JSON, authority, call, form},
+    client::{JSON, Response, authority, call, form},
     processed::{GoodCall, assert_faults},
 };
 
@@ -39,7 +39,7 @@ fn v1() -> Value {
     })
 }
 
-async fn send(sandbox: &Sandbox, path: &str, body: &Value) -> Answer {
+async fn send(sandbox: &Sandbox, path: &str, body: &Value) -> Response {
     let headers = [JSON, ACCEPT, KEY, ACCOUNT, BEARER];
     call(sandbox, "POST", path, &headers, &body.to_string())
         .await
@@ -55,16 +55,16 @@ async fn v2_accepts_with_202_and_an_id_for_each_recipient() {
     body["body"]["text"] = json!("Hi [name]!");
     let until = (Utc::now() + TimeDelta::minutes(31)).to_rfc3339_opts(SecondsFormat::Millis, true);
     body["validity"] = json!(until);
-    let answer = send(&sandbox, V2, &body).await;
-    assert_eq!(answer.status, 202);
-    assert!(answer.json()["data"]["requestId"].is_string());
+    let response = send(&sandbox, V2, &body).await;
+    assert_eq!(response.status, 202);
+    assert!(response.json()["data"]["requestId"].is_string());
     let messages = sandbox.messages();
     let ids: Vec<_> = messages.iter().map(|message| message.id.clone()).collect();
-    assert_eq!(answer.json()["data"]["messageIds"], json!(ids));
+    assert_eq!(response.json()["data"]["messageIds"], json!(ids));
     assert_eq!(messages[0].reference.as_deref(), Some("01J9Z8"));
     assert_eq!(messages[0].to, "+31612345678");
     assert!((1800..=1860).contains(&messages[0].validity_s.unwrap()));
-    // An unknown variable is nothing.
+    // An unknown variable is empty.
     assert_eq!(messages[0].text, "Hi !");
     assert_eq!(messages[1].text, "Hi Sanne!");
 
@@ -74,10 +74,10 @@ async fn v2_accepts_with_202_and_an_id_for_each_recipient() {
         (Fault::OkWithoutId, 0),
     ] {
         sandbox.fault("spryng.send", fault);
-        let told = send(&sandbox, V2, &body).await.json()["data"]["messageIds"].clone();
-        assert_eq!(told.as_array().unwrap().len(), expected, "{fault}");
+        let shown = send(&sandbox, V2, &body).await.json()["data"]["messageIds"].clone();
+        assert_eq!(shown.as_array().unwrap().len(), expected, "{fault}");
         if fault == Fault::WrongOrder {
-            assert_eq!(told[0], sandbox.messages()[3].id);
+            assert_eq!(shown[0], sandbox.messages()[3].id);
         }
     }
     assert_eq!(sandbox.messages().len(), 8);
@@ -122,24 +122,24 @@ async fn v2_refuses_with_400_and_a_code() {
     ] {
         let mut body = v2();
         body[at] = value;
-        let answer = send(&sandbox, V2, &body).await;
-        assert_eq!(answer.status, status, "{at}");
-        assert_eq!(answer.json()["errors"][0]["errorCode"], code, "{at}");
+        let response = send(&sandbox, V2, &body).await;
+        assert_eq!(response.status, status, "{at}");
+        assert_eq!(response.json()["errors"][0]["errorCode"], code, "{at}");
     }
     let headers = [JSON, ("X-Api-Key", "wrong")];
-    let answer = call(&sandbox, "POST", V2, &headers, &v2().to_string())
+    let response = call(&sandbox, "POST", V2, &headers, &v2().to_string())
         .await
         .unwrap();
-    assert_eq!(answer.status, 401);
+    assert_eq!(response.status, 401);
     assert_eq!(
-        answer.json()["errors"][0]["errorCode"],
+        response.json()["errors"][0]["errorCode"],
         "UnauthenticatedError"
     );
     assert!(sandbox.messages().is_empty());
 }
 
 #[tokio::test]
-async fn v2_sends_later_and_tells_its_balance_to_the_account_in_the_header() {
+async fn v2_sends_later_and_returns_the_balance_of_the_account_in_the_header() {
     let sandbox = Sandbox::start().await;
     let time = (Utc::now() + TimeDelta::hours(1)).to_rfc3339_opts(SecondsFormat::Millis, true);
     let body = json!({
@@ -147,19 +147,19 @@ async fn v2_sends_later_and_tells_its_balance_to_the_account_in_the_header() {
         "dispatch": {"channel": "SMS", "from": "Postduif", "body": {"text": "Hello"}},
         "recipients": [{"msisdn": "+31612345678"}],
     });
-    let answer = send(&sandbox, LATER, &body).await;
-    assert_eq!(answer.status, 201);
-    assert!(answer.json()["data"]["scheduleId"].is_string());
+    let response = send(&sandbox, LATER, &body).await;
+    assert_eq!(response.status, 201);
+    assert!(response.json()["data"]["scheduleId"].is_string());
     assert!(sandbox.messages()[0].send_at.unwrap() > Utc::now());
     let mut late = body;
     late["scheduleInformation"]["sendTime"] = json!("2020-01-01T00:00:00Z");
     assert_eq!(send(&sandbox, LATER, &late).await.status, 400);
 
     let path = "/spryng/v2/balance";
-    let answer = call(&sandbox, "GET", path, &[KEY, ACCOUNT], "")
+    let response = call(&sandbox, "GET", path, &[KEY, ACCOUNT], "")
         .await
         .unwrap();
-    assert_eq!(answer.json()["data"]["available"], "115.82000");
+    assert_eq!(response.json()["data"]["available"], "115.82000");
     assert_eq!(
         call(&sandbox, "GET", path, &[KEY], "")
             .await
@@ -177,19 +177,19 @@ async fn v2_sends_later_and_tells_its_balance_to_the_account_in_the_header() {
 }
 
 #[tokio::test]
-async fn v1_accepts_with_200_and_tells_recipients_only_if_asked() {
+async fn v1_accepts_with_200_and_returns_recipients_only_on_request() {
     let sandbox = Sandbox::start().await;
     let mut body = v1();
     body["scheduled_at"] = json!("2026-12-24T09:30:00+01:00");
-    let answer = send(&sandbox, V1, &body).await;
-    assert_eq!(answer.status, 200);
-    let told = answer.json();
+    let response = send(&sandbox, V1, &body).await;
+    assert_eq!(response.status, 200);
+    let shown = response.json();
     let message = sandbox.message_to("+31612345678").unwrap();
-    assert_eq!(told["id"], message.id);
-    assert_eq!(told["credits"], 1);
-    assert_eq!(told["reference"], "01J9Z8");
-    assert_eq!(told["scheduled_at"], "2026-12-24T08:30:00+00:00");
-    assert_eq!(told.get("recipients"), None);
+    assert_eq!(shown["id"], message.id);
+    assert_eq!(shown["credits"], 1);
+    assert_eq!(shown["reference"], "01J9Z8");
+    assert_eq!(shown["scheduled_at"], "2026-12-24T08:30:00+00:00");
+    assert_eq!(shown.get("recipients"), None);
     assert_eq!(
         message.send_at.unwrap().to_rfc3339(),
         "2026-12-24T08:30:00+00:00"
@@ -205,10 +205,10 @@ async fn v1_accepts_with_200_and_tells_recipients_only_if_asked() {
             sandbox.fault("spryng.send", fault);
         }
         let path = format!("{V1}?with%5B%5D=recipients");
-        let told = send(&sandbox, &path, &body).await.json();
-        let told = told["recipients"].as_array().unwrap().iter();
-        let told: Vec<_> = told.map(|one| one["number"].clone()).collect();
-        assert_eq!(told, numbers, "{fault:?}");
+        let shown = send(&sandbox, &path, &body).await.json();
+        let shown = shown["recipients"].as_array().unwrap().iter();
+        let shown: Vec<_> = shown.map(|one| one["number"].clone()).collect();
+        assert_eq!(shown, numbers, "{fault:?}");
     }
     sandbox.fault("spryng.send", Fault::OkWithoutId);
     assert_eq!(send(&sandbox, V1, &body).await.json().get("id"), None);
@@ -216,7 +216,7 @@ async fn v1_accepts_with_200_and_tells_recipients_only_if_asked() {
 }
 
 #[tokio::test]
-async fn v1_refuses_with_422_and_the_field_or_leads_a_browser_away() {
+async fn v1_refuses_with_422_and_the_field_or_redirects_a_browser() {
     let sandbox = Sandbox::start().await;
     for (field, value, named) in [
         ("body", Value::Null, "body"),
@@ -235,32 +235,35 @@ async fn v1_refuses_with_422_and_the_field_or_leads_a_browser_away() {
     ] {
         let mut body = v1();
         body[field] = value;
-        let answer = send(&sandbox, V1, &body).await;
-        assert_eq!(answer.status, 422, "{field}");
-        assert!(answer.json()["message"].is_string());
-        assert!(answer.json()["errors"].get(named).is_some(), "{field}");
+        let response = send(&sandbox, V1, &body).await;
+        assert_eq!(response.status, 422, "{field}");
+        assert!(response.json()["message"].is_string());
+        assert!(response.json()["errors"].get(named).is_some(), "{field}");
     }
-    let answer = call(&sandbox, "POST", V1, &[JSON, BEARER], "{}")
-        .await
-        .unwrap();
-    assert_eq!((answer.status, answer.header("location")), (302, Some("/")));
-    let wrong = ("Authorization", "Bearer wrong");
-    let answer = call(&sandbox, "POST", V1, &[JSON, wrong], "{}")
+    let response = call(&sandbox, "POST", V1, &[JSON, BEARER], "{}")
         .await
         .unwrap();
     assert_eq!(
-        (answer.status, answer.json()),
-        (401, json!({"message": "Unauthenticated."}))
+        (response.status, response.header("location")),
+        (302, Some("/"))
     );
-    let answer = call(&sandbox, "GET", "/spryng/v1/balance", &[BEARER], "")
+    let wrong = ("Authorization", "Bearer wrong");
+    let response = call(&sandbox, "POST", V1, &[JSON, wrong], "{}")
         .await
         .unwrap();
-    assert_eq!(answer.json(), json!({"amount": 10.5}));
+    assert_eq!(
+        (response.status, response.json()),
+        (401, json!({"message": "Unauthenticated."}))
+    );
+    let response = call(&sandbox, "GET", "/spryng/v1/balance", &[BEARER], "")
+        .await
+        .unwrap();
+    assert_eq!(response.json(), json!({"amount": 10.5}));
     assert!(sandbox.messages().is_empty());
 }
 
 #[tokio::test]
-async fn refusals_that_a_fault_asks_for_come_in_both_shapes() {
+async fn refusals_by_a_fault_have_the_shape_of_both_apis() {
     let sandbox = Sandbox::start().await;
     for (fault, of_v2, of_v1) in [
         (Fault::BadNumber, (400, "msisdn_invalid"), 422),
@@ -284,11 +287,11 @@ async fn refusals_that_a_fault_asks_for_come_in_both_shapes() {
             "{fault}"
         );
         assert_eq!(answers[1].status, of_v1, "{fault}");
-        for answer in answers {
-            let told = answer.json().to_string();
-            let echoes = told.contains("Hello") && told.contains("+31612345678");
-            assert_eq!(echoes, fault == Fault::EchoText, "{told}");
-            let wait = answer.header("retry-after");
+        for response in answers {
+            let shown = response.json().to_string();
+            let echoes = shown.contains("Hello") && shown.contains("+31612345678");
+            assert_eq!(echoes, fault == Fault::EchoText, "{shown}");
+            let wait = response.header("retry-after");
             assert_eq!(wait, (fault == Fault::Throttle).then_some("5"), "{fault}");
         }
     }
@@ -328,7 +331,7 @@ async fn v2_reports_in_pascal_case_without_a_signature() {
 }
 
 #[tokio::test]
-async fn v1_reports_by_a_get_in_capitals() {
+async fn v1_reports_by_a_get_with_capitals() {
     let sandbox = Sandbox::start().await;
     send(&sandbox, V1, &v1()).await;
     for (status, number, reason) in [

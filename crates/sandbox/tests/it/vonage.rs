@@ -14,7 +14,7 @@ use ring::{
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Answer, BASIC, FORM, JSON, authority, call, hex},
+    client::{BASIC, FORM, JSON, Response, authority, call, hex},
     processed::{GoodCall, assert_faults},
 };
 
@@ -33,14 +33,14 @@ fn text() -> Value {
     })
 }
 
-async fn post(sandbox: &Sandbox, authorization: (&str, &str), body: &Value) -> Answer {
+async fn post(sandbox: &Sandbox, authorization: (&str, &str), body: &Value) -> Response {
     let headers = [JSON, authorization];
     call(sandbox, "POST", MESSAGES, &headers, &body.to_string())
         .await
         .unwrap()
 }
 
-async fn form(sandbox: &Sandbox, fields: &str) -> Answer {
+async fn form(sandbox: &Sandbox, fields: &str) -> Response {
     let body = format!("from=Postduif&to=31612345678&client-ref=01J9Z8&{fields}");
     call(sandbox, "POST", SMS, &[FORM, BASIC], &body)
         .await
@@ -69,11 +69,11 @@ async fn a_message_is_accepted_with_its_uuid_and_recorded() {
     let mut body = text();
     body["text"] = json!("ë".repeat(71));
     body["ttl"] = json!(1800);
-    let answer = post(&sandbox, BASIC, &body).await;
-    assert_eq!(answer.status, 202);
-    assert_eq!(answer.header("x-request-id").unwrap().len(), 36);
+    let response = post(&sandbox, BASIC, &body).await;
+    assert_eq!(response.status, 202);
+    assert_eq!(response.header("x-request-id").unwrap().len(), 36);
     let message = sandbox.message_to("+31612345678").unwrap();
-    assert_eq!(answer.json(), json!({"message_uuid": message.id}));
+    assert_eq!(response.json(), json!({"message_uuid": message.id}));
     assert_eq!(message.vendor, "vonage");
     assert_eq!(message.sender, "Postduif");
     assert_eq!(message.reference.as_deref(), Some("01J9Z8"));
@@ -82,7 +82,7 @@ async fn a_message_is_accepted_with_its_uuid_and_recorded() {
 }
 
 #[tokio::test]
-async fn an_application_proves_itself_with_a_token_that_its_key_signed() {
+async fn an_application_authenticates_with_a_token_signed_by_its_key() {
     let sandbox = Sandbox::start().await;
     let now = Utc::now().timestamp();
     for (claims, status, kind) in [
@@ -103,10 +103,10 @@ async fn an_application_proves_itself_with_a_token_that_its_key_signed() {
         ),
     ] {
         let token = token(&sandbox, &claims);
-        let answer = post(&sandbox, ("Authorization", &token), &text()).await;
-        assert_eq!(answer.status, status, "{claims}");
+        let response = post(&sandbox, ("Authorization", &token), &text()).await;
+        assert_eq!(response.status, status, "{claims}");
         assert!(
-            answer.json()["type"]
+            response.json()["type"]
                 .as_str()
                 .unwrap_or_default()
                 .ends_with(kind)
@@ -120,17 +120,17 @@ async fn an_application_proves_itself_with_a_token_that_its_key_signed() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_a_problem() {
+async fn wrong_credentials_are_refused_with_a_problem_document() {
     let sandbox = Sandbox::start().await;
     for authorization in ["", "Basic d3Jvbmc6c2FuZGJveA==", "Bearer a.b.c", "Bearer x"] {
-        let answer = post(&sandbox, ("Authorization", authorization), &text()).await;
-        assert_eq!(answer.status, 401, "{authorization}");
+        let response = post(&sandbox, ("Authorization", authorization), &text()).await;
+        assert_eq!(response.status, 401, "{authorization}");
         assert_eq!(
-            answer.header("content-type"),
+            response.header("content-type"),
             Some("application/problem+json")
         );
-        assert!(answer.json()["type"].as_str().unwrap().contains('#'));
-        assert_eq!(answer.json()["instance"].as_str().unwrap().len(), 32);
+        assert!(response.json()["type"].as_str().unwrap().contains('#'));
+        assert_eq!(response.json()["instance"].as_str().unwrap().len(), 32);
     }
     assert!(sandbox.messages().is_empty());
 }
@@ -174,32 +174,32 @@ async fn each_field_has_its_refusal() {
     ] {
         let mut body = text();
         body[field] = value;
-        let answer = post(&sandbox, BASIC, &body).await;
-        assert_eq!(answer.status, 422, "{field}");
-        assert_eq!(answer.json()["title"], title, "{field}");
-        let named = answer.json()["invalid_parameters"][0]["name"].clone();
+        let response = post(&sandbox, BASIC, &body).await;
+        assert_eq!(response.status, 422, "{field}");
+        assert_eq!(response.json()["title"], title, "{field}");
+        let named = response.json()["invalid_parameters"][0]["name"].clone();
         assert_eq!(named.as_str(), parameter, "{field}");
     }
     let headers = [JSON, BASIC];
-    let answer = call(&sandbox, "POST", MESSAGES, &headers, "{")
+    let response = call(&sandbox, "POST", MESSAGES, &headers, "{")
         .await
         .unwrap();
-    assert_eq!(answer.status, 422);
+    assert_eq!(response.status, 422);
     assert!(
-        answer.json()["type"]
+        response.json()["type"]
             .as_str()
             .unwrap()
             .ends_with("#invalid-json")
     );
-    let answer = call(&sandbox, "POST", MESSAGES, &[FORM, BASIC], "a=b")
+    let response = call(&sandbox, "POST", MESSAGES, &[FORM, BASIC], "a=b")
         .await
         .unwrap();
-    assert_eq!(answer.status, 415);
+    assert_eq!(response.status, 415);
     assert!(sandbox.messages().is_empty());
 }
 
 #[tokio::test]
-async fn faults_of_the_messages_api_come_as_problems_and_leave_nothing_behind() {
+async fn faults_of_the_messages_api_are_problem_documents_and_leave_nothing_behind() {
     let sandbox = Sandbox::start().await;
     for (fault, status, kind) in [
         (Fault::BadNumber, 422, "#110"),
@@ -212,9 +212,9 @@ async fn faults_of_the_messages_api_come_as_problems_and_leave_nothing_behind() 
         (Fault::Throttle, 429, "#throttled"),
     ] {
         sandbox.fault("vonage.send", fault).ms(1500);
-        let answer = post(&sandbox, BASIC, &text()).await;
-        assert_eq!(answer.status, status, "{fault}");
-        let body = answer.json();
+        let response = post(&sandbox, BASIC, &text()).await;
+        assert_eq!(response.status, status, "{fault}");
+        let body = response.json();
         assert!(body["type"].as_str().unwrap().ends_with(kind), "{fault}");
         assert_eq!(
             body.to_string().contains("Hello"),
@@ -222,27 +222,27 @@ async fn faults_of_the_messages_api_come_as_problems_and_leave_nothing_behind() 
             "{fault}"
         );
         if fault == Fault::Throttle {
-            assert_eq!(answer.header("retry-after"), Some("2"));
-            assert_eq!(answer.header("x-ratelimit-reset").unwrap().len(), 13);
+            assert_eq!(response.header("retry-after"), Some("2"));
+            assert_eq!(response.header("x-ratelimit-reset").unwrap().len(), 13);
         }
     }
     assert!(sandbox.messages().is_empty());
     sandbox.fault("vonage.send", Fault::OkWithoutId);
-    let answer = post(&sandbox, BASIC, &text()).await;
-    assert_eq!((answer.status, answer.json()), (202, json!({})));
+    let response = post(&sandbox, BASIC, &text()).await;
+    assert_eq!((response.status, response.json()), (202, json!({})));
     assert_eq!(sandbox.messages().len(), 1);
 }
 
 #[tokio::test]
-async fn the_sms_api_answers_each_part_with_its_id_price_and_balance() {
+async fn the_sms_api_returns_id_price_and_balance_for_each_segment() {
     let sandbox = Sandbox::start().await;
-    let answer = form(&sandbox, &format!("ttl=1800000&text={}", "a".repeat(161))).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.json()["message-count"], "2");
+    let response = form(&sandbox, &format!("ttl=1800000&text={}", "a".repeat(161))).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["message-count"], "2");
     let message = sandbox.message_to("+31612345678").unwrap();
     assert_eq!(message.parts, 2);
     assert_eq!(message.validity_s, Some(1800));
-    let parts = answer.json()["messages"].clone();
+    let parts = response.json()["messages"].clone();
     assert_eq!(parts[0]["message-id"], message.id);
     assert_ne!(parts[1]["message-id"], parts[0]["message-id"]);
     for part in parts.as_array().unwrap() {
@@ -259,11 +259,11 @@ async fn the_sms_api_answers_each_part_with_its_id_price_and_balance() {
 }
 
 #[tokio::test]
-async fn without_its_type_a_text_loses_what_does_not_fit() {
+async fn without_a_type_characters_outside_gsm_are_replaced() {
     let sandbox = Sandbox::start().await;
     form(&sandbox, "text=Zo%C3%AB").await;
     form(&sandbox, "type=unicode&text=Zo%C3%AB").await;
-    // A form that says it is JSON, as the vendor's own Python client sends it after a JSON call.
+    // A form labelled as JSON, as the vendor's own Python client sends it after a JSON request.
     let body = "from=Acme&to=31612345678&text=Zoe";
     call(&sandbox, "POST", SMS, &[JSON, BASIC], body)
         .await
@@ -285,26 +285,26 @@ async fn the_sms_api_refuses_with_200_and_a_code() {
         ("text=Hello&type=wappush", "3"),
         ("text=Hello&callback=x", "23"),
     ] {
-        let answer = form(&sandbox, fields).await;
-        assert_eq!(answer.status, 200, "{fields}");
-        assert_eq!(answer.json()["messages"][0]["status"], code, "{fields}");
+        let response = form(&sandbox, fields).await;
+        assert_eq!(response.status, 200, "{fields}");
+        assert_eq!(response.json()["messages"][0]["status"], code, "{fields}");
     }
     for (body, code) in [
         ("from=Acme&text=Hello", "2"),
         ("from=Acme&to=%2B31612345678&text=Hello", "3"),
         ("from=Zo%C3%AB&to=31612345678&text=Hello", "3"),
     ] {
-        let answer = call(&sandbox, "POST", SMS, &[FORM, BASIC], body)
+        let response = call(&sandbox, "POST", SMS, &[FORM, BASIC], body)
             .await
             .unwrap();
-        assert_eq!(answer.json()["messages"][0]["status"], code, "{body}");
+        assert_eq!(response.json()["messages"][0]["status"], code, "{body}");
     }
     let wrong = ("Authorization", "Basic c2FuZGJveDp3cm9uZw==");
     let body = "from=Acme&to=31612345678&text=Hello";
-    let answer = call(&sandbox, "POST", SMS, &[FORM, wrong], body)
+    let response = call(&sandbox, "POST", SMS, &[FORM, wrong], body)
         .await
         .unwrap();
-    assert_eq!(answer.json()["messages"][0]["status"], "4");
+    assert_eq!(response.json()["messages"][0]["status"], "4");
     for (keys, code) in [
         ("", "2"),
         ("api_key=sandbox", "2"),
@@ -315,20 +315,20 @@ async fn the_sms_api_refuses_with_200_and_a_code() {
         ("api_key=sandbox&api_secret=sandbox", "0"),
     ] {
         let body = format!("{keys}&from=Acme&to=31612345678&text=Hello");
-        let answer = call(&sandbox, "POST", SMS, &[FORM], &body).await.unwrap();
-        assert_eq!(answer.json()["messages"][0]["status"], code, "{keys}");
+        let response = call(&sandbox, "POST", SMS, &[FORM], &body).await.unwrap();
+        assert_eq!(response.json()["messages"][0]["status"], code, "{keys}");
     }
     assert_eq!(sandbox.messages().len(), 1);
 }
 
 #[tokio::test]
-async fn a_signed_call_needs_no_secret() {
+async fn a_signed_request_needs_no_secret() {
     let sandbox = Sandbox::start().await;
     let base = "&api_key=sandbox&from=Acme&text=a_b&timestamp=1&to=31612345678";
     let sig = hex(&Md5::digest(format!("{base}sandbox")));
     let body = format!("api_key=sandbox&from=Acme&text=a%26b&timestamp=1&to=31612345678&sig={sig}");
-    let answer = call(&sandbox, "POST", SMS, &[FORM], &body).await.unwrap();
-    assert_eq!(answer.json()["messages"][0]["status"], "0");
+    let response = call(&sandbox, "POST", SMS, &[FORM], &body).await.unwrap();
+    assert_eq!(response.json()["messages"][0]["status"], "0");
     assert_eq!(sandbox.messages()[0].text, "a&b");
 }
 
@@ -346,13 +346,13 @@ async fn faults_of_the_sms_api_are_codes_and_leave_nothing_behind() {
         (Fault::UnauthorizedOnce, "4"),
     ] {
         sandbox.fault("vonage.send", fault).ms(250);
-        let answer = form(&sandbox, "text=Hello").await;
-        let entry = answer.json()["messages"][0].clone();
+        let response = form(&sandbox, "text=Hello").await;
+        let entry = response.json()["messages"][0].clone();
         assert_eq!(entry["status"], code, "{fault}");
-        let told = entry["error-text"].as_str().unwrap();
-        assert_eq!(told.contains("Hello"), fault == Fault::EchoText, "{fault}");
+        let shown = entry["error-text"].as_str().unwrap();
+        assert_eq!(shown.contains("Hello"), fault == Fault::EchoText, "{fault}");
         assert_eq!(
-            told.contains("[ 250 ]"),
+            shown.contains("[ 250 ]"),
             fault == Fault::Throttle,
             "{fault}"
         );
@@ -366,9 +366,9 @@ async fn faults_of_the_sms_api_are_codes_and_leave_nothing_behind() {
         (Fault::OkWithoutId, 2),
     ] {
         sandbox.fault("vonage.send", fault);
-        let answer = form(&sandbox, &long).await;
-        let parts = answer.json()["messages"].clone();
-        assert_eq!(answer.json()["message-count"], "2", "{fault}");
+        let response = form(&sandbox, &long).await;
+        let parts = response.json()["messages"].clone();
+        assert_eq!(response.json()["message-count"], "2", "{fault}");
         assert_eq!(parts.as_array().unwrap().len(), entries, "{fault}");
         assert_eq!(
             parts[0].get("message-id").is_none(),
@@ -383,11 +383,14 @@ async fn faults_of_the_sms_api_are_codes_and_leave_nothing_behind() {
 async fn the_balance_is_for_key_and_secret() {
     let sandbox = Sandbox::start().await;
     let path = "/vonage/account/get-balance";
-    let answer = call(&sandbox, "GET", path, &[BASIC], "").await.unwrap();
-    assert_eq!(answer.json(), json!({"value": 10.28, "autoReload": false}));
-    let answer = call(&sandbox, "GET", path, &[], "").await.unwrap();
-    assert_eq!(answer.status, 401);
-    assert_eq!(answer.json()["error-code"], "401");
+    let response = call(&sandbox, "GET", path, &[BASIC], "").await.unwrap();
+    assert_eq!(
+        response.json(),
+        json!({"value": 10.28, "autoReload": false})
+    );
+    let response = call(&sandbox, "GET", path, &[], "").await.unwrap();
+    assert_eq!(response.status, 401);
+    assert_eq!(response.json()["error-code"], "401");
 }
 
 #[tokio::test]
@@ -477,7 +480,7 @@ async fn receipts_come_in_three_forms_and_are_signed_by_five_methods() {
                 SignatureMethod::Sha1 => keyed(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
                 SignatureMethod::Sha256 => keyed(hmac::HMAC_SHA256),
                 SignatureMethod::Sha512 => keyed(hmac::HMAC_SHA512),
-                // Ring has no MD5: the unit test beside the code has a vector of RFC 2202.
+                // ring has no MD5: a unit test has a vector of RFC 2202.
                 _ => sig.to_lowercase(),
             };
             assert_eq!(sig.to_lowercase(), expected, "{method:?} {way:?}");
