@@ -15,22 +15,23 @@ use crate::{
     error::{ErrorBody, Operation},
 };
 
-/// How long a token that lacked a permission is kept before another is asked for on that account.
+/// The minimum time between two tokens that are requested because of a missing permission.
 const PERMISSION_PAUSE: Duration = Duration::from_secs(60);
 
-/// Microsoft Graph as onboarding needs it: [`Graph`](postduif_core::directory::Graph) and
-/// [`TapIssuer`](postduif_core::directory::TapIssuer) in one.
+/// A Microsoft Graph client for onboarding: a [`Graph`](postduif_core::directory::Graph) and a
+/// [`TapIssuer`](postduif_core::directory::TapIssuer).
 ///
-/// Make one and share it: it holds the connections and the token. The crate's front page says what its errors
+/// Create one and share it, since it holds the connections and the token. The [crate] lists what its errors
 /// prove.
 ///
 /// # Permissions
 ///
-/// `User.Read.All` for people, `RoleManagement.Read.Directory` for their roles,
-/// `UserAuthMethod-TAP.ReadWrite.All` for passes (or the directory role Authentication Administrator, which
-/// covers ordinary members only and is the safer choice). Resuming a lifecycle workflow needs none where the
-/// custom extension lists the application; resuming an access package needs the catalog role Access package
-/// assignment manager.
+/// - Users: `User.Read.All`.
+/// - Roles: `RoleManagement.Read.Directory`.
+/// - Passes: `UserAuthMethod-TAP.ReadWrite.All`. The directory role Authentication Administrator is a safer choice, since
+///   it covers ordinary members only.
+/// - Resuming a lifecycle workflow: no permission, if the custom extension lists the application.
+/// - Resuming an access package: the catalog role Access package assignment manager.
 pub struct Entra {
     client: Client,
     graph: BaseUrl,
@@ -41,7 +42,7 @@ pub struct Entra {
 }
 
 impl Entra {
-    /// Starts building a client that signs in with `credential`.
+    /// Creates a builder for a client that signs in with `credential`.
     pub fn builder(credential: Credential) -> EntraBuilder {
         EntraBuilder {
             credential,
@@ -60,7 +61,7 @@ impl Entra {
         self.reads_manager
     }
 
-    /// Makes a request, and makes it once more with a new token where the token was provenly refused.
+    /// Sends a request, and repeats it once with a new token if the token was certainly refused.
     pub(crate) async fn call(
         &self,
         operation: Operation,
@@ -69,16 +70,16 @@ impl Entra {
         let called = self.tokens.with_token(async |token| {
             let request = request(&self.graph)
                 .with_header("accept", "application/json")
-                // What Microsoft's support finds a request by when no response came.
+                // Microsoft's support finds a request without a response by this id.
                 .with_header("client-request-id", &Guid::random().to_string())
                 .with_bearer(&token);
             let sent = self.client.send(request).await;
             let verdict = match &sent {
-                Ok(response) if response.status() == 401 && is_proven(response) => {
+                Ok(response) if response.status() == 401 && is_proven_refusal(response) => {
                     TokenVerdict::Refused
                 }
-                Ok(response) if response.status() == 403 && is_proven(response) => {
-                    self.doubt_permissions(&token);
+                Ok(response) if response.status() == 403 && is_proven_refusal(response) => {
+                    self.drop_token_without_permission(&token);
                     TokenVerdict::Good
                 }
                 _ => TokenVerdict::Good,
@@ -91,9 +92,9 @@ impl Entra {
         })
     }
 
-    /// A permission shows only in a token that was made after it was granted. So a refusal costs the token its
-    /// place, but not the request a repetition, and not more than once a minute: most refusals last.
-    fn doubt_permissions(&self, token: &Arc<Token>) {
+    /// Drops the token from the cache after a 403, at most once per minute. A newly granted permission is only in newer
+    /// tokens. The request is not repeated, since most such refusals last.
+    fn drop_token_without_permission(&self, token: &Arc<Token>) {
         let mut asked_at = self
             .permission_asked_at
             .lock()
@@ -104,7 +105,7 @@ impl Entra {
     }
 }
 
-/// What a call failed at.
+/// The part of a call that failed.
 enum Failed {
     Request(SendError),
     Token(SendError),
@@ -116,7 +117,7 @@ impl From<SendError> for Failed {
     }
 }
 
-fn is_proven(response: &Response) -> bool {
+fn is_proven_refusal(response: &Response) -> bool {
     let proof = error::proof(response, ErrorBody::read(response).as_ref());
     proof.acceptance() == Acceptance::NotAccepted
 }
@@ -131,7 +132,7 @@ impl fmt::Debug for Entra {
     }
 }
 
-/// Builder for [`Entra`]. Everything is checked in [`build`](Self::build).
+/// A builder for [`Entra`]. [`build`](Self::build) checks all options.
 #[derive(Debug)]
 #[must_use = "it does nothing until it is built"]
 pub struct EntraBuilder {
@@ -143,38 +144,40 @@ pub struct EntraBuilder {
 }
 
 impl EntraBuilder {
-    /// Sets the cloud of the tenant. Defaults to [`Cloud::GLOBAL`].
+    /// Sets the tenant's cloud. Defaults to [`Cloud::GLOBAL`].
     pub fn with_cloud(mut self, cloud: Cloud) -> Self {
         self.cloud = cloud;
         self
     }
 
-    /// Sets the HTTP client. Defaults to one with the defaults of
-    /// [`ClientBuilder`](postduif_http::ClientBuilder): 5 seconds to connect, 30 in all.
+    /// Sets the HTTP client. Defaults to a client with the defaults of
+    /// [`ClientBuilder`](postduif_http::ClientBuilder): 5 seconds to connect, 30 seconds in total.
     pub fn with_client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
     }
 
-    /// Sets whether a user's directory roles are read. Defaults to `true`. They are what keeps a pass for
-    /// an administrator out of a text; without them [`User::roles`](postduif_core::directory::User::roles) is
+    /// Sets whether a user's directory roles are read. Defaults to `true`.
+    ///
+    /// The roles keep a pass for an administrator out of a text. Without them
+    /// [`User::roles`](postduif_core::directory::User::roles) is
     /// [`NotAsked`](postduif_core::directory::Roles::NotAsked).
     pub const fn with_roles(mut self, reads_roles: bool) -> Self {
         self.reads_roles = reads_roles;
         self
     }
 
-    /// Sets whether a user's manager is read, with one more request. Defaults to `false`.
+    /// Sets whether a user's manager is read, by one more request. Defaults to `false`.
     pub const fn with_manager(mut self, reads_manager: bool) -> Self {
         self.reads_manager = reads_manager;
         self
     }
 
-    /// Builds the client. Nothing is sent yet.
+    /// Builds the client, without any request.
     ///
     /// # Errors
     ///
-    /// Where the tenant is invalid, or the HTTP client cannot be built.
+    /// If the tenant is invalid or the HTTP client cannot be built.
     pub fn build(self) -> Result<Entra, ConfigError> {
         let client = self.client.map_or_else(Client::new, Ok)?;
         Ok(Entra {

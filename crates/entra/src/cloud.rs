@@ -3,10 +3,10 @@ use std::{borrow::Cow, fmt};
 use postduif_core::ConfigError;
 use postduif_http::BaseUrl;
 
-/// Which of Microsoft's clouds the tenant lives in: where Graph and the login service are.
+/// A Microsoft cloud: the addresses of Graph and the login service.
 ///
-/// The addresses are those of Microsoft's page on national cloud deployments. Tokens do not cross clouds.
-/// Any column can be replaced, for a proxy or for a test on loopback.
+/// The addresses are from Microsoft's page on national cloud deployments. A token is valid in one cloud only. Each
+/// address can be replaced, for a proxy or for a test on loopback.
 ///
 /// ```
 /// use postduif_entra::Cloud;
@@ -32,7 +32,7 @@ enum Address {
 }
 
 impl Cloud {
-    /// The ordinary cloud, and Microsoft 365 GCC.
+    /// The global cloud, including Microsoft 365 GCC.
     pub const GLOBAL: Self = Self::known(
         "https://graph.microsoft.com",
         "https://login.microsoftonline.com",
@@ -63,23 +63,25 @@ impl Cloud {
         }
     }
 
-    /// Sets another Graph root: the part of the URL before `/v1.0`. Tokens are then asked for this root too, unless
-    /// [`with_audience`](Self::with_audience) says otherwise.
+    /// Sets the Graph root: the part of the URL before `/v1.0`.
+    ///
+    /// Tokens are requested for this root too, unless [`with_audience`](Self::with_audience) is set.
     #[must_use]
     pub fn with_graph(mut self, root: BaseUrl) -> Self {
         self.graph = Address::Given(root);
         self
     }
 
-    /// Sets another login authority: the part of the URL before the tenant.
+    /// Sets the login authority: the part of the URL before the tenant.
     #[must_use]
     pub fn with_login(mut self, authority: BaseUrl) -> Self {
         self.login = Address::Given(authority);
         self
     }
 
-    /// Sets the resource that tokens are requested for, where it is not the Graph root: behind a proxy it stays
-    /// `https://graph.microsoft.com`.
+    /// Sets the resource for which tokens are requested. Defaults to the Graph root.
+    ///
+    /// Behind a proxy it remains `https://graph.microsoft.com`.
     #[must_use]
     pub fn with_audience(mut self, audience: impl Into<Cow<'static, str>>) -> Self {
         self.audience = Some(audience.into());
@@ -94,7 +96,7 @@ impl Cloud {
         self.login.parse()
     }
 
-    /// What to ask a token for: everything that the application was granted on Graph.
+    /// Returns the scope of a token: everything that the application was granted on Graph.
     pub(crate) fn scope(&self) -> Result<String, ConfigError> {
         let audience = match &self.audience {
             Some(audience) => audience.trim_end_matches('/').to_owned(),
@@ -142,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_known_address_is_one_that_credentials_may_go_to() {
+    fn credentials_may_be_sent_to_every_known_address() {
         for cloud in [
             Cloud::GLOBAL,
             Cloud::US_GOVERNMENT_L4,

@@ -9,12 +9,12 @@ use secrecy::SecretString;
 
 use crate::Cloud;
 
-/// A token is renewed when less is left of its hour; Microsoft's own libraries take the same.
+/// A token is replaced when less of its hour is left, as in Microsoft's own libraries.
 const MINIMUM_TOKEN_LIFE: Duration = Duration::from_secs(300);
-/// The longest name that DNS knows, in characters.
+/// The maximum length of a DNS name, in characters.
 const LONGEST_TENANT: usize = 253;
 
-/// What Graph knows us by.
+/// The credential of an application in Microsoft Entra.
 #[derive(Clone)]
 pub struct Credential(Kind);
 
@@ -29,10 +29,12 @@ enum Kind {
 }
 
 impl Credential {
-    /// Creates a credential from the secret of an app registration: OAuth 2.0 client credentials at the tenant's v2.0 token endpoint.
+    /// Creates a credential from the client secret of an app registration.
     ///
-    /// `tenant` is the tenant's id or one of its verified domains; the shared names (`common`,
-    /// `organizations`, `consumers`) stand for no tenant and are refused when the client is built.
+    /// It uses OAuth 2.0 client credentials at the tenant's v2.0 token endpoint.
+    ///
+    /// `tenant` is the tenant's id or one of its verified domains. [`build`](crate::EntraBuilder::build) refuses the
+    /// shared names `common`, `organizations` and `consumers`.
     #[must_use]
     pub fn client_secret(
         tenant: impl Into<String>,
@@ -46,8 +48,9 @@ impl Credential {
         })
     }
 
-    /// Tokens for Graph from elsewhere, such as a managed identity. They are cached here, and asked for again
-    /// when less than 300 seconds of their life are left.
+    /// Creates a credential from a source of tokens for Graph, such as a managed identity.
+    ///
+    /// Tokens are cached, and replaced when less than 300 seconds of their life are left.
     #[must_use]
     pub fn tokens(source: impl TokenSource) -> Self {
         Self(Kind::Tokens(Arc::new(source)))
@@ -83,7 +86,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The tenant becomes a segment of a path, so it may not leave it.
+/// Checks the tenant, which becomes one segment of a path.
 fn check_tenant(tenant: &str) -> Result<(), ConfigError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     if !(1..=LONGEST_TENANT).contains(&tenant.len())
@@ -91,7 +94,7 @@ fn check_tenant(tenant: &str) -> Result<(), ConfigError> {
         || tenant.starts_with('.')
     {
         return Err(ConfigError::new(
-            "the tenant is its id (a GUID) or one of its verified domains",
+            "invalid tenant: give its id (a GUID) or a verified domain",
         ));
     }
     if ["common", "organizations", "consumers"]
@@ -99,7 +102,7 @@ fn check_tenant(tenant: &str) -> Result<(), ConfigError> {
         .any(|shared| tenant.eq_ignore_ascii_case(shared))
     {
         return Err(ConfigError::new(
-            "an application signs in to one tenant: name it by its id or a verified domain",
+            "invalid tenant: a shared name is not a tenant; give its id or a verified domain",
         ));
     }
     Ok(())
@@ -110,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenant_cannot_leave_its_segment_or_stand_for_all() {
+    fn a_tenant_cannot_leave_its_segment_or_be_a_shared_name() {
         for tenant in [
             "",
             ".",

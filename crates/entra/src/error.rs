@@ -1,4 +1,4 @@
-//! What Graph's answers mean, and what they prove.
+//! The errors of Graph, and what they prove.
 
 use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
@@ -10,7 +10,7 @@ use postduif_core::{
 use postduif_http::{Refusal, Response};
 use serde_json::Value;
 
-/// Whether a request changes anything. A read that failed was certainly not done.
+/// The effect of a request. A failed read changes nothing, so it is always not accepted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Operation {
     Change,
@@ -31,24 +31,25 @@ impl Operation {
     }
 }
 
-/// What Graph body in its own error shape.
+/// The body of an error in Graph's own shape.
 pub(crate) struct ErrorBody {
     code: String,
-    /// In lower case; looked at for phrases and dropped: it repeats what was sent.
+    /// In lower case. It is searched for phrases but never kept, since it repeats parts of the request.
     message: String,
     request_id: Guid,
 }
 
 impl ErrorBody {
-    /// Reads `{"error": {"code", "message", "innerError"}}` with Graph's request id, in the body or in the
-    /// header. `None` where the body is anybody else's: OAuth's `error` is a text, other gateways' `code` is a
-    /// number, and those that use OData's shape have no request id of Graph's.
+    /// Reads `{"error": {"code", "message", "innerError"}}` with Graph's request id in the body or in the header.
+    ///
+    /// `None` if the body is not Graph's. OAuth's `error` is a string, the `code` of other gateways is a number, and those
+    /// with OData's shape have no request id of Graph.
     pub(crate) fn read(response: &Response) -> Option<Self> {
         let body: Value = response.json().ok()?;
         let error = body.get("error")?.as_object()?;
         let code = error.get("code")?.as_str()?.to_owned();
         let message = error.get("message").and_then(Value::as_str);
-        // Either spelling is seen, and the id also stands in `error` itself.
+        // Both spellings occur, and so does an id in `error` itself.
         let inner = error.get("innerError").or_else(|| error.get("innererror"));
         let request_id = inner
             .and_then(|inner| inner.get("request-id"))
@@ -62,17 +63,17 @@ impl ErrorBody {
         })
     }
 
-    /// Whether Graph's message holds all of these, which are in lower case.
+    /// Returns whether Graph's message contains all of these phrases, which are in lower case.
     pub(crate) fn mentions(&self, phrases: &[&str]) -> bool {
         phrases.iter().all(|phrase| self.message.contains(phrase))
     }
 
-    /// Graph's message in lower case. Only numbers may be taken out of it.
+    /// Returns Graph's message in lower case. Only numbers may be taken from it.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
-    /// The code where it is a plain word, which gives nothing away.
+    /// Returns the code if it is a plain word, which reveals nothing.
     fn plain_code(&self) -> Option<&str> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.';
         let code = self.code.as_str();
@@ -80,26 +81,30 @@ impl ErrorBody {
     }
 }
 
-/// What a status in Graph's shape means. A status that Graph's pages do not name for these calls is in no row:
-/// it is no response to what was asked.
+/// The meaning of a status in Graph's shape. Other statuses are not documented for these calls, and are `Protocol`
+/// errors.
 static STATUSES: &[(u16, GraphErrorKind, &str)] = &[
     (400, GraphErrorKind::Other, "Graph refused the request"),
-    (401, GraphErrorKind::Unauthorized, "Graph refused our token"),
+    (401, GraphErrorKind::Unauthorized, "Graph refused the token"),
     (
         403,
         GraphErrorKind::Forbidden,
-        "our identity may not do this",
+        "the application lacks a permission for this",
     ),
-    (404, GraphErrorKind::NotFound, "Graph does not know it"),
+    (
+        404,
+        GraphErrorKind::NotFound,
+        "Graph does not know the object",
+    ),
     (408, GraphErrorKind::Timeout, "Graph gave up waiting"),
     (
         409,
         GraphErrorKind::Conflict,
-        "it is not in a state for this",
+        "the object is in another state",
     ),
 ];
 
-/// Codes that say "not found, or not yet" at another status than 404: seen shortly after somebody was made.
+/// Codes that mean "not found" with another status than 404, as seen shortly after a user was created.
 static NOT_FOUND: &[&str] = &[
     "Directory_ObjectNotFound",
     "itemNotFound",
@@ -107,7 +112,7 @@ static NOT_FOUND: &[&str] = &[
     "ResourceNotFound",
 ];
 
-/// The kind of an error, and our own words for it.
+/// The kind and the message of an error.
 pub(crate) struct Meaning {
     kind: GraphErrorKind,
     message: Cow<'static, str>,
@@ -131,7 +136,7 @@ impl Meaning {
             || {
                 Self::new(
                     GraphErrorKind::Protocol,
-                    "Graph refused in a way that this call does not have",
+                    "Graph refused with a status that is not documented for this call",
                 )
             },
             |&(_, kind, message)| Self::new(kind, message),
@@ -139,13 +144,13 @@ impl Meaning {
     }
 }
 
-/// What an response proves, by the one rule of evidence.
+/// Returns what a response proves, by the rule of evidence.
 pub(crate) fn proof(response: &Response, body: Option<&ErrorBody>) -> SendError {
-    // The kind is told by our own table: only the acceptance is of use here.
+    // Only the acceptance is used: the kind comes from the table above.
     let refusal = body.map(|body| {
         let refusal = Refusal::new(ErrorKind::Other, "Graph refused");
         match (response.status(), body.plain_code()) {
-            // Documented for a pass that exists and for a request that was answered already.
+            // Documented for an existing pass, and for a callback that was already resumed.
             (409, Some(code)) => refusal.with_code(code.to_owned()),
             _ => refusal,
         }
@@ -153,12 +158,12 @@ pub(crate) fn proof(response: &Response, body: Option<&ErrorBody>) -> SendError 
     response.refused(refusal)
 }
 
-/// An response that is no success.
+/// Returns the error of an unsuccessful response.
 pub(crate) fn refused(response: &Response, operation: Operation) -> GraphError {
     refused_as(response, operation, |_, _| None)
 }
 
-/// An response that is no success, to a call which Graph refuses in words of their own too.
+/// Returns the error of an unsuccessful response to a call with refusals of its own.
 pub(crate) fn refused_as(
     response: &Response,
     operation: Operation,
@@ -169,9 +174,12 @@ pub(crate) fn refused_as(
     let Meaning { kind, message } = match (response.status(), &body) {
         (300..=399, _) => Meaning::new(
             GraphErrorKind::Protocol,
-            "a redirect, which is never followed",
+            "a redirect; redirects are never followed",
         ),
-        (429, _) => Meaning::new(GraphErrorKind::Throttled, words(GraphErrorKind::Throttled)),
+        (429, _) => Meaning::new(
+            GraphErrorKind::Throttled,
+            message_of(GraphErrorKind::Throttled),
+        ),
         (500.., _) => Meaning::new(GraphErrorKind::Unavailable, "Graph failed"),
         (status, Some(body)) => own(status, body).unwrap_or_else(|| Meaning::of(status, body)),
         (_, None) => {
@@ -179,7 +187,7 @@ pub(crate) fn refused_as(
                 ErrorKind::Misconfigured => GraphErrorKind::Protocol,
                 of => kind(of),
             };
-            Meaning::new(kind, words(kind))
+            Meaning::new(kind, message_of(kind))
         }
     };
     let mut error = operation.error(proof.acceptance(), kind, message);
@@ -194,39 +202,41 @@ pub(crate) fn refused_as(
     if proof.source().is_some() {
         error = error.with_source(Cause(proof));
     }
-    identified(error, response, body.as_ref())
+    with_details(error, response, body.as_ref())
 }
 
-/// A success that is not what Graph's page says.
+/// Returns the error of a success that is not as documented.
 pub(crate) fn unreadable(response: &Response, operation: Operation) -> GraphError {
     let error = match response.body() {
         Ok(_) => operation.error(
             Acceptance::Unknown,
             GraphErrorKind::Protocol,
-            words(GraphErrorKind::Protocol),
+            message_of(GraphErrorKind::Protocol),
         ),
         Err(broken) => no_response(broken, operation),
     };
-    identified(error, response, None)
+    with_details(error, response, None)
 }
 
-/// No response came, or no whole one.
+/// Returns the error of a missing or an incomplete response.
 pub(crate) fn no_response(failure: SendError, operation: Operation) -> GraphError {
     let kind = kind(failure.kind());
     operation
-        .error(failure.acceptance(), kind, words(kind))
+        .error(failure.acceptance(), kind, message_of(kind))
         .with_source(Cause(failure))
 }
 
-/// No token could be had, so that nothing was asked of Graph.
+/// Returns the error of a missing token: Graph received no request.
 pub(crate) fn no_token(failure: SendError) -> GraphError {
     let kind = kind(failure.kind());
     let message = match kind {
-        GraphErrorKind::Throttled => "no token: the login service is asked too often",
-        GraphErrorKind::Timeout => "no token: the login service did not response in time",
-        GraphErrorKind::Unavailable => "no token: the login service cannot be reached, or failed",
-        GraphErrorKind::Protocol => "no token: the response is not the login service's",
-        _ => "no token: our credentials were refused, or the login is not set up for us",
+        GraphErrorKind::Throttled => "no token: too many requests to the login service",
+        GraphErrorKind::Timeout => "no token: the login service did not respond in time",
+        GraphErrorKind::Unavailable => {
+            "no token: the login service could not be reached, or failed"
+        }
+        GraphErrorKind::Protocol => "no token: the response was not from the login service",
+        _ => "no token: the credentials were refused, or the application is not set up",
     };
     let mut error = GraphError::not_accepted(kind, message);
     if let Some(code) = failure.code() {
@@ -238,29 +248,29 @@ pub(crate) fn no_token(failure: SendError) -> GraphError {
     error.with_source(Cause(failure))
 }
 
-/// Never `Other`: at a resume that would count as heard.
+/// Returns the kind for Graph. Never `Other`, which would count as heard at a resume.
 const fn kind(kind: ErrorKind) -> GraphErrorKind {
     match kind {
         ErrorKind::Protocol => GraphErrorKind::Protocol,
         ErrorKind::Throttled => GraphErrorKind::Throttled,
         ErrorKind::Timeout => GraphErrorKind::Timeout,
         ErrorKind::Unavailable => GraphErrorKind::Unavailable,
-        // What remains is a credential that cannot be used: refused, or not fit to travel.
+        // All others are credentials that were refused or cannot be sent.
         _ => GraphErrorKind::Unauthorized,
     }
 }
 
-const fn words(kind: GraphErrorKind) -> &'static str {
+const fn message_of(kind: GraphErrorKind) -> &'static str {
     match kind {
-        GraphErrorKind::Throttled => "Graph is asked too often",
-        GraphErrorKind::Timeout => "no response from Graph in time",
-        GraphErrorKind::Unauthorized => "Graph refused our token",
-        GraphErrorKind::Unavailable => "Graph cannot be reached, or failed",
-        _ => "the response is not Graph's",
+        GraphErrorKind::Throttled => "too many requests to Graph",
+        GraphErrorKind::Timeout => "Graph did not respond in time",
+        GraphErrorKind::Unauthorized => "Graph refused the token",
+        GraphErrorKind::Unavailable => "Graph could not be reached, or failed",
+        _ => "the response was not from Graph",
     }
 }
 
-fn identified(error: GraphError, response: &Response, body: Option<&ErrorBody>) -> GraphError {
+fn with_details(error: GraphError, response: &Response, body: Option<&ErrorBody>) -> GraphError {
     let date = response
         .header("date")
         .and_then(|date| DateTime::parse_from_rfc2822(date).ok());
@@ -279,12 +289,12 @@ fn guid(text: &str) -> Option<Guid> {
     text.parse().ok()
 }
 
-/// Graph's decimals are a minimum: rounded up.
+/// Rounds a wait up to whole seconds, since Graph's wait is a minimum.
 fn whole_seconds(wait: Duration) -> Duration {
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
 
-/// What lies beneath, without the words about a message: none was on its way here.
+/// A source without the sentence about the message, since there is no message here.
 struct Cause(SendError);
 
 impl fmt::Display for Cause {
@@ -314,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_does_not_speak_of_messages() {
+    fn a_source_does_not_mention_a_message() {
         let failure = SendError::not_accepted(ErrorKind::Unavailable, "no connection");
         assert_eq!(Cause(failure).to_string(), "no connection");
     }

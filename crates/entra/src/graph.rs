@@ -14,9 +14,9 @@ use crate::{
     resume,
 };
 
-/// What [`User`] has a place for, and no more. Left out of what Graph's page offers: `businessPhones` (mostly
-/// landlines and extensions, which no text may go to unasked), `country` (free text, where `usageLocation` is a
-/// code) and `onPremisesSyncEnabled` (nothing here writes to the directory).
+/// The properties that [`User`] has fields for. Others are left out on purpose: `businessPhones` are mostly landlines
+/// and extensions, `country` is free text while `usageLocation` is a code, and nothing here needs
+/// `onPremisesSyncEnabled`, since nothing writes to the directory.
 const USER: &str = "id,displayName,givenName,surname,userPrincipalName,mail,mobilePhone,\
                     preferredLanguage,usageLocation,userType,accountEnabled,externalUserState,\
                     employeeHireDate";
@@ -24,15 +24,14 @@ const MANAGER: &str = "id,displayName,mail";
 
 #[async_trait]
 impl Graph for Entra {
-    /// Reads a person: one request, one more for the roles, one more for the manager where that is set.
+    /// Reads a user with one request, one more for the roles, and one more for the manager if that is enabled.
     ///
-    /// Roles are asked for with an OData cast. Microsoft's pages say that such a cast needs
-    /// `ConsistencyLevel: eventual` and `$count`; in the field it mostly works without, and sometimes it fails
-    /// for members of groups. So where Graph refuses the cast or breaks at it, it is asked with both, and then
-    /// for all memberships, which are filtered here. Pages are followed on a URL of our own.
+    /// Roles are requested with an OData cast. By Microsoft's pages such a cast needs `ConsistencyLevel: eventual` and
+    /// `$count`. In practice it mostly works without them, and sometimes it fails for members of groups. If Graph refuses
+    /// the cast or fails, it is requested with both, and then all memberships are requested and filtered here. Further
+    /// pages are requested by a URL that is built here.
     ///
-    /// A user made just now may be `NotFound` for some minutes: Graph's replicas follow each other. Waiting
-    /// for it is the caller's part.
+    /// A new user may be `NotFound` for some minutes, until Graph's replicas agree. The caller decides how long to wait.
     async fn user(&self, id: &UserId) -> Result<User, GraphError> {
         let response = self
             .call(Operation::Read, |graph| {
@@ -43,7 +42,7 @@ impl Graph for Entra {
             return Err(error::refused(&response, Operation::Read));
         }
         let mut user = match response.json::<GraphUser>() {
-            // Somebody else's number would get this user's pass.
+            // Another user's number would get this user's pass.
             Ok(user) if user.id == *id => User::from(user),
             _ => return Err(error::unreadable(&response, Operation::Read)),
         };
@@ -56,15 +55,15 @@ impl Graph for Entra {
         Ok(user)
     }
 
-    /// One POST, to an address built from the ids of `callback`; none where nobody waits.
+    /// Sends one POST, to an address built from the ids of `callback`.
     ///
-    /// Not accepted with kind `Conflict`, `NotFound` or `Other` is Graph's own word that nobody waits any
-    /// more, which counts as heard. Everything else may be tried again until the window closes.
+    /// A not accepted `Conflict`, `NotFound` or `Other` is Graph's own response that nothing waits any more, and counts
+    /// as heard. Every other error may be retried until the window closes.
     async fn resume(&self, callback: &Callback, verdict: &Verdict) -> Result<(), GraphError> {
         let Some((path, body)) = resume::request(callback, *verdict) else {
             return Err(GraphError::not_accepted(
                 GraphErrorKind::Protocol,
-                "a callback of a kind that is not known here",
+                "the kind of the callback is unknown",
             ));
         };
         let response = self
@@ -75,7 +74,7 @@ impl Graph for Entra {
         match response.status() {
             204 => Ok(()),
             200..=299 => Err(error::unreadable(&response, Operation::Change)),
-            // Elsewhere a bare 404 proves that nobody read the request. Here a proof would end the tries.
+            // For other requests a bare 404 proves that Graph did not read it. Here a proof would end the retries.
             404 if ErrorBody::read(&response).is_none() => {
                 Err(error::unreadable(&response, Operation::Change))
             }
@@ -136,11 +135,11 @@ impl From<GraphUser> for User {
         user.preferred_language = filled(of.preferred_language);
         user.region = filled(of.usage_location);
         user.enabled = of.account_enabled;
-        // Null on old objects; a word that is neither says as little.
+        // Null on old objects. An unknown value is treated alike.
         user.kind = of
             .user_type
             .and_then(|kind| kind.to_ascii_lowercase().parse::<UserKind>().ok());
-        // For the text only, so that a date of another form is no reason to stop.
+        // Only for texts, so a date in another format is left out.
         user.hire_date = of
             .employee_hire_date
             .and_then(|date| DateTime::parse_from_rfc3339(&date).ok())
@@ -166,7 +165,7 @@ impl From<GraphManager> for Manager {
     }
 }
 
-/// As written, unless nothing is.
+/// Returns the text as written, or `None` if it is blank.
 pub(crate) fn filled(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.trim().is_empty())
 }

@@ -1,5 +1,5 @@
-//! Microsoft Entra as onboarding needs it: [`Entra`] reads people, issues Temporary Access Passes and tells
-//! Entra how it went, all over Microsoft Graph v1.0; [`CalloutParser`] reads what Entra sends.
+//! Microsoft Entra for onboarding. [`Entra`] reads users, issues Temporary Access Passes and reports verdicts over
+//! Microsoft Graph v1.0. [`CalloutParser`] parses the requests that Entra sends.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -17,24 +17,24 @@
 //! }}"#;
 //! let received_at = std::time::SystemTime::now().into();
 //! let Parsed::Callout(callout) = CalloutParser::new().parse(body, received_at)? else {
-//!     panic!("this one is about a user");
+//!     panic!("this call-out is about a user");
 //! };
-//! let user = callout.user().expect("it names a user");
+//! let user = callout.user().expect("the call-out names a user");
 //! assert_eq!(user.to_string(), "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Where requests go
 //!
-//! To the Graph root and the login authority of the [`Cloud`] and nowhere else. Every path is built from ids
-//! that parsed as such; no link of an response (`@odata.nextLink`, `Location`) and no `callbackUriPath` of a
-//! call-out is ever requested.
+//! Requests go to the Graph root and the login authority of the [`Cloud`], and nowhere else. Every path is built from
+//! parsed ids. No link in a response (`@odata.nextLink`, `Location`) and no `callbackUriPath` of a call-out is ever
+//! requested.
 //!
-//! # What is repeated
+//! # What is retried
 //!
-//! Only a request whose token was refused for certain, once, with a new token. Everything else is told to the
-//! caller as it is, with Graph's [`retry_after`](postduif_core::directory::GraphError::retry_after): who has the deadline
-//! does the waiting, and a wait in two places would be a wait of unknown length.
+//! A request is repeated once with a new token if its token was certainly refused. Every other error is returned with
+//! Graph's [`retry_after`](postduif_core::directory::GraphError::retry_after). The caller has the deadline, so it
+//! decides about further waits.
 //!
 //! # What an error proves
 //!
@@ -52,18 +52,19 @@
 //! | from 500 up | `Unavailable` | unknown |
 //! | a success that cannot be read | `Protocol` | unknown |
 //!
-//! "Graph's shape" is a JSON object whose `error` is an object with a text `code`, empty or not, and Graph's
-//! request id, a GUID, in the body's `innerError` or in the header `request-id`: gateways use OData's form of
-//! error too, and have no such id. A read does
-//! nothing, so that its failure is always not accepted: it was certainly not done. Taking a pass away may have
-//! been done where acceptance is unknown; repeating it is harmless.
+//! "Graph's shape" is a JSON object whose `error` is an object with a string `code`, which may be empty. It also needs
+//! Graph's request id, a GUID, in the body's `innerError` or in the header `request-id`. Gateways use the error shape
+//! of OData too, but have no such id.
 //!
-//! At [`resume`](postduif_core::directory::Graph::resume) a 404 in another shape is unknown too: there a proof would end
-//! the tries. What that call says with acceptance not accepted and kind `Conflict`, `NotFound` or `Other` is
-//! Graph's own word (409, 404, 400) that nobody waits any more: that, and nothing else, counts as heard.
+//! A read changes nothing, so a failed read is always not accepted. A revocation with unknown acceptance may have been
+//! executed; repeating it is harmless.
 //!
-//! An error keeps Graph's code, where it is a plain word, Graph's id of the request, where it is a GUID, and when
-//! Graph answered; never its message, which repeats what was sent.
+//! At [`resume`](postduif_core::directory::Graph::resume) a 404 in another shape is unknown too, since a proof would
+//! end the retries there. A not accepted `Conflict`, `NotFound` or `Other` (409, 404, 400) is Graph's own response that
+//! nothing waits any more. Only that counts as heard.
+//!
+//! An error keeps Graph's code if it is a plain word, Graph's request id if it is a GUID, and the time of the response.
+//! It never keeps Graph's message, which repeats parts of the request.
 
 mod callout;
 mod client;

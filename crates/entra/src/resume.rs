@@ -1,12 +1,12 @@
-//! How a call-out is resumed: the address and the body of the request.
+//! The address and the body of the request that resumes a call-out.
 
 use postduif_core::directory::{Callback, FailureReason, Verdict};
 use serde_json::{Value, json};
 
-/// Who resumes it, as an administrator reads it.
+/// The source of the request, as an administrator reads it.
 const SOURCE: &str = "postduif";
 
-/// Returns path and body of the request. `None` where the kind of callback is unknown.
+/// Returns the path and the body of the request. `None` if the kind of callback is unknown.
 pub(crate) fn request(callback: &Callback, verdict: Verdict) -> Option<(String, Value)> {
     Some(match callback {
         Callback::Lifecycle {
@@ -34,11 +34,11 @@ pub(crate) fn request(callback: &Callback, verdict: Verdict) -> Option<(String, 
                 "source": SOURCE,
                 "type": format!("microsoft.graph.accessPackageCustomExtensionStage.{stage}"),
                 "data": {
-                    // Needed here and not at a lifecycle workflow: this action's `data` is abstract.
+                    // Required here, unlike for a lifecycle workflow: the type of `data` is abstract.
                     "@odata.type": "microsoft.graph.accessPackageAssignmentRequestCallbackData",
                     "stage": stage,
                     "customExtensionStageInstanceId": stage_instance,
-                    // No `state`: a text that was not sent is no reason to take the access away.
+                    // No `state`: a failed text is no reason to remove the access.
                     "customExtensionStageInstanceDetail": detail(verdict),
                 },
             }),
@@ -47,7 +47,7 @@ pub(crate) fn request(callback: &Callback, verdict: Verdict) -> Option<(String, 
     })
 }
 
-/// The spelling of Microsoft's sample; Entra reads it without regard to case.
+/// Returns the body for a lifecycle workflow. Entra ignores the case of the status.
 fn lifecycle(verdict: Verdict) -> Value {
     let status = match verdict {
         Verdict::Completed => "Completed",
@@ -60,12 +60,12 @@ fn lifecycle(verdict: Verdict) -> Value {
     })
 }
 
-/// What approvers read in the request's history: our own words, with nothing of the person or the vendor.
+/// Returns what approvers read in the history of the request, without anything about the person or the vendor.
 const fn detail(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Completed => "The text with the Temporary Access Pass was accepted for delivery.",
         Verdict::Failed(reason) => match reason {
-            FailureReason::DeadlinePassed => "No text was sent: the time for it was over.",
+            FailureReason::DeadlinePassed => "No text was sent: the deadline had passed.",
             FailureReason::GraphUnavailable => {
                 "No text was sent: Microsoft Graph could not be reached."
             }
@@ -80,7 +80,7 @@ const fn detail(verdict: Verdict) -> &'static str {
             FailureReason::NotAccepted => "No text was sent: the SMS vendor did not accept it.",
             FailureReason::NotDelivered => "The text could not be delivered.",
             FailureReason::PassExists => {
-                "No text was sent: the user has a Temporary Access Pass already."
+                "No text was sent: the user already has a Temporary Access Pass."
             }
             FailureReason::PassRefused => {
                 "No text was sent: Microsoft Graph issued no Temporary Access Pass."

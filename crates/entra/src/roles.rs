@@ -11,11 +11,11 @@ use crate::{
 const ROLES: &str = "id,displayName";
 
 impl Entra {
-    /// Reads the roles in the first way that Graph answers.
+    /// Reads the roles with the first query that Graph supports.
     ///
     /// # Errors
     ///
-    /// What the first way met, where no way led to an response.
+    /// The error of the first query, if none succeeds.
     pub(crate) async fn read_roles(&self, id: UserId) -> Result<Roles, GraphError> {
         let mut first: Option<GraphError> = None;
         for query in [RoleQuery::Cast, RoleQuery::CastCounted, RoleQuery::Filtered] {
@@ -49,7 +49,7 @@ impl Entra {
                 403 if ErrorBody::read(&response).is_some() => {
                     return Ok(RolesResponse::Read(Roles::Unreadable));
                 }
-                // Refused as a query that Graph does not support so, or broken at.
+                // Graph does not support this query, or failed at it.
                 400 | 500.. => {
                     return Ok(RolesResponse::Failed(error::refused(
                         &response,
@@ -63,20 +63,20 @@ impl Entra {
             };
             let found = page.value.into_iter().filter(|of| query.is_role(of));
             held.extend(found.map(|role| filled(role.display_name).unwrap_or(role.id)));
-            // One role is enough to know.
+            // One role is enough.
             if !held.is_empty() {
                 break;
             }
             next = match page.next_link {
                 None => break,
-                // A link that holds no token of a page leads nowhere that we would go.
+                // Links are never requested, so a link without a token ends the reading.
                 Some(link) => match skip_token(&link) {
                     Some(token) => Some(token),
                     None => return Ok(RolesResponse::Read(Roles::Unreadable)),
                 },
             };
         }
-        // More pages than anybody has memberships: what was not read may hold a role.
+        // The rest may contain a role.
         Ok(RolesResponse::Read(match next {
             Some(_) if held.is_empty() => Roles::Unreadable,
             _ => Roles::Held(held),
@@ -84,14 +84,14 @@ impl Entra {
     }
 }
 
-/// How the roles among a user's memberships are asked for.
+/// A query for the roles among a user's memberships.
 #[derive(Clone, Copy)]
 enum RoleQuery {
     /// With an OData cast.
     Cast,
-    /// As Microsoft's pages say that a cast needs it.
+    /// With the cast and what Microsoft's pages require for it.
     CastCounted,
-    /// Without a cast: all memberships, of which the roles are picked here.
+    /// All memberships without a cast. The roles are selected here.
     Filtered,
 }
 
@@ -109,7 +109,7 @@ impl RoleQuery {
                 .with_query("$select", ROLES)
                 .with_query("$top", PAGE),
         };
-        let request = request.with_messages(ROOM);
+        let request = request.with_messages(PAGE_ROOM);
         match page {
             Some(token) => request.with_query("$skiptoken", token),
             None => request,
@@ -120,20 +120,20 @@ impl RoleQuery {
         let is = |kind: &String| kind.eq_ignore_ascii_case("#microsoft.graph.directoryRole");
         match self {
             Self::Cast | Self::CastCounted => true,
-            // What does not say what it is may be a role.
+            // A membership without a type may be a role.
             Self::Filtered => of.kind.as_ref().is_none_or(is),
         }
     }
 }
 
-/// What came of asking in one query.
+/// The result of one query.
 enum RolesResponse {
-    /// Graph cannot be asked in this query, or not now.
+    /// Graph does not support the query, or failed.
     Failed(GraphError),
     Read(Roles),
 }
 
-/// The token of the next page, out of the link to it. The link itself is never requested.
+/// Returns the token of the next page from its link. The link itself is never requested.
 fn skip_token(link: &str) -> Option<String> {
     let (_, query) = link.split_once('?')?;
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -146,7 +146,7 @@ fn skip_token(link: &str) -> Option<String> {
     (1..=MAX_TOKEN).contains(&token.len()).then_some(token)
 }
 
-/// `None` where it is not text, or holds what no query does.
+/// Returns the decoded text. `None` if it is not valid UTF-8, or contains control characters.
 fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -164,13 +164,13 @@ fn percent_decoded(text: &str) -> Option<String> {
     (!text.contains(char::is_control)).then_some(text)
 }
 
-/// How many memberships a page has.
+/// The number of memberships of a page.
 const PAGE: &str = "100";
-/// Room for the response, counted as answers to messages are: 100 names of 256 characters of any script.
-const ROOM: usize = 50;
-/// More pages than anybody has memberships.
+/// The room for the response, in responses to one message: 100 names of 256 characters in any script.
+const PAGE_ROOM: usize = 50;
+/// The maximum number of pages. No user has that many memberships.
 const MAX_PAGES: usize = 50;
-/// The longest token of a page that is sent back.
+/// The maximum length of a page's token.
 const MAX_TOKEN: usize = 4096;
 
 #[derive(Deserialize)]

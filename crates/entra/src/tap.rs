@@ -17,18 +17,20 @@ use crate::{
     error::{self, ErrorBody, Meaning, Operation},
 };
 
-/// The longest life that Graph's page allows at all, in minutes.
+/// The maximum lifetime of a pass by Graph's page, in minutes.
 const MAX_LIFETIME: u32 = 43_200;
 
 #[async_trait]
 impl TapIssuer for Entra {
-    /// One POST. It names no start, so that the pass works from now on by Graph's clock, and nothing that
-    /// `request` leaves to the tenant's policy.
+    /// Sends one POST. It contains no start, so the pass works at once by Graph's clock, and nothing that `request`
+    /// leaves to the tenant's policy.
     ///
-    /// Beside the kinds of the crate's table: `LifetimeRefused` where the tenant's policy does not allow this
-    /// lifetime (the message then names the bounds); `PolicyRefused` where it allows no pass for this user;
-    /// `Conflict` where Graph does not replace the pass that the user has; `Other` where the user is a guest of
-    /// another tenant, who can never have one.
+    /// Errors beside those in the table of the [crate]:
+    ///
+    /// - `LifetimeRefused`: the tenant's policy does not allow the lifetime. The message contains the bounds.
+    /// - `PolicyRefused`: the tenant's policy allows no pass for this user.
+    /// - `Conflict`: the user already has a pass, and Graph does not replace it.
+    /// - `Other`: the user is a guest of another tenant, who cannot have a pass.
     async fn issue(
         &self,
         user: &UserId,
@@ -50,8 +52,8 @@ impl TapIssuer for Entra {
             .ok_or_else(|| error::unreadable(&response, Operation::Change))
     }
 
-    /// One GET. An response that is not all of the list, or holds a pass that cannot be read, is `Protocol`: half
-    /// a list would hide a pass.
+    /// Sends one GET. An incomplete list, or one with an unreadable pass, is a `Protocol` error, since it could hide a
+    /// pass.
     async fn list(&self, user: &UserId) -> Result<Vec<TapInfo>, GraphError> {
         let response = self
             .call(Operation::Read, |graph| Request::get(graph, &path(*user)))
@@ -68,7 +70,7 @@ impl TapIssuer for Entra {
         .ok_or_else(|| error::unreadable(&response, Operation::Read))
     }
 
-    /// One DELETE. A 404 in Graph's shape is a pass taken away.
+    /// Sends one DELETE. A 404 in Graph's shape means that the pass is gone.
     async fn revoke(&self, user: &UserId, tap: &TapId) -> Result<(), GraphError> {
         let response = self
             .call(Operation::Change, |graph| {
@@ -88,8 +90,8 @@ fn path(user: UserId) -> String {
     format!("/v1.0/users/{user}/authentication/temporaryAccessPassMethods")
 }
 
-/// What a refusal of a pass means, where only its words tell: the codes are the common ones. Phrases in lower
-/// case, all of which must be there; at 400 and at 403, since pages and reports differ.
+/// The refusals of a pass that only their message distinguishes, since their codes are common ones. All phrases, in lower
+/// case, must be in the message. They count at 400 and at 403, since pages and reports differ.
 static REFUSALS: &[(&[&str], GraphErrorKind, &str)] = &[
     (
         &["lifetimeinminutes"],
@@ -101,12 +103,12 @@ static REFUSALS: &[(&[&str], GraphErrorKind, &str)] = &[
         GraphErrorKind::PolicyRefused,
         "the tenant's policy does not allow a pass for this user",
     ),
-    // Documented is that a new pass replaces the one before. Whether some tenants refuse in place of that, and in
-    // what words, is uncertain: whoever meets this lists, and takes away what may be replaced.
+    // As documented, a new pass replaces the earlier one. It is uncertain whether some tenants refuse instead, and in
+    // which words. The caller lists the passes, and revokes one that may be replaced.
     (
         &["already", "temporary access pass"],
         GraphErrorKind::Conflict,
-        "the user has a pass already",
+        "the user already has a pass",
     ),
     (
         &["external guest user"],
@@ -128,7 +130,7 @@ fn refusal(status: u16, body: &ErrorBody) -> Option<Meaning> {
     })
 }
 
-/// The two numbers of "valid range between 60 and 480": what an operator has to know, and nothing else of it.
+/// Returns the two numbers of "valid range between 60 and 480", for the operator, and nothing else of the message.
 fn bounds(message: &str) -> Option<(u32, u32)> {
     let (_, rest) = message.split_once("between ")?;
     let mut words = rest.split(' ');
@@ -140,8 +142,8 @@ fn bounds(message: &str) -> Option<(u32, u32)> {
     Some((minutes(shortest)?, minutes(longest)?))
 }
 
-/// What a pass is asked for with. No `startDateTime`: by our clock it might lie in Graph's past, which is
-/// refused.
+/// The body of a request for a pass, without `startDateTime`: by our clock it might be in Graph's past, which Graph
+/// refuses.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PassBody {
@@ -154,7 +156,7 @@ struct PassBody {
 impl PassBody {
     fn new(request: &TapRequest) -> Self {
         Self {
-            // What is no whole minute is rounded down: a pass must not live longer than asked for.
+            // Rounded down to whole minutes: a pass must not live longer than requested.
             lifetime_in_minutes: request.lifetime.map(|lifetime| lifetime.as_secs() / 60),
             is_usable_once: request.one_time,
         }
@@ -187,7 +189,7 @@ impl GraphPass {
         let start: DateTime<Utc> = DateTime::parse_from_rfc3339(&start).ok()?.to_utc();
         let lifetime = Duration::from_secs(u64::from(self.lifetime_in_minutes) * 60);
         let mut info = TapInfo::new(self.id, start, lifetime);
-        // Where Graph does not say, the response that takes more care: somebody may sign in, again and again.
+        // If Graph does not say, the cautious reading: the pass works, and more than once.
         info.one_time = self.is_usable_once.unwrap_or(false);
         info.usable = self.is_usable.unwrap_or(true);
         info.not_yet_valid = self
@@ -208,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_bounds_that_can_be_are_taken_out_of_a_message() {
+    fn only_plausible_bounds_are_taken_from_a_message() {
         let of = |message: &str| bounds(message);
         assert_eq!(of("the valid range between 60 and 480."), Some((60, 480)));
         for message in [

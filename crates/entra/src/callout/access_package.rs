@@ -6,11 +6,11 @@ use postduif_core::{
     directory::{AccessPackageStage, Callback, Callout, RequestType},
 };
 
-use super::{CalloutError, CalloutErrorKind, CalloutParser, Json, Parsed, window};
+use super::{CalloutError, CalloutErrorKind, CalloutParser, Json, Parsed, duration};
 
-/// What stands for a stage when Entra looks whether anybody answers.
+/// The stage of a connection test.
 const CONNECTION_TEST: &str = "CustomExtensionConnectionTest";
-/// The longest that Entra lets an administrator choose.
+/// The longest window that Entra offers.
 const LONGEST_WINDOW: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 impl CalloutParser {
@@ -19,7 +19,7 @@ impl CalloutParser {
         body: &Json,
         received_at: DateTime<Utc>,
     ) -> Result<Parsed, CalloutError> {
-        // The older flat form of 2021 has no stage, and is refused here with everything else that is not ours.
+        // The older flat form of 2021 has no stage and is refused here.
         let stage = body.member("Stage")?.text()?;
         let stage = stage.ok_or_else(|| CalloutError::malformed("it has no stage"))?;
         let is_test = stage.eq_ignore_ascii_case(CONNECTION_TEST);
@@ -31,15 +31,15 @@ impl CalloutParser {
             .iter()
             .find(|known| known.as_str().eq_ignore_ascii_case(stage))
             .copied()
-            .ok_or_else(|| CalloutError::malformed("its stage is not known"))?;
+            .ok_or_else(|| CalloutError::malformed("its stage is unknown"))?;
         if !self.stages.contains(&stage) {
-            return Err(unlisted("its stage is not listed"));
+            return Err(unlisted("its stage is not accepted"));
         }
         self.check_request_type(body)?;
         let stage_instance = body.member("CustomExtensionStageInstanceId")?.id()?;
         let flow = stage_instance.into();
         let callback = self.callback(body, stage, stage_instance)?;
-        // `Target.Id` is the subject's id in entitlement management; the requestor may be somebody else.
+        // `Target.Id` is the subject's id in entitlement management, and the requestor may be another user.
         let user = body.at(&["Assignment", "Target", "ObjectId"])?.guid()?;
         let callout = match user {
             Some(user) => Callout::new(flow, user.into(), callback, received_at),
@@ -48,8 +48,8 @@ impl CalloutParser {
         let window = body
             .at(&["CallbackConfiguration", "DurationBeforeTimeout"])?
             .optional_text();
-        // As a time that cannot be read, a window that cannot be read is as good as none.
-        let callout = match window.and_then(window::parse) {
+        // An unreadable window counts as missing.
+        let callout = match window.and_then(duration::parse) {
             Some(window) if callback.is_some() => callout.with_window(window.min(LONGEST_WINDOW)),
             _ => callout,
         };
@@ -65,7 +65,7 @@ impl CalloutParser {
         let mut known = RequestType::ALL.iter();
         match known.find(|known| known.as_str().eq_ignore_ascii_case(text)) {
             Some(of) if self.request_types.contains(of) => Ok(()),
-            _ => Err(unlisted("its type of request is not listed")),
+            _ => Err(unlisted("its type of request is not accepted")),
         }
     }
 
@@ -76,7 +76,7 @@ impl CalloutParser {
         stage_instance: Guid,
     ) -> Result<Option<Callback>, CalloutError> {
         let path = match stage {
-            // Nobody waits before an expiry, whatever the path says; nobody reads it either.
+            // Entra does not wait before an expiry, whatever the path says, so the path is not read.
             AccessPackageStage::FourteenDaysBeforeExpiration
             | AccessPackageStage::OneDayBeforeExpiration => None,
             _ => body.member("CallbackUriPath")?.text()?,
@@ -85,7 +85,7 @@ impl CalloutParser {
             return Ok(None);
         };
         let request = body.member("AccessPackageAssignmentRequestId")?.id()?;
-        // The first is beta's name of the collection, which Entra writes; the second v1.0's.
+        // Entra writes the collection's name of the beta version. The other is the name of v1.0.
         let expected =
             ["accessPackageAssignmentRequests", "assignmentRequests"].map(|collection| {
                 format!("/identityGovernance/entitlementManagement/{collection}/{request}/resume")
@@ -94,7 +94,7 @@ impl CalloutParser {
         Ok(Some(Callback::assignment(request, stage_instance, stage)))
     }
 
-    /// A connection test need not name a catalog: it asks for nothing.
+    /// Checks the catalog. A connection test may have none, since it has no effect.
     fn check_catalog(&self, body: &Json, is_test: bool) -> Result<(), CalloutError> {
         let Some(listed) = &self.catalogs else {
             return Ok(());
@@ -102,7 +102,7 @@ impl CalloutParser {
         match body.at(&["AccessPackageCatalog", "Id"])?.guid()? {
             Some(catalog) if listed.contains(&catalog) => Ok(()),
             None if is_test => Ok(()),
-            _ => Err(unlisted("its catalog is not listed")),
+            _ => Err(unlisted("its catalog is not accepted")),
         }
     }
 }

@@ -1,21 +1,21 @@
 use std::{error::Error, fmt};
 
-/// A call-out that is not taken. It shows nothing of the body.
+/// An error of a refused call-out. It contains nothing of the body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CalloutError {
     kind: CalloutErrorKind,
     message: &'static str,
 }
 
-/// Why a call-out is not taken.
+/// The kind of a [`CalloutError`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CalloutErrorKind {
-    /// Its callback path leads elsewhere than its ids: a security event.
+    /// The callback path does not match the ids. Treat it as a security event.
     Hostile,
-    /// It is not what Entra sends.
+    /// The body is not as Entra sends it.
     Malformed,
-    /// Its catalog or stage is not among those that are listed.
+    /// The catalog, the stage or the type of request is not one of those that the parser accepts.
     Unlisted,
 }
 
@@ -28,7 +28,7 @@ impl CalloutError {
         Self::new(CalloutErrorKind::Malformed, message)
     }
 
-    /// Returns why the call-out was refused.
+    /// Returns the kind.
     #[must_use]
     pub const fn kind(&self) -> CalloutErrorKind {
         self.kind
@@ -37,7 +37,7 @@ impl CalloutError {
 
 impl fmt::Display for CalloutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the call-out is not taken: {}", self.message)
+        write!(f, "invalid call-out: {}", self.message)
     }
 }
 

@@ -8,11 +8,11 @@ use serde::{
 
 use super::{CalloutError, CalloutParser};
 
-/// What .NET writes where there is no id.
+/// The GUID that .NET writes for a missing id.
 const NO_GUID: &str = "00000000-0000-0000-0000-000000000000";
 
-/// JSON as far as a call-out is read: objects and texts. An object keeps every member, so that a name which
-/// stands twice is noticed.
+/// The parts of JSON that a call-out needs: objects and strings. An object keeps every member, so that duplicate names
+/// are noticed.
 pub(super) enum Json {
     Null,
     Object(Vec<(String, Self)>),
@@ -21,25 +21,24 @@ pub(super) enum Json {
 }
 
 impl Json {
-    /// Reads a body of bounded length. What is read is nested no deeper than 128 objects; what is skipped costs
-    /// no memory.
+    /// Reads a body of bounded length, nested at most 128 levels deep. Skipped values need no memory.
     ///
-    /// A display name may be cut in the middle of a character, or come in another encoding, and nobody reads it
-    /// here: what is not UTF-8, and half a surrogate pair, become a replacement character.
+    /// A display name may be cut within a character, or have another encoding, and is not needed. So invalid UTF-8 and
+    /// lone surrogates become replacement characters.
     pub(super) fn read(body: &[u8]) -> Result<Self, CalloutError> {
         if body.len() > CalloutParser::BODY_LIMIT {
-            return Err(CalloutError::malformed("it is longer than any real one"));
+            return Err(CalloutError::malformed("it is too long"));
         }
         let text = String::from_utf8_lossy(body);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         match serde_json::from_str(&without_lone_surrogates(text)) {
             Ok(object @ Self::Object(_)) => Ok(object),
-            // The cause is left out: it may quote the body.
-            _ => Err(CalloutError::malformed("it is no JSON object")),
+            // Without the source, which may quote the body.
+            _ => Err(CalloutError::malformed("it is not a JSON object")),
         }
     }
 
-    /// The member of this name, whatever its case; null where there is none.
+    /// Returns the member with this name in any case, or null if there is none.
     pub(super) fn member(&self, name: &str) -> Result<&Self, CalloutError> {
         let Self::Object(members) = self else {
             return Ok(&Self::Null);
@@ -50,11 +49,11 @@ impl Json {
         match (found.next(), found.next()) {
             (None, _) => Ok(&Self::Null),
             (Some((_, value)), None) => Ok(value),
-            (Some(_), Some(_)) => Err(CalloutError::malformed("a member stands there twice")),
+            (Some(_), Some(_)) => Err(CalloutError::malformed("a member is duplicate")),
         }
     }
 
-    /// Follows names from object to object.
+    /// Returns the member at a path of names.
     pub(super) fn at(&self, names: &[&str]) -> Result<&Self, CalloutError> {
         names.iter().try_fold(self, |json, name| json.member(name))
     }
@@ -63,19 +62,19 @@ impl Json {
         Ok(!matches!(self.member(name)?, Self::Null))
     }
 
-    /// A text; none where it is null or empty.
+    /// Returns a string. `None` if it is null or empty.
     pub(super) fn text(&self) -> Result<Option<&str>, CalloutError> {
         match self {
             Self::Text(text) if text.is_empty() => Ok(None),
             Self::Text(text) => Ok(Some(text)),
             Self::Null => Ok(None),
             Self::Object(_) | Self::Other => {
-                Err(CalloutError::malformed("a text is something else"))
+                Err(CalloutError::malformed("a member is not a string"))
             }
         }
     }
 
-    /// A text that a call-out can do without: none where it is empty or something else.
+    /// Returns an optional string. `None` if it is empty or not a string.
     pub(super) fn optional_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) if !text.is_empty() => Some(text),
@@ -83,25 +82,25 @@ impl Json {
         }
     }
 
-    /// A GUID; none where it is null, empty or all zeros.
+    /// Returns a GUID. `None` if it is null, empty or all zeros.
     pub(super) fn guid(&self) -> Result<Option<Guid>, CalloutError> {
         match self.text()? {
             None | Some(NO_GUID) => Ok(None),
             Some(text) => text
                 .parse()
                 .map(Some)
-                .map_err(|_| CalloutError::malformed("an id is no GUID")),
+                .map_err(|_| CalloutError::malformed("an id is not a GUID")),
         }
     }
 
-    /// A GUID that must be there.
+    /// Returns a required GUID.
     pub(super) fn id(&self) -> Result<Guid, CalloutError> {
         self.guid()?
             .ok_or_else(|| CalloutError::malformed("an id is missing"))
     }
 }
 
-/// The text with `\ufffd` in place of each escaped half of a surrogate pair that lacks its other half.
+/// Replaces each lone surrogate escape by `\ufffd`.
 fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
     let mut whole = Cow::Borrowed(text);
     let mut at = 0;
@@ -114,7 +113,7 @@ fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
                 at = escape + ESCAPE;
                 whole.to_mut().replace_range(escape..at, "\\ufffd");
             }
-            // The character after a backslash is no beginning of another escape. It may be of several bytes.
+            // The character after a backslash starts no other escape. It may have several bytes.
             (None, _) => {
                 while at < text.len() && !text.is_char_boundary(at) {
                     at += 1;
@@ -131,7 +130,7 @@ enum Half {
     Low,
 }
 
-/// Which half of a surrogate pair is escaped at this place, if one is.
+/// Returns the half of a surrogate pair whose escape begins at this index.
 fn surrogate(text: &str, at: usize) -> Option<Half> {
     let digits = text.get(at..at + ESCAPE)?.strip_prefix("\\u")?;
     match u16::from_str_radix(digits, 16).ok()? {
@@ -191,9 +190,9 @@ impl<'de> Deserialize<'de> for Json {
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
                 let mut members = Vec::new();
                 while let Some((name, value)) = entries.next_entry::<String, _>()? {
-                    // A name that was mended would hide what it stood for.
+                    // A replacement would hide the name, and a duplicate.
                     if name.contains('\u{fffd}') {
-                        return Err(Error::custom("a member has no name"));
+                        return Err(Error::custom("the name of a member is invalid"));
                     }
                     members.push((name, value));
                 }

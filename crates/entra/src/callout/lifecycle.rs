@@ -9,9 +9,9 @@ impl CalloutParser {
         body: &Json,
         received_at: DateTime<Utc>,
     ) -> Result<Parsed, CalloutError> {
-        // `source` and `type` are not looked at: no page says what they hold.
+        // `source` and `type` are ignored: no page documents their values.
         let data = body.member("data")?;
-        // Needed always: a call-out that comes twice is known by it.
+        // Always required: it identifies a repeated call-out.
         let result = data.at(&["taskProcessingResult", "id"])?.id()?;
         let flow = result.into();
         let callback = match data.member("callbackUriPath")?.text()? {
@@ -46,7 +46,7 @@ impl CalloutParser {
     }
 }
 
-/// Whether the newer, polymorphic subject is something that is yet to become a user.
+/// Returns whether the newer, polymorphic subject is an object that is not a user yet.
 fn is_provisioned(data: &Json) -> Result<bool, CalloutError> {
     let kind = data.at(&["targetSubject", "@odata.type"])?.text()?;
     Ok(kind.is_some_and(|kind| {
@@ -55,8 +55,8 @@ fn is_provisioned(data: &Json) -> Result<bool, CalloutError> {
     }))
 }
 
-/// A time in another form than Entra's is as good as none: the window then starts when we took the call. So is
-/// one before 1970, such as .NET's for no time.
+/// Returns the time of creation. An unreadable time counts as missing, and so does a time before 1970, such as .NET's
+/// default: the window then starts when the call-out was received.
 fn created_at(data: &Json) -> Result<Option<DateTime<Utc>>, CalloutError> {
     let text = data
         .at(&["taskProcessingResult", "createdDateTime"])?

@@ -1,10 +1,10 @@
-//! Reading what Entra sends.
+//! Parsing the call-outs of Entra.
 
 mod access_package;
+mod duration;
 mod error;
 mod json;
 mod lifecycle;
-mod window;
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
@@ -16,22 +16,21 @@ use json::Json;
 
 pub use error::{CalloutError, CalloutErrorKind};
 
-/// Reads call-outs: the body of the POST that Entra makes for a lifecycle workflow or an access package.
+/// A parser for call-outs: the bodies of the POST requests that Entra sends for a lifecycle workflow or an access
+/// package.
 ///
-/// It reads a body, and says nothing of who sent it: check the caller's token first.
+/// It parses a body, and does not authenticate its sender: check the caller's token first.
 ///
-/// Names of members are matched without regard to case, as the spelling drifts between Entra's schema,
-/// metadata and documents; unknown members are ignored, and of the known ones only the ids that are needed are
-/// required. A name that stands twice in one object (in any case) is refused wherever it is read: two readers
-/// would not agree on what it says.
+/// Names of members match in any case, since their case differs between Entra's schema, metadata and pages. Unknown
+/// members are ignored, and only the needed ids are required. If a name that is read is duplicate in its object, in any
+/// case, the call-out is refused: parsers would not agree on its value.
 ///
 /// # `callbackUriPath`
 ///
-/// Entra says where it waits for the answer. That path is compared, without regard to case, with the one that
-/// the body's ids make, and never requested: whoever reached the receiver could otherwise have its identity
-/// post anywhere in Graph. A path that is another is [`Hostile`](CalloutErrorKind::Hostile). No path, or an
-/// empty one, means that nobody waits: the call-out has no
-/// [`callback`](Callout::callback).
+/// Entra sends the path at which it waits for the verdict. The parser compares it, ignoring case, with the path that
+/// follows from the ids, and never requests it. A sender could otherwise make the service post anywhere in Graph. A
+/// different path is [`Hostile`](CalloutErrorKind::Hostile). Without a path, or with an empty one, Entra does not wait,
+/// and the call-out has no [`callback`](Callout::callback).
 ///
 /// ```
 /// use postduif_core::directory::Callback;
@@ -84,75 +83,76 @@ impl Default for CalloutParser {
 }
 
 impl CalloutParser {
-    /// The longest body that is read, in bytes: a hundred times the length of an ordinary one. Whoever takes
-    /// the request should stop reading there.
+    /// The maximum length of a body in bytes: a hundred times an ordinary one. A receiver should stop reading there.
     pub const BODY_LIMIT: usize = 256 * 1024;
 
-    /// Takes access packages of every catalog, where an assignment is granted that somebody did not have
-    /// before, and compares paths.
+    /// Creates a parser with the defaults: access packages of every catalog, whenever a new assignment is granted.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes access packages of these catalogs only; a call-out of another is
-    /// [`Unlisted`](CalloutErrorKind::Unlisted). Lifecycle workflows have no catalog.
+    /// Sets the accepted catalogs of access packages. Defaults to all.
+    ///
+    /// A call-out of another catalog is [`Unlisted`](CalloutErrorKind::Unlisted). Lifecycle workflows have no catalog.
     pub fn with_catalogs(mut self, catalogs: impl IntoIterator<Item = Guid>) -> Self {
         self.catalogs = Some(catalogs.into_iter().collect());
         self
     }
 
-    /// Sets the stages at which access packages are taken; a call-out at another is
-    /// [`Unlisted`](CalloutErrorKind::Unlisted). Defaults to [`RequestGranted`](AccessPackageStage::RequestGranted) alone: a
-    /// pass for somebody who loses access would be a mistake.
+    /// Sets the accepted stages of access packages. Defaults to
+    /// [`RequestGranted`](AccessPackageStage::RequestGranted).
+    ///
+    /// A call-out at another stage is [`Unlisted`](CalloutErrorKind::Unlisted). A pass at a stage such as the end of an
+    /// assignment would be a mistake.
     pub fn with_stages(mut self, stages: impl IntoIterator<Item = AccessPackageStage>) -> Self {
         self.stages = stages.into_iter().collect();
         self
     }
 
-    /// Sets the types of request of which access packages are taken; a call-out of another is
-    /// [`Unlisted`](CalloutErrorKind::Unlisted), and one that names none counts as
-    /// [`NotSpecified`](RequestType::NotSpecified). Defaults to the four that add an assignment:
+    /// Sets the accepted types of request of access packages. Defaults to the four that add an assignment:
     /// [`UserAdd`](RequestType::UserAdd), [`AdminAdd`](RequestType::AdminAdd),
-    /// [`SystemAdd`](RequestType::SystemAdd) and [`OnBehalfAdd`](RequestType::OnBehalfAdd). An update or an
-    /// extension is granted too, to somebody who has been here for long.
+    /// [`SystemAdd`](RequestType::SystemAdd) and [`OnBehalfAdd`](RequestType::OnBehalfAdd).
+    ///
+    /// A call-out of another type is [`Unlisted`](CalloutErrorKind::Unlisted). One without a type counts as
+    /// [`NotSpecified`](RequestType::NotSpecified). Updates and extensions are granted too, but to existing users.
     pub fn with_request_types(mut self, types: impl IntoIterator<Item = RequestType>) -> Self {
         self.request_types = types.into_iter().collect();
         self
     }
 
-    /// Leaves the path unread, but for whether there is one: for a roll-out in a tenant whose Entra writes
-    /// paths in a way that no page of Microsoft's shows. It is not requested then either.
+    /// Accepts any callback path, for a tenant whose paths differ from Microsoft's documentation. The path is still never
+    /// requested.
     pub const fn with_unchecked_path(mut self) -> Self {
         self.path_unchecked = true;
         self
     }
 
-    /// Reads a call-out of either kind, told apart by its shape: a lifecycle workflow wraps everything in
-    /// `data`, an access package has its stage at the top.
+    /// Parses a call-out of either kind. `received_at` is the time at which the request was received.
+    ///
+    /// A lifecycle workflow has everything in `data`, and an access package has `Stage` at the top.
     ///
     /// # Errors
     ///
-    /// Where it is neither, or as the two below say.
+    /// Malformed if it is neither, and the errors of [`parse_lifecycle`](Self::parse_lifecycle) and
+    /// [`parse_access_package`](Self::parse_access_package).
     pub fn parse(&self, body: &[u8], received_at: DateTime<Utc>) -> Result<Parsed, CalloutError> {
         let body = Json::read(body)?;
         match (body.has("data")?, body.has("Stage")?) {
             (true, false) => self.lifecycle(&body, received_at),
             (false, true) => self.access_package(&body, received_at),
             _ => Err(CalloutError::malformed(
-                "it is neither a lifecycle workflow's nor an access package's",
+                "it is from neither a lifecycle workflow nor an access package",
             )),
         }
     }
 
-    /// Reads the call-out of a lifecycle workflow. `received_at` is when the request was taken.
+    /// Parses the call-out of a lifecycle workflow. `received_at` is the time at which the request was received.
+    ///
+    /// A time of creation that is unreadable or before 1970 is ignored: the window then starts at `received_at`.
     ///
     /// # Errors
     ///
-    /// Malformed where an id that is needed is missing or no GUID; hostile where the path is not the one that
-    /// the ids make.
-    ///
-    /// A time of creation that cannot be read, is no text, or lies before 1970 is left out: the window then
-    /// starts at `received_at`.
+    /// Malformed if a required id is missing or not a GUID. Hostile if the path does not match the ids.
     pub fn parse_lifecycle(
         &self,
         body: &[u8],
@@ -161,15 +161,15 @@ impl CalloutParser {
         self.lifecycle(&Json::read(body)?, received_at)
     }
 
-    /// Reads the call-out of an access package. `received_at` is when the request was taken.
+    /// Parses the call-out of an access package. `received_at` is the time at which the request was received.
+    ///
+    /// An unreadable window is ignored, so that the flow's default applies. A window of more than 14 days counts as 14
+    /// days.
     ///
     /// # Errors
     ///
-    /// As [`parse_lifecycle`](Self::parse_lifecycle); malformed too where the stage is not known; unlisted where
-    /// its catalog, its stage or its type of request is.
-    ///
-    /// A window that cannot be read, or is no text, is left out, so that the flow's setting counts; one of more than 14 days is
-    /// 14 days.
+    /// The errors of [`parse_lifecycle`](Self::parse_lifecycle), and malformed if the stage is unknown. Unlisted if the
+    /// catalog, the stage or the type of request is not accepted.
     pub fn parse_access_package(
         &self,
         body: &[u8],
@@ -185,7 +185,7 @@ impl CalloutParser {
         } else {
             Err(CalloutError::new(
                 CalloutErrorKind::Hostile,
-                "its callback path is not the one that its ids make",
+                "its callback path does not match its ids",
             ))
         }
     }

@@ -103,13 +103,13 @@ impl Onboarding {
     ) -> Result<Step, JournalError> {
         let certain = self.list_lag();
         let patience = certain * PATIENCE_IN_LAGS;
-        let passes = match self.lock_user(run).await? {
+        let passes = if self.lock_user(run).await? {
             // Under the lock, since another flow's new pass is not in its journal at once.
-            true => self.list_passes(run, user, StepName::IssuePass).await,
-            false if run.age_of(since, self.clock.now()) < patience => {
-                return Ok(self.wait(LOCK_PAUSE));
-            }
-            false => Err(no_response()),
+            self.list_passes(run, user, StepName::IssuePass).await
+        } else if run.age_of(since, self.clock.now()) < patience {
+            return Ok(self.wait(LOCK_PAUSE));
+        } else {
+            Err(no_response())
         };
         let now = self.clock.now();
         let age = run.age_of(since, now);
@@ -339,11 +339,11 @@ impl Onboarding {
             history.is_replaced_by_one_of(&flows)
         };
         let listed = passes.iter().any(|listed| listed.id == pass.tap);
-        let to_tell = run
+        let to_close = run
             .until_close(now)
             .saturating_sub(run.margin() / MARGIN_KEPT_SHARE);
         // A request of another flow may have replaced it, which no list shows yet.
-        let unsure = self.unsure_for(run, &flows, &pass.tap, now).min(to_tell);
+        let unsure = self.unsure_for(run, &flows, &pass.tap, now).min(to_close);
         if !replaced && listed && unsure.is_zero() {
             return self.end(run, history, completed, EndCause::default()).await;
         }
@@ -355,16 +355,15 @@ impl Onboarding {
             .next()
             .unwrap_or(pass.issued_at);
         let lag = between(now, after(issued_at, self.list_lag())).min(self.list_lag());
-        let patience = match kept {
+        let patience = if kept {
             // A list without it may be older than the pass. Near the deadline no pass is issued because of such a
             // list.
-            true => {
-                let since = run
-                    .appended_at
-                    .map_or(lag, |at| self.list_lag().saturating_sub(at.elapsed()));
-                lag.max(unsure).max(since).min(left)
-            }
-            false => lag.max(unsure).min(to_tell),
+            let since = run
+                .appended_at
+                .map_or(lag, |at| self.list_lag().saturating_sub(at.elapsed()));
+            lag.max(unsure).max(since).min(left)
+        } else {
+            lag.max(unsure).min(to_close)
         };
         if !replaced && !patience.is_zero() {
             if !unsure.is_zero() {

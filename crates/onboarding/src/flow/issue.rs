@@ -297,10 +297,12 @@ impl Onboarding {
         let pause = self.all_pauses() / LATE_EFFECT_SHARE;
         let others = flows.iter().filter(|flow| flow.flow() != history.flow());
         let doubts = others.filter_map(History::last_doubt);
-        let left = doubts.map(|(since, is_loss_recorded)| match is_loss_recorded {
-            _ if since > now => Duration::ZERO,
-            true => between(now, after(since, pause)),
-            false => {
+        let left = doubts.map(|(since, is_loss_recorded)| {
+            if since > now {
+                Duration::ZERO
+            } else if is_loss_recorded {
+                between(now, after(since, pause))
+            } else {
                 let longest = pause + pause.min(MAX_INTENT_AGE) + MAX_CALL;
                 between(now, after(since, longest))
             }

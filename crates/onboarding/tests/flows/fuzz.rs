@@ -526,10 +526,12 @@ async fn two(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
     if existing_pass == ExistingPass::ReplaceOurs && last_told != Some(Verdict::Completed) {
         return Ok(());
     }
-    match last_text_works(world) {
-        true => Ok(()),
-        false if usable.is_empty() => Err("completed without a usable pass"),
-        false => Err("the newest text holds a dead pass"),
+    if last_text_works(world) {
+        Ok(())
+    } else if usable.is_empty() {
+        Err("completed without a usable pass")
+    } else {
+        Err("the newest text holds a dead pass")
     }
 }
 

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
-/// The units of an ISO 8601 duration that have a fixed length, in seconds, in the order in which they stand.
+/// The units of an ISO 8601 duration with a fixed length, in seconds, in their order.
 const DATE: &[(char, u64)] = &[('W', 7 * 24 * 60 * 60), ('D', 24 * 60 * 60)];
 const TIME: &[(char, u64)] = &[('H', 60 * 60), ('M', 60), ('S', 1)];
 
-/// Reads an ISO 8601 duration such as `PT1H30M` or `P14D`, or one as .NET writes it: `01:30:00`, `14.00:00:00`.
-/// Years and months are refused: nobody knows how long they are. A fraction of a second is dropped, and a
-/// duration of nothing is none.
+/// Parses an ISO 8601 duration such as `PT1H30M` or `P14D`, or a duration as .NET writes it, such as `01:30:00` or
+/// `14.00:00:00`.
+///
+/// Years and months are refused, since their length varies. A fraction of a second is dropped. `None` if the duration
+/// is invalid or zero.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let duration = match text.strip_prefix('P') {
         Some(text) => iso(text)?,
@@ -15,7 +17,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }
 
-/// `[d.]hh:mm:ss[.fraction]`
+/// Parses `[d.]hh:mm:ss[.fraction]`.
 fn time_span(text: &str) -> Option<Duration> {
     let (head, seconds) = text.rsplit_once(':')?;
     let (head, minutes) = head.rsplit_once(':')?;
@@ -57,7 +59,7 @@ fn sum(mut text: &str, units: &[(char, u64)]) -> Option<u64> {
             Some((whole, fraction)) if unit == 'S' && is_number(fraction) => whole,
             _ => number,
         };
-        // `parse` alone would take a sign.
+        // `parse` alone would accept a sign.
         let number: u64 = is_number(number).then(|| number.parse().ok())??;
         seconds = seconds.checked_add(number.checked_mul(length)?)?;
         text = rest;
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_none() {
+    fn an_invalid_or_zero_duration_is_none() {
         for text in [
             "",
             "P",
