@@ -16,7 +16,7 @@ fn send<P: SmsProvider>(provider: &Arc<Batch<P>>, message: &Message) -> Send {
     tokio::spawn(async move { ends(provider.send(&message)).await })
 }
 
-/// What hangs fails, instead of hanging the test.
+/// Fails if the send hangs, instead of hanging the test.
 async fn ends<T>(send: impl Future<Output = T>) -> T {
     timeout(HOUR, send).await.expect("it ends")
 }
@@ -28,7 +28,7 @@ async fn settle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_one_sends_at_once_and_what_comes_meanwhile_gathers() {
+async fn an_idle_batch_sends_at_once_and_gathers_what_comes_meanwhile() {
     let vendor = vendor("a", 4);
     vendor.close_gate();
     let provider = Arc::new(Batch::new(vendor.clone()));
@@ -90,7 +90,7 @@ async fn each_caller_gets_its_own_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_gives_up_takes_nobody_along() {
+async fn a_caller_that_gives_up_ends_no_other_message() {
     let vendor = vendor("a", 4);
     vendor.close_gate();
     let provider = Arc::new(Batch::new(vendor.clone()));
@@ -102,7 +102,7 @@ async fn who_gives_up_takes_nobody_along() {
         .map(|message| send(&provider, message))
         .collect();
     settle().await;
-    // The call under way was this one's, and this one waited in the queue.
+    // One of them was under way, and the other waited in the queue.
     first.abort();
     rest[0].abort();
     settle().await;
@@ -146,14 +146,14 @@ async fn messages_to_one_recipient_keep_their_order() {
             let sent: Vec<_> = sent.iter().filter(of).map(Message::reference).collect();
             let asked: Vec<_> = messages.iter().filter(of).map(Message::reference).collect();
             assert_eq!(sent, asked);
-            // One has its outcome before the next goes out.
+            // Each has its outcome before the next one is sent.
             assert!(calls.windows(2).all(|two| two[1].at - two[0].at >= SECOND));
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_refuses_and_those_who_gave_up_make_room() {
+async fn a_full_queue_refuses_and_callers_that_gave_up_make_room() {
     let vendor = vendor("a", 4);
     vendor.close_gate();
     let provider = Arc::new(Batch::new(vendor.clone()).with_max_waiting(size(2)));
@@ -175,7 +175,7 @@ async fn a_full_queue_refuses_and_those_who_gave_up_make_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn different_texts_do_not_gather_where_a_call_carries_one() {
+async fn different_texts_do_not_gather_if_a_call_carries_one() {
     let vendor = Recording::new(Profile::new("a").with_batch(size(10), BatchTexts::Same));
     vendor.close_gate();
     let provider = Arc::new(Batch::new(vendor.clone()));
@@ -183,7 +183,7 @@ async fn different_texts_do_not_gather_where_a_call_carries_one() {
     let messages = texts
         .iter()
         .enumerate()
-        .map(|(place, text)| message_to(&format!("+3161000000{place}"), text));
+        .map(|(index, text)| message_to(&format!("+3161000000{index}"), text));
     let sends: Vec<_> = messages.map(|message| send(&provider, &message)).collect();
     settle().await;
     vendor.let_through(10);
@@ -194,7 +194,7 @@ async fn different_texts_do_not_gather_where_a_call_carries_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_message_a_call_still_gets_on() {
+async fn one_message_per_call_still_makes_progress() {
     let vendor = vendor("a", 1);
     vendor.script(vec![Scripted::accept().after(SECOND); 100]);
     let provider = Arc::new(Batch::new(vendor.clone()));
@@ -210,7 +210,7 @@ async fn one_message_a_call_still_gets_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_panics_leaves_no_one_waiting() {
+async fn a_provider_that_panics_leaves_no_caller_waiting() {
     let vendor = vendor("a", 4);
     vendor.close_gate();
     vendor.script([Scripted::panic()]);
@@ -255,7 +255,7 @@ fn a_runtime_that_ends_leaves_it_usable_from_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_to_repeat_holds_up_nobody_else() {
+async fn a_message_to_repeat_delays_no_other() {
     for around in [true, false] {
         let vendor = vendor("a", 100);
         let messages = messages(400);
@@ -278,11 +278,11 @@ async fn a_message_to_repeat_holds_up_nobody_else() {
             .collect();
         settle().await;
         vendor.let_through(1000);
-        for (place, send) in sends.into_iter().enumerate() {
+        for (index, send) in sends.into_iter().enumerate() {
             let (outcome, at) = ends(send).await.unwrap();
-            match place {
+            match index {
                 5 => assert_eq!(outcome.is_ok(), around),
-                _ => assert!(outcome.is_ok() && at < SECOND, "{place} {at:?}"),
+                _ => assert!(outcome.is_ok() && at < SECOND, "{index} {at:?}"),
             }
         }
     }
@@ -312,7 +312,7 @@ async fn a_panic_in_one_call_leaves_the_others_and_the_queue_alone() {
 }
 
 #[test]
-fn a_runtime_for_each_send_loses_no_answer() {
+fn a_runtime_for_each_send_loses_no_outcome() {
     let vendor = vendor("a", 10);
     vendor.script(vec![
         Scripted::accept().after(Duration::from_millis(20));
@@ -341,7 +341,7 @@ fn a_runtime_for_each_send_loses_no_answer() {
 }
 
 #[test]
-fn a_runtime_that_stands_still_holds_up_nobody_elses_message() {
+fn a_stalled_runtime_delays_no_message_of_another() {
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -359,7 +359,7 @@ fn a_runtime_that_stands_still_holds_up_nobody_elses_message() {
             let runtime = runtime();
             let outcome = runtime.block_on(provider.send(&message("x")));
             answered.send(()).unwrap();
-            // It does something else now, and keeps its runtime.
+            // The runtime continues to exist, but is busy with something else.
             let _ = is_done.recv();
             outcome.is_ok()
         })
@@ -375,7 +375,7 @@ fn a_runtime_that_stands_still_holds_up_nobody_elses_message() {
         vendor.let_through(1);
         is_answered.recv().unwrap();
         vendor.let_through(1);
-        // Long enough for any machine: it is what a hanging test costs.
+        // Long enough for any machine. Only a hanging test takes this long.
         timeout(10 * SECOND, send).await
     });
     assert!(outcome.unwrap().is_ok());
@@ -384,7 +384,7 @@ fn a_runtime_that_stands_still_holds_up_nobody_elses_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_cut_off_in_the_queue_has_not_left_and_never_does() {
+async fn a_message_cut_off_in_the_queue_has_not_left_and_never_does() {
     let vendor = vendor("a", 4);
     vendor.script([Scripted::accept().after(HOUR)]);
     let batch = Batch::new(vendor.clone());
@@ -415,7 +415,7 @@ async fn debug_shows_how_many_wait_and_none_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_nobody_drives_stops_neither_its_callers_nor_those_who_wait() {
+async fn a_call_without_a_driver_stops_neither_its_callers_nor_the_queue() {
     let vendor = vendor("a", 1);
     vendor.script([Scripted::stall()]);
     let batch = Batch::new(vendor.clone()).with_in_flight(size(1));
@@ -432,7 +432,7 @@ async fn a_call_that_nobody_drives_stops_neither_its_callers_nor_those_who_wait(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_no_call_takes_up_in_time_is_not_accepted() {
+async fn a_message_that_no_call_takes_in_time_is_not_accepted() {
     let vendor = vendor("a", 1);
     vendor.script(vec![Scripted::accept().after(50 * SECOND); 2]);
     let batch = Batch::new(vendor.clone()).with_in_flight(size(1));
@@ -451,14 +451,14 @@ async fn a_message_that_no_call_takes_up_in_time_is_not_accepted() {
 }
 
 #[test]
-fn a_call_that_had_not_left_begins_anew_where_its_runtime_does_not_go_on() {
+fn a_call_that_had_not_left_begins_anew_if_its_runtime_stalls() {
     for (ends, together) in [(true, false), (false, false), (true, true), (false, true)] {
         let vendor = vendor("a", 4);
         let provider = Arc::new(Batch::new(slow(&vendor, 10 * SECOND)));
         let messages = messages(3);
         let (first, second) = (runtime(), runtime());
         if together {
-            // Both wait for this one's call, and go together when it ends.
+            // Both wait for this call, and go together when it ends.
             let _enter = second.enter();
             let provider = Arc::clone(&provider);
             let message = messages[0].clone();
@@ -492,7 +492,7 @@ fn a_call_that_had_not_left_begins_anew_where_its_runtime_does_not_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_cut_off_is_taken_out_of_a_call_that_still_waits() {
+async fn a_message_that_is_cut_off_is_taken_out_of_a_call_that_still_waits() {
     let vendor = vendor("a", 4);
     let provider = Arc::new(Batch::new(slow(&vendor, 10 * SECOND)));
     let messages = messages(4);
@@ -517,7 +517,7 @@ async fn who_is_cut_off_is_taken_out_of_a_call_that_still_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_is_gathered_again_keeps_its_turn_at_its_recipient() {
+async fn a_message_that_is_gathered_again_keeps_its_turn_for_its_recipient() {
     let vendor = vendor("a", 4);
     let provider = Arc::new(Batch::new(slow(&vendor, 10 * SECOND)));
     let (ann, ben) = ("+31611111111", "+31622222222");
@@ -544,7 +544,7 @@ async fn a_message_that_is_gathered_again_keeps_its_turn_at_its_recipient() {
 }
 
 #[test]
-fn callers_that_nobody_polls_hold_up_nobody_elses_message() {
+fn callers_that_are_not_polled_delay_no_other_message() {
     let vendor = vendor("a", 1);
     let provider = Batch::new(slow(&vendor, 10 * SECOND)).with_in_flight(size(1));
     let provider = Arc::new(provider);
@@ -569,7 +569,7 @@ fn callers_that_nobody_polls_hold_up_nobody_elses_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_to_repeat_inside_of_it_holds_up_nobody_else() {
+async fn a_doubt_repeated_inside_of_it_delays_no_other_message() {
     let vendor = Recording::new(profile("a", 10).with_repeat_window(Some(HOUR)));
     let lost = SendError::unknown(ErrorKind::Unavailable, "lost").with_retry_after(25 * SECOND);
     vendor.script([Scripted::fail(lost)]);

@@ -72,7 +72,7 @@ async fn every_window_of_a_recipient_holds_and_slides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_was_certainly_not_accepted_is_taken_off() {
+async fn only_a_message_that_was_certainly_not_accepted_is_subtracted() {
     for (scripted, counts) in [
         (Scripted::accept(), true),
         (Scripted::doubt(ErrorKind::Timeout), true),
@@ -106,7 +106,7 @@ async fn a_batch_is_counted_message_by_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn money_is_counted_by_the_receipt_else_by_the_part() {
+async fn money_is_counted_by_the_receipt_or_else_by_the_part() {
     let vendor = vendor("a", 1);
     vendor.script([
         Scripted::accept_for(euros("0.3")),
@@ -137,7 +137,7 @@ async fn money_under_way_is_counted_before_it_is_spent() {
         .with_spend_limit(euros("0.25"), HOUR, euros("0.1"))
         .unwrap();
     assert_eq!(provider.send_batch(&messages(10)).await.accepted(), 2);
-    // They turned out to cost nothing.
+    // By their receipts, they cost nothing.
     assert_eq!(provider.send_batch(&messages(10)).await.accepted(), 2);
 }
 
@@ -195,7 +195,7 @@ async fn debug_shows_how_many_are_counted_and_none_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_country_is_told_apart_from_those_that_share_its_code() {
+async fn a_country_is_distinguished_from_those_that_share_its_code() {
     let vendor = vendor("a", 10);
     let provider = AllowDestinations::new(vendor.clone(), ["+31".parse().unwrap()])
         .with_countries([Country::UNITED_STATES, Country::UNITED_KINGDOM])

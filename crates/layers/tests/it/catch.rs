@@ -56,7 +56,7 @@ async fn everything_goes_to_this_number_with_the_masked_original_in_front() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn inside_a_redirection_the_real_number_is_judged() {
+async fn inside_a_redirection_the_actual_number_is_checked() {
     let (vendor, target) = (vendor("a", 1), "+31687654321".parse().unwrap());
     let allowed = OnlyTo::new(vendor.clone(), [Prefix::from(target)]);
     RedirectTo::new(allowed, target)
@@ -81,7 +81,7 @@ async fn a_text_that_is_too_long_with_the_original_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_whole_number_lets_no_longer_one_through() {
+async fn a_whole_number_allows_no_longer_one() {
     let vendor = vendor("a", 1);
     let tester = "+43664123456";
     for prefix in [

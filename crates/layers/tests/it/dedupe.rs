@@ -15,7 +15,7 @@ fn again(message: &Message, text: &str) -> Message {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reference_already_accepted_gives_its_first_receipt() {
+async fn a_reference_already_accepted_returns_its_first_receipt() {
     let vendor = vendor("a", 1);
     vendor.script([Scripted::accept_for("0.08 EUR".parse().unwrap())]);
     let provider = Dedupe::new(vendor.clone());
@@ -38,7 +38,7 @@ async fn two_at_once_send_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_survives_the_first_ones_giving_up_and_hears_the_outcome() {
+async fn a_waiting_caller_gets_the_outcome_though_the_first_one_gave_up() {
     let vendor = vendor("a", 1);
     vendor.script([Scripted::accept().after(2 * SECOND)]);
     let provider = Arc::new(Dedupe::new(vendor.clone()));
@@ -58,7 +58,7 @@ async fn who_waits_survives_the_first_ones_giving_up_and_hears_the_outcome() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_gave_up_hears_the_outcome_when_asking_again() {
+async fn a_caller_that_gave_up_gets_the_outcome_when_it_sends_again() {
     let vendor = vendor("a", 1);
     let provider = Dedupe::new(RateLimit::new(vendor.clone(), count(1)));
     provider.send(&message("x")).await.unwrap();
@@ -72,7 +72,7 @@ async fn who_gave_up_hears_the_outcome_when_asking_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_caller_that_is_not_polled_keeps_nobody_waiting() {
+async fn a_first_caller_that_is_not_polled_delays_no_other() {
     let vendor = vendor("a", 1);
     vendor.script([Scripted::accept().after(2 * SECOND)]);
     let provider = Dedupe::new(vendor.clone());
@@ -87,7 +87,7 @@ async fn a_first_caller_that_is_not_polled_keeps_nobody_waiting() {
 }
 
 #[test]
-fn the_end_of_the_first_callers_runtime_ends_in_an_answer() {
+fn the_end_of_the_first_callers_runtime_leads_to_an_outcome() {
     let run = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -164,7 +164,7 @@ async fn another_text_or_number_under_the_same_reference_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reference_twice_in_one_batch_is_sent_once() {
+async fn a_duplicate_in_one_batch_is_sent_once() {
     let vendor = vendor("a", 10);
     let provider = Dedupe::new(vendor.clone());
     let (one, two) = (message("x"), message("y"));
@@ -178,7 +178,7 @@ async fn a_reference_twice_in_one_batch_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_batches_that_wait_for_each_other_both_get_on() {
+async fn two_batches_that_wait_for_each_other_both_end() {
     let vendor = vendor("a", 10);
     let provider = Dedupe::new(vendor.clone());
     let messages: Vec<_> = messages(4);
@@ -200,7 +200,7 @@ async fn two_batches_that_wait_for_each_other_both_get_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn acceptances_are_forgotten_in_time_and_for_room_doubts_are_not() {
+async fn acceptances_are_forgotten_by_age_and_for_space_and_doubts_are_not() {
     let vendor = vendor("a", 1);
     let provider = Dedupe::new(vendor.clone())
         .with_memory(HOUR)
@@ -228,7 +228,7 @@ async fn acceptances_are_forgotten_in_time_and_for_room_doubts_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_keeps_no_text_and_no_key_in_sight() {
+async fn debug_shows_no_text_and_no_key() {
     let provider = Dedupe::new(vendor("a", 1));
     provider
         .send(&message("Your code is 482913"))
@@ -242,7 +242,7 @@ async fn it_keeps_no_text_and_no_key_in_sight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_is_ended_by_name() {
+async fn a_doubt_is_ended_by_settling_it() {
     let vendor = vendor("a", 1);
     vendor.script(vec![Scripted::doubt(ErrorKind::Timeout); 2]);
     let provider = Dedupe::new(vendor.clone()).with_max_references(size(2));
@@ -285,7 +285,7 @@ async fn a_doubt_is_ended_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_without_end() {
+async fn no_caller_waits_without_end() {
     let vendor = vendor("a", 1);
     vendor.script([Scripted::accept().after(2 * HOUR)]);
     let provider = Dedupe::new(vendor.clone()).with_max_wait(HOUR);
@@ -298,7 +298,7 @@ async fn nobody_waits_without_end() {
 }
 
 #[test]
-fn without_a_runtime_whoever_waits_drives_the_send() {
+fn without_a_runtime_a_waiting_caller_drives_the_send() {
     let vendor = vendor("a", 1);
     let provider = Dedupe::new(vendor.clone());
     let message = message("x");
@@ -341,7 +341,7 @@ async fn the_list_of_doubts_is_bounded() {
 }
 
 #[test]
-fn what_had_not_left_begins_anew_where_its_runtime_does_not_go_on() {
+fn a_send_that_had_not_left_begins_anew_if_its_runtime_stalls() {
     for (ends, batch) in [(true, false), (false, false), (true, true), (false, true)] {
         let vendor = vendor("a", 2);
         let provider = Arc::new(Dedupe::new(slow(&vendor, 10 * SECOND)));
@@ -367,7 +367,7 @@ fn what_had_not_left_begins_anew_where_its_runtime_does_not_go_on() {
 }
 
 #[test]
-fn what_had_left_is_in_doubt_where_its_runtime_does_not_go_on() {
+fn a_send_that_had_left_is_in_doubt_if_its_runtime_stalls() {
     for ends in [true, false] {
         let vendor = vendor("a", 1);
         vendor.script([Scripted::accept().after(HOUR)]);

@@ -17,7 +17,7 @@ fn two() -> (Recording, Recording, Failover) {
     (a, b, provider)
 }
 
-fn told(receipt: &Receipt) -> (String, Vec<String>) {
+fn trail(receipt: &Receipt) -> (String, Vec<String>) {
     let tried = receipt.attempts().iter();
     (
         receipt.provider().into(),
@@ -26,13 +26,13 @@ fn told(receipt: &Receipt) -> (String, Vec<String>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_vendor_gets_what_was_not_accepted_and_may_travel() {
+async fn the_next_vendor_gets_what_was_not_accepted_and_may_be_rerouted() {
     for &kind in ErrorKind::ALL {
         let (a, b, provider) = two();
         a.script([Scripted::refuse(kind)]);
         let travels = ![Blocked, InvalidRecipient, InvalidText].contains(&kind);
         match provider.send(&message("x")).await {
-            Ok(receipt) => assert_eq!(told(&receipt), ("b".into(), vec!["a".into()])),
+            Ok(receipt) => assert_eq!(trail(&receipt), ("b".into(), vec!["a".into()])),
             Err(error) => assert_eq!((error.kind(), error.provider()), (kind, Some("a"))),
         }
         assert_eq!(b.log().len(), usize::from(travels), "{kind}");
@@ -40,7 +40,7 @@ async fn the_next_vendor_gets_what_was_not_accepted_and_may_travel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_ends_the_way_and_is_the_whole() {
+async fn a_doubt_ends_the_failover_and_is_its_outcome() {
     for &kind in ErrorKind::ALL {
         let (a, b, provider) = two();
         a.script([Scripted::doubt(kind)]);
@@ -60,7 +60,7 @@ async fn a_doubt_ends_the_way_and_is_the_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_messages_that_may_travel_do() {
+async fn only_messages_that_may_be_rerouted_are() {
     let (a, b, provider) = two();
     let messages = messages(5);
     a.script([
@@ -86,9 +86,9 @@ async fn only_the_messages_that_may_travel_do() {
         b.log()[0].messages,
         [messages[1].clone(), messages[4].clone()]
     );
-    assert_eq!(told(outcomes[0].as_ref().unwrap()), ("a".into(), vec![]));
+    assert_eq!(trail(outcomes[0].as_ref().unwrap()), ("a".into(), vec![]));
     assert_eq!(
-        told(outcomes[1].as_ref().unwrap()),
+        trail(outcomes[1].as_ref().unwrap()),
         ("b".into(), vec!["a".into()])
     );
 }
@@ -117,7 +117,7 @@ async fn a_vendor_that_fails_is_set_aside_and_one_call_probes_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_is_given_up_leaves_it_to_the_next() {
+async fn a_probe_that_is_given_up_lets_the_next_call_probe() {
     let (a, b, provider) = two();
     a.script([Scripted::refuse(Unavailable), Scripted::stall()]);
     provider.send(&message("x")).await.unwrap();
@@ -130,7 +130,7 @@ async fn a_probe_that_is_given_up_leaves_it_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_probe_sets_it_aside_again_for_as_long_as_it_asks_at_most() {
+async fn a_failed_probe_sets_it_aside_again_for_the_time_it_asks_at_most() {
     let (a, _, provider) = two();
     a.script(vec![Scripted::refuse(Unavailable); 2]);
     let hinted = SendError::not_accepted(ErrorKind::Throttled, "x").with_retry_after(SECOND);
@@ -143,7 +143,7 @@ async fn a_failed_probe_sets_it_aside_again_for_as_long_as_it_asks_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_all_set_aside_the_first_is_tried_all_the_same() {
+async fn with_all_set_aside_the_first_is_still_tried() {
     let (a, b, provider) = two();
     a.script([Scripted::refuse(Unavailable)]);
     b.script([Scripted::refuse(Unavailable)]);
@@ -153,7 +153,7 @@ async fn with_all_set_aside_the_first_is_tried_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_does_not_wait_for_every_call_to_a_dead_vendor() {
+async fn a_batch_does_not_wait_for_every_call_to_a_vendor_that_is_down() {
     let (a, b) = (vendor("a", 2), vendor("b", 100));
     let dead = Scripted::refuse(Unavailable).after(5 * SECOND);
     a.script(vec![dead; 1000]);
@@ -185,7 +185,7 @@ async fn a_messages_own_fault_does_not_count_against_the_vendor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vendor_that_makes_doubts_is_set_aside() {
+async fn a_vendor_that_leaves_doubts_is_set_aside() {
     let (a, _, _) = two();
     let b = vendor("b", 1);
     let members = [
@@ -199,7 +199,7 @@ async fn a_vendor_that_makes_doubts_is_set_aside() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_accounts_of_one_vendor_can_be_told_apart() {
+async fn two_accounts_of_one_vendor_are_distinguished() {
     let (one, two) = (vendor("kpn", 1), vendor("kpn", 1));
     let price: Price = "0.08 EUR".parse().unwrap();
     one.script([Scripted::refuse(Unauthorized)]);
@@ -209,7 +209,7 @@ async fn two_accounts_of_one_vendor_can_be_told_apart() {
     let provider = Failover::new(members).unwrap();
     assert_eq!(provider.profile().name(), "shop,staff");
     let receipt = provider.send(&message("x")).await.unwrap();
-    assert_eq!(told(&receipt), ("staff".into(), vec!["shop".into()]));
+    assert_eq!(trail(&receipt), ("staff".into(), vec!["shop".into()]));
     assert_eq!(receipt.attempts()[0].error().provider(), Some("shop"));
     assert_eq!(receipt.price(), Some(price));
 }
@@ -222,12 +222,12 @@ async fn members_of_members_keep_their_names_and_their_trail() {
     b.script([Scripted::refuse(Unauthorized)]);
     let outer = Failover::new([Member::new("ab", inner), Member::new("c", c)]).unwrap();
     let receipt = outer.send(&message("x")).await.unwrap();
-    assert_eq!(told(&receipt), ("c".into(), vec!["a".into(), "ab".into()]));
+    assert_eq!(trail(&receipt), ("c".into(), vec!["a".into(), "ab".into()]));
     assert_eq!(receipt.attempts()[1].error().provider(), Some("b"));
 }
 
 #[test]
-fn members_need_names_of_their_own() {
+fn members_need_different_names() {
     let member = |name: &'static str| Member::new(name, vendor("x", 1));
     assert!(Failover::new(Vec::<Member>::new()).is_err());
     assert!(Failover::new([member("a"), member("a")]).is_err());
@@ -296,7 +296,7 @@ fn the_senders_are_those_that_every_member_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_not_all_can_do_is_refused_before_any_call() {
+async fn an_option_that_not_all_support_is_refused_before_any_call() {
     let (a, bare) = (vendor("a", 1), Recording::new(Profile::new("bare")));
     let members = [Member::new("a", a.clone()), Member::new("bare", bare)];
     let provider = Failover::new(members).unwrap();
@@ -307,7 +307,7 @@ async fn what_not_all_can_do_is_refused_before_any_call() {
 }
 
 #[tokio::test]
-async fn check_asks_every_member() {
+async fn check_checks_every_member() {
     let refusal = || Ok(Health::refused(SendError::not_accepted(Unauthorized, "x")));
     let refused_by_b = || {
         Ok(Health::refused(
@@ -352,7 +352,7 @@ async fn its_own_limits_do_not_set_a_member_aside() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn earlier_tries_at_a_member_carry_its_name() {
+async fn earlier_attempts_at_a_member_carry_its_name() {
     let (one, two) = (vendor("kpn", 1), vendor("kpn", 1));
     one.script([Scripted::refuse(Unauthorized)]);
     two.script([Scripted::refuse(Unavailable)]);
@@ -363,14 +363,14 @@ async fn earlier_tries_at_a_member_carry_its_name() {
     .unwrap();
     let receipt = provider.send(&message("x")).await.unwrap();
     assert_eq!(
-        told(&receipt),
+        trail(&receipt),
         ("staff".into(), vec!["shop".into(), "staff".into()])
     );
     assert_eq!(receipt.attempts()[1].error().provider(), Some("staff"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_without_end_sets_a_member_aside_for_good() {
+async fn a_cooldown_without_end_sets_a_member_aside_for_good() {
     let (a, _, provider) = two();
     let provider = provider.with_cooldown(Duration::MAX);
     a.script([Scripted::refuse(Unavailable)]);
@@ -382,7 +382,7 @@ async fn a_pause_without_end_sets_a_member_aside_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_without_an_outcome_travels_no_further() {
+async fn a_message_without_an_outcome_is_not_rerouted() {
     let (a, b, c) = (vendor("a", 10), vendor("b", 10), vendor("c", 10));
     a.script(vec![Scripted::refuse(Unavailable); 3]);
     let provider = Failover::new([
@@ -400,7 +400,7 @@ async fn a_message_without_an_outcome_travels_no_further() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_in_a_member_that_is_set_aside_goes_to_the_next_at_once() {
+async fn a_message_that_waits_in_a_member_set_aside_goes_to_the_next_at_once() {
     for batch in [false, true] {
         let (a, b) = (vendor("a", 1), vendor("b", 1));
         let members = [
@@ -431,7 +431,7 @@ async fn who_waits_in_a_member_that_is_set_aside_goes_to_the_next_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_long_for_a_vendor_while_another_is_open() {
+async fn no_message_waits_long_for_a_vendor_while_another_is_open() {
     let busy = SendError::not_accepted(ErrorKind::Throttled, "slower").with_retry_after(5 * SECOND);
     for scripted in [Scripted::fail(busy), Scripted::refuse(ErrorKind::Timeout)] {
         let (a, b) = (vendor("a", 1), vendor("b", 1));

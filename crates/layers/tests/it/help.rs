@@ -1,4 +1,4 @@
-//! What the tests have in common.
+//! Helpers of the tests.
 
 use std::{
     future::{Future, poll_fn},
@@ -46,13 +46,13 @@ pub(crate) fn message_to(to: &str, text: &str) -> Message {
     Message::new(to.parse().unwrap(), Text::new(text).unwrap())
 }
 
-/// So many messages to different recipients.
+/// Creates this number of messages to different recipients.
 pub(crate) fn messages(count: usize) -> Vec<Message> {
     (0..count)
-        .map(|place| {
+        .map(|index| {
             message_to(
-                &format!("+316{:08}", 10_000_000 + place),
-                &format!("{place}"),
+                &format!("+316{:08}", 10_000_000 + index),
+                &format!("{index}"),
             )
         })
         .collect()
@@ -75,7 +75,7 @@ pub(crate) fn kinds(outcomes: &Outcomes) -> Vec<Option<(ErrorKind, Acceptance)>>
     outcomes.iter().map(kind_of).collect()
 }
 
-/// Polls once, and says whether there was no outcome yet.
+/// Polls once, and returns whether there is no outcome yet.
 pub(crate) async fn waits(mut future: Pin<&mut impl Future>) -> bool {
     poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending())).await
 }
@@ -95,7 +95,7 @@ pub(crate) fn slow(inner: &Recording, wait: Duration) -> Slow {
 }
 
 impl Slow {
-    /// Only texts that say so wait, an hour.
+    /// Waits an hour for texts that ask for it, and not for others.
     pub(crate) fn by_text(inner: &Recording) -> Self {
         Self {
             wait: Duration::ZERO,
@@ -141,7 +141,7 @@ impl SmsProvider for Slow {
     }
 }
 
-/// A provider that gives one outcome too few for a batch.
+/// A provider that returns one outcome too few for a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Short(pub(crate) Recording);
 

@@ -1,7 +1,7 @@
-//! What holds for every stack of layers, whatever its vendors answer and whoever gives up.
+//! Laws for every stack of layers, whatever its vendors respond and whichever callers give up.
 //!
-//! Random trees of layers stand over scripted vendors; the vendors' own logs are the truth that outcomes are
-//! held against. A vendor that hangs is one that takes an hour.
+//! Random trees of layers wrap scripted vendors, and outcomes are compared with the vendors' own logs. A vendor that
+//! hangs is one that takes an hour.
 
 use std::{
     future::{Future, poll_fn},
@@ -28,19 +28,19 @@ use crate::{help::*, recording::Call};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What a vendor does with a message, each time that it comes.
+/// The response of a vendor to a message.
 #[derive(Clone, Copy, Debug)]
-struct Fate {
+struct Response {
     kind: Option<(ErrorKind, Acceptance)>,
     after: Duration,
-    /// What the vendor asks to wait, in seconds.
+    /// The vendor's `retry_after`, in seconds.
     hint: Option<u64>,
 }
 
-impl Fate {
-    /// The reference is the error's code, which shows whose outcome it is.
+impl Response {
+    /// Uses the reference as the error's code, which shows to which message the outcome belongs.
     fn scripted(self, reference: &Reference) -> Scripted {
-        let answer = match self.kind {
+        let response = match self.kind {
             None => Scripted::accept(),
             Some((kind, acceptance)) => {
                 let error = match acceptance {
@@ -54,30 +54,30 @@ impl Fate {
                 })
             }
         };
-        answer.after(self.after)
+        response.after(self.after)
     }
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
-    fate_with(3, 4, 2)
+fn response() -> impl Strategy<Value = Response> {
+    response_with(3, 4, 2)
 }
 
-/// A fate of which accepting, refusing and leaving in doubt have these shares.
-fn fate_with(accept: u32, refuse: u32, doubt: u32) -> impl Strategy<Value = Fate> {
+/// A response with these shares of acceptances, refusals and doubts.
+fn response_with(accept: u32, refuse: u32, doubt: u32) -> impl Strategy<Value = Response> {
     let kind = prop_oneof![
         4 => Just(ErrorKind::Throttled),
         4 => Just(ErrorKind::Unavailable),
         2 => Just(ErrorKind::Timeout),
         1 => proptest::sample::select(ErrorKind::ALL),
     ];
-    let answer = prop_oneof![
+    let response = prop_oneof![
         accept => Just(None),
         refuse => kind.clone().prop_map(refused),
         doubt => kind.prop_map(in_doubt),
     ];
     let after = prop_oneof![4 => Just(0), 3 => 1_u64..3_000, 1 => Just(3_600_000)];
     let hint = prop_oneof![2 => Just(None), 1 => (0..40_u64).prop_map(Some)];
-    (answer, after, hint).prop_map(|(kind, after, hint)| Fate {
+    (response, after, hint).prop_map(|(kind, after, hint)| Response {
         kind,
         after: Duration::from_millis(after),
         hint,
@@ -128,7 +128,7 @@ enum Tree {
         batch: usize,
         window: Option<u64>,
         timeout: Option<u64>,
-        /// What its calls wait for before they leave, in milliseconds; none where it says nothing of it.
+        /// How long its calls wait before they leave, in milliseconds; empty if they do not declare their waits.
         waits: Vec<(u64, u64)>,
     },
 }
@@ -153,7 +153,7 @@ fn layer() -> impl Strategy<Value = Layer> {
     ]
 }
 
-/// Layers whose calls are a part of their caller's. Those of `Batch` and `Dedupe` belong to several.
+/// Layers whose calls are part of their caller's. Those of `Batch` and `Dedupe` are shared by several callers.
 fn watched_layer() -> impl Strategy<Value = Layer> {
     layer().prop_filter("shared work", |layer| {
         !matches!(layer, Layer::Batch { .. } | Layer::Dedupe)
@@ -193,8 +193,8 @@ fn leaf() -> impl Strategy<Value = Tree> {
     })
 }
 
-/// A vendor whose calls wait for a token and a connection, now and then without end, and say so.
-fn speaking_leaf() -> impl Strategy<Value = Tree> {
+/// A vendor whose calls wait for a token and a connection, sometimes without end, and declare these waits.
+fn declaring_leaf() -> impl Strategy<Value = Tree> {
     let wait = || prop_oneof![4 => Just(0), 3 => 1_u64..5_000, 1 => Just(3_600_000)];
     (leaf(), vec((wait(), wait()), 1..6)).prop_map(|(leaf, spoken)| match leaf {
         Tree::Vendor {
@@ -212,7 +212,7 @@ fn speaking_leaf() -> impl Strategy<Value = Tree> {
     })
 }
 
-/// Any stack. Deadlines stand at the vendors only, unless `layer` has some.
+/// Any stack. Only vendors have deadlines, unless `layer` has some.
 fn tree(layer: impl Strategy<Value = Layer> + 'static) -> impl Strategy<Value = Tree> {
     tree_over(leaf(), layer)
 }
@@ -231,7 +231,7 @@ fn tree_over(
     })
 }
 
-/// Stacks that repeat a lot, over vendors that know a reference for a while.
+/// Stacks with many repeats, over vendors with a repeat window.
 fn repeating_tree() -> impl Strategy<Value = Tree> {
     let slow = (1..4_u32, 1..3_u32, 5..40_u64).prop_map(|(rate, burst, wait)| Layer::RateLimit {
         rate,
@@ -267,7 +267,7 @@ fn repeating_tree() -> impl Strategy<Value = Tree> {
     (vec(layer, 0..3), members).prop_map(stack)
 }
 
-/// Members in the order that the layers' pages ask for, with a deadline at each vendor.
+/// Members in the order that the documentation recommends, with a deadline at each vendor.
 fn ordered_members() -> impl Strategy<Value = Tree> {
     let batch = (1..3_usize).prop_map(|in_flight| Layer::Batch { in_flight });
     let layers = (
@@ -275,7 +275,7 @@ fn ordered_members() -> impl Strategy<Value = Tree> {
         proptest::option::of(batch),
         proptest::option::of(retry()),
     );
-    let member = (speaking_leaf(), 1..10_u64, layers).prop_map(|(leaf, deadline, layers)| {
+    let member = (declaring_leaf(), 1..10_u64, layers).prop_map(|(leaf, deadline, layers)| {
         let leaf = match leaf {
             Tree::Vendor {
                 batch,
@@ -308,8 +308,8 @@ fn any_layer() -> impl Strategy<Value = Layer> {
 impl Tree {
     fn build(&self, vendors: &mut Vec<Recording>) -> Arc<dyn SmsProvider> {
         let members = |trees: Vec<(u32, &Self)>, vendors: &mut Vec<Recording>| -> Vec<Member> {
-            let member = |(place, (weight, tree)): (usize, (u32, &Self))| {
-                Member::new(format!("m{place}"), tree.build(vendors)).with_weight(count(weight))
+            let member = |(index, (weight, tree)): (usize, (u32, &Self))| {
+                Member::new(format!("m{index}"), tree.build(vendors)).with_weight(count(weight))
             };
             trees.into_iter().enumerate().map(member).collect()
         };
@@ -334,7 +334,7 @@ impl Tree {
                 vendors.push(recording.clone());
                 let vendor: Arc<dyn SmsProvider> = match waits.as_slice() {
                     [] => Arc::new(recording),
-                    waits => Arc::new(Speaking {
+                    waits => Arc::new(Declaring {
                         waits: waits.to_vec(),
                         calls: AtomicUsize::new(0),
                         inner: recording,
@@ -351,15 +351,15 @@ impl Tree {
     }
 }
 
-/// A provider whose calls say what they wait for and when they leave, as those over HTTP do.
+/// A provider whose calls declare their waits and when they leave, as those over HTTP do.
 #[derive(Debug)]
-struct Speaking {
+struct Declaring {
     waits: Vec<(u64, u64)>,
     calls: AtomicUsize,
     inner: Recording,
 }
 
-impl Speaking {
+impl Declaring {
     async fn leave(&self) -> Result<(), SendError> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let (token, connection) = self.waits[call % self.waits.len()];
@@ -373,7 +373,7 @@ impl Speaking {
 }
 
 #[async_trait]
-impl SmsProvider for Speaking {
+impl SmsProvider for Declaring {
     fn profile(&self) -> &Profile {
         self.inner.profile()
     }
@@ -460,21 +460,21 @@ impl Layer {
     }
 }
 
-/// A call of somebody's: when, with how many messages (none: a single send), and when he gives up.
+/// A call to the stack: when, with how many messages (`None` is a single send), and when its caller gives up.
 #[derive(Clone, Debug)]
-struct Errand {
+struct Request {
     at: u64,
     batch: Option<usize>,
     gives_up: Option<u64>,
-    /// Somebody around the whole stack cuts the call off then, and says what that means.
+    /// When a departure around the whole stack cuts the call off.
     cut_off: Option<Cut>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Cut {
-    /// After so many milliseconds.
+    /// After this number of milliseconds.
     Time(u64),
-    /// Where it waits for the so manieth time.
+    /// After this number of polls that had to wait.
     Wait(u32),
 }
 
@@ -497,15 +497,15 @@ impl Cut {
     }
 }
 
-fn errands(gives_up: bool) -> impl Strategy<Value = Vec<Errand>> {
+fn requests(gives_up: bool) -> impl Strategy<Value = Vec<Request>> {
     let patience = if gives_up {
         proptest::option::of(0..5_000_u64).boxed()
     } else {
         Just(None).boxed()
     };
-    let errand = (0..8_000_u64, proptest::option::of(0..9_usize), patience);
+    let request = (0..8_000_u64, proptest::option::of(0..9_usize), patience);
     vec(
-        errand.prop_map(|(at, batch, gives_up)| Errand {
+        request.prop_map(|(at, batch, gives_up)| Request {
             at,
             batch,
             gives_up,
@@ -515,47 +515,47 @@ fn errands(gives_up: bool) -> impl Strategy<Value = Vec<Errand>> {
     )
 }
 
-fn cut_errands() -> impl Strategy<Value = Vec<Errand>> {
+fn cut_requests() -> impl Strategy<Value = Vec<Request>> {
     let cut_off = proptest::option::of(prop_oneof![
         (0..12_000_u64).prop_map(Cut::Time),
         (0..12_u32).prop_map(Cut::Wait),
     ]);
-    (errands(true), vec(cut_off, 8)).prop_map(|(mut errands, cuts)| {
-        for (errand, cut_off) in errands.iter_mut().zip(cuts) {
-            errand.cut_off = cut_off;
+    (requests(true), vec(cut_off, 8)).prop_map(|(mut requests, cuts)| {
+        for (request, cut_off) in requests.iter_mut().zip(cuts) {
+            request.cut_off = cut_off;
         }
-        errands
+        requests
     })
 }
 
-/// What somebody sent and heard; nothing where he gave up.
-struct Told {
+/// The messages and outcomes of a call; no outcomes if its caller gave up.
+struct Sent {
     messages: Vec<Message>,
     outcomes: Option<Outcomes>,
     began: Instant,
     ended: Instant,
 }
 
-/// Builds the stack, scripts the vendors by turns from `fates`, and runs the errands, all under way at once.
-async fn live(tree: &Tree, errands: &[Errand], fates: &[Fate]) -> World {
+/// Builds the stack, scripts the vendors in turn from `responses`, and runs all requests at once.
+async fn live(tree: &Tree, requests: &[Request], responses: &[Response]) -> World {
     let mut vendors = Vec::new();
     let provider = tree.build(&mut vendors);
-    let mut fates = fates.iter().cycle();
-    let mut place = 0;
+    let mut responses = responses.iter().cycle();
+    let mut index = 0;
     let mut running = Vec::new();
-    for errand in errands.iter().cloned() {
-        let messages: Vec<_> = (0..errand.batch.unwrap_or(1))
+    for request in requests.iter().cloned() {
+        let messages: Vec<_> = (0..request.batch.unwrap_or(1))
             .map(|_| {
-                place += 1;
+                index += 1;
                 message_to(
-                    &format!("+3161000000{}", place % 4),
-                    &format!("text {}", place % 3),
+                    &format!("+3161000000{}", index % 4),
+                    &format!("text {}", index % 3),
                 )
             })
             .collect();
         for message in &messages {
             for vendor in &vendors {
-                let script = fates
+                let script = responses
                     .by_ref()
                     .take(8)
                     .map(|f| f.scripted(message.reference()));
@@ -564,10 +564,10 @@ async fn live(tree: &Tree, errands: &[Errand], fates: &[Fate]) -> World {
         }
         let provider = Arc::clone(&provider);
         running.push(tokio::spawn(async move {
-            sleep(Duration::from_millis(errand.at)).await;
+            sleep(Duration::from_millis(request.at)).await;
             let began = Instant::now();
             let send = async {
-                match errand.batch {
+                match request.batch {
                     Some(_) => provider.send_batch(&messages).await,
                     None => {
                         let outcome = provider.send(&messages[0]).await;
@@ -578,7 +578,7 @@ async fn live(tree: &Tree, errands: &[Errand], fates: &[Fate]) -> World {
                 }
             };
             let cut_off = async {
-                match errand.cut_off {
+                match request.cut_off {
                     Some(cut) => cut.comes().await,
                     None => std::future::pending().await,
                 }
@@ -597,13 +597,13 @@ async fn live(tree: &Tree, errands: &[Errand], fates: &[Fate]) -> World {
                     ),
                 }
             };
-            let patience = errand.gives_up.map_or(DAY, Duration::from_millis);
+            let patience = request.gives_up.map_or(DAY, Duration::from_millis);
             let outcomes = timeout(patience, send).await.ok();
             assert!(
-                outcomes.is_some() || errand.gives_up.is_some(),
+                outcomes.is_some() || request.gives_up.is_some(),
                 "nothing ends within a day"
             );
-            Told {
+            Sent {
                 messages,
                 outcomes,
                 began,
@@ -611,32 +611,32 @@ async fn live(tree: &Tree, errands: &[Errand], fates: &[Fate]) -> World {
             }
         }));
     }
-    let mut told = Vec::new();
-    for errand in running {
-        told.push(errand.await.unwrap());
+    let mut sent = Vec::new();
+    for request in running {
+        sent.push(request.await.unwrap());
     }
-    // Whatever still runs for nobody comes to its end.
+    // Calls without a caller come to their end.
     sleep(2 * DAY).await;
     World {
         provider,
         vendors,
-        told,
+        sent,
     }
 }
 
 struct World {
     provider: Arc<dyn SmsProvider>,
     vendors: Vec<Recording>,
-    told: Vec<Told>,
+    sent: Vec<Sent>,
 }
 
 /// A message as a vendor saw it.
 struct Sight {
     vendor: usize,
     at: Instant,
-    place: u64,
+    index: u64,
     batch: bool,
-    /// None where the vendor could not answer any more.
+    /// `None` if the call was dropped before the response.
     outcome: Option<Result<Receipt, SendError>>,
 }
 
@@ -664,7 +664,7 @@ impl World {
                         sights.push(Sight {
                             vendor,
                             at: call.at,
-                            place: call.sequence,
+                            index: call.sequence,
                             batch: call.batch,
                             outcome: call.outcomes.as_ref().map(|all| all[index].clone()),
                         });
@@ -672,31 +672,31 @@ impl World {
                 }
             }
         }
-        sights.sort_by_key(|sight| sight.place);
+        sights.sort_by_key(|sight| sight.index);
         sights
     }
 
     fn messages(&self) -> impl Iterator<Item = &Message> {
-        self.told.iter().flat_map(|told| &told.messages)
+        self.sent.iter().flat_map(|sent| &sent.messages)
     }
 
-    /// Every message that somebody heard of, with what he heard.
-    fn heard(&self) -> impl Iterator<Item = (&Message, &Result<Receipt, SendError>)> {
-        self.told
+    /// Returns every message that has an outcome, with that outcome.
+    fn outcomes(&self) -> impl Iterator<Item = (&Message, &Result<Receipt, SendError>)> {
+        self.sent
             .iter()
-            .flat_map(|told| told.messages.iter().zip(told.outcomes.iter().flatten()))
+            .flat_map(|sent| sent.messages.iter().zip(sent.outcomes.iter().flatten()))
     }
 }
 
-/// No reference reaches anybody again after an acceptance or a doubt, but the same vendor inside its own
-/// window, singly.
+/// Checks that no reference is sent again after an acceptance or a doubt, except singly to the same vendor inside its
+/// repeat window.
 fn never_twice(world: &World) -> Result<(), TestCaseError> {
     for message in world.messages() {
         let sights = world.sights(message.reference());
-        for (place, again) in sights.iter().enumerate() {
-            for before in sights[..place].iter().filter(|sight| !sight.refused()) {
+        for (index, again) in sights.iter().enumerate() {
+            for before in sights[..index].iter().filter(|sight| !sight.refused()) {
                 let window = world.vendors[again.vendor].profile().repeat_window();
-                // What was refused left nothing behind that a vendor could know a repeat by.
+                // A refusal leaves nothing by which a vendor could recognize a repeat.
                 let mut own = sights.iter().filter(|sight| sight.vendor == again.vendor);
                 let first = own.find(|sight| !sight.refused()).map(|sight| sight.at);
                 let harmless = before.vendor == again.vendor
@@ -736,14 +736,14 @@ proptest! {
     #[test]
     fn outcomes_have_the_messages_length_and_order(
         tree in tree(any_layer()),
-        errands in errands(false),
-        fates in vec(fate(), 1..40),
+        requests in requests(false),
+        responses in vec(response(), 1..40),
     ) {
-        let world = run(live(&tree, &errands, &fates));
-        for told in &world.told {
-            prop_assert_eq!(told.outcomes.as_ref().map(Outcomes::len), Some(told.messages.len()));
+        let world = run(live(&tree, &requests, &responses));
+        for sent in &world.sent {
+            prop_assert_eq!(sent.outcomes.as_ref().map(Outcomes::len), Some(sent.messages.len()));
         }
-        for (message, outcome) in world.heard() {
+        for (message, outcome) in world.outcomes() {
             match outcome {
                 Ok(receipt) => prop_assert_eq!(receipt.reference(), message.reference()),
                 Err(error) => if let Some(code) = error.code() {
@@ -756,20 +756,20 @@ proptest! {
     #[test]
     fn no_reference_goes_out_again_after_a_doubt_or_an_acceptance(
         tree in tree(any_layer()),
-        errands in errands(true),
-        fates in vec(fate(), 1..40),
+        requests in requests(true),
+        responses in vec(response(), 1..40),
     ) {
-        never_twice(&run(live(&tree, &errands, &fates)))?;
+        never_twice(&run(live(&tree, &requests, &responses)))?;
     }
 
     #[test]
-    fn who_is_cut_off_is_told_the_truth(
-        tree in tree_over(prop_oneof![4 => speaking_leaf(), 1 => leaf()], any_layer()),
-        errands in cut_errands(),
-        fates in vec(fate(), 1..40),
+    fn a_call_that_is_cut_off_reports_its_true_acceptance(
+        tree in tree_over(prop_oneof![4 => declaring_leaf(), 1 => leaf()], any_layer()),
+        requests in cut_requests(),
+        responses in vec(response(), 1..40),
     ) {
-        let world = run(live(&tree, &errands, &fates));
-        for (message, outcome) in world.heard() {
+        let world = run(live(&tree, &requests, &responses));
+        for (message, outcome) in world.outcomes() {
             let sights = world.sights(message.reference());
             match outcome {
                 Ok(_) => prop_assert!(sights.iter().any(Sight::accepted)),
@@ -783,18 +783,18 @@ proptest! {
     }
 
     #[test]
-    fn what_only_waited_is_never_in_doubt(
-        tree in tree_over(speaking_leaf(), prop_oneof![3 => watched_layer(), 1 => timeout_layer()]),
-        errands in cut_errands(),
-        fates in vec(fate_with(2, 5, 1), 1..40),
+    fn a_message_that_only_waited_is_never_in_doubt(
+        tree in tree_over(declaring_leaf(), prop_oneof![3 => watched_layer(), 1 => timeout_layer()]),
+        requests in cut_requests(),
+        responses in vec(response_with(2, 5, 1), 1..40),
     ) {
-        let world = run(live(&tree, &errands, &fates));
-        for told in &world.told {
+        let world = run(live(&tree, &requests, &responses));
+        for sent in &world.sent {
             let seen = |message: &Message| {
                 world.sights(message.reference()).iter().any(|sight| !sight.refused())
             };
-            let left = told.messages.iter().any(seen);
-            for outcome in told.outcomes.iter().flatten() {
+            let left = sent.messages.iter().any(seen);
+            for outcome in sent.outcomes.iter().flatten() {
                 if let Err(error) = outcome {
                     prop_assert!(left || error.acceptance() == Acceptance::NotAccepted, "{}", error);
                 }
@@ -804,23 +804,23 @@ proptest! {
     }
 
     #[test]
-    fn nothing_begins_after_a_deadline_and_nobody_waits_for_more_than_one_call_after_it(
+    fn nothing_begins_after_a_deadline_and_at_most_one_call_is_waited_for_after_it(
         members in ordered_members(),
         deadline in 1..20_u64,
-        errands in errands(false),
-        fates in vec(fate_with(2, 3, 2), 1..40),
+        requests in requests(false),
+        responses in vec(response_with(2, 3, 2), 1..40),
     ) {
         let tree = Tree::Layer(Layer::StartWithin { deadline }, Box::new(members));
         let deadline = Duration::from_secs(deadline);
-        let world = run(live(&tree, &errands, &fates));
-        // Timers fire at the millisecond after, and a vendor call takes less than 10 seconds.
+        let world = run(live(&tree, &requests, &responses));
+        // Timers fire at the next millisecond, and a vendor call takes less than 10 seconds.
         let late = Duration::from_millis(20);
         let longest = deadline + Duration::from_secs(10);
-        for told in &world.told {
-            prop_assert!(told.ended - told.began < longest, "{:?}", told.ended - told.began);
-            for message in &told.messages {
+        for sent in &world.sent {
+            prop_assert!(sent.ended - sent.began < longest, "{:?}", sent.ended - sent.began);
+            for message in &sent.messages {
                 for sight in world.sights(message.reference()) {
-                    let after = sight.at - told.began;
+                    let after = sight.at - sent.began;
                     prop_assert!(after <= deadline + late, "begun after {after:?}");
                 }
             }
@@ -829,21 +829,21 @@ proptest! {
     }
 
     #[test]
-    fn what_one_runtime_left_undone_is_known_to_another(
+    fn a_send_that_one_runtime_left_unfinished_ends_on_another(
         shared in prop_oneof![Just(Layer::Dedupe), (1..3_usize).prop_map(|in_flight| Layer::Batch { in_flight })],
-        inner in tree_over(speaking_leaf(), watched_layer()),
+        inner in tree_over(declaring_leaf(), watched_layer()),
         stops_after in 0..8_000_u64,
         ends in any::<bool>(),
         at_first in vec(any::<bool>(), 6),
-        fates in vec(fate_with(3, 1, 1), 1..40),
+        responses in vec(response_with(3, 1, 1), 1..40),
     ) {
         let again = matches!(shared, Layer::Dedupe);
         let mut vendors = Vec::new();
         let provider = Tree::Layer(shared, Box::new(inner)).build(&mut vendors);
         let all = messages(6);
-        for (message, fates) in all.iter().zip(fates.chunks(4).cycle()) {
+        for (message, responses) in all.iter().zip(responses.chunks(4).cycle()) {
             for vendor in &vendors {
-                let script: Vec<_> = fates.iter().map(|f| f.scripted(message.reference())).collect();
+                let script: Vec<_> = responses.iter().map(|f| f.scripted(message.reference())).collect();
                 vendor.script_for(message.reference(), script);
             }
         }
@@ -872,9 +872,9 @@ proptest! {
         let world = World {
             provider,
             vendors,
-            told: vec![Told { messages: all.clone(), outcomes: None, began, ended: began }],
+            sent: vec![Sent { messages: all.clone(), outcomes: None, began, ended: began }],
         };
-        // A call that left, and is unanswered, in doubt or not told yet on the runtime that stopped.
+        // A call that left, and has no response, is in doubt or has not returned yet on the stopped runtime.
         let first = all.iter().zip(&at_first).filter(|(_, first)| **first);
         let left_there = first
             .flat_map(|(message, _)| world.sights(message.reference()))
@@ -886,7 +886,7 @@ proptest! {
                 Some(Err(error)) => {
                     prop_assert_eq!(left, error.acceptance() == Acceptance::Unknown, "{}", error);
                 }
-                // It waits, for as long as it is told to, for such a call.
+                // It waits for such a call, as long as it is set to.
                 None => prop_assert!(left_there, "it waits for what never left"),
             }
         }
@@ -897,23 +897,23 @@ proptest! {
     fn repeats_stay_inside_the_window_of_the_vendor_through_any_stack(
         tree in repeating_tree(),
         starts in vec((0..1_500_u64, prop_oneof![4 => Just(None), 1 => (1..4_usize).prop_map(Some)]), 1..12),
-        fates in vec(fate_with(1, 2, 6), 1..40),
+        responses in vec(response_with(1, 2, 6), 1..40),
     ) {
-        let errands: Vec<_> = starts
+        let requests: Vec<_> = starts
             .into_iter()
-            .map(|(at, batch)| Errand { at, batch, gives_up: None, cut_off: None })
+            .map(|(at, batch)| Request { at, batch, gives_up: None, cut_off: None })
             .collect();
-        never_twice(&run(live(&tree, &errands, &fates)))?;
+        never_twice(&run(live(&tree, &requests, &responses)))?;
     }
 
     #[test]
-    fn what_is_said_of_a_message_is_what_its_vendors_saw(
+    fn the_outcome_of_a_message_is_what_its_vendors_saw(
         tree in tree(layer()),
-        errands in errands(false),
-        fates in vec(fate(), 1..40),
+        requests in requests(false),
+        responses in vec(response(), 1..40),
     ) {
-        let world = run(live(&tree, &errands, &fates));
-        for (message, outcome) in world.heard() {
+        let world = run(live(&tree, &requests, &responses));
+        for (message, outcome) in world.outcomes() {
             let sights = world.sights(message.reference());
             match outcome {
                 Ok(_) => prop_assert!(sights.iter().any(Sight::accepted)),
@@ -927,19 +927,19 @@ proptest! {
     }
 
     #[test]
-    fn what_may_go_elsewhere_went(
+    fn a_message_that_may_be_rerouted_was(
         round_robin in any::<bool>(),
         members in vec((leaf(), proptest::option::of(retry())), 1..4),
-        errands in errands(false),
-        fates in vec(fate(), 1..40),
+        requests in requests(false),
+        responses in vec(response(), 1..40),
     ) {
         let members = members.into_iter().map(|(leaf, retry)| match retry {
             Some(retry) => Tree::Layer(retry, Box::new(leaf)),
             None => leaf,
         });
         let tree = if round_robin { Tree::RoundRobin(members.map(|member| (1, member)).collect()) } else { Tree::Failover(members.collect()) };
-        let world = run(live(&tree, &errands, &fates));
-        for (message, outcome) in world.heard() {
+        let world = run(live(&tree, &requests, &responses));
+        for (message, outcome) in world.outcomes() {
             if matches!(outcome, Err(error) if error.may_reroute()) {
                 let sights = world.sights(message.reference());
                 for vendor in 0..world.vendors.len() {
@@ -956,11 +956,11 @@ proptest! {
         many in 0..30_usize,
         deadline in 1..5_u64,
         in_flight in 1..4_usize,
-        fates in vec(fate(), 1..40),
+        responses in vec(response(), 1..40),
     ) {
         let (vendor, messages) = (vendor("a", batch), messages(many));
-        for (message, fate) in messages.iter().zip(fates.iter().cycle()) {
-            vendor.script_for(message.reference(), [fate.scripted(message.reference())]);
+        for (message, response) in messages.iter().zip(responses.iter().cycle()) {
+            vendor.script_for(message.reference(), [response.scripted(message.reference())]);
         }
         let deadline = Duration::from_secs(deadline);
         let (outcomes, took) = run(async {
@@ -970,26 +970,26 @@ proptest! {
         });
         let calls = messages.len().div_ceil(batch).div_ceil(in_flight);
         prop_assert!(took <= deadline * u32::try_from(calls).unwrap(), "{took:?}");
-        // A timer fires at the millisecond after.
+        // A timer fires at the next millisecond.
         let in_time = |call: &Call| call.outcomes.is_some();
         for call in vendor.log() {
-            for (place, message) in call.messages.iter().enumerate() {
-                let index = messages.iter().position(|m| m == message).unwrap();
-                let told = kind_of(&outcomes[index]);
-                if in_time(&call) { prop_assert_eq!(told, kind_of(&call.outcomes.as_ref().unwrap()[place])) } else { prop_assert_eq!(told, in_doubt(ErrorKind::Timeout)) }
+            for (index, message) in call.messages.iter().enumerate() {
+                let of_message = messages.iter().position(|m| m == message).unwrap();
+                let sent = kind_of(&outcomes[of_message]);
+                if in_time(&call) { prop_assert_eq!(sent, kind_of(&call.outcomes.as_ref().unwrap()[index])) } else { prop_assert_eq!(sent, in_doubt(ErrorKind::Timeout)) }
             }
         }
         prop_assert_eq!(vendor.references().len(), messages.len());
     }
 
     #[test]
-    fn who_gives_up_leaves_everything_as_it_should_be(
+    fn a_caller_that_gives_up_leaves_a_consistent_state(
         tree in tree(any_layer()),
-        errands in errands(true),
-        fates in vec(fate(), 1..40),
+        requests in requests(true),
+        responses in vec(response(), 1..40),
     ) {
         run(async {
-            let world = live(&tree, &errands, &fates).await;
+            let world = live(&tree, &requests, &responses).await;
             for vendor in &world.vendors {
                 prop_assert_eq!(vendor.in_flight().0, 0);
             }
@@ -1015,12 +1015,12 @@ proptest! {
         burst in 1..10_u32,
         in_flight in 1..5_usize,
         batch in 1..8_usize,
-        errands in errands(true),
-        fates in vec(fate(), 1..40),
+        requests in requests(true),
+        responses in vec(response(), 1..40),
     ) {
         let limit = Layer::RateLimit { rate, burst, in_flight, wait: 20 };
         let vendor = Tree::Vendor { batch, window: None, timeout: Some(5), waits: Vec::new() };
-        let world = run(live(&Tree::Layer(limit, Box::new(vendor)), &errands, &fates));
+        let world = run(live(&Tree::Layer(limit, Box::new(vendor)), &requests, &responses));
         let log = world.vendors[0].log();
         prop_assert!(world.vendors[0].in_flight().1 <= in_flight);
         for (from, first) in log.iter().enumerate() {
@@ -1032,8 +1032,8 @@ proptest! {
                 prop_assert!(sent as f64 <= most, "{sent} in {span} s");
             }
         }
-        // Whoever did not get through was throttled, and nothing else.
-        for (message, outcome) in world.heard() {
+        // Every message without a turn was throttled.
+        for (message, outcome) in world.outcomes() {
             if world.sights(message.reference()).is_empty() {
                 prop_assert_eq!(kind_of(outcome), refused(ErrorKind::Throttled));
             }
@@ -1045,20 +1045,20 @@ proptest! {
         most in 1..4_u32,
         parts in 1..12_u32,
         window in 1..6_u64,
-        errands in errands(true),
-        fates in vec(fate(), 1..40),
+        requests in requests(true),
+        responses in vec(response(), 1..40),
     ) {
         let budget = Layer::Budget { messages: most, parts, window };
         let vendor = Tree::Vendor { batch: 3, window: None, timeout: Some(2), waits: Vec::new() };
-        let world = run(live(&Tree::Layer(budget, Box::new(vendor)), &errands, &fates));
+        let world = run(live(&Tree::Layer(budget, Box::new(vendor)), &requests, &responses));
         let window = Duration::from_secs(window);
-        // All texts have one part. What was refused counts for nothing, but only from then on.
+        // All texts have one part. A refused message no longer counts, but only from its refusal on.
         let mut counted: Vec<_> = world
             .messages()
             .flat_map(|message| world.sights(message.reference()).into_iter().map(|s| (message.to(), s)))
             .filter(|(_, sight)| !sight.refused())
             .collect();
-        counted.sort_by_key(|(_, sight)| sight.place);
+        counted.sort_by_key(|(_, sight)| sight.index);
         for (from, (_, first)) in counted.iter().enumerate() {
             let within: Vec<_> = counted[from..].iter().filter(|(_, s)| s.at - first.at < window).collect();
             prop_assert!(within.len() <= parts as usize, "{} parts", within.len());
@@ -1067,7 +1067,7 @@ proptest! {
                 prop_assert!(of <= most as usize, "{of} messages");
             }
         }
-        for (message, outcome) in world.heard() {
+        for (message, outcome) in world.outcomes() {
             if world.sights(message.reference()).is_empty() {
                 prop_assert_eq!(kind_of(outcome), refused(ErrorKind::Blocked));
             }
@@ -1079,45 +1079,45 @@ proptest! {
         in_flight in 1..4_usize,
         batch in 1..6_usize,
         patience in vec(proptest::option::of(0..4_000_u64), 1..40),
-        fates in vec(fate(), 1..40),
+        responses in vec(response(), 1..40),
     ) {
-        let errands: Vec<_> = patience
+        let requests: Vec<_> = patience
             .into_iter()
-            .map(|gives_up| Errand { at: 0, batch: None, gives_up, cut_off: None })
+            .map(|gives_up| Request { at: 0, batch: None, gives_up, cut_off: None })
             .collect();
         let vendor = Tree::Vendor { batch, window: None, timeout: Some(3), waits: Vec::new() };
         let tree = Tree::Layer(Layer::Batch { in_flight }, Box::new(vendor));
-        let world = run(live(&tree, &errands, &fates));
+        let world = run(live(&tree, &requests, &responses));
         let vendor = &world.vendors[0];
         prop_assert!(vendor.in_flight().1 <= in_flight);
         prop_assert!(vendor.sizes().iter().all(|&size| (1..=batch).contains(&size)));
         let asked: Vec<_> = world.messages().collect();
-        let place = |message: &Message| asked.iter().position(|m| *m == message).unwrap();
+        let index = |message: &Message| asked.iter().position(|m| *m == message).unwrap();
         let sent: Vec<_> = vendor.log().into_iter().flat_map(|call| call.messages).collect();
         for recipient in asked.iter().map(|message| message.to()) {
-            let places: Vec<_> = sent.iter().filter(|m| m.to() == recipient).map(place).collect();
-            prop_assert!(places.is_sorted(), "{places:?}");
+            let indices: Vec<_> = sent.iter().filter(|m| m.to() == recipient).map(index).collect();
+            prop_assert!(indices.is_sorted(), "{indices:?}");
         }
-        // Nobody who waited was left out, and nobody went twice.
-        for (message, _) in world.heard() {
+        // No waiting message was left out or sent twice.
+        for (message, _) in world.outcomes() {
             prop_assert_eq!(world.sights(message.reference()).len(), 1);
         }
         never_twice(&world)?;
     }
 
     #[test]
-    fn a_reference_is_sent_once_however_often_it_is_asked(
+    fn a_reference_is_sent_once_however_often_it_is_requested(
         capacity in 1..8_usize,
         asks in vec((0..5_usize, 0..2_usize, 0..6_000_u64, proptest::option::of(0..3_000_u64), any::<bool>()), 1..25),
-        fates in vec(fate(), 1..20),
+        responses in vec(response(), 1..20),
     ) {
         let vendor = vendor("a", 3);
         let known = messages(5);
-        for (message, fates) in known.iter().zip(fates.chunks(4).cycle()) {
-            let script: Vec<_> = fates.iter().map(|f| f.scripted(message.reference())).collect();
+        for (message, responses) in known.iter().zip(responses.chunks(4).cycle()) {
+            let script: Vec<_> = responses.iter().map(|f| f.scripted(message.reference())).collect();
             vendor.script_for(message.reference(), script);
         }
-        // Beyond the capacity an acceptance may be forgotten, a doubt never.
+        // Above the capacity, an acceptance may be forgotten, but never a doubt.
         let remembers = capacity >= known.len();
         let answers = run(async {
             let provider = Arc::new(Dedupe::new(vendor.clone()).with_max_references(size(capacity)));
@@ -1143,11 +1143,11 @@ proptest! {
             }
             answers
         });
-        let world = World { provider: Arc::new(vendor.clone()), vendors: vec![vendor], told: Vec::new() };
+        let world = World { provider: Arc::new(vendor.clone()), vendors: vec![vendor], sent: Vec::new() };
         for message in &known {
             let sights = world.sights(message.reference());
-            for (place, _) in sights.iter().enumerate().skip(1) {
-                for before in &sights[..place] {
+            for (index, _) in sights.iter().enumerate().skip(1) {
+                for before in &sights[..index] {
                     prop_assert!(before.refused() || before.accepted() && !remembers);
                 }
             }
@@ -1155,17 +1155,17 @@ proptest! {
         for (message, outcome) in answers {
             let Some(outcome) = outcome else { continue };
             let sent = |call: &Call| call.messages.contains(&message);
-            let told_no_more_than_blocked = kind_of(&outcome) == refused(ErrorKind::Blocked)
+            let only_blocked = kind_of(&outcome) == refused(ErrorKind::Blocked)
                 || kind_of(&outcome) == refused(ErrorKind::Throttled)
                 || kind_of(&outcome) == refused(ErrorKind::Misconfigured);
             let seen = world.vendors[0].log().iter().any(sent);
-            prop_assert!(seen || told_no_more_than_blocked, "answered for another message");
+            prop_assert!(seen || only_blocked, "the outcome of another message");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_layer_asks_the_one_inside_when_it_is_checked() {
+async fn every_layer_checks_the_one_inside() {
     for layer in [
         Layer::Allow,
         Layer::Batch { in_flight: 1 },

@@ -1,9 +1,6 @@
-//! What each layer promises, and the laws that hold for every stack of them.
+//! The promises of each layer, and the laws of every stack.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by failing"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use postduif_testkit as recording;
 

@@ -17,26 +17,26 @@ async fn messages_keep_to_the_rate_after_the_burst() {
     // Five at once, twenty at a tenth of a second each.
     let took = begun.elapsed().as_millis();
     assert!((1990..2050).contains(&took), "{took}");
-    for (place, call) in vendor.log().iter().enumerate() {
-        let earliest = Duration::from_millis(100) * u32::try_from(place).unwrap().saturating_sub(4);
-        assert!(call.at - begun >= earliest, "{place}");
+    for (index, call) in vendor.log().iter().enumerate() {
+        let earliest = Duration::from_millis(100) * u32::try_from(index).unwrap().saturating_sub(4);
+        assert!(call.at - begun >= earliest, "{index}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_larger_than_the_burst_is_cut_and_goes_through_whole() {
+async fn a_batch_larger_than_the_burst_is_split_and_sent_whole() {
     let vendor = vendor("a", 100);
     let provider = RateLimit::new(vendor.clone(), count(10)).with_burst(count(4));
     let begun = Instant::now();
     let outcomes = provider.send_batch(&messages(1000)).await;
-    // Longer than any one call may wait.
+    // Longer than any single call may wait.
     assert_eq!(outcomes.accepted(), 1000);
     assert!(begun.elapsed() >= 99 * SECOND && begun.elapsed() < 101 * SECOND);
     assert!(vendor.sizes().iter().all(|&size| size == 4));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_would_wait_too_long_is_throttled_at_once_and_not_accepted() {
+async fn a_message_that_would_wait_too_long_is_throttled_at_once_and_not_accepted() {
     let vendor = vendor("a", 1);
     let provider = RateLimit::new(vendor.clone(), count(1)).with_max_wait(SECOND / 2);
     provider.send(&message("x")).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_queue_that_is_full_refuses_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_is_no_part_of_the_deadline() {
+async fn the_wait_is_not_part_of_the_deadline() {
     let vendor = vendor("a", 1);
     vendor.script(vec![Scripted::accept().after(SECOND / 2); 5]);
     let provider = RateLimit::new(Timeout::new(vendor, SECOND), count(1));
@@ -112,7 +112,7 @@ async fn its_window_is_shorter_by_its_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_that_would_come_too_late_is_refused_when_it_is_asked_for() {
+async fn a_turn_that_would_come_too_late_is_refused_at_once() {
     let vendor = vendor("a", 1);
     let provider = Arc::new(RateLimit::new(vendor.clone(), count(1)));
     let begun = Instant::now();
@@ -136,7 +136,7 @@ async fn a_turn_that_would_come_too_late_is_refused_when_it_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_gave_up_do_not_count_for_those_who_come() {
+async fn callers_that_gave_up_do_not_delay_later_ones() {
     let vendor = vendor("a", 1);
     let provider = Arc::new(RateLimit::new(vendor.clone(), count(1)));
     let send = || {
@@ -166,7 +166,7 @@ async fn without_a_bound_it_waits_as_long_as_it_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_that_nobody_polls_does_not_stop_the_others() {
+async fn a_send_that_is_not_polled_does_not_stop_the_others() {
     let vendor = vendor("a", 1);
     let provider = RateLimit::new(vendor.clone(), count(1));
     provider.send(&message("x")).await.unwrap();
@@ -179,7 +179,7 @@ async fn a_send_that_nobody_polls_does_not_stop_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_that_nobody_polls_costs_the_others_no_more_than_its_own_turn() {
+async fn a_send_that_is_not_polled_costs_the_others_no_more_than_its_own_turn() {
     let vendor = vendor("a", 1);
     let provider = RateLimit::new(vendor.clone(), count(1));
     provider.send(&message("x")).await.unwrap();
@@ -189,7 +189,7 @@ async fn a_send_that_nobody_polls_costs_the_others_no_more_than_its_own_turn() {
     let begun = Instant::now();
     provider.send(&other).await.unwrap();
     assert_eq!(begun.elapsed(), 2 * SECOND);
-    // It is the first again once somebody polls it.
+    // It is the first again once it is polled.
     forgotten.await.unwrap();
     assert_eq!(begun.elapsed(), 3 * SECOND);
     assert_eq!(vendor.log().len(), 3);
@@ -208,7 +208,7 @@ async fn its_calls_are_no_larger_than_its_burst() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn its_own_refusals_are_told_apart_from_the_vendors() {
+async fn its_own_refusals_differ_from_the_vendors() {
     let vendor = vendor("a", 1);
     vendor.script([Scripted::accept(), Scripted::refuse(ErrorKind::Throttled)]);
     let provider = RateLimit::new(vendor, count(1)).with_max_wait(SECOND / 2);

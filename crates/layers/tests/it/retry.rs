@@ -13,7 +13,7 @@ fn with_window(window: Duration) -> Recording {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_passes_by_itself_is_sent_again_and_the_receipt_tells() {
+async fn a_temporary_failure_is_repeated_and_the_receipt_lists_it() {
     let vendor = vendor("a", 1);
     vendor.script([Scripted::refuse(Throttled), Scripted::refuse(Unavailable)]);
     let receipt = Retry::new(vendor.clone())
@@ -35,7 +35,7 @@ async fn what_passes_by_itself_is_sent_again_and_the_receipt_tells() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_else_is_sent_again() {
+async fn no_other_failure_is_repeated() {
     for scripted in [
         Scripted::refuse(InvalidText),
         Scripted::refuse(Unauthorized),
@@ -51,7 +51,7 @@ async fn nothing_else_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tries_are_bounded_and_the_last_failure_is_told() {
+async fn attempts_are_bounded_and_the_last_failure_is_the_outcome() {
     let vendor = vendor("a", 1);
     vendor.script([Throttled, Unavailable, Throttled, ErrorKind::Timeout].map(Scripted::refuse));
     let provider = Retry::new(vendor.clone()).with_attempts(count(4));
@@ -77,7 +77,7 @@ async fn a_doubt_is_repeated_inside_the_window_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_stays_whatever_the_repeats_meet() {
+async fn a_doubt_stays_one_whatever_the_repeats_return() {
     for after in [Throttled, Unauthorized, InvalidText, Unavailable] {
         let vendor = with_window(HOUR);
         vendor.script([Scripted::doubt(ErrorKind::Timeout)]);
@@ -119,7 +119,7 @@ async fn a_batch_never_repeats_a_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_vendors_wish_to_wait_is_honoured_whole_or_not_at_all() {
+async fn a_retry_after_is_followed_in_full_or_the_message_is_not_repeated() {
     for (asked, most) in [(5, 6), (30, 31)] {
         let vendor = vendor("a", 1);
         vendor.script([throttled_for(asked)]);
@@ -142,7 +142,7 @@ fn throttled_for(seconds: u64) -> Scripted {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_on_this_side_neither_costs_nor_is_repeated() {
+async fn a_refusal_by_a_layer_neither_costs_nor_is_repeated() {
     let vendor = vendor("a", 1);
     let limit = RateLimit::new(vendor.clone(), count(1)).with_max_wait(SECOND / 10);
     let provider = Retry::new(limit).with_budget(1);
@@ -188,7 +188,7 @@ async fn a_pause_before_a_repeat_is_no_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_stays_one_for_who_cuts_its_repeat_off() {
+async fn a_doubt_stays_one_if_its_repeat_is_cut_off() {
     let vendor = with_window(HOUR);
     vendor.script([Scripted::doubt(Unavailable), throttled_for(20)]);
     let provider = Timeout::new(Retry::new(vendor.clone()), 10 * SECOND);
@@ -215,7 +215,7 @@ async fn a_message_without_an_outcome_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_would_end_after_the_deadline_is_not_begun() {
+async fn a_wait_that_would_end_after_the_deadline_does_not_begin() {
     let vendor = vendor("a", 1);
     let error = SendError::not_accepted(Throttled, "slower").with_retry_after(HOUR);
     vendor.script([Scripted::fail(error)]);
@@ -244,14 +244,14 @@ async fn back_off_grows_has_a_bound_and_is_random() {
                 .collect::<Vec<_>>(),
         );
     }
-    let most = |place: usize| waits.iter().map(|waits| waits[place]).max().unwrap();
+    let most = |index: usize| waits.iter().map(|waits| waits[index]).max().unwrap();
     assert!(most(0) <= SECOND && most(1) <= 2 * SECOND && most(4) <= 4 * SECOND + SECOND / 100);
     assert!(most(4) > SECOND);
     assert!(waits.iter().any(|w| w[0] != waits[0][0]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_vendor_is_not_hammered() {
+async fn a_vendor_that_is_down_gets_few_repeats() {
     let vendor = vendor("a", 1);
     vendor.script(vec![Scripted::refuse(Unavailable); 1000]);
     let provider = Retry::new(vendor.clone()).with_budget(20);
@@ -276,13 +276,13 @@ async fn acceptances_fill_the_budget_again() {
     }
     vendor.script([Scripted::refuse(Unavailable)]);
     provider.send(&message("x")).await.unwrap();
-    // Accepted at the repeat, which is given back.
+    // Accepted at the repeat, which is returned to the budget.
     vendor.script([Scripted::refuse(Unavailable)]);
     provider.send(&message("x")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_pays_for_calls_and_repeats_no_more_than_it_can_pay() {
+async fn a_batch_is_charged_by_call_and_repeats_no_more_than_the_budget() {
     let vendor = vendor("a", 2);
     vendor.script(vec![Scripted::refuse(Unavailable); 6]);
     let provider = Retry::new(vendor.clone()).with_budget(2);

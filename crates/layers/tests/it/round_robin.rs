@@ -16,11 +16,11 @@ fn weighted(weights: &[(&'static str, u32)]) -> (Vec<Recording>, RoundRobin) {
 }
 
 async fn turns(provider: &RoundRobin, turns: usize) -> String {
-    let mut told = String::new();
+    let mut shown = String::new();
     for _ in 0..turns {
-        told += provider.send(&message("x")).await.unwrap().provider();
+        shown += provider.send(&message("x")).await.unwrap().provider();
     }
-    told
+    shown
 }
 
 #[tokio::test(start_paused = true)]
@@ -31,19 +31,19 @@ async fn turns_follow_the_weights_smoothly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_falls_over_and_shares_the_turns_of_one_set_aside() {
+async fn it_fails_over_and_shares_the_turns_of_one_set_aside() {
     let (vendors, provider) = weighted(&[("a", 2), ("b", 1), ("c", 1)]);
     vendors[0].script([Scripted::refuse(ErrorKind::Unavailable)]);
-    let told = turns(&provider, 9).await;
-    assert!(!told.contains('a'), "{told}");
-    let of = |name| told.matches(name).count();
-    assert!(of('b').abs_diff(of('c')) <= 1, "{told}");
+    let shown = turns(&provider, 9).await;
+    assert!(!shown.contains('a'), "{shown}");
+    let of = |name| shown.matches(name).count();
+    assert!(of('b').abs_diff(of('c')) <= 1, "{shown}");
     tokio::time::advance(HOUR).await;
     assert!(turns(&provider, 4).await.contains('a'));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_does_not_fall_over() {
+async fn a_doubt_does_not_fail_over() {
     let (vendors, provider) = weighted(&[("a", 1), ("b", 1)]);
     vendors[0].script([Scripted::doubt(ErrorKind::Unavailable)]);
     let outcome = provider.send(&message("x")).await;

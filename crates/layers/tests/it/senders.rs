@@ -35,7 +35,7 @@ async fn the_longest_prefix_decides_then_the_default() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_messages_own_sender_wins() {
+async fn a_messages_own_sender_has_precedence() {
     let vendor = vendor("a", 1);
     let provider = Senders::new(vendor.clone())
         .with_default(sender("Contoso"))
@@ -47,7 +47,7 @@ async fn a_messages_own_sender_wins() {
 }
 
 #[test]
-fn a_message_must_name_its_sender_only_where_a_rule_may_leave_it_out() {
+fn a_message_must_name_its_sender_only_if_a_rule_may_leave_it_out() {
     let vendor = || Recording::new(profile("a", 1).with_sender_required(true));
     let required = |senders: Senders<Recording>| senders.profile().sender_required();
     assert!(required(Senders::new(vendor())));

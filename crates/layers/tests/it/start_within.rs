@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::help::*;
 
 #[tokio::test(start_paused = true)]
-async fn what_only_waited_at_the_deadline_is_not_accepted() {
+async fn a_message_that_only_waited_at_the_deadline_is_not_accepted() {
     let vendor = vendor("a", 2);
     let provider = StartWithin::new(slow(&vendor, HOUR), SECOND);
     let begun = Instant::now();
@@ -22,7 +22,7 @@ async fn what_only_waited_at_the_deadline_is_not_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_under_way_at_the_deadline_ends_as_it_ends() {
+async fn a_call_under_way_at_the_deadline_continues_to_its_outcome() {
     let vendor = vendor("a", 1);
     vendor.script([
         Scripted::accept().after(5 * SECOND),
@@ -67,7 +67,7 @@ async fn the_calls_of_a_batch_that_did_not_begin_are_not_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_ends_in_time_and_speaks_of_no_message() {
+async fn a_check_ends_in_time_and_is_never_in_doubt() {
     let provider = StartWithin::new(slow(&vendor("a", 1), HOUR), SECOND);
     let error = provider.check().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
@@ -75,7 +75,7 @@ async fn a_check_ends_in_time_and_speaks_of_no_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_names_who_was_waited_for_and_who_was_not_tried() {
+async fn the_deadline_names_the_member_waited_for_and_those_not_tried() {
     let (a, b, c) = (vendor("a", 1), vendor("b", 1), vendor("c", 1));
     a.script([Scripted::refuse(ErrorKind::Unavailable)]);
     let members = [
@@ -100,7 +100,7 @@ async fn the_deadline_names_who_was_waited_for_and_who_was_not_tried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_in_a_pause_keeps_what_failed_before() {
+async fn a_deadline_in_a_pause_keeps_the_attempts_before_it() {
     let a = vendor("a", 1);
     a.script([Scripted::refuse(ErrorKind::Unavailable)]);
     let retry = Retry::new(a)
@@ -119,7 +119,7 @@ async fn a_deadline_in_a_pause_keeps_what_failed_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_is_told_at_the_deadline_and_waits_for_no_repeat() {
+async fn a_doubt_is_returned_at_the_deadline_and_waits_for_no_repeat() {
     let busy = SendError::unknown(ErrorKind::Unavailable, "503").with_retry_after(25 * SECOND);
     let a = Recording::new(profile("a", 1).with_repeat_window(Some(HOUR)));
     a.script([Scripted::fail(busy)]);
@@ -135,7 +135,7 @@ async fn a_doubt_is_told_at_the_deadline_and_waits_for_no_repeat() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_whose_repeat_waits_for_its_turn_is_told_at_the_deadline() {
+async fn a_doubt_whose_repeat_waits_for_its_turn_is_returned_at_the_deadline() {
     let a = Recording::new(profile("a", 1).with_repeat_window(Some(HOUR)));
     a.script([Scripted::doubt(ErrorKind::Unavailable)]);
     let limit = RateLimit::new(Timeout::new(a.clone(), 5 * SECOND), count(1));
@@ -154,7 +154,7 @@ async fn a_doubt_whose_repeat_waits_for_its_turn_is_told_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_told_at_the_deadline_what_is_known_of_each_message() {
+async fn a_batch_returns_at_the_deadline_what_is_known_of_each_message() {
     let (a, b) = (vendor("a", 5), vendor("b", 5));
     let messages = messages(3);
     let busy = SendError::not_accepted(ErrorKind::Throttled, "slower");
@@ -170,7 +170,7 @@ async fn a_batch_is_told_at_the_deadline_what_is_known_of_each_message() {
     );
     assert_eq!(begun.elapsed(), 3 * SECOND);
 
-    // One refuses, and the other's turn does not come in time.
+    // One is refused, and the turn of the other does not come in time.
     a.script_for(
         messages[1].reference(),
         [Scripted::refuse(ErrorKind::Unauthorized)],

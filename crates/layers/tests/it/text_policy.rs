@@ -68,7 +68,7 @@ async fn too_many_parts_are_refused_with_their_count() {
 
 #[cfg(feature = "transliteration")]
 #[tokio::test]
-async fn transliterated_is_what_gsm_can_then_carry_and_nothing_else() {
+async fn a_text_is_transliterated_only_if_gsm_can_carry_it_then() {
     let vendor = vendor();
     let provider = TextPolicy::new(vendor.clone()).transliterate();
     let original = message("“ça va” ő");

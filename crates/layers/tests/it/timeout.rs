@@ -19,7 +19,7 @@ async fn a_call_that_takes_too_long_is_dropped_and_in_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_call_of_a_batch_has_a_deadline_of_its_own() {
+async fn each_call_of_a_batch_has_its_own_deadline() {
     let vendor = vendor("a", 2);
     let messages = messages(10);
     for message in &messages {
@@ -41,7 +41,7 @@ async fn a_stalled_call_leaves_the_other_calls_of_its_batch_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn different_texts_go_singly_where_a_call_carries_one() {
+async fn different_texts_go_singly_if_a_call_carries_one() {
     let profile = Profile::new("a").with_batch(size(10), BatchTexts::Same);
     let vendor = Recording::new(profile);
     let provider = Timeout::new(vendor.clone(), SECOND);
@@ -67,7 +67,7 @@ async fn a_single_send_stays_one_and_no_message_makes_no_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_had_not_left_at_the_deadline_is_not_accepted() {
+async fn a_message_that_had_not_left_at_the_deadline_is_not_accepted() {
     let vendor = vendor("a", 2);
     let provider = Timeout::new(slow(&vendor, HOUR), SECOND);
     let timed_out = refused(ErrorKind::Timeout);
@@ -100,7 +100,7 @@ async fn a_deadline_around_a_queue_makes_no_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_takes_too_long_speaks_of_no_message() {
+async fn a_check_that_takes_too_long_is_never_in_doubt() {
     let provider = Timeout::new(slow(&vendor("a", 1), HOUR), SECOND);
     let error = provider.check().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
@@ -108,7 +108,7 @@ async fn a_check_that_takes_too_long_speaks_of_no_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_time_at_all_is_a_setting_that_sends_nothing() {
+async fn a_deadline_of_zero_sends_nothing() {
     let vendor = vendor("a", 2);
     let provider = Timeout::new(vendor.clone(), std::time::Duration::ZERO);
     let outcome = provider.send(&message("x")).await;

@@ -14,7 +14,7 @@ use tracing::{
 
 use crate::help::*;
 
-/// Keeps spans and events as lines.
+/// A subscriber that keeps spans and events as lines.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);
 
@@ -63,8 +63,8 @@ impl Visit for Line {
     }
 }
 
-/// Listens on this thread. A second listener keeps tracing from deciding by the other tests' threads, which
-/// have none, what this one hears.
+/// Subscribes on this thread. With a second subscriber, tracing does not disable callsites because the threads of other
+/// tests have none.
 fn listen() -> (Lines, Dispatch, tracing::dispatcher::DefaultGuard) {
     let (lines, other) = (Lines::default(), Dispatch::new(Lines::default()));
     let guard = tracing::dispatcher::set_default(&Dispatch::new(lines.clone()));
@@ -85,7 +85,7 @@ async fn a_call_has_a_span_and_each_outcome_an_event() {
     let (single, batch) = (message("x"), messages(3));
     let _ = provider.send(&single).await;
     let _ = provider.send_batch(&batch).await;
-    let told = lines.0.lock().unwrap().clone();
+    let shown = lines.0.lock().unwrap().clone();
     let expected = [
         (
             "sms.send",
@@ -102,8 +102,8 @@ async fn a_call_has_a_span_and_each_outcome_an_event() {
             r#"sms.acceptance="not_accepted" error.type="throttled""#,
         ),
     ];
-    assert_eq!(told.len(), expected.len(), "{told:#?}");
-    for (line, (what, fields)) in told.iter().zip(expected) {
+    assert_eq!(shown.len(), expected.len(), "{shown:#?}");
+    for (line, (what, fields)) in shown.iter().zip(expected) {
         assert!(
             line.starts_with(what) && line.contains(fields),
             "{line} {fields}"
@@ -119,17 +119,17 @@ async fn refused_credentials_are_a_failed_check() {
     vendor.script_checks([Ok(Health::refused(refusal)), Ok(Health::verified())]);
     let provider = Traced::new(vendor);
     let _ = provider.check().await.unwrap();
-    let told = lines.text();
+    let shown = lines.text();
     assert!(
-        told.contains("WARN") && told.contains("unauthorized"),
-        "{told}"
+        shown.contains("WARN") && shown.contains("unauthorized"),
+        "{shown}"
     );
     let _ = provider.check().await.unwrap();
     assert_eq!(lines.text().matches("WARN").count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_that_is_given_up_is_told_as_a_doubt() {
+async fn a_send_that_is_given_up_is_recorded_as_a_doubt() {
     let (lines, _other, _guard) = listen();
     let vendor = vendor("a", 1);
     vendor.script([Scripted::stall()]);
@@ -137,15 +137,15 @@ async fn a_send_that_is_given_up_is_told_as_a_doubt() {
     timeout(SECOND, provider.send(&message("x")))
         .await
         .unwrap_err();
-    let told = lines.text();
+    let shown = lines.text();
     assert!(
-        told.contains("ERROR") && told.contains("given up"),
-        "{told}"
+        shown.contains("ERROR") && shown.contains("given up"),
+        "{shown}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_line_tells_a_text_or_a_whole_number() {
+async fn no_line_holds_a_text_or_a_whole_number() {
     let (lines, _other, _guard) = listen();
     let vendor = vendor("a", 3);
     let number = message("x").to().msisdn().to_string().parse().unwrap();
@@ -160,19 +160,19 @@ async fn no_line_tells_a_text_or_a_whole_number() {
         let provider = Traced::new(vendor.clone());
         let _ = timeout(SECOND, provider.send(&secret)).await;
     }
-    let told = lines.text();
+    let shown = lines.text();
     for hidden in ["482913", "31612345678", "612345678", "code is"] {
-        assert!(!told.contains(hidden), "{told}");
+        assert!(!shown.contains(hidden), "{shown}");
     }
     assert!(
-        told.contains("sms.to=+316•••••678") && told.contains("316•••••678"),
-        "{told}"
+        shown.contains("sms.to=+316•••••678") && shown.contains("316•••••678"),
+        "{shown}"
     );
 }
 
 #[cfg(feature = "metrics")]
 #[test]
-fn metrics_count_outcomes_and_a_dropped_call_is_in_flight_no_more() {
+fn metrics_count_outcomes_and_a_dropped_call_is_no_longer_in_flight() {
     use std::{collections::BTreeMap, sync::atomic::Ordering};
 
     use metrics::{
