@@ -4,19 +4,19 @@ use serde::Serialize;
 
 use crate::{error::SandboxError, names};
 
-/// Defines [`Fault`] from one table, with each fault's documentation, name and scope, and whether the request is
+/// Defines [`Fault`] from one table, with each fault's description, name and scope, and whether the request is
 /// processed.
 macro_rules! faults {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal at $scope:ident, $($effect:ident)+;)+) => {
+    ($(#[doc = $doc:literal] $variant:ident = $name:literal at $scope:ident, $($effect:ident)+;)+) => {
         /// A failure between a caller and the sandbox.
         ///
         /// "Processed" means that the request had its effect: the vendor has the text, Graph the pass, and so
-        /// on. The caller may not know it.
+        /// on. The caller may not know it. `ms` is the duration that [`FaultSpec::ms`](crate::FaultSpec::ms) sets.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         #[non_exhaustive]
         pub enum Fault {
             $(
-                $(#[doc = $doc])+
+                #[doc = $doc]
                 ///
                 #[doc = effect!($($effect)+ => "Processed.", "Not processed.")]
                 $variant,
@@ -31,6 +31,13 @@ macro_rules! faults {
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
+                }
+            }
+
+            /// Returns what happens, in a sentence such as `An empty 503.`
+            pub fn description(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $doc.trim_start(),)+
                 }
             }
 
@@ -80,7 +87,7 @@ faults! {
     BadSender = "bad_sender" at Sends, not processed;
     /// The vendor's refusal of the recipient: opted out or barred.
     Blocked = "blocked" at Sends, not processed;
-    /// The ordinary response after [`ms`](crate::FaultSpec::ms).
+    /// The ordinary response after `ms`.
     Delay = "delay" at Anywhere, processed;
     /// A refusal whose body repeats the text and the number.
     EchoText = "echo_text" at Sends, not processed;
@@ -96,9 +103,9 @@ faults! {
     HugeBody = "huge_body" at Anywhere, processed;
     /// A 200 whose body is JSON except for one byte that is not UTF-8.
     InvalidUtf8 = "invalid_utf8" at Anywhere, processed;
-    /// Graph's list of passes as it was [`ms`](crate::FaultSpec::ms) ago.
+    /// Graph's list of passes as it was `ms` ago.
     Lag = "lag" at Named, processed;
-    /// A reset once the request was read, which is processed [`ms`](crate::FaultSpec::ms) later.
+    /// A reset once the request was read, which is processed `ms` later.
     Late = "late" at Anywhere, processed;
     /// A reset instead of the response.
     LostAnswer = "lost_answer" at Anywhere, processed;
@@ -122,7 +129,7 @@ faults! {
     ResetBeforeRead = "reset_before_read" at Anywhere, not processed;
     /// Graph's 409 that there is nothing to resume.
     ResumeConflict = "resume_conflict" at Named, not processed;
-    /// The ordinary response, one byte of its body each [`ms`](crate::FaultSpec::ms).
+    /// The ordinary response, one byte of its body each `ms`.
     SlowBody = "slow_body" at Anywhere, processed;
     /// No response.
     Stall = "stall" at Anywhere, processed;
@@ -130,7 +137,7 @@ faults! {
     StallBefore = "stall_before" at Anywhere, not processed;
     /// An empty 503.
     Status503 = "status_503" at Anywhere, not processed;
-    /// The vendor's own "too many requests", with [`ms`](crate::FaultSpec::ms) as its hint.
+    /// The vendor's own "too many requests", with `ms` as its hint.
     Throttle = "throttle" at Anywhere, not processed;
     /// Graph's 403 for this token, until the caller uses a new one.
     TokenWithoutRoles = "token_without_roles" at Named, not processed;

@@ -70,18 +70,25 @@ fn more() -> String {
         .collect();
     let vendors: Vec<_> = Sandbox::vendors().collect();
     let points: Vec<_> = Sandbox::fault_points().collect();
-    let faults: Vec<_> = Fault::ALL.iter().map(|fault| fault.name()).collect();
+    let faults: String = Fault::ALL
+        .iter()
+        .map(|fault| {
+            let processed = if fault.is_processed() { "yes" } else { "no" };
+            let what = fault.description().replace('`', "");
+            format!("\n  {:<21}{processed:<5}{what}", fault.name())
+        })
+        .collect();
     format!(
         "Vendors: {}. The sandbox prints a connection URL for each, and after \"also:\" one for each of \
          their other APIs. The secret of signed reports is sandbox.\n\n\
          Requests for other programs, with a JSON body:\n{CALLS}\n\n\
-         Faults: {}. The points where they strike: {}. \
-         The error for an unknown point or fault lists the known ones.\n\n\
+         Faults, and whether the request is processed:{faults}\n\n\
+         The points where they strike: {}. The error for a fault that cannot happen at a point lists those \
+         that can.\n\n\
          Example, after which the next request for a token of KPN gets no response:\n  \
          curl -d '{{\"at\":\"kpn.token\",\"fault\":\"stall\"}}' http://127.0.0.1:8160/_sandbox/faults\n\n\
          Users:{users}",
         vendors.join(", "),
-        faults.join(", "),
         points.join(", ")
     )
 }
