@@ -51,7 +51,7 @@ where
     }
     let mut outcomes = Outcomes::in_doubt(messages);
     // Collected, so that no closure lives across an await: the future would not be `Send` for every
-    // lifetime, as `async_trait` asks.
+    // lifetime, as `async_trait` requires.
     let calls: Vec<_> = messages
         .chunks(size.get())
         .map(|chunk| attempt(whole(chunk, call(chunk))))
@@ -70,7 +70,7 @@ where
     outcomes
 }
 
-/// One outcome for each message of a chunk: too few would pass for a proof that nothing left.
+/// Returns one outcome for each message of a chunk. With too few, the rest could pass for proof that nothing left.
 async fn whole(chunk: &[Message], response: impl Future<Output = Outcomes>) -> Outcomes {
     response.await.covering(chunk)
 }

@@ -39,7 +39,7 @@ struct Part {
     delivered: u16,
 }
 
-/// No text has more parts; reports that name more are not about parts.
+/// The most parts of a text. Reports that name more are not about parts.
 const MOST_PARTS: usize = 255;
 
 impl Delivery {
@@ -80,12 +80,12 @@ impl Delivery {
             part.delivered = part.delivered.saturating_add(1);
         }
         part.status = match (part.status, report.status) {
-            // Reports that name no part may be of different ones: the worst final one counts.
+            // Reports that name no part may be about different parts, so the worst final status counts.
             (known, new) if report.part.is_none() && known.is_final() && new.is_final() => {
                 worse(known, new)
             }
             (known, _) if known.is_final() => known,
-            // It adds nothing to what is known.
+            // It adds no information.
             (known, DeliveryStatus::Unknown) => known,
             (_, new) => new,
         };
@@ -114,7 +114,7 @@ impl Delivery {
         joined
     }
 
-    /// Whether as many parts were delivered as are expected.
+    /// Returns whether as many parts were delivered as are expected.
     fn is_complete(&self) -> bool {
         let named = self.parts.keys().filter(|part| part.is_some()).count();
         let unnamed = self.parts.get(&None).map_or(0, |part| part.delivered);
@@ -123,7 +123,7 @@ impl Delivery {
     }
 }
 
-/// The one of two parts' statuses that decides the message's.
+/// Returns the one of two parts' statuses that determines the message's.
 fn worse(one: DeliveryStatus, other: DeliveryStatus) -> DeliveryStatus {
     const fn rank(status: DeliveryStatus) -> u8 {
         match status {

@@ -16,14 +16,14 @@ use crate::{Acceptance, Outcomes, Receipt, SendError};
 
 /// A record of whether anything of a call has left, for a layer that cuts calls off.
 ///
-/// A deadline that drops a call normally leaves its message in doubt, since nobody outside sees how far the call was.
+/// A deadline that drops a call normally leaves its message in doubt, since its progress is not visible from outside.
 /// Most waits of a call are harmless, though: for a turn in a queue, a permit, a token or a connection. Code that
 /// waits for one of these declares it with [`hold`], and the HTTP client declares when a request body begins to leave.
 ///
 /// A layer cuts a call off with [`run_until`](Self::run_until). A wait in [`hold_until_closed`] then ends, even if
 /// another part of the call continues.
 ///
-/// A call that waits for anything else counts as having left, so a provider that knows nothing of this type is never
+/// A call that waits for anything else counts as having left, so a provider that does not use this type is never
 /// reported as "not sent" by mistake. Work without any wait, such as a blocking request, is not noticed.
 ///
 /// ```
@@ -107,7 +107,7 @@ impl Departure {
             if let Poll::Ready(output) = call.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            // Closed before the call is dropped: afterwards nobody knows what it waited for.
+            // Closed before the call is dropped: afterwards it is unknown what the call waited for.
             cut.as_mut().poll(context).map(|_| {
                 Err(if self.close() {
                     Acceptance::NotAccepted
@@ -167,7 +167,7 @@ impl Departure {
     /// Closes the departure, so that nothing can begin any more, and returns whether nothing has left.
     ///
     /// `true` proves that nothing has left and nothing can. Close it before the call is dropped, since afterwards
-    /// nobody knows what the call waited for.
+    /// it is unknown what the call waited for.
     #[must_use]
     pub fn close(&self) -> bool {
         self.0.0.close();
@@ -258,7 +258,7 @@ struct State {
     parts: Parts,
     /// It is shared work that is being polled: its callers cannot see how far it is.
     polled: bool,
-    /// The wakers of those who wait for it to be closed.
+    /// The wakers of the futures that wait for it to be closed.
     waiting: Vec<(u64, Waker)>,
     /// The number of the next waker.
     next: u64,
@@ -600,7 +600,7 @@ impl Proof for Outcomes {
 /// Waits for something that precedes a request, such as a turn, a permit, a token or a pause.
 ///
 /// During the wait, nothing of the current call leaves. Nothing that sends may therefore run beside it in the same
-/// call, joined or selected; make that an [`attempt`] of its own. Outside of any [`Departure`] it only waits.
+/// call, joined or selected; make that a separate [`attempt`]. Outside of any [`Departure`] it only waits.
 pub async fn hold<F: Future>(wait: F) -> F::Output {
     let _holding = DepartureHandle::current().map(Holding::new);
     wait.await
@@ -726,7 +726,7 @@ mod tests {
         Ok(Receipt::new("kpn", Reference::random()))
     }
 
-    /// Whether a call that is cut off where it first waits had certainly not left.
+    /// Returns whether a call that is cut off at its first wait had certainly not left.
     fn cut_off<T>(call: impl Future<Output = T>) -> bool {
         let cut = block_on(Departure::new().run_until(ready(()), call));
         match cut {
@@ -736,7 +736,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_says_nothing_has_left() {
+    fn a_call_that_declares_nothing_has_left() {
         assert!(!cut_off(pending::<()>()));
     }
 
@@ -766,7 +766,7 @@ mod tests {
         assert!(!departure.close());
     }
 
-    /// Pending at the first poll.
+    /// Creates a future that is pending at its first poll.
     fn yield_once() -> impl FnMut(&mut Context<'_>) -> Poll<()> {
         let mut polled = false;
         move |context| {
@@ -806,7 +806,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_begins_nothing_once_the_whole_is_gone() {
+    fn a_part_begins_nothing_once_the_whole_is_dropped() {
         let departure = Departure::new();
         let part = block_on(departure.scope(async { Departure::new() }));
         assert!(departure.close());
@@ -871,7 +871,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_try_is_taken_back_and_a_doubt_is_not() {
+    fn a_refused_attempt_is_taken_back_and_a_doubt_is_not() {
         for (outcome, expected) in [(refused(), true), (unsure(), false), (accepted(), false)] {
             let nothing_left = cut_off(async {
                 let _ = attempt(ready(outcome)).await;
@@ -882,7 +882,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_left_speaks_for_the_whole() {
+    fn once_a_part_has_left_the_whole_has_left() {
         let nothing_left = cut_off(async {
             let _ = futures_util::future::join(
                 attempt(hold(pending::<Result<Receipt, SendError>>())),
@@ -894,7 +894,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_all_hold_hold_the_whole() {
+    fn the_whole_holds_while_all_its_parts_do() {
         let nothing_left = cut_off(async {
             let _ = futures_util::future::join(
                 attempt(hold(pending::<Result<Receipt, SendError>>())),
@@ -906,7 +906,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_work_is_no_part_of_who_polls_it() {
+    fn shared_work_is_not_a_part_of_the_call_that_polls_it() {
         let nothing_left = cut_off(hold(unwatched(async {
             assert!(DepartureHandle::current().is_none());
             pending::<()>().await;
@@ -925,7 +925,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_wakes_who_waits_for_it_in_a_part() {
+    fn closing_wakes_a_wait_in_a_part() {
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let mut context = Context::from_waker(&waker);
@@ -943,7 +943,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_no_longer_is_not_woken() {
+    fn a_dropped_wait_is_not_woken() {
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let departure = Departure::new();
@@ -999,7 +999,7 @@ mod tests {
         let call = Departure::new();
         let work = Departure::shared(&[call.handle()]);
         let polled = hold(poll_fn(|_| {
-            // Another thread asks meanwhile.
+            // Another thread asks in the meantime.
             assert!(!call.close());
             Poll::<()>::Pending
         }));
@@ -1008,7 +1008,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_work_that_answered_at_once_has_left_until_it_ends() {
+    fn shared_work_that_is_ready_at_once_has_left_until_it_ends() {
         let call = Departure::new();
         let work = Departure::shared(&[call.handle()]);
         let outcome = block_on(work.run_unless_closed(ready(accepted()))).unwrap();
@@ -1018,7 +1018,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_closed_before_it_left_is_not_polled_any_more() {
+    fn a_call_closed_before_it_left_is_no_longer_polled() {
         let departure = Departure::new();
         assert!(departure.handle().close_unless_left());
         let call = poll_fn(|_| -> Poll<()> { panic!("it must not begin") });

@@ -191,7 +191,7 @@ impl SendError {
         self
     }
 
-    /// Marks the error as a local refusal, such as a limit or a full queue, which says nothing about a vendor.
+    /// Marks the error as a local refusal, such as a limit or a full queue, which is no evidence about a vendor.
     ///
     /// ```
     /// # use postduif_core as postduif;
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_doubt_may_be_sent_again_or_elsewhere() {
+    fn a_message_in_doubt_may_be_neither_resent_nor_rerouted() {
         for &kind in ErrorKind::ALL {
             let error = SendError::unknown(kind, "x");
             assert!(!error.may_resend() && !error.may_reroute(), "{kind}");
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_kinds_says_what_may_be_resent_and_rerouted() {
+    fn the_table_of_kinds_lists_what_may_be_resent_and_rerouted() {
         let rows: Vec<_> = include_str!("error.rs")
             .lines()
             .filter_map(|line| line.trim_start().strip_prefix("/// | `"))
@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_whether_the_message_may_have_been_sent() {
+    fn display_states_whether_the_message_may_have_been_sent() {
         let error =
             SendError::unknown(ErrorKind::Timeout, "no response in time").with_provider("kpn");
         assert_eq!(

@@ -8,7 +8,7 @@ use crate::{
 };
 
 string_enum! {
-    /// What a check found out about the credentials.
+    /// The result of a check for the credentials.
     #[non_exhaustive]
     pub enum Credentials("a state of credentials") {
         /// The vendor refused them.

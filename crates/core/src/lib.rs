@@ -4,8 +4,8 @@
 //! message was certainly not sent ([`Acceptance::NotAccepted`]) or may have been ([`Acceptance::Unknown`]). Nothing
 //! here does I/O.
 //!
-//! Programs depend on the crate `postduif`, which re-exports everything here. Depend on this crate to write a provider
-//! or layer of your own:
+//! Programs depend on the crate `postduif`, which re-exports everything here. Depend on this crate to write your own
+//! provider or layer:
 //!
 //! ```
 //! # use postduif_core as postduif;
@@ -46,7 +46,7 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A [`ReportParser`] reads delivery reports. What onboarding needs of Microsoft Entra is in [`directory`].
+//! A [`ReportParser`] reads delivery reports. The types that onboarding needs of Microsoft Entra are in [`directory`].
 //!
 //! [`chrono`], [`SecretString`] and [`async_trait`](macro@async_trait) are part of this API. Another major version of
 //! them is a breaking change of this crate.

@@ -25,7 +25,7 @@ use crate::{
 #[non_exhaustive]
 pub struct Null;
 
-/// Declares every option: what a real vendor would apply must not fail here.
+/// Declares every option, since a message that a real vendor would accept must not fail here.
 static PROFILE: Profile = Profile::new("null")
     .with_batch(NonZeroUsize::new(1000).unwrap(), BatchTexts::Mixed)
     .with_senders(SenderKind::ALL)

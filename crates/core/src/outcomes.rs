@@ -6,8 +6,8 @@ type Outcome = Result<Receipt, SendError>;
 
 /// The outcomes of a batch, one per message, in the messages' order.
 ///
-/// It is created *from* the messages and starts as in doubt, so that it cannot have another length than they have, and
-/// a message that a response leaves out stays in doubt. One of a single message does not allocate.
+/// It is created *from* the messages and starts as in doubt, so its length always equals theirs, and
+/// a message that a response leaves out stays in doubt. The outcome of a single message does not allocate.
 ///
 /// ```
 /// # use postduif_core as postduif;
@@ -32,7 +32,7 @@ enum Inner {
 }
 
 impl Outcomes {
-    /// Creates outcomes in which every message is in doubt, until something better is known of it.
+    /// Creates outcomes in which every message is in doubt, until its outcome is set.
     pub fn in_doubt(messages: &[Message]) -> Self {
         static DOUBT: OnceLock<SendError> = OnceLock::new();
         let doubt = DOUBT.get_or_init(|| {
@@ -65,8 +65,8 @@ impl Outcomes {
         Self(Inner::One([outcome]))
     }
 
-    /// Makes it one outcome per message, for a provider that may have returned too few: missing ones are in doubt, and
-    /// those beyond the messages are dropped.
+    /// Returns one outcome per message, for a provider that may have returned too few: missing outcomes are in doubt,
+    /// and those beyond the messages are dropped.
     pub fn covering(self, messages: &[Message]) -> Self {
         if self.len() == messages.len() {
             return self;
@@ -89,7 +89,7 @@ impl Outcomes {
         }
     }
 
-    /// Returns the outcome of the message at this index. `None` beyond the batch.
+    /// Returns the outcome of the message at this index, or `None` beyond the batch.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&Result<Receipt, SendError>> {
         self.as_slice().get(index)
@@ -122,7 +122,7 @@ impl Outcomes {
     ///
     /// # Errors
     ///
-    /// That of the message. Where there is not exactly one message, an error in doubt.
+    /// Returns an error in doubt if there is not exactly one message.
     pub fn into_single(self) -> Result<Receipt, SendError> {
         let mut outcomes = self.into_iter();
         match (outcomes.next(), outcomes.next()) {

@@ -24,7 +24,7 @@ use crate::string_enum::{padded, serde_as_text};
 pub struct PhoneNumber(NonZeroU64);
 
 impl PhoneNumber {
-    /// The fewest digits of a number that exists: Niue's, four behind +683.
+    /// The fewest digits of a number that exists: Niue's, four after +683.
     const MIN_DIGITS: usize = 7;
     /// ITU-T E.164, section 6: at most fifteen digits, country code included.
     const MAX_DIGITS: usize = 15;
@@ -147,7 +147,7 @@ serde_as_text!(PhoneNumber);
 
 /// An error for a text that is not a phone number.
 ///
-/// It does not contain the text, which may be somebody's number.
+/// It does not contain the text, which may be a person's number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PhoneNumberError(PhoneNumberErrorKind);
 
@@ -277,7 +277,7 @@ impl PhoneNumberErrorKind {
     }
 }
 
-/// Whether a spreadsheet took a number for a quantity: `31612345678.0`, `3,16E+10`.
+/// Returns whether a spreadsheet took a number for a quantity: `31612345678.0`, `3,16E+10`.
 fn is_quantity(text: &str) -> bool {
     let are_digits =
         |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -297,7 +297,7 @@ fn is_quantity(text: &str) -> bool {
                 let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
                 are_digits(digits) && digits.len() <= LONGEST_EXPONENT
             }
-            // Digits behind the sign that are not all zeros are another number's, or an extension.
+            // Digits after the sign that are not all zeros belong to another number, or are an extension.
             (None, Some(fraction)) => {
                 whole.len() >= PhoneNumber::MIN_DIGITS
                     && fraction.bytes().all(|digit| digit == b'0')
@@ -349,9 +349,9 @@ fn has_trunk_zero(digits: &str) -> bool {
     })
 }
 
-/// Country codes whose plan dials a zero inside the country and has no national number that starts
-/// with one. Computed from libphonenumber's metadata 9.0.43 (national prefix `0`, no general pattern
-/// that admits a leading zero); Italy, Ivory Coast and their like are not in it, there the zero counts.
+/// Country codes whose plan dials a zero inside the country and has no national number that starts with one. Computed
+/// from libphonenumber's metadata 9.0.43 (national prefix `0`, no general pattern that admits a leading zero);
+/// countries where the zero is part of the number, such as Italy and Ivory Coast, are not listed.
 static TRUNK_ZERO: &[u16] = &[
     20, 27, 31, 32, 33, 40, 41, 43, 44, 46, 49, 51, 53, 54, 55, 57, 58, 60, 61, 63, 64, 66, 84, 86,
     90, 91, 92, 93, 94, 95, 98, 211, 212, 213, 218, 231, 232, 233, 234, 243, 249, 251, 252, 254,
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_a_sentence_for_the_person_who_wrote_the_number() {
+    fn an_error_states_what_is_wrong_and_what_to_write() {
         let error = "31612345678".parse::<PhoneNumber>().unwrap_err();
         assert!(
             error
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trunk_zero_is_refused_where_the_plan_has_none() {
+    fn a_trunk_zero_is_refused_if_the_plan_has_none() {
         for text in [
             "+310612345678",
             "+4901721234567",

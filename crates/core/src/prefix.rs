@@ -73,7 +73,7 @@ impl FromStr for Prefix {
                     && !digits.starts_with('0')
                     && digits.bytes().all(|byte| byte.is_ascii_digit())
             })
-            // The text is left out: it may be somebody's number.
+            // The text is left out: it may be a person's number.
             .ok_or_else(|| {
                 ConfigError::new(
                     "invalid prefix: write a plus and 1 to 15 digits, such as +31 or a whole number",
@@ -93,7 +93,8 @@ impl FromStr for Prefix {
     }
 }
 
-/// Whether digits start with a country code of E.164: `1` and `7`, those of two digits, and all others of three.
+/// Returns whether digits start with a country code of E.164: `1` and `7`, those of two digits, and all others of
+/// three.
 fn has_country_code(digits: &str) -> bool {
     const OF_TWO: [&str; 43] = [
         "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46",

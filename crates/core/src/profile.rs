@@ -84,7 +84,7 @@ impl Profile {
         }
     }
 
-    /// Sets the name, for example to tell two accounts of one vendor apart.
+    /// Sets the name, for example to distinguish two accounts of one vendor.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = name.into();
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_sender_is_a_problem_only_where_one_is_needed() {
+    fn a_missing_sender_is_a_problem_only_if_one_is_required() {
         assert_eq!(
             kinds(&ABLE.with_sender_required(true), &message("x")),
             [ErrorKind::InvalidSender]

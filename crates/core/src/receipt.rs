@@ -114,7 +114,7 @@ impl Receipt {
         &self.reference
     }
 
-    /// Returns the vendor's id of the message, or `None` if the vendor assigns none, as CM.com.
+    /// Returns the vendor's id of the message, or `None` if the vendor assigns none, like CM.com.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()

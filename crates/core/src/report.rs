@@ -123,7 +123,7 @@ impl DeliveryReport {
 
 const LONGEST_REFERENCE: usize = 128;
 
-/// Whether a vendor's text is not blank, not longer than this, and safe to print on a terminal.
+/// Returns whether a vendor's text is not blank, not longer than this, and safe to print on a terminal.
 fn is_plain(text: &str, longest: usize) -> bool {
     !text.trim().is_empty()
         && text.chars().count() <= longest
@@ -230,7 +230,7 @@ pub trait ReportParser: fmt::Debug + Send + Sync + 'static {
 
     /// Returns the response to a request with this result: status and body.
     ///
-    /// Respond so once the reports are stored; if they cannot be, respond 503, and the vendor repeats the request.
+    /// Send it once the reports are stored; if they cannot be, respond 503, and the vendor repeats the request.
     ///
     /// Defaults to 200 and `OK` for reports, and for a verified request that cannot be read, since repeating it does
     /// not help; and to 401 for all others.
@@ -335,8 +335,8 @@ impl<'a> ReportRequest<'a> {
         }
     }
 
-    /// Creates a request from what a web server received: axum, hyper, actix-web and whatever else has the types of the
-    /// crate `http` or similar ones.
+    /// Creates a request from the parts that a web server received: axum, hyper, actix-web, or any other with the types
+    /// of the crate `http` or similar ones.
     ///
     /// `origin` is scheme and host of your public URL, such as `https://hooks.example.com`. It is configured, since the
     /// host of a request proves nothing. `target` is the path with the query as the vendor called it; of an absolute
@@ -542,7 +542,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_not_verified_is_never_answered_with_success() {
+    fn a_request_that_is_not_verified_never_gets_a_successful_response() {
         for (result, expected) in [
             (Ok(Vec::new()), (200, "OK")),
             (Err(ReportError::malformed("x")), (200, "OK")),

@@ -1,6 +1,6 @@
 use secrecy::SecretString;
 
-/// What a parser of delivery reports is built from, when the vendor is chosen at run time.
+/// The options of a parser of delivery reports whose vendor is chosen at run time.
 ///
 /// ```
 /// use postduif_core::ReportOptions;
@@ -20,8 +20,8 @@ pub struct ReportOptions {
 }
 
 impl ReportOptions {
-    /// Creates options with these secrets: the vendor's signing secrets where it signs, several while one is being
-    /// replaced; where it does not sign, your own, one of which is the last segment of the route's path.
+    /// Creates options with these secrets: the signing secrets of a vendor that signs, else your own, one of which is
+    /// the last segment of the route's path. There may be several while one is being replaced.
     pub fn new(secrets: impl IntoIterator<Item = impl Into<SecretString>>) -> Self {
         Self {
             secrets: secrets.into_iter().map(Into::into).collect(),
@@ -36,7 +36,7 @@ impl ReportOptions {
         self
     }
 
-    /// Sets how the vendor signs, where an account chooses it. Defaults to the vendor's default.
+    /// Sets how the vendor signs, if the account chooses it. Defaults to the vendor's default.
     pub fn with_signature_method(mut self, method: impl Into<String>) -> Self {
         self.signature_method = Some(method.into());
         self

@@ -4,8 +4,8 @@ use crate::{PhoneNumber, PhoneNumberError, string_enum::serde_as_text};
 
 /// The sender that the phone shows: a name, a number or a short code; or a messaging service, which chooses one.
 ///
-/// The [`Profile`](crate::Profile) of a provider lists the kinds that its vendor accepts. What a country allows, only
-/// the vendor knows.
+/// The [`Profile`](crate::Profile) of a provider lists the kinds that its vendor accepts. Which of them a country
+/// allows, only the vendor knows.
 ///
 /// ```
 /// # use postduif_core as postduif;
@@ -104,14 +104,15 @@ impl FromStr for Sender {
     }
 }
 
-/// Returns whether this is an address of WhatsApp, in any form. Some vendors take it in the place of a sender, and then
+/// Returns whether this is an address of WhatsApp, in any form. Some vendors accept it instead of a sender, and then
 /// send no SMS.
 fn is_channel_address(text: &str) -> bool {
     let (prefix, _) = text.split_once(':').unwrap_or_default();
     prefix.trim().eq_ignore_ascii_case("whatsapp")
 }
 
-/// Returns the digits of what is too long to be a name and written as a messaging service, maybe with digits missing.
+/// Returns the digits of a text that is written as a messaging service, possibly with too few digits, and too long for
+/// a name.
 fn service_digits(text: &str) -> Option<&str> {
     let digits = text.strip_prefix("MG")?;
     let is_service =
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_is_told_by_the_form() {
+    fn the_kind_follows_from_the_form() {
         for (text, kind) in [
             ("MG012345678", SenderKind::Alphanumeric),
             (

@@ -1,7 +1,7 @@
 //! The macros that give a type one written form for `Display`, `FromStr` and serde.
 
-/// Declares an enum whose variants have one written form each, so that a journal, a JSON line and a log never
-/// spell it in two ways.
+/// Declares an enum whose variants have one written form each, so that a journal, a JSON line and a log
+/// spell it alike.
 macro_rules! string_enum {
     (
         $(#[$meta:meta])*
@@ -61,7 +61,7 @@ macro_rules! serde_as_text {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                // Not `&str`: a reader hands over owned text, and so does JSON with an escape in it.
+                // Not `&str`: a reader yields owned text, and so does JSON with an escape.
                 <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?
                     .parse()
                     .map_err(serde::de::Error::custom)

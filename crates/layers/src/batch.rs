@@ -112,8 +112,8 @@ impl<P: SmsProvider> Batch<P> {
         self
     }
 
-    /// Sets how many calls may be under way at a time. Defaults to one, which gathers most, or to 16 if the vendor takes
-    /// one message per call and there is nothing to gather.
+    /// Sets how many calls may be under way at a time. Defaults to one, which gathers most, or to 16 if the vendor
+    /// takes one message per call and there is nothing to gather.
     #[must_use]
     pub fn with_in_flight(self, calls: NonZeroUsize) -> Self {
         self.calls.state().in_flight = calls.get();
@@ -285,8 +285,8 @@ impl<P: SmsProvider> Calls<P> {
         })
     }
 
-    /// Gathers as many calls as may be under way and as the queue has messages for. They begin when one of their callers
-    /// is polled.
+    /// Gathers as many calls as may be under way and as the queue has messages for. They begin when one of their
+    /// callers is polled.
     fn gather(self: &Arc<Self>) {
         let mut state = self.state();
         state.forget();

@@ -120,8 +120,8 @@ impl<P: SmsProvider> Budget<P> {
         Ok(self)
     }
 
-    /// Sets how many recipients are counted at a time. Defaults to 100,000. While that many had a text within the longest
-    /// window, a text to another recipient is refused.
+    /// Sets how many recipients are counted at a time. Defaults to 100,000. While that many had a text within the
+    /// longest window, a text to another recipient is refused.
     #[must_use]
     pub const fn with_max_recipients(mut self, most: NonZeroUsize) -> Self {
         self.most_recipients = most;

@@ -1,6 +1,6 @@
-//! **Does:** sends one text per reference. A reference that was accepted returns its first receipt again. A duplicate of
-//! one under way waits for the same outcome, whichever caller gives up. One that was certainly not accepted may be sent
-//! again.
+//! **Does:** sends one text per reference. A reference that was accepted returns its first receipt again. A duplicate
+//! of one under way waits for the same outcome, whichever caller gives up. One that was certainly not accepted may be
+//! sent again.
 //!
 //! **Never:** resends a reference in doubt, unless the doubt is [settled](Dedupe::settle); never returns the outcome of
 //! another message: the same reference with another text or recipient is refused. It keeps no text and no number, only
@@ -37,9 +37,10 @@ use crate::{
 
 /// A layer that sends one text per reference.
 ///
-/// Acceptances are remembered for a time; when the memory is full, the oldest are forgotten. Doubts are remembered until
-/// you [settle](Self::settle) them. If the memory is full of doubts, new references are refused as `Misconfigured`, not
-/// accepted. Monitor [`doubts`](Self::doubts), and settle those that [`doubtful`](Self::doubtful) lists.
+/// Acceptances are remembered for a time; when the memory is full, the oldest are forgotten. Doubts are remembered
+/// until you [settle](Self::settle) them. If the memory is full of doubts, new references are refused as
+/// `Misconfigured`, not accepted. Monitor [`doubts`](Self::doubts), and settle those that [`doubtful`](Self::doubtful)
+/// lists.
 ///
 /// The state is in memory. A restart forgets acceptances **and doubts**, and another process has none of them. To rule
 /// out a duplicate across a restart, store the reference before the send.
@@ -49,8 +50,8 @@ use crate::{
 /// inside of this layer: one around it cannot take the message back.
 ///
 /// The send runs on the runtime of the first caller. If that runtime ends or stalls, a waiting or later caller starts
-/// the send anew within a minute, provided that nothing of it had left. Otherwise it is in doubt, unless it ends without
-/// that runtime.
+/// the send anew within a minute, provided that nothing of it had left. Otherwise it is in doubt, unless it ends
+/// without that runtime.
 ///
 /// The same reference with another text or recipient is refused as `Blocked`, not accepted. They are compared by
 /// SipHash-2-4 with 128 bits and a random key per layer: collisions do not occur by chance, and cannot be found without
@@ -151,8 +152,8 @@ impl<P: SmsProvider> Dedupe<P> {
     }
 
     /// Sets the longest that a caller waits for an outcome. Defaults to five minutes. It covers sends whose runtime has
-    /// stalled; the calls inside have their own deadlines. The caller then gets a `Timeout`, acceptance unknown, and may
-    /// send the same message again to get the final outcome.
+    /// stalled; the calls inside have their own deadlines. The caller then gets a `Timeout`, acceptance unknown, and
+    /// may send the same message again to get the final outcome.
     #[must_use]
     pub const fn with_max_wait(mut self, wait: Duration) -> Self {
         self.longest_wait = wait;
@@ -165,8 +166,8 @@ impl<P: SmsProvider> Dedupe<P> {
         lock(&self.state).doubts
     }
 
-    /// Returns the references in doubt, the oldest first, at most 1000 of them. To get the rest, settle some and call it
-    /// again.
+    /// Returns the references in doubt, the oldest first, at most 1000 of them. To get the rest, settle some and call
+    /// it again.
     ///
     /// ```
     /// # use postduif_core::*;

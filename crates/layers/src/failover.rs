@@ -1,9 +1,10 @@
-//! **Does:** tries its members in order: the next one only for a message that was certainly not sent and may be rerouted
-//! (`may_reroute`). A member that fails is set aside, and after a while one call at a time checks whether it is back.
-//! Members that are set aside are tried last, so a message is tried even if all of them are.
+//! **Does:** tries its members in order: the next one only for a message that was certainly not sent and may be
+//! rerouted (`may_reroute`). A member that fails is set aside, and after a while one call at a time checks whether it
+//! is back. Members that are set aside are tried last, so a message is tried even if all of them are.
 //!
 //! **Never:** continues after a doubt: it is the message's outcome. It never reroutes a message that is itself at fault
-//! (`Blocked`, `InvalidRecipient`, `InvalidText`), nor sets a vendor aside for it, and never repeats at the same member.
+//! (`Blocked`, `InvalidRecipient`, `InvalidText`), nor sets a vendor aside for it, and never repeats at the same
+//! member.
 //!
 //! **Belongs** around the stack of each vendor, inside of [`Dedupe`](crate::Dedupe), the brakes and
 //! [`Traced`](crate::Traced).
@@ -34,11 +35,12 @@ use crate::{
 /// sets that member aside is withdrawn, and goes to the next one at once. While another member is open, a
 /// [`Retry`](crate::Retry) inside of a member waits about a second at most.
 ///
-/// A batch is first split into calls of the first member that is not set aside. If that member turns out to be down, the
-/// calls that are not yet under way go straight to the next, instead of failing one after the other.
+/// A batch is first split into calls of the first member that is not set aside. If that member turns out to be down,
+/// the calls that are not yet under way go straight to the next, instead of failing one after the other.
 ///
-/// [`check`](SmsProvider::check) checks every member, and returns refused credentials if one has them, else unknown ones
-/// if one cannot tell, and no balance. It does not show which member is at fault: a health page checks each by itself.
+/// [`check`](SmsProvider::check) checks every member, and returns refused credentials if one has them, else unknown
+/// ones if one cannot tell, and no balance. It does not show which member is at fault: a health page checks each by
+/// itself.
 ///
 /// ```
 /// # use postduif_core::*;

@@ -1,13 +1,14 @@
 //! Layers over any SMS provider: deadlines, retries, fail-over, rate limits, batching, spending limits and traces.
 //!
-//! Each layer wraps an [`SmsProvider`](postduif_core::SmsProvider) and is one itself, so layers stack in any order; there
-//! is no trait for layers. The top of each file states what the layer does, what it never does and where it belongs.
+//! Each layer wraps an [`SmsProvider`](postduif_core::SmsProvider) and is one itself, so layers stack in any order;
+//! there is no trait for layers. The top of each file states what the layer does, what it never does and where it
+//! belongs.
 //!
-//! No layer repeats a message that may have been sent, with one exception: inside the
-//! [repeat window](postduif_core::Profile::repeat_window), in which the vendor recognizes the idempotency key, [`Retry`]
-//! may repeat the same single send. A layer that waits (for a turn, a pause, a call to join) declares through a
-//! [`Departure`](postduif_core::Departure) that nothing has left. A layer that cuts a call off asks the departure whether
-//! the message is in doubt.
+//! No layer repeats a message that may have been sent, with one exception: inside the [repeat
+//! window](postduif_core::Profile::repeat_window), in which the vendor recognizes the idempotency key, [`Retry`] may
+//! repeat the same single send. A layer that waits (for a turn, a pause, a call to join) declares through a
+//! [`Departure`](postduif_core::Departure) that nothing has left. A layer that cuts a call off asks the departure
+//! whether the message is in doubt.
 //!
 //! Limits go innermost, tracing outermost:
 //!

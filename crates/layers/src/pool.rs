@@ -443,8 +443,8 @@ impl Slot {
         }
     }
 
-    /// Makes a call to the member. `None` means that it was withdrawn: the member was set aside while nothing of the call
-    /// had left, and another one is open.
+    /// Makes a call to the member. `None` means that it was withdrawn: the member was set aside while nothing of the
+    /// call had left, and another one is open.
     async fn call<T: Proof>(
         &self,
         call: impl Future<Output = T> + Send,
@@ -655,9 +655,9 @@ fn common_senders(one: &[SenderKind], other: &[SenderKind]) -> &'static [SenderK
     SETS.iter().find(is_common).copied().unwrap_or_default()
 }
 
-/// Returns a limit within both. A profile holds either characters or parts. Of the two kinds, the result is the parts that
-/// certainly stay within the characters or, below one part of GSM 03.38, the characters that certainly stay within the
-/// parts.
+/// Returns a limit within both. A profile holds either characters or parts. Of the two kinds, the result is the parts
+/// that certainly stay within the characters or, below one part of GSM 03.38, the characters that certainly stay within
+/// the parts.
 fn shorter(one: TextLimit, other: TextLimit) -> TextLimit {
     use TextLimit::{Characters, Parts};
     match (one, other) {

@@ -4,8 +4,8 @@
 //! **Never:** counts a message that it refuses; never creates a doubt: a refused message is `Throttled` and certainly
 //! not accepted, and a call that is cut off while it waits has not left.
 //!
-//! **Belongs** around [`Timeout`](crate::Timeout), so that the wait lies outside of the call's deadline, and
-//! inside of [`Retry`](crate::Retry), so that each attempt is counted. Vendors limit each account, so each needs its own.
+//! **Belongs** around [`Timeout`](crate::Timeout), so that the wait lies outside of the call's deadline, and inside of
+//! [`Retry`](crate::Retry), so that each attempt is counted. Vendors limit each account, so each needs its own.
 
 use std::{
     collections::VecDeque,
@@ -35,8 +35,8 @@ use crate::{
 /// A layer that limits the messages per second and the calls under way.
 ///
 /// A batch is first split into vendor calls no larger than the burst. The calls wait one after the other, each for as
-/// many turns as it has messages. A repeat may wait here before it reaches the vendor, so the profile's repeat window is
-/// shorter by the longest wait, and its batches are no larger than the burst.
+/// many turns as it has messages. A repeat may wait here before it reaches the vendor, so the profile's repeat window
+/// is shorter by the longest wait, and its batches are no larger than the burst.
 ///
 /// The rate and the queue determine when a turn comes. A call whose turn would come too late is refused at once, with
 /// that time as its `retry_after`. A send that is neither polled nor dropped does not delay the others: they go first
@@ -65,7 +65,8 @@ pub struct RateLimit<P> {
 }
 
 impl<P: SmsProvider> RateLimit<P> {
-    /// Creates a layer with this limit of messages per second, at most a million. The burst defaults to the same number.
+    /// Creates a layer with this limit of messages per second, at most a million. The burst defaults to the same
+    /// number.
     #[must_use]
     pub fn new(inner: P, per_second: NonZeroU32) -> Self {
         // Above a million, the interval between two messages would round to zero.
@@ -236,7 +237,8 @@ impl<P: fmt::Debug> fmt::Debug for RateLimit<P> {
     }
 }
 
-/// The turns, by GCRA: `free_at` is the instant by which all messages so far would have gone at one message per interval.
+/// The turns, by GCRA: `free_at` is the instant by which all messages so far would have gone at one message per
+/// interval.
 struct Turns {
     interval: Duration,
     burst: u32,
@@ -312,8 +314,8 @@ impl Turns {
         }
     }
 
-    /// Takes the first call out of the queue if it did not take its turn in time. It looks when its turn comes, so it is
-    /// not being polled.
+    /// Takes the first call out of the queue if it did not take its turn in time. It looks when its turn comes, so it
+    /// is not being polled.
     fn pass_over(&mut self, now: Instant) {
         let Some(first) = self.queue.front() else {
             return;

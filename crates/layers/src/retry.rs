@@ -36,8 +36,8 @@ use crate::{
 /// It gives up at once if it would have to repeat earlier than the vendor asks (`retry_after`), or later than its own
 /// limits allow. In a [`Failover`](crate::Failover) with another open member it waits about a second at most: after a
 /// longer `retry_after` or a `Timeout`, the message goes to the next member. A batch gathered by a
-/// [`Batch`](crate::Batch) around it is repeated only as a whole and within about a second, so that finished messages do
-/// not wait for the others.
+/// [`Batch`](crate::Batch) around it is repeated only as a whole and within about a second, so that finished messages
+/// do not wait for the others.
 ///
 /// Its repeats may begin up to [`with_deadline`](Self::with_deadline) after the first attempt, so the repeat window of
 /// its own profile is shorter by that time. A repeat of a send of this layer thus stays in the vendor's window.
@@ -121,9 +121,9 @@ impl<P: SmsProvider> Retry<P> {
         self
     }
 
-    /// Sets how many repeated calls a full budget holds, as it does at the start. Defaults to 50. A repeat costs one. An
-    /// accepted message returns a tenth, and one accepted at a repeat also returns the repeat. An empty budget is full
-    /// again after five minutes. While it is empty, nothing is repeated.
+    /// Sets how many repeated calls a full budget holds, as it does at the start. Defaults to 50. A repeat costs one.
+    /// An accepted message returns a tenth, and one accepted at a repeat also returns the repeat. An empty budget is
+    /// full again after five minutes. While it is empty, nothing is repeated.
     #[must_use]
     pub fn with_budget(mut self, repeats: u32) -> Self {
         self.budget = Budget::new(repeats);

@@ -44,8 +44,8 @@ pub struct RoundRobin {
 }
 
 impl RoundRobin {
-    /// Creates a layer that sends to these in turn: [`Member`]s, or pairs of a name and an `Arc<dyn SmsProvider>`, which
-    /// have weight 1.
+    /// Creates a layer that sends to these in turn: [`Member`]s, or pairs of a name and an `Arc<dyn SmsProvider>`,
+    /// which have weight 1.
     ///
     /// # Errors
     ///

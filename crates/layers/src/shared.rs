@@ -142,8 +142,8 @@ impl Work {
         }
     }
 
-    /// Spawns the driver on the current runtime, if there is one, so that the call continues without its callers. Returns
-    /// whether this began the call.
+    /// Spawns the driver on the current runtime, if there is one, so that the call continues without its callers.
+    /// Returns whether this began the call.
     pub(crate) fn begin(&self) -> bool {
         let first = !self.run.is_begun.swap(true, Ordering::SeqCst);
         if first && let Ok(runtime) = Handle::try_current() {
@@ -222,7 +222,8 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Begins the call if none of its callers has, and withdraws it if its driver has stalled and nothing of it has left.
+    /// Begins the call if none of its callers has, and withdraws it if its driver has stalled and nothing of it has
+    /// left.
     pub(crate) fn look(&self) {
         let now = Instant::now();
         let beats = {

@@ -30,8 +30,8 @@ use crate::{
 
 /// A layer with a deadline after which no call begins.
 ///
-/// It serves callers that need an early outcome without a doubt, such as a user at a form, or a system that must respond
-/// within a window. At the deadline
+/// It serves callers that need an early outcome without a doubt, such as a user at a form, or a system that must
+/// respond within a window. At the deadline
 ///
 /// - a message that still waits for a turn, a token, a connection or a repeat is not accepted, as `Timeout`;
 /// - a call that may have left continues to its outcome, without a repeat and without another member.
@@ -43,8 +43,8 @@ use crate::{
 ///
 /// The outcome comes at the latest after the deadline plus that of one vendor call ([`Timeout`](crate::Timeout)). A
 /// message in doubt whose repeat still waits at the deadline stays in doubt. Of a batch, the calls that still wait are
-/// not accepted, and the others end with their outcomes. A provider that declares nothing through a [`Departure`] counts
-/// as having left from its start.
+/// not accepted, and the others end with their outcomes. A provider that declares nothing through a [`Departure`]
+/// counts as having left from its start.
 ///
 /// # How long
 ///

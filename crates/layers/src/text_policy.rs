@@ -1,5 +1,5 @@
-//! **Does:** limits the encoding and the number of parts of texts, before any call: it refuses a text that does not fit,
-//! or first rewrites characters outside GSM 03.38 if set to.
+//! **Does:** limits the encoding and the number of parts of texts, before any call: it refuses a text that does not
+//! fit, or first rewrites characters outside GSM 03.38 if set to.
 //!
 //! **Never:** changes a text unless set to transliterate, and then only characters that GSM 03.38 lacks; never rewrites
 //! one that would stay UCS-2 anyway.
@@ -45,7 +45,8 @@ enum Characters {
 }
 
 impl<P: SmsProvider> TextPolicy<P> {
-    /// Creates a layer that lets every text through unchanged: in GSM 03.38 if that has all its characters, else in UCS-2.
+    /// Creates a layer that lets every text through unchanged: in GSM 03.38 if that has all its characters, else in
+    /// UCS-2.
     #[must_use]
     pub const fn new(inner: P) -> Self {
         Self {

@@ -1,8 +1,8 @@
 //! **Does:** sets a deadline for each vendor call. A batch is first split by the inner profile, so that each deadline
 //! covers one call and puts no messages in doubt that were accepted in time.
 //!
-//! **Never:** reports a dropped call as not accepted, unless nothing of it had left: a call that still waits for a turn,
-//! a token or a connection declares that through its [`Departure`].
+//! **Never:** reports a dropped call as not accepted, unless nothing of it had left: a call that still waits for a
+//! turn, a token or a connection declares that through its [`Departure`].
 //!
 //! **Belongs** next to the vendor, inside of [`RateLimit`](crate::RateLimit) and [`Retry`](crate::Retry). For a
 //! deadline over a whole stack, use [`StartWithin`](crate::StartWithin).
@@ -21,8 +21,8 @@ use crate::dispatch::{IN_FLIGHT, call_size, in_calls, not_cut_off, refusal};
 ///
 /// At the deadline, the call is dropped, and its messages end as `Timeout`: acceptance unknown, since the request may
 /// have been written, or not accepted if nothing of the call had left. A [`check`](SmsProvider::check) has the same
-/// deadline; it sends no message, so its `Timeout` is not accepted. With a deadline of zero, every message is refused as
-/// `Misconfigured`, not accepted.
+/// deadline; it sends no message, so its `Timeout` is not accepted. With a deadline of zero, every message is refused
+/// as `Misconfigured`, not accepted.
 ///
 /// A provider whose calls carry one text each gets a batch of different texts message by message.
 ///

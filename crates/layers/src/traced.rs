@@ -20,9 +20,9 @@ use crate::dispatch::send_batch;
 /// |---|---|
 /// | `sms.send`, `sms.send_batch`, `sms.check` | `otel.kind` = `client`, `messaging.system` (the profile's name), `messaging.operation.name`, `messaging.operation.type` (sends), `messaging.batch.message_count` (batches), `error.type` and `otel.status_code` (a failed single call) |
 ///
-/// Each outcome is an event: `info` if it was accepted, `warn` if it was not, `error` if it is in doubt or the future was
-/// dropped before the outcome. Its fields are `messaging.system` (the member that responded), `sms.reference`, `sms.to`
-/// (masked), `sms.acceptance`, and `error.type`, `sms.code`, `sms.attempts`, `sms.parts` where they apply.
+/// Each outcome is an event: `info` if it was accepted, `warn` if it was not, `error` if it is in doubt or the future
+/// was dropped before the outcome. Its fields are `messaging.system` (the member that responded), `sms.reference`,
+/// `sms.to` (masked), `sms.acceptance`, and `error.type`, `sms.code`, `sms.attempts`, `sms.parts` where they apply.
 ///
 /// | metric | kind | labels |
 /// |---|---|---|

@@ -26,7 +26,7 @@ pub struct Callout {
 impl Callout {
     /// Creates a call-out about `user`, received at `received_at`.
     ///
-    /// `callback` is `None` where Entra does not wait for the outcome (launch and continue).
+    /// `callback` is `None` if Entra does not wait for the outcome (launch and continue).
     #[must_use]
     pub fn new(
         flow: FlowId,
@@ -119,7 +119,7 @@ impl Callout {
     }
 }
 
-/// The ids of what waits in Entra, from which the URL for the outcome is built.
+/// The ids of the waiting task or stage in Entra, from which the URL for the outcome is built.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -207,15 +207,15 @@ string_enum! {
         ApproverRemove = "approverRemove",
         /// Not stated by Entra.
         NotSpecified = "notSpecified",
-        /// Somebody asked for it on behalf of the user.
+        /// Another person requested it for the user.
         OnBehalfAdd = "onBehalfAdd",
-        /// A rule of Entra's assigned it.
+        /// A rule in Entra assigned it.
         SystemAdd = "systemAdd",
-        /// A rule of Entra's revoked it.
+        /// A rule in Entra revoked it.
         SystemRemove = "systemRemove",
-        /// A rule of Entra's changed it.
+        /// A rule in Entra changed it.
         SystemUpdate = "systemUpdate",
-        /// The user asked for it.
+        /// The user requested it.
         UserAdd = "userAdd",
         /// The user gave it up.
         UserRemove = "userRemove",
