@@ -127,7 +127,7 @@ fn every_vendor_is_named_wherever_vendors_are_listed() {
             ("crates/postduif/Cargo.toml", format!("\n{vendor} = [")),
             (
                 "crates/postduif/src/lib.rs",
-                format!("{quoted} => {vendor}::"),
+                format!("{quoted} => postduif_{vendor} as {vendor}::"),
             ),
             ("crates/postduif/tests/it/features.rs", quoted.clone()),
             ("examples/Cargo.toml", format!("\n{vendor} = [")),
