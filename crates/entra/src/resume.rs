@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_has_words_of_its_own() {
+    fn every_reason_has_its_own_detail() {
         let mut seen = vec![detail(Verdict::Completed)];
         for &reason in FailureReason::ALL {
             let words = detail(Verdict::Failed(reason));

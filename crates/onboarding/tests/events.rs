@@ -1,14 +1,14 @@
-//! What a flow tells to whoever listens: ids and a masked number.
+//! The events of a flow contain ids and a masked number, and nothing else.
 //!
-//! A program of its own: who listens first in a process decides for its other threads too.
+//! A program of its own, since the first subscriber in a process affects its other threads.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "what helps a test may do what a test may"
+    reason = "a helper of tests may unwrap like a test"
 )]
 
 #[path = "flows/world.rs"]
-#[expect(dead_code, reason = "the other tests need more of it")]
+#[expect(dead_code, reason = "the other tests use the rest")]
 mod world;
 
 use std::{
@@ -67,7 +67,7 @@ impl Visit for Line<'_> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_event_tells_a_pass_a_name_or_a_whole_number() {
+async fn no_event_contains_a_pass_a_name_or_a_complete_number() {
     let events = Events::default();
     let _listening = tracing::subscriber::set_default(events.clone());
     let world = World::new();
@@ -77,16 +77,16 @@ async fn no_event_tells_a_pass_a_name_or_a_whole_number() {
     world.state().revoke_faults = [GraphErrorKind::Unavailable].into();
     let callout = world.callout();
     world.ending(&world.onboarding(), &callout).await;
-    let told = events.0.lock().unwrap();
+    let log = events.0.lock().unwrap();
     for secret in ["+cret", "Anna", "31612345678", "612345678", "welkom"] {
-        assert!(!told.contains(secret), "{secret}: {told}");
+        assert!(!log.contains(secret), "{secret}: {log}");
     }
     for said in [callout.flow().to_string().as_str(), "+316•••••678", "send"] {
-        assert!(told.contains(said), "{said}: {told}");
+        assert!(log.contains(said), "{said}: {log}");
     }
 }
 
-/// Refuses as Graph does where the policy has other bounds.
+/// Refuses like Graph if the policy has other bounds.
 #[derive(Debug)]
 struct OutOfBounds(Arc<World>);
 
@@ -111,7 +111,7 @@ impl TapIssuer for OutOfBounds {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_is_told_what_graph_and_the_vendor_said_and_why_a_number_was_refused() {
+async fn events_contain_the_errors_of_graph_and_the_vendor_and_why_a_number_was_refused() {
     let events = Events::default();
     let _listening = tracing::subscriber::set_default(events.clone());
 
@@ -132,7 +132,7 @@ async fn an_operator_is_told_what_graph_and_the_vendor_said_and_why_a_number_was
     let onboarding = world.builder().with_numbers(numbers).build().unwrap();
     world.ending(&onboarding, &world.callout()).await;
 
-    let told = events.0.lock().unwrap();
+    let log = events.0.lock().unwrap();
     for said in [
         "60 to 480 minutes",
         "badRequest",
@@ -140,6 +140,6 @@ async fn an_operator_is_told_what_graph_and_the_vendor_said_and_why_a_number_was
         "303",
         "two_numbers",
     ] {
-        assert!(told.contains(said), "{said}: {told}");
+        assert!(log.contains(said), "{said}: {log}");
     }
 }

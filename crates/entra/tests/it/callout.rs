@@ -30,7 +30,7 @@ fn received_at() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_421_000, 0).unwrap()
 }
 
-/// The example of Microsoft's schema, member for member.
+/// The example of Microsoft's schema.
 fn workflow() -> Value {
     json!({
         "source": "any-text",
@@ -69,11 +69,11 @@ fn package() -> Value {
             "Target": {"Id": WORKFLOW, "ObjectId": USER, "DisplayName": "Example Joiner", "ConnectedOrganization": null},
             "AssignmentPolicy": {"Id": TASK, "DisplayName": "Default"},
         },
-        "Requestor": {"Id": WORKFLOW, "ObjectId": TASK, "DisplayName": "Somebody else"},
+        "Requestor": {"Id": WORKFLOW, "ObjectId": TASK, "DisplayName": "Another user"},
     })
 }
 
-/// The same with this at `/a/b/c`; taken away where it is none.
+/// Returns the body with a value at `/a/b/c`, or without that member.
 fn with(mut body: Value, at: &str, value: impl Into<Option<Value>>) -> Value {
     let (parent, name) = at.rsplit_once('/').unwrap();
     let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
@@ -253,7 +253,7 @@ fn an_id_that_is_needed_must_be_a_guid() {
 }
 
 #[test]
-fn nobody_waits_where_there_is_no_path() {
+fn without_a_path_there_is_no_callback() {
     for value in [None, Some(Value::Null), Some(json!(""))] {
         let body = with(workflow(), "/data/callbackUriPath", value.clone());
         assert_eq!(callout(&body).callback(), None);
@@ -278,7 +278,7 @@ fn a_path_is_compared_without_case() {
     }
 }
 
-/// Everything that a string glued behind Graph's host could do.
+/// What a string after Graph's host could do.
 fn hostile(good: &str) -> Vec<String> {
     let mut paths: Vec<String> = [
         "https://evil.example",
@@ -347,7 +347,7 @@ fn a_path_that_is_another_is_hostile() {
     for path in hostile(PACKAGE_PATH) {
         assert_refused(&with(package(), "/CallbackUriPath", json!(path)), Hostile);
     }
-    // One kind's path in the other kind's call-out.
+    // The path of the other kind of call-out.
     assert_refused(
         &with(workflow(), "/data/callbackUriPath", json!(PACKAGE_PATH)),
         Hostile,
@@ -487,7 +487,7 @@ fn a_broken_display_name_refuses_no_callout() {
 }
 
 #[test]
-fn every_stage_is_known_and_nobody_waits_before_an_expiry() {
+fn every_stage_is_known_and_there_is_no_callback_before_an_expiry() {
     let every = CalloutParser::new().with_stages(AccessPackageStage::ALL.iter().copied());
     for &stage in AccessPackageStage::ALL {
         let stages = json!(stage.as_str().to_uppercase());
@@ -606,7 +606,7 @@ fn what_is_neither_or_both_is_malformed() {
 }
 
 #[test]
-fn a_name_that_stands_twice_says_nothing() {
+fn a_duplicate_name_is_refused() {
     for (once, twice) in [
         (
             r#""subject""#,

@@ -1,4 +1,4 @@
-//! The table on the crate's front page, row by row and call by call.
+//! The table of the crate's documentation, for every row and call.
 
 use postduif_core::{
     Acceptance::{self, NotAccepted, Unknown},
@@ -24,7 +24,7 @@ struct Row {
     answer: ResponseTemplate,
     kind: GraphErrorKind,
     acceptance: Acceptance,
-    /// How often a request is made.
+    /// The number of requests of a call.
     times: usize,
 }
 
@@ -136,7 +136,7 @@ fn rows() -> Vec<Row> {
             Unknown,
         ),
         row("redirect in shape", said(307, "x", "x"), Protocol, Unknown),
-        // Strangers' shapes.
+        // Shapes of other servers.
         row(
             "lone message",
             json(403, r#"{"message":"no"}"#),
@@ -168,7 +168,7 @@ fn rows() -> Vec<Row> {
             Unknown,
         ),
         row("empty", ResponseTemplate::new(400), Protocol, Unknown),
-        // A success that is none.
+        // Successes that are not as documented.
         row("HTML as success", html(200), Protocol, Unknown),
         row(
             "empty success",
@@ -220,7 +220,7 @@ impl Call {
         }
     }
 
-    /// A read does nothing, so that nothing of it can be in doubt.
+    /// A read changes nothing, so it is never in doubt.
     fn acceptance(self, acceptance: Acceptance) -> Acceptance {
         match self {
             Self::List | Self::User => NotAccepted,
@@ -249,7 +249,7 @@ async fn check(call: Call, rows: Vec<Row>) {
 }
 
 #[tokio::test]
-async fn issuing_proves_what_the_table_says() {
+async fn issuing_proves_what_the_table_lists() {
     check(Call::Issue, rows()).await;
     let rows = vec![
         row(
@@ -264,7 +264,7 @@ async fn issuing_proves_what_the_table_says() {
 }
 
 #[tokio::test]
-async fn listing_proves_what_the_table_says() {
+async fn listing_proves_what_the_table_lists() {
     check(Call::List, rows()).await;
     let rows = vec![
         row(
@@ -279,7 +279,7 @@ async fn listing_proves_what_the_table_says() {
 }
 
 #[tokio::test]
-async fn revoking_proves_what_the_table_says() {
+async fn revoking_proves_what_the_table_lists() {
     check(Call::Revoke, rows()).await;
     check(
         Call::Revoke,
@@ -289,7 +289,7 @@ async fn revoking_proves_what_the_table_says() {
 }
 
 #[tokio::test]
-async fn reading_a_user_proves_what_the_table_says() {
+async fn reading_a_user_proves_what_the_table_lists() {
     check(Call::User, rows()).await;
     let rows = vec![
         row(
@@ -304,7 +304,7 @@ async fn reading_a_user_proves_what_the_table_says() {
 }
 
 #[tokio::test]
-async fn resuming_proves_what_the_table_says() {
+async fn resuming_proves_what_the_table_lists() {
     check(Call::Resume, rows()).await;
     let rows = vec![
         row(
@@ -336,7 +336,7 @@ async fn only_graphs_own_400_404_and_409_count_as_heard() {
 }
 
 #[tokio::test]
-async fn graphs_hint_is_kept_rounded_up_where_waiting_helps() {
+async fn graphs_retry_after_is_kept_and_rounded_up_if_waiting_helps() {
     let world = World::start().await;
     let entra = world.entra();
     for (answer, seconds) in [

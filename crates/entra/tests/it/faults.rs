@@ -1,4 +1,4 @@
-//! Answers that do not come, from a server that breaks off and counts.
+//! Missing and incomplete responses, from a server that breaks off and counts.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use postduif_testkit::{End, Reply, Server, refusing_address};
 
 use crate::support::{TENANT, assert_error, user};
 
-/// Short, so that a stall is over soon, and far above what loopback needs.
+/// Short, so that a stall ends soon, and far longer than loopback needs.
 fn entra(url: &str) -> Entra {
     let client = Client::builder()
         .with_connect_timeout(Duration::from_millis(300))
@@ -34,7 +34,7 @@ fn entra(url: &str) -> Entra {
         .unwrap()
 }
 
-/// Lets everybody sign in, and meets Graph's calls with this reply.
+/// A server that grants every token, and treats Graph's calls with this reply.
 async fn world(reply: Reply) -> Server {
     Server::start(move |request| {
         if request.path().starts_with("/login") {
@@ -73,7 +73,7 @@ async fn check(acceptance: Acceptance, call: impl AsyncFn(&Entra) -> Result<(), 
     for (reply, kind) in broken() {
         let server = world(reply.clone()).await;
         let error = call(&entra(&server.url())).await.unwrap_err();
-        // Graph reads answer with 200: to them the 201 of these replies is a refusal without a word.
+        // Graph's reads expect 200, so the 201 of these replies is an error to them.
         assert_error(&error, kind, acceptance, &format!("{reply:.40?}"));
         let posted = server
             .requests()
@@ -85,7 +85,7 @@ async fn check(acceptance: Acceptance, call: impl AsyncFn(&Entra) -> Result<(), 
 }
 
 #[tokio::test]
-async fn a_pass_whose_answer_is_lost_is_in_doubt_and_asked_for_once() {
+async fn a_pass_with_a_lost_response_is_in_doubt_and_requested_once() {
     check(Unknown, async |entra| {
         entra.issue(&user(), &TapRequest::new()).await.map(|_| ())
     })
@@ -93,7 +93,7 @@ async fn a_pass_whose_answer_is_lost_is_in_doubt_and_asked_for_once() {
 }
 
 #[tokio::test]
-async fn a_verdict_whose_answer_is_lost_is_in_doubt_and_told_once() {
+async fn a_verdict_with_a_lost_response_is_in_doubt_and_sent_once() {
     let id = "3d6f0c61-7a5e-4f0b-9a39-0f6f2a1b7c10".parse().unwrap();
     let callback = Callback::lifecycle(id, id, id);
     check(Unknown, async |entra| {
@@ -103,7 +103,7 @@ async fn a_verdict_whose_answer_is_lost_is_in_doubt_and_told_once() {
 }
 
 #[tokio::test]
-async fn a_pass_may_be_gone_where_the_answer_is_lost() {
+async fn a_revocation_with_a_lost_response_is_in_doubt() {
     check(Unknown, async |entra| {
         entra.revoke(&user(), &"c6a1f0d2".parse().unwrap()).await
     })
@@ -111,7 +111,7 @@ async fn a_pass_may_be_gone_where_the_answer_is_lost() {
 }
 
 #[tokio::test]
-async fn a_read_whose_answer_is_lost_was_not_done() {
+async fn a_read_with_a_lost_response_is_not_accepted() {
     check(NotAccepted, async |entra| {
         entra.list(&user()).await.map(|_| ())
     })

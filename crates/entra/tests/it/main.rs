@@ -1,4 +1,4 @@
-//! What is asked of Graph, what its answers mean, and what a call-out may not do.
+//! The requests to Graph, the meaning of its responses, and the checks of call-outs.
 
 #![expect(
     clippy::unwrap_used,

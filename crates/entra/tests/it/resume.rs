@@ -12,7 +12,7 @@ fn guid(text: &str) -> Guid {
 }
 
 #[tokio::test]
-async fn a_lifecycle_workflow_hears_at_the_address_that_its_ids_make() {
+async fn a_lifecycle_workflow_is_resumed_at_the_address_from_its_ids() {
     let callback = Callback::lifecycle(
         guid("3D6F0C61-7a5e-4f0b-9a39-0f6f2a1b7c10"),
         guid("8c0b7a52-11de-4b0e-8b63-6b0a3e5d9f21"),
@@ -42,7 +42,7 @@ async fn a_lifecycle_workflow_hears_at_the_address_that_its_ids_make() {
 }
 
 #[tokio::test]
-async fn an_access_package_hears_in_words_and_is_never_denied() {
+async fn an_access_package_gets_a_detail_and_is_never_denied() {
     for (verdict, detail) in [
         (
             Verdict::Completed,

@@ -1,4 +1,4 @@
-//! Against a pretend Entra that was written from the same pages by somebody else.
+//! Against the sandbox's simulated Entra, which was written independently from the same pages.
 
 use postduif_core::{
     Acceptance::{NotAccepted, Unknown},
@@ -65,7 +65,7 @@ async fn the_cast_is_read_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_pass_is_issued_listed_and_taken_away() {
+async fn a_pass_is_issued_listed_and_revoked() {
     let sandbox = Sandbox::start().await;
     let entra = entra(&sandbox);
     let user = Cast::JOINER.parse().unwrap();
@@ -80,7 +80,7 @@ async fn a_pass_is_issued_listed_and_taken_away() {
 }
 
 #[tokio::test]
-async fn a_pass_whose_answer_is_lost_is_there_once() {
+async fn a_pass_with_a_lost_response_exists_once() {
     let sandbox = Sandbox::start().await;
     let entra = entra(&sandbox);
     let user = Cast::JOINER.parse().unwrap();
@@ -125,7 +125,7 @@ async fn graphs_own_refusals_are_known() {
 }
 
 #[tokio::test]
-async fn a_dead_token_is_renewed_and_a_poor_one_replaced_for_the_next_call() {
+async fn a_refused_token_is_replaced_at_once_and_one_without_permission_for_the_next_call() {
     let sandbox = Sandbox::start().await;
     let entra = entra(&sandbox);
     let user = Cast::JOINER.parse().unwrap();
@@ -141,7 +141,7 @@ async fn a_dead_token_is_renewed_and_a_poor_one_replaced_for_the_next_call() {
 }
 
 #[tokio::test]
-async fn entra_hears_of_both_kinds() {
+async fn both_kinds_of_call_outs_are_resumed() {
     let sandbox = Sandbox::start().await;
     let entra = entra(&sandbox);
     let failed = Verdict::Failed(FailureReason::NoNumber);
@@ -177,7 +177,7 @@ async fn entra_hears_of_both_kinds() {
 }
 
 #[tokio::test]
-async fn roles_are_read_whichever_way_the_directory_allows() {
+async fn roles_are_read_by_any_query_that_the_directory_supports() {
     let sandbox = Sandbox::start().await;
     let of = |n: usize, kind: &str| serde_json::json!({"@odata.type": format!("#microsoft.graph.{kind}"), "id": format!("{n}"), "displayName": "M"});
     let mut many: Vec<_> = (0..1200).map(|n| of(n, "group")).collect();
@@ -201,7 +201,7 @@ async fn roles_are_read_whichever_way_the_directory_allows() {
 }
 
 #[tokio::test]
-async fn a_conflict_is_graphs_word_that_nobody_waits() {
+async fn a_conflict_means_that_nothing_waits() {
     let sandbox = Sandbox::start().await;
     let entra = entra(&sandbox);
     let sent = sandbox

@@ -11,7 +11,7 @@ use wiremock::ResponseTemplate;
 
 use crate::support::{TAPS_PATH, USER, USER_PATH, World, ok, user};
 
-/// Whatever holds this must not be seen.
+/// A marker that must not be shown.
 const CANARY: &str = "hunter2";
 
 fn shown(error: &GraphError) -> String {
@@ -29,7 +29,7 @@ fn assert_silent(shown: &str) {
     assert!(!shown.contains(CANARY), "{shown}");
 }
 
-/// An answer that says the canary wherever Graph might.
+/// Returns a response with the marker wherever Graph might put it.
 fn loud(status: u16) -> Vec<ResponseTemplate> {
     let said: Value = json!({"error": {
         "code": format!("{CANARY} +31612345678"),
@@ -53,7 +53,7 @@ fn loud(status: u16) -> Vec<ResponseTemplate> {
 }
 
 #[tokio::test]
-async fn no_error_repeats_what_graph_says() {
+async fn no_error_repeats_graphs_message() {
     let id = "3d6f0c61-7a5e-4f0b-9a39-0f6f2a1b7c10".parse().unwrap();
     let callback = Callback::lifecycle(id, id, id);
     let world = World::start().await;

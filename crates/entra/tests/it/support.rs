@@ -1,4 +1,4 @@
-//! A Graph and a login service that answer what a test says, and count.
+//! A Graph and a login service that respond as scripted, and record requests.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -21,7 +21,7 @@ pub(crate) const TENANT: &str = "7e4a4700-0000-4000-8000-000000000001";
 pub(crate) const USER: &str = "5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43";
 pub(crate) const USER_PATH: &str = "/graph/v1.0/users/5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43";
 pub(crate) const TAPS_PATH: &str = "/graph/v1.0/users/5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43/authentication/temporaryAccessPassMethods";
-/// Graph's id of the request in every answer of ours.
+/// Graph's request id in every response here.
 pub(crate) const REQUEST_ID: &str = "0f1e2d3c-4b5a-4697-8807-162534435261";
 
 pub(crate) fn user() -> UserId {
@@ -33,7 +33,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Everybody may sign in; every token is another.
+    /// Grants every token, each a new one.
     pub(crate) async fn start() -> Self {
         let world = Self {
             server: MockServer::start().await,
@@ -42,7 +42,7 @@ impl World {
         world
     }
 
-    /// Forgets what was asked and how to answer.
+    /// Drops the recorded requests and the responses.
     pub(crate) async fn reset(&self) {
         self.server.reset().await;
         Mock::given(method("POST"))
@@ -72,7 +72,7 @@ impl World {
             .await;
     }
 
-    /// This answer to whatever Graph is asked, and no other any more.
+    /// Returns this response to every request to Graph, in place of all others.
     pub(crate) async fn any(&self, answer: ResponseTemplate) {
         self.reset().await;
         Mock::given(path_regex("^/graph/"))
@@ -81,7 +81,7 @@ impl World {
             .await;
     }
 
-    /// This answer once, before any that was mounted later.
+    /// Returns this response once, before any that is mounted later.
     pub(crate) async fn once(&self, verb: &str, at: &str, answer: ResponseTemplate) {
         Mock::given(method(verb))
             .and(path(at))
@@ -91,12 +91,12 @@ impl World {
             .await;
     }
 
-    /// What Graph was asked, in order.
+    /// Returns the requests to Graph, in order.
     pub(crate) async fn asked(&self) -> Vec<Request> {
         self.all("/graph/").await
     }
 
-    /// What the login service was asked, in order.
+    /// Returns the requests to the login service, in order.
     pub(crate) async fn logins(&self) -> Vec<Request> {
         self.all("/login/").await
     }
@@ -116,13 +116,13 @@ pub(crate) fn builder(url: &str) -> EntraBuilder {
     Entra::builder(Credential::client_secret(TENANT, "app", "s3cret")).with_cloud(cloud)
 }
 
-/// Signs in, and lets the token grow old enough to be worth replacing.
+/// Signs in, and lets the token become old enough to be replaced.
 pub(crate) async fn sign_in_long_ago(entra: &Entra) {
     let _ = entra.list(&user()).await;
     a_while_later().await;
 }
 
-/// Moves the clock on by more than a token is young for.
+/// Advances the clock by more than the time for which a token is new.
 pub(crate) async fn a_while_later() {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(6)).await;
@@ -145,7 +145,7 @@ pub(crate) fn ok(body: &Value) -> ResponseTemplate {
         .set_body_json(body)
 }
 
-/// Graph's own refusal.
+/// Returns a refusal of Graph.
 pub(crate) fn said(status: u16, code: &str, message: &str) -> ResponseTemplate {
     let inner =
         json!({"message": message, "date": "2026-11-23T08:00:02", "request-id": REQUEST_ID});
@@ -153,7 +153,7 @@ pub(crate) fn said(status: u16, code: &str, message: &str) -> ResponseTemplate {
         .set_body_json(json!({"error": {"code": code, "message": message, "innerError": inner}}))
 }
 
-/// A gateway's refusal.
+/// Returns a refusal of a gateway.
 pub(crate) fn html(status: u16) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw("<html><h1>Request blocked</h1></html>", "text/html")
 }
@@ -179,7 +179,7 @@ pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
         .map(|value| value.to_str().unwrap())
 }
 
-/// What every request to Graph carries, whatever it asks.
+/// Checks what every request to Graph must contain.
 #[track_caller]
 pub(crate) fn assert_is_ours(request: &Request, token: &str) {
     assert_eq!(

@@ -45,7 +45,7 @@ fn created(body: &Value) -> ResponseTemplate {
 }
 
 #[tokio::test]
-async fn a_pass_is_told_as_graph_made_it() {
+async fn a_pass_is_returned_as_graph_issued_it() {
     let world = World::start().await;
     world.on("POST", TAPS_PATH, created(&pass())).await;
     let issued = world
@@ -67,7 +67,7 @@ async fn a_pass_is_told_as_graph_made_it() {
 }
 
 #[tokio::test]
-async fn only_what_is_wished_for_is_asked_for_and_never_a_start() {
+async fn only_set_options_are_requested_and_never_a_start() {
     let hour = Duration::from_secs(3600);
     for (request, expected) in [
         (TapRequest::new(), json!({"isUsableOnce": true})),
@@ -162,7 +162,7 @@ async fn a_pass_that_cannot_be_read_is_in_doubt_and_asked_for_once() {
 }
 
 #[tokio::test]
-async fn a_refused_pass_is_told_apart_by_graphs_words() {
+async fn refusals_of_a_pass_are_distinguished_by_graphs_message() {
     const LIFETIME: &str =
         "Invalid LifetimeInMinutes specified. The valid range between 60 and 480.";
     const POLICY: &str = "Converged UserCredentialPolicy does not allow creating or updating this authentication method. AuthMethodType [TemporaryAccessPass].";
@@ -236,7 +236,7 @@ async fn passes_are_listed_without_their_secret() {
 }
 
 #[tokio::test]
-async fn half_a_list_is_none() {
+async fn an_incomplete_list_is_an_error() {
     for answer in [
         json!({}),
         json!({"value": null}),
@@ -253,7 +253,7 @@ async fn half_a_list_is_none() {
 }
 
 #[tokio::test]
-async fn a_pass_is_taken_away_and_one_that_is_gone_counts() {
+async fn a_pass_is_revoked_and_one_that_is_gone_counts_as_revoked() {
     let path = format!("{TAPS_PATH}/{ID}");
     for answer in [
         ResponseTemplate::new(204),

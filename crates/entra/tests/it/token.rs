@@ -32,7 +32,7 @@ fn no_passes() -> ResponseTemplate {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_as_the_page_says_and_kept() {
+async fn a_token_is_requested_as_documented_and_kept() {
     let world = World::start().await;
     world.on("GET", TAPS_PATH, no_passes()).await;
     let entra = world.entra();
@@ -271,7 +271,7 @@ async fn no_failure_of_a_source_is_mistaken_for_graphs_word() {
 }
 
 #[tokio::test]
-async fn a_token_that_no_header_can_carry_is_told_and_not_sent() {
+async fn a_token_that_does_not_fit_in_a_header_is_an_error_and_not_sent() {
     #[derive(Debug)]
     struct Broken;
 
@@ -297,7 +297,7 @@ async fn a_token_that_no_header_can_carry_is_told_and_not_sent() {
 }
 
 #[tokio::test]
-async fn a_tenant_that_is_none_builds_nothing() {
+async fn an_invalid_tenant_is_refused_at_build() {
     for tenant in ["", "common", "a/../b", "contoso.example/x?y"] {
         let built = Entra::builder(Credential::client_secret(tenant, "app", "s3cret")).build();
         let error = built.unwrap_err().to_string();

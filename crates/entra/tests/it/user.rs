@@ -144,7 +144,7 @@ async fn a_guest_of_another_tenant_is_known_by_state_or_name() {
 }
 
 #[tokio::test]
-async fn somebody_else_or_nobody_is_no_answer() {
+async fn another_user_or_none_is_an_error() {
     for person in [
         json!({"id": MANAGER}),
         json!({"id": null}),
@@ -162,7 +162,7 @@ async fn somebody_else_or_nobody_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_not_there_yet_is_told_at_once() {
+async fn a_user_who_does_not_exist_yet_is_reported_at_once() {
     let world = World::start().await;
     world
         .on(
@@ -217,7 +217,7 @@ async fn roles_are_held_unreadable_or_not_asked_for() {
     assert_eq!(world.asked().await.len(), 1);
 }
 
-/// What Graph says to each way of asking for the roles: with the cast, with the cast counted, without.
+/// The responses of Graph to the three queries for roles: with the cast, with the counted cast, without.
 async fn roles_by(
     cast: ResponseTemplate,
     counted: ResponseTemplate,
@@ -239,7 +239,7 @@ async fn roles_by(
 }
 
 #[tokio::test]
-async fn a_cast_that_graph_cannot_do_is_asked_for_in_another_way() {
+async fn a_cast_that_graph_does_not_support_is_replaced_by_another_query() {
     let held = ok(&json!({"value": [{"id": "6a0c", "displayName": "A"}]}));
     let ordinary = ok(&json!({"value": []}));
     let mixed = ok(&json!({"value": [
@@ -271,7 +271,7 @@ async fn a_cast_that_graph_cannot_do_is_asked_for_in_another_way() {
     let (read, asked) = roles_by(html(503), html(500), said(400, "x", "no")).await;
     assert_error(&read.unwrap_err(), Unavailable, NotAccepted, "the first");
     assert_eq!(asked, 3);
-    // A refusal that says nothing of the query ends it at once.
+    // Another refusal ends the queries at once.
     let (read, asked) = roles_by(said(404, "ResourceNotFound", "no"), held.clone(), held).await;
     assert_error(&read.unwrap_err(), NotFound, NotAccepted, "no user");
     assert_eq!(asked, 1);
@@ -310,7 +310,7 @@ async fn pages_are_followed_on_our_own_url() {
         };
         assert_eq!(roles, expected, "{link}");
     }
-    // Pages without an end.
+    // Endless pages.
     let world = World::start().await;
     world.on("GET", USER_PATH, ok(&joiner())).await;
     let endless = ok(&json!({"value": [], "@odata.nextLink": "/x?$skiptoken=a"}));
@@ -341,7 +341,7 @@ async fn roles_that_could_not_be_asked_for_are_an_error_and_never_none() {
 }
 
 #[tokio::test]
-async fn the_manager_is_read_where_that_is_set() {
+async fn the_manager_is_read_if_enabled() {
     let path = format!("{USER_PATH}/manager");
     let manager = json!({"@odata.type": "#microsoft.graph.user", "id": MANAGER, "displayName": "Zoë", "mail": "zoe@contoso.example"});
     for (answer, expected) in [

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_language_is_looked_up_as_rfc_4647_says() {
+    fn a_language_is_looked_up_by_rfc_4647() {
         let known = ["nl", "en", "zh-hant", "pt-br"];
         for (wanted, found) in [
             ("nl", Some("nl")),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_night_in_which_summer_time_ends_tells_which_of_two_hours_is_meant() {
+    fn the_repeated_hour_when_summer_time_ends_names_its_zone() {
         assert_eq!(amsterdam("2026-10-24T23:59:59Z"), "25-10-2026 01:59");
         assert_eq!(amsterdam("2026-10-25T00:00:00Z"), "25-10-2026 02:00 CEST");
         assert_eq!(amsterdam("2026-10-25T00:30:00Z"), "25-10-2026 02:30 CEST");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_chrono_cannot_write_is_no_form() {
+    fn an_invalid_time_format_is_refused() {
         for format in ["", "%Q", "%", "%d\n%m", &"x".repeat(65)] {
             assert!(TimeFormat::new(format).is_none(), "{format:?}");
         }

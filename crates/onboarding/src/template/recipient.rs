@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_cut_where_a_reader_sees_a_character_end() {
+    fn a_name_is_cut_between_graphemes() {
         for (name, longest, expected) in [
             ("Anna de Vries", 4, "Anna"),
             ("Anna de Vries", 5, "Anna"),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_that_nobody_sees_are_left_out() {
+    fn invisible_characters_are_removed() {
         for name in [
             "Anna\u{200e} de Vries",
             "An\u{ad}na de Vries",
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_outside_gsm_is_written_in_it_where_that_can_be() {
+    fn a_name_outside_gsm_is_transliterated_if_possible() {
         for (name, expected) in [
             ("Zoë", "Zoe"),
             ("Daniël", "Daniel"),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_name_is_made_of_makes_it_none() {
+    fn a_name_with_forbidden_characters_is_dropped() {
         for name in ["A\u{7}b", "A\u{202e}b", "A\u{e000}b", &"x".repeat(257)] {
             assert_eq!(single_line(name), None, "{name:?}");
         }

@@ -60,7 +60,7 @@ fn refused(builder: TemplatesBuilder, said: &[&str]) {
 }
 
 #[test]
-fn it_greets_and_tells_pass_and_end_in_the_readers_time() {
+fn a_text_contains_the_name_the_pass_and_its_end_in_local_time() {
     assert_eq!(
         dutch("Anna de Vries", PASS).as_str(),
         "Hallo Anna de Vries, welkom! Je code X7k+q2Rm geldt tot 23-11-2026 10:00. \
@@ -74,7 +74,7 @@ fn it_greets_and_tells_pass_and_end_in_the_readers_time() {
 }
 
 #[test]
-fn whoever_prefers_no_language_of_ours_gets_the_default() {
+fn an_unknown_language_gets_the_default() {
     for language in ["", "fr", "x", "*"] {
         let text = write(&built_in(), &user("Anna", language), PASS);
         assert!(text.as_str().starts_with("Hallo Anna,"), "{language}");
@@ -88,7 +88,7 @@ fn whoever_prefers_no_language_of_ours_gets_the_default() {
 }
 
 #[test]
-fn summer_time_is_told_as_such() {
+fn summer_time_is_applied() {
     let until = time("2026-07-01T09:00:00Z");
     let text = built_in()
         .preview(&user("none", "nl"), &until, &until)
@@ -97,7 +97,7 @@ fn summer_time_is_told_as_such() {
 }
 
 #[test]
-fn an_end_in_the_hour_that_comes_twice_says_which() {
+fn an_end_in_the_repeated_hour_names_its_zone() {
     for (utc, told) in [
         ("2026-03-29T01:30:00Z", "tot 29-03-2026 03:30."),
         ("2026-10-25T00:30:00Z", "tot 25-10-2026 02:30 CEST."),
@@ -171,7 +171,7 @@ fn a_pass_in_a_text_from_right_to_left_is_shown_from_left_to_right() {
 }
 
 #[test]
-fn a_name_outside_gsm_is_said_where_the_parts_for_it_are_allowed() {
+fn a_name_outside_gsm_is_kept_if_enough_parts_are_allowed() {
     for (language, begins) in [("nl", "Hallo Łukasz Żółć,"), ("en", "Hi Łukasz Żółć,")] {
         let templates = Templates::builder().max_parts(2).build().unwrap();
         let text = write(&templates, &user("Łukasz Żółć", language), PASS);
@@ -184,7 +184,7 @@ fn a_name_outside_gsm_is_said_where_the_parts_for_it_are_allowed() {
 }
 
 #[test]
-fn words_that_are_ucs2_themselves_say_any_name() {
+fn a_ucs2_template_keeps_any_name() {
     let text = "{{ display_name }}: {{ pass }} ż.{% if given_name and cuts < 1 %} {{ given_name }}{% endif %}";
     let templates = Templates::builder().text("pl", text).build();
     // Without a name it would begin with a colon.
@@ -238,7 +238,7 @@ fn a_name_in_several_lines_is_one_line() {
 }
 
 #[test]
-fn any_pass_stands_between_spaces_in_one_part() {
+fn any_pass_is_between_spaces_in_one_part() {
     let templates = Templates::builder()
         .tenant_name("Contoso")
         .support("020 123 4567")
@@ -260,13 +260,13 @@ fn any_pass_stands_between_spaces_in_one_part() {
 }
 
 #[test]
-fn a_longer_pass_than_any_policy_gives_is_told_whole() {
+fn a_longer_pass_than_any_policy_allows_is_kept_whole() {
     let pass = "Aa1+!{".repeat(50);
     assert!(dutch("Anna", &pass).as_str().contains(&format!(" {pass} ")));
 }
 
 #[test]
-fn what_looks_like_a_template_in_a_name_or_a_pass_is_not_read() {
+fn template_syntax_in_a_name_or_a_pass_is_not_evaluated() {
     let text = dutch("{{ pass }} & <b>", "{{pass}}<&");
     assert!(
         text.as_str()
@@ -275,13 +275,13 @@ fn what_looks_like_a_template_in_a_name_or_a_pass_is_not_read() {
 }
 
 #[test]
-fn a_pass_that_never_ends_is_told_without_a_panic() {
+fn a_pass_that_never_expires_does_not_panic() {
     let end = DateTime::<Utc>::MAX_UTC.with_timezone(&Tz::Europe__Amsterdam);
     assert!(built_in().preview(&user("Anna", "nl"), &end, &end).is_ok());
 }
 
 #[test]
-fn organisation_and_support_are_said_where_there_is_room() {
+fn tenant_and_support_are_included_if_there_is_room() {
     let templates = Templates::builder()
         .tenant_name(" Contoso ")
         .support("020 123 4567")
@@ -300,7 +300,7 @@ fn organisation_and_support_are_said_where_there_is_room() {
 }
 
 #[test]
-fn every_variable_can_be_said() {
+fn every_variable_can_be_used() {
     let mut anna = user("Anna Schmidt", "de");
     anna.given_name = Some("Anna".into());
     anna.user_principal_name = Some("anna@contoso.example".into());
@@ -312,7 +312,7 @@ fn every_variable_can_be_said() {
 }
 
 #[test]
-fn a_time_form_is_the_languages_or_ones_own() {
+fn a_time_format_is_the_languages_or_a_custom_one() {
     let text = "{{ pass }} {{ valid_until }}";
     let templates = own(text)
         .text("de-CH", text)
@@ -327,7 +327,7 @@ fn a_time_form_is_the_languages_or_ones_own() {
 }
 
 #[test]
-fn a_name_is_cut_between_what_a_reader_sees_as_two() {
+fn a_name_in_a_text_is_cut_between_graphemes() {
     let text = "{{ pass }} {{ display_name }} ć";
     let mut user = user(&"Zoe\u{308}".repeat(40), "de");
     user.given_name = None;
@@ -364,7 +364,7 @@ fn an_unknown_variable_names_template_and_line_and_what_there_is() {
 }
 
 #[test]
-fn what_a_template_has_not_is_refused_when_it_is_loaded() {
+fn an_unsupported_feature_is_refused_when_a_template_is_loaded() {
     for text in [
         "{{ pass | upper }}",
         "{{ pass }} {% if tenant is defined %}x{% endif %}",
@@ -378,7 +378,7 @@ fn what_a_template_has_not_is_refused_when_it_is_loaded() {
 }
 
 #[test]
-fn a_template_always_says_the_pass_and_once() {
+fn a_template_contains_the_pass_exactly_once_in_every_case() {
     for text in [
         "Hallo!",
         "Hallo! {% if display_name %}{{ pass }}{% endif %}",
@@ -390,7 +390,7 @@ fn a_template_always_says_the_pass_and_once() {
 }
 
 #[test]
-fn the_pass_touches_nothing() {
+fn a_pass_that_touches_another_character_is_refused() {
     for text in [
         "Code: {{ pass }}.",
         "Code: {{ pass }}, x",
@@ -414,7 +414,7 @@ fn the_pass_touches_nothing() {
 }
 
 #[test]
-fn nothing_hangs_where_a_variable_is_empty() {
+fn an_empty_variable_leaves_no_gap() {
     for (text, name) in [
         ("Hallo {{ display_name }}, {{ pass }}", "display_name"),
         ("Hallo {{ given_name }} , {{ pass }}", "given_name"),
@@ -461,7 +461,7 @@ fn the_longest_case_fits_into_the_allowed_parts() {
 }
 
 #[test]
-fn a_setting_that_nobody_would_read_is_refused() {
+fn a_value_without_room_is_refused() {
     let built_in = Templates::builder;
     refused(built_in().tenant_name("Zoë"), &["tenant", "'ë'", "GSM"]);
     refused(built_in().support("x".repeat(80)), &["support", "room"]);
@@ -486,7 +486,7 @@ fn a_template_that_would_never_end_is_refused() {
 }
 
 #[test]
-fn a_template_that_fails_in_a_branch_of_its_own_gives_the_built_in_text() {
+fn a_template_that_fails_in_a_rare_branch_is_replaced_by_the_built_in_text() {
     let text = "{{ pass }}{% if display_name == 'Bob' %}{{ display_name | upper }}{% endif %}";
     for (tag, begins) in [("nl", "Hallo Bob,"), ("de", "Hi Bob,")] {
         let templates = Templates::builder().text(tag, text).build().unwrap();
@@ -500,7 +500,7 @@ fn a_template_that_fails_in_a_branch_of_its_own_gives_the_built_in_text() {
 }
 
 #[test]
-fn settings_that_cannot_be_part_of_a_text_are_refused() {
+fn invalid_options_are_refused() {
     refused(Templates::builder().tenant_name("a\u{7}b"), &["tenant"]);
     refused(Templates::builder().support("\u{f8ff}"), &["support"]);
     refused(Templates::builder().max_parts(0), &["parts"]);
@@ -536,7 +536,7 @@ impl Drop for Folder {
 }
 
 #[test]
-fn a_folder_is_one_template_per_file() {
+fn a_folder_has_one_template_per_file() {
     let folder = Folder::new(&[
         ("nl.txt", b"\xef\xbb\xbfCode: {{ pass }}\n"),
         ("pt-BR.txt", b"{{ pass }} ok\r\n"),
@@ -558,7 +558,7 @@ fn a_folder_is_one_template_per_file() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_right_is_refused() {
+fn an_invalid_folder_is_refused() {
     let long = [b'x'; 9000];
     for (files, said) in [
         (vec![], "contains no templates"),
@@ -587,7 +587,7 @@ fn a_folder_that_cannot_be_right_is_refused() {
 }
 
 #[test]
-fn debug_tells_no_text() {
+fn debug_shows_no_text() {
     let templates = own("geheim {{ pass }}").build().unwrap();
     assert_eq!(
         format!("{templates:?}"),

@@ -1,4 +1,4 @@
-//! What is left when the deadline has passed, and when Entra was told.
+//! A flow after its deadline, and after Entra got the verdict.
 
 use std::{future, time::Duration};
 
@@ -28,7 +28,7 @@ async fn a_revocation_that_fails_after_the_deadline_is_repeated() {
         assert!(world.usable().is_empty(), "an orphan: {:#?}", world.log());
         assert!(ending.pass.unwrap().revoked());
         // Entra did not wait for it.
-        assert_eq!(world.state().told[0].0, start() + seconds(5));
+        assert_eq!(world.state().verdicts[0].0, start() + seconds(5));
     }
 }
 
@@ -61,7 +61,7 @@ async fn a_revocation_goes_on_in_the_next_process() {
     world.state().send_faults = [SendFault::Refused(ErrorKind::Blocked)].into();
     world.state().revoke_faults = vec![GraphErrorKind::Unavailable; 60].into();
     let callout = world.callout();
-    // Dies when Entra was told.
+    // The process dies when Entra has the verdict.
     world.state().broken = Some((6, Break::DieAfter));
     assert!(world.live(&world.onboarding(), &callout).await.is_none());
     assert_eq!(world.state().heard.len(), 1, "{:#?}", world.log());
@@ -70,11 +70,11 @@ async fn a_revocation_goes_on_in_the_next_process() {
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert!(world.usable().is_empty());
     assert!(ending.pass.unwrap().revoked());
-    assert_eq!(world.state().told.len(), 1, "nobody is told twice");
+    assert_eq!(world.state().verdicts.len(), 1, "Entra gets one verdict");
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_does_not_wait_for_a_pass_to_end_and_says_so() {
+async fn shutdown_does_not_wait_for_a_pass_to_expire_and_the_ending_names_it() {
     let world = World::new();
     world.state().send_faults = [SendFault::Refused(ErrorKind::Blocked)].into();
     world.state().revoke_faults = vec![GraphErrorKind::Unavailable; 500].into();
@@ -88,7 +88,7 @@ async fn shutdown_does_not_wait_for_a_pass_to_end_and_says_so() {
     assert_eq!(ending.verdict, Verdict::Failed(FailureReason::NotAccepted));
     assert_eq!(ending.may_be_usable_until(), Some(start() + minutes(60)));
     assert!(world.clock.now() <= start() + seconds(170));
-    // Whoever claims it next goes on.
+    // The next claim continues the flow.
     world.state().revoke_faults.clear();
     let ending = onboarding.run(callout).await.unwrap();
     assert_eq!(ending.may_be_usable_until(), None);
@@ -96,7 +96,7 @@ async fn shutdown_does_not_wait_for_a_pass_to_end_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_users_next_flow_waits_for_no_pass_that_cannot_be_taken_away() {
+async fn the_users_next_flow_does_not_wait_for_a_pass_that_cannot_be_revoked() {
     let world = World::new();
     world.state().send_faults = [SendFault::Refused(ErrorKind::Blocked)].into();
     world.state().revoke_faults = vec![GraphErrorKind::Unavailable; 500].into();
@@ -110,7 +110,7 @@ async fn the_users_next_flow_waits_for_no_pass_that_cannot_be_taken_away() {
     let (one, two) = tokio::join!(onboarding.run(old), next);
     assert_eq!(two.unwrap().verdict, Verdict::Completed);
     assert!(one.unwrap().pass.unwrap().expired());
-    // Its own pass was replaced, and it touched no other.
+    // Its own pass was replaced, and it touched no other pass.
     assert_eq!(world.usable(), ["S2+cret!"]);
 }
 

@@ -1,4 +1,4 @@
-//! Clocks that are set, flows that are given back, and windows that are short.
+//! Clocks that are set, flows that are given back, and short windows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -71,12 +71,12 @@ async fn a_flow_that_is_given_back_at_each_wait_goes_on_with_its_limits() {
         match step_until_idle(&onboarding, &mut run).await {
             Step::Done(ending) => break ending,
             Step::WaitUntil(until) => {
-                // As a store keeps it.
+                // In the stored form.
                 let stored = serde_json::to_string(&run.memo()).unwrap();
                 drop(run);
                 world.state().memo = serde_json::from_str(&stored).unwrap();
                 let wait = (until - world.clock.now()).to_std().unwrap_or_default();
-                // And once too early: it waits on.
+                // One step too early: the flow keeps waiting.
                 tokio::time::advance(wait / 2).await;
                 let mut early = world.start(&onboarding, &callout).await;
                 let step = onboarding.step(&mut early).await.unwrap();
@@ -91,8 +91,8 @@ async fn a_flow_that_is_given_back_at_each_wait_goes_on_with_its_limits() {
     let reads = world.log().iter().filter(|line| *line == "user").count();
     assert_eq!(reads, 6);
     assert_eq!(ending.verdict, Verdict::Failed(FailureReason::UserNotFound));
-    let told = world.state().told[0].0 - start();
-    assert_eq!(told.num_seconds(), 77);
+    let resumed = world.state().verdicts[0].0 - start();
+    assert_eq!(resumed.num_seconds(), 77);
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,14 +126,14 @@ async fn a_margin_in_which_nothing_can_be_done_is_refused() {
         assert!(error.to_string().contains("20 seconds"), "{error}");
     }
     assert!(world.builder().with_margin(seconds(20)).build().is_ok());
-    // And it is time enough for Entra to hear.
+    // That leaves enough time for Entra to get the verdict.
     let onboarding = world.builder().with_margin(seconds(20)).build().unwrap();
     world.state().issue_faults = [crate::world::IssueFault::Slow(seconds(15))].into();
     let callout = world
         .callout()
         .with_created_at(start() - minutes(30) + seconds(22));
     world.ending(&onboarding, &callout).await;
-    assert!(world.state().told[0].0 <= start() + seconds(22));
+    assert!(world.state().verdicts[0].0 <= start() + seconds(22));
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,8 +184,8 @@ async fn a_memo_is_void_once_the_flow_has_gone_on() {
     world.state().memo = serde_json::from_str(stored).unwrap();
     let ending = world.ending(&onboarding, &callout).await;
     assert_eq!(ending.verdict, Verdict::Completed);
-    let told = world.state().told[0].0;
-    assert!(told < start() + minutes(3), "{told}");
+    let resumed = world.state().verdicts[0].0;
+    assert!(resumed < start() + minutes(3), "{resumed}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,7 +204,7 @@ async fn a_memo_makes_no_pause_that_outlasts_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_to_stop_is_heard_during_a_pause() {
+async fn an_order_to_stop_ends_a_pause() {
     let world = World::new();
     let onboarding = world.onboarding();
     let callout = world.callout();
@@ -223,8 +223,8 @@ async fn an_order_to_stop_is_heard_during_a_pause() {
     assert_eq!(ending.verdict, Verdict::Failed(FailureReason::Shutdown));
 }
 
-/// A flow whose first request for a pass was written by a clock that was so far ahead, taken up after so many
-/// minutes of its window, in turns that end at each pause. Returns its ending and how long it took.
+/// Runs a flow whose first request for a pass was recorded by a clock ahead by `ahead`. The flow is taken over
+/// `after` minutes into its window, in turns that end at each pause. Returns its ending and its duration.
 async fn ends_after_a_clock_ahead(
     world: &Arc<World>,
     ahead: TimeDelta,

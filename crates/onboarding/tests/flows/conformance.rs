@@ -1,4 +1,4 @@
-//! The journal in memory keeps what every journal promises; and the suite notices one that does not.
+//! The journal in memory keeps the promises of every journal, and the suite finds a journal that does not.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use postduif_onboarding::{
 };
 use postduif_testkit::{FakeStore, journal_promises as promises};
 
-/// A process and its memory.
+/// A process with its memory.
 struct Memory(Arc<dyn Journal>);
 
 impl FakeStore for Memory {
@@ -34,7 +34,7 @@ mod memory {
     postduif_testkit::journal_conformance!(Memory(Arc::new(MemoryJournal::new())));
 }
 
-/// What a journal can do wrong.
+/// A fault of a journal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Wrong {
     AppendsAnywhere,
@@ -181,13 +181,13 @@ impl Drop for SpoiltClaim {
     fn drop(&mut self) {
         if self.wrong == Wrong::FreesEverybody {
             let claim = Arc::clone(&self.claim);
-            // A memory journal does it at once.
+            // The memory journal completes at once.
             let _ = futures_now(async move { claim.free_user().await });
         }
     }
 }
 
-/// Polls once what is ready at once.
+/// Polls a future that is ready at once.
 fn futures_now<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -197,11 +197,11 @@ fn futures_now<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// Whether the promise fails for a journal that is wrong in this way.
+/// Returns whether the promise fails for a journal with this fault.
 fn fails(wrong: Wrong, promise: impl AsyncFnOnce(&Memory)) -> bool {
     let journal = MemoryJournal::new();
     let store = Memory(Arc::new(Spoilt { journal, wrong }));
-    // On a clock that is paused, so that nobody waits for what never comes.
+    // On a paused clock, so that waiting for an event that never comes takes no time.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     let tried = std::panic::AssertUnwindSafe(|| runtime.block_on(promise(&store)));

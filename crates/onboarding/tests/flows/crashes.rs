@@ -1,4 +1,4 @@
-//! The process dies, or the journal fails, around every single entry.
+//! The process dies, or the journal fails, around every entry.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,12 +10,12 @@ use postduif_onboarding::{CompleteOn, OnDoubt, OnboardingBuilder};
 
 use crate::world::{Break, IssueFault, SendFault, World};
 
-/// What may happen in a flow, whatever happens to its process.
+/// The effects that a flow may have, whatever happens to its process.
 struct Scenario {
     name: &'static str,
     faults: fn(&World),
     setting: fn(OnboardingBuilder) -> OnboardingBuilder,
-    /// The texts that the vendor is given when nobody dies.
+    /// The number of texts that the vendor receives if the process does not die.
     sends: usize,
 }
 
@@ -126,7 +126,7 @@ impl Scenario {
         (self.setting)(world.builder()).build().unwrap()
     }
 
-    /// How many entries a flow has that nothing befalls.
+    /// Returns the number of entries of an undisturbed flow.
     async fn records(&self) -> usize {
         let (world, callout) = self.world();
         let ending = world.ending(&self.onboarding(&world), &callout).await;
@@ -157,7 +157,7 @@ async fn killed_around_any_entry_a_flow_ends_with_one_usable_pass_in_the_last_te
 
 #[tokio::test(start_paused = true)]
 async fn killed_twice_it_does_so_too() {
-    // But for the last, whose waiting fills the time and not the journal.
+    // Except for the last one, which waits without entries.
     for scenario in &SCENARIOS[..SCENARIOS.len() - 1] {
         let records = scenario.records().await;
         for first in 0..records {
@@ -209,12 +209,12 @@ async fn after_an_error_of_the_journal_there_is_no_further_effect() {
                 assert!(ended.unwrap().is_err(), "{context}");
                 let log = world.log();
                 let failed = log.iter().position(|line| line == "-- failed --").unwrap();
-                // But for the one that takes away a pass that nobody else may ever look for.
+                // Except for the revocation of a pass that no other run may look for.
                 let after: Vec<_> = log[failed + 1..].iter().map(String::as_str).collect();
                 let revokes = after.iter().all(|line| line.starts_with("revoke "));
                 let of_one = after.windows(2).all(|two| two[0] == two[1]);
                 assert!(revokes && of_one && after.len() <= 3, "{context}: {log:#?}");
-                // Whoever reads the journal next ends the flow.
+                // The next run that reads the journal ends the flow.
                 let ending = world.ending(&scenario.onboarding(&world), &callout).await;
                 world.assert_settled(&ending, &context);
             }
@@ -226,7 +226,7 @@ async fn after_an_error_of_the_journal_there_is_no_further_effect() {
 async fn a_text_that_was_delivered_while_the_process_was_dead_is_not_sent_again() {
     let world = World::new();
     let callout = world.callout();
-    // Dies with the vendor's answer in hand.
+    // The process dies with the vendor's response.
     world.state().broken = Some((3, Break::DieBefore));
     assert!(world.live(&world.onboarding(), &callout).await.is_none());
     let reference = world.state().texts[0].reference;

@@ -1,4 +1,4 @@
-//! What happens when time runs out: Entra's, or the process's.
+//! Flows at their deadline, and at the shutdown of their process.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn failed(reason: FailureReason) -> Verdict {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_callout_that_comes_too_late_fails_without_any_effect_but_telling() {
+async fn a_call_out_after_its_deadline_fails_with_no_effect_except_the_verdict() {
     let world = World::new();
     let callout = world.callout().with_created_at(start() - minutes(29));
     let ending = world.ending(&world.onboarding(), &callout).await;
@@ -59,7 +59,7 @@ async fn a_pass_that_comes_after_the_deadline_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_text_accepted_after_the_deadline_stands() {
+async fn a_text_accepted_after_the_deadline_completes_the_flow() {
     let world = World::new();
     let callout = world.callout().with_created_at(start() - minutes(28));
     let slow = SendFault::Slow(Duration::from_secs(80));
@@ -70,17 +70,17 @@ async fn a_text_accepted_after_the_deadline_stands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_text_that_is_never_answered_is_in_doubt_in_time_to_tell() {
+async fn a_text_without_a_response_is_in_doubt_in_time_for_the_verdict() {
     let world = World::new();
     world.state().send_faults = [SendFault::Slow(Duration::from_secs(86_400))].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
     assert_eq!(ending.verdict, failed(FailureReason::DeadlinePassed));
-    assert!(world.state().told[0].0 < start() + minutes(30));
+    assert!(world.state().verdicts[0].0 < start() + minutes(30));
     world.assert_settled(&ending, "");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_cannot_be_taken_away_is_tried_until_it_ends_and_no_other_follows() {
+async fn a_revocation_is_retried_until_the_pass_expires_and_no_other_pass_follows() {
     for fault in [
         SendFault::Lost,
         SendFault::Refused(postduif_core::ErrorKind::Other),
@@ -115,8 +115,8 @@ async fn a_pass_that_cannot_be_taken_away_is_tried_until_it_ends_and_no_other_fo
         assert_eq!(world.clock.now(), start() + minutes(120));
         let state = world.state();
         assert_eq!((state.sends, state.passes.len()), (1, 1));
-        assert_eq!(state.told.len(), 1);
-        assert_eq!(state.told[0].0, start() + minutes(29));
+        assert_eq!(state.verdicts.len(), 1);
+        assert_eq!(state.verdicts[0].0, start() + minutes(29));
         let tries = state
             .log
             .iter()
@@ -127,7 +127,7 @@ async fn a_pass_that_cannot_be_taken_away_is_tried_until_it_ends_and_no_other_fo
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_deadline_a_pass_is_taken_away_all_the_same() {
+async fn a_pass_is_revoked_after_the_deadline_too() {
     let world = World::new();
     world.has_pass("ours");
     let callout = world.callout().with_created_at(start() - minutes(600));
@@ -136,7 +136,7 @@ async fn after_the_deadline_a_pass_is_taken_away_all_the_same() {
     assert_eq!(ending.verdict, failed(FailureReason::DeadlinePassed));
     world.assert_settled(&ending, "");
 
-    // One that cannot be at first keeps Entra from hearing no longer, and is taken away after.
+    // A pass that cannot be revoked at first does not delay the verdict, and is revoked afterwards.
     let callout = world.callout().with_created_at(start() - minutes(600));
     world.state().revoke_faults = [GraphErrorKind::Unavailable].into();
     let valid_until = start() + minutes(60);
@@ -153,7 +153,7 @@ async fn after_the_deadline_a_pass_is_taken_away_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn entra_is_told_again_until_it_hears_or_the_window_closes() {
+async fn the_verdict_is_retried_until_entra_hears_or_the_window_closes() {
     let world = World::new();
     let throttled = graph_error(GraphErrorKind::Throttled);
     world.state().resume_faults = [
@@ -165,21 +165,21 @@ async fn entra_is_told_again_until_it_hears_or_the_window_closes() {
     .into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
     assert_eq!((ending.verdict, ending.heard), (Verdict::Completed, true));
-    let told = world.state().told.clone();
-    assert_eq!(told.len(), 5);
-    assert!(told[1].0 >= start() + Duration::from_secs(100));
+    let verdicts = world.state().verdicts.clone();
+    assert_eq!(verdicts.len(), 5);
+    assert!(verdicts[1].0 >= start() + Duration::from_secs(100));
 
     let world = World::new();
     world.state().resume_faults = vec![throttled; 500].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
     assert_eq!((ending.verdict, ending.heard), (Verdict::Completed, false));
-    let told = world.state().told.clone();
-    assert!(told.last().unwrap().0 >= start() + minutes(29));
-    assert!(told.last().unwrap().0 < start() + minutes(30));
+    let verdicts = world.state().verdicts.clone();
+    assert!(verdicts.last().unwrap().0 >= start() + minutes(29));
+    assert!(verdicts.last().unwrap().0 < start() + minutes(30));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_no_more_has_heard() {
+async fn a_callback_that_no_longer_waits_counts_as_heard() {
     for kind in [
         GraphErrorKind::Conflict,
         GraphErrorKind::NotFound,
@@ -189,11 +189,11 @@ async fn who_waits_no_more_has_heard() {
         world.state().resume_faults = [graph_error(kind)].into();
         let ending = world.ending(&world.onboarding(), &world.callout()).await;
         assert!(ending.heard);
-        assert_eq!(world.state().told.len(), 1);
+        assert_eq!(world.state().verdicts.len(), 1);
     }
 }
 
-/// Ends a flow whose process is asked to stop after so many seconds.
+/// Ends a flow whose process is asked to stop after a number of seconds.
 async fn stopped(
     world: &std::sync::Arc<World>,
     complete_on: CompleteOn,
@@ -212,12 +212,15 @@ async fn stopped(
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_lets_the_step_under_way_end_and_the_accepted_text_stand() {
+async fn shutdown_finishes_the_current_step_and_keeps_an_accepted_text() {
     let world = World::new();
     world.state().send_faults = [SendFault::Slow(Duration::from_secs(20))].into();
     let ending = stopped(&world, CompleteOn::Accepted, 5).await;
     assert_eq!(ending.verdict, Verdict::Completed);
-    assert_eq!(world.state().told[0].0, start() + Duration::from_secs(20));
+    assert_eq!(
+        world.state().verdicts[0].0,
+        start() + Duration::from_secs(20)
+    );
     world.assert_settled(&ending, "");
 }
 
@@ -227,12 +230,18 @@ async fn shutdown_ends_every_wait() {
     world.state().user_faults = [GraphErrorKind::Unavailable; 500].into();
     let ending = stopped(&world, CompleteOn::Accepted, 5).await;
     assert_eq!(ending.verdict, failed(FailureReason::Shutdown));
-    assert_eq!(world.state().told[0].0, start() + Duration::from_secs(5));
+    assert_eq!(
+        world.state().verdicts[0].0,
+        start() + Duration::from_secs(5)
+    );
 
     let world = World::new();
     let ending = stopped(&world, CompleteOn::Delivered, 5).await;
     assert_eq!(ending.verdict, failed(FailureReason::Shutdown));
-    assert_eq!(world.state().told[0].0, start() + Duration::from_secs(5));
+    assert_eq!(
+        world.state().verdicts[0].0,
+        start() + Duration::from_secs(5)
+    );
     world.assert_settled(&ending, "");
 }
 
@@ -259,7 +268,7 @@ async fn shutdown_gives_entra_the_margin_to_hear() {
     world.state().resume_faults = vec![graph_error(GraphErrorKind::Unavailable); 500].into();
     let ending = stopped(&world, CompleteOn::Accepted, 100).await;
     assert_eq!((ending.verdict, ending.heard), (Verdict::Completed, false));
-    let last = world.state().told.last().unwrap().0;
+    let last = world.state().verdicts.last().unwrap().0;
     assert!(last > start() + Duration::from_secs(140));
     assert!(last < start() + Duration::from_secs(160));
 }

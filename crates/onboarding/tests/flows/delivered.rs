@@ -1,4 +1,4 @@
-//! `CompleteOn::Delivered`: a flow that waits for what a vendor's webhook says.
+//! `CompleteOn::Delivered`: a flow that waits for delivery reports.
 
 use std::{future, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use postduif_onboarding::{CompleteOn, Ending, Step, StepName};
 
 use crate::world::{SendFault, World, minutes, start, step_until_idle};
 
-/// Ends a flow about which these statuses are reported, a minute apart.
+/// Ends a flow for which these statuses are reported, a minute apart.
 async fn reported(world: &Arc<World>, statuses: &[DeliveryStatus]) -> Ending {
     let onboarding = world.builder().with_complete_on(CompleteOn::Delivered);
     let onboarding = onboarding.build().unwrap();
@@ -50,7 +50,7 @@ async fn a_flow_is_completed_when_the_text_is_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_text_that_cannot_be_delivered_takes_its_pass_with_it() {
+async fn the_pass_of_an_undelivered_text_is_revoked() {
     for status in [
         DeliveryStatus::Expired,
         DeliveryStatus::Failed,
@@ -65,14 +65,14 @@ async fn a_text_that_cannot_be_delivered_takes_its_pass_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_report_before_the_deadline_is_no_delivery() {
+async fn without_a_report_by_the_deadline_the_flow_fails() {
     let world = World::new();
     let ending = reported(&world, &[]).await;
     assert_eq!(
         ending.verdict,
         Verdict::Failed(FailureReason::DeadlinePassed)
     );
-    assert_eq!(world.state().told[0].0, start() + minutes(29));
+    assert_eq!(world.state().verdicts[0].0, start() + minutes(29));
     world.assert_settled(&ending, "");
 }
 
@@ -103,7 +103,7 @@ async fn a_report_ends_the_doubt_about_a_text() {
     world
         .reported(callout.flow(), reference, DeliveryStatus::Sent)
         .await;
-    // The vendor has it: it is waited for, and the user is free.
+    // The vendor has it: the flow waits, and the user is free.
     let step = step_until_idle(&onboarding, &mut run).await;
     assert!(matches!(step, Step::WaitUntil(until) if until == run.deadline()));
     assert!(!run.holds_user());

@@ -1,4 +1,4 @@
-//! Passes in doubt: lists that lag, effects that come late, passes that nobody ever sees.
+//! Passes in doubt: lists that lag, effects that are late, passes that no list ever shows.
 
 use std::{
     sync::{
@@ -38,7 +38,7 @@ async fn a_refusal_after_a_doubt_leaves_no_pass_that_the_list_shows_late() {
             let lost = IssueFault::LostAndLate(seconds(late));
             world.state().issue_faults = [lost, IssueFault::Refused(kind)].into();
             let ending = world.ending(&world.onboarding(), &world.callout()).await;
-            // The pass may have been why; it is gone, and the next was issued.
+            // The revoked pass may have been the reason; the next one was issued.
             assert_eq!(ending.verdict, Verdict::Completed, "{kind} {late}");
             world.assert_settled(&ending, &format!("{kind} {late}"));
         }
@@ -48,7 +48,7 @@ async fn a_refusal_after_a_doubt_leaves_no_pass_that_the_list_shows_late() {
 #[tokio::test(start_paused = true)]
 async fn a_pass_of_a_doubt_counts_as_ours_for_the_users_next_flow() {
     let world = World::new();
-    // Shown when the first flow has long stopped looking.
+    // It is listed long after the first flow has stopped looking.
     world.state().issue_faults = [
         IssueFault::LostAndLate(seconds(900)),
         IssueFault::Refused(GraphErrorKind::Forbidden),
@@ -59,11 +59,11 @@ async fn a_pass_of_a_doubt_counts_as_ours_for_the_users_next_flow() {
     assert!(matches!(ending.verdict, Verdict::Failed(_)));
     tokio::time::advance(seconds(900)).await;
     world.state().heard.clear();
-    world.state().told.clear();
+    world.state().verdicts.clear();
     let next = world.ending(&onboarding, &world.callout()).await;
     assert_eq!(next.verdict, Verdict::Completed);
     world.assert_settled(&next, "");
-    // One that a stranger made at another time does not.
+    // A pass of another issuer from another time is not revoked.
     tokio::time::advance(seconds(7200)).await;
     world.state().passes.clear();
     world.has_pass("strange");
@@ -86,7 +86,7 @@ async fn a_late_pass_after_several_doubts_is_not_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ending_names_a_pass_that_nobody_could_look_for() {
+async fn an_ending_names_a_pass_that_no_list_could_show() {
     let world = World::new();
     world.state().issue_faults = [IssueFault::Lost].into();
     let onboarding = world.onboarding();
@@ -105,9 +105,9 @@ async fn an_ending_names_a_pass_that_nobody_could_look_for() {
         ending.verdict,
         Verdict::Failed(FailureReason::GraphUnavailable)
     );
-    assert_eq!(world.state().told[0].0, start() + minutes(29));
+    assert_eq!(world.state().verdicts[0].0, start() + minutes(29));
     assert_eq!(world.usable().len(), 1);
-    // No lifetime was asked for: the longest that Graph has.
+    // No lifetime was requested, so the maximum of Graph counts.
     let until = ending.may_be_usable_until().unwrap();
     assert!(until >= start() + chrono::TimeDelta::days(30));
     let entries = world.entries(callout.flow()).await;
@@ -115,7 +115,7 @@ async fn an_ending_names_a_pass_that_nobody_could_look_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_shows_when_entra_was_told_is_taken_away_all_the_same() {
+async fn a_pass_that_is_listed_after_the_verdict_is_revoked() {
     let world = World::new();
     world.state().issue_faults = [IssueFault::LostAndLate(seconds(90))].into();
     let callout = world
@@ -123,13 +123,13 @@ async fn a_pass_that_shows_when_entra_was_told_is_taken_away_all_the_same() {
         .with_created_at(start() - minutes(29) + seconds(1));
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert!(matches!(ending.verdict, Verdict::Failed(_)));
-    assert_eq!(world.state().told[0].0, start() + seconds(1));
+    assert_eq!(world.state().verdicts[0].0, start() + seconds(1));
     assert!(world.usable().is_empty(), "{:#?}", world.log());
     assert_eq!(ending.may_be_usable_until(), None);
     world.assert_settled(&ending, "");
 }
 
-/// A server that does what it was asked some seconds later, whether anybody still waits or not.
+/// A server that executes requests some seconds later, also if the caller is gone.
 #[derive(Debug)]
 struct LateServer {
     world: Arc<World>,
@@ -186,7 +186,7 @@ async fn a_dropped_step_is_settled_when_its_pass_can_be_there() {
             let mut run = world.start(&onboarding, &callout).await;
             let ending = loop {
                 match tokio::time::timeout(seconds(1), onboarding.step(&mut run)).await {
-                    // Dropped: the process lost its lease, or was restarted in no time.
+                    // Dropped: the process lost its lease, or was restarted at once.
                     Err(_) if anew => {
                         drop(run);
                         run = world.start(&onboarding, &callout).await;

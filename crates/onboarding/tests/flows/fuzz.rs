@@ -1,9 +1,10 @@
-//! Random flows, one at a time and two of one user, with random faults at random times. What must hold:
-//! whoever was told "completed" has one usable pass, in the newest text; whoever was told "failed" has none, or
-//! the ending names it; Entra hears one verdict, in time; no pass is in two texts.
+//! Random flows, one at a time and two of one user, with random faults at random times.
 //!
-//! `FUZZ=20000 cargo test -p postduif-onboarding --test flows fuzz` tries so many seeds each; `SEED=n` one of them,
-//! with its log.
+//! These must hold: a completed flow leaves one usable pass, in the newest text. A failed flow leaves none, or its
+//! ending names it. Entra gets one verdict, in time. No pass is in two texts.
+//!
+//! `FUZZ=20000 cargo test -p postduif-onboarding --test flows fuzz` sets the number of seeds. `SEED=n` runs one of
+//! them, with its log.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -27,10 +28,10 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::stops::Leased;
 use crate::world::{Break, IssueFault, SendFault, World, graph_error, minutes, start};
 
-/// Seeds of each fuzz in an ordinary run, which is to take seconds.
+/// The default number of seeds of each fuzz test, which takes seconds.
 const SEEDS: u64 = 300;
 
-/// How late an effect comes when its caller was dropped or had a bad answer, and how long a caller waits.
+/// The maximum delay of an effect whose caller was dropped or got an error, and the limit of a caller.
 const LATE: Duration = Duration::from_secs(18);
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -38,7 +39,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Xorshift: the same everywhere for the same seed.
+/// A xorshift generator: the same numbers everywhere for the same seed.
 #[derive(Debug)]
 struct Random(u64);
 
@@ -110,7 +111,7 @@ impl Random {
     fn resume(&mut self) -> GraphError {
         match self.below(3) {
             0 => graph_error(GraphErrorKind::Throttled),
-            1 => GraphError::unknown(GraphErrorKind::Timeout, "told to"),
+            1 => GraphError::unknown(GraphErrorKind::Timeout, "scripted"),
             _ => graph_error(GraphErrorKind::Forbidden),
         }
     }
@@ -126,7 +127,7 @@ impl Random {
         ])
     }
 
-    /// Fills the world with up to so many faults of each kind.
+    /// Adds up to `most` faults of each kind to the world.
     fn faults(&mut self, world: &World, most: u64) {
         let mut state = world.state();
         if self.chance(20) {
@@ -160,28 +161,28 @@ impl Random {
             let entry = self.pick(&[
                 "issuing", "issued", "sending", "accepted", "revoking", "resuming",
             ]);
-            // Less than what a journal is given: one that is slower has not done it.
+            // Less than the limit of a journal: a slower one has failed.
             state.slow = Some((entry, seconds(self.below(59))));
         }
     }
 }
 
-/// Graph goes on with what it was asked for, whatever it answered: an effect comes up to 18 seconds after a bad
-/// answer, after it was asked for by who is dropped, or after its caller's own limit. Each list is as old as chance has it.
+/// A Graph that executes each request, whatever it responded: up to 18 seconds after an error, after its caller was
+/// dropped, or after the caller's limit. Each list is older by a random time.
 #[derive(Debug)]
 struct LateGraph {
     world: Arc<World>,
     late: Mutex<VecDeque<Late>>,
-    /// How far a list lags at the most.
+    /// The maximum lag of a list.
     lag: Duration,
     random: Mutex<Random>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Late {
-    /// A bad answer at once, and the pass so much later.
+    /// An error at once, and the pass after this time.
     Unavailable(Duration),
-    /// The answer comes with the pass, so much later.
+    /// The response with the pass after this time.
     Silent(Duration),
 }
 
@@ -238,7 +239,7 @@ impl TapIssuer for LateGraph {
         let made = tokio::spawn(async move {
             let made_at = began + by;
             if by > LATE {
-                // Who hangs up early is heard, and nothing is made: only at its own limit a caller is not.
+                // A caller that is dropped early cancels the request. At its own limit it does not.
                 let closed = async {
                     let _ = gone.await;
                     began.elapsed() < LIMIT
@@ -257,7 +258,7 @@ impl TapIssuer for LateGraph {
         match late {
             Late::Unavailable(_) => {
                 let kind = GraphErrorKind::Unavailable;
-                Err(GraphError::unknown(kind, "told to"))
+                Err(GraphError::unknown(kind, "scripted"))
             }
             Late::Silent(_) => {
                 let made = made.await;
@@ -282,7 +283,7 @@ impl TapIssuer for LateGraph {
     }
 }
 
-/// Reports on whatever text was sent last, at random times, without an end.
+/// Reports random statuses of the last text, at random times, without an end.
 async fn reports(world: Arc<World>, onboarding: &Onboarding, mut random: Random) {
     for _ in 0..4 {
         tokio::time::sleep(seconds(random.below(700))).await;
@@ -300,7 +301,7 @@ async fn reports(world: Arc<World>, onboarding: &Onboarding, mut random: Random)
 
 type Violation = &'static str;
 
-/// What is wrong with the world, whatever was told.
+/// Returns what is wrong with the texts and passes, whatever the verdict.
 fn wrong_texts(world: &World) -> Option<Violation> {
     let state = world.state();
     let texts = &state.texts;
@@ -317,7 +318,7 @@ fn wrong_texts(world: &World) -> Option<Violation> {
     }
 }
 
-/// The newest text, where it holds the usable pass.
+/// Returns whether the newest text holds the usable pass.
 fn last_text_works(world: &World) -> bool {
     let usable = world.usable();
     let state = world.state();
@@ -357,7 +358,7 @@ async fn one(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         .with_created_at(start() - TimeDelta::seconds(i64::try_from(ago).unwrap()));
     let closes = callout.window_start() + minutes(30);
     if kills > 0 {
-        // Whoever takes over does not wait for as long as a call may take.
+        // A run that takes over does not wait for as long as a call may take.
         graph.late.lock().unwrap().retain(Late::is_soon);
     }
     for _ in 0..kills {
@@ -365,7 +366,7 @@ async fn one(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         world.state().broken = Some((at, random.breaks()));
         let onboarding = build();
         if random.chance(40) {
-            // Dropped at any moment, as by a lease that is lost.
+            // Dropped at a random time, like a run with a lost lease.
             let wait = Duration::from_millis(random.below(120_000));
             let _ = tokio::time::timeout(wait, world.live(&onboarding, &callout)).await;
         } else {
@@ -412,13 +413,13 @@ async fn one(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
             .first()
             .is_some_and(|heard| *heard != ending.verdict)
     {
-        return Err("told otherwise");
+        return Err("two verdicts");
     }
-    // By Graph's clock, which nobody sets. Who was dead when the window closed tells late.
-    let late = state.told.iter().any(|(at, _)| *at > closes);
-    // Nobody tells in time to whom the store answers after the window.
+    // By Graph's clock, which is never set. A process that was dead when the window closed is late.
+    let late = state.verdicts.iter().any(|(at, _)| *at > closes);
+    // A slow store may respond after the window.
     if late && !jumps && begun < closes && state.slow.is_none() {
-        return Err("told too late");
+        return Err("a late verdict");
     }
     Ok(())
 }
@@ -429,13 +430,13 @@ fn judged(world: &World, ending: &Ending) -> Result<(), Violation> {
         Verdict::Completed if !last_text_works(world) => Err("the newest text holds a dead pass"),
         Verdict::Failed(_) if !world.usable().is_empty() => match ending.may_be_usable_until() {
             Some(_) => Ok(()),
-            None => Err("an orphan that the ending does not name"),
+            None => Err("an orphaned pass that the ending does not name"),
         },
         _ => Ok(()),
     }
 }
 
-/// Runs a flow that is dropped at random times, and at last is not.
+/// Runs a flow that is dropped at random times, and finally is not.
 async fn dropped_and_run(
     onboarding: &Onboarding,
     callout: &Callout,
@@ -466,7 +467,7 @@ async fn dropped_and_run(
 async fn two(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
     let mut random = Random::new(seed);
     random.faults(world, 3);
-    // Entra takes one answer of each flow, and the world knows of one.
+    // Entra accepts one verdict of each flow, and the world has one callback.
     world.state().resume_faults.clear();
     let complete_on = random.pick(&[
         CompleteOn::Accepted,
@@ -518,12 +519,12 @@ async fn two(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
         return if usable.is_empty() || named {
             Ok(())
         } else {
-            Err("an orphan that no ending names")
+            Err("an orphaned pass that no ending names")
         };
     }
-    // A flow that was told to replace what is there, and then could not send, leaves nothing.
-    let last_told = { world.state().told.last().map(|(_, verdict)| *verdict) };
-    if existing_pass == ExistingPass::ReplaceOurs && last_told != Some(Verdict::Completed) {
+    // A flow that replaces a pass and then cannot send leaves none.
+    let last_verdict = { world.state().verdicts.last().map(|(_, verdict)| *verdict) };
+    if existing_pass == ExistingPass::ReplaceOurs && last_verdict != Some(Verdict::Completed) {
         return Ok(());
     }
     if last_text_works(world) {
@@ -535,13 +536,14 @@ async fn two(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
     }
 }
 
-/// One flow that several workers run, each of which loses it to the next at a random time and goes on as if it
-/// had not, stopped for a while between an entry and its effect.
+/// Runs one flow by several workers. Each loses it to the next at a random time, and continues as if it had not,
+/// after a stop between an entry and its effect.
 async fn workers(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
     let mut random = Random::new(seed);
     {
         let mut state = world.state();
-        // Longer calls than a takeover waits for can come to pass when Entra has heard: nothing can help that.
+        // A call that takes longer than a takeover waits may succeed after Entra has the verdict, which is a
+        // documented limit.
         for _ in 0..random.below(4) {
             let fault = match random.below(5) {
                 0 => IssueFault::Lost,
@@ -572,7 +574,7 @@ async fn workers(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
     let leases: Vec<_> = (0..count)
         .map(|turn| {
             let entry = random.pick(&entries);
-            // Nobody takes it from the last.
+            // The last one keeps the flow.
             let most = if turn + 1 == count { 1 } else { 120 };
             Leased::stopping(world, entry, seconds(random.below(most)))
         })
@@ -615,12 +617,12 @@ async fn workers(seed: u64, world: &Arc<World>) -> Result<(), Violation> {
     let endings: Vec<_> = [one, two, three].into_iter().flatten().collect();
     let last = endings.last().ok_or("no ending")?;
     if endings.iter().any(|ending| ending.verdict != last.verdict) {
-        return Err("told otherwise");
+        return Err("two verdicts");
     }
     judged(world, last)
 }
 
-/// Runs every seed and counts what went wrong.
+/// Runs every seed and counts the violations.
 async fn run(name: &str, fuzz: impl AsyncFn(u64, &Arc<World>) -> Result<(), Violation>) {
     let number = |name: &str| env::var(name).ok().and_then(|number| number.parse().ok());
     let seeds = match number("SEED") {
@@ -638,19 +640,19 @@ async fn run(name: &str, fuzz: impl AsyncFn(u64, &Arc<World>) -> Result<(), Viol
         if count == 1 {
             let state = world.state();
             panic!(
-                "{ended:?} told {:?} passes {:?}\n{:?}",
-                state.told, state.passes, state.log
+                "{ended:?} verdicts {:?} passes {:?}\n{:?}",
+                state.verdicts, state.passes, state.log
             );
         }
     }
-    let told: Vec<_> = violations
+    let found: Vec<_> = violations
         .iter()
         .map(|(violation, seeds)| {
             let first = &seeds[..seeds.len().min(8)];
             format!("{violation}: {} of {count}, such as {first:?}", seeds.len())
         })
         .collect();
-    assert!(told.is_empty(), "{name}: {told:#?}");
+    assert!(found.is_empty(), "{name}: {found:#?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Passes that a user has already: what is kept, what is replaced and when, what is refused.
+//! A user who already has a pass: what is kept, replaced or refused.
 
 use std::{future, time::Duration};
 
@@ -52,7 +52,7 @@ async fn a_pass_that_was_sent_completes_a_second_flow_without_a_second_text() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_soon_ends_is_replaced_and_not_before_its_successor_is_there() {
+async fn a_pass_about_to_expire_is_not_revoked_before_its_successor_exists() {
     let world = World::new();
     let onboarding = world.onboarding();
     world.ending(&onboarding, &world.callout()).await;
@@ -72,7 +72,7 @@ async fn a_pass_that_soon_ends_is_replaced_and_not_before_its_successor_is_there
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_pass_that_works_is_replaced_when_too_little_time_is_left_for_another() {
+async fn no_usable_pass_is_replaced_with_too_little_time_left() {
     let world = World::new();
     let replace = world
         .builder()
@@ -91,7 +91,7 @@ async fn no_pass_that_works_is_replaced_when_too_little_time_is_left_for_another
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_is_revoked_first_only_where_graph_refuses_because_one_exists() {
+async fn a_pass_is_revoked_first_only_if_graph_refuses_because_one_exists() {
     for kind in [GraphErrorKind::Conflict, GraphErrorKind::Other] {
         let world = World::new();
         world.state().refuses_existing = Some(kind);
@@ -109,7 +109,7 @@ async fn a_pass_is_revoked_first_only_where_graph_refuses_because_one_exists() {
         assert!(at("issue") < at("revoke tap-1"), "{log:#?}");
         assert_eq!(ending.attempts, 1);
         world.assert_settled(&ending, "");
-        // A stranger's stays.
+        // A pass of another issuer is left.
         let world = World::new();
         world.state().refuses_existing = Some(kind);
         world.has_pass("strange");
@@ -120,7 +120,7 @@ async fn a_pass_is_revoked_first_only_where_graph_refuses_because_one_exists() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn graph_that_still_believes_in_a_pass_that_was_taken_away_is_asked_again() {
+async fn a_refusal_because_of_a_just_revoked_pass_is_retried() {
     let world = World::new();
     let replace = world
         .builder()
@@ -172,7 +172,7 @@ async fn a_second_flow_waits_for_the_delivery_that_the_first_waits_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flow_is_not_completed_by_a_pass_that_is_not_there_any_more() {
-    // Somebody at the help desk took it while the report was awaited.
+    // An administrator revoked it while the flow waited for the report.
     let world = World::new();
     let onboarding = world.builder().with_complete_on(CompleteOn::Delivered);
     let onboarding = onboarding.build().unwrap();
@@ -214,7 +214,7 @@ async fn a_pass_that_another_flow_replaced_is_gone_whatever_an_old_list_shows() 
         let flows = [first.flow(), second.flow()];
         let reports = async {
             tokio::time::sleep(seconds(300)).await;
-            // Of the second first, which so has the usable pass.
+            // Of the second text first, whose pass is the usable one.
             for text in [1, 0, 2] {
                 let text = { world.state().texts.get(text).cloned() };
                 if let Some(text) = text {
@@ -236,7 +236,7 @@ async fn a_pass_that_another_flow_replaced_is_gone_whatever_an_old_list_shows() 
         };
         let (one, two) = tokio::select! { both = both => both, () = reports => unreachable!() };
         assert_eq!(two.unwrap().verdict, Verdict::Completed, "{name}");
-        // The first has seen that its pass was replaced, and issued another.
+        // The first flow found its pass replaced, and issued another.
         let one = one.unwrap();
         assert_eq!(
             (one.verdict, one.attempts),

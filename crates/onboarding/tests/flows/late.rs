@@ -1,4 +1,4 @@
-//! Passes that come late or that no list shows yet, and what other flows of the user make of them.
+//! Passes that appear late or in no list yet, and how other flows of the user treat them.
 
 use std::{
     sync::{
@@ -24,23 +24,23 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// What a Graph does that answers at once and goes on working, or gives no answer at all.
+/// A Graph that responds at once and continues, or does not respond.
 #[derive(Debug)]
 struct SlowGraph {
     world: Arc<World>,
     calls: AtomicUsize,
-    /// What comes of the first requests.
+    /// The results of the first requests.
     first: Vec<First>,
-    /// How far a list lags, in turn.
+    /// The lags of the lists, in turn.
     stale: Vec<Duration>,
     lists: AtomicUsize,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum First {
-    /// A server error, and the pass so much later.
+    /// A server error, and the pass after this time.
     Unavailable(Duration),
-    /// The pass so much later, whether anybody still waits or not.
+    /// The pass after this time, also if the caller is gone.
     Silent(Duration),
 }
 
@@ -76,7 +76,7 @@ impl TapIssuer for SlowGraph {
         match first {
             First::Unavailable(_) => {
                 let kind = GraphErrorKind::Unavailable;
-                Err(GraphError::unknown(kind, "told to"))
+                Err(GraphError::unknown(kind, "scripted"))
             }
             First::Silent(_) => Ok(made.await.unwrap()),
         }
@@ -103,7 +103,7 @@ async fn delivered(onboarding: &Onboarding, world: &World, status: DeliveryStatu
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_is_made_seconds_after_a_lost_answer_does_not_replace_the_next() {
+async fn a_pass_issued_seconds_after_a_lost_response_does_not_replace_the_next() {
     for by in [1, 3, 5, 8, 12, 18] {
         let world = World::new();
         let graph = SlowGraph::new(&world, &[First::Unavailable(seconds(by))], &[]);
@@ -145,7 +145,7 @@ async fn an_ending_of_a_shutdown_names_a_pass_that_may_still_come_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_asks_while_a_pass_in_doubt_is_looked_for_is_told_of_it() {
+async fn an_ending_that_is_read_while_a_pass_in_doubt_is_looked_for_names_it() {
     let world = World::new();
     let lost = IssueFault::LostAndLate(seconds(250));
     let vanished = std::iter::repeat_n(IssueFault::Vanished, 400);
@@ -203,7 +203,7 @@ async fn a_pass_whose_text_did_not_arrive_is_not_kept() {
         delivered(&onboarding, &world, *status).await;
         tokio::time::sleep(seconds(30)).await;
         world.state().heard.clear();
-        world.state().told.clear();
+        world.state().verdicts.clear();
         let ending = world.ending(&onboarding, &world.callout()).await;
         assert_eq!(world.state().texts.len(), 2, "{status:?}");
         world.assert_settled(&ending, &format!("{status:?}"));
@@ -233,7 +233,7 @@ async fn lists_that_contradict_each_other_are_not_asked_without_a_pause() {
         world.ending(&onboarding, &world.callout()).await;
         let user = world.state().user.id;
         tokio::time::sleep(seconds(400)).await;
-        // An administrator takes it.
+        // An administrator revokes it.
         let tap = world.state().passes[0].info.id.clone();
         world.revoke(&user, &tap).await.unwrap();
         world.clear_log();
@@ -251,7 +251,7 @@ async fn lists_that_contradict_each_other_are_not_asked_without_a_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_its_flow_is_about_to_take_away_completes_no_other() {
+async fn a_pass_that_its_flow_is_about_to_revoke_completes_no_other_flow() {
     for slow in [0, 5, 20] {
         for half_seconds in [-3, -1, 1, 3, 9] {
             let world = World::new();
@@ -279,7 +279,7 @@ async fn a_pass_that_was_found_settles_one_of_two_doubts() {
     let world = World::new();
     let callout = world.callout();
     let ask = issuing(1, &[]);
-    // Two requests of which nobody heard anything.
+    // Two requests without a recorded outcome.
     world.given(&callout, &[ask.clone(), ask]).await;
     let user = world.state().user.id;
     world.make(&user, &TapRequest::new(), None);
@@ -300,7 +300,7 @@ async fn no_pass_is_kept_while_another_flow_may_have_replaced_it_unseen() {
     world.ending(&keep, &world.callout()).await;
     tokio::time::sleep(seconds(10)).await;
     world.state().heard.clear();
-    world.state().told.clear();
+    world.state().verdicts.clear();
     world.state().stale = seconds(100);
     world.state().issue_faults = [IssueFault::LostAndLate(seconds(100))].into();
     let replace = world

@@ -1,4 +1,4 @@
-//! The user's lock: held for as long as an effect of its flow may be open.
+//! The user's lock, which a flow holds while an effect may be open.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Two flows of one user: the first begins when a minute is left of its time, the second right after.
+/// Runs two flows of one user: the first one minute before its deadline, and the second right after it.
 async fn first_near_its_end(world: &std::sync::Arc<World>) -> [Verdict; 2] {
     let replace = world
         .builder()
@@ -33,7 +33,7 @@ async fn first_near_its_end(world: &std::sync::Arc<World>) -> [Verdict; 2] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_is_made_late_kills_no_pass_of_a_flow_that_was_told_completed() {
+async fn a_late_pass_does_not_replace_the_pass_of_a_completed_flow() {
     let world = World::new();
     world.state().issue_faults = [IssueFault::Slow(seconds(40))].into();
     let [_, two] = first_near_its_end(&world).await;
@@ -60,21 +60,21 @@ async fn a_text_that_is_taken_late_is_not_newer_than_the_one_with_the_usable_pas
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flow_past_its_deadline_takes_no_other_flows_new_pass_for_its_lost_one() {
+async fn a_flow_past_its_deadline_does_not_mistake_another_flows_new_pass_for_its_own() {
     let world = World::new();
     world.state().issue_faults = [IssueFault::SlowAnswer(seconds(9))].into();
     let onboarding = world.onboarding();
     let crashed = world.callout().with_created_at(start() - minutes(40));
     world.given(&crashed, &[issuing(1, &[])]).await;
     let (one, two) = tokio::join!(onboarding.run(world.callout()), async {
-        // When the other's pass is there, and not yet in its journal.
+        // The other flow's pass exists, and is not in its journal yet.
         tokio::time::sleep(seconds(3)).await;
         onboarding.run(crashed).await
     });
     assert_eq!(one.unwrap().verdict, Verdict::Completed);
     assert!(matches!(two.unwrap().verdict, Verdict::Failed(_)));
     assert_eq!(world.usable(), ["S1+cret!"], "{:#?}", world.log());
-    // It was told in time, and looked after its lost pass when the user was free.
-    let told = world.state().told.clone();
-    assert_eq!(told[0].0, start() + seconds(3));
+    // Entra got the verdict in time. The flow looked for its pass when the user was free.
+    let verdicts = world.state().verdicts.clone();
+    assert_eq!(verdicts[0].0, start() + seconds(3));
 }

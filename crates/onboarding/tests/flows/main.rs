@@ -1,8 +1,8 @@
-//! Whole flows in a world in memory, on a clock that is paused.
+//! Whole flows in a world in memory, on a paused clock.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "what helps a test may do what a test may"
+    reason = "a helper of tests may unwrap like a test"
 )]
 
 mod world;

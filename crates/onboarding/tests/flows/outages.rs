@@ -1,4 +1,4 @@
-//! What Graph refuses or cannot do for a while, and what it refuses for good.
+//! Requests that Graph refuses or fails for a while, or for good.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use postduif_onboarding::Entry;
 
 use crate::world::{IssueFault, World, minutes, start};
 
-/// Graph answers 503 to every creation for a while: nothing is made, and nobody can know.
+/// A Graph that responds with 503 to every request for a pass for a while, and issues none.
 #[derive(Debug)]
 struct Outage {
     world: Arc<World>,
@@ -73,7 +73,7 @@ async fn an_outage_at_the_creation_of_passes_is_waited_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_to_the_deadline_fails_with_what_graph_said() {
+async fn an_outage_until_the_deadline_fails_with_the_error_of_graph() {
     let world = World::new();
     let issuer = Outage {
         world: Arc::clone(&world),
@@ -91,11 +91,11 @@ async fn an_outage_to_the_deadline_fails_with_what_graph_said() {
         "{:#?}",
         world.log()
     );
-    assert_eq!(world.state().told[0].0, start() + minutes(29));
+    assert_eq!(world.state().verdicts[0].0, start() + minutes(29));
     let graph = ending.graph.unwrap();
     assert_eq!(graph.kind, GraphErrorKind::Unavailable);
     assert_eq!(graph.message.as_deref(), Some("Graph failed"));
-    // The list was read until it was certain that none of the passes in doubt is there.
+    // The list was read until it was conclusive.
     assert_eq!(ending.unseen_until, None);
 }
 
@@ -108,7 +108,7 @@ async fn a_lifetime_outside_the_policy_is_final_at_once() {
     let callout = world.callout().with_window(fortnight);
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert_eq!(ending.verdict, Verdict::Failed(FailureReason::PassRefused));
-    assert_eq!(world.state().told[0].0, start());
+    assert_eq!(world.state().verdicts[0].0, start());
     assert_eq!(ending.graph.unwrap().kind, GraphErrorKind::LifetimeRefused);
 }
 
@@ -121,7 +121,7 @@ async fn a_user_outside_the_policys_scope_is_asked_for_again_within_a_bound() {
     let callout = world.callout().with_window(fortnight);
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert_eq!(ending.verdict, Verdict::Failed(FailureReason::PassRefused));
-    assert_eq!(world.state().told[0].0, start() + minutes(15));
+    assert_eq!(world.state().verdicts[0].0, start() + minutes(15));
     let asked = world.log().iter().filter(|line| *line == "issue").count();
     assert!((5..=12).contains(&asked), "{asked}");
 }

@@ -1,4 +1,4 @@
-//! What an operator learns: the true reason, and what Graph and the vendor said.
+//! The reason of a failure and its causes in the ending.
 
 use postduif_core::{
     ErrorKind, PhoneNumberError, PhoneNumberErrorKind,
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::world::{IssueFault, SendFault, World, entry, issued, issuing, sending, start};
 
 #[tokio::test(start_paused = true)]
-async fn no_more_rounds_is_told_as_what_used_them_up() {
+async fn a_flow_without_further_rounds_fails_with_the_cause_that_used_them_up() {
     let issued = |world: &World| {
         world.has_pass("ours");
         [issuing(3, &[]), issued(3, "ours")]
@@ -27,12 +27,12 @@ async fn no_more_rounds_is_told_as_what_used_them_up() {
         world.given(&callout, &entries).await;
         let ending = world.ending(&world.onboarding(), &callout).await;
         assert_eq!(ending.verdict, Verdict::Failed(reason));
-        assert_eq!(world.state().told[0].0, start());
+        assert_eq!(world.state().verdicts[0].0, start());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_graph_said_is_in_the_entries_and_the_ending() {
+async fn the_error_of_graph_is_in_the_entries_and_the_ending() {
     for fault in [
         IssueFault::Refused(GraphErrorKind::Forbidden),
         IssueFault::Refused(GraphErrorKind::LifetimeRefused),
@@ -57,7 +57,7 @@ async fn what_graph_said_is_in_the_entries_and_the_ending() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_vendor_said_is_in_the_ending() {
+async fn the_error_of_the_vendor_is_in_the_ending() {
     let world = World::new();
     world.state().send_faults = [SendFault::Refused(ErrorKind::Blocked)].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
@@ -83,7 +83,7 @@ async fn why_a_number_was_refused_is_in_the_ending() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_of_an_unknown_range_goes_on_and_the_ending_says_so() {
+async fn a_number_of_an_unknown_range_is_used_and_the_ending_reports_it() {
     let reading = |known| {
         Numbers::reading("NL", move |text: &str, _: &str| {
             Ok(ReadNumber::new(text.parse()?, known))
@@ -113,7 +113,7 @@ async fn a_number_of_an_unknown_range_goes_on_and_the_ending_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permission_that_is_missing_has_a_word_of_its_own() {
+async fn a_missing_permission_has_its_own_reason() {
     let world = World::new();
     world.state().user_faults = [GraphErrorKind::Forbidden].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;

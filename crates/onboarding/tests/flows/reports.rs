@@ -1,4 +1,4 @@
-//! Delivery reports: found, matched, joined, and waited for no longer than they are of use.
+//! Delivery reports: found, matched, joined, and awaited for as long as they matter.
 
 use std::{sync::Arc, time::Duration};
 
@@ -58,13 +58,12 @@ async fn a_report_finds_its_flow_by_reference_or_by_provider_and_id() {
     }
 }
 
-/// Ends a flow whose text this vendor accepted in so many parts, after these reports of the text as a whole or of
-/// parts that they name.
+/// Ends a flow whose text this vendor accepted in a number of parts, after these reports of the text or of its parts.
 async fn ends(parts: u16, reports: &[(&'static str, Option<&str>, DeliveryStatus)]) -> Ending {
     ends_after(parts, 1, None, reports).await
 }
 
-/// The same where the vendor said that so many reports tell the whole, and gives each a time.
+/// The same for a receipt that expects a number of reports. Each report has a time.
 async fn ends_after(
     parts: u16,
     expected: u16,
@@ -123,7 +122,7 @@ async fn a_text_is_delivered_when_all_its_parts_are() {
         (&[("kpn", one, Delivered), ("kpn", one, Delivered)], false),
         (&[("kpn", one, Delivered), ("kpn", two, Delivered)], true),
         (&[("kpn", one, Delivered), ("kpn", two, Failed)], false),
-        // A vendor that names no part reports the text.
+        // A report without a part is about the whole text.
         (&[("kpn", None, Delivered)], true),
     ];
     for (reports, completes) in cases {
@@ -133,7 +132,7 @@ async fn a_text_is_delivered_when_all_its_parts_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_part_that_is_not_named_is_told_from_a_repeat_by_its_time() {
+async fn an_unnamed_part_is_distinguished_from_a_duplicate_by_its_time() {
     let delivered = ("kpn", None, DeliveryStatus::Delivered);
     for (seconds_apart, completes) in [(Some(0), false), (Some(1), true), (None, false)] {
         let ending = ends_after(2, 2, seconds_apart, &[delivered, delivered]).await;
@@ -148,7 +147,7 @@ async fn a_part_that_is_not_named_is_told_from_a_repeat_by_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_one_of_several_vendors_may_have_it_only_a_delivery_counts() {
+async fn while_one_of_several_vendors_may_have_a_text_only_a_delivery_counts() {
     use DeliveryStatus::{Delivered, Rejected};
     for (status, sends) in [(Rejected, 2), (Delivered, 1)] {
         let world = World::with_profile(Profile::new("spryng,kpn").with_reports(true));
@@ -177,12 +176,12 @@ async fn a_text_that_arrives_when_its_pass_has_ended_completes_nothing() {
     let callout = world.callout().with_window(seconds(14 * 86_400));
     let ending = onboarding.run(callout).await.unwrap();
     assert_eq!(ending.verdict, Verdict::Failed(FailureReason::NotDelivered));
-    assert_eq!(world.state().told[0].0, start() + minutes(60));
+    assert_eq!(world.state().verdicts[0].0, start() + minutes(60));
     assert!(world.usable().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_text_carries_the_rest_of_its_pass_as_validity_where_the_vendor_can() {
+async fn a_text_has_the_remaining_life_of_its_pass_as_validity_if_the_vendor_supports_it() {
     let hour = seconds(3600);
     let plain = Profile::new("kpn").with_reports(true);
     for (profile, expected) in [
@@ -222,7 +221,7 @@ async fn reports_without_number_do_not_keep_entra_from_hearing() {
     world.assert_settled(&ending, "");
 }
 
-/// A flow that waits for reports of a text that the vendor took under these ids.
+/// Runs a flow that waits for reports of a text with these ids of the vendor.
 async fn waits_for(world: &Arc<World>, part_ids: &[&str]) -> (Onboarding, Run, Callout) {
     world.has_pass("ours");
     let callout = world.callout();
@@ -258,7 +257,7 @@ async fn a_report_that_names_its_part_alone_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_report_with_a_reference_that_nobody_knows_is_matched_by_its_id() {
+async fn a_report_with_an_unknown_reference_is_matched_by_its_id() {
     let world = World::new();
     let (onboarding, mut run, callout) = waits_for(&world, &[]).await;
     let mut report = report("kpn", DeliveryStatus::Delivered);

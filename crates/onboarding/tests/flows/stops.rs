@@ -1,4 +1,4 @@
-//! A process that is stopped, a store that is slow, and a claim that another has by now.
+//! Stopped processes, slow stores, and lost claims.
 
 use std::{
     future,
@@ -26,8 +26,8 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A journal whose claims have a lease, as a store for several processes has. Its worker is stopped (SIGSTOP)
-/// when a named entry is durable, and loses the lease meanwhile.
+/// A journal whose claims have a lease, like a store for several processes. Its worker is stopped (SIGSTOP) when a
+/// named entry is durable, and loses the lease meanwhile.
 #[derive(Clone, Debug)]
 pub(crate) struct Leased(Arc<Lease>);
 
@@ -37,10 +37,10 @@ struct Lease {
     stop_after: Option<&'static str>,
     stopped: Notify,
     go: Notify,
-    /// For how long the worker is stopped after a named entry, where it continues by itself.
+    /// How long the worker is stopped after a named entry, if it continues by itself.
     stops_for: Option<(&'static str, Duration)>,
     lost: AtomicBool,
-    /// Whether the claim notices by itself.
+    /// Whether the claim notices a lost lease by itself.
     notices: bool,
 }
 
@@ -57,7 +57,7 @@ impl Leased {
         }))
     }
 
-    /// A worker that is stopped for so long after each entry of this name.
+    /// Creates a worker that is stopped after each entry of this name.
     pub(crate) fn stopping(world: &Arc<World>, entry: &'static str, stops_for: Duration) -> Self {
         Self(Arc::new(Lease {
             world: Arc::clone(world),
@@ -70,18 +70,18 @@ impl Leased {
         }))
     }
 
-    /// Another has the flow from now on.
+    /// Gives the flow to another claim.
     pub(crate) fn lose(&self) {
         self.0.lost.store(true, Ordering::SeqCst);
     }
 }
 
-/// Reads and appends as any claim on the flow, whoever else has one.
+/// Reads and appends like any claim of the flow, also beside another one.
 #[derive(Debug)]
 struct LeasedClaim {
     lease: Arc<Lease>,
     callout: Callout,
-    /// Of another flow of nobody's: the memory journal gives a flow to one holder only.
+    /// A claim of an unrelated flow: the memory journal gives a flow to one holder only.
     claim: Arc<dyn Claim>,
 }
 
@@ -121,7 +121,7 @@ impl Journal for Leased {
     }
 }
 
-/// The one claim that the memory journal gives on a flow, shared by all workers of a test.
+/// Returns the one claim of the flow in the memory journal, which all workers of a test share.
 async fn shared(world: &Arc<World>, callout: &Callout) -> Result<Arc<dyn Claim>, JournalError> {
     if let Some(claim) = { world.state().shared.clone() } {
         return Ok(claim);
@@ -193,7 +193,7 @@ impl Claim for LeasedClaim {
     }
 }
 
-/// Stops a worker when this entry is durable, lets another run the flow to its end, and continues the first.
+/// Stops a worker when this entry is durable, lets another run end the flow, and continues the first one.
 async fn stopped_after(world: &Arc<World>, entry: &'static str, notices: bool) {
     let callout = world.callout();
     let old = Leased::new(world, Some(entry), notices);
@@ -242,9 +242,9 @@ async fn a_worker_that_wakes_up_after_its_lease_does_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_whose_entry_is_refused_is_taken_away_at_once() {
+async fn a_pass_whose_entry_is_refused_is_revoked_at_once() {
     let world = World::new();
-    // The request is under way when its worker is stopped: nothing can hold it back.
+    // The request is on its way when its worker is stopped.
     world.state().revoke_faults = [postduif_core::directory::GraphErrorKind::Throttled; 2].into();
     world.state().issue_faults = [IssueFault::Slow(seconds(50))].into();
     let callout = world.callout();
@@ -262,13 +262,13 @@ async fn a_pass_whose_entry_is_refused_is_taken_away_at_once() {
     assert_eq!(two.unwrap().verdict, Verdict::Completed);
     let log = world.log();
     assert_eq!(log.last().unwrap(), "revoke tap-2", "{log:#?}");
-    // What the docs say that nothing can help: the text's pass was replaced. But nobody is left with another.
+    // The documented limit: the text's pass was replaced. But no other pass is left.
     assert!(world.usable().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_intent_that_was_written_long_ago_is_followed_by_no_effect() {
-    // Whoever took the flow over meanwhile may have waited long enough already.
+    // A run that took the flow over may have waited long enough.
     for (entry, instead) in [("issuing", "not_asked"), ("sending", "not_sent")] {
         let world = World::new();
         world.state().slow = Some((entry, seconds(11)));
@@ -326,7 +326,7 @@ async fn nothing_is_issued_after_the_deadline_though_the_store_is_slow() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outcome_is_given_to_the_store_until_it_is_back() {
-    // Where the entries of a plain flow stand: each outcome, and each intent.
+    // The entries of an undisturbed flow: outcomes and intents.
     for (place, name, is_intent) in [
         (0, "issuing", true),
         (1, "issued", false),
@@ -343,7 +343,7 @@ async fn an_outcome_is_given_to_the_store_until_it_is_back() {
             assert_eq!(ended.is_err(), is_intent, "{name} {how:?}");
             let ending = world.ending(&world.onboarding(), &callout).await;
             world.assert_settled(&ending, name);
-            // An intent that may be written is as good as its effect: nobody sends it again.
+            // An intent that may be durable counts as its effect: the text is not sent again.
             let passes = world.state().passes.len();
             let again = name == "sending";
             assert_eq!(
@@ -390,7 +390,7 @@ async fn a_flow_that_another_has_written_in_is_left_alone() {
     let flow = onboarding.run(callout.clone());
     let other = async {
         tokio::time::sleep(seconds(5)).await;
-        // Another process, which has the lease by now.
+        // Another process, which has the lease now.
         let claim = shared(&world, &callout).await.unwrap();
         let at = claim.entries().await.unwrap().records.len();
         let entry = entry(json!({"not_asked": {"round": 1}}));

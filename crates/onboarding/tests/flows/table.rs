@@ -1,4 +1,4 @@
-//! Every row of the table, from a journal whose last entry it is: a new run, which holds no secret.
+//! Every row of the table, by a journal that ends with its entry: a new run, which holds no secret.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::world::{self, World, entry, issuing, minutes, reference, sending, start};
 
-/// A world with a pass of our round 1 that is usable, and a call-out.
+/// Returns a world with a usable pass of round 1, and a call-out.
 fn world() -> (Arc<World>, Callout) {
     let world = World::new();
     world.has_pass("ours");
@@ -51,7 +51,7 @@ async fn end_with(
     world.ending(&onboarding, callout).await
 }
 
-/// The whole of a round, and the end.
+/// A whole round, and the verdict.
 const ROUND: [&str; 10] = [
     "list", "issuing", "issue", "issued", "sending", "send", "accepted", "list", "resuming",
     "resume",
@@ -75,7 +75,7 @@ async fn none_reads_asks_lists_and_issues() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn issuing_takes_away_what_is_new_and_nobodys() {
+async fn issuing_revokes_a_new_pass_that_no_flow_issued() {
     let (world, callout) = world();
     let ending = end(&world, &callout, &[issuing(1, &[])]).await;
     assert_eq!(
@@ -93,19 +93,19 @@ async fn issuing_takes_away_what_is_new_and_nobodys() {
 
 #[tokio::test(start_paused = true)]
 async fn issuing_leaves_what_was_there_before_or_is_another_flows() {
-    // A stranger's, seen before: it stays, and is refused as in any round.
+    // A pass of another issuer, seen before: it is left, and refused as in any round.
     let (world, callout) = world();
     let ending = end(&world, &callout, &[issuing(1, &["ours"])]).await;
     assert_eq!(ending.verdict, Verdict::Failed(FailureReason::PassExists));
     assert_eq!(world.usable(), ["ours+secret"]);
-    // New, and recorded by another flow: not a lost one, but ours, and replaced as such.
+    // A new pass that another flow recorded: it is ours, and replaced as such.
     let (world, callout) = self::world();
     world.given(&world.callout(), &issued(1)).await;
     let ending = end(&world, &callout, &[issuing(1, &[])]).await;
     assert_eq!(
         world.log(),
         log(&[
-            // Kept for no flow: no text of its was accepted.
+            // Not kept, since no text with it was accepted.
             &["list", "user", "list", "list"],
             &ROUND,
             &["resumed"]
@@ -127,7 +127,7 @@ async fn issuing_in_the_last_round_ends_without_a_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn not_issued_is_tried_again_in_the_same_round_where_the_cause_may_pass() {
+async fn not_issued_retries_in_the_same_round_if_the_cause_is_temporary() {
     for &kind in GraphErrorKind::ALL {
         let world = World::new();
         let callout = world.callout();
@@ -154,7 +154,7 @@ async fn not_issued_is_tried_again_in_the_same_round_where_the_cause_may_pass() 
             );
             assert_eq!(world.entries(callout.flow()).await[2], issuing(1, &[]));
         } else {
-            // Whether a pass is in the way, where that may be why.
+            // A list shows whether a pass is in the way.
             let may_exist = matches!(kind, GraphErrorKind::Conflict | GraphErrorKind::Other);
             let looked: &[&str] = if may_exist { &["list"] } else { &[] };
             assert_eq!(world.log(), log(&[looked, &FAIL]), "{kind}");
@@ -181,7 +181,7 @@ async fn issued_revokes_and_goes_into_the_next_round() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sending_and_in_doubt_go_as_on_doubt_says() {
+async fn sending_and_in_doubt_follow_on_doubt() {
     let in_doubt = entry(json!({
         "in_doubt": {"round": 1, "reference": "text", "cause": {"kind": "timeout"}}
     }));
@@ -242,7 +242,7 @@ async fn accepted_is_completed_with_the_receipt_of_the_journal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accepted_waits_for_delivery_where_that_is_wanted() {
+async fn accepted_waits_for_delivery_under_complete_on_delivered() {
     let (world, callout) = world();
     let entries = [issued(1).to_vec(), vec![sending(1, "kpn"), accepted(1)]].concat();
     let delivered = |builder: OnboardingBuilder| builder.with_complete_on(CompleteOn::Delivered);
@@ -252,7 +252,7 @@ async fn accepted_waits_for_delivery_where_that_is_wanted() {
         ending.verdict,
         Verdict::Failed(FailureReason::DeadlinePassed)
     );
-    assert_eq!(world.state().told[0].0, start() + minutes(29));
+    assert_eq!(world.state().verdicts[0].0, start() + minutes(29));
     world.assert_settled(&ending, "no report");
 }
 
@@ -303,7 +303,7 @@ async fn revoking_revokes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn revoked_goes_on_as_it_says_and_issues_only_in_a_next_round() {
+async fn revoked_continues_as_recorded_and_issues_only_in_another_round() {
     for (round, then, follows) in [
         (1, Then::Issue, log(&[&["user"], &ROUND, &["resumed"]])),
         (3, Then::Issue, log(&[&FAIL])),
@@ -320,11 +320,11 @@ async fn revoked_goes_on_as_it_says_and_issues_only_in_a_next_round() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn resuming_says_the_same_again() {
+async fn resuming_sends_the_same_verdict_again() {
     for verdict in [Verdict::Completed, FAILED] {
         let world = World::new();
         let callout = world.callout();
-        // The process died after Entra had heard: it refuses the second, which counts as heard.
+        // The process died after Entra got the verdict: Entra refuses the second one, which counts as heard.
         world.state().heard.push(verdict);
         let ending = end(
             &world,
@@ -334,7 +334,7 @@ async fn resuming_says_the_same_again() {
         .await;
         assert_eq!(world.log(), ["resume", "resumed"]);
         assert_eq!((ending.verdict, ending.heard), (verdict, true));
-        assert_eq!(world.state().told[0].1, verdict);
+        assert_eq!(world.state().verdicts[0].1, verdict);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Two flows for one user at once.
+//! Two flows of one user at the same time.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn two_flows_at_once_leave_one_usable_pass_in_the_last_text() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_second_flow_waits_while_the_first_has_a_pass_on_its_way() {
+async fn the_second_flow_waits_while_the_first_has_an_open_effect() {
     let world = World::new();
     world.state().send_faults = [SendFault::Lost].into();
     world.state().revoke_faults = [GraphErrorKind::Unavailable; 500].into();
@@ -59,7 +59,7 @@ async fn the_second_flow_waits_while_the_first_has_a_pass_on_its_way() {
     assert!(!second.holds_user());
     assert_eq!(world.log(), ["user"]);
 
-    // A flow with an effect open keeps its user, whoever runs it.
+    // A flow with an open effect keeps its user, in any run.
     drop(first);
     tokio::time::advance(Duration::from_secs(10)).await;
     world.state().revoke_faults.clear();
@@ -82,14 +82,14 @@ async fn a_lock_lapses_when_its_flows_window_closes() {
     let mut first = world.start(&onboarding, &world.callout()).await;
     step_until_idle(&onboarding, &mut first).await;
     tokio::time::advance(Duration::from_secs(600)).await;
-    // Kept and never stepped again: the second flow gets the user when no effect of the first can be open.
+    // The first flow is never stepped again: the second one gets the user when no effect of the first can be open.
     let ending = world.ending(&onboarding, &world.callout()).await;
     assert_eq!(ending.verdict, Verdict::Completed);
-    assert!(world.state().told[0].0 >= start() + minutes(30));
+    assert!(world.state().verdicts[0].0 >= start() + minutes(30));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_user_in_vain_fails_at_its_own_deadline() {
+async fn a_flow_that_never_gets_its_user_fails_at_its_own_deadline() {
     let world = World::new();
     world.state().send_faults = [SendFault::Lost].into();
     world.state().revoke_faults = [GraphErrorKind::Unavailable].into();
@@ -102,24 +102,24 @@ async fn who_waits_for_a_user_in_vain_fails_at_its_own_deadline() {
         ending.verdict,
         Verdict::Failed(FailureReason::DeadlinePassed)
     );
-    assert_eq!(world.state().told[0].0, start() + minutes(9));
+    assert_eq!(world.state().verdicts[0].0, start() + minutes(9));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_looks_for_a_lost_pass_does_not_take_another_flows_for_it() {
+async fn a_flow_that_looks_for_its_pass_does_not_mistake_another_flows_pass_for_it() {
     let world = World::new();
     world.state().issue_faults = [IssueFault::SlowAnswer(Duration::from_secs(9))].into();
     let onboarding = world.onboarding();
     let crashed = world.callout();
     world.given(&crashed, &[issuing(1, &[])]).await;
     let (one, two) = tokio::join!(onboarding.run(world.callout()), async {
-        // When the other's pass is there, and not yet in its journal.
+        // The other flow's pass exists, and is not in its journal yet.
         tokio::time::sleep(Duration::from_secs(3)).await;
         onboarding.run(crashed).await
     },);
     assert_eq!(one.unwrap().verdict, Verdict::Completed);
     assert_eq!(two.unwrap().verdict, Verdict::Completed);
-    // It was sent: it is kept, and nobody gets a second text.
+    // It was sent: it is kept, and there is no second text.
     assert_eq!(world.usable(), ["S1+cret!"]);
     assert_eq!(world.state().sends, 1);
 }

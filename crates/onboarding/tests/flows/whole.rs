@@ -1,4 +1,4 @@
-//! A flow from its call-out to its end, with all that can be wrong about a person, a pass or a text.
+//! Flows from the call-out to the end, with every fault of a user, a pass or a text.
 
 use std::{future, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ fn failed(reason: FailureReason) -> Verdict {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_intent_stands_before_its_effect_and_every_outcome_after() {
+async fn every_intent_is_recorded_before_its_effect_and_every_outcome_after_it() {
     let world = World::new();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
     assert_eq!(
@@ -32,7 +32,7 @@ async fn every_intent_stands_before_its_effect_and_every_outcome_after() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ending_tells_what_the_examples_print() {
+async fn an_ending_has_what_the_examples_print() {
     let world = World::new();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
     assert_eq!(
@@ -108,25 +108,25 @@ async fn a_callout_that_comes_twice_at_once_is_one_flow() {
     world.assert_settled(&two, "two");
     let state = world.state();
     assert_eq!(
-        (state.sends, state.told.len(), state.passes.len()),
+        (state.sends, state.verdicts.len(), state.passes.len()),
         (1, 1, 1)
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_callback_nobody_is_told() {
+async fn without_a_callback_entra_gets_no_verdict() {
     let world = World::new();
     let user = world.state().user.id;
     let callout = Callout::new(Guid::random().into(), user, None, start());
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert_eq!((ending.verdict, ending.heard), (Verdict::Completed, false));
-    assert!(world.state().told.is_empty());
+    assert!(world.state().verdicts.is_empty());
     let done = entry(json!({"resumed": {"verdict": "completed", "heard": false}}));
     assert_eq!(world.entries(callout.flow()).await.last(), Some(&done));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_must_not_have_a_pass_gets_none_and_entra_hears() {
+async fn a_user_who_must_not_have_a_pass_gets_none_and_the_flow_fails() {
     type Change = fn(&mut postduif_core::directory::User);
     let cases: [(Change, FailureReason); 9] = [
         (
@@ -208,7 +208,7 @@ impl Guard for Asleep {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guard_of_ones_own_refuses_and_one_that_never_speaks_has_refused() {
+async fn a_custom_guard_refuses_and_a_guard_that_never_returns_counts_as_a_refusal() {
     for guard in [Arc::new(Nobody) as Arc<dyn Guard>, Arc::new(Asleep)] {
         let world = World::new();
         let onboarding = world.builder().with_guard(guard).build().unwrap();
@@ -264,13 +264,13 @@ async fn reads_that_may_succeed_later_are_repeated_until_the_deadline_and_no_lon
         world.state().user_faults = [kind; 500].into();
         let ending = world.ending(&world.onboarding(), &world.callout()).await;
         assert_eq!(ending.verdict, failed(FailureReason::GraphUnavailable));
-        assert_eq!(world.state().told[0].0, start() + minutes(29));
+        assert_eq!(world.state().verdicts[0].0, start() + minutes(29));
     }
     let world = World::new();
     world.state().user_faults = [GraphErrorKind::Forbidden].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
     assert_eq!(ending.verdict, failed(FailureReason::PermissionMissing));
-    assert_eq!(world.state().told[0].0, start());
+    assert_eq!(world.state().verdicts[0].0, start());
 }
 
 #[tokio::test(start_paused = true)]
@@ -296,13 +296,13 @@ async fn a_pass_that_may_be_issued_later_is_asked_for_again_in_the_same_round() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_that_lets_nobody_pass_for_a_quarter_of_an_hour_is_final() {
+async fn a_policy_that_refuses_for_fifteen_minutes_is_final() {
     let world = World::new();
     let refused = IssueFault::Refused(GraphErrorKind::PolicyRefused);
     world.state().issue_faults = [refused; 500].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
     assert_eq!(ending.verdict, failed(FailureReason::PassRefused));
-    assert_eq!(world.state().told[0].0, start() + minutes(15));
+    assert_eq!(world.state().verdicts[0].0, start() + minutes(15));
     assert!(world.state().records < 40);
 }
 
@@ -313,7 +313,7 @@ async fn a_refusal_that_stays_ends_the_flow_at_once() {
         world.state().issue_faults = [IssueFault::Refused(kind)].into();
         let ending = world.ending(&world.onboarding(), &world.callout()).await;
         assert_eq!(ending.verdict, failed(FailureReason::PassRefused));
-        assert_eq!(world.state().told[0].0, start());
+        assert_eq!(world.state().verdicts[0].0, start());
     }
 }
 
@@ -337,7 +337,7 @@ async fn a_person_is_read_again_after_a_long_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_was_lost_on_its_way_is_taken_away_and_another_issued() {
+async fn a_pass_with_a_lost_response_is_revoked_and_another_is_issued() {
     for fault in [
         IssueFault::Lost,
         IssueFault::Vanished,
@@ -352,7 +352,7 @@ async fn a_pass_that_was_lost_on_its_way_is_taken_away_and_another_issued() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_pass_that_shows_only_in_a_later_round_is_nobodys_all_the_same() {
+async fn a_pass_in_doubt_that_is_listed_in_a_later_round_is_still_revoked() {
     let world = World::new();
     // After the first look.
     let late = IssueFault::LostAndLate(Duration::from_secs(20));
@@ -360,13 +360,13 @@ async fn a_lost_pass_that_shows_only_in_a_later_round_is_nobodys_all_the_same() 
     world.state().issue_faults = [late, throttled, throttled].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
     assert_eq!(ending.verdict, Verdict::Completed);
-    // Graph replaces it: nothing is taken away before its successor is there.
+    // Graph replaces it: nothing is revoked before its successor exists.
     assert!(!world.log().contains(&"revoke tap-1".to_owned()));
     world.assert_settled(&ending, "");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_was_taken_away_and_still_shows_is_in_nobodys_way() {
+async fn a_revoked_pass_that_is_still_listed_is_ignored() {
     for setting in [ExistingPass::Refuse, ExistingPass::ReplaceOurs] {
         let world = World::new();
         world.state().send_faults = [SendFault::Lost].into();
@@ -379,7 +379,7 @@ async fn a_pass_that_was_taken_away_and_still_shows_is_in_nobodys_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn three_passes_lost_on_their_way_are_enough() {
+async fn three_passes_with_lost_responses_end_the_flow() {
     let world = World::new();
     world.state().issue_faults = [IssueFault::Lost; 3].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
@@ -389,7 +389,7 @@ async fn three_passes_lost_on_their_way_are_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_nobody_may_use_is_taken_away() {
+async fn a_pass_that_cannot_be_used_is_revoked() {
     let world = World::new();
     world.state().issue_faults = [IssueFault::Disabled].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
@@ -399,7 +399,7 @@ async fn a_pass_that_nobody_may_use_is_taken_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_text_that_is_not_accepted_takes_its_pass_with_it() {
+async fn the_pass_of_a_text_that_is_not_accepted_is_revoked() {
     let world = World::new();
     world.state().send_faults = [SendFault::Refused(ErrorKind::InsufficientBalance)].into();
     let ending = world.ending(&world.onboarding(), &world.callout()).await;
@@ -427,7 +427,7 @@ async fn a_doubt_is_settled_by_another_pass_in_another_text() {
     assert_ne!(state.texts[0].reference, state.texts[1].reference);
 }
 
-/// A vendor whose queue does not move: nothing leaves.
+/// A vendor whose queue does not move: no text departs.
 #[derive(Debug)]
 struct Queued(Arc<World>);
 
@@ -478,7 +478,7 @@ async fn three_doubts_are_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_ends_the_flow_where_that_is_wanted() {
+async fn a_doubt_ends_the_flow_under_on_doubt_fail() {
     let world = World::new();
     world.state().send_faults = [SendFault::Lost].into();
     let onboarding = world
@@ -496,7 +496,7 @@ async fn a_doubt_ends_the_flow_where_that_is_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_strangers_pass_is_refused_and_ours_replaced() {
+async fn a_pass_of_another_issuer_is_refused_and_ours_is_replaced() {
     for (setting, verdict) in [
         (ExistingPass::KeepOurs, failed(FailureReason::PassExists)),
         (ExistingPass::ReplaceOurs, failed(FailureReason::PassExists)),
@@ -537,7 +537,7 @@ async fn a_strangers_pass_is_refused_and_ours_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expired_pass_stands_in_nobodys_way() {
+async fn an_expired_pass_is_ignored() {
     let world = World::new();
     world.has_pass("old");
     world.state().passes[0].info.usable = false;

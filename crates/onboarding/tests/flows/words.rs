@@ -1,4 +1,4 @@
-//! What the person reads: language, name and time, through the whole flow.
+//! What the recipient reads: language, name and time, through the whole flow.
 
 use crate::world::World;
 use chrono::DateTime;
@@ -8,7 +8,7 @@ use postduif_core::{
 };
 use postduif_onboarding::template::Templates;
 
-/// The text that this user gets from a flow that starts at this time.
+/// Returns the text that this user gets from a flow that starts at this time.
 async fn text(start: &str, templates: Option<Templates>, change: fn(&mut User)) -> String {
     let start = DateTime::parse_from_rfc3339(start).unwrap().to_utc();
     let world = World::at(start, Profile::new("kpn").with_reports(true));
@@ -28,7 +28,7 @@ async fn text(start: &str, templates: Option<Templates>, change: fn(&mut User)) 
 const MORNING: &str = "2026-11-23T08:00:00Z";
 
 #[tokio::test(start_paused = true)]
-async fn the_directory_says_in_which_language() {
+async fn the_language_is_the_directorys() {
     for (language, begins) in [
         (None, "Hallo Anna de Vries, welkom!"),
         (Some("nl-BE"), "Hallo Anna de Vries, welkom!"),
@@ -44,7 +44,7 @@ async fn the_directory_says_in_which_language() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_country_says_in_which_zone() {
+async fn the_time_zone_is_the_countrys() {
     let lisbon = text(MORNING, None, |user| user.region = Some("PT".into())).await;
     assert!(lisbon.contains("23-11-2026 09:00."), "{lisbon}");
     let amsterdam = text(MORNING, None, |user| user.region = Some("NL".into())).await;
@@ -53,20 +53,20 @@ async fn the_country_says_in_which_zone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pass_over_a_switch_of_the_clock_ends_at_the_readers_time() {
-    // Each pass lives for an hour, by Graph's answer.
-    for (start, told) in [
+    // Each pass lives for an hour.
+    for (start, expected) in [
         ("2026-03-29T00:30:00Z", "tot 29-03-2026 03:30."),
         ("2026-10-24T23:30:00Z", "tot 25-10-2026 02:30 CEST."),
         ("2026-10-25T00:30:00Z", "tot 25-10-2026 02:30 CET."),
         ("2026-10-25T01:30:00Z", "tot 25-10-2026 03:30."),
     ] {
         let text = text(start, None, |_| {}).await;
-        assert!(text.contains(told), "{text}");
+        assert!(text.contains(expected), "{text}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_polish_name_is_said_as_it_is_where_the_texts_may_take_two_parts() {
+async fn a_polish_name_is_kept_if_a_text_may_take_two_parts() {
     let polish = |user: &mut User| user.display_name = Some("Łukasz Żółć".into());
     let plain = text(MORNING, None, polish).await;
     assert!(plain.starts_with("Hallo Lukasz Zolc, welkom!"), "{plain}");
@@ -76,7 +76,7 @@ async fn a_polish_name_is_said_as_it_is_where_the_texts_may_take_two_parts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_text_can_say_when_the_pass_begins_and_who_signs_in() {
+async fn a_text_can_contain_the_start_of_the_pass_and_the_sign_in_name() {
     let templates = Templates::builder()
         .text(
             "nl",

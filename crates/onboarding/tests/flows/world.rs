@@ -1,5 +1,5 @@
-//! A world in memory: a directory, an issuer, a vendor and a journal, all of which do what they are told to
-//! go wrong with, and write down in one log what happened in which order.
+//! A world in memory: a directory, an issuer, a vendor and a journal with scripted faults, and one log of what
+//! happened.
 
 use std::{
     collections::VecDeque,
@@ -24,39 +24,39 @@ use postduif_onboarding::{
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-/// What goes wrong when a pass is asked for.
+/// A fault of a request for a pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum IssueFault {
     Refused(GraphErrorKind),
-    /// A pass is made and nobody is told.
+    /// A pass is issued, and the response is lost.
     Lost,
-    /// As `Lost`, but the list shows it only so much later.
+    /// Like `Lost`, and lists show the pass only after this time.
     LostAndLate(Duration),
-    /// A pass is made and told, and the list shows it only so much later.
+    /// A pass is issued, and lists show it only after this time.
     ShownLate(Duration),
-    /// No pass is made, and nobody is told either.
+    /// No pass is issued, and the response is lost.
     Vanished,
-    /// A pass is made that the policy does not let anybody use.
+    /// A pass is issued that the policy does not allow to be used.
     Disabled,
-    /// A pass is made, after this long.
+    /// A pass is issued, after this time.
     Slow(Duration),
-    /// A pass is made, and told after this long.
+    /// A pass is issued, and the response comes after this time.
     SlowAnswer(Duration),
 }
 
-/// What goes wrong when a text is sent.
+/// A fault of a send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SendFault {
     Refused(ErrorKind),
-    /// The vendor has it and nobody is told.
+    /// The vendor has the text, and the response is lost.
     Lost,
-    /// The vendor has it not and nobody is told.
+    /// The vendor does not have the text, and the response is lost.
     Vanished,
-    /// The vendor takes it, after this long.
+    /// The vendor accepts the text, after this time.
     Slow(Duration),
 }
 
-/// What the journal does at a record.
+/// A fault of the journal at an entry.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Break {
     /// The process dies before or after the entry is durable.
@@ -65,7 +65,7 @@ pub(crate) enum Break {
     /// Another run takes the flow before or after the entry is durable.
     FailBefore,
     FailAfter,
-    /// The store does not answer, before or after the entry is durable, and is back at the next try.
+    /// The store does not respond, before or after the entry is durable, and works at the next try.
     AwayBefore,
     AwayAfter,
 }
@@ -105,25 +105,25 @@ pub(crate) struct State {
     pub(crate) list_faults: VecDeque<GraphErrorKind>,
     pub(crate) revoke_faults: VecDeque<GraphErrorKind>,
     pub(crate) send_faults: VecDeque<SendFault>,
-    /// What the vendor took.
+    /// The texts that the vendor accepted.
     pub(crate) texts: Vec<Sms>,
-    /// How often the vendor was called.
+    /// The number of calls to the vendor.
     pub(crate) sends: usize,
     pub(crate) resume_faults: VecDeque<GraphError>,
-    /// What Entra took first; it refuses every other.
+    /// The verdict that Entra accepted. It refuses every other.
     pub(crate) heard: Vec<Verdict>,
-    /// What Entra was told, taken or not.
-    pub(crate) told: Vec<(DateTime<Utc>, Verdict)>,
+    /// The verdicts that Entra received, accepted or not.
+    pub(crate) verdicts: Vec<(DateTime<Utc>, Verdict)>,
     pub(crate) log: Vec<String>,
     pub(crate) records: usize,
     pub(crate) broken: Option<(usize, Break)>,
-    /// What the journal does when a named entry is written, each time.
+    /// The delay of the journal at each entry of this name.
     pub(crate) slow: Option<(&'static str, Duration)>,
-    /// For how long a list shows passes that are gone.
+    /// How long a list shows passes that are gone.
     pub(crate) stale: Duration,
-    /// Graph refuses a pass where there is one.
+    /// Whether Graph refuses a pass if there is one.
     pub(crate) refuses_existing: Option<GraphErrorKind>,
-    /// What the run that steps next knows.
+    /// The memo for the next run.
     pub(crate) memo: Option<Memo>,
     /// The claim that several workers of a test share.
     pub(crate) shared: Option<Arc<dyn Claim>>,
@@ -135,7 +135,7 @@ pub(crate) struct World {
     me: Weak<Self>,
     state: Mutex<State>,
     pub(crate) clock: Clock,
-    /// Graph's clock, which nobody sets.
+    /// Graph's clock, which is never set.
     pub(crate) graph_clock: Clock,
     pub(crate) journal: MemoryJournal,
     pub(crate) profile: Profile,
@@ -177,7 +177,7 @@ impl World {
                 sends: 0,
                 resume_faults: VecDeque::new(),
                 heard: Vec::new(),
-                told: Vec::new(),
+                verdicts: Vec::new(),
                 log: Vec::new(),
                 records: 0,
                 broken: None,
@@ -213,7 +213,7 @@ impl World {
         self.builder().build().unwrap()
     }
 
-    /// A call-out of a lifecycle workflow that was made now.
+    /// Returns a call-out of a lifecycle workflow that was created now.
     pub(crate) fn callout(&self) -> Callout {
         let [workflow, task, result] = std::array::from_fn(|_| Guid::random());
         let callback = Callback::lifecycle(workflow, task, result);
@@ -221,7 +221,7 @@ impl World {
         Callout::new(result.into(), user, callback, self.clock.now())
     }
 
-    /// Runs until it ends, or dies as the journal says.
+    /// Runs a flow until it ends, or its process dies.
     pub(crate) async fn live(
         &self,
         onboarding: &Onboarding,
@@ -234,12 +234,12 @@ impl World {
         }
     }
 
-    /// A run to its end, with a journal that holds these entries of the flow.
+    /// Runs a flow to its end.
     pub(crate) async fn ending(&self, onboarding: &Onboarding, callout: &Callout) -> Ending {
         self.live(onboarding, callout).await.unwrap().unwrap()
     }
 
-    /// Writes these entries of the flow, as made now.
+    /// Appends these entries to the flow, as made now.
     pub(crate) async fn given(&self, callout: &Callout, entries: &[Entry]) {
         let claim = self.journal.claim(callout).await.unwrap().unwrap();
         for entry in entries {
@@ -249,7 +249,7 @@ impl World {
         }
     }
 
-    /// The vendor says this of a text.
+    /// Adds a delivery report of a text.
     pub(crate) async fn reported(
         &self,
         flow: FlowId,
@@ -262,12 +262,12 @@ impl World {
         self.journal.report(&flow, &report).await.unwrap();
     }
 
-    /// A run of the flow, with the memo that was kept.
+    /// Starts a run of the flow, with the memo.
     pub(crate) async fn start(&self, onboarding: &Onboarding, callout: &Callout) -> Run {
         onboarding.start(self.claim(callout).await.unwrap().unwrap())
     }
 
-    /// A pass that the user has, by this name and secret.
+    /// Gives the user a pass with this name and secret.
     pub(crate) fn has_pass(&self, id: &str) -> TapId {
         let mut state = self.state();
         let info = TapInfo::new(tap(id), self.clock.now(), Duration::from_secs(3600));
@@ -298,7 +298,7 @@ impl World {
         info.one_time = request.one_time.unwrap_or(false);
         info.usable = !matches!(fault, Some(IssueFault::Disabled));
         let secret = format!("S{number}+cret!");
-        // A new pass replaces the one before.
+        // A new pass replaces the earlier one.
         let others = state.passes.iter_mut().filter(|pass| pass.user == *user);
         others.for_each(|pass| pass.goes(now));
         let late = match fault {
@@ -318,7 +318,7 @@ impl World {
         TemporaryAccessPass::new(info, secret.into())
     }
 
-    /// What a list that lags by so much shows of the user's passes.
+    /// Returns a list of the user's passes with this lag.
     pub(crate) fn listed_before(&self, lag: Duration) -> Vec<TapInfo> {
         let state = self.state();
         let at = self.graph_clock.now() - TimeDelta::from_std(lag).unwrap();
@@ -354,8 +354,8 @@ impl World {
             .collect()
     }
 
-    /// What every flow must leave behind: one usable pass, in the last text, or none; and Entra told once,
-    /// truthfully.
+    /// Checks what every flow must leave behind: one usable pass, in the last text, or none, and one true verdict at
+    /// Entra.
     #[track_caller]
     pub(crate) fn assert_settled(&self, ending: &Ending, context: &str) {
         let usable = self.usable();
@@ -373,7 +373,10 @@ impl World {
             Verdict::Failed(_) => assert!(usable.is_empty(), "{context}: {:#?}", state.log),
         }
         assert_eq!(state.heard, [ending.verdict], "{context}: {:#?}", state.log);
-        let same = state.told.iter().all(|(_, told)| *told == ending.verdict);
+        let same = state
+            .verdicts
+            .iter()
+            .all(|(_, verdict)| *verdict == ending.verdict);
         assert!(same, "{context}: {:#?}", state.log);
         assert!(ending.heard, "{context}");
     }
@@ -392,7 +395,7 @@ pub(crate) fn issuing(round: u8, seen: &[&str]) -> Entry {
     entry(json!({"issuing": {"round": round, "seen": seen}}))
 }
 
-/// An issued pass that lives for an hour.
+/// Returns an issued pass that lives for an hour.
 pub(crate) fn issued(round: u8, tap: &str) -> Entry {
     let valid_until = start() + minutes(60);
     entry(json!({"issued": {"round": round, "tap": tap, "valid_until": valid_until}}))
@@ -407,7 +410,7 @@ pub(crate) fn reference(text: &str) -> Reference {
 }
 
 pub(crate) fn graph_error(kind: GraphErrorKind) -> GraphError {
-    GraphError::not_accepted(kind, "told to")
+    GraphError::not_accepted(kind, "scripted")
         .with_code("badRequest")
         .with_request_id("0f1e2d3c")
         .with_date(start())
@@ -443,7 +446,7 @@ impl Graph for World {
     async fn resume(&self, _: &Callback, verdict: &Verdict) -> Result<(), GraphError> {
         let mut state = self.state();
         state.log.push("resume".into());
-        state.told.push((self.clock.now(), *verdict));
+        state.verdicts.push((self.clock.now(), *verdict));
         if let Some(error) = state.resume_faults.pop_front() {
             return Err(error);
         }
@@ -475,7 +478,7 @@ impl TapIssuer for World {
             }
             state.issue_faults.pop_front()
         };
-        let unknown = || GraphError::unknown(GraphErrorKind::Unavailable, "told to");
+        let unknown = || GraphError::unknown(GraphErrorKind::Unavailable, "scripted");
         match fault {
             Some(IssueFault::Refused(kind)) => return Err(graph_error(kind)),
             Some(IssueFault::Vanished) => return Err(unknown()),
@@ -533,10 +536,10 @@ impl SmsProvider for World {
             state.sends += 1;
             state.send_faults.pop_front()
         };
-        let unknown = || SendError::unknown(ErrorKind::Unavailable, "told to");
+        let unknown = || SendError::unknown(ErrorKind::Unavailable, "scripted");
         match fault {
             Some(SendFault::Refused(kind)) => {
-                return Err(SendError::not_accepted(kind, "told to").with_code("303"));
+                return Err(SendError::not_accepted(kind, "scripted").with_code("303"));
             }
             Some(SendFault::Vanished) => return Err(unknown()),
             Some(SendFault::Slow(wait)) => tokio::time::sleep(wait).await,
@@ -594,7 +597,7 @@ impl Journal for World {
     }
 }
 
-/// A claim whose records break as the world says.
+/// A claim with the faults of the world.
 pub(crate) struct WorldClaim {
     world: Arc<World>,
     claim: Box<dyn Claim>,
@@ -664,7 +667,7 @@ impl Claim for WorldClaim {
             }
             Some(Break::AwayBefore | Break::AwayAfter) => {
                 let kind = JournalErrorKind::Unavailable;
-                Err(JournalError::new(kind, "told to"))
+                Err(JournalError::new(kind, "scripted"))
             }
         }
     }
