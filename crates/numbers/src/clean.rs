@@ -2,14 +2,13 @@
 
 use postduif_core::{PhoneNumber, PhoneNumberErrorKind as Kind};
 
-/// The maximum number of digits that is read, more than two numbers have together: the text comes from outside and
-/// may be of any length.
+/// The maximum number of digits that is read, more than two numbers have together. The text is input of any length.
 const MOST_DIGITS: usize = 32;
-/// The minimum number of digits of a number; fewer behind a separator are an extension or an alternative ending.
+/// The minimum number of digits of a number; fewer after a separator are an extension or an alternative ending.
 const NUMBER: usize = 7;
-/// The longest group of digits that may be a list mark in front, or an alternative ending behind a space.
+/// The longest group of digits that may be a list mark in front, or an alternative ending after a space.
 const PAIR: usize = 2;
-/// The longest group of digits that may be an alternative ending behind any other sign.
+/// The longest group of digits that may be an alternative ending after any other sign.
 const LONGEST_ENDING: usize = 4;
 
 /// The digits and signs of a text that holds one number, as far as its signs show.
@@ -38,7 +37,7 @@ impl Clean {
         }
         let text = plain.trim();
         let text = text.strip_prefix("tel:").unwrap_or(text);
-        if let kind @ (Kind::Empty | Kind::Quantity) = beside_the_point(text) {
+        if let kind @ (Kind::Empty | Kind::Quantity) = strict_error(text) {
             return Err(kind);
         }
         let text = text.trim_end_matches([' ', '\n', ',', ';', '|', '&', '/', '-', '.']);
@@ -46,7 +45,7 @@ impl Clean {
             text.find(|char| !matches!(char, '0'..='9' | '+' | '(' | ')' | '-' | '.' | '/' | ' '))
         {
             return Err(match beyond(&text[..at], &text[at..]) {
-                Kind::NotANumber => beside_the_point(text),
+                Kind::NotANumber => strict_error(text),
                 kind => kind,
             });
         }
@@ -139,7 +138,7 @@ impl Clean {
         &self.digits
     }
 
-    /// Returns the digits without a zero in brackets behind a country code of one to three digits.
+    /// Returns the digits without a zero in brackets after a country code of one to three digits.
     pub(crate) fn without_bracketed_zero(&self) -> Option<String> {
         let at = self
             .bracketed_zero
@@ -161,16 +160,16 @@ impl Clean {
         self.gaps.iter().map(|gap| self.digits.split_at(gap.at))
     }
 
-    /// Returns the digits behind one or two separate ones in front, which may be a list mark: `1. `, `(2) `.
-    pub(crate) fn behind_a_mark(&self) -> Option<&str> {
+    /// Returns the digits after one or two separate ones in front, which may be a list mark: `1. `, `(2) `.
+    pub(crate) fn after_a_mark(&self) -> Option<&str> {
         let first = self.gaps.first().filter(|gap| gap.at <= PAIR)?;
         self.digits
             .starts_with(|char| matches!(char, '1'..='9'))
             .then(|| &self.digits[first.at..])
     }
 
-    /// Returns an ending that may not belong to the number: one or two digits behind any sign (`-12`, ` 12`, `(12)`),
-    /// or three or four behind any sign but a space (`-123`, `(1234)`).
+    /// Returns an ending that may not belong to the number: one or two digits after any sign (`-12`, ` 12`, `(12)`),
+    /// or three or four after any sign but a space (`-123`, `(1234)`).
     ///
     /// `None` if the group before it has the same length and sign: `0664 12 34 56 78`. A single digit is not a group.
     pub(crate) fn short_ending(&self) -> Option<Ending<'_>> {
@@ -241,7 +240,7 @@ fn digit(char: char, zero: char) -> char {
 }
 
 /// Returns the error of core's strict parser for a text that it does not read.
-fn beside_the_point(text: &str) -> Kind {
+fn strict_error(text: &str) -> Kind {
     match text.parse::<PhoneNumber>() {
         Ok(_) => Kind::NotANumber,
         Err(error) => error.kind(),
@@ -264,7 +263,7 @@ fn beyond(head: &str, tail: &str) -> Kind {
         "" if after >= NUMBER || mark.contains(['|', '&', '\n']) => Kind::TwoNumbers,
         "" if mark.contains([',', ';', '#']) => Kind::Extension,
         word if EXTENSION.contains(&word) => Kind::Extension,
-        // "06-12345678 of 020-1234567", and a remark between two.
+        // "06-12345678 of 020-1234567", or a remark between two numbers.
         _ if before >= NUMBER && after >= NUMBER => Kind::TwoNumbers,
         _ => Kind::NotANumber,
     }
@@ -300,7 +299,7 @@ fn check_pluses(text: &str) -> Result<(), Kind> {
     let behind: Vec<_> = pieces.collect();
     match (in_front, behind.as_slice()) {
         (_, []) | (0, [_]) => Ok(()),
-        // Two pieces, each long enough for a number.
+        // Two parts, each long enough for a number.
         _ => {
             let numbers = behind
                 .iter()

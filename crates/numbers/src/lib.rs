@@ -1,4 +1,4 @@
-//! A parser of phone numbers as people write them, which reads with a region and never guesses.
+//! A parser of phone numbers as people write them, which uses a region and never guesses.
 //!
 //! [`PhoneNumber`]'s own parser takes a plus and digits and nothing else. A directory holds
 //! `06-1234 5678`, `+31 (0)6 12345678` or `0031612345678`, with no-break spaces, full-width digits and
@@ -18,7 +18,7 @@
 //! // A country code needs no region.
 //! assert_eq!(read("+31 (0)6 12345678", None)?.number(), reading.number());
 //!
-//! // A field with two numbers is an error: nothing chooses between them.
+//! // A field with two numbers is an error: it is not decided which one is meant.
 //! let error = read("06-12345678 / 020-1234567", Some("NL")).unwrap_err();
 //! assert_eq!(error.kind(), PhoneNumberErrorKind::TwoNumbers);
 //! # Ok::<(), postduif::PhoneNumberError>(())
@@ -35,14 +35,14 @@
 //! | `00` in front, with or without a plus before it | a plus, or the region's own prefix (`0011`, `009`), whichever gives a number |
 //! | `00` in front, if both give a number and the numbers differ | an error: `ambiguous` |
 //! | a zero in front, separate from the zero that follows: `0 0151…`, `(0)0151…` | an error: `trunk_zero` |
-//! | `(0)` behind a country code | nothing, unless the plan keeps its zero (Italy) |
-//! | a trunk zero behind a country code, without brackets | nothing, if the plan has one |
+//! | `(0)` after a country code | nothing, unless the plan keeps its zero (Italy) |
+//! | a trunk zero after a country code, without brackets | nothing, if the plan has one |
 //! | a national number, with a region | a number of that country |
 //! | a national number, without one | an error: `no_region` |
 //! | a national number, with a region that does not exist (`UK`, `Nederland`) | an error: `unknown_region` |
 //! | two numbers, or possibly two | an error: `two_numbers` |
-//! | one or two digits behind a number that is complete without them: `-1`, ` 12`, `(12)` | an error: `two_numbers` |
-//! | three or four digits behind a complete mobile and any sign but a space: `-123`, `(1234)` | an error: `two_numbers` |
+//! | one or two digits after a number that is complete without them: `-1`, ` 12`, `(12)` | an error: `two_numbers` |
+//! | three or four digits after a complete mobile and any sign but a space: `-123`, `(1234)` | an error: `two_numbers` |
 //! | one or two separate digits in front of a complete mobile, if both together are in no known range: `1. ` | an error: `two_numbers` |
 //! | a number that a spreadsheet stored as a quantity: `1713920012.0`, `3,16E+10` | an error: `quantity` |
 //! | an extension: `x12`, `ext. 12`, `#12`, `,12`, `toestel 12` | an error: `extension` |
@@ -58,7 +58,7 @@
 //! | any other range that the metadata does not know | the number, with [`Reading::is_known`] false |
 //!
 //! Metadata is always some months old, and programs have refused new ranges because of it. An unknown range is
-//! therefore not an error by itself. An error is what no new range can explain:
+//! therefore not an error by itself. Only a text that no new range can explain is an error:
 //!
 //! - a length that no mobile of the plan has;
 //! - a mobile with digits missing, if every way to complete it gives a known mobile;
@@ -68,7 +68,7 @@
 //!
 //! In a plan of varying lengths, one digit more or less cannot always be detected: German 016 and 017 numbers have
 //! ten or eleven digits. For the same reason a short ending belongs to the number if the digits before it come in
-//! groups of the same length behind the same sign: `0664 12 34 56 78` is one Austrian number. A single digit is
+//! groups of the same length after the same sign: `0664 12 34 56 78` is one Austrian number. A single digit is
 //! not a group.
 //!
 //! A known number is in a known range, which does not mean that it is in use: only a delivery report shows that.
@@ -114,7 +114,7 @@
 //! | 5 | possible, not valid | `trunk_zero`, `not_a_number` | Lithuania, Russia, Kazakhstan: zeros that libphonenumber leaves in the number |
 //! | 1 | valid | `too_long` | a German free number of sixteen digits: E.164 allows fifteen |
 //!
-//! A mobile of any of 244 regions, written behind `0011`, `009` or another prefix that is dialled there, is read as
+//! A mobile of any of 244 regions, written after `0011`, `009` or another prefix that is dialled there, is read as
 //! itself or refused as `ambiguous`, never read as another number.
 
 mod clean;
@@ -138,7 +138,7 @@ static ALSO_DIALLED: &[(Region, &str)] = &[
     (Region::ID, "007"),
     (Region::MN, "002"),
 ];
-/// The maximum number of digits missing from a known mobile, or left over behind one, that is detected.
+/// The maximum number of digits missing from a known mobile, or left over after one, that is detected.
 const MISCOUNTED: usize = 3;
 /// The number of equal digits at the end of an unknown range that no real number has.
 const FILLER: usize = 7;
@@ -197,7 +197,7 @@ fn reconcile_all(
     region: Region,
 ) -> Result<Reading, PhoneNumberError> {
     let by_region = read_clean(written, Some(region)).and_then(|reading| {
-        // Behind the country's own prefix a zero is left, and no new range begins with one.
+        // After the country's own prefix a zero is left, and no new range begins with one.
         if !reading.known && is_of(reading.number, region) {
             return Err(Kind::NotANumber.into());
         }
@@ -227,7 +227,7 @@ fn reconcile(
         (Ok(one), Ok(other)) if one.number != other.number => Err(Kind::Ambiguous.into()),
         (Err(error), _) | (_, Err(error)) if error.kind() == Kind::TwoNumbers => Err(error),
         (Err(error), _) if error.kind() == Kind::Ambiguous => Err(error),
-        // Without a country code behind it, this was not the prefix.
+        // Without a country code after it, this was not the prefix.
         (Err(error), Err(other)) if error.kind() == Kind::UnknownCountry => Err(other),
         (Ok(reading), _) | (Err(_), Ok(reading)) => Ok(reading),
         (Err(error), Err(_)) => Err(error),
@@ -254,7 +254,7 @@ fn read_clean(clean: &Clean, region: Option<Region>) -> Result<Reading, PhoneNum
         },
     };
     let two = match reading {
-        Ok(reading) if !reading.known && clean.behind_a_mark().is_some_and(is_a_mobile) => true,
+        Ok(reading) if !reading.known && clean.after_a_mark().is_some_and(is_a_mobile) => true,
         Ok(reading) => clean.short_ending().is_some_and(|ending| {
             let whole = if ending.may_be_an_extension() {
                 is_a_mobile(ending.before)
@@ -275,7 +275,7 @@ fn read_clean(clean: &Clean, region: Option<Region>) -> Result<Reading, PhoneNum
     }
 }
 
-/// Counts the digits behind the last separator of the number in its country's own format.
+/// Counts the digits after the last separator of the number in its country's own format.
 fn last_group(number: PhoneNumber) -> usize {
     let util = &*PHONE_NUMBER_UTIL;
     util.parse(number.to_string(), None).map_or(0, |number| {
@@ -285,7 +285,7 @@ fn last_group(number: PhoneNumber) -> usize {
     })
 }
 
-/// Returns whether a piece of a text is by itself a number of a known range.
+/// Returns whether a part of a text is by itself a number of a known range.
 fn is_known(digits: &str, region: Option<Region>) -> bool {
     read_digits(digits, region).is_ok_and(|reading| reading.known)
 }
@@ -358,8 +358,8 @@ fn check_known(number: &Number) -> Result<(), Kind> {
     }
 }
 
-/// Refuses what no new range explains: a length that no mobile of the plan has, a mobile with digits missing or left
-/// over, an extra zero, a filler.
+/// Refuses a number that no new range explains: a length that no mobile of the plan has, a mobile with digits missing
+/// or left over, an extra zero, a filler.
 fn check_unknown(number: &Number) -> Result<(), Kind> {
     let util = &*PHONE_NUMBER_UTIL;
     check_length(number, PhoneNumberType::Unknown)?;
@@ -544,7 +544,7 @@ fn is_mobile(international: &str) -> bool {
         .is_ok_and(|number| PHONE_NUMBER_UTIL.get_number_type(&number) == PhoneNumberType::Mobile)
 }
 
-/// A number that [`read`] found in a text, with its region, and what the metadata says of it.
+/// A number that [`read`] found in a text, with its region, and what the metadata states about it.
 ///
 /// ```
 /// # mod postduif { pub use postduif_core::*; pub extern crate postduif_numbers as numbers; }
@@ -590,7 +590,7 @@ impl Reading {
 
     /// Returns whether the number is in a range of the metadata.
     ///
-    /// If it is not, log that and send all the same: the metadata may be older than the range.
+    /// If it is not, log that and send anyway: the metadata may be older than the range.
     #[must_use]
     pub const fn is_known(&self) -> bool {
         self.known

@@ -25,8 +25,8 @@ pub struct Count {
 }
 
 impl Count {
-    /// Counts a text exactly as it is given: CR LF counts as two characters, and a combining accent as one of its
-    /// own.
+    /// Counts a text exactly as it is given: CR LF counts as two characters, and a combining accent as a
+    /// separate one.
     ///
     /// Takes a text of any length. No more than 255 parts can be joined, so limit the parts yourself.
     ///
@@ -190,8 +190,8 @@ impl Encoding {
         }
     }
 
-    /// Returns the length, in bytes and in units, of the longest start of a text that `limit` units hold without cutting
-    /// a pair.
+    /// Returns the length, in bytes and in units, of the longest start of a text that `limit` units hold without
+    /// cutting a pair.
     pub(crate) fn fill(self, text: &str, limit: usize) -> (usize, usize) {
         let (mut at, mut filled) = (0, 0);
         for chunk in text.as_bytes().chunks_exact(CHUNK) {
@@ -260,7 +260,7 @@ impl Size {
                 pairs += brackets;
             } else {
                 // First the vectors: the compiler makes none of bytes that it has already read as words.
-                let brackets = brackets(&stand_ins(*chunk))?;
+                let brackets = brackets(&with_substitutes(*chunk))?;
                 let (chars, euros) = beyond_ascii(bytes, i * CHUNK, chunk)?;
                 // A character beyond ASCII takes a septet less than it has bytes: the two bytes of `é` one septet,
                 // the three of `€` two.
@@ -284,8 +284,7 @@ impl Size {
 /// Counts the brackets and the like in a chunk of printable ASCII and line ends; `None` for a chunk with any other
 /// character, or with one outside the alphabet.
 ///
-/// No branch and no table in the loop, so that the compiler makes it a few vector instructions on any
-/// target.
+/// The loop has no branch and no table, so that the compiler turns it into a few vector instructions on any target.
 fn brackets(chunk: &[u8; CHUNK]) -> Option<usize> {
     let (mut brackets, mut odd) = (0, false);
     for &byte in chunk {
@@ -297,9 +296,9 @@ fn brackets(chunk: &[u8; CHUNK]) -> Option<usize> {
     (!odd).then_some(usize::from(brackets))
 }
 
-/// Replaces what [`brackets`] does not take: a form feed by a bracket, which takes two septets as well, and each
-/// byte beyond ASCII by a space.
-fn stand_ins(mut chunk: [u8; CHUNK]) -> [u8; CHUNK] {
+/// Replaces the characters that [`brackets`] does not count: a form feed by a bracket, which takes two septets as well,
+/// and each byte beyond ASCII by a space.
+fn with_substitutes(mut chunk: [u8; CHUNK]) -> [u8; CHUNK] {
     for byte in &mut chunk {
         *byte = match *byte {
             FORM_FEED => b'[',
@@ -310,7 +309,7 @@ fn stand_ins(mut chunk: [u8; CHUNK]) -> [u8; CHUNK] {
     chunk
 }
 
-/// Counts the characters beyond ASCII that start in a chunk of a text, and the `€` among them; `None` where one of
+/// Counts the characters beyond ASCII that start in a chunk of a text, and the `€` among them; `None` if one of
 /// them is outside the alphabet.
 fn beyond_ascii(text: &[u8], at: usize, chunk: &[u8; CHUNK]) -> Option<(usize, usize)> {
     let (mut chars, mut euros) = (0, 0);

@@ -154,10 +154,10 @@ const fn lookup(char: char) -> u8 {
     }
 }
 
-/// Returns the number of bytes of the character beyond ASCII that some UTF-8 starts with; `None` where it is not in
+/// Returns the number of bytes of the character beyond ASCII that some UTF-8 starts with; `None` if it is not in
 /// the alphabet.
 ///
-/// Counting asks for the bytes: to decode each character and look it up would take most of its time.
+/// Counting uses the bytes: decoding each character and looking it up would take most of its time.
 pub(crate) fn size_beyond_ascii(bytes: &[u8]) -> Option<usize> {
     match *bytes {
         [lead @ 0xc0..0xe0, next, ..] => {
@@ -190,7 +190,7 @@ const GREEK_LAST: u32 = 'Ω' as u32;
 
 /// The septets of U+0000 to U+00FF, filled from the tables below so that the two cannot disagree.
 static LATIN: [u8; 0x100] = reverse(0);
-/// The same from `Γ` to `Ω`.
+/// The septets from `Γ` to `Ω`.
 static GREEK: [u8; (GREEK_LAST - GREEK_FIRST + 1) as usize] = reverse(GREEK_FIRST);
 
 const fn reverse<const N: usize>(first: u32) -> [u8; N] {
@@ -214,7 +214,7 @@ const fn reverse<const N: usize>(first: u32) -> [u8; N] {
     codes
 }
 
-/// The basic table, sixteen to a line; the place of the escape holds U+001B.
+/// The basic table, sixteen per line, with U+001B for the escape.
 #[rustfmt::skip]
 static BASIC: [char; 0x80] = [
     '@', '£', '$', '¥', 'è', 'é', 'ù', 'ì', 'ò', 'Ç', '\n', 'Ø', 'ø', '\r', 'Å', 'å',

@@ -27,8 +27,8 @@
 //! | [`Gsm7`](Encoding::Gsm7) | septets; a character of the extension table takes two | 160 | 153 |
 //! | [`Ucs2`](Encoding::Ucs2) | UTF-16 code units; a character beyond U+FFFF takes two | 70 | 67 |
 //!
-//! A character of two units is never cut: one that would not fit whole starts the next part. A text can therefore
-//! have more parts than a division gives. [`parts`] returns the pieces.
+//! A character of two units is never split: one that does not fit starts the next part. A text can therefore have more
+//! parts than a division gives. [`parts`] returns the text of each part.
 //!
 //! # Limits
 //!

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::{Count, not_gsm};
 
-/// The count of a text, and the characters that force it into UCS-2: what an editor shows beside it.
+/// The count of a text and the characters that force it into UCS-2, for an editor to show beside it.
 ///
 /// ```
 /// use postduif_text::{Encoding, Preview};
@@ -33,7 +33,7 @@ impl<'a> Preview<'a> {
         }
     }
 
-    /// Returns the encoding, the units, the parts, and what is left in the last part.
+    /// Returns the encoding, the units, the parts, and the units left in the last part.
     #[must_use]
     pub const fn count(&self) -> Count {
         self.count

@@ -1,16 +1,16 @@
-//! The cuts between the parts of a text.
+//! Splitting a text into its parts.
 
 use core::iter::FusedIterator;
 
 use crate::{Count, Encoding};
 
-/// Returns the pieces of a text that are sent in a part each, in order.
+/// Returns the text of each part, in order.
 ///
-/// Joined they are the text. Their number is [`Count::parts`]: one, empty, for the empty text. Each is as full as
-/// [`Count::per_part`] units allow without cutting a character. The encoding is that of the whole text, also where
-/// a piece alone would fit GSM 03.38.
+/// Joined, they are the whole text. Their number is [`Count::parts`]; the empty text has one empty part. Each is as
+/// full as [`Count::per_part`] units allow without splitting a character. The encoding is that of the whole text, even
+/// if a part alone would fit GSM 03.38.
 ///
-/// A flag or a letter with a combining accent consists of several characters, and may be cut between them: the phone
+/// A flag or a letter with a combining accent consists of several characters, and may be split between them: the phone
 /// shows the parts joined.
 ///
 /// ```
@@ -18,10 +18,10 @@ use crate::{Count, Encoding};
 ///
 /// // 161 septets. The brackets at 153 and 154 are one character: it moves to the second part.
 /// let text = format!("{}[{}", "a".repeat(152), "b".repeat(7));
-/// let pieces: Vec<_> = parts(&text).collect();
-/// assert_eq!(pieces, ["a".repeat(152).as_str(), "[bbbbbbb"]);
-/// assert_eq!(pieces.len(), Count::of(&text).parts());
-/// assert_eq!(pieces.concat(), text);
+/// let split: Vec<_> = parts(&text).collect();
+/// assert_eq!(split, ["a".repeat(152).as_str(), "[bbbbbbb"]);
+/// assert_eq!(split.len(), Count::of(&text).parts());
+/// assert_eq!(split.concat(), text);
 /// ```
 pub fn parts(text: &str) -> impl ExactSizeIterator<Item = &str> + FusedIterator + Clone {
     let count = Count::of(text);

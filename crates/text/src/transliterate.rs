@@ -141,7 +141,7 @@ impl<'a> Change<'a> {
         self.at
     }
 
-    /// Returns what was replaced.
+    /// Returns the replaced characters.
     #[must_use]
     pub const fn from(&self) -> &'a str {
         self.from
@@ -160,7 +160,7 @@ fn rewrite<'a>(text: &'a str, changes: &[Change<'a>]) -> Cow<'a, str> {
     }
     let removed: usize = changes.iter().map(|change| change.from.len()).sum();
     let added: usize = changes.iter().map(|change| change.to.len()).sum();
-    // Allocated once: growing would leave copies of the text behind in memory.
+    // Allocated once: growing would leave copies of the text in memory.
     let mut rewritten = String::with_capacity(text.len() - removed + added);
     let mut copied = 0;
     for change in changes {
@@ -193,7 +193,7 @@ fn replace_marked(letter: char, marks: &str) -> &'static str {
 ///
 /// Kept by hand rather than taken from a crate. deunicode 1.6 and any_ascii 0.3 were tried: for the
 /// letters of Dutch, French, German, Polish and Turkish both agree with this table, but they know no GSM
-/// (`ő` and `ǿ` are an `o` to them), spend two septets on `«`, replace what should be left alone (`½`,
+/// (they turn `ő` and `ǿ` into `o`), spend two septets on `«`, replace characters that should stay (`½`,
 /// Cyrillic, emoji), and add 475 and 582 KB to a binary for some 600 letters; deunicode swaps the cases
 /// of `Ŋ`, and makes a schwa an `@`. A test compares this table with deunicode's, and lists the differences.
 fn replacement(char: char) -> Option<&'static str> {
@@ -207,7 +207,7 @@ fn replacement(char: char) -> Option<&'static str> {
         '·' => ".",
         '×' => "x",
         '⁄' => "/",
-        // Spaces of every width, none of which may break or must not: a phone breaks where it likes.
+        // Spaces of every width, breaking or not: a phone breaks lines by its own rules.
         '\t' | '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => " ",
         '\u{85}' | '\u{2028}' | '\u{2029}' => "\n",
         // Invisible by themselves: soft hyphen, zero-width space, the marks that direct, embed, override and
@@ -324,10 +324,10 @@ static LETTERS: &str =
 static ASCII: &str = "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~";
 
 /// Latin letters with marks: the first of each run of code points, and one letter for each of the run;
-/// a space where no single letter replaces one.
+/// a space if no single letter replaces one.
 ///
-/// From Unicode's canonical decompositions: the letter GSM has where one of the marks makes it (`ǿ` is
-/// an `ø`, `ǖ` a `ü`), else the base letter. Beside those stand the letters with a stroke, the dotless
+/// From Unicode's canonical decompositions: the letter that GSM has with one of the marks (`ǿ` is
+/// an `ø`, `ǖ` a `ü`), else the base letter. It also has the letters with a stroke, the dotless
 /// `ı`, the long `ſ`, and Hungarian's `ő` and `ű`, whose nearest are `ö` and `ü`.
 #[rustfmt::skip]
 static MARKED: &[(char, &str)] = &[

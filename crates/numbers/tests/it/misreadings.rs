@@ -1,4 +1,4 @@
-//! A text never goes to a phone that nobody wrote down.
+//! No text is read as a number other than the one that was written.
 
 use postduif_core::PhoneNumberErrorKind::{self as Kind, *};
 use postduif_numbers::{Mobile, read};
@@ -7,7 +7,7 @@ use rlibphonenumber::{
     get_national_significant_number_owned,
 };
 
-/// What is read: the number, and whether its range is known.
+/// Reads a text, and returns the number and whether its range is known.
 fn reading(text: &str, region: &str) -> Result<(String, bool), Kind> {
     match read(text, Some(region)) {
         Ok(reading) => Ok((reading.number().to_string(), reading.is_known())),
@@ -21,7 +21,7 @@ struct Example {
     e164: String,
     national: String,
     international: String,
-    /// The digits behind the country code.
+    /// The digits after the country code.
     bare: String,
 }
 
@@ -48,7 +48,7 @@ fn mobiles() -> Vec<Example> {
     mobiles
 }
 
-/// What countries dial before a country code, where it is another prefix than 00.
+/// The prefixes that countries dial before a country code, other than 00.
 static OWN_PREFIXES: &[(&str, &[&str])] = &[
     ("AU", &["0011"]),
     ("BR", &["0021", "0031"]),
@@ -91,7 +91,7 @@ fn two_zeros_as_a_plus_never_lead_to_another_number() {
     let (mut read_right, mut ambiguous) = (0, 0);
     for region in util.get_supported_regions() {
         let region = region.as_region_str();
-        // Every region with the numbers of some, those that dial 00 and go on with the numbers of all.
+        // Every region with the numbers of some, those that dial 00 with the numbers of all.
         let goes_on = OWN_PREFIXES.iter().any(|(own, _)| *own == region.as_str());
         for mobile in mobiles.iter().step_by(if goes_on { 1 } else { 40 }) {
             let text = format!("00{}", &mobile.e164[1..]);
@@ -114,7 +114,7 @@ fn two_zeros_as_a_plus_never_lead_to_another_number() {
 }
 
 #[test]
-fn two_readings_that_differ_are_an_error_of_their_own() {
+fn two_readings_that_differ_are_ambiguous() {
     for (text, region) in [
         ("009 16492311234", "NG"),
         ("001 5016221234", "HK"),
@@ -198,7 +198,7 @@ fn a_number_that_a_spreadsheet_made_a_quantity_is_refused() {
 }
 
 #[test]
-fn a_short_ending_behind_a_whole_number_is_no_part_of_it() {
+fn a_short_ending_after_a_whole_number_is_not_part_of_it() {
     for mobile in mobiles() {
         for whole in [
             &mobile.national,
@@ -233,7 +233,7 @@ fn a_short_ending_behind_a_whole_number_is_no_part_of_it() {
 }
 
 #[test]
-fn pairs_of_digits_are_a_way_of_writing() {
+fn pairs_of_digits_are_groups_of_one_number() {
     for (text, region, number) in [
         ("0664 12 34 56 78", "AT", "+4366412345678"),
         ("0664/12 34 56 78", "AT", "+4366412345678"),
@@ -284,7 +284,7 @@ fn two_separate_zeros_are_not_a_plus() {
 }
 
 #[test]
-fn two_zeros_behind_a_plus_are_part_of_it() {
+fn two_zeros_after_a_plus_are_part_of_it() {
     let mobiles = mobiles();
     for region in mobiles.iter().map(|mobile| &mobile.region) {
         for mobile in mobiles.iter().step_by(40) {
@@ -304,7 +304,7 @@ fn two_zeros_behind_a_plus_are_part_of_it() {
 }
 
 #[test]
-fn a_single_digit_behind_pairs_is_not_a_pair() {
+fn a_single_digit_after_pairs_is_not_a_pair() {
     for mobile in mobiles() {
         for sign in [" ", "-", ".", "/"] {
             // From the front, and with a trunk zero.
@@ -330,7 +330,7 @@ fn a_single_digit_behind_pairs_is_not_a_pair() {
 }
 
 #[test]
-fn an_ending_of_three_or_four_digits_behind_a_mobile_is_no_part_of_it() {
+fn an_ending_of_three_or_four_digits_after_a_mobile_is_not_part_of_it() {
     for mobile in mobiles() {
         for whole in [
             &mobile.national,
@@ -341,7 +341,7 @@ fn an_ending_of_three_or_four_digits_behind_a_mobile_is_no_part_of_it() {
             for tail in [
                 "-123", "-1234", "/123", "/1234", ".123", ".1234", "(123)", " (1234)", " - 123",
             ] {
-                // Formats that end in as many digits behind the same sign go on with them.
+                // Formats that end in as many digits after the same sign go on with them.
                 let group = whole.rsplit(['-', ' ']).next().unwrap_or_default().len();
                 if whole.contains('-') && tail.starts_with('-') && group == tail.len() - 1 {
                     continue;
@@ -365,7 +365,7 @@ fn an_ending_of_three_or_four_digits_behind_a_mobile_is_no_part_of_it() {
 }
 
 #[test]
-fn groups_of_three_and_four_digits_are_a_way_of_writing() {
+fn groups_of_three_and_four_digits_belong_to_one_number() {
     for (text, region, number) in [
         ("0664 123456 789", "AT", "+43664123456789"),
         ("0664-123-4567", "AT", "+436641234567"),
@@ -388,11 +388,11 @@ fn groups_of_three_and_four_digits_are_a_way_of_writing() {
 }
 
 #[test]
-fn a_mark_in_front_of_a_mobile_is_no_part_of_it() {
+fn a_mark_in_front_of_a_mobile_is_not_part_of_it() {
     for mobile in mobiles() {
         for mark in ["1. ", "1) ", "(1) ", "2 ", "1-", "1/", "12. "] {
             let text = format!("{mark}{}", mobile.national);
-            // What is in a known range with it may be a prefix.
+            // If both together are in a known range, it may be a prefix.
             if let Ok((number, false)) = reading(&text, &mobile.region) {
                 panic!("{text:?} in {}: {number}", mobile.region);
             }
@@ -417,7 +417,7 @@ fn up_to_three_missing_digits_of_a_known_mobile_are_too_few() {
 }
 
 #[test]
-fn digits_left_over_behind_a_known_mobile_are_too_many() {
+fn digits_left_over_after_a_known_mobile_are_too_many() {
     for mobile in mobiles() {
         for more in ["1", "12", "00", "99", "123", "000"] {
             let text = format!("{}{more}", mobile.e164);
@@ -445,7 +445,7 @@ fn a_length_that_no_mobile_of_the_plan_has_is_refused() {
         ("+48 0 512 345 678", "", TooLong),
         ("0347 1234567", "IT", TooLong),
         ("+39 0347 1234567", "", TooLong),
-        // What is left of a number.
+        // The rest of a number.
         ("06 1234", "NL", TooShort),
         ("+31 6 1234", "", TooShort),
         ("06 12345", "NL", TooShort),
@@ -457,7 +457,7 @@ fn a_length_that_no_mobile_of_the_plan_has_is_refused() {
         // Too many with the prefix that is dialled in front, too few without it.
         ("0 1 713 920 012", "US", WrongLength),
         ("8 029 491 191", "BY", WrongLength),
-        // A short code, which nobody abroad can dial.
+        // A short code, which cannot be dialled from abroad.
         ("14 020", "NL", TooShort),
         ("+31 14 020", "", TooShort),
     ] {
@@ -466,7 +466,7 @@ fn a_length_that_no_mobile_of_the_plan_has_is_refused() {
 }
 
 #[test]
-fn a_digit_too_many_is_never_too_few_and_the_other_way_round() {
+fn a_digit_too_many_is_never_too_few_and_vice_versa() {
     let mut wrong = Vec::new();
     for mobile in mobiles() {
         for text in [&mobile.national, &mobile.e164] {
@@ -535,7 +535,7 @@ fn a_filler_is_not_a_number() {
     ] {
         assert_eq!(reading(text, region), Err(NotANumber), "{text} in {region}");
     }
-    // Known ranges are somebody's, whatever the digits.
+    // Numbers in known ranges may exist, whatever the digits.
     assert_eq!(
         reading("06 11111111", "NL"),
         Ok(("+31611111111".into(), true))

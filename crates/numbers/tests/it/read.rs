@@ -1,4 +1,4 @@
-//! What people write in directories, and the traps of general parsers.
+//! Numbers as people write them in directories, and mistakes of general parsers.
 
 use postduif_core::PhoneNumberErrorKind::{self as Kind, *};
 use postduif_numbers::{Mobile, read};
@@ -126,7 +126,7 @@ fn each_fault_is_named() {
 }
 
 #[test]
-fn a_country_code_behind_a_plus_needs_no_region_that_exists() {
+fn a_country_code_after_a_plus_needs_no_region_that_exists() {
     for region in ["XX", "Nederland", " nl "] {
         assert_eq!(
             e164("+31 6 12345678", region).as_deref(),
@@ -137,7 +137,7 @@ fn a_country_code_behind_a_plus_needs_no_region_that_exists() {
 }
 
 #[test]
-fn a_zero_behind_the_country_code_is_judged_by_the_plan() {
+fn a_zero_after_the_country_code_is_decided_by_the_plan() {
     for (text, number) in [
         // Dialled inside the country only: dropped.
         ("+90 0532 123 45 67", "+905321234567"),
@@ -149,7 +149,7 @@ fn a_zero_behind_the_country_code_is_judged_by_the_plan() {
         // Part of the number: kept, in brackets too.
         ("+39 06 1234 5678", "+390612345678"),
         ("+39 (0)6 1234 5678", "+390612345678"),
-        // No such zero in the plan, but written all the same.
+        // No such zero in the plan, but written anyway.
         ("+34 (0)612 34 56 78", "+34612345678"),
         ("+1 (0)425 555 0123", "+14255550123"),
         ("+39 (0)347 123 4567", "+393471234567"),
@@ -172,7 +172,7 @@ fn the_region_is_used_only_without_a_country_code() {
         ("011 15-2345-6789", "AR", "+5491123456789"),
         ("(425) 555-0123", "US", "+14255550123"),
         ("011 31 6 12345678", "US", "+31612345678"),
-        // `00` is a plus where the region's own prefix makes no number of it.
+        // `00` is a plus if the region's own prefix makes no number of it.
         ("0031612345678", "US", "+31612345678"),
         ("0061 412 345 678", "AU", "+61412345678"),
         ("0055 11 96123 4567", "BR", "+5511961234567"),
@@ -251,7 +251,7 @@ fn the_region_of_a_reading_is_the_numbers_own() {
 
 #[test]
 fn no_text_makes_it_panic_and_what_is_read_is_strict() {
-    // Every short text over the signs that mean something, and long ones.
+    // Every short text of the significant signs, and long ones.
     let signs = [
         "0", "6", "31", "+", "(0)", "(", ")", "/", "-", ",", "x", "\u{a0}", "٠", "é", "12345678",
     ];
@@ -325,7 +325,7 @@ fn every_example_number_of_the_metadata_is_read_from_its_national_form() {
     }
     assert!(read_back > 1_000, "{read_back}");
     refused.sort();
-    // Short codes, which nobody abroad can dial.
+    // Short codes, which cannot be dialled from abroad.
     assert_eq!(
         refused,
         [

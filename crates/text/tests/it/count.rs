@@ -1,4 +1,4 @@
-//! What is counted, against published bills, the standard's edges and a slow count.
+//! The count, compared with published bills, the limits of the standard and a slow count.
 
 use postduif_text::{
     Count,
@@ -7,7 +7,7 @@ use postduif_text::{
 };
 
 #[test]
-fn what_a_vendor_billed_is_what_is_counted() {
+fn the_count_is_what_a_vendor_billed() {
     // Twilio's live bills, as published: TwilioDevEd/message-segment-calculator, issues 66, 39, 18.
     for (text, encoding, billed) in [
         (a(80) + "\r\n" + &a(79), Gsm7, 2),
@@ -29,7 +29,7 @@ fn what_a_vendor_billed_is_what_is_counted() {
 }
 
 #[test]
-fn each_edge_falls_where_the_standard_puts_it() {
+fn each_limit_is_the_standards() {
     for (units, parts, left) in [
         (0, 1, 160),
         (1, 1, 159),
@@ -117,7 +117,7 @@ fn encodings_print_their_names() {
 
 #[test]
 fn the_fast_count_agrees_with_a_slow_one() {
-    // Each alphabet leans another way, so that short texts meet every rule of it.
+    // Each alphabet favours other characters, so that short texts cover all of its rules.
     let alphabets = [
         "abc",
         "ab\n\r [",
@@ -137,7 +137,7 @@ fn the_fast_count_agrees_with_a_slow_one() {
     for round in 0..10_000 {
         let alphabet: Vec<char> = alphabets[round % alphabets.len()].chars().collect();
         let mut text = String::new();
-        // Long runs of one letter put what follows them at any offset from an edge.
+        // Long runs of one letter move the next character to any offset from an edge.
         while random.below(12) != 0 {
             let char = alphabet[random.below(alphabet.len())];
             let run = if random.below(4) == 0 {
@@ -152,7 +152,7 @@ fn the_fast_count_agrees_with_a_slow_one() {
 }
 
 #[test]
-fn every_character_is_counted_alone_and_at_every_place_in_a_chunk() {
+fn every_character_is_counted_alone_and_at_every_index_of_a_chunk() {
     for char in '\0'..=char::MAX {
         let count = Count::of(char.encode_utf8(&mut [0; 4]));
         let (encoding, units, parts, left) = slow(&char.to_string());
@@ -201,7 +201,7 @@ fn expect(text: &str, encoding: Encoding, units: usize, parts: usize, left: usiz
     check(text);
 }
 
-/// Compares with the slow count, and the pieces with both.
+/// Compares the count with the slow one, and the split parts with both.
 #[track_caller]
 fn check(text: &str) {
     let count = Count::of(text);
@@ -229,7 +229,7 @@ fn check(text: &str) {
         "{text:?}: {sizes:?}"
     );
     assert_eq!(count.per_part() - sizes[many - 1], left);
-    // As full as can be: what comes next would not have fitted.
+    // Full: the next character would not have fitted.
     for (at, piece) in pieces.iter().enumerate().skip(1) {
         let first = piece
             .chars()
@@ -242,7 +242,7 @@ fn check(text: &str) {
     }
 }
 
-/// The rules in the plainest words: encoding, units, parts, units left in the last part.
+/// Counts by the rules of the standard, one by one: encoding, units, parts, units left in the last part.
 fn slow(text: &str) -> (Encoding, usize, usize, usize) {
     let encoding = if text.chars().all(|char| size(char, Gsm7) > 0) {
         Gsm7
@@ -268,7 +268,7 @@ fn slow(text: &str) -> (Encoding, usize, usize, usize) {
     (encoding, units, parts, joined - used)
 }
 
-/// The units a character takes; nought where GSM has no such character.
+/// Returns the units of a character, or zero if GSM does not have it.
 fn size(char: char, encoding: Encoding) -> usize {
     match char {
         _ if encoding == Ucs2 => char.len_utf16(),

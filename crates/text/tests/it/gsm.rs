@@ -1,4 +1,4 @@
-//! The alphabet against the standard's own tables.
+//! The alphabet, compared with the tables of the standard.
 
 use postduif_text::{Code, char_to_gsm, gsm_to_char, is_gsm, not_gsm, septets};
 
@@ -77,7 +77,7 @@ fn the_characters_that_force_ucs2_are_listed_with_the_bytes_where_they_start() {
     assert_eq!(not_gsm("").count(), 0);
 }
 
-/// 3GPP TS 23.038, 6.2.1, as Unicode code points; down the standard's columns, one a paragraph.
+/// 3GPP TS 23.038, 6.2.1, as Unicode code points; by the columns of the standard, one per paragraph.
 #[rustfmt::skip]
 const BASIC: [u32; 0x80] = [
     0x0040, 0x00a3, 0x0024, 0x00a5, 0x00e8, 0x00e9, 0x00f9, 0x00ec,

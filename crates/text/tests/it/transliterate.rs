@@ -164,7 +164,7 @@ fn a_letter_and_its_combining_marks_are_replaced_as_one() {
 
 #[test]
 fn a_character_without_a_good_replacement_is_left() {
-    // A fraction behind a digit would be another number; a name in another script is not ours to spell;
+    // A fraction after a digit would be another number; a name in another script cannot be spelled reliably;
     // the joiner holds the emoji together.
     for text in [
         "3½",
@@ -183,7 +183,7 @@ fn a_character_without_a_good_replacement_is_left() {
 }
 
 #[test]
-fn spaces_and_invisible_characters_cost_nothing_more() {
+fn spaces_and_invisible_characters_take_no_more_than_a_space() {
     assert_eq!(
         rewrite("a\u{a0}b\u{202f}c\td\u{3000}e\u{200b}f\u{ad}g\u{feff}h\u{200e}i\u{2028}j"),
         "a b c d efghi\nj"
@@ -238,7 +238,7 @@ fn deunicode_agrees_except_for_the_listed_characters() {
             continue;
         };
         if deunicode::deunicode_char(char) != Some(change.to()) {
-            // A letter that GSM has and ASCII lacks is what we are for.
+            // Letters that GSM has and ASCII lacks are the purpose of this table.
             if change.to().is_ascii() {
                 differ.push(char);
             } else {
@@ -252,5 +252,5 @@ fn deunicode_agrees_except_for_the_listed_characters() {
 }
 
 /// Signs in capitals, quotes of one septet, a middle dot that is a dot (Catalan's `ŀ` too), `Ŋ` in its own
-/// case, the schwa that deunicode says with an `@`, and the sharp s of a text in capitals.
+/// case, the schwa that deunicode writes as `@`, and the sharp s of a text in capitals.
 const DIFFER: &str = "©«®·»ĿŀŊŋƏẞ";
