@@ -76,6 +76,11 @@ impl SentMessage {
             extra: Extra::default(),
         }
     }
+
+    /// Returns the recipient without its plus.
+    pub(crate) fn to_digits(&self) -> &str {
+        self.to.trim_start_matches('+')
+    }
 }
 
 impl fmt::Debug for SentMessage {

@@ -103,7 +103,7 @@ impl Vendor for Smstools {
                 "datetime": time(message.at),
                 "content": message.text,
                 "sender": message.sender,
-                "receiver": message.to.trim_start_matches('+'),
+                "receiver": message.to_digits(),
                 "reference": message.reference.as_deref().unwrap_or_default(),
                 "delivery_code": code,
                 "delivery_status": status,

@@ -360,7 +360,7 @@ pub(super) fn report(
     let mut fields = vec![
         ("id", message.id.as_str()),
         ("reference", reference),
-        ("recipient", message.to.trim_start_matches('+')),
+        ("recipient", message.to_digits()),
         ("status", status),
         ("statusDatetime", &at),
         ("mccmnc", "20408"),

@@ -358,7 +358,7 @@ pub(super) fn report(
             "Status": status,
             "Reason": order.code.as_deref().unwrap_or(reason),
             "OccurredAtTime": now.to_rfc3339_opts(SecondsFormat::Micros, true).replace('Z', "0Z"),
-            "Msisdn": message.to.trim_start_matches('+'),
+            "Msisdn": message.to_digits(),
             "Originator": message.sender,
             "Body": message.text,
             "MessageParts": message.parts,

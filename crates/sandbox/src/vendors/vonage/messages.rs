@@ -349,7 +349,7 @@ pub(super) fn status(
         ReportStatus::Unknown => ("read", None),
     };
     let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let digits = message.to.trim_start_matches('+');
+    let digits = message.to_digits();
     let mut segment = json!({"timestamp": at, "status": status});
     let mut body = json!({
         "channel": "sms",

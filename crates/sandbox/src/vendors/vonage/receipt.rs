@@ -43,7 +43,7 @@ fn one(
     let (timestamp, nonce) = (now.timestamp().to_string(), random::guid());
     let mut fields = vec![
         // Unlike in the request, the recipient is `msisdn`, and `to` is the sender.
-        ("msisdn", message.to.trim_start_matches('+')),
+        ("msisdn", message.to_digits()),
         ("to", &message.sender),
         ("network-code", network(&message.to).unwrap_or("00000")),
         ("messageId", id),

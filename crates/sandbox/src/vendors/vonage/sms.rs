@@ -114,7 +114,7 @@ fn handle(
         .zip(&ids)
         .map(|(part, id)| {
             let mut entry = json!({
-                "to": message.to.trim_start_matches('+'),
+                "to": message.to_digits(),
                 "message-id": id,
                 "status": "0",
                 "remaining-balance": euros(BALANCE.saturating_sub(part * PRICE)),
