@@ -77,9 +77,15 @@ fn every_vendor_has_a_file_of_tests_with_its_url_and_its_faults() {
     for vendor in Sandbox::vendors() {
         assert!(main.contains(&format!("\nmod {vendor};\n")), "{vendor}");
         let tests = fs::read_to_string(folder.join(format!("{vendor}.rs"))).unwrap();
-        for what in ["assert_faults", "sms_url("] {
-            assert!(tests.contains(what), "{vendor} lacks {what}");
-        }
+        let faults = ["assert_faults", "assert_faults_of"]
+            .map(|assert| format!("{assert}(\"{vendor}.send\""));
+        assert!(
+            faults.iter().any(|faults| tests.contains(faults)),
+            "{vendor} lacks {}",
+            faults[0]
+        );
+        let url = format!("sms_url(\"{vendor}\")");
+        assert!(tests.contains(&url), "{vendor} lacks {url}");
     }
 }
 
