@@ -1,6 +1,9 @@
 //! Hashes, keyed hashes and tokens made of them, with which vendors sign.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use ring::{
     digest::{self, SHA256},
     hmac,
@@ -10,6 +13,12 @@ use serde_json::{Value, json};
 pub(crate) fn hmac_sha256(key: &str, text: &[u8]) -> Vec<u8> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
     hmac::sign(&key, text).as_ref().to_vec()
+}
+
+/// An HMAC with SHA-1, in base64.
+pub(crate) fn hmac_sha1_base64(key: &str, text: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_bytes());
+    STANDARD.encode(hmac::sign(&key, text.as_bytes()))
 }
 
 pub(crate) fn sha256(text: &[u8]) -> Vec<u8> {

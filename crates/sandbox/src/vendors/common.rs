@@ -4,7 +4,11 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc}
 use hyper::{StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
-use crate::{fault::Strike, http::Response};
+use crate::{
+    fault::Strike,
+    http::{self, Response},
+    report,
+};
 
 /// Returns the number in E.164 for digits that begin with the country code, without a plus.
 pub(super) fn e164(digits: &str) -> Option<String> {
@@ -64,6 +68,27 @@ pub(super) fn rfc3339(value: &Value) -> Option<DateTime<Utc>> {
     Some(time.to_utc())
 }
 
+/// Returns the query of a URL, without its question mark.
+fn query(url: &str) -> &str {
+    let url = url.split('#').next().unwrap_or_default();
+    url.split_once('?').map_or("", |(_, query)| query)
+}
+
+/// Returns the caller's reference in a URL for reports, for vendors that have no other field for it.
+pub(super) fn reference_in(url: &str) -> Option<String> {
+    http::value(&http::pairs(query(url)), "reference").map(str::to_owned)
+}
+
+/// Returns the URL of a report with the query of the one that the request named, where the reference is.
+pub(super) fn with_query_of(target: &str, report_url: Option<&str>) -> String {
+    let own = report_url.map(query).unwrap_or_default();
+    if own.is_empty() || query(target) == own {
+        target.to_owned()
+    } else {
+        report::with_query(target, own)
+    }
+}
+
 /// Returns whether a sender is a name of at most eleven letters, digits and spaces.
 pub(super) fn is_name(sender: &str) -> bool {
     (1..=11).contains(&sender.len())
@@ -116,6 +141,33 @@ mod tests {
             "31é1234",
         ] {
             assert_eq!(e164(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_reference_is_the_query_parameter_of_that_name() {
+        assert_eq!(
+            reference_in("https://x.example/kpn?a=1&reference=01J9Z8#f").as_deref(),
+            Some("01J9Z8")
+        );
+        assert_eq!(reference_in("https://x.example/kpn"), None);
+        let own = Some("https://x.example/kpn?reference=01J9Z8");
+        for (target, expected) in [
+            (
+                "https://x.example/r",
+                "https://x.example/r?reference=01J9Z8",
+            ),
+            (
+                "https://x.example/r?a=1",
+                "https://x.example/r?a=1&reference=01J9Z8",
+            ),
+            (
+                "https://x.example/r?reference=01J9Z8",
+                "https://x.example/r?reference=01J9Z8",
+            ),
+        ] {
+            assert_eq!(with_query_of(target, own), expected);
+            assert_eq!(with_query_of(target, None), target);
         }
     }
 

@@ -10,7 +10,7 @@ use hyper::{
 use serde_json::{Value, json};
 
 use super::{
-    common::{is_digits, optional, present},
+    common::{is_digits, optional, present, reference_in, with_query_of},
     vendor::Vendor,
 };
 use crate::{
@@ -114,12 +114,7 @@ impl Vendor for Kpn {
         })
         .to_string();
         // KPN calls the caller's own URL, whose query holds the caller's reference.
-        let url = match message.extra.report_url.as_deref().map(query) {
-            Some(query) if !query.is_empty() && target.split('?').nth(1) != Some(query) => {
-                report::with_query(target, query)
-            }
-            _ => target.to_owned(),
-        };
+        let url = with_query_of(target, message.extra.report_url.as_deref());
         let signature = digest::hex(&digest::hmac_sha256(report::SECRET, body.as_bytes()));
         vec![
             Report::post_json(url, body)
@@ -241,7 +236,7 @@ fn send(
     for (to, text) in sms.texts {
         let report_url = sms.webhook.clone();
         state.messages.push(SentMessage {
-            reference: report_url.as_deref().and_then(reference),
+            reference: report_url.as_deref().and_then(reference_in),
             validity_s: sms.validity_s,
             extra: Extra {
                 report_url,
@@ -321,19 +316,6 @@ fn is_url(url: &str) -> bool {
                     && !rest.starts_with(['/', '?', '#'])
                     && !rest.contains(char::is_whitespace)
             })
-}
-
-/// Returns the caller's reference in the query of its webhook.
-fn reference(url: &str) -> Option<String> {
-    http::value(&http::pairs(query(url)), "reference").map(str::to_owned)
-}
-
-fn query(url: &str) -> &str {
-    url.split('#')
-        .next()
-        .and_then(|url| url.split_once('?'))
-        .map(|(_, query)| query)
-        .unwrap_or_default()
 }
 
 /// Reads a number in the forms of the specification: `06…`, `+316…`, `0031…` and the `097` machine range.
@@ -505,18 +487,6 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_is_the_query_parameter_of_that_name() {
-        assert_eq!(
-            reference("https://x.example/kpn?a=1&reference=01J9Z8#f").as_deref(),
-            Some("01J9Z8")
-        );
-        assert_eq!(reference("https://x.example/kpn"), None);
-        assert!(is_url("https://x.example/kpn"));
-        assert!(!is_url("x.example/kpn?reference=1"));
-        assert!(!is_url("https:///kpn"));
-    }
-
-    #[test]
     fn a_body_outside_the_bounds_is_refused() {
         let read = |change: fn(&mut Value)| {
             let mut body = json!({
@@ -552,5 +522,12 @@ mod tests {
             body["messages"][0]["mobile_number"] = json!("+4915112345678");
             body["expirein"] = json!("20");
         }));
+    }
+
+    #[test]
+    fn a_webhook_is_a_whole_url() {
+        assert!(is_url("https://x.example/kpn"));
+        assert!(!is_url("x.example/kpn?reference=1"));
+        assert!(!is_url("https:///kpn"));
     }
 }

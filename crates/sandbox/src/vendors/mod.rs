@@ -6,6 +6,7 @@ mod kpn;
 mod messagebird;
 mod smstools;
 mod spryng;
+mod twilio;
 mod vendor;
 pub(crate) mod vonage;
 
@@ -19,6 +20,7 @@ pub(crate) static ALL: &[&dyn Vendor] = &[
     &messagebird::MessageBird,
     &vonage::Vonage,
     &smstools::Smstools,
+    &twilio::Twilio,
 ];
 
 /// Finds a vendor by its name.

@@ -19,4 +19,5 @@ mod program;
 mod reports;
 mod smstools;
 mod spryng;
+mod twilio;
 mod vonage;
