@@ -173,6 +173,11 @@ fn every_api(sandbox: &Sandbox) -> Vec<(String, String)> {
         format!("messagebird://sandbox@{host}/messagebird?{sender}&report_url={ROUTE}"),
         format!("messagebird://sandbox@{host}/messagebird?workspace=sandbox&channel=sandbox"),
         format!("spryng://sandbox@{host}/spryng?api=v1&{sender}"),
+        format!(
+            "twilio://SK73616e64626f78000000000000000000:sandbox@{host}/twilio\
+             ?account=AC73616e64626f78000000000000000000&{sender}\
+             &report_url={ROUTE}%3Freference%3D%7Breference%7D"
+        ),
         format!("vonage://sandbox:sandbox@{host}/vonage?api=sms&{sender}&report_url={ROUTE}"),
         format!(
             "vonage://sandbox@{host}/vonage?private_key=file:{}&{sender}&report_url={ROUTE}",

@@ -280,6 +280,7 @@ string_enum! {
 /// | CM.com | for 7 days |
 /// | KPN | three times, after 60, 120 and 240 seconds |
 /// | MessageBird, channels | for 8 hours |
+/// | Twilio | once, and only after a connection failure |
 /// | Vonage, Messages | on 429 and 5xx only, for 24 hours |
 /// | the others | not documented |
 ///

@@ -260,5 +260,6 @@ vendors! {
     "messagebird" => postduif_messagebird as messagebird::MessageBird,
     "smstools" => postduif_smstools as smstools::Smstools,
     "spryng" => postduif_spryng as spryng::Spryng,
+    "twilio" => postduif_twilio as twilio::Twilio,
     "vonage" => postduif_vonage as vonage::Vonage,
 }

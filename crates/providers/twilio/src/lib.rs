@@ -1,0 +1,500 @@
+//! [Twilio](https://www.twilio.com) as a provider: its Messages resource, version 2010-04-01.
+//!
+//! One message a request: the resource takes one recipient. Twilio has no idempotency key and no look-up by a reference
+//! of ours: a message whose response is lost stays in doubt.
+//!
+//! ```
+//! use postduif_core::{Message, SmsProvider as _, Text};
+//! use postduif_twilio::Twilio;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let url = "twilio://AC0123456789abcdef0123456789abcdef:auth-token@default?sender=Contoso";
+//! let twilio = Twilio::from_url(url)?;
+//! let message = Message::new("+31612345678".parse()?, Text::new("Your code is 482913")?);
+//! let receipt = twilio.send(&message).await?;
+//! println!("accepted as {:?}", receipt.id());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The user of the URL is the account SID with its auth token, or the SID of an API key, `SK…`, with its secret.
+//!
+//! | option of the URL | what it sets |
+//! |---|---|
+//! | `sender` | a number, a short code, a name of at most 11 letters, digits, spaces and `+ - _ &`, or a messaging service, `MG` and 32 hexadecimal digits, for messages that name none; Twilio has no default |
+//! | `account` | the account SID, with an API key |
+//! | `report_url` | the https URL where Twilio posts status callbacks; `{reference}` as the value of its query parameter `reference` is how a report finds its message |
+//! | `id`, `secret` | what can stand before the `@` |
+//!
+//! Tokens and keys belong to a region. Outside of the United States the host is the region's, such as
+//! `api.dublin.ie1.twilio.com`.
+//!
+//! A message is sent later only through a messaging service, 15 minutes to 35 days ahead.
+
+mod reports;
+
+use std::{num::NonZeroUsize, slice, time::Duration};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use postduif_core::{
+    ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, SendError, Sender,
+    SenderKind, SmsProvider, TextLimit, async_trait, batch,
+};
+use postduif_http::{
+    BaseUrl, Client, Refusal, Request, Response, codes,
+    vendor::{
+        Code, ConnectionUrl, Endpoint, EndpointBuilder, ReportUrl, is_given, reports::recipient,
+        text,
+    },
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use reports::{TwilioReports, report_parser};
+
+/// What Twilio can do. Where the configured sender is a messaging service, or there is none, it can also send up to 35
+/// days later.
+pub const PROFILE: Profile = Profile::new("twilio")
+    .with_senders(SenderKind::ALL)
+    .with_sender_required(true)
+    .with_validity(Duration::from_secs(1), Duration::from_secs(36_000))
+    .with_longest_text(TextLimit::Characters(1600));
+
+const HOST: &str = "https://api.twilio.com";
+/// How far ahead a message can be scheduled: the bounds of error 35114, of which newer pages name a lower one of five
+/// minutes.
+const SOONEST: Duration = Duration::from_secs(15 * 60);
+const LATEST: Duration = Duration::from_secs(35 * 24 * 60 * 60);
+/// Requests of one batch under way at a time: no limit is published.
+const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+/// The SID of a message that does not exist: for credentials that may read messages the response is 20404.
+const NO_MESSAGE: &str = "SM00000000000000000000000000000000";
+/// The query parameter that Twilio adds where the body is JSON.
+const BODY_HASH: &str = "bodySHA256";
+const SENDER: &str = "Twilio takes a number, a short code, a messaging service, or a name of letters A to Z, digits, \
+                      spaces and + - _ & with a letter in it";
+
+/// Twilio as a provider.
+#[derive(Debug)]
+pub struct Twilio {
+    endpoint: Endpoint,
+    account: SecretString,
+    key: Option<SecretString>,
+    secret: SecretString,
+    report_url: Option<ReportUrl>,
+}
+
+impl Twilio {
+    /// Starts building a provider from an account SID, `AC` and 32 hexadecimal digits, and its auth token.
+    pub fn builder(
+        account: impl Into<SecretString>,
+        token: impl Into<SecretString>,
+    ) -> TwilioBuilder {
+        TwilioBuilder {
+            account: account.into(),
+            key: None,
+            secret: token.into(),
+            endpoint: EndpointBuilder::new(),
+            report_url: None,
+        }
+    }
+
+    /// Starts building a provider from an account SID, and an API key of it: the key's SID, `SK` and 32 hexadecimal
+    /// digits, and its secret.
+    pub fn api_key(
+        account: impl Into<SecretString>,
+        key: impl Into<SecretString>,
+        secret: impl Into<SecretString>,
+    ) -> TwilioBuilder {
+        TwilioBuilder {
+            key: Some(key.into()),
+            ..Self::builder(account, secret)
+        }
+    }
+
+    /// Creates a provider from a connection URL, with an HTTP client of its own.
+    ///
+    /// # Errors
+    ///
+    /// Where the URL is neither `twilio://ACCOUNT_SID:AUTH_TOKEN@host?options` nor
+    /// `twilio://KEY_SID:SECRET@host?account=ACCOUNT_SID&options`; the error never shows it.
+    pub fn from_url(url: &str) -> Result<Self, ConfigError> {
+        TwilioBuilder::from_url(url)?.build()
+    }
+
+    /// Creates a provider from a connection URL, over the given HTTP client.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_url`](Self::from_url).
+    pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
+        TwilioBuilder::from_url(url)?
+            .with_client(client.clone())
+            .build()
+    }
+}
+
+/// Builder for [`Twilio`]. Everything is checked in [`build`](Self::build).
+#[derive(Debug)]
+#[must_use]
+pub struct TwilioBuilder {
+    account: SecretString,
+    key: Option<SecretString>,
+    secret: SecretString,
+    endpoint: EndpointBuilder,
+    // Its path or query may hold a secret of ours.
+    report_url: Option<SecretString>,
+}
+
+impl TwilioBuilder {
+    fn from_url(url: &str) -> Result<Self, ConfigError> {
+        let credentials = ["id", "secret", "account"];
+        let url = ConnectionUrl::parse("twilio", url, &credentials, &["sender", "report_url"])?;
+        let (id, secret) = (url.credential("id")?, url.credential("secret")?);
+        let builder = match url.optional_credential("account") {
+            None if is_sid("SK", &id) => {
+                return Err(ConfigError::new(
+                    "account is missing: an API key needs the account SID beside it",
+                ));
+            }
+            None => Twilio::builder(id, secret),
+            Some(_) if is_sid("AC", &id) => {
+                return Err(ConfigError::new(
+                    "option account: the account SID stands before the @ already, leave it out",
+                ));
+            }
+            Some(account) => Twilio::api_key(account, id, secret),
+        };
+        Ok(Self {
+            endpoint: EndpointBuilder::from_url(&url)?,
+            report_url: url.option("report_url").map(SecretString::from),
+            ..builder
+        })
+    }
+
+    /// Sets the base URL, such as that of a region. Defaults to `https://api.twilio.com`.
+    pub fn with_base(mut self, base: BaseUrl) -> Self {
+        self.endpoint = self.endpoint.with_base(base);
+        self
+    }
+
+    /// Sets the HTTP client. Defaults to one of its own.
+    pub fn with_client(mut self, client: Client) -> Self {
+        self.endpoint = self.endpoint.with_client(client);
+        self
+    }
+
+    /// Sets the sender of messages that name none. Twilio has no default.
+    pub fn with_sender(mut self, sender: Sender) -> Self {
+        self.endpoint = self.endpoint.with_sender(sender);
+        self
+    }
+
+    /// Sets where Twilio posts status callbacks: an https URL, or plain http on loopback. `{reference}`, as the value of
+    /// a query parameter named `reference`, becomes the message's reference: Twilio has no other field for it.
+    pub fn with_report_url(mut self, url: impl Into<String>) -> Self {
+        self.report_url = Some(url.into().into());
+        self
+    }
+
+    /// Builds the provider. Nothing is sent yet; [`check`](SmsProvider::check) tries the credentials.
+    ///
+    /// # Errors
+    ///
+    /// Where the account or the key is no SID, the secret is blank, Twilio does not take the sender, the report URL is
+    /// invalid or has a host or a query parameter that Twilio does not take, or the HTTP client cannot be built.
+    pub fn build(self) -> Result<Twilio, ConfigError> {
+        if !is_sid("AC", &self.account) {
+            return Err(ConfigError::new(
+                "invalid account: an account SID is AC and 32 hexadecimal digits",
+            ));
+        }
+        if self.key.as_ref().is_some_and(|key| !is_sid("SK", key)) {
+            return Err(ConfigError::new(
+                "invalid API key: its SID is SK and 32 hexadecimal digits",
+            ));
+        }
+        if self.secret.expose_secret().trim().is_empty() {
+            return Err(ConfigError::new(
+                "secret is missing: give the auth token, or the secret of the API key",
+            ));
+        }
+        self.endpoint
+            .check_sender(|sender| wire_sender(sender).is_some(), SENDER)?;
+        let report_url = self.report_url.as_ref().map(report_url).transpose()?;
+        let has_reports = report_url.as_ref().is_some_and(ReportUrl::has_reference);
+        let profile = PROFILE.with_reports(has_reports);
+        let profile = match self.endpoint.sender().map(Sender::kind) {
+            None | Some(SenderKind::MessagingService) => profile.with_max_schedule_ahead(LATEST),
+            Some(_) => profile,
+        };
+        Ok(Twilio {
+            endpoint: self.endpoint.build(profile, HOST)?,
+            account: self.account,
+            key: self.key,
+            secret: self.secret,
+            report_url,
+        })
+    }
+}
+
+/// Returns whether this is a SID: two letters that say what it is of, and 32 hexadecimal digits. It cannot leave its
+/// segment of a path.
+fn is_sid(kind: &str, sid: &SecretString) -> bool {
+    let digits = sid.expose_secret().strip_prefix(kind).unwrap_or_default();
+    digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn report_url(text: &SecretString) -> Result<ReportUrl, ConfigError> {
+    let url = ReportUrl::parse_with_reference(text.expose_secret())?;
+    let (_, rest) = url.expose().split_once("://").unwrap_or_default();
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    if host.contains('_') {
+        return Err(ConfigError::new(
+            "option report_url: Twilio calls no host with an underscore in its name",
+        ));
+    }
+    url.without_parameters("Twilio", &[BODY_HASH])
+}
+
+/// Returns a sender as Twilio takes it. `None` where it is a name with characters that the page of the AlphaSender
+/// resource does not list.
+fn wire_sender(sender: &Sender) -> Option<String> {
+    let name = sender.to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" +-_&".contains(&byte);
+    let fits = sender.kind() != SenderKind::Alphanumeric
+        || name.bytes().all(plain) && name.bytes().any(|byte| byte.is_ascii_alphabetic());
+    fits.then_some(name)
+}
+
+/// Returns when to send a message, as Twilio writes it. `None` where it is to be sent now.
+fn wire_time(
+    message: &Message,
+    sender: Option<SenderKind>,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, SendError> {
+    let refused = |why| Err(SendError::not_accepted(ErrorKind::Unsupported, why));
+    let Some(send_at) = message.send_at() else {
+        return Ok(None);
+    };
+    // Without a service the text goes out at once (help page), or is refused with 35118 (list of errors).
+    if sender != Some(SenderKind::MessagingService) {
+        return refused("Twilio sends later only through a messaging service as sender");
+    }
+    if (send_at - now).to_std().unwrap_or_default() < SOONEST {
+        return refused("Twilio takes a time that is at least 15 minutes ahead");
+    }
+    Ok(Some(send_at.to_rfc3339_opts(SecondsFormat::Secs, true)))
+}
+
+/// The members of a response by which Twilio is recognised, as far as they are there.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ResponseBody {
+    sid: Value,
+    account_sid: Value,
+    /// A word of the message, or the HTTP status of a refusal.
+    status: Value,
+    to: Value,
+    num_segments: Value,
+    error_code: Value,
+    code: Value,
+    message: Value,
+    more_info: Value,
+    balance: Value,
+    currency: Value,
+}
+
+impl ResponseBody {
+    /// Returns the code of a refusal. `None` where it is not in Twilio's shape, which has all four members.
+    fn refusal_code(&self, status: u16) -> Option<String> {
+        let is_refusal = self.code.is_u64()
+            && self.message.is_string()
+            && self.more_info.is_string()
+            && self.status.as_u64() == Some(status.into());
+        is_refusal.then(|| self.code.to_string())
+    }
+}
+
+const RESOURCE_MISSING: &str = "20404";
+const NOT_ALLOWED: &str = "70051";
+
+/// Twilio's codes for a message, and what each proves. Twilio split some of them in 2024 and warns against logic on
+/// codes: one that is not listed is a refusal of no known cause.
+static CODES: &[Code] = codes! {
+    "20003" => Unauthorized, Below500, "the credentials were refused";
+    RESOURCE_MISSING => Misconfigured, Below500, "the account has no such resource";
+    "20429" => Throttled, Below500, "too many requests";
+    "21211" => InvalidRecipient, Below500, "the number is not valid";
+    "21212" => InvalidSender, Below500, "the sender is not valid";
+    "21266" => InvalidRecipient, Below500, "the recipient is the sender";
+    // Not of the recipient alone: another vendor may reach it.
+    "21408" => Misconfigured, Below500, "the account may not send to this region";
+    "21603" => InvalidSender, Below500, "there is no sender";
+    "21606" => InvalidSender, Below500, "the sender cannot send to this number";
+    "21608" => Misconfigured, Below500, "a trial account sends to verified numbers only";
+    "21610" => Blocked, Below500, "the recipient has opted out";
+    "21612" => Misconfigured, Below500, "there is no route from the sender to this number";
+    "21614" => InvalidRecipient, Below500, "the number takes no texts";
+    "21617" => InvalidText, Below500, "the text is too long";
+    "21619" => InvalidText, Below500, "there is no text";
+    "35114" => Unsupported, Below500, "the time is not 15 minutes to 35 days ahead";
+    "35118" => Unsupported, Below500, "only a messaging service sends later";
+    // The key is unknown, or is restricted and lacks the permission.
+    NOT_ALLOWED => Unauthorized, Below500, "the credentials may not do this";
+    "90007" => Unsupported, Below500, "the validity period is not valid";
+};
+
+/// Returns the refusal in a response to a request for these messages. `None` where Twilio did not write it.
+fn refusal(response: &Response, body: &ResponseBody, messages: &[Message]) -> Option<Refusal> {
+    let code = body.refusal_code(response.status())?;
+    Some(match Code::find(CODES, &code) {
+        Some(row) => row.refusal(),
+        None => {
+            let kind = match response.status() {
+                429 => ErrorKind::Throttled,
+                _ => ErrorKind::Other,
+            };
+            Refusal::new(kind, "Twilio refused it").with_unlisted_code(&code, messages)
+        }
+    })
+}
+
+impl Twilio {
+    fn path(&self, resource: &str) -> String {
+        let account = self.account.expose_secret();
+        format!("/2010-04-01/Accounts/{account}/{resource}.json")
+    }
+
+    fn authorized(&self, request: Request) -> Request {
+        let user = self.key.as_ref().unwrap_or(&self.account);
+        request.with_basic(user.expose_secret(), &self.secret)
+    }
+
+    fn request(&self, message: &Message) -> Result<Request, SendError> {
+        let sender = self.endpoint.wire_sender(message, wire_sender, SENDER)?;
+        let kind = self.endpoint.sender(message).map(Sender::kind);
+        let send_at = wire_time(message, kind, std::time::SystemTime::now().into())?;
+        let to = message.to().to_string();
+        let report_url = self.report_url.as_ref().map(|url| url.for_message(message));
+        let validity = message
+            .validity()
+            .map(|validity| validity.as_secs().to_string());
+        let sender_field = match kind {
+            Some(SenderKind::MessagingService) => "MessagingServiceSid",
+            _ => "From",
+        };
+        let fields = [
+            ("To", Some(to.as_str())),
+            ("StatusCallback", report_url.as_deref()),
+            ("ValidityPeriod", validity.as_deref()),
+            ("ScheduleType", send_at.as_ref().map(|_| "fixed")),
+            ("SendAt", send_at.as_deref()),
+            (sender_field, Some(sender.as_str())),
+            ("Body", Some(message.text().as_str())),
+        ];
+        let given = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let request = self.authorized(self.endpoint.post(&self.path("Messages")));
+        Ok(request.with_form(given))
+    }
+
+    async fn exchange(&self, message: &Message) -> Result<Receipt, SendError> {
+        let response = self.endpoint.client().send(self.request(message)?).await?;
+        if response.is_success() {
+            return self.accepted(&response.json()?, message);
+        }
+        let body: ResponseBody = response.json().unwrap_or_default();
+        if is_given(&body.sid) {
+            return Err(Response::contradiction());
+        }
+        Err(response.refused(refusal(&response, &body, slice::from_ref(message))))
+    }
+
+    fn accepted(&self, body: &ResponseBody, message: &Message) -> Result<Receipt, SendError> {
+        let has_failed = body
+            .status
+            .as_str()
+            .is_some_and(|status| ["canceled", "failed", "undelivered"].contains(&status));
+        let is_for_another = recipient(&body.to).is_some_and(|to| to != message.to());
+        if has_failed || is_for_another || is_given(&body.code) || is_given(&body.error_code) {
+            return Err(Response::contradiction());
+        }
+        let id = body.sid.as_str().unwrap_or_default();
+        let is_message = |kind| is_sid(kind, &id.into());
+        let id = if is_message("SM") || is_message("MM") {
+            id
+        } else {
+            ""
+        };
+        let receipt = self.endpoint.receipt(message, id)?;
+        // A messaging service has not counted them yet, and says 0.
+        let parts = text(&body.num_segments).and_then(|parts| parts.parse().ok());
+        Ok(match parts.filter(|&parts| parts > 0) {
+            Some(parts) => receipt.with_parts(parts),
+            None => receipt,
+        })
+    }
+
+    /// Asks for the balance, or with an API key for a message that does not exist.
+    async fn probe(&self) -> Result<Health, SendError> {
+        let resource = match self.key {
+            None => "Balance",
+            Some(_) => &format!("Messages/{NO_MESSAGE}"),
+        };
+        let request = self.authorized(self.endpoint.get(&self.path(resource)));
+        let response = self.endpoint.client().ask(request).await?;
+        let body: ResponseBody = response.json().unwrap_or_default();
+        if response.is_success() {
+            return if body.account_sid.as_str() == Some(self.account.expose_secret()) {
+                Ok(health(&body))
+            } else {
+                Err(response.refused(None))
+            };
+        }
+        match body.refusal_code(response.status()).as_deref() {
+            // Twilio looks for it after it has verified the credentials, and a subaccount has no balance.
+            Some(RESOURCE_MISSING) if response.status() == 404 => Ok(Health::verified()),
+            // Also the refusal of a restricted key that may send and not read.
+            Some(NOT_ALLOWED) if self.key.is_some() && response.status() < 500 => {
+                Ok(Health::unknown())
+            }
+            _ => Err(response.refused(refusal(&response, &body, &[]))),
+        }
+    }
+}
+
+/// Returns the health of good credentials, with the balance where the account has one.
+fn health(body: &ResponseBody) -> Health {
+    let balance = text(&body.balance)
+        .zip(text(&body.currency))
+        .and_then(|(amount, currency)| Price::new(&amount, &currency).ok());
+    balance.map_or(Health::verified(), |balance| {
+        Health::verified().with_balance(balance)
+    })
+}
+
+#[async_trait]
+impl SmsProvider for Twilio {
+    fn profile(&self) -> &Profile {
+        self.endpoint.profile()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        self.endpoint
+            .send_one(message, self.exchange(message))
+            .await
+    }
+
+    async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        batch::one_by_one(messages, IN_FLIGHT, |message| self.send(message)).await
+    }
+
+    /// Asks for the balance with an auth token. With an API key it asks for a message that does not exist, since a
+    /// standard key may not read the account. A restricted key without the permission to read messages stays unknown.
+    async fn check(&self) -> Result<Health, SendError> {
+        self.endpoint.probe(self.probe()).await
+    }
+}
