@@ -37,8 +37,8 @@ pub trait FakeVendor: Clone + Send + Sync + 'static {
     /// Returns the same refusal with `code` in place of the vendor's code, or `None` if the shape has no code.
     fn refuse_with_code(&self, request: &HttpRequest, code: &str) -> Option<Reply>;
 
-    /// Returns a reply in the vendor's own error shape that no page of the vendor lists, or `None` if it would look like
-    /// a listed refusal.
+    /// Returns a reply in the vendor's own error shape that no page of the vendor lists, or `None` if it would look
+    /// like a listed refusal.
     ///
     /// Defaults to [`refuse_with_code`](Self::refuse_with_code) with an unlisted code.
     fn refuse_unlisted(&self, request: &HttpRequest) -> Option<Reply> {

@@ -45,8 +45,8 @@ pub trait FakeStore: Send + Sync + 'static {
         true
     }
 
-    /// Writes this JSON as the flow's entry of this number, counted from 0, in place of a [`Record`], as a newer version
-    /// would have.
+    /// Writes this JSON as the flow's entry of this number, counted from 0, in place of a [`Record`], as a newer
+    /// version would have.
     ///
     /// Returns whether it did. A store without a written form returns `false`: entries of newer versions are then not
     /// tried.
@@ -76,8 +76,8 @@ pub trait FakeStore: Send + Sync + 'static {
     }
 }
 
-/// Makes a named test of every promise, for a [`FakeStore`]. The expression is evaluated for each test, so that each has
-/// a store of its own:
+/// Makes a named test of every promise, for a [`FakeStore`]. The expression is evaluated for each test, so that each
+/// has its own store:
 ///
 /// ```
 /// # mod postduif {
@@ -755,7 +755,8 @@ pub mod promises {
         append(&*claim, written.records.len(), &issuing()).await;
     }
 
-    /// Checks that a flow with an entry of a newer version fails as `Unreadable`, and that other flows are not affected.
+    /// Checks that a flow with an entry of a newer version fails as `Unreadable`, and that other flows are not
+    /// affected.
     pub async fn an_entry_of_a_newer_version_is_unreadable<S: FakeStore>(store: &S) {
         for raw in NEWER {
             let journal = store.open().await;
@@ -909,8 +910,8 @@ pub mod promises {
         assert_eq!(soon(known.entries()).await.expect("it is read"), nothing);
     }
 
-    /// Checks that any number of reports leaves room for entries. At least the first 100 different reports are kept, and
-    /// beyond the store's bound a final one.
+    /// Checks that any number of reports leaves room for entries. At least the first 100 different reports are kept,
+    /// and beyond the store's bound a final one.
     pub async fn reports_leave_room_for_entries<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let callout = callout();
@@ -982,7 +983,7 @@ pub mod promises {
         assert_eq!(known, expected);
     }
 
-    /// Checks that one flow at a time locks a user, repeatedly if it likes, until it frees the user.
+    /// Checks that one flow at a time locks a user, any number of times, until it frees the user.
     pub async fn a_user_is_locked_by_one_flow_at_a_time<S: FakeStore>(store: &S) {
         let journal = store.open().await;
         let user = Guid::random().into();

@@ -165,9 +165,10 @@ impl Recording {
         }
     }
 
-    /// Refuses what the profile refuses, as a vendor's provider does before any request. Such a message is not logged.
+    /// Refuses the messages that the profile refuses, as a provider does before any request. Such a message is not
+    /// logged.
     ///
-    /// With the profile of the provider that production uses, a test fails where that provider would.
+    /// With the profile of the provider that production uses, a test fails on the messages that it would refuse.
     ///
     /// ```
     /// # mod postduif { pub use postduif_core::*; pub extern crate postduif_testkit as testing; }
@@ -288,7 +289,7 @@ impl Recording {
         let _in_flight = InFlight(self);
         if gated {
             let permit = self.shared.gate.acquire().await;
-            permit.expect("nobody closes the semaphore").forget();
+            permit.expect("the semaphore is never closed").forget();
         }
         let after = scripted.iter().map(|scripted| scripted.after).max();
         if let Some(after) = after.filter(|after| !after.is_zero()) {

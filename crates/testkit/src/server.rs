@@ -11,7 +11,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// The maximum size of a request in bytes, more than any provider of ours writes.
+/// The maximum size of a request in bytes, more than any provider in this workspace writes.
 const REQUEST_LIMIT: usize = 8 * 1024 * 1024;
 /// The maximum time of a connection: a test that hangs must end.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(60);
@@ -116,7 +116,7 @@ impl Server {
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     lock(&seen).connections += 1;
-                    // A client that hangs up is what half of the tests are about.
+                    // Ignored: many tests are about clients that close the connection.
                     let served = serve(stream, Arc::clone(&seen));
                     tokio::spawn(tokio::time::timeout(CONNECTION_LIMIT, served));
                 }

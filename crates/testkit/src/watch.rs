@@ -1,4 +1,4 @@
-//! Everything that the code under test logs by `tracing`, at any level.
+//! The events and spans of the code under test, by `tracing`, at any level.
 
 use std::{
     fmt::{self, Write as _},
@@ -22,7 +22,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Runs work on a thread of its own, and returns its output and all that was logged there.
+    /// Runs work on a new thread, and returns its output and all that was logged there.
     ///
     /// A subscriber is set for one thread, so the runtime of that thread has no other.
     pub(crate) fn over<F: Future>(work: impl FnOnce() -> F + Send) -> (F::Output, String)
@@ -107,7 +107,7 @@ pub(crate) fn forms(secret: &str) -> [String; 4] {
         })
         .collect();
     let packed = match secret.len() {
-        // A few letters of base64 are found anywhere.
+        // A few letters of base64 may occur by chance.
         ..6 => secret.to_owned(),
         _ => base64(secret),
     };

@@ -279,7 +279,7 @@ impl Verdict {
     }
 }
 
-/// A vendor on loopback, and the provider that talks to it.
+/// A vendor on loopback, and the provider that sends to it.
 struct World<'v, V> {
     vendor: &'v V,
     server: Server,
@@ -330,8 +330,8 @@ impl<'v, V: FakeVendor> World<'v, V> {
         (world, next)
     }
 
-    /// Starts a vendor that refuses in its own shape at this status, from 500 up, which proves nothing. The second value
-    /// holds why it was not tried, once the vendor was called.
+    /// Starts a vendor that refuses in its own shape at this status, from 500 up, which proves nothing. The second
+    /// value holds the reason if it was not tried, once the vendor was called.
     async fn failing(vendor: &'v V, status: u16) -> (Self, Arc<OnceLock<String>>) {
         let skipped = Arc::new(OnceLock::new());
         let why = Arc::clone(&skipped);
@@ -580,8 +580,8 @@ fn assert_clean(error: &SendError) {
     }
 }
 
-/// Returns 64 MiB of zeros, deflated: one block of fixed codes that repeats itself. Written by hand, so that the
-/// testkit needs no compressor.
+/// Returns 64 MiB of zeros, deflated: one block of fixed codes that repeats itself. Written out, so that the testkit
+/// needs no compressor.
 fn gzip_bomb() -> Vec<u8> {
     let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
     let (mut held, mut count) = (0_u64, 0);

@@ -75,8 +75,8 @@ pub async fn a_refusal_by_the_vendor_was_not_sent(vendor: &impl FakeVendor) -> V
     Verdict::kept()
 }
 
-/// Checks that credentials that the vendor refuses, in any call, fail a send as `Unauthorized`, and that a check reports
-/// them as refused.
+/// Checks that credentials that the vendor refuses, in any call, fail a send as `Unauthorized`, and that a check
+/// reports them as refused.
 pub async fn refused_credentials_are_unauthorized(vendor: &impl FakeVendor) -> Verdict {
     let refused = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&refused);
@@ -103,7 +103,7 @@ pub async fn refused_credentials_are_unauthorized(vendor: &impl FakeVendor) -> V
         (ErrorKind::Unauthorized, Acceptance::NotAccepted),
         "a send refused by FakeVendor::refuse_credentials: {error:?}"
     );
-    // Another try needs a new token; with the credentials just refused it is a second text.
+    // Another attempt needs a new token; with the credentials just refused it is a second text.
     let tries = tokens.load(Ordering::SeqCst).max(1);
     let sends = world.sends().len();
     assert!(

@@ -192,10 +192,10 @@ pub fn a_forged_report_is_refused(reports: &impl FakeReports) -> Verdict {
     Verdict::kept()
 }
 
-/// Numbers of blanks behind a report that make it longer than any bound on what is verified.
+/// Numbers of blanks after a report that make it longer than any bound on what is verified.
 const PADDINGS: [usize; 3] = [70_000, 1_100_000, 5_000_000];
 
-/// Returns a genuine report with `length` blanks behind it, which change nothing, or `None` if it is in the URL.
+/// Returns a genuine report with `length` blanks after it, which change nothing, or `None` if it is in the URL.
 fn padded(reports: &impl FakeReports, length: usize) -> Option<ReportCall> {
     let mut body = genuine(reports).body;
     if body.is_empty() {
@@ -439,7 +439,7 @@ impl Random {
     }
 }
 
-/// Checks that random bytes in index of the report, its headers or its URL cause no panic.
+/// Checks that random bytes in place of the report, its headers or its URL cause no panic.
 pub fn random_bytes_do_no_harm(reports: &impl FakeReports) -> Verdict {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let call = genuine(reports);

@@ -1,4 +1,4 @@
-//! A vendor that can do everything, a provider for it, and the mistakes that one could make.
+//! A vendor with every feature, a provider for it, and the mistakes that a provider could make.
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -211,7 +211,7 @@ impl Provider {
     async fn token(&self) -> Result<Arc<postduif_http::auth::Token>, SendError> {
         let tokens = Arc::clone(&self.tokens);
         if self.has(Flaw::DoubtWhileWaitingForToken) {
-            // In a task of its own, so that nobody hears that nothing has left.
+            // In another task, so that its departure does not belong to the call.
             let fetched = tokio::spawn(async move { tokens.token().await });
             return fetched.await.unwrap();
         }
@@ -251,7 +251,7 @@ impl Provider {
             .has(Flaw::LogsKey)
             .then(|| tracing::trace_span!("a call", key = KEY));
         let request = self.request(messages, &self.base).await?;
-        let mut answer = if self.has(Flaw::SendsTwice) {
+        let mut response = if self.has(Flaw::SendsTwice) {
             let other = self.request(messages, &self.base).await?;
             let (first, _) = tokio::join!(self.client.send(request), self.client.send(other));
             first
@@ -259,26 +259,26 @@ impl Provider {
             self.client.send(request).await
         };
         if self.has(Flaw::FollowsRedirects)
-            && let Ok(redirect) = &answer
+            && let Ok(redirect) = &response
             && let Some(location) = redirect.header("location")
         {
             let elsewhere = BaseUrl::parse(location).unwrap();
             let request = self.request(messages, &elsewhere).await?;
-            answer = self.client.send(request).await;
+            response = self.client.send(request).await;
         }
-        answer
+        response
     }
 
-    fn refusal(&self, answer: &Response, messages: &[Message]) -> Option<Refusal> {
-        if self.has(Flaw::AnyBodyRefuses) && answer.status() == 403 {
+    fn refusal(&self, response: &Response, messages: &[Message]) -> Option<Refusal> {
+        if self.has(Flaw::AnyBodyRefuses) && response.status() == 403 {
             return Some(Refusal::new(ErrorKind::Blocked, "it was refused"));
         }
         let Ok(Refused {
             acme_code,
             explanation,
-        }) = answer.json()
+        }) = response.json()
         else {
-            let is_json = answer.json::<Value>().is_ok();
+            let is_json = response.json::<Value>().is_ok();
             return (is_json && self.has(Flaw::AnyJsonRefuses))
                 .then(|| Refusal::new(ErrorKind::Other, "it was refused"));
         };
@@ -315,22 +315,22 @@ impl Provider {
         }
     }
 
-    /// What became of one call.
+    /// Makes one call, and returns its outcomes.
     async fn call(&self, messages: &[Message]) -> Result<Outcomes, SendError> {
-        let answer = match self.post(messages).await {
+        let response = match self.post(messages).await {
             Err(error) if self.has(Flaw::ConnectionInDoubt) => return Err(error.in_doubt()),
             Err(error)
                 if self.has(Flaw::LostResponseRefuses)
                     && error.acceptance() == Acceptance::Unknown =>
             {
-                return Err(SendError::not_accepted(error.kind(), "no answer"));
+                return Err(SendError::not_accepted(error.kind(), "no response"));
             }
-            answer => answer?,
+            response => response?,
         };
-        let refused = answer.json::<Refused>();
+        let refused = response.json::<Refused>();
         let repeats = refused.as_ref().is_ok_and(|refused| match self.flaw {
             Some(Flaw::RepeatsUnlistedRefusal) => {
-                answer.status() == 401 && refused.acme_code != "key"
+                response.status() == 401 && refused.acme_code != "key"
             }
             Some(Flaw::RepeatsRefusedCredentials) => refused.acme_code == "key",
             _ => false,
@@ -338,22 +338,22 @@ impl Provider {
         if repeats {
             let _ = self.post(messages).await;
         }
-        let names_messages = answer.json::<Accepted>().is_ok();
+        let names_messages = response.json::<Accepted>().is_ok();
         if refused.is_ok() && names_messages && !self.has(Flaw::RefusalBesideIdRefuses) {
             return Err(Response::contradiction());
         }
-        if !answer.is_success() || refused.is_ok() {
+        if !response.is_success() || refused.is_ok() {
             if refused.is_ok() && self.has(Flaw::OwnShapeRefusesAlways) {
                 return Err(SendError::not_accepted(ErrorKind::Other, "it was refused"));
             }
-            let error = answer.refused(self.refusal(&answer, messages));
+            let error = response.refused(self.refusal(&response, messages));
             let in_doubt = match self.flaw {
                 Some(Flaw::RefusalInDoubt) => error.kind() == ErrorKind::InvalidRecipient,
                 Some(Flaw::RefusesBatchesInDoubt) => messages.len() > 1,
-                Some(Flaw::StatusInDoubt) => answer.status() == 404,
+                Some(Flaw::StatusInDoubt) => response.status() == 404,
                 _ => false,
             };
-            if self.has(Flaw::ServerFailureRefuses) && answer.status() >= 500 {
+            if self.has(Flaw::ServerFailureRefuses) && response.status() >= 500 {
                 return Err(SendError::not_accepted(error.kind(), "the server failed"));
             }
             return Err(if in_doubt { error.in_doubt() } else { error });
@@ -364,16 +364,16 @@ impl Provider {
             })
         };
         if self.has(Flaw::AnySuccessAccepts)
-            || self.has(Flaw::BrokenBodyAccepts) && answer.body().is_err()
+            || self.has(Flaw::BrokenBodyAccepts) && response.body().is_err()
         {
             return Ok(all_accepted());
         }
         if self.has(Flaw::InsistsOnContentType)
-            && answer.header("content-type") != Some("application/json")
+            && response.header("content-type") != Some("application/json")
         {
             return Err(SendError::unknown(ErrorKind::Protocol, "no JSON"));
         }
-        let Accepted { accepted } = answer.json()?;
+        let Accepted { accepted } = response.json()?;
         if self.has(Flaw::ForgetsReference) {
             return Ok(Outcomes::from_fn(messages, |message| {
                 Ok(Receipt::new("acme", *message.reference()))
@@ -382,14 +382,14 @@ impl Provider {
         let believes = self.has(Flaw::AcceptsAnyResponse) && messages.len() == 1;
         if self.has(Flaw::MatchesByPosition) || believes {
             let mut outcomes = Outcomes::in_doubt(messages);
-            for (place, entry) in accepted.iter().enumerate().take(messages.len()) {
+            for (index, entry) in accepted.iter().enumerate().take(messages.len()) {
                 let reference = if believes {
                     *messages[0].reference()
                 } else {
                     entry.reference.parse().unwrap()
                 };
                 outcomes.set(
-                    place,
+                    index,
                     Ok(Receipt::new("acme", reference).with_id(self.id(entry)?)),
                 );
             }
@@ -410,7 +410,7 @@ impl Provider {
                 }
                 None => Err(SendError::unknown(
                     ErrorKind::Protocol,
-                    "the answer does not name the message",
+                    "the response does not name the message",
                 )),
             }
         }))
@@ -428,20 +428,20 @@ impl Provider {
         Self::named(outcome)
     }
 
-    /// In a task that goes on, and tries again, when nobody waits for it.
+    /// Sends in a task that continues without its caller, and then sends again.
     async fn detached(&self, message: &Message) -> Result<Receipt, SendError> {
         let (provider, message) = (self.clone(), message.clone());
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (sender, outcome) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
-            let outcome = provider.single(&message).await;
-            if tell.send(outcome).is_err() {
+            let sent = provider.single(&message).await;
+            if sender.send(sent).is_err() {
                 let _ = provider.single(&message).await;
             }
         });
-        told.await.unwrap()
+        outcome.await.unwrap()
     }
 
-    /// Whether each message of a batch that ended so is sent again by itself.
+    /// Returns whether each message of a batch with this error is sent again singly.
     fn repeats_singly(&self, error: &SendError) -> bool {
         let failed = error.to_string().contains("HTTP 5");
         error.acceptance() == Acceptance::Unknown
@@ -454,7 +454,7 @@ impl Provider {
             }
     }
 
-    /// What became of a batch whose answer was somebody else's.
+    /// Returns the outcomes of a batch whose response was not the vendor's.
     fn not_the_vendors(&self, messages: &[Message], error: &SendError) -> Outcomes {
         match self.flaw {
             Some(Flaw::RefusesBlockedBatch) => {
@@ -476,15 +476,15 @@ impl Provider {
         }
         let token = self.token().await?;
         let request = Request::get(&self.base, "/account").with_bearer(&token);
-        let answer = if self.has(Flaw::CheckInDoubt) {
+        let response = if self.has(Flaw::CheckInDoubt) {
             self.client.send(request).await?
         } else {
             self.client.ask(request).await?
         };
-        if !answer.is_success() {
-            return Err(answer.refused(self.refusal(&answer, &[])));
+        if !response.is_success() {
+            return Err(response.refused(self.refusal(&response, &[])));
         }
-        answer
+        response
             .json::<HashMap<String, u32>>()
             .map(|_| Health::verified())
     }
@@ -515,12 +515,12 @@ impl SmsProvider for Provider {
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
         let mut outcomes = Outcomes::in_doubt(messages);
-        let (mut places, mut admitted) = (Vec::new(), Vec::new());
-        for (place, message) in messages.iter().enumerate() {
+        let (mut indices, mut admitted) = (Vec::new(), Vec::new());
+        for (index, message) in messages.iter().enumerate() {
             match self.admit(message) {
-                Err(error) if !self.has(Flaw::AdmitsAnyBatch) => outcomes.set(place, Err(error)),
+                Err(error) if !self.has(Flaw::AdmitsAnyBatch) => outcomes.set(index, Err(error)),
                 _ => {
-                    places.push(place);
+                    indices.push(index);
                     admitted.push(message.clone());
                 }
             }
@@ -549,8 +549,8 @@ impl SmsProvider for Provider {
         if self.has(Flaw::LosesOutcomes) {
             all.reverse();
         }
-        for (place, outcome) in places.into_iter().zip(all) {
-            outcomes.set(place, outcome);
+        for (index, outcome) in indices.into_iter().zip(all) {
+            outcomes.set(index, outcome);
         }
         outcomes
     }
@@ -565,7 +565,7 @@ impl SmsProvider for Provider {
     }
 }
 
-/// The vendor, as its page would describe it, and its provider with a mistake or none.
+/// The vendor, as its documentation would describe it, and its provider with at most one mistake.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Acme(pub(crate) Option<Flaw>);
 
@@ -584,7 +584,7 @@ impl Acme {
         let asked = Self::entries(request);
         let accepted: Vec<_> = entries
             .iter()
-            .map(|place| json!({"id": id, "reference": asked[*place]["reference"]}))
+            .map(|index| json!({"id": id, "reference": asked[*index]["reference"]}))
             .collect();
         Reply::json(202, json!({"accepted": accepted}).to_string())
     }
@@ -666,7 +666,7 @@ impl FakeVendor for Acme {
     }
 }
 
-/// The same vendor, described by what must be described, and a provider that declares nothing.
+/// The same vendor, described by the required methods only, and a provider that declares nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Modest;
 

@@ -1,5 +1,5 @@
-//! A store that several processes share keeps every promise of a journal, with a lease and without; and for each
-//! of the promises there is one that breaks it.
+//! A store shared by several processes keeps every promise of a journal, with a lease and without. For each promise
+//! there is a store that breaks it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,7 +23,7 @@ use postduif_testkit::{FakeStore, journal_promises as promises};
 use serde_json::Value;
 use tokio::{task::yield_now, time::Instant};
 
-/// What a store can do wrong.
+/// The mistakes of a store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Wrong {
     AppendsWithoutALock,
@@ -57,9 +57,9 @@ struct Disk {
 
 struct Flow {
     callout: Callout,
-    /// How often it was claimed: a claim of an earlier number is lost.
+    /// The number of its claims: a claim with a lower number is lost.
     epoch: u64,
-    /// The process that has it, and until when.
+    /// The process that holds it, and until when.
     holder: Option<(u64, Instant)>,
     records: Vec<Value>,
     reports: Vec<Report>,
@@ -98,7 +98,7 @@ impl Flow {
     }
 }
 
-/// A disk, its lease, and how it is wrong.
+/// A disk, its lease, and its mistake.
 struct Store {
     disk: Arc<Mutex<Disk>>,
     lease: Duration,
@@ -161,7 +161,7 @@ struct Inner {
     lease: Duration,
     wrong: Option<Wrong>,
     number: u64,
-    /// What only this process knows: the flows that it claimed, and the users that it locked.
+    /// The state of this process: the flows that it claimed, and the users that it locked.
     own: Mutex<HashSet<FlowId>>,
     users: Mutex<HashMap<UserId, (FlowId, Instant)>>,
 }
@@ -320,7 +320,7 @@ impl Held {
         self.process.0.is(wrong)
     }
 
-    /// The flow where this claim has it still, whose lease then begins anew.
+    /// Returns the flow if this claim still holds it, and renews its lease.
     fn held<'a>(&self, disk: &'a mut Disk, unless: Wrong) -> Result<&'a mut Flow, JournalError> {
         let flow = disk.flows.get_mut(&self.callout.flow());
         let flow = flow.ok_or_else(JournalError::lost)?;
@@ -489,24 +489,24 @@ impl Drop for Held {
     }
 }
 
-/// Whether the promise fails for a store that is wrong in this way, and holds for one that is not.
+/// Returns whether the promise fails for a store with this mistake. It must hold for one without.
 fn fails(lease: Duration, wrong: Wrong, promise: &impl AsyncFn(&Store)) -> bool {
     let holds = |wrong| {
         let store = Store {
             wrong,
             ..Store::new(lease)
         };
-        // On a clock that is paused, so that nobody waits for what never comes, and on one thread, so that those
-        // who do something at once always take turns in the same way.
+        // On a paused clock, so that no wait takes time, and on one thread, so that concurrent calls always take turns
+        // in the same order.
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
         catch_unwind(AssertUnwindSafe(|| runtime.block_on(promise(&store)))).is_ok()
     };
-    assert!(holds(None), "it fails for a right one too");
+    assert!(holds(None), "it also fails for a correct store");
     !holds(Some(wrong))
 }
 
-/// Makes a test of each store that is wrong, and of the promise that it breaks.
+/// Makes a test of each mistake, with the promise that it breaks.
 macro_rules! broken {
     ($($name:ident: $wrong:ident, $lease:literal, $promise:ident;)+) => {
         $(

@@ -1,5 +1,5 @@
-//! The suites are tested: a right implementation keeps every promise, and for each promise there is a wrong one
-//! that breaks it.
+//! Tests of the suites: a correct implementation keeps every promise, and for each promise there is a wrong one that
+//! breaks it.
 
 #![expect(
     clippy::unwrap_used,

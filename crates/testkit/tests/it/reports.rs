@@ -1,4 +1,4 @@
-//! A right parser of delivery reports, and the mistakes that one could make.
+//! A correct parser of delivery reports, and the mistakes that a parser could make.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 /// One mistake of a parser, each of which breaks a promise.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Flaw {
-    BelievesAnySignature,
-    BelievesDoubledSignature,
-    BelievesTheLong,
-    BelievesUnsigned,
+    AcceptsAnySignature,
+    AcceptsDuplicateSignature,
+    AcceptsLongBodies,
+    AcceptsUnsigned,
     ComparesTheBeginning,
     DropsCode,
     DropsForeignReference,
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Parser {
     }
 }
 
-/// What the vendor says of each message, beside what differs.
+/// Returns the fields that are equal in every report of the vendor.
 fn fields() -> DeliveryReport {
     let mut report = DeliveryReport::new("acme", DeliveryStatus::Delivered);
     report.id = Some("acme-1".to_owned());
@@ -88,23 +88,23 @@ impl Parser {
 
     fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
         let given = match request.header(SIGNATURE) {
-            Err(_) if self.has(Flaw::BelievesDoubledSignature) => return Ok(()),
+            Err(_) if self.has(Flaw::AcceptsDuplicateSignature) => return Ok(()),
             given => given?,
         };
         let (given, time) = match (given, request.header(TIME)?) {
             (Some(given), Some(time)) => (given, time),
-            _ if self.has(Flaw::BelievesUnsigned) => return Ok(()),
+            _ if self.has(Flaw::AcceptsUnsigned) => return Ok(()),
             _ => return Err(ReportError::unsigned("the report is not signed")),
         };
         let body = match self.0 {
             Some(Flaw::SignsWithoutBlanks) => request.body().trim_ascii(),
-            Some(Flaw::BelievesTheLong) if request.body().len() > 1_000_000 => return Ok(()),
+            Some(Flaw::AcceptsLongBodies) if request.body().len() > 1_000_000 => return Ok(()),
             _ => request.body(),
         };
         let expected = signature(SECRET, time, body);
         let is_right = match self.0 {
             Some(Flaw::ComparesTheBeginning) => given.get(..32) == expected.get(..32),
-            Some(Flaw::BelievesAnySignature) => true,
+            Some(Flaw::AcceptsAnySignature) => true,
             _ => given == expected,
         };
         if !is_right {
@@ -216,7 +216,7 @@ fn entry(status: &str, reference: &str) -> Value {
     })
 }
 
-/// The vendor's reports, and its parser with a mistake or none.
+/// The vendor's reports, and its parser with at most one mistake.
 #[derive(Clone, Copy, Debug)]
 struct Acme(Option<Flaw>);
 
@@ -289,7 +289,7 @@ fn assert_broken(flaw: Flaw, promise: impl FnOnce(Acme) -> Verdict) {
     assert!(verdict.is_err(), "{flaw:?} was not found: {verdict:?}");
 }
 
-/// A test for each promise: whoever makes one of these mistakes breaks it.
+/// Makes a test of each promise, which each of these mistakes breaks.
 macro_rules! mistakes {
     ($($promise:ident: $($flaw:ident)+;)+) => {
         mod a_wrong_parser_breaks {
@@ -325,12 +325,12 @@ mistakes! {
     every_documented_status_is_read: MisreadsStatus;
     an_unknown_status_is_not_a_failure: UnknownIsFailure UnknownIsError;
     a_foreign_reference_is_kept: DropsForeignReference;
-    an_unsigned_report_is_refused: BelievesUnsigned;
-    a_forged_report_is_refused: BelievesAnySignature BelievesTheLong;
+    an_unsigned_report_is_refused: AcceptsUnsigned;
+    a_forged_report_is_refused: AcceptsAnySignature AcceptsLongBodies;
     a_stale_report_is_refused: IgnoresTime;
     every_byte_of_the_proof_counts: ComparesTheBeginning;
     every_signed_byte_counts: SignsWithoutBlanks;
-    a_duplicate_proof_is_refused: BelievesDoubledSignature;
+    a_duplicate_proof_is_refused: AcceptsDuplicateSignature;
     a_malformed_report_is_never_an_empty_success: EmptySuccess;
     a_huge_report_does_no_harm: PanicsOnMany;
     random_bytes_do_no_harm: PanicsOnText;

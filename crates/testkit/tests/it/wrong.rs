@@ -18,7 +18,7 @@ fn assert_broken(flaw: Flaw, promise: impl FnOnce(Acme) -> Verdict) {
     assert!(verdict.is_err(), "{flaw:?} was not found: {verdict:?}");
 }
 
-/// A test for each promise: whoever makes one of these mistakes breaks it.
+/// Makes a test of each promise, which each of these mistakes breaks.
 macro_rules! mistakes {
     ($($promise:ident: $($flaw:ident)+;)+) => {
         mod a_wrong_provider_breaks {
@@ -36,9 +36,9 @@ macro_rules! mistakes {
 
         const PROMISES: &[&str] = &[$(stringify!($promise)),+];
 
-        /// What is left out for a vendor, promise by promise.
+        /// Returns the skipped parts for a vendor, by promise.
         fn skipped(vendor: impl FakeVendor) -> Vec<(&'static str, Vec<String>)> {
-            // At the same time: most of it is waiting.
+            // Concurrently, since most of the time is waiting.
             std::thread::scope(|scope| {
                 let tried = [$(
                     scope.spawn(|| block_on(promises::$promise(&vendor)).why_skipped().to_vec())
@@ -109,7 +109,7 @@ fn every_promise_is_broken_by_a_flaw() {
         .filter_map(|rest| rest.split('(').next())
         .collect();
     assert_eq!(promises, PROMISES);
-    // And the macro makes a test of each.
+    // The macro makes a test of each.
     let list = include_str!("../../src/conformance/mod.rs");
     for promise in promises {
         let line = format!("            {promise}\n");
@@ -118,7 +118,7 @@ fn every_promise_is_broken_by_a_flaw() {
 }
 
 #[test]
-fn nothing_is_skipped_for_a_vendor_that_can_do_everything() {
+fn nothing_is_skipped_for_a_vendor_with_every_feature() {
     for (promise, why) in skipped(Acme(None)) {
         assert_eq!(why, [""; 0], "{promise}");
     }
@@ -151,30 +151,30 @@ fn a_promise_that_does_not_apply_is_skipped_by_name() {
     assert_eq!(skipped, expected);
 }
 
-/// What the test runner shows of a promise that is broken.
-fn said(promise: impl FnOnce() -> Verdict) -> String {
+/// Returns the message of the panic of a broken promise.
+fn panic_message(promise: impl FnOnce() -> Verdict) -> String {
     let broken = catch_unwind(AssertUnwindSafe(promise)).expect_err("the promise is broken");
     match broken.downcast_ref::<&str>() {
-        Some(words) => (*words).to_owned(),
-        None => *broken.downcast::<String>().expect("a message with words"),
+        Some(text) => (*text).to_owned(),
+        None => *broken.downcast::<String>().expect("a message"),
     }
 }
 
 #[test]
 fn a_provider_without_a_sender_panics_with_what_to_do() {
-    let said = said(|| block_on(promises::a_message_arrives_as_it_is(&Nameless)));
+    let message = panic_message(|| block_on(promises::a_message_arrives_as_it_is(&Nameless)));
     for words in ["default sender", "FakeVendor::without_sender"] {
-        assert!(said.contains(words), "{words}: {said}");
+        assert!(message.contains(words), "{words}: {message}");
     }
 }
 
 #[test]
 fn an_unusable_id_that_is_kept_panics_with_what_to_use() {
     let vendor = Acme(Some(Flaw::KeepsAnyId));
-    let said = said(|| {
+    let message = panic_message(|| {
         block_on(promises::an_acceptance_without_a_usable_id_is_unknown(
             &vendor,
         ))
     });
-    assert!(said.contains("Response::message_id"), "{said}");
+    assert!(message.contains("Response::message_id"), "{message}");
 }
