@@ -49,7 +49,7 @@ impl Json {
         match (found.next(), found.next()) {
             (None, _) => Ok(&Self::Null),
             (Some((_, value)), None) => Ok(value),
-            (Some(_), Some(_)) => Err(CalloutError::malformed("a member is duplicate")),
+            (Some(_), Some(_)) => Err(CalloutError::malformed("a member is duplicated")),
         }
     }
 

@@ -37,8 +37,8 @@ impl Onboarding {
         let candidate = Candidate::read_by(run.flow(), &user, &self.numbers);
         let mut verdict = Ok(());
         for guard in &self.guards {
-            let spoken = within(MAX_CALL, guard.check(&candidate)).await;
-            verdict = spoken.unwrap_or(Err(FailureReason::GuardRefused));
+            let result = within(MAX_CALL, guard.check(&candidate)).await;
+            verdict = result.unwrap_or(Err(FailureReason::GuardRefused));
             if verdict.is_err() {
                 break;
             }

@@ -16,7 +16,10 @@ use crate::{
 
 /// The entries of a flow, as they were read at a time.
 #[derive(Clone, Debug)]
-pub(crate) struct History(Entries, DateTime<Utc>);
+pub(crate) struct History {
+    entries: Entries,
+    read_at: DateTime<Utc>,
+}
 
 /// A text, and the vendors that have it or may have it.
 struct Text<'a> {
@@ -80,34 +83,34 @@ pub(crate) enum Sent {
 impl History {
     /// Creates a history from entries and the time at which they were read.
     pub(crate) const fn new(entries: Entries, read_at: DateTime<Utc>) -> Self {
-        Self(entries, read_at)
+        Self { entries, read_at }
     }
 
     pub(crate) const fn entries(&self) -> &Entries {
-        &self.0
+        &self.entries
     }
 
     fn own(&self) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.0.records.iter().map(|record| &record.entry)
+        self.entries.records.iter().map(|record| &record.entry)
     }
 
     pub(crate) const fn flow(&self) -> FlowId {
-        self.0.flow
+        self.entries.flow
     }
 
     /// Returns the number of entries.
     pub(crate) const fn len(&self) -> usize {
-        self.0.records.len()
+        self.entries.records.len()
     }
 
     /// Returns when the flow was ordered to stop.
     pub(crate) const fn stop(&self) -> Option<DateTime<Utc>> {
-        self.0.stop
+        self.entries.stop
     }
 
     /// Returns the entry that decides what comes next.
     pub(crate) fn last(&self) -> Option<&Record> {
-        let mut own = self.0.records.iter();
+        let mut own = self.entries.records.iter();
         own.rfind(|record| !record.entry.is_remark())
     }
 
@@ -196,18 +199,20 @@ impl History {
         let text = self.last_text()?;
         let counts = |report: &&Report| text.is_about(report);
         match last {
-            Entry::Accepted { .. } => text.joined_status(self.0.reports.iter().filter(counts)),
+            Entry::Accepted { .. } => {
+                text.joined_status(self.entries.reports.iter().filter(counts))
+            }
             Entry::Sending { .. } | Entry::InDoubt { .. } => {
                 // If one of several vendors may have the text, a failed delivery concerns only one of them.
                 let alone = !text.given_to.contains(',');
-                let reports = self.0.reports.iter().filter(counts);
+                let reports = self.entries.reports.iter().filter(counts);
                 let joined = text.joined_status(reports)?;
                 let failed = joined.is_final() && joined != DeliveryStatus::Delivered;
                 (alone || !failed).then_some(joined)
             }
             // A refusal is proof. Only a delivered text is stronger.
             Entry::NotAccepted { .. } => {
-                let joined = text.joined_status(self.0.reports.iter().filter(counts))?;
+                let joined = text.joined_status(self.entries.reports.iter().filter(counts))?;
                 (joined == DeliveryStatus::Delivered).then_some(joined)
             }
             _ => None,
@@ -256,7 +261,7 @@ impl History {
     /// Returns when Graph first refused for this reason since the last pass.
     pub(crate) fn refused_since(&self, of: GraphErrorKind) -> Option<DateTime<Utc>> {
         let mut since = None;
-        for record in &self.0.records {
+        for record in &self.entries.records {
             match &record.entry {
                 Entry::NotIssued { cause, .. } if cause.kind == of => {
                     since = since.or(Some(record.at));
@@ -287,7 +292,7 @@ impl History {
 
     /// Returns the pass that was issued last.
     pub(crate) fn pass(&self) -> Option<Pass> {
-        self.0
+        self.entries
             .records
             .iter()
             .rev()
@@ -336,7 +341,9 @@ impl History {
     pub(crate) fn is_replaced_by_one_of(&self, flows: &[Self]) -> bool {
         let seen = self.seen_before_last_pass();
         let last = self.all_issued().last();
-        let mut others = flows.iter().filter(|flow| flow.0.flow != self.0.flow);
+        let mut others = flows
+            .iter()
+            .filter(|flow| flow.entries.flow != self.entries.flow);
         others.any(|flow| {
             flow.all_issued().any(|tap| !seen.contains(tap))
                 || last.is_some_and(|last| flow.has_found_one_after(last))
@@ -381,7 +388,7 @@ impl History {
     fn is_undelivered(&self) -> bool {
         self.last_text().is_some_and(|text| {
             let counts = |report: &&Report| text.is_about(report);
-            let status = text.joined_status(self.0.reports.iter().filter(counts));
+            let status = text.joined_status(self.entries.reports.iter().filter(counts));
             status.is_some_and(|status| status.is_final() && status != DeliveryStatus::Delivered)
         })
     }
@@ -394,7 +401,7 @@ impl History {
 
     /// Returns when this flow last revoked a pass.
     pub(crate) fn last_revoked_at(&self) -> Option<DateTime<Utc>> {
-        let mut records = self.0.records.iter().rev();
+        let mut records = self.entries.records.iter().rev();
         records.find_map(|record| match record.entry {
             Entry::Revoked { .. } => Some(record.at),
             _ => None,
@@ -430,29 +437,29 @@ impl History {
     fn doubts(&self) -> Vec<Doubt<'_>> {
         let mut doubts: Vec<Doubt<'_>> = Vec::new();
         let mut found: Vec<&TapId> = Vec::new();
-        let mut unheard = false;
-        for record in &self.0.records {
+        let mut pending = false;
+        for record in &self.entries.records {
             let at = record.at;
             match &record.entry {
                 Entry::Issuing { seen, .. } => {
                     let mut doubt = Doubt::new(at, seen);
-                    if at > self.1 {
+                    if at > self.read_at {
                         // The clock was ahead by an unknown time.
                         doubt.asked_at = DateTime::<Utc>::MIN_UTC;
                     }
                     doubts.push(doubt);
-                    unheard = true;
+                    pending = true;
                 }
-                Entry::IssueInDoubt { .. } => match doubts.last_mut().filter(|_| unheard) {
+                Entry::IssueInDoubt { .. } => match doubts.last_mut().filter(|_| pending) {
                     Some(doubt) => {
-                        (doubt.since, doubt.is_loss_recorded, unheard) = (at, true, false)
+                        (doubt.since, doubt.is_loss_recorded, pending) = (at, true, false)
                     }
                     None => doubts.push(Doubt::new(at, &[])),
                 },
                 Entry::NotIssued { .. } | Entry::NotAsked { .. } | Entry::Issued { .. } => {
-                    if unheard {
+                    if pending {
                         doubts.pop();
-                        unheard = false;
+                        pending = false;
                     }
                     if matches!(record.entry, Entry::Issued { .. }) {
                         // The flow waits before the next request, so this pass replaced an earlier one.
@@ -472,7 +479,7 @@ impl History {
                     if let Some(doubt) = open {
                         doubt.settled = Some(Settled::Found);
                     }
-                    unheard &= doubts.last().is_some_and(|last| last.settled.is_none());
+                    pending &= doubts.last().is_some_and(|last| last.settled.is_none());
                 }
                 _ => {}
             }
@@ -525,7 +532,7 @@ impl History {
 
     /// Returns a pass that the flow has to revoke, and that is neither revoked nor expired.
     pub(crate) fn to_revoke(&self) -> Option<(TapId, DateTime<Utc>)> {
-        self.0.records.iter().find_map(|record| {
+        self.entries.records.iter().find_map(|record| {
             let Entry::Revoking {
                 tap, valid_until, ..
             } = &record.entry

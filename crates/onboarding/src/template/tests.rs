@@ -1,4 +1,4 @@
-//! Today's built-in texts, what makes texts fit, and every check.
+//! The built-in texts, how texts are made to fit, and every check.
 
 use std::fs;
 
@@ -39,7 +39,7 @@ fn dutch(name: &str, pass: &str) -> Text {
     write(&built_in(), &user(name, "nl-NL"), pass)
 }
 
-/// A template of one's own, for which no room has to be made.
+/// Returns a builder with a German template, whose tenant and support need no room.
 fn own(text: &str) -> TemplatesBuilder {
     Templates::builder().text("de", text)
 }
@@ -98,7 +98,7 @@ fn summer_time_is_applied() {
 
 #[test]
 fn an_end_in_the_repeated_hour_names_its_zone() {
-    for (utc, told) in [
+    for (utc, expected) in [
         ("2026-03-29T01:30:00Z", "tot 29-03-2026 03:30."),
         ("2026-10-25T00:30:00Z", "tot 25-10-2026 02:30 CEST."),
         ("2026-10-25T01:30:00Z", "tot 25-10-2026 02:30 CET."),
@@ -107,7 +107,7 @@ fn an_end_in_the_repeated_hour_names_its_zone() {
         let text = built_in()
             .preview(&user(LONG_NAME, "nl"), &until, &until)
             .unwrap();
-        assert!(text.as_str().contains(told), "{utc}");
+        assert!(text.as_str().contains(expected), "{utc}");
         assert_eq!(text.count().parts(), 1, "{utc}");
     }
 }
@@ -160,7 +160,7 @@ fn a_pass_in_a_text_from_right_to_left_is_shown_from_left_to_right() {
         assert!(text.contains("\u{200e} X7kq2R! \u{200e}"), "{text:?}");
         assert!(!text.contains("  "), "{text:?}");
     }
-    // At the end of a text nothing follows that could move it, but its own punctuation.
+    // At the end of a text only the pass's own punctuation could move.
     let templates = Templates::builder()
         .max_parts(2)
         .text("ar", "الرمز {{ pass }}");
@@ -177,7 +177,7 @@ fn a_name_outside_gsm_is_kept_if_enough_parts_are_allowed() {
         let text = write(&templates, &user("Łukasz Żółć", language), PASS);
         assert!(text.as_str().starts_with(begins), "{}", text.as_str());
         assert_eq!((text.encoding(), text.count().parts()), (Encoding::Ucs2, 2));
-        // For who has another name nothing changes.
+        // Other names are not affected.
         let text = write(&templates, &user("Anna de Vries", language), PASS);
         assert_eq!((text.encoding(), text.count().parts()), (Encoding::Gsm7, 1));
     }
@@ -438,7 +438,7 @@ fn an_empty_variable_leaves_no_gap() {
             .build()
             .is_ok()
     );
-    // A space before a mark is right in French, if it is always there.
+    // In French a space before a punctuation mark is right, if it is always there.
     let text = "Bonjour{% if given_name %} {{ given_name }}{% endif %} ! {{ pass }}";
     assert!(Templates::builder().text("fr", text).build().is_ok());
 }
@@ -446,12 +446,12 @@ fn an_empty_variable_leaves_no_gap() {
 #[test]
 fn the_longest_case_fits_into_the_allowed_parts() {
     let words = |length: usize| format!("{} {{{{ pass }}}}", "x".repeat(length));
-    // The pass of 48 characters is counted with 56 septets.
+    // The pass of 48 characters counts as 56 septets.
     assert!(own(&words(103)).build().is_ok());
     refused(own(&words(104)), &["template de", "2 parts of 1", "cuts"]);
     assert!(own(&words(104)).max_parts(2).build().is_ok());
     refused(own(&(words(60) + " ë")), &["2 parts", "'ë'", "GSM"]);
-    // What may go does not count, and a sign-in name never goes.
+    // Optional sentences do not count, and a sign-in name is never cut.
     let hint = "{% if cuts < 3 %} Nur die neueste SMS gilt.{% endif %}";
     assert!(own(&(words(103) + hint)).build().is_ok());
     refused(
@@ -466,7 +466,7 @@ fn a_value_without_room_is_refused() {
     refused(built_in().tenant_name("Zoë"), &["tenant", "'ë'", "GSM"]);
     refused(built_in().support("x".repeat(80)), &["support", "room"]);
     assert!(built_in().tenant_name("Zoë").max_parts(3).build().is_ok());
-    // No text of this one says it.
+    // No template uses it.
     let own = built_in().text("nl", "{{ pass }}").text("en", "{{ pass }}");
     assert!(own.tenant_name("Zoë").build().is_ok());
 }
@@ -515,7 +515,7 @@ fn invalid_options_are_refused() {
     );
 }
 
-/// A folder that is gone when the test is.
+/// A folder that is removed with the test.
 struct Folder(std::path::PathBuf);
 
 impl Folder {
