@@ -70,6 +70,7 @@ mod receipt;
 mod reference;
 mod report;
 mod report_options;
+mod requirement;
 mod sender;
 mod string_enum;
 mod text;
@@ -114,6 +115,7 @@ pub use report::{
     ReportRequest,
 };
 pub use report_options::ReportOptions;
+pub use requirement::Requirement;
 pub use sender::{Sender, SenderError, SenderKind};
 pub use string_enum::ParseError;
 pub use text::{Text, TextError};

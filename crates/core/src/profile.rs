@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use crate::{ErrorKind, Message, SendError, Sender, SenderKind};
+use crate::{ConfigError, ErrorKind, Message, Requirement, SendError, Sender, SenderKind};
 
 /// The name and capabilities of a provider.
 ///
@@ -299,6 +299,59 @@ impl Profile {
         }
     }
 
+    /// Checks that the provider can do what a program needs of it. Call it as the program starts.
+    ///
+    /// A swap to a vendor that cannot is an error then, not at the first message.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names everything that the provider cannot do.
+    pub fn require(&self, requirements: &[Requirement]) -> Result<(), ConfigError> {
+        let unmet: Vec<_> = requirements
+            .iter()
+            .filter_map(|requirement| {
+                let problem = self.requirement_problem(requirement)?;
+                Some(match requirement {
+                    // `Debug` masks a number.
+                    Requirement::Sender(sender) if sender.kind() == SenderKind::Number => {
+                        format!("sender={sender:?}: {problem}")
+                    }
+                    _ => format!("{requirement}: {problem}"),
+                })
+            })
+            .collect();
+        if unmet.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::new(format!(
+            "{} cannot do what is required: {}",
+            self.name,
+            unmet.join("; ")
+        )))
+    }
+
+    fn requirement_problem(&self, requirement: &Requirement) -> Option<Cow<'static, str>> {
+        match requirement {
+            Requirement::DeliveryReports => {
+                (!self.reports).then_some("this vendor sends no delivery reports".into())
+            }
+            Requirement::Parts(parts) => match self.longest_text? {
+                TextLimit::Parts(limit) if *parts > limit => {
+                    Some(format!("this vendor takes {limit} parts").into())
+                }
+                TextLimit::Characters(limit) if parts.saturating_mul(PART) > limit => {
+                    Some(format!("this vendor takes {limit} characters").into())
+                }
+                _ => None,
+            },
+            Requirement::ScheduleAhead(ahead) => self.ahead_problem(*ahead),
+            Requirement::Sender(sender) => {
+                self.sender_problem(sender).map(|problem| problem.message)
+            }
+            Requirement::Validity(validity) => self.period_problem(*validity),
+        }
+    }
+
     /// Finds the problems one by one. The clock is read only for a message with a schedule.
     fn each_problem(
         &self,
@@ -360,17 +413,23 @@ impl Profile {
     }
 
     fn validity_problem(&self, message: &Message) -> Option<Problem> {
-        let validity = message.validity()?;
-        let problem = match self.validity() {
-            None => "this vendor takes no validity period".into(),
-            Some(range) if !range.contains(&validity) => format!(
-                "this vendor takes a validity period of {} to {} seconds",
-                range.start().as_secs(),
-                range.end().as_secs()
-            ),
-            Some(_) => return None,
-        };
+        let problem = self.period_problem(message.validity()?)?;
         Some(Problem::new(ErrorKind::Unsupported, problem))
+    }
+
+    fn period_problem(&self, validity: Duration) -> Option<Cow<'static, str>> {
+        match self.validity() {
+            None => Some("this vendor takes no validity period".into()),
+            Some(range) if !range.contains(&validity) => Some(
+                format!(
+                    "this vendor takes a validity period of {} to {} seconds",
+                    range.start().as_secs(),
+                    range.end().as_secs()
+                )
+                .into(),
+            ),
+            Some(_) => None,
+        }
     }
 
     fn schedule_problem(
@@ -378,18 +437,29 @@ impl Profile {
         message: &Message,
         now: impl Fn() -> DateTime<Utc>,
     ) -> Option<Problem> {
-        let send_at = message.send_at()?;
-        let problem = match self.max_schedule_ahead {
-            None => "this vendor cannot send later".into(),
-            Some(most) if (send_at - now()).to_std().is_ok_and(|ahead| ahead > most) => format!(
-                "this vendor can be asked at most {} seconds ahead",
-                most.as_secs()
-            ),
-            Some(_) => return None,
-        };
+        // A time that has passed is no time ahead.
+        let ahead = (message.send_at()? - now()).to_std().unwrap_or_default();
+        let problem = self.ahead_problem(ahead)?;
         Some(Problem::new(ErrorKind::Unsupported, problem))
     }
+
+    fn ahead_problem(&self, ahead: Duration) -> Option<Cow<'static, str>> {
+        match self.max_schedule_ahead {
+            None => Some("this vendor cannot send later".into()),
+            Some(most) if ahead > most => Some(
+                format!(
+                    "this vendor can be asked at most {} seconds ahead",
+                    most.as_secs()
+                )
+                .into(),
+            ),
+            Some(_) => None,
+        }
+    }
 }
+
+/// What one of several parts holds at most, in septets.
+const PART: usize = 153;
 
 fn clock() -> DateTime<Utc> {
     std::time::SystemTime::now().into()

@@ -2,7 +2,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 
-use crate::{Health, Message, Outcomes, Profile, Receipt, SendError};
+use crate::{ConfigError, Health, Message, Outcomes, Profile, Receipt, Requirement, SendError};
 
 /// A sender of text messages: a vendor, or a layer that wraps another provider.
 ///
@@ -98,6 +98,27 @@ pub trait SmsProvider: fmt::Debug + Send + Sync + 'static {
     /// Returns an error if the vendor could not be asked. Refused credentials are not an error, but
     /// [`Credentials::Refused`](crate::Credentials::Refused).
     async fn check(&self) -> Result<Health, SendError>;
+}
+
+impl dyn SmsProvider + '_ {
+    /// Checks that this provider can do what a program needs of it, as [`Profile::require`] does.
+    ///
+    /// ```
+    /// # use postduif_core as postduif;
+    /// use std::{sync::Arc, time::Duration};
+    /// use postduif::{Null, Requirement, SmsProvider};
+    ///
+    /// let sms: Arc<dyn SmsProvider> = Arc::new(Null::new());
+    /// sms.require(&[Requirement::DeliveryReports, Requirement::Validity(Duration::from_secs(600))])
+    ///     .unwrap_err();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names everything that the provider cannot do.
+    pub fn require(&self, requirements: &[Requirement]) -> Result<(), ConfigError> {
+        self.profile().require(requirements)
+    }
 }
 
 /// The future of a trait's method, as `async_trait` declares it.

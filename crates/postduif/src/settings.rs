@@ -1,7 +1,7 @@
 use std::{env, ffi::OsStr, fmt, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use postduif_core::{ConfigError, ReportOptions, ReportParser, SmsProvider};
+use postduif_core::{ConfigError, ReportOptions, ReportParser, Requirement, SmsProvider};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{
     Deserialize, Deserializer,
@@ -22,6 +22,7 @@ use crate::{DEADLINE, HttpClient, has_no_limits, no_url, open, report_parser};
 /// | `host` | another host than the vendor's own, with a port and a path if need be; defaults to `default` |
 /// | `report_secret` | the secret of delivery reports, or a list of them while one is being replaced |
 /// | `signature_method` | how the vendor signs its reports, where an account chooses it |
+/// | `require` | what the vendor must be able to do, as a list of [`Requirement`]s such as `validity=600` |
 /// | `deadline` | seconds within which a call may begin (feature `layers`) |
 /// | `rate`, `burst`, `in_flight`, `max_wait`, `timeout`, `attempts` | the limits of `Stack` (feature `layers`) |
 /// | anything else | a credential or an option of the vendor, such as `id`, `secret`, `sender` or `api` |
@@ -65,16 +66,18 @@ pub struct Settings {
     api: Option<String>,
     report_secrets: Vec<SecretString>,
     signature_method: Option<String>,
+    requirements: Vec<Requirement>,
     deadline: Option<String>,
 }
 
 /// The names that no connection URL knows.
 const REPORT_SECRET: &str = "report_secret";
 const SIGNATURE_METHOD: &str = "signature_method";
+const REQUIRE: &str = "require";
 
 impl Settings {
-    /// Reads a connection URL, as [`from_url`](crate::from_url) takes it. It may also hold `report_secret` (more than
-    /// once), `signature_method`, `deadline`, and the limits of `Stack`.
+    /// Reads a connection URL, as [`from_url`](crate::from_url) takes it. It may also hold `report_secret` and `require`
+    /// (more than once), `signature_method`, `deadline`, and the limits of `Stack`.
     ///
     /// # Errors
     ///
@@ -90,6 +93,7 @@ impl Settings {
             api: None,
             report_secrets: Vec::new(),
             signature_method: None,
+            requirements: Vec::new(),
             deadline: None,
         };
         let mut left = front.to_owned();
@@ -103,6 +107,9 @@ impl Settings {
                 SIGNATURE_METHOD => {
                     once(&mut settings.signature_method, name, &decoded(name, value)?)?
                 }
+                REQUIRE => settings
+                    .requirements
+                    .push(required(&decoded(name, value)?)?),
                 DEADLINE => once(&mut settings.deadline, name, &decoded(name, value)?)?,
                 _ => {
                     left.push(if left.len() == front.len() { '?' } else { '&' });
@@ -117,7 +124,7 @@ impl Settings {
     /// Reads the environment variables that start with `prefix` and an underscore: `SMS_VENDOR`, `SMS_SENDER`,
     /// `SMS_REPORT_SECRET` and so on for the prefix `SMS`, or `SMS_URL`.
     ///
-    /// Several report secrets are separated by white space.
+    /// Several report secrets are separated by white space, several requirements by commas.
     ///
     /// ```no_run
     /// let sms = postduif::Settings::from_env("SMS")?.open()?;
@@ -155,6 +162,10 @@ impl Settings {
                 for secret in value.split_whitespace() {
                     table.set(key.clone(), secret.into())?;
                 }
+            } else if key == REQUIRE {
+                for requirement in value.split(',').map(str::trim) {
+                    table.set(key.clone(), requirement.into())?;
+                }
             } else if !value.is_empty() {
                 table.set(key, value.into())?;
             }
@@ -172,7 +183,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// As [`from_url`](crate::from_url); and where a limit is set and the feature `layers` is off.
+    /// As [`from_url`](crate::from_url); where the vendor cannot do what is required; and where a limit is set and the
+    /// feature `layers` is off.
     pub fn open(&self) -> Result<Arc<dyn SmsProvider>, ConfigError> {
         self.open_over(None)
     }
@@ -192,12 +204,17 @@ impl Settings {
 
     fn open_over(&self, client: Option<&HttpClient>) -> Result<Arc<dyn SmsProvider>, ConfigError> {
         let url = self.url.expose_secret();
-        if self.deadline.is_none() && has_no_limits(url).is_ok() {
-            return open(url, client);
-        }
-        #[cfg(feature = "layers")]
-        return self.stack(client);
-        #[cfg(not(feature = "layers"))]
+        let sms = if self.deadline.is_none() && has_no_limits(url).is_ok() {
+            open(url, client)
+        } else {
+            self.stack(client)
+        }?;
+        sms.require(&self.requirements)?;
+        Ok(sms)
+    }
+
+    #[cfg(not(feature = "layers"))]
+    fn stack(&self, _: Option<&HttpClient>) -> Result<Arc<dyn SmsProvider>, ConfigError> {
         Err(ConfigError::new(format!(
             "deadline and the limits {} need the feature `layers` of postduif",
             crate::LIMITS.join(", ")
@@ -353,9 +370,9 @@ impl<'de> Visitor<'de> for TableVisitor {
         let mut table = Table::default();
         while let Some(name) = map.next_key::<String>()? {
             let Values(values) = map.next_value()?;
-            if values.len() > 1 && name != REPORT_SECRET {
+            if values.len() > 1 && name != REPORT_SECRET && name != REQUIRE {
                 return Err(A::Error::custom(format_args!(
-                    "{REPORT_SECRET} alone may be a list"
+                    "only {REPORT_SECRET} and {REQUIRE} may be lists"
                 )));
             }
             for value in values {
@@ -434,6 +451,11 @@ fn once(setting: &mut Option<String>, name: &str, value: &str) -> Result<(), Con
     }
 }
 
+fn required(text: &str) -> Result<Requirement, ConfigError> {
+    text.parse()
+        .map_err(|error| ConfigError::new(format!("{REQUIRE}: {error}")))
+}
+
 /// Reads a part of a URL's query.
 fn decoded(name: &str, value: &str) -> Result<String, ConfigError> {
     percent_decode_str(value)
@@ -477,8 +499,18 @@ mod tests {
         assert_eq!(one.url.expose_secret(), other.url.expose_secret());
         assert_eq!(secrets(one), secrets(other));
         assert_eq!(
-            (&one.api, &one.signature_method, &one.deadline),
-            (&other.api, &other.signature_method, &other.deadline)
+            (
+                &one.api,
+                &one.signature_method,
+                &one.deadline,
+                &one.requirements
+            ),
+            (
+                &other.api,
+                &other.signature_method,
+                &other.deadline,
+                &other.requirements
+            )
         );
     }
 
@@ -487,7 +519,7 @@ mod tests {
         let table = serde_json::json!({
             "vendor": "vonage", "host": "127.0.0.1:8080/prefix", "secret": SECRET, "api": "sms", "rate": 20,
             "timeout": 2.5, "report_secret": ["one", "two&"], "signature_method": "sha256", "deadline": 15,
-            "sender": null,
+            "sender": null, "require": ["validity=600", "sender=Acme Shop"],
         });
         let table = Settings::deserialize(table).unwrap();
         // In another order, which is that of the variables' names in the end.
@@ -500,6 +532,7 @@ mod tests {
             ("SMS_HOST", "127.0.0.1:8080/prefix"),
             ("SMS_REPORT_SECRET", "one two&"),
             ("SMS_SENDER", ""),
+            ("SMS_REQUIRE", "validity=600, sender=Acme Shop"),
             ("SMS_SIGNATURE_METHOD", "sha256"),
             ("SMS_VENDOR", "vonage"),
             ("SMSX_VENDOR", "kpn"),
@@ -508,7 +541,8 @@ mod tests {
         .unwrap();
         let url = "vonage://127.0.0.1:8080/prefix?api=sms&rate=20&secret=\
                    a%2Bb%2Fc%3Ad%40e%3Ff%23g%26h%3Di%2541%20%22%C3%A9&timeout=2.5&deadline=15\
-                   &report_secret=one&report_secret=two%26&signature_method=sha256";
+                   &report_secret=one&report_secret=two%26&signature_method=sha256\
+                   &require=validity=600&require=sender%3DAcme%20Shop";
         let url = Settings::from_url(url).unwrap();
         assert_equal(&table, &url);
         assert_equal(&environment, &url);
@@ -541,10 +575,7 @@ mod tests {
             (r#"{"vendor": "kpn", "host": "https://x"}"#, "invalid host"),
             (r#"{"vendor": "kpn", "host": "x?y"}"#, "invalid host"),
             (r#"{"vendor": "kpn", "host": ""}"#, "invalid host"),
-            (
-                r#"{"vendor": "kpn", "sender": ["a", "b"]}"#,
-                "alone may be a list",
-            ),
+            (r#"{"vendor": "kpn", "sender": ["a", "b"]}"#, "may be lists"),
             (
                 r#"{"vendor": "kpn", "deadline": 1, "deadline": 2}"#,
                 "given twice",
@@ -604,6 +635,22 @@ mod tests {
         );
         let without = json(r#"{"vendor": "kpn"}"#);
         assert!(without.reports().is_err());
+    }
+
+    #[cfg(all(feature = "kpn", feature = "smstools"))]
+    #[test]
+    fn a_swap_to_a_vendor_that_cannot_do_what_is_required_fails_at_start() {
+        let settings = |vendor| {
+            json(&format!(
+                r#"{{"vendor": "{vendor}", "id": "a", "secret": "b", "sender": "Contoso",
+                     "require": ["parts=2", "validity=600"]}}"#
+            ))
+        };
+        assert!(settings("kpn").open().is_ok());
+        assert_eq!(
+            settings("smstools").open().unwrap_err().to_string(),
+            "smstools cannot do what is required: validity=600: this vendor takes no validity period"
+        );
     }
 
     #[cfg(all(feature = "kpn", feature = "layers"))]
