@@ -24,9 +24,9 @@ pub mod auth;
 mod client;
 pub mod vendor;
 
-/// The path that the macro [`codes!`] expands to.
+/// The paths that the macros [`codes!`] and [`provider_builder!`] expand to.
 #[doc(hidden)]
-pub use postduif_core::ErrorKind;
+pub use postduif_core::{ConfigError, ErrorKind, Sender};
 
 pub use client::{
     BaseUrl, Client, ClientBuilder, Proof, Refusal, Request, Response, check_header_setting,

@@ -158,6 +158,100 @@ impl Endpoint {
     }
 }
 
+/// Implements what all vendors share: for a builder the options of its field `endpoint`, an
+/// [`EndpointBuilder`](crate::vendor::EndpointBuilder), and for a provider the constructors from a connection URL.
+///
+/// The provider needs a function `builder`, and the builder a private function `from_url` and a function `build`. The
+/// texts complete the documentation: the form of the URL, the default of the base URL, and the default of the sender.
+///
+/// ```
+/// use postduif_core::{ConfigError, Profile, SenderKind};
+/// use postduif_http::{provider_builder, vendor::{ConnectionUrl, Endpoint, EndpointBuilder}};
+///
+/// pub struct Example(pub Endpoint);
+///
+/// pub struct ExampleBuilder {
+///     endpoint: EndpointBuilder,
+/// }
+///
+/// provider_builder! {
+///     Example, ExampleBuilder,
+///     url: "`example://KEY@host?options`",
+///     base: "the vendor's own",
+///     sender: "The vendor has no default",
+/// }
+///
+/// impl ExampleBuilder {
+///     fn from_url(url: &str) -> Result<Self, ConfigError> {
+///         let url = ConnectionUrl::parse("example", url, &["key"], &["sender"])?;
+///         Ok(Self { endpoint: EndpointBuilder::from_url(&url)? })
+///     }
+///
+///     pub fn build(self) -> Result<Example, ConfigError> {
+///         let profile = Profile::new("example").with_senders(&[SenderKind::Alphanumeric]);
+///         self.endpoint.build(profile, "https://api.example.test").map(Example)
+///     }
+/// }
+///
+/// let example = Example::from_url("example://key@mirror.example.test?sender=Contoso")?;
+/// assert_eq!(example.0.base().as_str(), "https://mirror.example.test");
+/// # Ok::<(), ConfigError>(())
+/// ```
+#[macro_export]
+macro_rules! provider_builder {
+    (
+        $provider:ident, $builder:ident,
+        url: $url:literal,
+        base: $base:literal,
+        sender: $sender:literal $(,)?
+    ) => {
+        impl $provider {
+            /// Creates a provider from a connection URL, with a new HTTP client.
+            ///
+            /// # Errors
+            ///
+            #[doc = ::core::concat!("Returns an error if the URL is not ", $url, "; the error never shows it.")]
+            pub fn from_url(url: &str) -> ::core::result::Result<Self, $crate::ConfigError> {
+                $builder::from_url(url)?.build()
+            }
+
+            /// Creates a provider from a connection URL, with the given HTTP client.
+            ///
+            /// # Errors
+            ///
+            /// Returns the errors of [`from_url`](Self::from_url).
+            pub fn from_url_with(
+                url: &str,
+                client: &$crate::Client,
+            ) -> ::core::result::Result<Self, $crate::ConfigError> {
+                $builder::from_url(url)?
+                    .with_client(client.clone())
+                    .build()
+            }
+        }
+
+        impl $builder {
+            #[doc = ::core::concat!("Sets the base URL. Defaults to ", $base, ".")]
+            pub fn with_base(mut self, base: $crate::BaseUrl) -> Self {
+                self.endpoint = self.endpoint.with_base(base);
+                self
+            }
+
+            /// Sets the HTTP client. Defaults to a new one.
+            pub fn with_client(mut self, client: $crate::Client) -> Self {
+                self.endpoint = self.endpoint.with_client(client);
+                self
+            }
+
+            #[doc = ::core::concat!("Sets the sender of messages that name none. ", $sender, ".")]
+            pub fn with_sender(mut self, sender: $crate::Sender) -> Self {
+                self.endpoint = self.endpoint.with_sender(sender);
+                self
+            }
+        }
+    };
+}
+
 /// Builder for an [`Endpoint`]: the options that the builders of all vendors share.
 #[derive(Clone, Debug, Default)]
 #[must_use]

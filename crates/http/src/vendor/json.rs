@@ -1,4 +1,7 @@
+use postduif_core::{ErrorKind, Message, Price, SendError};
 use serde_json::Value;
+
+use crate::vendor::reports::recipient;
 
 /// Returns a JSON string or number as text, trimmed. `None` if it is anything else, or blank.
 ///
@@ -46,4 +49,28 @@ pub fn has_value(value: &Value) -> bool {
         Value::Object(members) => !members.is_empty(),
         Value::Bool(_) | Value::Number(_) => true,
     }
+}
+
+/// Returns a price from an amount, as text or as a JSON number, and a currency. `None` if either is invalid.
+#[must_use]
+pub fn price(amount: &Value, currency: &Value) -> Option<Price> {
+    Price::new(&text(amount)?, currency.as_str()?).ok()
+}
+
+/// Checks that a response has no other reference and no other number than the message. Either may be missing.
+///
+/// # Errors
+///
+/// Returns an error in doubt if one is another message's.
+pub fn check_about(reference: &Value, number: &Value, message: &Message) -> Result<(), SendError> {
+    let has_reference =
+        text(reference).is_none_or(|reference| reference == message.reference().as_str());
+    let has_number = recipient(number).is_none_or(|number| number == message.to());
+    if has_reference && has_number {
+        return Ok(());
+    }
+    Err(SendError::unknown(
+        ErrorKind::Protocol,
+        "the response is about another message",
+    ))
 }

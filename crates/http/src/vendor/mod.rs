@@ -3,7 +3,7 @@
 //!
 //! | part | purpose |
 //! |---|---|
-//! | [`Endpoint`], [`EndpointBuilder`] | send one message, run the request of a `check`, create the receipt |
+//! | [`Endpoint`], [`EndpointBuilder`], [`provider_builder!`](crate::provider_builder) | send one message, run the request of a `check`, create the receipt |
 //! | [`Code`], [`codes!`](crate::codes) | list a vendor's codes, each with what it proves |
 //! | [`batch`] | separates equal references, and finds the message of each verdict |
 //! | [`reports`] | reads secrets, entries and fields of delivery reports |
@@ -22,5 +22,5 @@ pub mod signature;
 pub use codes::Code;
 pub use connection_url::{ConnectionUrl, secret};
 pub use endpoint::{Endpoint, EndpointBuilder};
-pub use json::{has_value, is_given, text};
+pub use json::{check_about, has_value, is_given, price, text};
 pub use report_url::ReportUrl;

@@ -39,7 +39,7 @@ use postduif_core::{
     batch,
 };
 use postduif_http::{
-    BaseUrl, Client, Proof, Refusal, Request, Response, check_header_setting, codes,
+    Proof, Refusal, Request, Response, check_header_setting, codes, provider_builder,
     vendor::{
         Code, ConnectionUrl, Endpoint, EndpointBuilder,
         batch::{Verdicts, with_distinct_references},
@@ -97,26 +97,6 @@ impl Cm {
             endpoint: EndpointBuilder::new(),
         }
     }
-
-    /// Creates a provider from a connection URL, with a new HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the URL is not `cm://TOKEN@host?options`; the error never shows it.
-    pub fn from_url(url: &str) -> Result<Self, ConfigError> {
-        CmBuilder::from_url(url)?.build()
-    }
-
-    /// Creates a provider from a connection URL, with the given HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`from_url`](Self::from_url).
-    pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
-        CmBuilder::from_url(url)?
-            .with_client(client.clone())
-            .build()
-    }
 }
 
 /// Builder for [`Cm`]. All options are checked in [`build`](Self::build).
@@ -127,6 +107,13 @@ pub struct CmBuilder {
     endpoint: EndpointBuilder,
 }
 
+provider_builder! {
+    Cm, CmBuilder,
+    url: "`cm://TOKEN@host?options`",
+    base: "the one that CM recommends",
+    sender: "CM has no default",
+}
+
 impl CmBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
         let url = ConnectionUrl::parse("cm", url, &["token"], &["sender"])?;
@@ -134,24 +121,6 @@ impl CmBuilder {
             endpoint: EndpointBuilder::from_url(&url)?,
             ..Cm::builder(url.credential("token")?)
         })
-    }
-
-    /// Sets the base URL. Defaults to the one that CM recommends.
-    pub fn with_base(mut self, base: BaseUrl) -> Self {
-        self.endpoint = self.endpoint.with_base(base);
-        self
-    }
-
-    /// Sets the HTTP client. Defaults to a new one.
-    pub fn with_client(mut self, client: Client) -> Self {
-        self.endpoint = self.endpoint.with_client(client);
-        self
-    }
-
-    /// Sets the sender of messages that name none. CM has no default.
-    pub fn with_sender(mut self, sender: Sender) -> Self {
-        self.endpoint = self.endpoint.with_sender(sender);
-        self
     }
 
     /// Builds the provider. Nothing is sent.

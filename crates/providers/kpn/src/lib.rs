@@ -33,9 +33,9 @@ use postduif_core::{
     Sender, SenderKind, SmsProvider, TextLimit, async_trait, attempt, batch,
 };
 use postduif_http::{
-    BaseUrl, Client, Proof, Refusal, Request, Response,
+    Proof, Refusal, Request, Response,
     auth::{ClientCredentials, Token, TokenCache, TokenStyle, TokenVerdict},
-    check_header_setting, codes,
+    check_header_setting, codes, provider_builder,
     vendor::{Code, ConnectionUrl, Endpoint, EndpointBuilder, ReportUrl, is_given},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -80,26 +80,6 @@ impl Kpn {
             sub_account: None,
         }
     }
-
-    /// Creates a provider from a connection URL, with a new HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the URL is not `kpn://ID:SECRET@host?options`; the error never shows it.
-    pub fn from_url(url: &str) -> Result<Self, ConfigError> {
-        KpnBuilder::from_url(url)?.build()
-    }
-
-    /// Creates a provider from a connection URL, with the given HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`from_url`](Self::from_url).
-    pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
-        KpnBuilder::from_url(url)?
-            .with_client(client.clone())
-            .build()
-    }
 }
 
 /// Builder for [`Kpn`]. All options are checked in [`build`](Self::build).
@@ -113,6 +93,13 @@ pub struct KpnBuilder {
     // May hold a secret.
     report_url: Option<SecretString>,
     sub_account: Option<String>,
+}
+
+provider_builder! {
+    Kpn, KpnBuilder,
+    url: "`kpn://ID:SECRET@host?options`",
+    base: "KPN's own",
+    sender: "Defaults to KPN's default",
 }
 
 impl KpnBuilder {
@@ -134,24 +121,6 @@ impl KpnBuilder {
             sub_account: url.option("sub_account").map(str::to_owned),
             ..Kpn::builder(url.credential("id")?, url.credential("secret")?)
         })
-    }
-
-    /// Sets the base URL. Defaults to KPN's own.
-    pub fn with_base(mut self, base: BaseUrl) -> Self {
-        self.endpoint = self.endpoint.with_base(base);
-        self
-    }
-
-    /// Sets the HTTP client. Defaults to a new one.
-    pub fn with_client(mut self, client: Client) -> Self {
-        self.endpoint = self.endpoint.with_client(client);
-        self
-    }
-
-    /// Sets the sender of messages that name none. Defaults to KPN's default.
-    pub fn with_sender(mut self, sender: Sender) -> Self {
-        self.endpoint = self.endpoint.with_sender(sender);
-        self
     }
 
     /// Sets how the token request carries the credentials. Defaults to [`TokenStyle::Form`].
@@ -182,10 +151,6 @@ impl KpnBuilder {
     /// Returns an error if KPN does not accept the kind of sender, the report URL is invalid or has a duplicate query
     /// parameter `reference`, no header can hold the sub-account, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Kpn, ConfigError> {
-        self.endpoint.check_sender(
-            |sender| PROFILE.senders().contains(&sender.kind()),
-            "expected a name or a short code",
-        )?;
         if let Some(account) = &self.sub_account {
             check_header_setting("option sub_account", account)?;
         }

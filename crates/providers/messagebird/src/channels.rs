@@ -9,13 +9,13 @@ use postduif_core::{
 };
 use postduif_http::{
     Proof, Refusal, Response, codes,
-    vendor::{Code, EndpointBuilder, has_value},
+    vendor::{Code, EndpointBuilder, check_about, has_value},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Access, IN_FLIGHT, PROVIDER, failed_already, has_no_id, is_about, is_to};
+use crate::{Access, IN_FLIGHT, PROVIDER, failed_already, has_no_id};
 
 /// The capabilities of channels. The channel is the sender. The fields for schedules and validity periods are
 /// unconfirmed.
@@ -100,8 +100,8 @@ impl Channels {
             return Err(Response::contradiction());
         }
         let created: Created = response.json()?;
-        is_about(&created.reference, message)?;
-        is_to(&created.receiver["contacts"][0]["identifierValue"], message)?;
+        let number = &created.receiver["contacts"][0]["identifierValue"];
+        check_about(&created.reference, number, message)?;
         if let Some("rejected" | "sending_failed" | "delivery_failed") = created.status.as_str() {
             return Err(failed_already(ErrorKind::Other));
         }

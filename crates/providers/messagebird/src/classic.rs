@@ -9,14 +9,14 @@ use postduif_core::{
 };
 use postduif_http::{
     Proof, Refusal, Response, codes,
-    vendor::{Code, EndpointBuilder, ReportUrl, reports::recipient, text},
+    vendor::{Code, EndpointBuilder, ReportUrl, check_about, price, reports::recipient, text},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Access, IN_FLIGHT, PROVIDER, failed_already, has_no_id, is_about, price,
+    Access, IN_FLIGHT, PROVIDER, failed_already, has_no_id,
     reports::{CLASSIC_PARAMETERS, normalized},
 };
 
@@ -108,7 +108,7 @@ impl Classic {
     /// Returns the outcome of a success. A missing number proves a refusal only if the response counts no recipient at
     /// all: that invalid numbers are dropped is inferred from the text of error 9, and not documented.
     fn outcome(&self, created: Created, message: &Message) -> Result<Receipt, SendError> {
-        is_about(&created.reference, message)?;
+        check_about(&created.reference, &Value::Null, message)?;
         let Recipients {
             total_count,
             total_sent_count,
@@ -151,12 +151,11 @@ impl Classic {
     }
 }
 
-/// Returns a sender in classic's format: digits of a number, or a name. `None` for a short code, and for `inbox`, which
-/// would select one of the account's numbers instead.
+/// Returns a sender in classic's format: digits of a number, or a name. `None` for `inbox`, which would select one of the
+/// account's numbers instead.
 fn wire_sender(sender: &Sender) -> Option<String> {
     match sender.number() {
         Some(number) => Some(number.msisdn().to_string()),
-        None if sender.kind() == SenderKind::ShortCode => None,
         None => Some(sender.to_string()).filter(|name| !name.eq_ignore_ascii_case("inbox")),
     }
 }

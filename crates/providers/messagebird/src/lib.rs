@@ -33,7 +33,7 @@
 //! | `report_url` | classic: the https URL for delivery reports; defaults to the account's own |
 //! | `workspace`, `channel` | channels: both ids, which are UUIDs |
 //!
-//! The platform requires a `User-Agent`: a [`Client`] from a reqwest builder must set one.
+//! The platform requires a `User-Agent`: a [`Client`](postduif_http::Client) from a reqwest builder must set one.
 
 mod channels;
 mod classic;
@@ -44,12 +44,12 @@ mod reports;
 use std::{fmt, num::NonZeroUsize, str::FromStr};
 
 use postduif_core::{
-    ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, SendError, Sender,
-    SmsProvider, async_trait,
+    ConfigError, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
+    async_trait,
 };
 use postduif_http::{
-    BaseUrl, Client, Request, Response, check_header_setting,
-    vendor::{ConnectionUrl, Endpoint, EndpointBuilder, has_value, reports::recipient, text},
+    Request, Response, check_header_setting, provider_builder,
+    vendor::{ConnectionUrl, Endpoint, EndpointBuilder, has_value, text},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -165,26 +165,6 @@ impl MessageBird {
         }
     }
 
-    /// Creates a provider from a connection URL, with a new HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the URL is not `messagebird://KEY@host?options`; the error never shows it.
-    pub fn from_url(url: &str) -> Result<Self, ConfigError> {
-        MessageBirdBuilder::from_url(url)?.build()
-    }
-
-    /// Creates a provider from a connection URL, with the given HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`from_url`](Self::from_url).
-    pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
-        MessageBirdBuilder::from_url(url)?
-            .with_client(client.clone())
-            .build()
-    }
-
     /// Returns the API that the provider uses.
     #[must_use]
     pub const fn api(&self) -> Api {
@@ -227,6 +207,13 @@ pub struct MessageBirdBuilder {
     channel: Option<SecretString>,
 }
 
+provider_builder! {
+    MessageBird, MessageBirdBuilder,
+    url: "`messagebird://KEY@host?options`",
+    base: "the API's own",
+    sender: "Platform and classic only; there is no default",
+}
+
 impl MessageBirdBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
         let options = [
@@ -253,24 +240,6 @@ impl MessageBirdBuilder {
     /// Sets the API. Defaults to the one that the key and the other options select.
     pub const fn with_api(mut self, api: Api) -> Self {
         self.api = Some(api);
-        self
-    }
-
-    /// Sets the base URL. Defaults to the API's own.
-    pub fn with_base(mut self, base: BaseUrl) -> Self {
-        self.endpoint = self.endpoint.with_base(base);
-        self
-    }
-
-    /// Sets the HTTP client. Defaults to a new one.
-    pub fn with_client(mut self, client: Client) -> Self {
-        self.endpoint = self.endpoint.with_client(client);
-        self
-    }
-
-    /// Sets the sender of messages that name none. Platform and classic only; there is no default.
-    pub fn with_sender(mut self, sender: Sender) -> Self {
-        self.endpoint = self.endpoint.with_sender(sender);
         self
     }
 
@@ -438,33 +407,8 @@ fn has_no_id(response: &Response) -> Result<(), SendError> {
     Ok(())
 }
 
-/// Checks that a response has no other reference than the message's.
-fn is_about(reference: &Value, message: &Message) -> Result<(), SendError> {
-    match text(reference) {
-        Some(reference) if reference != message.reference().as_str() => Err(about_another()),
-        _ => Ok(()),
-    }
-}
-
-/// Checks that a response has no other number than the message's.
-fn is_to(number: &Value, message: &Message) -> Result<(), SendError> {
-    match recipient(number) {
-        Some(number) if number != message.to() => Err(about_another()),
-        _ => Ok(()),
-    }
-}
-
-fn about_another() -> SendError {
-    SendError::unknown(ErrorKind::Protocol, "the response is about another message")
-}
-
 /// Returns the error of a message that is reported as failed in the response to its send. Whether anything was sent is
 /// not documented.
 fn failed_already(kind: ErrorKind) -> SendError {
     SendError::unknown(kind, "the message is reported as failed already")
-}
-
-/// Returns a price whose amount is a JSON number or text.
-fn price(amount: &Value, currency: &Value) -> Option<Price> {
-    Price::new(&text(amount)?, currency.as_str()?).ok()
 }

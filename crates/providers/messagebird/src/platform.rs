@@ -16,6 +16,7 @@ use postduif_http::{
     vendor::{
         EndpointBuilder,
         batch::{Verdicts, with_distinct_references},
+        check_about, price,
         signature::{hex, sha256},
     },
 };
@@ -24,9 +25,8 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 
 use crate::{
-    Access, Category, PROVIDER, failed_already, has_no_id, is_about, is_to,
+    Access, Category, PROVIDER, failed_already, has_no_id,
     platform_refusals::{Fault, Refused, refused},
-    price,
 };
 
 /// The capabilities of the platform. It refuses schedules and validity periods, which are previews, for most accounts.
@@ -268,8 +268,7 @@ impl Platform {
                 "the response has no usable message id",
             ));
         }
-        is_about(&sent.metadata["reference"], message)?;
-        is_to(&sent.to, message)?;
+        check_about(&sent.metadata["reference"], &sent.to, message)?;
         if let Some("canceled" | "expired" | "failed" | "rejected" | "undelivered") =
             sent.status.as_str()
         {

@@ -39,7 +39,7 @@ use postduif_core::{
     SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, batch,
 };
 use postduif_http::{
-    BaseUrl, Client, Refusal, Request, Response, check_header_setting, codes,
+    Refusal, Request, Response, check_header_setting, codes, provider_builder,
     vendor::{Code, ConnectionUrl, Endpoint, EndpointBuilder, is_given, text},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -94,26 +94,6 @@ impl Smstools {
             test: false,
         }
     }
-
-    /// Creates a provider from a connection URL, with a new HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the URL is not `smstools://ID:SECRET@host?options`; the error never shows it.
-    pub fn from_url(url: &str) -> Result<Self, ConfigError> {
-        SmstoolsBuilder::from_url(url)?.build()
-    }
-
-    /// Creates a provider from a connection URL, with the given HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`from_url`](Self::from_url).
-    pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
-        SmstoolsBuilder::from_url(url)?
-            .with_client(client.clone())
-            .build()
-    }
 }
 
 /// Builder for [`Smstools`]. All options are checked in [`build`](Self::build).
@@ -127,6 +107,13 @@ pub struct SmstoolsBuilder {
     test: bool,
 }
 
+provider_builder! {
+    Smstools, SmstoolsBuilder,
+    url: "`smstools://ID:SECRET@host?options`",
+    base: "the host of Smstools' documentation",
+    sender: "Smstools has no default",
+}
+
 impl SmstoolsBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
         let options = ["sender", "sub_account", "test"];
@@ -137,24 +124,6 @@ impl SmstoolsBuilder {
             test: url.parsed_option("test")?.unwrap_or_default(),
             ..Smstools::builder(url.credential("id")?, url.credential("secret")?)
         })
-    }
-
-    /// Sets the base URL. Defaults to the host of Smstools' documentation.
-    pub fn with_base(mut self, base: BaseUrl) -> Self {
-        self.endpoint = self.endpoint.with_base(base);
-        self
-    }
-
-    /// Sets the HTTP client. Defaults to a new one.
-    pub fn with_client(mut self, client: Client) -> Self {
-        self.endpoint = self.endpoint.with_client(client);
-        self
-    }
-
-    /// Sets the sender of messages that name none. Smstools has no default.
-    pub fn with_sender(mut self, sender: Sender) -> Self {
-        self.endpoint = self.endpoint.with_sender(sender);
-        self
     }
 
     /// Sets the sub-account for sending. Defaults to `None`.
@@ -178,10 +147,8 @@ impl SmstoolsBuilder {
     /// Returns an error if the sender is a short code or a number of more than 14 digits, no header can hold the id,
     /// the secret or the sub-account, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Smstools, ConfigError> {
-        self.endpoint.check_sender(
-            |sender| PROFILE.senders().contains(&sender.kind()) && wire_sender(sender).is_some(),
-            SENDER,
-        )?;
+        self.endpoint
+            .check_sender(|sender| wire_sender(sender).is_some(), SENDER)?;
         check_header_setting("id", self.id.expose_secret())?;
         check_header_setting("secret", self.secret.expose_secret())?;
         if let Some(account) = &self.sub_account {

@@ -42,10 +42,10 @@ use std::{fmt, num::NonZeroUsize, str::FromStr, sync::Arc, time::Duration};
 
 use postduif_core::{
     ConfigError, DeliveryReport, ErrorKind, Health, Message, Outcomes, Profile, Receipt, Reference,
-    SendError, Sender, SenderKind, SmsProvider, async_trait,
+    SendError, SenderKind, SmsProvider, async_trait,
 };
 use postduif_http::{
-    BaseUrl, Client, Refusal, Response, check_header_setting, codes,
+    Refusal, Response, check_header_setting, codes, provider_builder,
     vendor::{Code, ConnectionUrl, EndpointBuilder, has_value, text},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -131,27 +131,6 @@ impl Spryng {
         }
     }
 
-    /// Creates a provider from a connection URL, with a new HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the URL is neither `spryng://KEY@host?account=A&options` nor
-    /// `spryng://KEY@host?api=v1&options`; the error never shows it.
-    pub fn from_url(url: &str) -> Result<Self, ConfigError> {
-        SpryngBuilder::from_url(url)?.build()
-    }
-
-    /// Creates a provider from a connection URL, with the given HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`from_url`](Self::from_url).
-    pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
-        SpryngBuilder::from_url(url)?
-            .with_client(client.clone())
-            .build()
-    }
-
     /// Looks up the messages with this reference: a report for each recipient of each message. Version 1 only.
     ///
     /// Use it for a message in doubt. A report means that Spryng has the message. No report only means that Spryng did
@@ -209,6 +188,13 @@ pub struct SpryngBuilder {
     route: Option<SecretString>,
 }
 
+provider_builder! {
+    Spryng, SpryngBuilder,
+    url: "`spryng://KEY@host?account=A&options` or `spryng://KEY@host?api=v1&options`",
+    base: "the API's own",
+    sender: "Version 2 defaults to the account's own, version 1 has no default",
+}
+
 impl SpryngBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
         let options = ["sender", "api", "route"];
@@ -235,24 +221,6 @@ impl SpryngBuilder {
     /// Sets the account reference, `SPNL` and seven digits, which version 2 requires.
     pub fn with_account(mut self, account: impl Into<SecretString>) -> Self {
         self.account = Some(account.into());
-        self
-    }
-
-    /// Sets the base URL. Defaults to the API's own.
-    pub fn with_base(mut self, base: BaseUrl) -> Self {
-        self.endpoint = self.endpoint.with_base(base);
-        self
-    }
-
-    /// Sets the HTTP client. Defaults to a new one.
-    pub fn with_client(mut self, client: Client) -> Self {
-        self.endpoint = self.endpoint.with_client(client);
-        self
-    }
-
-    /// Sets the sender of messages that name none. Version 2 defaults to the account's own, version 1 has no default.
-    pub fn with_sender(mut self, sender: Sender) -> Self {
-        self.endpoint = self.endpoint.with_sender(sender);
         self
     }
 

@@ -1,13 +1,13 @@
 //! Version 1 of the REST API, as its SDKs and public clients use it.
 
 use postduif_core::{
-    ConfigError, DeliveryReport, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile,
-    Receipt, Reference, SendError, Sender, SmsProvider, async_trait, batch,
+    ConfigError, DeliveryReport, ErrorKind, Health, Message, Outcomes, Profile, Receipt, Reference,
+    SendError, Sender, SmsProvider, async_trait, batch,
 };
 use postduif_http::{
     Refusal, Request, Response,
     vendor::{
-        Endpoint, EndpointBuilder,
+        Endpoint, EndpointBuilder, check_about,
         reports::{message_id, recipient},
     },
 };
@@ -143,21 +143,19 @@ fn ids(body: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     body.get("id").into_iter().chain(wrapped)
 }
 
-/// Returns whether a response is about this message: it has no other reference or number.
-fn is_about(body: &Map<String, Value>, message: &Message) -> bool {
-    let reference = member(body, "reference");
-    let numbers = body.get("recipients").and_then(Value::as_array);
-    let is_other = |recipient: &Value| {
+/// Checks that a response has no other reference or number than the message.
+fn check(body: &Map<String, Value>, message: &Message) -> Result<(), SendError> {
+    let value =
+        |object: &Map<String, Value>, name| member(object, name).map_or(Value::Null, Value::from);
+    check_about(&value(body, "reference"), &Value::Null, message)?;
+    let recipients = body.get("recipients").and_then(Value::as_array);
+    recipients.into_iter().flatten().try_for_each(|recipient| {
         let number = match recipient {
-            Value::Object(recipient) => member(recipient, "number"),
-            Value::String(number) => Some(number.clone()),
-            _ => None,
+            Value::Object(recipient) => value(recipient, "number"),
+            number => number.clone(),
         };
-        let number = number.and_then(|number| PhoneNumber::from_msisdn(&number).ok());
-        number.is_some_and(|number| number != message.to())
-    };
-    reference.is_none_or(|reference| reference == message.reference().as_str())
-        && !numbers.into_iter().flatten().any(is_other)
+        check_about(&Value::Null, &number, message)
+    })
 }
 
 impl V1 {
@@ -199,12 +197,7 @@ impl V1 {
             return Err(response.refused(refusal(&response, Some(message))));
         }
         let body = without_errors(&response)?;
-        if !is_about(&body, message) {
-            return Err(SendError::unknown(
-                ErrorKind::Protocol,
-                "the response is about another message",
-            ));
-        }
+        check(&body, message)?;
         let id = body.get("id").and_then(Value::as_str).unwrap_or_default();
         self.endpoint.receipt(message, id)
     }

@@ -56,7 +56,7 @@ use postduif_core::{
     SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
 use postduif_http::{
-    BaseUrl, Client,
+    provider_builder,
     vendor::{
         ConnectionUrl, EndpointBuilder,
         reports::{api, one_signature_method},
@@ -144,27 +144,6 @@ impl Vonage {
     ) -> VonageBuilder {
         VonageBuilder::new(Credentials::Application(id.into(), private_key.into()))
     }
-
-    /// Creates a provider from a connection URL, with a new HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the URL is neither `vonage://KEY:SECRET@host?options` nor
-    /// `vonage://APPLICATION_ID@host?private_key=file:PATH`; the error never shows it.
-    pub fn from_url(url: &str) -> Result<Self, ConfigError> {
-        VonageBuilder::from_url(url)?.build()
-    }
-
-    /// Creates a provider from a connection URL, with the given HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`from_url`](Self::from_url).
-    pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
-        VonageBuilder::from_url(url)?
-            .with_client(client.clone())
-            .build()
-    }
 }
 
 #[async_trait]
@@ -205,6 +184,13 @@ enum Credentials {
     Account(SecretString, SecretString),
     /// Id and private key.
     Application(SecretString, SecretString),
+}
+
+provider_builder! {
+    Vonage, VonageBuilder,
+    url: "`vonage://KEY:SECRET@host?options` or `vonage://APPLICATION_ID@host?private_key=file:PATH`",
+    base: "Vonage's own hosts, and replaces all of them",
+    sender: "Vonage has no default",
 }
 
 impl VonageBuilder {
@@ -260,24 +246,6 @@ impl VonageBuilder {
     /// Sets the API. Defaults to [`Api::Messages`].
     pub const fn with_api(mut self, api: Api) -> Self {
         self.api = api;
-        self
-    }
-
-    /// Sets the base URL of all requests. Defaults to Vonage's own hosts.
-    pub fn with_base(mut self, base: BaseUrl) -> Self {
-        self.endpoint = self.endpoint.with_base(base);
-        self
-    }
-
-    /// Sets the HTTP client. Defaults to a new one.
-    pub fn with_client(mut self, client: Client) -> Self {
-        self.endpoint = self.endpoint.with_client(client);
-        self
-    }
-
-    /// Sets the sender of messages that name none. Vonage has no default.
-    pub fn with_sender(mut self, sender: Sender) -> Self {
-        self.endpoint = self.endpoint.with_sender(sender);
         self
     }
 

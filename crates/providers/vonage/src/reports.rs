@@ -2,10 +2,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, Price, ReportError, ReportErrorKind,
+    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind,
     ReportParser, ReportRequest,
 };
 use postduif_http::vendor::{
+    price,
     reports::{SigningSecrets, check_window, code, json, message_id, recipient, time},
     signature::{hex, hs256_claims, sha256},
     text,
@@ -128,10 +129,7 @@ fn report(body: &Value) -> DeliveryReport {
         let time = DateTime::parse_from_str(&time, "%Y-%m-%d %H:%M:%S %z").ok()?;
         Some(time.to_utc())
     });
-    let usage = &body["usage"];
-    report.price = text(&usage["price"])
-        .zip(text(&usage["currency"]))
-        .and_then(|(price, currency)| Price::new(&price, &currency).ok());
+    report.price = price(&body["usage"]["price"], &body["usage"]["currency"]);
     report
 }
 

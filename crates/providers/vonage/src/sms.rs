@@ -11,8 +11,7 @@ use postduif_core::{
 use postduif_http::{
     Proof, Refusal, Request, Response, codes,
     vendor::{
-        Code, Endpoint, EndpointBuilder, ReportUrl, has_value,
-        reports::{message_id, recipient},
+        Code, Endpoint, EndpointBuilder, ReportUrl, check_about, has_value, reports::message_id,
         text,
     },
 };
@@ -266,7 +265,7 @@ impl<'a> Parts<'a> {
         let is_foreign = self
             .all
             .iter()
-            .any(|entry| is_about_another(entry, message));
+            .any(|entry| check_about(&entry["client-ref"], &entry["to"], message).is_err());
         let is_contradiction = is_error(response)
             || self.all.iter().any(|entry| {
                 !is_accepted(entry)
@@ -341,12 +340,6 @@ impl<'a> Parts<'a> {
 
 fn is_accepted(entry: &Value) -> bool {
     text(&entry["status"]).as_deref() == Some("0")
-}
-
-/// Returns whether an entry has another reference or number than the message.
-fn is_about_another(entry: &Value, message: &Message) -> bool {
-    text(&entry["client-ref"]).is_some_and(|reference| reference != message.reference().as_str())
-        || recipient(&entry["to"]).is_some_and(|to| to != message.to())
 }
 
 /// Returns why a part was not accepted.

@@ -61,7 +61,7 @@ fn an_invalid_configuration_is_refused_when_it_is_built() {
         ),
         (
             "kpn://me:hunter2@default?sender=%2B31612345678",
-            "option sender: expected a name or a short code",
+            "no number as sender",
         ),
         (
             "kpn://me:hunter2@default?token_style=digest",

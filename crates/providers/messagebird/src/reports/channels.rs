@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{MAX_CODE, listed_reason};
+use super::{MAX_CODE, listed_reason, signature};
 use crate::PROVIDER;
 
 /// Parser for the delivery reports of channels. The header `messagebird-signature` signs URL, body and time.
@@ -39,10 +39,7 @@ impl ChannelsReports {
     }
 
     fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
-        let signature = request
-            .header("messagebird-signature")?
-            .filter(|signature| !signature.is_empty())
-            .ok_or(ReportError::unsigned("the report has no signature"))?;
+        let signature = signature(request, "messagebird-signature")?;
         let timestamp = proof_header(request, "messagebird-request-timestamp")?;
         let tag = BASE64_STANDARD
             .decode(signature)

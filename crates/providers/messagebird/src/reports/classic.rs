@@ -4,6 +4,7 @@ use postduif_core::{
     ReportRequest,
 };
 use postduif_http::vendor::{
+    price,
     reports::{SigningSecrets, message_id, nonzero_code, query_parameter, recipient, status, time},
     signature::{hex, hmac_claims, is_secret, sha256},
     text,
@@ -12,8 +13,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{MAX_CODE, listed_reason, normalized};
-use crate::{PROVIDER, price};
+use super::{MAX_CODE, listed_reason, normalized, signature};
+use crate::PROVIDER;
 
 /// Parser for classic's delivery reports. The header `MessageBird-Signature-JWT` signs URL, body and time.
 ///
@@ -38,12 +39,7 @@ impl ClassicReports {
     }
 
     fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
-        let token = request
-            .header("messagebird-signature-jwt")?
-            .filter(|token| !token.is_empty())
-            .ok_or(ReportError::unsigned(
-                "the report has no MessageBird-Signature-JWT",
-            ))?;
+        let token = signature(request, "messagebird-signature-jwt")?;
         // MessageBird signs with HS256; its own reference cases accept the other two as well.
         let claims: Claims = serde_json::from_slice(&hmac_claims(token, self.0.as_slice())?)
             .map_err(|_| ReportError::malformed("the signature lacks a required claim"))?;

@@ -6,7 +6,7 @@ mod platform;
 
 use std::sync::Arc;
 
-use postduif_core::{ConfigError, ReportOptions, ReportParser};
+use postduif_core::{ConfigError, ReportError, ReportOptions, ReportParser, ReportRequest};
 use postduif_http::vendor::reports::{api, one_signature_method};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -38,6 +38,12 @@ pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, Co
         Api::Classic => Arc::new(ClassicReports::new(secrets)?),
         Api::Platform => Arc::new(PlatformReports::new(secrets)?),
     })
+}
+
+/// Returns a header that proves a report, such as a signature.
+fn signature<'r>(request: &'r ReportRequest<'_>, name: &str) -> Result<&'r str, ReportError> {
+    let value = request.header(name)?.filter(|value| !value.is_empty());
+    value.ok_or(ReportError::unsigned("the report has no signature"))
 }
 
 /// The maximum number of digits of a code. All known codes are numbers.

@@ -9,16 +9,17 @@ use postduif_core::{
     Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ReportError, ReportParser,
     ReportRequest,
 };
-use postduif_http::vendor::reports::{
-    check_time, message_id, nonzero_code, recipient, status, time,
+use postduif_http::vendor::{
+    price,
+    reports::{check_time, message_id, nonzero_code, recipient, status, time},
 };
 use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::MAX_CODE;
-use crate::{PROVIDER, price};
+use super::{MAX_CODE, signature};
+use crate::PROVIDER;
 
 /// Parser for the platform's delivery reports, which are signed over id, time and body by
 /// [Standard Webhooks](https://www.standardwebhooks.com).
@@ -57,17 +58,9 @@ impl PlatformReports {
     }
 
     fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
-        let header = |name: &str| {
-            let value = request.header(name)?.filter(|value| !value.is_empty());
-            value.ok_or(ReportError::unsigned(
-                "the report has no complete signature",
-            ))
-        };
-        let (id, timestamp, signatures) = (
-            header("webhook-id")?,
-            header("webhook-timestamp")?,
-            header("webhook-signature")?,
-        );
+        let id = signature(request, "webhook-id")?;
+        let timestamp = signature(request, "webhook-timestamp")?;
+        let signatures = signature(request, "webhook-signature")?;
         let signed = [
             id.as_bytes(),
             b".",

@@ -182,7 +182,7 @@ fn an_invalid_configuration_is_refused_when_it_is_built() {
         ),
         (
             "messagebird://hunter2@default?sender=1008".to_owned(),
-            "a name other than inbox, or a number",
+            "no short code as sender",
         ),
         (
             "messagebird://bk_eu1_hunter2@default?sender=cm.com".to_owned(),

@@ -73,7 +73,7 @@ fn an_invalid_configuration_is_refused_when_it_is_built() {
         ),
         (
             "smstools://me:hunter2@default?sender=1008",
-            "expected a name, or a number of at most 14 digits",
+            "no short code as sender",
         ),
         (
             "smstools://me:hunter2@default?sender=%2B491234567890123",
