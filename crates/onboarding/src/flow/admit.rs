@@ -69,8 +69,8 @@ impl Onboarding {
                 tracing::warn!(
                     flow = %run.flow(), step = %StepName::Guard, %reason, detail, "refused"
                 );
-                let why = detail.map_or_else(EndCause::default, EndCause::of);
-                self.end(run, history, Verdict::Failed(reason), why).await
+                let cause = detail.map_or_else(EndCause::default, EndCause::of);
+                self.end(run, history, Verdict::Failed(reason), cause).await
             }
         }
     }
@@ -98,8 +98,8 @@ impl Onboarding {
             kind => is_transient(kind),
         };
         if !again {
-            let why = EndCause::graph(cause);
-            return self.end(run, history, Verdict::Failed(reason), why).await;
+            let cause = EndCause::graph(cause);
+            return self.end(run, history, Verdict::Failed(reason), cause).await;
         }
         run.obstacle = Some((reason, Some(cause)));
         let pause = self.pause_after(run.failures(), MAX_PAUSE, error.retry_after());

@@ -53,7 +53,7 @@ impl Onboarding {
         run: &mut Run,
         history: &History,
         verdict: Verdict,
-        why: EndCause,
+        cause: EndCause,
     ) -> Result<Step, JournalError> {
         let fails = matches!(verdict, Verdict::Failed(_));
         if fails
@@ -66,8 +66,8 @@ impl Onboarding {
         }
         let entry = Entry::Resuming {
             verdict,
-            detail: why.detail,
-            cause: why.cause,
+            detail: cause.detail,
+            cause: cause.cause,
         };
         self.record(run, entry).await?;
         Ok(Step::Next)
@@ -79,7 +79,7 @@ impl Onboarding {
         run: &mut Run,
         history: &History,
     ) -> Result<Step, JournalError> {
-        let why = match run.obstacle.take() {
+        let cause = match run.obstacle.take() {
             Some((reason, cause)) => {
                 run.obstacle = Some((reason, None));
                 cause.map_or_else(EndCause::default, EndCause::graph)
@@ -87,7 +87,7 @@ impl Onboarding {
             None => EndCause::default(),
         };
         let verdict = Verdict::Failed(run.deadline_reason());
-        self.end(run, history, verdict, why).await
+        self.end(run, history, verdict, cause).await
     }
 
     /// Looks for a pass in doubt, until one of three is recorded: it was found and is revoked, a conclusive list
@@ -286,8 +286,8 @@ impl Onboarding {
             "a pass could not be revoked yet"
         );
         if run.is_over(now) && !run.resumed {
-            let why = EndCause::graph(GraphCause::from(&error));
-            return self.end(run, history, verdict, why).await;
+            let cause = EndCause::graph(GraphCause::from(&error));
+            return self.end(run, history, verdict, cause).await;
         }
         let pause = self.pause_after(run.failures(), MAX_PAUSE, error.retry_after());
         let at_most = if run.resumed {

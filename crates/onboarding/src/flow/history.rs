@@ -275,7 +275,7 @@ impl History {
 
     /// Returns the reason of a flow that has no further round, by the pass of the last round.
     pub(crate) fn why_no_more_rounds(&self) -> FailureReason {
-        let why = self.own().rev().find_map(|entry| match entry {
+        let reason = self.own().rev().find_map(|entry| match entry {
             Entry::Sending { .. } | Entry::InDoubt { .. } | Entry::Accepted { .. } => {
                 Some(FailureReason::InDoubt)
             }
@@ -287,7 +287,7 @@ impl History {
             }
             _ => None,
         });
-        why.unwrap_or(FailureReason::PassRefused)
+        reason.unwrap_or(FailureReason::PassRefused)
     }
 
     /// Returns the pass that was issued last.

@@ -462,7 +462,7 @@ impl Onboarding {
             run.obstacle = Some((reason, Some(cause.clone())));
             return self.issue(run, history, user).await;
         }
-        let why = EndCause::graph(cause.clone());
+        let cause = EndCause::graph(cause.clone());
         // As documented, a new pass replaces the earlier one. If Graph refuses instead, the earlier one must be
         // revoked first; the wording of such a refusal is unknown.
         if may_mean_pass_exists(kind) && !run.is_over(self.clock.now()) {
@@ -486,13 +486,13 @@ impl Onboarding {
                     // It was issued after the list was read.
                     Existing::Refused => {
                         let verdict = Verdict::Failed(FailureReason::PassExists);
-                        return self.end(run, history, verdict, why).await;
+                        return self.end(run, history, verdict, cause).await;
                     }
                     Existing::Ignored | Existing::Kept | Existing::AwaitsReport => {}
                 }
             }
         }
-        self.end(run, history, Verdict::Failed(reason), why).await
+        self.end(run, history, Verdict::Failed(reason), cause).await
     }
 
     /// Settles a request in doubt: revokes a new pass that no flow issued. If there is none, requests another: if the

@@ -62,8 +62,8 @@ impl Onboarding {
     /// | `Resumed` | revoke what could not be revoked, until it has expired; look for a pass in doubt until a list is conclusive; done |
     /// | `NothingSeen`, `Unseen`, `Expired` | what the entry before them says |
     ///
-    /// The verdict is recorded as `Resuming`. Before a flow fails, it looks for a pass in doubt while time remains. If
-    /// no list can be read by the deadline, a pass that was sent counts as there.
+    /// The verdict is recorded as `Resuming`. Before a flow fails, it looks for a pass in doubt while time remains. Before
+    /// it is completed, a failing list is retried while time remains; without one, a pass that was sent counts as there.
     ///
     /// The claim is checked between an intent's entry and its effect: without it the run stops. Before a pass is issued
     /// and before a text is sent, the clock is checked too. At the deadline, or if the store took more than ten seconds,
@@ -117,8 +117,8 @@ impl Onboarding {
                 Some(Entry::Resuming { verdict, .. }) => self.resume(run, *verdict).await,
                 _ => {
                     let verdict = Verdict::Failed(FailureReason::UserNotFound);
-                    let why = EndCause::of("the call-out names no user");
-                    self.end(run, &history, verdict, why).await
+                    let cause = EndCause::of("the call-out names no user");
+                    self.end(run, &history, verdict, cause).await
                 }
             };
         };
@@ -265,9 +265,9 @@ impl Onboarding {
             return self.end_at_deadline(run, history).await;
         }
         if history.len() >= MAX_ENTRIES_TO_ISSUE {
-            let why = EndCause::of("the flow has too many entries");
+            let cause = EndCause::of("the flow has too many entries");
             return self
-                .end(run, history, Verdict::Failed(run.deadline_reason()), why)
+                .end(run, history, Verdict::Failed(run.deadline_reason()), cause)
                 .await;
         }
         let round = history.next_round();

@@ -45,10 +45,12 @@ pub(crate) const DEFAULT_PAUSES: [Duration; 5] = [
     seconds(40),
 ];
 
-/// The maximum pause before a retry that leaves no entry. Longer ones would waste a window of half an hour.
+/// The maximum pause before a retry that leaves no entry, unless a configured pause or Graph's `Retry-After` is longer.
+/// Longer ones would waste a window of half an hour.
 pub(crate) const MAX_PAUSE: Duration = minutes(1);
 
-/// The maximum pause before a retry that leaves entries, which a journal holds a bounded number of.
+/// The maximum pause before a retry that leaves entries. A journal holds a bounded number of them, so these pauses grow
+/// longer.
 pub(crate) const MAX_PAUSE_WITH_ENTRIES: Duration = minutes(15);
 
 /// The part of the remaining time that such a pause may take, so that something can still follow it.
@@ -61,7 +63,8 @@ pub(crate) const MAX_SLEEP: Duration = seconds(1);
 /// The pause before another try to take a flow or a user that another run has: most of them have it for seconds.
 pub(crate) const LOCK_PAUSE: Duration = seconds(1);
 
-/// The first pause before another flow's pass is looked at again: a report or a list may decide about it by then.
+/// The maximum pause before another flow's pass is looked at again, unless a configured pause is longer: a report or a
+/// list soon decides about it.
 pub(crate) const OTHERS_PASS_PAUSE: Duration = seconds(10);
 
 /// The first pause before an outcome is given to the journal again: enough for a lost connection.
