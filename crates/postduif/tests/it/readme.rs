@@ -64,9 +64,9 @@ fn the_readme_lists_what_each_vendor_can_do() {
             .map(|kind| kind.as_str().replace('_', " "))
             .collect();
         let senders = if senders.is_empty() {
-            "none".into()
+            "none".to_owned()
         } else {
-            senders
+            senders.join(", ")
         };
         let text = match profile.longest_text() {
             Some(TextLimit::Parts(parts)) => format!("{parts} parts"),
