@@ -89,7 +89,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Returns `InvalidSender` if there is no sender or `form` returns `None` for it; the error says what is `expected`.
+    /// Returns `InvalidSender` if there is no sender or `form` returns `None` for it; the error says what is
+    /// `expected`.
     pub fn wire_sender(
         &self,
         message: &Message,
@@ -336,8 +337,8 @@ impl EndpointBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error if the profile does not have the kind of the configured sender, `host` is not a base URL, or the
-    /// HTTP client cannot be built.
+    /// Returns an error if the profile does not have the kind of the configured sender, `host` is not a base URL, or
+    /// the HTTP client cannot be built.
     pub fn build(self, profile: Profile, host: &str) -> Result<Endpoint, ConfigError> {
         let sender = self.sender.as_ref();
         if let Some(problem) = sender.and_then(|sender| profile.sender_problem(sender)) {

@@ -38,13 +38,13 @@ impl ReportUrl {
         Ok(Self(text.into()))
     }
 
-    /// Parses the URL of the option `report_url` for a vendor without a reference field. `{reference}` may be the value of
-    /// its query parameter `reference`, and becomes the reference of each message.
+    /// Parses the URL of the option `report_url` for a vendor without a reference field. `{reference}` may be the value
+    /// of its query parameter `reference`, and becomes the reference of each message.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`parse`](Self::parse), or an error if the placeholder is anywhere else, the parameter is a
-    /// duplicate, or there is another placeholder.
+    /// Returns the errors of [`parse`](Self::parse), or an error if the placeholder is anywhere else, the parameter is
+    /// a duplicate, or there is another placeholder.
     pub fn parse_with_reference(text: &str) -> Result<Self, ConfigError> {
         let url = Self::parse(text)?;
         let (path, query) = url.expose().split_once('?').unwrap_or((url.expose(), ""));

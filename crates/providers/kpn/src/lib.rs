@@ -148,8 +148,9 @@ impl KpnBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error if KPN does not accept the kind of sender, the report URL is invalid or has a duplicate query
-    /// parameter `reference`, no header can hold the sub-account, or the HTTP client cannot be built.
+    /// Returns an error if KPN does not accept the kind of sender, no header can hold the sub-account, or the HTTP
+    /// client cannot be built. The same holds if the report URL is invalid or has a duplicate query parameter
+    /// `reference`.
     pub fn build(self) -> Result<Kpn, ConfigError> {
         if let Some(account) = &self.sub_account {
             check_header_setting("option sub_account", account)?;

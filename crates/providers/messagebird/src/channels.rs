@@ -238,8 +238,8 @@ fn refusal(response: &Response, messages: &[Message]) -> Option<Refusal> {
     Some(Refusal::new(kind, meaning).with_unlisted_code(&code, messages))
 }
 
-/// Returns the part of the request that the details are about. Paths are the names of an object, or in the entries of an
-/// array.
+/// Returns the part of the request that the details are about. Paths are the names of an object, or in the entries of
+/// an array.
 fn field(details: &Value) -> Option<&'static Code> {
     let paths: Vec<&str> = match details {
         Value::Object(members) => members.keys().map(String::as_str).collect(),

@@ -151,8 +151,8 @@ impl Classic {
     }
 }
 
-/// Returns a sender in classic's format: digits of a number, or a name. `None` for `inbox`, which would select one of the
-/// account's numbers instead.
+/// Returns a sender in classic's format: digits of a number, or a name. `None` for `inbox`, which would select one of
+/// the account's numbers instead.
 fn wire_sender(sender: &Sender) -> Option<String> {
     match sender.number() {
         Some(number) => Some(number.msisdn().to_string()),
@@ -219,8 +219,8 @@ impl Item {
     }
 }
 
-/// The vendor's codes for network errors. 1, 2, 3, 5, 34, 103 and 104 are from its pages or live records; the others are
-/// the GSM MAP codes that its list follows.
+/// The vendor's codes for network errors. 1, 2, 3, 5, 34, 103 and 104 are from its pages or live records; the others
+/// are the GSM MAP codes that its list follows.
 static NETWORK_CODES: &[(&[u64], ErrorKind)] = &[
     (
         &[1, 2, 3, 5, 7, 9, 10, 11, 12, 21],

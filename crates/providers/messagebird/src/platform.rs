@@ -305,8 +305,8 @@ fn is_for(sent: &Sent, message: &Message) -> bool {
         .is_none_or(|number| PhoneNumber::from_msisdn(number) == Ok(message.to()))
 }
 
-/// Returns a sender in the platform's format. `None` if the platform does not accept it. The workspace's own short codes
-/// and names are not known here.
+/// Returns a sender in the platform's format. `None` if the platform does not accept it. The workspace's own short
+/// codes and names are not known here.
 fn wire_sender(sender: &Sender) -> Option<String> {
     let name = sender.to_string();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" -_".contains(&byte);

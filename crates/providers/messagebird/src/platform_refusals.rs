@@ -139,7 +139,8 @@ impl Fault {
         (is_listed && fault.keys().next().is_some()).then_some((fault, is_wrapped))
     }
 
-    /// Returns whether it has a code in the platform's format, such as `E01001`, or one of the names of its SMS product.
+    /// Returns whether it has a code in the platform's format, such as `E01001`, or one of the names of its SMS
+    /// product.
     fn is_unmistakable(&self) -> bool {
         let has_code = self.code.as_deref().is_some_and(|code| {
             code.len() == 6

@@ -144,8 +144,8 @@ impl SmstoolsBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error if the sender is a short code or a number of more than 14 digits, no header can hold the id,
-    /// the secret or the sub-account, or the HTTP client cannot be built.
+    /// Returns an error if the sender is a short code or a number of more than 14 digits, or the HTTP client cannot be
+    /// built. The same holds if no header can hold the id, the secret or the sub-account.
     pub fn build(self) -> Result<Smstools, ConfigError> {
         self.endpoint
             .check_sender(|sender| wire_sender(sender).is_some(), SENDER)?;
@@ -219,8 +219,8 @@ static CODES: &[Code] = codes! {
     "1403" => Unauthorized, Below500, "this user of the account has no permission";
 };
 
-/// Returns a sender in Smstools' format. `None` if it is a number that is too long. A number keeps its plus, which error
-/// 110 requires although the documentation's examples lack it.
+/// Returns a sender in Smstools' format. `None` if it is a number that is too long. A number keeps its plus, which
+/// error 110 requires although the documentation's examples lack it.
 fn wire_sender(sender: &Sender) -> Option<String> {
     let fits = sender
         .number()
@@ -230,8 +230,8 @@ fn wire_sender(sender: &Sender) -> Option<String> {
 
 /// Returns what a response with an error proves: by its code first, by its status second.
 ///
-/// Other gateways have a member `error` too. It is Smstools' own only with a code of its list, beside `errorMsg`, or with
-/// the one text of the documentation. A code that repeats the status does not count: many servers write it.
+/// Other gateways have a member `error` too. It is Smstools' own only with a code of its list, beside `errorMsg`, or
+/// with the one text of the documentation. A code that repeats the status does not count: many servers write it.
 fn refused(response: &Response, messages: &[Message]) -> SendError {
     let by_status = response.refused(None);
     let Ok(body) = response.json::<Map<String, Value>>() else {

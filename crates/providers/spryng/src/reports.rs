@@ -23,8 +23,8 @@ const PROVIDER: &str = "spryng";
 /// Parser for Spryng's delivery reports. Spryng does not sign them, so a secret is the only proof.
 ///
 /// The secret is the last segment of the path, as in `https://sms.example.com/reports/spryng/SECRET`. Spryng sets the
-/// URL of version 1 for the account. The webhooks of version 2 are subscriptions of the account. If their authentication
-/// method is `basic`, the secret may also be the password; the user name is ignored.
+/// URL of version 1 for the account. The webhooks of version 2 are subscriptions of the account. If their
+/// authentication method is `basic`, the secret may also be the password; the user name is ignored.
 ///
 /// The URL receives the reports of all senders of the account: a reference of another format is kept as
 /// [`vendor_reference`](DeliveryReport::vendor_reference). Whether Spryng repeats reports is not documented: ignore a
@@ -178,8 +178,8 @@ pub(crate) fn v1_status(name: &str) -> DeliveryStatus {
     status(V1_STATUSES, &plain(name))
 }
 
-/// The statuses of version 1: the numbers of the current service, the names of the old product's page, and the states of
-/// a look-up.
+/// The statuses of version 1: the numbers of the current service, the names of the old product's page, and the states
+/// of a look-up.
 static V1_STATUSES: &[(&str, DeliveryStatus)] = &[
     ("10", DeliveryStatus::Delivered),
     ("20", DeliveryStatus::Failed),

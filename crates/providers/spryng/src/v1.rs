@@ -215,7 +215,8 @@ impl V1 {
         }
     }
 
-    /// Returns what Spryng lists under this reference. The request has both filters on which the official SDKs disagree.
+    /// Returns what Spryng lists under this reference. The request has both filters on which the official SDKs
+    /// disagree.
     pub(crate) async fn look_up(
         &self,
         reference: &Reference,
@@ -255,7 +256,8 @@ impl SmsProvider for V1 {
     }
 }
 
-/// Returns the reports of a list of messages with this reference. An empty result is an error if the list is incomplete.
+/// Returns the reports of a list of messages with this reference. An empty result is an error if the list is
+/// incomplete.
 fn listed(
     body: &Map<String, Value>,
     reference: &Reference,

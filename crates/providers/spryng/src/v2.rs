@@ -84,8 +84,8 @@ static CODES: &[(u16, &str)] = &[
 /// The statuses at which the error shape is documented for a send.
 const REFUSED: [u16; 3] = [400, 401, 403];
 
-/// Returns whether Spryng itself refused a message: at a documented status, by a code that is known there or with a text
-/// beside it. Other servers write bare codes.
+/// Returns whether Spryng itself refused a message: at a documented status, by a code that is known there or with a
+/// text beside it. Other servers write bare codes.
 fn is_spryng(status: u16, errors: &[Map<String, Value>]) -> bool {
     let is_own = |error: &Map<String, Value>| {
         let code = plain(&member(error, "errorCode").unwrap_or_default());

@@ -260,9 +260,9 @@ impl VonageBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error if the sender is a name that Vonage would change, the private key is invalid, an application is
-    /// to use the SMS API, or the HTTP client cannot be built. The same holds for an invalid report URL: for the SMS
-    /// API, one with a query parameter that Vonage adds is invalid too.
+    /// Returns an error if the sender is a name that Vonage would change, the private key or the report URL is invalid,
+    /// or the HTTP client cannot be built. For the SMS API, an application is an error, and so is a report URL with a
+    /// query parameter that Vonage adds.
     pub fn build(self) -> Result<Vonage, ConfigError> {
         self.endpoint
             .check_sender(|sender| wire_sender(sender).is_some(), SENDER)?;

@@ -92,9 +92,9 @@ impl Problem {
         self.page.split_once('#').map_or("", |(_, code)| code)
     }
 
-    /// Returns the meaning of a 422. The numbers in its bodies are not those of Vonage's published list: 1060 is "client
-    /// reference" in the former and "account barred" in the latter. The fields and the title decide, and the number
-    /// only without them.
+    /// Returns the meaning of a 422. The numbers in its bodies are not those of Vonage's published list: 1060 is
+    /// "client reference" in the former and "account barred" in the latter. The fields and the title decide, and the
+    /// number only without them.
     fn unprocessable(&self) -> Refusal {
         let names: Vec<_> = self
             .invalid_parameters

@@ -101,8 +101,8 @@ fn hmac_md5(key: &[u8], data: &[u8]) -> Vec<u8> {
 /// reported before. A receipt reports one [part](DeliveryReport::part) of the text, which has its own id;
 /// [`Delivery`](postduif_core::Delivery) combines them.
 ///
-/// The account's settings choose GET, POST as a form, or POST as JSON; all three are supported. A GET without parameters
-/// is Vonage's test of a URL, and has no report.
+/// The account's settings choose GET, POST as a form, or POST as JSON; all three are supported. A GET without
+/// parameters is Vonage's test of a URL, and has no report.
 #[derive(Debug)]
 pub struct VonageSmsReports {
     keys: SigningSecrets,
@@ -235,8 +235,8 @@ impl Fields {
         Self::from_pairs(pairs.ok_or(NO_REPORT)?)
     }
 
-    /// Collects the parameters. A name with `&` or `=` is an error, since two parameters would then have the signature of
-    /// one: `a=1` and `b=2` are signed like a parameter of the name `a=1&b`.
+    /// Collects the parameters. A name with `&` or `=` is an error, since two parameters would then have the signature
+    /// of one: `a=1` and `b=2` are signed like a parameter of the name `a=1&b`.
     fn from_pairs<Name: Into<String>, Text: Into<String>>(
         pairs: impl IntoIterator<Item = (Name, Text)>,
     ) -> Result<Self, ReportError> {

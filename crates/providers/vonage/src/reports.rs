@@ -151,8 +151,8 @@ fn status_of(status: Option<&str>, code: Option<&str>) -> DeliveryStatus {
     }
 }
 
-/// The codes for which `rejected` is not a refusal: Vonage also uses it for expired and failed texts. With two codes the
-/// text, or some of its parts, may have been delivered, so they are not a failure.
+/// The codes for which `rejected` is not a refusal: Vonage also uses it for expired and failed texts. With two codes
+/// the text, or some of its parts, may have been delivered, so they are not a failure.
 static REJECTIONS: &[(DeliveryStatus, &[&str])] = &[
     (DeliveryStatus::Expired, &["1360"]),
     (

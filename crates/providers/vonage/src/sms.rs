@@ -177,8 +177,8 @@ fn kind_by_parameter(text: &str) -> Option<ErrorKind> {
     })
 }
 
-/// Returns the delay of a throttled part. Three wordings are known: "please wait [ 250 ] and retry", in milliseconds; the
-/// same without a number; and the length of the interval with its elapsed time.
+/// Returns the delay of a throttled part. Three wordings are known: "please wait [ 250 ] and retry", in milliseconds;
+/// the same without a number; and the length of the interval with its elapsed time.
 fn delay(text: &str) -> Duration {
     let number = |name: &str| -> Option<u64> {
         let (_, rest) = text.split_once(name)?;
