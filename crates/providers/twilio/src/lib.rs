@@ -32,6 +32,7 @@
 //! A message is sent later only through a messaging service, 15 minutes to 35 days ahead.
 
 mod reports;
+mod signed;
 
 use std::{num::NonZeroUsize, slice, time::Duration};
 
@@ -53,6 +54,8 @@ use serde_json::Value;
 
 pub use reports::{TwilioReports, report_parser};
 
+use signed::BODY_HASH;
+
 /// What Twilio can do. Where the configured sender is a messaging service, or there is none, it can also send up to 35
 /// days later.
 pub const PROFILE: Profile = Profile::new("twilio")
@@ -70,8 +73,6 @@ const LATEST: Duration = Duration::from_secs(35 * 24 * 60 * 60);
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 /// The SID of a message that does not exist: for credentials that may read messages the response is 20404.
 const NO_MESSAGE: &str = "SM00000000000000000000000000000000";
-/// The query parameter that Twilio adds where the body is JSON.
-const BODY_HASH: &str = "bodySHA256";
 const SENDER: &str = "Twilio takes a number, a short code, a messaging service, or a name of letters A to Z, digits, \
                       spaces and + - _ & with a letter in it";
 

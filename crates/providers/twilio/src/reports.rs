@@ -1,28 +1,17 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
     Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind,
     ReportOptions, ReportParser, ReportRequest,
 };
-use postduif_http::vendor::{
-    reports::{
-        self, SigningSecrets, message_id, nonzero_code, proof_header, query_parameter, recipient,
-    },
-    signature::{Hash, hex, is_hmac, sha256, unbase64},
-    text,
+use postduif_http::vendor::reports::{
+    self, SigningSecrets, message_id, nonzero_code, query_parameter, recipient,
 };
 use secrecy::SecretString;
-use serde_json::{Map, Value};
-use url::form_urlencoded;
+use serde_json::Value;
 
-use crate::BODY_HASH;
-
-const SIGNATURE: &str = "x-twilio-signature";
-const SETTINGS: &str = "x-twilio-webhooks-signature-settings";
+use crate::signed::Fields;
 
 /// Parser of Twilio's status callbacks: signed over the URL and every parameter, with the auth token or with the secret
 /// of a shared key.
@@ -44,122 +33,6 @@ impl TwilioReports {
         let missing = "Twilio signs its reports: give the account's auth token, which an API key cannot replace";
         SigningSecrets::new(secrets, missing).map(Self)
     }
-
-    /// Verifies the signature over everything that is read, and returns it.
-    fn verified(&self, request: &ReportRequest<'_>) -> Result<Fields, ReportError> {
-        let signature = proof_header(request, SIGNATURE)?;
-        let hash = hash(request.header(SETTINGS)?.unwrap_or_default())?;
-        let content = Content::of(request)?;
-        let (fields, signed) = match content {
-            Content::Form(form) => {
-                let fields = Fields::from_form(form);
-                let signed = fields.signed();
-                (fields, signed)
-            }
-            Content::Json => (Fields::default(), String::new()),
-            Content::Query => (
-                Fields::from_form(query(request.url()).as_bytes()),
-                String::new(),
-            ),
-        };
-        let tag = unbase64(signature).unwrap_or_default();
-        let is_signed = urls(request.url()).iter().fold(false, |found, url| {
-            let data = [url, signed.as_str()].concat();
-            is_hmac(hash, self.0.as_slice(), data.as_bytes(), &tag) | found
-        });
-        if !is_signed {
-            return Err(FORGED);
-        }
-        match content {
-            Content::Json => Fields::from_json(request),
-            Content::Form(_) | Content::Query => Ok(fields),
-        }
-    }
-}
-
-const FORGED: ReportError = ReportError::forged("the report is not signed with our secret");
-
-/// Returns the hash that the settings of a signature name. They may choose among these two only, and every hash asks
-/// for the same secrets.
-fn hash(settings: &str) -> Result<Hash, ReportError> {
-    let named = settings.split(',').find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        (name.trim() == "algorithm" && !value.trim().is_empty()).then(|| value.trim())
-    });
-    match named {
-        None => Ok(Hash::Sha1),
-        Some(name) if name.eq_ignore_ascii_case("HMAC_SHA1") => Ok(Hash::Sha1),
-        Some(name) if name.eq_ignore_ascii_case("HMAC_SHA256") => Ok(Hash::Sha256),
-        Some(_) => Err(ReportError::forged(
-            "the report is signed with an algorithm that is not allowed here",
-        )),
-    }
-}
-
-/// What a signature covers beside the URL.
-#[derive(Clone, Copy)]
-enum Content<'r> {
-    /// A body of parameters, each of which is signed.
-    Form(&'r [u8]),
-    /// A body whose hash is in the URL.
-    Json,
-    /// No body. The parameters are in the URL.
-    Query,
-}
-
-impl<'r> Content<'r> {
-    /// Returns what is signed. A body of any other type is not, even where the signature of the URL fits.
-    fn of(request: &ReportRequest<'r>) -> Result<Self, ReportError> {
-        let kind = request.header("content-type")?.unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        match request.method() {
-            "GET" if request.body().is_empty() => Ok(Self::Query),
-            "POST" if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") => {
-                Ok(Self::Form(request.body()))
-            }
-            "POST" if kind.eq_ignore_ascii_case("application/json") => Ok(Self::Json),
-            _ => Err(ReportError::unsigned(
-                "Twilio signs no body but a form and JSON",
-            )),
-        }
-    }
-}
-
-/// Returns the forms of a URL that Twilio may have signed: as it is, and without its port or with its scheme's. Only
-/// those that both validators of Twilio's own take; for any other URL there is none.
-fn urls(url: &str) -> Vec<String> {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return Vec::new();
-    };
-    let standard = match scheme {
-        "https" => "443",
-        "http" => "80",
-        _ => return Vec::new(),
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, rest) = rest.split_at(end);
-    // One of the validators drops a separator with nothing behind it.
-    let has_lone_separator =
-        url.ends_with(['?', '#', ';']) || ["?#", ";?", ";#"].iter().any(|pair| url.contains(pair));
-    if has_lone_separator || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Vec::new();
-    }
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let port_at = host.rfind(']').unwrap_or_default();
-    let as_it_is = url.to_owned();
-    match host[port_at..].split_once(':') {
-        None if host.is_empty() => Vec::new(),
-        None => vec![as_it_is, format!("{scheme}://{authority}:{standard}{rest}")],
-        Some((_, port)) if !port.parse().is_ok_and(|port: u16| port > 0) => Vec::new(),
-        // Here one of them loses more than the port.
-        Some(_) if authority.contains(['@', '[']) => vec![as_it_is],
-        Some((host, _)) => vec![as_it_is, format!("{scheme}://{host}{rest}")],
-    }
-}
-
-fn query(url: &str) -> &str {
-    let url = url.split('#').next().unwrap_or_default();
-    url.split_once('?').map_or("", |(_, query)| query)
 }
 
 /// Creates a parser of Twilio's status callbacks, chosen at run time.
@@ -183,7 +56,7 @@ impl ReportParser for TwilioReports {
         request: &ReportRequest<'_>,
         _: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
-        let fields = self.verified(request)?;
+        let fields = Fields::verified(request, self.0.as_slice())?;
         let status = match fields.text("MessageStatus")? {
             None => fields.text("SmsStatus")?,
             status => status,
@@ -240,54 +113,3 @@ static STATUSES: &[(&str, DeliveryStatus)] = &[
     ("sent", DeliveryStatus::Sent),
     ("undelivered", DeliveryStatus::Failed),
 ];
-
-/// A callback's parameters, in the order in which they are signed: by code point, and a doubled pair once.
-#[derive(Default)]
-struct Fields(BTreeMap<String, BTreeSet<String>>);
-
-impl Fields {
-    fn from_form(form: &[u8]) -> Self {
-        let mut fields: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for (name, value) in form_urlencoded::parse(form) {
-            let values = fields.entry(name.into_owned()).or_default();
-            values.insert(value.into_owned());
-        }
-        Self(fields)
-    }
-
-    /// Reads a body that the URL has the hash of.
-    fn from_json(request: &ReportRequest<'_>) -> Result<Self, ReportError> {
-        let given = query_parameter(request.url(), BODY_HASH)?;
-        let given = given.ok_or(ReportError::unsigned(
-            "the URL has no hash of the report's body",
-        ))?;
-        if hex(&sha256(request.body())) != given {
-            return Err(ReportError::forged(
-                "the report's body is not the signed one",
-            ));
-        }
-        let body: Map<String, Value> = serde_json::from_slice(request.body())
-            .map_err(|_| ReportError::malformed("the report is not a JSON object"))?;
-        let members = body
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, BTreeSet::from([text(&value)?]))));
-        Ok(Self(members.collect()))
-    }
-
-    fn signed(&self) -> String {
-        let pairs = self.0.iter();
-        pairs
-            .flat_map(|(name, values)| values.iter().flat_map(move |value| [name, value]))
-            .map(String::as_str)
-            .collect()
-    }
-
-    /// Returns a parameter. `None` where it is missing or empty.
-    fn text(&self, name: &str) -> Result<Option<&str>, ReportError> {
-        let mut values = self.0.get(name).into_iter().flatten();
-        match (values.next(), values.next()) {
-            (Some(_), Some(_)) => Err(ReportError::malformed("duplicate parameter")),
-            (value, _) => Ok(value.map(String::as_str).filter(|value| !value.is_empty())),
-        }
-    }
-}

@@ -1,9 +1,14 @@
 use postduif_core::{
     Authenticity, DeliveryReport, DeliveryStatus, ReportError, ReportErrorKind, ReportOptions,
+    ReportRequest, SmsProvider as _, chrono::DateTime,
 };
-use postduif_twilio::{TwilioReports, report_parser};
+use postduif_sandbox::{ReportOrder, ReportStatus, Sandbox};
+use postduif_twilio::{Twilio, TwilioReports, report_parser};
 
-use super::signatures::{parse, sign};
+use super::{
+    signatures::{parse, sign},
+    wire::message,
+};
 
 const TOKEN: &str = "hunter2-auth-token";
 const URL: &str = "https://hooks.example.com/t?reference=order42";
@@ -220,6 +225,47 @@ fn a_reply_has_no_words_that_twilio_could_send_to_a_phone() {
         (Err(ReportError::unsigned("x")), 401),
     ] {
         assert_eq!(parser.reply(&result), (status, ""), "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_sandbox_reports_is_read() {
+    let sandbox = Sandbox::start().await;
+    let url = "http://127.0.0.1:1/t?reference=order42";
+    let option = "http%3A%2F%2F127.0.0.1%3A1%2Ft%3Freference%3D%7Breference%7D";
+    let twilio = format!("{}&report_url={option}", sandbox.sms_url("twilio"));
+    let twilio = Twilio::from_url(&twilio).unwrap();
+    let receipt = twilio.send(&message()).await.unwrap();
+    let parser = report_parser(ReportOptions::new(["sandbox"])).unwrap();
+    for (status, expected) in [
+        (ReportStatus::Buffered, DeliveryStatus::Sent),
+        (ReportStatus::Delivered, DeliveryStatus::Delivered),
+        (ReportStatus::Expired, DeliveryStatus::Expired),
+        (ReportStatus::Failed, DeliveryStatus::Failed),
+        (ReportStatus::Rejected, DeliveryStatus::Failed),
+        (ReportStatus::Sent, DeliveryStatus::Sent),
+        (ReportStatus::Unknown, DeliveryStatus::Unknown),
+    ] {
+        let order = ReportOrder::new("order42", status);
+        let call = sandbox
+            .report(&order, "http://127.0.0.1:1/t")
+            .unwrap()
+            .remove(0);
+        assert_eq!(call.url, url);
+        let headers: Vec<_> = call
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_bytes()))
+            .collect();
+        let request = ReportRequest::new(call.method, &call.url, &headers, call.body.as_bytes());
+        let read = parser
+            .parse(&request, DateTime::UNIX_EPOCH)
+            .unwrap()
+            .remove(0);
+        assert_eq!(read.status, expected, "{status:?}");
+        assert_eq!(read.reference.as_ref(), Some(receipt.reference()));
+        assert_eq!(read.id.as_deref(), receipt.id());
+        assert_eq!(read.recipient, Some(message().to()));
     }
 }
 
