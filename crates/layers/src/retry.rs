@@ -3,9 +3,9 @@
 //! back-off with full jitter, added to the vendor's `retry_after`. A budget shared by all messages limits the load on a
 //! vendor that is down.
 //!
-//! **Never:** repeats a doubt in a batch, outside of the window, or at a vendor without one; never ends a doubt with
-//! anything but an acceptance, whatever else the repeats return. Never repeats earlier than the vendor asks, and never
-//! repeats a message that a layer refused.
+//! **Never:** repeats a doubt in a batch, outside of the window, or at a vendor without one, unless it is asked for at
+//! least one delivery (`at_least_once`); never ends a doubt with anything but an acceptance, whatever else the repeats
+//! return. Never repeats earlier than the vendor asks, and never repeats a message that a layer refused.
 //!
 //! **Belongs** around [`RateLimit`](crate::RateLimit) and [`Timeout`](crate::Timeout), so that each attempt has its own
 //! turn and deadline, around [`Batch`](crate::Batch), so that no message waits for another's repeat, and inside of
@@ -66,6 +66,7 @@ pub struct Retry<P> {
     longest_hint: Duration,
     deadline: Duration,
     budget: Budget,
+    at_least_once: bool,
 }
 
 impl<P: SmsProvider> Retry<P> {
@@ -82,6 +83,7 @@ impl<P: SmsProvider> Retry<P> {
             longest_hint: Duration::from_secs(30),
             deadline: Duration::ZERO,
             budget: Budget::new(50),
+            at_least_once: false,
         }
         .with_deadline(Duration::from_secs(60))
     }
@@ -130,6 +132,27 @@ impl<P: SmsProvider> Retry<P> {
         self
     }
 
+    /// Repeats messages in doubt as well, at every vendor and in batches: for alerts that must arrive, even twice.
+    ///
+    /// **The price:** after a lost response the vendor may have sent the text, and sends it again. A person can get the
+    /// same text as often as there are [attempts](Self::with_attempts), and each is billed. Do not use it for codes or
+    /// passwords that replace each other, or for whatever is done once for each text. An error is still in doubt if any
+    /// of its attempts was.
+    ///
+    /// ```
+    /// # use postduif_core::*;
+    /// use postduif_layers::Retry;
+    ///
+    /// # fn example(vendor: impl SmsProvider) {
+    /// let alerts = Retry::new(vendor).at_least_once();
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn at_least_once(mut self) -> Self {
+        self.at_least_once = true;
+        self
+    }
+
     /// Returns how long to wait before the message is resent, or `None` if it is not.
     fn pause(&self, error: &SendError, doubt: bool, tried: u32, scope: Scope) -> Option<Duration> {
         let again = error.may_resend() && !error.is_local()
@@ -161,12 +184,13 @@ impl<P: SmsProvider> Retry<P> {
     ) -> Result<Receipt, SendError> {
         let scope = Scope::current();
         let window = self.inner.profile().repeat_window();
+        let window = window.filter(|_| !self.at_least_once);
         let mut history = History::default();
         let mut outcome = Err(first);
         for tried in 1..self.attempts.get() {
             let Err(error) = &outcome else { break };
             history.doubt |= error.acceptance() == Acceptance::Unknown;
-            let repeatable = history.doubt && window.is_some();
+            let repeatable = history.doubt && (window.is_some() || self.at_least_once);
             if history.doubt && !repeatable {
                 break;
             }
@@ -239,7 +263,7 @@ impl<P: SmsProvider> Retry<P> {
                 let Some(Err(error)) = outcomes.get(index) else {
                     return false;
                 };
-                let wait = self.pause(error, false, tried, scope);
+                let wait = self.pause(error, self.at_least_once, tried, scope);
                 pause = pause.max(wait.unwrap_or_default());
                 wait.is_some()
             });
@@ -355,6 +379,7 @@ struct History {
 
 impl History {
     fn push(&mut self, error: &SendError, inner: &Profile) {
+        self.doubt |= error.acceptance() == Acceptance::Unknown;
         let name = error.provider().unwrap_or(inner.name()).to_owned();
         self.trail.push(name, error);
     }

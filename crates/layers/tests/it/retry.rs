@@ -119,6 +119,46 @@ async fn a_batch_never_repeats_a_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn at_least_once_repeats_doubts_at_any_vendor_until_one_is_accepted() {
+    let vendor = vendor("a", 3);
+    vendor.script([
+        Scripted::doubt(Unavailable),
+        Scripted::doubt(ErrorKind::Protocol),
+    ]);
+    let alerts = Retry::new(vendor.clone()).at_least_once();
+    let receipt = alerts.send(&message("x")).await.unwrap();
+    assert_eq!(receipt.attempts().len(), 2);
+    assert_eq!(vendor.log().len(), 3);
+
+    let messages = messages(3);
+    vendor.script([
+        Scripted::accept(),
+        Scripted::doubt(ErrorKind::Timeout),
+        Scripted::refuse(InvalidText),
+    ]);
+    let outcomes = alerts.send_batch(&messages).await;
+    assert_eq!(kinds(&outcomes), [None, None, refused(InvalidText)]);
+    assert_eq!(vendor.log()[4].messages, messages[1..2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_least_once_reports_a_doubt_that_no_acceptance_ended() {
+    for after in [Scripted::refuse(InvalidText), Scripted::doubt(Unavailable)] {
+        for batch in [false, true] {
+            let vendor = vendor("a", 3);
+            vendor.script([Scripted::doubt(Unavailable), after.clone(), after.clone()]);
+            let alerts = Retry::new(vendor).at_least_once();
+            let outcome = if batch {
+                alerts.send_batch(&messages(1)).await.into_single()
+            } else {
+                alerts.send(&message("x")).await
+            };
+            assert_eq!(outcome.unwrap_err().acceptance(), Acceptance::Unknown);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_after_is_followed_in_full_or_the_message_is_not_repeated() {
     for (asked, most) in [(5, 6), (30, 31)] {
         let vendor = vendor("a", 1);
