@@ -234,11 +234,11 @@ impl<P: SmsProvider> SmsProvider for Budget<P> {
                 Err(reason) => outcomes.set(index, Err(self.blocked(reason))),
             }
         }
-        let answered = send_some(&self.inner, messages, &indices).await;
-        for (entry, outcome) in counted.iter().zip(&answered) {
+        let sent = send_some(&self.inner, messages, &indices).await;
+        for (entry, outcome) in counted.iter().zip(&sent) {
             self.settle(entry, outcome);
         }
-        put(&indices, answered, &mut outcomes);
+        put(&indices, sent, &mut outcomes);
         outcomes
     }
 

@@ -185,8 +185,8 @@ impl<P: SmsProvider> Dedupe<P> {
         let mut doubts: Vec<_> = state
             .known
             .iter()
-            .filter_map(|(reference, known)| match &known.fate {
-                Fate::Ended(Err(error), since) => Some(Doubt {
+            .filter_map(|(reference, known)| match &known.progress {
+                Progress::Ended(Err(error), since) => Some(Doubt {
                     reference: *reference,
                     age: now.saturating_duration_since(*since),
                     error: error.clone(),
@@ -219,8 +219,8 @@ impl<P: SmsProvider> Dedupe<P> {
             return Settlement::OutcomeInDoubt;
         }
         let mut state = lock(&self.state);
-        match state.known.get(reference).map(|known| &known.fate) {
-            Some(Fate::Ended(Err(_), _)) => {
+        match state.known.get(reference).map(|known| &known.progress) {
+            Some(Progress::Ended(Err(_), _)) => {
                 state.doubts -= 1;
                 state.settle(*reference, outcome);
                 Settlement::Settled
@@ -257,7 +257,7 @@ impl<P: SmsProvider> Dedupe<P> {
         );
         for (index, reference) in references.iter().enumerate() {
             if let Some(known) = state.known.get_mut(reference) {
-                known.fate = Fate::UnderWay(work.clone(), index);
+                known.progress = Progress::UnderWay(work.clone(), index);
             }
         }
         for claim in &mut claims {
@@ -271,15 +271,15 @@ impl<P: SmsProvider> Dedupe<P> {
     fn look_up(&self, state: &mut State, message: &Message, own: &mut Vec<Message>) -> Claim {
         let digest = self.digest(message);
         if let Some(known) = state.known.get(message.reference()) {
-            return match &known.fate {
+            return match &known.progress {
                 _ if known.digest != digest => Claim::Ended(Err(refusal(
                     self.inner.profile(),
                     ErrorKind::Blocked,
                     "another message already has this reference",
                 ))),
-                Fate::Ended(outcome, _) => Claim::Ended(outcome.clone()),
-                Fate::UnderWay(work, index) => Claim::UnderWay(work.clone(), *index),
-                Fate::Claimed(index) => Claim::Ours(*index),
+                Progress::Ended(outcome, _) => Claim::Ended(outcome.clone()),
+                Progress::UnderWay(work, index) => Claim::UnderWay(work.clone(), *index),
+                Progress::Claimed(index) => Claim::Ours(*index),
             };
         }
         if let Err(error) = not_cut_off(self.inner.profile()) {
@@ -301,21 +301,21 @@ impl<P: SmsProvider> Dedupe<P> {
         }
         let index = own.len();
         own.push(message.clone());
-        let fate = Fate::Claimed(index);
+        let progress = Progress::Claimed(index);
         state
             .known
-            .insert(*message.reference(), Known { digest, fate });
+            .insert(*message.reference(), Known { digest, progress });
         Claim::Ours(index)
     }
 
     /// Claims the messages, and waits for the outcome of each.
-    async fn ask(&self, messages: &[Message], single: bool) -> Outcomes {
+    async fn send_once(&self, messages: &[Message], single: bool) -> Outcomes {
         let deadline = later(Instant::now(), self.longest_wait);
         let mut outcomes = Outcomes::in_doubt(messages);
-        let mut asked = Cow::Borrowed(messages);
+        let mut pending = Cow::Borrowed(messages);
         let mut indices: Vec<_> = (0..messages.len()).collect();
         for _ in 0..BEGINNINGS {
-            let (claims, own) = self.claim(&asked, single);
+            let (claims, own) = self.claim(&pending, single);
             if let Some(own) = &own {
                 own.begin();
             }
@@ -331,7 +331,7 @@ impl<P: SmsProvider> Dedupe<P> {
                 return outcomes;
             }
             let left = indices.iter().filter_map(|&index| messages.get(index));
-            asked = left.cloned().collect();
+            pending = left.cloned().collect();
         }
         let message = "the send did not begin: each runtime that was to drive it stalled";
         let error = refusal(self.inner.profile(), ErrorKind::Unavailable, message);
@@ -378,12 +378,12 @@ impl<P: SmsProvider> SmsProvider for Dedupe<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        let outcomes = self.ask(std::slice::from_ref(message), true).await;
+        let outcomes = self.send_once(std::slice::from_ref(message), true).await;
         outcomes.into_single()
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
-        self.ask(messages, false).await
+        self.send_once(messages, false).await
     }
 
     async fn check(&self) -> Result<Health, SendError> {
@@ -423,10 +423,10 @@ struct State {
 
 struct Known {
     digest: u128,
-    fate: Fate,
+    progress: Progress,
 }
 
-enum Fate {
+enum Progress {
     /// Accepted or in doubt, since that instant.
     Ended(Outcome, Instant),
     UnderWay(Work, usize),
@@ -466,7 +466,7 @@ impl State {
                 return;
             }
         }
-        known.get_mut().fate = Fate::Ended(outcome, now);
+        known.get_mut().progress = Progress::Ended(outcome, now);
     }
 }
 

@@ -63,7 +63,7 @@ struct Run {
 
 impl Run {
     /// Wakes the driver, and returns the number of its polls so far.
-    fn ask(&self) -> u64 {
+    fn wake(&self) -> u64 {
         let beats = self.beats();
         self.driver.wake();
         beats
@@ -187,7 +187,7 @@ impl Work {
             if self.call.peek().is_some() {
                 return;
             }
-            let beats = self.run.ask();
+            let beats = self.run.wake();
             if timeout(wait, ended).await.is_ok() {
                 return;
             }
@@ -204,7 +204,7 @@ impl Work {
         Watched {
             call: self.call.downgrade(),
             run: Arc::clone(&self.run),
-            asked: Mutex::default(),
+            woken: Mutex::default(),
         }
     }
 
@@ -218,7 +218,7 @@ pub(crate) struct Watched {
     call: Option<WeakShared<Call>>,
     run: Arc<Run>,
     /// When its driver was last woken, and the number of its polls before that.
-    asked: Mutex<Option<(Instant, u64)>>,
+    woken: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Watched {
@@ -227,11 +227,13 @@ impl Watched {
     pub(crate) fn look(&self) {
         let now = Instant::now();
         let beats = {
-            let mut asked = lock(&self.asked);
-            match *asked {
+            let mut woken = lock(&self.woken);
+            match *woken {
                 // The driver still has time to be polled.
                 Some((at, _)) if now.saturating_duration_since(at) < FIRST_LOOK => return,
-                _ => asked.replace((now, self.run.ask())).map(|(_, beats)| beats),
+                _ => woken
+                    .replace((now, self.run.wake()))
+                    .map(|(_, beats)| beats),
             }
         };
         if beats != Some(self.run.beats()) {

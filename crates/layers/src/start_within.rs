@@ -1,5 +1,5 @@
 //! **Does:** lets no call begin after the deadline: a message of which nothing has left by then is not accepted, and a
-//! call under way is waited for.
+//! call under way continues to its outcome.
 //!
 //! **Never:** drops a call that may have left, so it creates no doubt; never lets a repeat or the next member's
 //! turn begin after the deadline.
