@@ -17,6 +17,21 @@ pub mod _documentation {
 
     #[doc = include_str!("../docs/vendors.md")]
     pub mod vendors {}
+
+    /// Programs to copy from. The repository has more of them in `examples/`.
+    pub mod examples {
+        /// Several vendors, and what moves to the next one.
+        #[doc = concat!("```text\n", include_str!("../docs/examples/failover.rs"), "```")]
+        pub mod failover {}
+
+        /// A web service that receives delivery reports, with axum.
+        #[doc = concat!("```text\n", include_str!("../docs/examples/report_routes.rs"), "```")]
+        pub mod report_routes {}
+
+        /// A provider of your own.
+        #[doc = concat!("```text\n", include_str!("../docs/examples/custom_provider.rs"), "```")]
+        pub mod custom_provider {}
+    }
 }
 
 pub use postduif_core::*;

@@ -1,0 +1,1 @@
+../../../../examples/custom_provider.rs
