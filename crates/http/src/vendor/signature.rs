@@ -176,7 +176,7 @@ impl Rs256Key {
     ///
     /// Returns an error if it is not such a key.
     pub fn from_pem(pem: &SecretString) -> Result<Self, ConfigError> {
-        // The causes are left out: they do not help somebody with the wrong file.
+        // The causes are left out: they do not help with a wrong file.
         let no_key = || {
             ConfigError::new(
                 "invalid private key: expected an RSA key of at least 2048 bits in PEM",

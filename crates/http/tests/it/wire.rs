@@ -50,7 +50,7 @@ async fn chunks_that_end_before_the_last_one_or_have_no_size_are_in_doubt() {
 }
 
 #[tokio::test]
-async fn json_is_read_whatever_the_content_type_says() {
+async fn json_is_read_under_any_content_type() {
     for content_type in ["text/html", "text/plain; charset=utf-16", "", "é"] {
         let server = Server::start(move |_| Reply::Response {
             status: 200,

@@ -435,7 +435,7 @@ impl Cm {
         (outcomes, false)
     }
 
-    /// Makes one request for the messages at these indices, as an attempt of its own, so that a proven refusal does not
+    /// Makes one request for the messages at these indices, as a separate attempt, so that a proven refusal does not
     /// count as departed. Also returns the error if nothing was sent because the request is too large.
     async fn exchange(
         &self,

@@ -23,7 +23,7 @@ use crate::{REPORT_WINDOW, SECRET_MISSING};
 /// The signature does not cover the URL. Within the time window a report can be replayed, which only repeats what it
 /// reported before. Reports have no guaranteed order.
 ///
-/// Vonage documents that an unsigned report can occur after an error of its own. It repeats the report, signed, if the
+/// Vonage documents that an unsigned report can occur after an internal error. It repeats the report, signed, if the
 /// response is a 5xx. Whether a repeat has a new signature is not known, so an old report may be repeated too.
 #[derive(Debug)]
 pub struct VonageReports {

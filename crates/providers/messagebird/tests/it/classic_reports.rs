@@ -74,7 +74,7 @@ fn the_vendors_own_cases_have_the_results_of_its_sdks() {
     let cases = include_str!("vectors/webhook-signature-jwt-reference.json");
     let cases: Vec<Value> = serde_json::from_str(cases).unwrap();
     assert_eq!(cases.len(), 44);
-    let mut believed = 0;
+    let mut accepted = 0;
     for case in &cases {
         let text = |name: &str| case[name].as_str().unwrap_or_default();
         let secret = case["secret"].as_str().unwrap_or("no secret in this case");
@@ -91,18 +91,18 @@ fn the_vendors_own_cases_have_the_results_of_its_sdks() {
         )
         .unwrap_err();
         // None of the cases is a report: an accepted signature leads to a missing status.
-        let is_believed = error.to_string() == "the report has no status";
+        let is_accepted = error.to_string() == "the report has no status";
         let expected = case["valid"].as_bool().unwrap();
-        assert_eq!(is_believed, expected, "{}: {error}", text("name"));
+        assert_eq!(is_accepted, expected, "{}: {error}", text("name"));
         let kind = match text("reason") {
             reason if reason.contains("nbf") || reason.contains("exp ") => ReportErrorKind::Stale,
-            "" if is_believed => ReportErrorKind::Malformed,
+            "" if is_accepted => ReportErrorKind::Malformed,
             _ => ReportErrorKind::Forged,
         };
         assert_eq!(error.kind(), kind, "{}: {error}", text("name"));
-        believed += usize::from(is_believed);
+        accepted += usize::from(is_accepted);
     }
-    assert_eq!(believed, 24);
+    assert_eq!(accepted, 24);
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl FakeVendor for FakeV2 {
             (&json!("SMS"), &json!("Auto"))
         );
         let text = body["body"]["text"].as_str().unwrap();
-        assert!(!text.contains(['[', ']']), "a variable that nobody fills");
+        assert!(!text.contains(['[', ']']), "an unfilled variable");
         let recipients = body["recipients"].as_array().unwrap();
         recipients
             .iter()

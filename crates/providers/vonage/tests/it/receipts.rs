@@ -243,11 +243,11 @@ fn every_published_signature_is_accepted_in_every_format_and_case() {
             fields.insert(1, ("sig", signature.as_str()));
             for result in in_every_form(&parser, &fields, now) {
                 // None of them is a receipt: an accepted signature leads to a missing report.
-                let believed = match result {
+                let accepted = match result {
                     Ok(reports) => reports.is_empty(),
                     Err(error) => error.kind() == ReportErrorKind::Malformed,
                 };
-                assert!(believed, "{:?}", vector.method);
+                assert!(accepted, "{:?}", vector.method);
             }
         }
     }

@@ -393,15 +393,15 @@ async fn vonages_other_error_shape_proves_a_refusal_and_a_foreign_one_does_not()
     world
         .assert_fails(challenge, (Unauthorized, NotAccepted), &401)
         .await;
-    for stranger in [
+    for foreign in [
         json!({"error-code": "401"}),
         json!({"error-code-label": "x"}),
         json!({"error-code": null, "error-code-label": "x"}),
         json!([]),
     ] {
-        let response = ResponseTemplate::new(401).set_body_json(&stranger);
+        let response = ResponseTemplate::new(401).set_body_json(&foreign);
         world
-            .assert_fails(response, (Protocol, Unknown), &stranger)
+            .assert_fails(response, (Protocol, Unknown), &foreign)
             .await;
     }
     // Observed on a sibling path.
