@@ -89,7 +89,11 @@ impl BaseUrl {
         self.url.as_str().trim_end_matches('/')
     }
 
+    /// Returns the URL of a path below this one, or this URL itself if the path is empty.
     pub(crate) fn join(&self, path: &str) -> Url {
+        if path.is_empty() {
+            return self.url.clone();
+        }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(joined) = &*last
             && *joined.path == *path
@@ -142,6 +146,13 @@ mod tests {
                 BaseUrl::parse(base).unwrap().join("/x/y").as_str(),
                 expected
             );
+        }
+    }
+
+    #[test]
+    fn without_a_path_it_is_the_url_itself() {
+        for base in ["https://a.test/p", "https://a.test/p/", "https://a.test/"] {
+            assert_eq!(BaseUrl::parse(base).unwrap().join("").as_str(), base);
         }
     }
 

@@ -31,14 +31,15 @@ pub struct Request {
 }
 
 impl Request {
-    /// Creates a GET of `path` below `base`. A variable part of the path must be an id that cannot leave its segment,
-    /// such as a GUID.
+    /// Creates a GET of `path` below `base`, or of `base` itself if the path is empty. A variable part of the path must
+    /// be an id that cannot leave its segment, such as a GUID.
     #[must_use]
     pub fn get(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::GET, base, path)
     }
 
-    /// Creates a POST to `path` below `base`. Defaults to an empty body with a `Content-Length`.
+    /// Creates a POST to `path` below `base`, or to `base` itself if the path is empty. Defaults to an empty body with a
+    /// `Content-Length`.
     #[must_use]
     pub fn post(base: &BaseUrl, path: &str) -> Self {
         Self {
@@ -144,9 +145,14 @@ impl Request {
         self
     }
 
+    /// Returns the body, which may be empty.
+    pub(crate) fn body(&self) -> &[u8] {
+        self.body.as_deref().unwrap_or_default()
+    }
+
     /// Returns whether there is a body that is not empty.
     pub(crate) fn has_body(&self) -> bool {
-        self.body.as_ref().is_some_and(|body| !body.is_empty())
+        !self.body().is_empty()
     }
 
     pub(crate) const fn response_limit(&self) -> usize {

@@ -9,6 +9,7 @@
 //! | [`reports`] | reads secrets, entries and fields of delivery reports |
 //! | [`ConnectionUrl`], [`ReportUrl`] | parse the URLs of a configuration |
 //! | [`signature`] | computes and verifies HMAC and JSON Web Tokens |
+//! | [`WebhookSecrets`] | signs requests and verifies reports by Standard Webhooks |
 
 pub mod batch;
 mod codes;
@@ -18,9 +19,11 @@ mod json;
 mod report_url;
 pub mod reports;
 pub mod signature;
+mod standard_webhooks;
 
 pub use codes::Code;
 pub use connection_url::{ConnectionUrl, secret};
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use json::{check_about, has_value, is_given, price, text};
 pub use report_url::ReportUrl;
+pub use standard_webhooks::WebhookSecrets;

@@ -1,24 +1,17 @@
-use std::{fmt, time::Duration};
-
-use base64::{
-    Engine as _,
-    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD},
-};
 use chrono::{DateTime, Utc};
 use postduif_core::{
     Authenticity, ConfigError, DeliveryReport, DeliveryStatus, ReportError, ReportParser,
     ReportRequest,
 };
 use postduif_http::vendor::{
-    price,
-    reports::{check_time, message_id, nonzero_code, recipient, status, time},
+    WebhookSecrets, price,
+    reports::{message_id, nonzero_code, recipient, status, time},
 };
-use ring::hmac;
-use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{MAX_CODE, signature};
+use super::MAX_CODE;
 use crate::PROVIDER;
 
 /// Parser for the platform's delivery reports, which are signed over id, time and body by
@@ -27,9 +20,8 @@ use crate::PROVIDER;
 /// The signature does not cover the URL. `webhook-id` identifies duplicates; a replayed report only repeats what it
 /// reported before. Events of other kinds, such as inbound texts, have no report. A request has one event; the first 16
 /// signatures of its header are tried.
-pub struct PlatformReports {
-    keys: Vec<hmac::Key>,
-}
+#[derive(Debug)]
+pub struct PlatformReports(WebhookSecrets);
 
 impl PlatformReports {
     /// Creates a parser that accepts reports signed with any of these secrets, `whsec_…`. An endpoint has up to five;
@@ -39,62 +31,9 @@ impl PlatformReports {
     ///
     /// Returns an error if there is no secret, or one is not `whsec_` and base64.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
-        const MISSING: &str =
+        let missing =
             "invalid secret for the platform's reports: expected the endpoint's, whsec_ and base64";
-        let key = |secret: SecretString| {
-            let text = secret.expose_secret().strip_prefix("whsec_")?;
-            let key = Zeroizing::new(
-                BASE64_STANDARD_NO_PAD
-                    .decode(text.trim_end_matches('='))
-                    .ok()?,
-            );
-            (!key.is_empty()).then(|| hmac::Key::new(hmac::HMAC_SHA256, &key))
-        };
-        let keys: Option<Vec<_>> = secrets.into_iter().map(key).collect();
-        match keys {
-            Some(keys) if !keys.is_empty() => Ok(Self { keys }),
-            _ => Err(ConfigError::new(MISSING)),
-        }
-    }
-
-    fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
-        let id = signature(request, "webhook-id")?;
-        let timestamp = signature(request, "webhook-timestamp")?;
-        let signatures = signature(request, "webhook-signature")?;
-        let signed = [
-            id.as_bytes(),
-            b".",
-            timestamp.as_bytes(),
-            b".",
-            request.body(),
-        ]
-        .concat();
-        let tags = signatures
-            .split_ascii_whitespace()
-            .filter_map(|entry| BASE64_STANDARD.decode(entry.strip_prefix("v1,")?).ok());
-        // All are tried, so that the time does not reveal which one it was.
-        let signed = tags.take(MAX_SIGNATURES).fold(false, |found, tag| {
-            self.keys.iter().fold(found, |found, key| {
-                hmac::verify(key, &signed, &tag).is_ok() | found
-            })
-        });
-        if !signed {
-            return Err(ReportError::forged(
-                "the report is not signed with our secret",
-            ));
-        }
-        check_time(timestamp, now, WINDOW)
-    }
-}
-
-/// The tolerance for the time of a signature, as in Standard Webhooks and the vendor's SDKs.
-const WINDOW: Duration = Duration::from_secs(300);
-/// The maximum number of signatures that are tried; an endpoint has at most five secrets.
-const MAX_SIGNATURES: usize = 16;
-
-impl fmt::Debug for PlatformReports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PlatformReports").finish_non_exhaustive()
+        WebhookSecrets::new(secrets, missing).map(Self)
     }
 }
 
@@ -108,7 +47,7 @@ impl ReportParser for PlatformReports {
         request: &ReportRequest<'_>,
         now: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
-        self.verify(request, now)?;
+        self.0.verify(request, now)?;
         let event: Event = serde_json::from_slice(request.body())
             .map_err(|_| ReportError::malformed("the report is not an event"))?;
         let foreign = !event.kind.starts_with("sms.") || event.kind == "sms.received";
