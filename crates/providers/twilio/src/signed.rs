@@ -173,8 +173,9 @@ fn urls(url: &str) -> Vec<String> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
     // One of the validators drops a separator with nothing behind it.
-    let has_lone_separator =
-        url.ends_with(['?', '#', ';']) || ["?#", ";?", ";#"].iter().any(|pair| url.contains(pair));
+    let (address, fragment) = split(rest, '#');
+    let (path, query) = split(address, '?');
+    let has_lone_separator = path.ends_with(';') || [query, fragment].contains(&Some(""));
     if has_lone_separator || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Vec::new();
     }
@@ -192,6 +193,14 @@ fn urls(url: &str) -> Vec<String> {
 }
 
 fn query(url: &str) -> &str {
-    let url = url.split('#').next().unwrap_or_default();
-    url.split_once('?').map_or("", |(_, query)| query)
+    let (address, _) = split(url, '#');
+    split(address, '?').1.unwrap_or_default()
+}
+
+/// Splits a text at the first of these characters. `None` where there is none.
+fn split(text: &str, separator: char) -> (&str, Option<&str>) {
+    match text.split_once(separator) {
+        Some((before, behind)) => (before, Some(behind)),
+        None => (text, None),
+    }
 }

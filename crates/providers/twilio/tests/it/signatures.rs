@@ -539,4 +539,28 @@ const VECTORS: &[Vector] = &[
         "Nn1pZq537P/cCetFwYvaB/vQpYWyXrxbF0P1UbJxWmA=",
         true,
     ),
+    (
+        "https://hooks.example.com/t?a=1;",
+        "https://hooks.example.com/t?a=1;",
+        "",
+        "",
+        "sjcbKal5AzTCOzEks3d63KQy3Ms=",
+        true,
+    ),
+    (
+        "https://hooks.example.com/t?a=1;#rc=5",
+        "https://hooks.example.com/t?a=1;#rc=5",
+        "",
+        "",
+        "OWfjgao9EB0Orr6L/DqA3Lq6ieg=",
+        true,
+    ),
+    (
+        "https://hooks.example.com/t?#rc=5",
+        "https://hooks.example.com/t?#rc=5",
+        "",
+        "",
+        "MX9E2J1Z1gwGKw9uIAgDjwGGm7I=",
+        false,
+    ),
 ];
