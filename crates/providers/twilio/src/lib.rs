@@ -1,7 +1,7 @@
 //! [Twilio](https://www.twilio.com) as a provider: its Messages resource, version 2010-04-01.
 //!
-//! One message a request: the resource takes one recipient. Twilio has no idempotency key and no look-up by a reference
-//! of ours: a message whose response is lost stays in doubt.
+//! Each request carries one message to one recipient. Twilio has no idempotency key and no look-up by our reference: a
+//! message whose response is lost stays in doubt.
 //!
 //! ```
 //! use postduif_core::{Message, SmsProvider as _, Text};
@@ -17,19 +17,19 @@
 //! # }
 //! ```
 //!
-//! The user of the URL is the account SID with its auth token, or the SID of an API key, `SK…`, with its secret.
+//! The credentials are the account SID and its auth token, or the SID of an API key, `SK…`, and its secret.
 //!
-//! | option of the URL | what it sets |
+//! | URL option | meaning |
 //! |---|---|
 //! | `sender` | a number, a short code, a name of at most 11 letters, digits, spaces and `+ - _ &`, or a messaging service, `MG` and 32 hexadecimal digits, for messages that name none; Twilio has no default |
 //! | `account` | the account SID, with an API key |
-//! | `report_url` | the https URL where Twilio posts status callbacks; `{reference}` as the value of its query parameter `reference` is how a report finds its message |
-//! | `id`, `secret` | what can stand before the `@` |
+//! | `report_url` | the https URL for delivery reports, whose query parameter `reference` has the value `{reference}`; without it, reports do not match their messages |
+//! | `id`, `secret` | the credentials, if they are not before the `@` |
 //!
 //! Tokens and keys belong to a region. Outside of the United States the host is the region's, such as
 //! `api.dublin.ie1.twilio.com`.
 //!
-//! A message is sent later only through a messaging service, 15 minutes to 35 days ahead.
+//! Only a messaging service can schedule a message, 15 minutes to 35 days ahead.
 
 mod reports;
 mod signed;
@@ -38,13 +38,13 @@ use std::{num::NonZeroUsize, slice, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use postduif_core::{
-    ConfigError, ErrorKind, Health, Message, Outcomes, Price, Profile, Receipt, SendError, Sender,
+    ConfigError, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, Sender,
     SenderKind, SmsProvider, TextLimit, async_trait, batch,
 };
 use postduif_http::{
-    BaseUrl, Client, Refusal, Request, Response, codes,
+    Refusal, Request, Response, codes, provider_builder,
     vendor::{
-        Code, ConnectionUrl, Endpoint, EndpointBuilder, ReportUrl, is_given, reports::recipient,
+        Code, ConnectionUrl, Endpoint, EndpointBuilder, ReportUrl, check_about, is_given, price,
         text,
     },
 };
@@ -56,8 +56,8 @@ pub use reports::{TwilioReports, report_parser};
 
 use signed::BODY_HASH;
 
-/// What Twilio can do. Where the configured sender is a messaging service, or there is none, it can also send up to 35
-/// days later.
+/// The capabilities of Twilio. If the configured sender is a messaging service, or none is configured, a message can
+/// also be scheduled up to 35 days ahead.
 pub const PROFILE: Profile = Profile::new("twilio")
     .with_senders(SenderKind::ALL)
     .with_sender_required(true)
@@ -65,15 +65,15 @@ pub const PROFILE: Profile = Profile::new("twilio")
     .with_longest_text(TextLimit::Characters(1600));
 
 const HOST: &str = "https://api.twilio.com";
-/// How far ahead a message can be scheduled: the bounds of error 35114, of which newer pages name a lower one of five
-/// minutes.
+/// How far ahead a message can be scheduled, by the page of error 35114. A newer page of 35115 has five minutes as the
+/// lower bound.
 const SOONEST: Duration = Duration::from_secs(15 * 60);
 const LATEST: Duration = Duration::from_secs(35 * 24 * 60 * 60);
-/// Requests of one batch under way at a time: no limit is published.
+/// The maximum number of concurrent requests of a batch: no limit is published.
 const IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 /// The SID of a message that does not exist: for credentials that may read messages the response is 20404.
 const NO_MESSAGE: &str = "SM00000000000000000000000000000000";
-const SENDER: &str = "Twilio takes a number, a short code, a messaging service, or a name of letters A to Z, digits, \
+const SENDER: &str = "expected a number, a short code, a messaging service, or a name of letters A to Z, digits, \
                       spaces and + - _ & with a letter in it";
 
 /// Twilio as a provider.
@@ -87,7 +87,7 @@ pub struct Twilio {
 }
 
 impl Twilio {
-    /// Starts building a provider from an account SID, `AC` and 32 hexadecimal digits, and its auth token.
+    /// Creates a builder from an account SID, `AC` and 32 hexadecimal digits, and its auth token.
     pub fn builder(
         account: impl Into<SecretString>,
         token: impl Into<SecretString>,
@@ -101,8 +101,8 @@ impl Twilio {
         }
     }
 
-    /// Starts building a provider from an account SID, and an API key of it: the key's SID, `SK` and 32 hexadecimal
-    /// digits, and its secret.
+    /// Creates a builder from an account SID and an API key of the account: its SID, `SK` and 32 hexadecimal digits, and
+    /// its secret.
     pub fn api_key(
         account: impl Into<SecretString>,
         key: impl Into<SecretString>,
@@ -113,30 +113,9 @@ impl Twilio {
             ..Self::builder(account, secret)
         }
     }
-
-    /// Creates a provider from a connection URL, with an HTTP client of its own.
-    ///
-    /// # Errors
-    ///
-    /// Where the URL is neither `twilio://ACCOUNT_SID:AUTH_TOKEN@host?options` nor
-    /// `twilio://KEY_SID:SECRET@host?account=ACCOUNT_SID&options`; the error never shows it.
-    pub fn from_url(url: &str) -> Result<Self, ConfigError> {
-        TwilioBuilder::from_url(url)?.build()
-    }
-
-    /// Creates a provider from a connection URL, over the given HTTP client.
-    ///
-    /// # Errors
-    ///
-    /// As [`from_url`](Self::from_url).
-    pub fn from_url_with(url: &str, client: &Client) -> Result<Self, ConfigError> {
-        TwilioBuilder::from_url(url)?
-            .with_client(client.clone())
-            .build()
-    }
 }
 
-/// Builder for [`Twilio`]. Everything is checked in [`build`](Self::build).
+/// Builder for [`Twilio`]. All options are checked in [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct TwilioBuilder {
@@ -144,8 +123,16 @@ pub struct TwilioBuilder {
     key: Option<SecretString>,
     secret: SecretString,
     endpoint: EndpointBuilder,
-    // Its path or query may hold a secret of ours.
+    // May hold a secret.
     report_url: Option<SecretString>,
+}
+
+provider_builder! {
+    Twilio, TwilioBuilder,
+    url: "`twilio://ACCOUNT_SID:AUTH_TOKEN@host?options` or \
+          `twilio://KEY_SID:SECRET@host?account=ACCOUNT_SID&options`",
+    base: "`https://api.twilio.com`",
+    sender: "Twilio has no default",
 }
 
 impl TwilioBuilder {
@@ -156,13 +143,13 @@ impl TwilioBuilder {
         let builder = match url.optional_credential("account") {
             None if is_sid("SK", &id) => {
                 return Err(ConfigError::new(
-                    "account is missing: an API key needs the account SID beside it",
+                    "account is missing: with an API key, write the account SID as an option",
                 ));
             }
             None => Twilio::builder(id, secret),
             Some(_) if is_sid("AC", &id) => {
                 return Err(ConfigError::new(
-                    "option account: the account SID stands before the @ already, leave it out",
+                    "option account: expected none beside an account SID as the id",
                 ));
             }
             Some(account) => Twilio::api_key(account, id, secret),
@@ -174,26 +161,10 @@ impl TwilioBuilder {
         })
     }
 
-    /// Sets the base URL, such as that of a region. Defaults to `https://api.twilio.com`.
-    pub fn with_base(mut self, base: BaseUrl) -> Self {
-        self.endpoint = self.endpoint.with_base(base);
-        self
-    }
-
-    /// Sets the HTTP client. Defaults to one of its own.
-    pub fn with_client(mut self, client: Client) -> Self {
-        self.endpoint = self.endpoint.with_client(client);
-        self
-    }
-
-    /// Sets the sender of messages that name none. Twilio has no default.
-    pub fn with_sender(mut self, sender: Sender) -> Self {
-        self.endpoint = self.endpoint.with_sender(sender);
-        self
-    }
-
-    /// Sets where Twilio posts status callbacks: an https URL, or plain http on loopback. `{reference}`, as the value of
-    /// a query parameter named `reference`, becomes the message's reference: Twilio has no other field for it.
+    /// Sets where Twilio posts status callbacks: an https URL, or plain http on loopback. Defaults to `None`.
+    ///
+    /// `{reference}`, as the value of a query parameter named `reference`, becomes the message's reference: Twilio has no
+    /// other field for it.
     pub fn with_report_url(mut self, url: impl Into<String>) -> Self {
         self.report_url = Some(url.into().into());
         self
@@ -203,22 +174,22 @@ impl TwilioBuilder {
     ///
     /// # Errors
     ///
-    /// Where the account or the key is no SID, the secret is blank, Twilio does not take the sender, the report URL is
-    /// invalid or has a host or a query parameter that Twilio does not take, or the HTTP client cannot be built.
+    /// Returns an error if the account or the key is not a SID, the secret is blank, Twilio does not accept the sender,
+    /// the report URL is invalid or one that Twilio does not accept, or the HTTP client cannot be built.
     pub fn build(self) -> Result<Twilio, ConfigError> {
         if !is_sid("AC", &self.account) {
             return Err(ConfigError::new(
-                "invalid account: an account SID is AC and 32 hexadecimal digits",
+                "invalid account SID: expected AC and 32 hexadecimal digits",
             ));
         }
         if self.key.as_ref().is_some_and(|key| !is_sid("SK", key)) {
             return Err(ConfigError::new(
-                "invalid API key: its SID is SK and 32 hexadecimal digits",
+                "invalid SID of an API key: expected SK and 32 hexadecimal digits",
             ));
         }
         if self.secret.expose_secret().trim().is_empty() {
             return Err(ConfigError::new(
-                "secret is missing: give the auth token, or the secret of the API key",
+                "secret is missing: write the auth token, or the secret of the API key",
             ));
         }
         self.endpoint
@@ -240,8 +211,8 @@ impl TwilioBuilder {
     }
 }
 
-/// Returns whether this is a SID: two letters that say what it is of, and 32 hexadecimal digits. It cannot leave its
-/// segment of a path.
+/// Returns whether this is a SID: two letters for its kind, and 32 hexadecimal digits. It cannot leave its segment of a
+/// path.
 fn is_sid(kind: &str, sid: &SecretString) -> bool {
     let digits = sid.expose_secret().strip_prefix(kind).unwrap_or_default();
     digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -253,13 +224,13 @@ fn report_url(text: &SecretString) -> Result<ReportUrl, ConfigError> {
     let host = rest.split(['/', '?']).next().unwrap_or_default();
     if host.contains('_') {
         return Err(ConfigError::new(
-            "option report_url: Twilio calls no host with an underscore in its name",
+            "option report_url: invalid host: Twilio refuses an underscore",
         ));
     }
     url.without_parameters("Twilio", &[BODY_HASH])
 }
 
-/// Returns a sender as Twilio takes it. `None` where it is a name with characters that the page of the AlphaSender
+/// Returns a sender in the form of the wire. `None` if it is a name with characters that the page of the AlphaSender
 /// resource does not list.
 fn wire_sender(sender: &Sender) -> Option<String> {
     let name = sender.to_string();
@@ -269,7 +240,7 @@ fn wire_sender(sender: &Sender) -> Option<String> {
     fits.then_some(name)
 }
 
-/// Returns when to send a message, as Twilio writes it. `None` where it is to be sent now.
+/// Returns the time of a scheduled message in the form of the wire. `None` if it is not scheduled.
 fn wire_time(
     message: &Message,
     sender: Option<SenderKind>,
@@ -279,23 +250,23 @@ fn wire_time(
     let Some(send_at) = message.send_at() else {
         return Ok(None);
     };
-    // Without a service the text goes out at once (help page), or is refused with 35118 (list of errors).
+    // Without a service Twilio sends the text at once (help page), or refuses it with 35118 (list of errors).
     if sender != Some(SenderKind::MessagingService) {
-        return refused("Twilio sends later only through a messaging service as sender");
+        return refused("only a messaging service as sender can schedule a message");
     }
     if (send_at - now).to_std().unwrap_or_default() < SOONEST {
-        return refused("Twilio takes a time that is at least 15 minutes ahead");
+        return refused("this vendor accepts a time at least 900 seconds ahead");
     }
     Ok(Some(send_at.to_rfc3339_opts(SecondsFormat::Secs, true)))
 }
 
-/// The members of a response by which Twilio is recognised, as far as they are there.
+/// The members of a response by which Twilio is recognized, if they are present.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ResponseBody {
     sid: Value,
     account_sid: Value,
-    /// A word of the message, or the HTTP status of a refusal.
+    /// The status of the message, or the HTTP status of a refusal.
     status: Value,
     to: Value,
     num_segments: Value,
@@ -308,7 +279,7 @@ struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// Returns the code of a refusal. `None` where it is not in Twilio's shape, which has all four members.
+    /// Returns the code of a refusal. `None` if it does not have Twilio's shape, which is all four members.
     fn refusal_code(&self, status: u16) -> Option<String> {
         let is_refusal = self.code.is_u64()
             && self.message.is_string()
@@ -322,7 +293,7 @@ const RESOURCE_MISSING: &str = "20404";
 const NOT_ALLOWED: &str = "70051";
 
 /// Twilio's codes for a message, and what each proves. Twilio split some of them in 2024 and warns against logic on
-/// codes: one that is not listed is a refusal of no known cause.
+/// codes: an unlisted one is a refusal of unknown cause.
 static CODES: &[Code] = codes! {
     "20003" => Unauthorized, Below500, "the credentials were refused";
     RESOURCE_MISSING => Misconfigured, Below500, "the account has no such resource";
@@ -330,24 +301,24 @@ static CODES: &[Code] = codes! {
     "21211" => InvalidRecipient, Below500, "the number is not valid";
     "21212" => InvalidSender, Below500, "the sender is not valid";
     "21266" => InvalidRecipient, Below500, "the recipient is the sender";
-    // Not of the recipient alone: another vendor may reach it.
+    // Not about the recipient alone: another vendor may reach it.
     "21408" => Misconfigured, Below500, "the account may not send to this region";
     "21603" => InvalidSender, Below500, "there is no sender";
     "21606" => InvalidSender, Below500, "the sender cannot send to this number";
     "21608" => Misconfigured, Below500, "a trial account sends to verified numbers only";
     "21610" => Blocked, Below500, "the recipient has opted out";
     "21612" => Misconfigured, Below500, "there is no route from the sender to this number";
-    "21614" => InvalidRecipient, Below500, "the number takes no texts";
+    "21614" => InvalidRecipient, Below500, "the number cannot receive texts";
     "21617" => InvalidText, Below500, "the text is too long";
     "21619" => InvalidText, Below500, "there is no text";
     "35114" => Unsupported, Below500, "the time is not 15 minutes to 35 days ahead";
-    "35118" => Unsupported, Below500, "only a messaging service sends later";
+    "35118" => Unsupported, Below500, "only a messaging service can schedule a message";
     // The key is unknown, or is restricted and lacks the permission.
     NOT_ALLOWED => Unauthorized, Below500, "the credentials may not do this";
     "90007" => Unsupported, Below500, "the validity period is not valid";
 };
 
-/// Returns the refusal in a response to a request for these messages. `None` where Twilio did not write it.
+/// Returns the refusal in a response to a request for these messages. `None` if Twilio did not write it.
 fn refusal(response: &Response, body: &ResponseBody, messages: &[Message]) -> Option<Refusal> {
     let code = body.refusal_code(response.status())?;
     Some(match Code::find(CODES, &code) {
@@ -419,10 +390,10 @@ impl Twilio {
             .status
             .as_str()
             .is_some_and(|status| ["canceled", "failed", "undelivered"].contains(&status));
-        let is_for_another = recipient(&body.to).is_some_and(|to| to != message.to());
-        if has_failed || is_for_another || is_given(&body.code) || is_given(&body.error_code) {
+        if has_failed || is_given(&body.code) || is_given(&body.error_code) {
             return Err(Response::contradiction());
         }
+        check_about(&Value::Null, &body.to, message)?;
         let id = body.sid.as_str().unwrap_or_default();
         let is_message = |kind| is_sid(kind, &id.into());
         let id = if is_message("SM") || is_message("MM") {
@@ -431,7 +402,7 @@ impl Twilio {
             ""
         };
         let receipt = self.endpoint.receipt(message, id)?;
-        // A messaging service has not counted them yet, and says 0.
+        // A messaging service has not counted them yet, and returns 0.
         let parts = text(&body.num_segments).and_then(|parts| parts.parse().ok());
         Ok(match parts.filter(|&parts| parts > 0) {
             Some(parts) => receipt.with_parts(parts),
@@ -467,11 +438,9 @@ impl Twilio {
     }
 }
 
-/// Returns the health of good credentials, with the balance where the account has one.
+/// Returns the health of accepted credentials, with the balance if the account has one.
 fn health(body: &ResponseBody) -> Health {
-    let balance = text(&body.balance)
-        .zip(text(&body.currency))
-        .and_then(|(amount, currency)| Price::new(&amount, &currency).ok());
+    let balance = price(&body.balance, &body.currency);
     balance.map_or(Health::verified(), |balance| {
         Health::verified().with_balance(balance)
     })

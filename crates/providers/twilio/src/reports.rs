@@ -16,21 +16,21 @@ use crate::signed::Fields;
 /// Parser of Twilio's status callbacks: signed over the URL and every parameter, with the auth token or with the secret
 /// of a shared key.
 ///
-/// The URL of the request must be the one that Twilio was given, character for character: its origin is configured, and
-/// its path and query are as received. Twilio signs no time, so a callback that is played back says again what it said
-/// before. Statuses can come in the wrong order: let no status that is not final overwrite a final one.
+/// The URL of the request must be the one that Twilio received from the account, character for character: its origin is
+/// configured, and its path and query are as received. Twilio signs no time, so a replayed callback is accepted again.
+/// Statuses can arrive in the wrong order; [`Delivery`](postduif_core::Delivery) keeps the final one.
 #[derive(Debug)]
 pub struct TwilioReports(SigningSecrets);
 
 impl TwilioReports {
-    /// Creates a parser that takes what any of these secrets signed: the auth token of the account or the subaccount,
-    /// and the secrets of shared keys; several while one is being replaced.
+    /// Creates a parser that accepts a signature by any of these secrets: the auth token of the account or the
+    /// subaccount, and the secrets of shared keys; several while one is being replaced.
     ///
     /// # Errors
     ///
-    /// Where there is no secret, or one is blank.
+    /// Returns an error if there is no secret, or one is blank.
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
-        let missing = "Twilio signs its reports: give the account's auth token, which an API key cannot replace";
+        let missing = "Twilio signs its reports: the account's auth token is missing, which an API key cannot replace";
         SigningSecrets::new(secrets, missing).map(Self)
     }
 }
@@ -39,8 +39,8 @@ impl TwilioReports {
 ///
 /// # Errors
 ///
-/// As [`TwilioReports::new`]; and where the options name an API or a signature method, since Twilio has one API, and
-/// says itself how it signed.
+/// Returns the errors of [`TwilioReports::new`], and an error if the options name an API or a signature method: Twilio
+/// has one API, and its request names the method.
 pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
     reports::one_api(&options)?;
     Ok(Arc::new(TwilioReports::new(options.into_secrets())?))
@@ -62,14 +62,13 @@ impl ReportParser for TwilioReports {
             status => status,
         };
         match status.ok_or(ReportError::malformed("the report has no status"))? {
-            // A text that came in.
+            // An incoming text.
             "received" | "receiving" => Ok(Vec::new()),
             status => Ok(vec![report(&fields, status, request.url())?]),
         }
     }
 
-    /// Without a body: where a text that came in is reported to the same URL, Twilio sends a body of plain text back to
-    /// the phone.
+    /// Returns no body: if incoming texts are reported to the same URL, Twilio sends a plain text body back to the phone.
     fn reply(&self, result: &Result<Vec<DeliveryReport>, ReportError>) -> (u16, &'static str) {
         match result {
             Err(error) if error.kind() != ReportErrorKind::Malformed => (401, ""),
@@ -93,13 +92,13 @@ fn report(fields: &Fields, status: &str, url: &str) -> Result<DeliveryReport, Re
     if report.status == DeliveryStatus::Failed && report.code.as_deref() == Some(VALIDITY_OVER) {
         report.status = DeliveryStatus::Expired;
     }
-    // `RawDlrDoneDate` is the operator's time, of a zone that is not given.
+    // `RawDlrDoneDate` has no time zone.
     Ok(report)
 }
 
 const VALIDITY_OVER: &str = "30036";
 
-/// How far a text has come. Of one to several recipients a part failed where it is `partially_delivered`.
+/// Twilio's statuses. For `partially_delivered` a part failed, which makes the message failed.
 static STATUSES: &[(&str, DeliveryStatus)] = &[
     ("accepted", DeliveryStatus::Sent),
     ("canceled", DeliveryStatus::Rejected),

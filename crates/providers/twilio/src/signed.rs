@@ -1,4 +1,4 @@
-//! What Twilio signs of a callback, and with what.
+//! The signature of a status callback.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,22 +12,22 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-/// The query parameter that Twilio adds where the body is JSON.
+/// The query parameter that Twilio adds if the body is JSON.
 pub(crate) const BODY_HASH: &str = "bodySHA256";
 const SIGNATURE: &str = "x-twilio-signature";
 const SETTINGS: &str = "x-twilio-webhooks-signature-settings";
 
-/// A callback's parameters, in the order in which they are signed: by code point, and a doubled pair once.
+/// A callback's parameters, in the order of the signature: by code point, and a duplicate pair once.
 #[derive(Default)]
 pub(crate) struct Fields(BTreeMap<String, BTreeSet<String>>);
 
 impl Fields {
-    /// Returns the parameters of a request that one of these secrets signed.
+    /// Returns the parameters of a request with a signature by one of these secrets.
     ///
     /// # Errors
     ///
-    /// Unsigned where it has no signature or a body that none covers, malformed where a header is a duplicate or the
-    /// body cannot be read, forged where none of the secrets signed it.
+    /// Returns `Unsigned` if there is no signature or it does not cover the body, `Forged` if none of the secrets made
+    /// it, and `Malformed` if a header is a duplicate or the body cannot be read.
     pub(crate) fn verified(
         request: &ReportRequest<'_>,
         secrets: &[SecretString],
@@ -63,11 +63,11 @@ impl Fields {
         }
     }
 
-    /// Returns a parameter. `None` where it is missing or empty.
+    /// Returns a parameter. `None` if it is missing or empty.
     ///
     /// # Errors
     ///
-    /// Malformed where it has two values.
+    /// Returns `Malformed` if it has two values.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, ReportError> {
         let mut values = self.0.get(name).into_iter().flatten();
         match (values.next(), values.next()) {
@@ -85,7 +85,7 @@ impl Fields {
         Self(fields)
     }
 
-    /// Reads a body that the URL has the hash of.
+    /// Reads a JSON body, whose hash is in the URL.
     fn from_json(request: &ReportRequest<'_>) -> Result<Self, ReportError> {
         let given = query_parameter(request.url(), BODY_HASH)?;
         let given = given.ok_or(ReportError::unsigned(
@@ -113,8 +113,8 @@ impl Fields {
     }
 }
 
-/// Returns the hash that the settings of a signature name. They may choose among these two only, and every hash asks
-/// for the same secrets.
+/// Returns the hash that the settings of a signature name: one of two, and the same secrets for both, so the choice
+/// gives nothing away.
 fn hash(settings: &str) -> Result<Hash, ReportError> {
     let named = settings.split(',').find_map(|part| {
         let (name, value) = part.split_once('=')?;
@@ -130,19 +130,19 @@ fn hash(settings: &str) -> Result<Hash, ReportError> {
     }
 }
 
-/// What a signature covers beside the URL.
+/// What a signature covers besides the URL.
 #[derive(Clone, Copy)]
 enum Content<'r> {
     /// A body of parameters, each of which is signed.
     Form(&'r [u8]),
-    /// A body whose hash is in the URL.
+    /// A JSON body, whose hash is in the URL.
     Json,
     /// No body. The parameters are in the URL.
     Query,
 }
 
 impl<'r> Content<'r> {
-    /// Returns what is signed. A body of any other type is not, even where the signature of the URL fits.
+    /// Returns what the signature covers. It covers no body of any other type, even if the URL's signature is right.
     fn of(request: &ReportRequest<'r>) -> Result<Self, ReportError> {
         let kind = request.header("content-type")?.unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -153,14 +153,14 @@ impl<'r> Content<'r> {
             }
             "POST" if kind.eq_ignore_ascii_case("application/json") => Ok(Self::Json),
             _ => Err(ReportError::unsigned(
-                "Twilio signs no body but a form and JSON",
+                "the signature covers only a form or JSON",
             )),
         }
     }
 }
 
-/// Returns the forms of a URL that Twilio may have signed: as it is, and without its port or with its scheme's. Only
-/// those that both validators of Twilio's own take; for any other URL there is none.
+/// Returns the forms of a URL that Twilio may have signed: as it is, and without its port or with its scheme's default.
+/// Twilio's own validators, for Node and Python, both accept these; a URL on which they differ has none.
 fn urls(url: &str) -> Vec<String> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Vec::new();
@@ -172,7 +172,7 @@ fn urls(url: &str) -> Vec<String> {
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
-    // One of the validators drops a separator with nothing behind it.
+    // One of the validators drops a separator without a value.
     let (address, fragment) = split(rest, '#');
     let (path, query) = split(address, '?');
     let has_lone_separator = path.ends_with(';') || [query, fragment].contains(&Some(""));
@@ -186,7 +186,7 @@ fn urls(url: &str) -> Vec<String> {
         None if host.is_empty() => Vec::new(),
         None => vec![as_it_is, format!("{scheme}://{authority}:{standard}{rest}")],
         Some((_, port)) if !port.parse().is_ok_and(|port: u16| port > 0) => Vec::new(),
-        // Here one of them loses more than the port.
+        // Here one of them removes more than the port.
         Some(_) if authority.contains(['@', '[']) => vec![as_it_is],
         Some((host, _)) => vec![as_it_is, format!("{scheme}://{host}{rest}")],
     }
@@ -197,7 +197,7 @@ fn query(url: &str) -> &str {
     split(address, '?').1.unwrap_or_default()
 }
 
-/// Splits a text at the first of these characters. `None` where there is none.
+/// Splits a text at the first separator. `None` if there is none.
 fn split(text: &str, separator: char) -> (&str, Option<&str>) {
     match text.split_once(separator) {
         Some((before, behind)) => (before, Some(behind)),

@@ -189,9 +189,9 @@ async fn faults_that_refuse_leave_nothing_behind() {
         sandbox.fault("twilio.send", fault);
         let response = send(&sandbox, &[]).await;
         assert_eq!(refused(&response), (status, json!(code)), "{fault}");
-        let told = response.json()["message"].to_string();
-        let echoes = told.contains("Hello") && told.contains("+31612345678");
-        assert_eq!(echoes, fault == Fault::EchoText, "{told}");
+        let words = response.json()["message"].to_string();
+        let echoes = words.contains("Hello") && words.contains("+31612345678");
+        assert_eq!(echoes, fault == Fault::EchoText, "{words}");
     }
     sandbox.fault("twilio.send", Fault::Throttle).ms(2000);
     let response = send(&sandbox, &[]).await;

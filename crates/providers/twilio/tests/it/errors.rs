@@ -207,7 +207,7 @@ async fn a_check_says_that_credentials_are_refused_and_when_it_cannot_tell() {
         assert_eq!(health.credentials(), Credentials::Refused, "{has_key}");
         assert_eq!(health.refusal().unwrap().code(), Some("20003"));
     }
-    // Also what a restricted key is told that may send.
+    // Also the refusal of a restricted key that may send.
     let health = check(true, 401, refusal(401, 70051)).await.unwrap();
     assert_eq!(health.credentials(), Credentials::Unknown);
     let health = check(false, 401, refusal(401, 70051)).await.unwrap();
