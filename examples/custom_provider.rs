@@ -83,6 +83,7 @@ impl SmsProvider for Acme {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        let message = &self.endpoint.fit(message);
         let exchange = self.exchange(message);
         self.endpoint.send_one(message, exchange).await
     }

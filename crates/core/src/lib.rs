@@ -100,7 +100,7 @@ pub use departure::{
 pub use error::{Acceptance, ConfigError, ErrorKind, SendError};
 pub use guid::Guid;
 pub use health::{Credentials, Health};
-pub use message::Message;
+pub use message::{Message, MessageOption};
 pub use null::Null;
 pub use outcomes::Outcomes;
 pub use phone::{PhoneNumber, PhoneNumberError, PhoneNumberErrorKind};

@@ -1,8 +1,8 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-use crate::{PhoneNumber, Reference, Sender, Text};
+use crate::{PhoneNumber, Profile, Reference, Sender, Text, string_enum::string_enum};
 
 /// A text message to one recipient.
 ///
@@ -25,6 +25,29 @@ pub struct Message {
     reference: Reference,
     validity: Option<Duration>,
     send_at: Option<DateTime<Utc>>,
+    /// Boxed, since few messages have any.
+    where_possible: Option<Box<WherePossible>>,
+}
+
+/// The options that a provider without them drops.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct WherePossible {
+    sender: Option<Sender>,
+    validity: Option<Duration>,
+    send_at: Option<DateTime<Utc>>,
+}
+
+string_enum! {
+    /// An option of a [`Message`] that a provider may not support.
+    #[non_exhaustive]
+    pub enum MessageOption("a message option") {
+        /// The time to send the message.
+        SendAt = "send_at",
+        /// The sender.
+        Sender = "sender",
+        /// The validity period.
+        Validity = "validity",
+    }
 }
 
 impl Message {
@@ -38,6 +61,7 @@ impl Message {
             reference: Reference::random(),
             validity: None,
             send_at: None,
+            where_possible: None,
         }
     }
 
@@ -99,6 +123,106 @@ impl Message {
         self
     }
 
+    /// Sets the sender if the provider supports it, and uses the provider's own otherwise.
+    ///
+    /// A message with [`with_sender`](Self::with_sender) is refused by a provider that does not support the sender. This
+    /// one is sent without it, and [`Receipt::dropped`](crate::Receipt::dropped) says so. Of the two, `with_sender`
+    /// counts.
+    #[must_use]
+    pub fn with_sender_where_possible(mut self, sender: Sender) -> Self {
+        self.where_possible().sender = Some(sender);
+        self
+    }
+
+    /// Sets the validity period if the provider supports it.
+    ///
+    /// A message with [`with_validity`](Self::with_validity) is refused by a provider that does not support the period.
+    /// This one is sent without it, and [`Receipt::dropped`](crate::Receipt::dropped) says so.
+    ///
+    /// ```
+    /// # use postduif_core as postduif;
+    /// use std::time::Duration;
+    /// use postduif::{Message, MessageOption, Profile, Text};
+    ///
+    /// let message = Message::new("+31612345678".parse()?, Text::new("Your code is 482913")?)
+    ///     .with_validity_where_possible(Duration::from_secs(600));
+    /// let (fitted, dropped) = message.fit(&Profile::new("without"));
+    /// assert_eq!((fitted.validity(), dropped), (None, vec![MessageOption::Validity]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_validity_where_possible(mut self, validity: Duration) -> Self {
+        self.where_possible().validity = Some(validity);
+        self
+    }
+
+    /// Schedules the message if the provider supports it, and sends it immediately otherwise.
+    ///
+    /// [`Receipt::dropped`](crate::Receipt::dropped) says which.
+    #[must_use]
+    pub fn with_send_at_where_possible(mut self, send_at: DateTime<Utc>) -> Self {
+        self.where_possible().send_at = Some(send_at);
+        self
+    }
+
+    fn where_possible(&mut self) -> &mut WherePossible {
+        self.where_possible.get_or_insert_default()
+    }
+
+    /// Returns the message as a provider with this profile sends it, and the options that it drops.
+    ///
+    /// Of the options that were set `…_where_possible`, the supported ones are set, and the others are gone. Every
+    /// provider does so before it validates the message.
+    #[must_use]
+    pub fn fit(&self, profile: &Profile) -> (Cow<'_, Self>, Vec<MessageOption>) {
+        let Some(wanted) = &self.where_possible else {
+            return (Cow::Borrowed(self), Vec::new());
+        };
+        let WherePossible {
+            sender,
+            validity,
+            send_at,
+        } = &**wanted;
+        let mut fitted = Self {
+            where_possible: None,
+            ..self.clone()
+        };
+        let mut dropped = Vec::new();
+        if let Some(send_at) = send_at.filter(|_| self.send_at.is_none()) {
+            if profile.supports_send_at(send_at) {
+                fitted.send_at = Some(send_at);
+            } else {
+                dropped.push(MessageOption::SendAt);
+            }
+        }
+        if let Some(sender) = sender.as_ref().filter(|_| self.sender.is_none()) {
+            if profile.sender_problem(sender).is_none() {
+                fitted.sender = Some(sender.clone());
+            } else {
+                dropped.push(MessageOption::Sender);
+            }
+        }
+        if let Some(validity) = validity.filter(|_| self.validity.is_none()) {
+            if profile.supports_validity(validity) {
+                fitted.validity = Some(validity);
+            } else {
+                dropped.push(MessageOption::Validity);
+            }
+        }
+        (Cow::Owned(fitted), dropped)
+    }
+
+    /// Returns whether two messages have the same text and options, so that they differ in recipient and reference at
+    /// most. A vendor whose requests hold one text takes such messages together.
+    #[must_use]
+    pub fn has_same_content(&self, other: &Self) -> bool {
+        self.text == other.text
+            && self.sender == other.sender
+            && self.validity == other.validity
+            && self.send_at == other.send_at
+            && self.where_possible == other.where_possible
+    }
+
     /// Returns the recipient.
     #[must_use]
     pub const fn to(&self) -> PhoneNumber {
@@ -157,6 +281,49 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
         }
         assert!(shown.contains("+316•••••678"), "{shown}");
+    }
+
+    #[test]
+    fn an_option_where_possible_is_set_if_the_profile_supports_it_and_reported_otherwise() {
+        use crate::SenderKind;
+        use MessageOption::{SendAt, Sender, Validity};
+
+        let soon = DateTime::from(std::time::SystemTime::now()) + Duration::from_secs(60);
+        let wanted = message()
+            .with_sender_where_possible("Contoso".parse().unwrap())
+            .with_validity_where_possible(Duration::from_secs(600))
+            .with_send_at_where_possible(soon);
+        assert_eq!(
+            (wanted.sender(), wanted.validity(), wanted.send_at()),
+            (None, None, None)
+        );
+
+        let able = Profile::new("able")
+            .with_senders(&[SenderKind::Alphanumeric])
+            .with_validity(Duration::from_secs(60), Duration::from_secs(600))
+            .with_max_schedule_ahead(Duration::from_secs(3600));
+        let (fitted, dropped) = wanted.fit(&able);
+        let expected = message()
+            .with_reference(*wanted.reference())
+            .with_sender("Contoso".parse().unwrap())
+            .with_validity(Duration::from_secs(600))
+            .with_send_at(soon);
+        assert_eq!((&*fitted, dropped), (&expected, vec![]));
+
+        let (fitted, dropped) = wanted.fit(&Profile::new("unable"));
+        let expected = message().with_reference(*wanted.reference());
+        assert_eq!(
+            (&*fitted, dropped),
+            (&expected, vec![SendAt, Sender, Validity])
+        );
+
+        let firm = wanted.with_validity(Duration::from_secs(30));
+        let (fitted, dropped) = firm.fit(&able);
+        assert_eq!(
+            (fitted.validity(), dropped),
+            (Some(Duration::from_secs(30)), vec![])
+        );
+        assert!(able.validate(&fitted).is_err());
     }
 
     #[test]

@@ -330,6 +330,15 @@ impl Profile {
         )))
     }
 
+    pub(crate) fn supports_validity(&self, validity: Duration) -> bool {
+        self.period_problem(validity).is_none()
+    }
+
+    pub(crate) fn supports_send_at(&self, send_at: DateTime<Utc>) -> bool {
+        let ahead = (send_at - clock()).to_std().unwrap_or_default();
+        self.ahead_problem(ahead).is_none()
+    }
+
     fn requirement_problem(&self, requirement: &Requirement) -> Option<Cow<'static, str>> {
         match requirement {
             Requirement::DeliveryReports => {

@@ -2,12 +2,12 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Serialize, Serializer};
 
-use crate::{Acceptance, Price, Reference, SendError, string_enum::padded};
+use crate::{Acceptance, MessageOption, Price, Reference, SendError, string_enum::padded};
 
 /// The proof that a vendor accepted a message.
 ///
 /// serde writes `provider`, `reference`, `id`, `part_ids`, `parts`, `expected_reports`, `price` and `attempts`; absent
-/// values are null. None of them is personal data, unless a reference that you chose is.
+/// values are null. It adds `dropped` if there is any. None of them is personal data, unless a reference that you chose is.
 ///
 /// ```
 /// # use postduif_core as postduif;
@@ -34,6 +34,8 @@ pub struct Receipt {
     expected_reports: u16,
     price: Option<Price>,
     attempts: Vec<Attempt>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dropped: Vec<MessageOption>,
 }
 
 impl Receipt {
@@ -49,6 +51,7 @@ impl Receipt {
             expected_reports: 1,
             price: None,
             attempts: Vec::new(),
+            dropped: Vec::new(),
         }
     }
 
@@ -102,6 +105,13 @@ impl Receipt {
         self
     }
 
+    /// Sets the options that the provider did not support and dropped.
+    #[must_use]
+    pub fn with_dropped(mut self, dropped: Vec<MessageOption>) -> Self {
+        self.dropped = dropped;
+        self
+    }
+
     /// Returns the name of the provider that accepted the message.
     #[must_use]
     pub fn provider(&self) -> &str {
@@ -148,6 +158,13 @@ impl Receipt {
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
+    }
+
+    /// Returns the options that were set `…_where_possible` on the [`Message`](crate::Message), and that the provider
+    /// does not support.
+    #[must_use]
+    pub fn dropped(&self) -> &[MessageOption] {
+        &self.dropped
     }
 }
 

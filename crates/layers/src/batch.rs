@@ -33,7 +33,7 @@ use tokio::{
 use tracing::Span;
 
 use crate::{
-    dispatch::{alike, cut_off, later, lock, not_cut_off, refusal, send_batch},
+    dispatch::{cut_off, later, lock, not_cut_off, refusal, send_batch},
     scope::{PATIENCE, Scope},
     shared::{Ended, Outcome, Watched, Work},
 };
@@ -406,7 +406,7 @@ impl State {
             }
             let to = waiting.message.to();
             let first = taken.first().unwrap_or(&waiting);
-            let fits = different_texts || alike(&first.message, &waiting.message);
+            let fits = different_texts || first.message.has_same_content(&waiting.message);
             if !busy.insert(to) || self.recipients.contains(&to) || !fits {
                 left.push(waiting);
                 continue;

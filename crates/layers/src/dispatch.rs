@@ -122,20 +122,12 @@ pub(crate) fn call_size(profile: &Profile, messages: &[Message]) -> NonZeroUsize
         || messages
             .iter()
             .zip(messages.iter().skip(1))
-            .all(|(one, next)| alike(one, next));
+            .all(|(one, next)| one.has_same_content(next));
     if one_call {
         profile.batch_size()
     } else {
         NonZeroUsize::MIN
     }
-}
-
-/// Returns whether two messages differ only in recipient and reference.
-pub(crate) fn alike(one: &Message, other: &Message) -> bool {
-    one.text() == other.text()
-        && one.sender() == other.sender()
-        && one.validity() == other.validity()
-        && one.send_at() == other.send_at()
 }
 
 /// Creates the refusal of a layer with this profile, which made no call.

@@ -193,7 +193,8 @@ impl Recording {
 
     /// Returns the error of a message that the profile refuses.
     fn refused(&self, message: &Message) -> Option<SendError> {
-        let error = self.profile.validate(message).err()?;
+        let (message, _) = message.fit(&self.profile);
+        let error = self.profile.validate(&message).err()?;
         self.is_strict
             .then(|| error.with_provider(self.profile.owned_name()))
     }
@@ -306,7 +307,9 @@ impl Recording {
                 .map_or(Outcome::Stall, |scripted| scripted.outcome)
             {
                 Outcome::Accept(price) => {
-                    let receipt = Receipt::new(name.clone(), *message.reference());
+                    let (_, dropped) = message.fit(&self.profile);
+                    let receipt =
+                        Receipt::new(name.clone(), *message.reference()).with_dropped(dropped);
                     Ok(match price {
                         Some(price) => receipt.with_price(price),
                         None => receipt,

@@ -1,7 +1,14 @@
-use std::future::{Future, ready};
+use std::{
+    borrow::Cow,
+    future::{Future, ready},
+    ops::Deref,
+};
 
 use futures_util::{TryFutureExt as _, future::Either};
-use postduif_core::{ConfigError, ErrorKind, Health, Message, Profile, Receipt, SendError, Sender};
+use postduif_core::{
+    ConfigError, ErrorKind, Health, Message, MessageOption, Outcomes, Profile, Receipt, SendError,
+    Sender,
+};
 
 use crate::{BaseUrl, Client, Request, Response, vendor::ConnectionUrl};
 
@@ -21,6 +28,7 @@ use crate::{BaseUrl, Client, Request, Response, vendor::ConnectionUrl};
 /// # Ok(()) }
 ///
 /// async fn send(endpoint: &Endpoint, message: &Message) -> Result<Receipt, SendError> {
+///     let message = &endpoint.fit(message);
 ///     endpoint.send_one(message, async {
 ///         let request = endpoint.post("/messages").with_json(&message.text().as_str());
 ///         let response = endpoint.client().send(request).await?;
@@ -103,6 +111,35 @@ impl Endpoint {
         })
     }
 
+    /// Returns the message as this vendor sends it: without the options that were set `…_where_possible` and that the
+    /// profile lacks.
+    #[must_use]
+    pub fn fit<'m>(&self, message: &'m Message) -> Fitted<'m> {
+        let (message, dropped) = message.fit(&self.profile);
+        Fitted { message, dropped }
+    }
+
+    /// Returns the messages of a batch as this vendor sends them, as [`fit`](Self::fit) does.
+    #[must_use]
+    pub fn fit_all<'m>(&self, messages: &'m [Message]) -> FittedBatch<'m> {
+        let fitted: Vec<_> = messages.iter().map(|message| self.fit(message)).collect();
+        let is_borrowed = |fitted: &Fitted<'_>| matches!(fitted.message, Cow::Borrowed(_));
+        if fitted.iter().all(is_borrowed) {
+            return FittedBatch {
+                messages: Cow::Borrowed(messages),
+                dropped: Vec::new(),
+            };
+        }
+        let (messages, dropped) = fitted
+            .into_iter()
+            .map(|fitted| (fitted.message.into_owned(), fitted.dropped))
+            .unzip();
+        FittedBatch {
+            messages: Cow::Owned(messages),
+            dropped,
+        }
+    }
+
     /// Sends one message: validates it against the profile, then runs `exchange`, which makes the request and reads its
     /// response.
     ///
@@ -111,7 +148,7 @@ impl Endpoint {
     /// Returns the error of the profile or of `exchange`, with the provider's name.
     pub fn send_one(
         &self,
-        message: &Message,
+        message: &Fitted<'_>,
         exchange: impl Future<Output = Result<Receipt, SendError>> + Send,
     ) -> impl Future<Output = Result<Receipt, SendError>> + Send {
         // Combinators, since the future of an `async fn` would hold `exchange` twice.
@@ -119,7 +156,9 @@ impl Endpoint {
             Ok(()) => Either::Left(exchange),
             Err(error) => Either::Right(ready(Err(error))),
         };
-        outcome.map_err(|error| self.named(error))
+        outcome
+            .map_ok(|receipt| message.report(receipt))
+            .map_err(|error| self.named(error))
     }
 
     /// Runs the `exchange` of a `check`, which carries no text.
@@ -156,6 +195,63 @@ impl Endpoint {
     #[must_use]
     pub fn named(&self, error: SendError) -> SendError {
         error.with_provider(self.profile.owned_name())
+    }
+}
+
+/// A message as a vendor sends it, made by [`Endpoint::fit`].
+#[derive(Clone, Debug)]
+pub struct Fitted<'m> {
+    message: Cow<'m, Message>,
+    dropped: Vec<MessageOption>,
+}
+
+impl Fitted<'_> {
+    /// Adds to a receipt the options that were dropped.
+    #[must_use]
+    pub fn report(&self, receipt: Receipt) -> Receipt {
+        if self.dropped.is_empty() {
+            return receipt;
+        }
+        receipt.with_dropped(self.dropped.clone())
+    }
+}
+
+impl Deref for Fitted<'_> {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        &self.message
+    }
+}
+
+/// The messages of a batch as a vendor sends them, made by [`Endpoint::fit_all`].
+#[derive(Clone, Debug)]
+pub struct FittedBatch<'m> {
+    messages: Cow<'m, [Message]>,
+    /// Empty if no message has options to drop.
+    dropped: Vec<Vec<MessageOption>>,
+}
+
+impl FittedBatch<'_> {
+    /// Adds to each receipt the options that were dropped.
+    pub fn report(&self, mut outcomes: Outcomes) -> Outcomes {
+        for (index, dropped) in self.dropped.iter().enumerate() {
+            if let Some(Ok(receipt)) = outcomes.get(index)
+                && !dropped.is_empty()
+            {
+                let receipt = receipt.clone().with_dropped(dropped.clone());
+                outcomes.set(index, Ok(receipt));
+            }
+        }
+        outcomes
+    }
+}
+
+impl Deref for FittedBatch<'_> {
+    type Target = [Message];
+
+    fn deref(&self) -> &[Message] {
+        &self.messages
     }
 }
 

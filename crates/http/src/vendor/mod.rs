@@ -23,7 +23,7 @@ mod standard_webhooks;
 
 pub use codes::Code;
 pub use connection_url::{ConnectionUrl, secret};
-pub use endpoint::{Endpoint, EndpointBuilder};
+pub use endpoint::{Endpoint, EndpointBuilder, Fitted, FittedBatch};
 pub use json::{check_about, has_value, is_given, price, text};
 pub use report_url::ReportUrl;
 pub use standard_webhooks::WebhookSecrets;

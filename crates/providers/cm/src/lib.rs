@@ -382,6 +382,8 @@ impl Cm {
     /// Sends at most as many messages as one request carries by CM's page, in smaller requests if that proves too many.
     /// Only messages that were provably refused are sent again.
     async fn send_piece(&self, messages: &[Message]) -> Outcomes {
+        let fitted = self.endpoint.fit_all(messages);
+        let messages = &*fitted;
         let mut outcomes = Outcomes::in_doubt(messages);
         let (mut start, mut size) = (0, messages.len());
         let smallest = size.div_ceil(MAX_PIECES);
@@ -398,7 +400,7 @@ impl Cm {
             }
             start = end;
         }
-        outcomes
+        fitted.report(outcomes)
     }
 
     /// Sends these messages in one request. A message with a duplicate reference goes in a separate request, after the

@@ -442,6 +442,7 @@ impl SmsProvider for Kpn {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        let message = &self.endpoint.fit(message);
         let exchange = self
             .tokens
             .with_token(|token| self.exchange(message, token));

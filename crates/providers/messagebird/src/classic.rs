@@ -381,6 +381,7 @@ impl SmsProvider for Classic {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        let message = &self.access.endpoint.fit(message);
         let exchange = self.exchange(message);
         self.access.endpoint.send_one(message, exchange).await
     }

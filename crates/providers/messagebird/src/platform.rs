@@ -127,6 +127,8 @@ impl Platform {
     /// Sends at most as many messages as one request carries. A message with a duplicate reference goes in a separate
     /// request, after the first.
     async fn send_piece(&self, messages: &[Message]) -> Outcomes {
+        let fitted = self.access.endpoint.fit_all(messages);
+        let messages = &*fitted;
         let mut outcomes = Outcomes::in_doubt(messages);
         let mut valid = Vec::with_capacity(messages.len());
         for (index, message) in messages.iter().enumerate() {
@@ -139,7 +141,7 @@ impl Platform {
         for indices in with_distinct_references(messages, valid) {
             self.send_together(messages, indices, &mut outcomes).await;
         }
-        outcomes
+        fitted.report(outcomes)
     }
 
     /// Sends the messages at these indices in one request, which is accepted or refused as a whole.
@@ -376,6 +378,7 @@ impl SmsProvider for Platform {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        let message = &self.access.endpoint.fit(message);
         let exchange = self.exchange(message);
         self.access.endpoint.send_one(message, exchange).await
     }

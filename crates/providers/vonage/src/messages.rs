@@ -203,6 +203,7 @@ impl SmsProvider for Messages {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        let message = &self.endpoint.fit(message);
         self.endpoint
             .send_one(message, self.exchange(message))
             .await

@@ -43,7 +43,8 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 /// #         Self { profile: Profile::new("acme"), client, base: http::BaseUrl::parse(base).unwrap() }
 /// #     }
 /// #     async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
-/// #         self.profile.validate(message)?;
+/// #         let (message, dropped) = message.fit(&self.profile);
+/// #         self.profile.validate(&message)?;
 /// #         let body = json!({"to": message.to(), "text": message.text().as_str(), "ref": message.reference()});
 /// #         let request = http::Request::post(&self.base, "/messages")
 /// #             .with_secret_header("x-acme-key", &"hunter2-at-acme".into())
@@ -60,7 +61,8 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 /// #         }
 /// #         let Body { id, acme_error } = response.json()?;
 /// #         let id = id.filter(|_| acme_error.is_none()).unwrap_or_default();
-/// #         Ok(Receipt::new("acme", *message.reference()).with_id(http::Response::message_id(&id)?))
+/// #         let receipt = Receipt::new("acme", *message.reference()).with_dropped(dropped);
+/// #         Ok(receipt.with_id(http::Response::message_id(&id)?))
 /// #     }
 /// # }
 /// # #[async_trait]
@@ -191,6 +193,7 @@ macro_rules! conformance {
             a_code_that_echoes_the_text_is_not_kept
             no_secret_is_shown_anywhere
             an_option_is_applied_or_refused
+            an_option_where_possible_is_applied_or_dropped
             a_message_without_a_required_sender_is_refused
             a_text_too_long_is_refused_before_any_call
             a_declared_report_finds_its_message

@@ -9,8 +9,8 @@ use std::{
 };
 
 use postduif_core::{
-    Acceptance, Credentials, Departure, ErrorKind, Message, Sender, SenderKind, SmsProvider, Text,
-    TextLimit,
+    Acceptance, Credentials, Departure, ErrorKind, Message, MessageOption, Sender, SenderKind,
+    SmsProvider, Text, TextLimit,
 };
 
 pub use super::batches::*;
@@ -749,15 +749,7 @@ pub async fn an_option_is_applied_or_refused(vendor: &impl FakeVendor) -> Verdic
         assert_unsupported(result, sent(before), "scheduling");
     }
 
-    for (kind, sender) in [
-        (SenderKind::Alphanumeric, "Contoso"),
-        (
-            SenderKind::MessagingService,
-            "MG0123456789abcdef0123456789abcdef",
-        ),
-        (SenderKind::Number, "+31687654321"),
-        (SenderKind::ShortCode, "1008"),
-    ] {
+    for (kind, sender) in SENDERS {
         let sender: Sender = sender.parse().expect("a sender");
         let before = world.sends().len();
         let result = world
@@ -771,13 +763,76 @@ pub async fn an_option_is_applied_or_refused(vendor: &impl FakeVendor) -> Verdic
                 .pop()
                 .and_then(|received| received.sender)
                 .expect("a sender arrived");
-            let digits = |text: &str| text.trim_start_matches(['+', '0']).to_owned();
             assert_eq!(digits(&arrived), digits(&sender.to_string()));
         } else {
             assert_unsupported(result, sent(before), "sender");
         }
     }
     Verdict::kept()
+}
+
+/// Checks that an option that was set `…_where_possible` arrives on the wire if the profile declares it, and that the
+/// receipt lists it as dropped if not, of a send as of a batch.
+pub async fn an_option_where_possible_is_applied_or_dropped(vendor: &impl FakeVendor) -> Verdict {
+    let world = World::new(vendor, accept_all).await;
+    let profile = world.provider.profile().clone();
+    for batch in [false, true] {
+        let send = async |message: Message| {
+            let outcome = if batch {
+                world.provider.send_batch(&[message]).await.into_single()
+            } else {
+                world.provider.send(&message).await
+            };
+            let receipt = outcome.expect("an option where possible refuses no message");
+            let received = world.received().pop().expect("the message arrived");
+            (receipt.dropped().to_vec(), received)
+        };
+        let expected = |is_declared: bool, option| {
+            if is_declared { vec![] } else { vec![option] }
+        };
+
+        let period = validity(&profile);
+        let (dropped, received) = send(message().with_validity_where_possible(period)).await;
+        let is_declared = profile.validity().is_some();
+        assert_eq!(dropped, expected(is_declared, MessageOption::Validity));
+        assert_eq!(received.validity, is_declared.then_some(period));
+
+        let time = send_at(&profile);
+        let (dropped, received) = send(message().with_send_at_where_possible(time)).await;
+        let is_declared = profile.max_schedule_ahead().is_some();
+        assert_eq!(dropped, expected(is_declared, MessageOption::SendAt));
+        assert_eq!(received.send_at, is_declared.then_some(time));
+
+        for (kind, sender) in SENDERS {
+            let wanted: Sender = sender.parse().expect("a sender");
+            let (dropped, received) = send(message().with_sender_where_possible(wanted)).await;
+            let is_declared = profile.senders().contains(&kind);
+            assert_eq!(
+                dropped,
+                expected(is_declared, MessageOption::Sender),
+                "{kind}"
+            );
+            let arrived = received.sender.as_deref().map(digits);
+            assert_eq!(arrived == Some(digits(sender)), is_declared, "{kind}");
+        }
+    }
+    Verdict::kept()
+}
+
+/// A sender of each kind.
+const SENDERS: [(SenderKind, &str); 4] = [
+    (SenderKind::Alphanumeric, "Contoso"),
+    (
+        SenderKind::MessagingService,
+        "MG0123456789abcdef0123456789abcdef",
+    ),
+    (SenderKind::Number, "+31687654321"),
+    (SenderKind::ShortCode, "1008"),
+];
+
+/// Returns a sender without what vendors put before a number, or leave out.
+fn digits(sender: &str) -> &str {
+    sender.trim_start_matches(['+', '0'])
 }
 
 /// Checks that a message without a sender is refused before any call if the profile requires one, and is sent if not.

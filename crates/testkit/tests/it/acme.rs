@@ -1,11 +1,11 @@
 //! A vendor with every feature, a provider for it, and the mistakes that a provider could make.
 
-use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use chrono::DateTime;
 use postduif_core::{
-    Acceptance, BatchTexts, ErrorKind, Health, Message, Outcomes, Profile, Receipt, Reference,
-    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait,
+    Acceptance, BatchTexts, ErrorKind, Health, Message, MessageOption, Outcomes, Profile, Receipt,
+    Reference, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait,
 };
 use postduif_http::{
     BaseUrl, Client, Refusal, Request, Response,
@@ -38,6 +38,7 @@ pub(crate) enum Flaw {
     FollowsRedirects,
     ForgetsReference,
     GivingUpRefuses,
+    IgnoresWherePossible,
     InsistsOnContentType,
     KeepsAnyCode,
     KeepsAnyId,
@@ -64,6 +65,7 @@ pub(crate) enum Flaw {
     RepeatsRefusedCredentials,
     RepeatsUnlistedRefusal,
     RepeatsWords,
+    ReportsNothingDropped,
     SendsAgainWhenDropped,
     SendsTwice,
     ServerFailureRefuses,
@@ -185,6 +187,17 @@ impl Provider {
             Ok(()) => true,
         };
         if lets_through { Ok(()) } else { problem }
+    }
+
+    fn fit<'m>(&self, message: &'m Message) -> (Cow<'m, Message>, Vec<MessageOption>) {
+        if self.has(Flaw::IgnoresWherePossible) {
+            return (Cow::Borrowed(message), Vec::new());
+        }
+        let (message, mut dropped) = message.fit(&self.profile);
+        if self.has(Flaw::ReportsNothingDropped) {
+            dropped.clear();
+        }
+        (message, dropped)
     }
 
     fn entry(&self, message: &Message) -> Value {
@@ -497,6 +510,8 @@ impl SmsProvider for Provider {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        let (message, dropped) = self.fit(message);
+        let message = &*message;
         self.admit(message)?;
         if self.has(Flaw::SendsAgainWhenDropped) {
             return self.detached(message).await;
@@ -510,10 +525,16 @@ impl SmsProvider for Provider {
                 provider.single(&message).await
             });
         }
-        outcome
+        outcome.map(|receipt| receipt.with_dropped(dropped))
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        let (messages, dropped): (Vec<_>, Vec<_>) = messages
+            .iter()
+            .map(|message| self.fit(message))
+            .map(|(message, dropped)| (message.into_owned(), dropped))
+            .unzip();
+        let messages = messages.as_slice();
         let mut outcomes = Outcomes::in_doubt(messages);
         let (mut indices, mut admitted) = (Vec::new(), Vec::new());
         for (index, message) in messages.iter().enumerate() {
@@ -550,7 +571,8 @@ impl SmsProvider for Provider {
             all.reverse();
         }
         for (index, outcome) in indices.into_iter().zip(all) {
-            outcomes.set(index, outcome);
+            let report = |receipt: Receipt| receipt.with_dropped(dropped[index].clone());
+            outcomes.set(index, outcome.map(report));
         }
         outcomes
     }

@@ -74,6 +74,7 @@ mistakes! {
     a_code_that_echoes_the_text_is_not_kept: KeepsAnyCode;
     no_secret_is_shown_anywhere: ShowsKey ShowsKeyInError ShowsSender LogsKey LogsText;
     an_option_is_applied_or_refused: DropsValidity TakesScheduleUndeclared;
+    an_option_where_possible_is_applied_or_dropped: DropsValidity IgnoresWherePossible ReportsNothingDropped;
     a_message_without_a_required_sender_is_refused: NeedsNoSender;
     a_text_too_long_is_refused_before_any_call: AcceptsAnyLength;
     a_declared_report_finds_its_message: ForgetsReference;
