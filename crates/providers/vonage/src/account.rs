@@ -1,11 +1,13 @@
 //! An account's key and secret, and its balance, which proves them.
 
+use std::borrow::Cow;
+
 use postduif_core::{ConfigError, ErrorKind, Health, Price, SendError};
 use postduif_http::{BaseUrl, Client, Refusal, Request, Response, vendor::text};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use crate::{problem::Problem, sms};
+use crate::problem::Problem;
 
 const REST_HOST: &str = "https://rest.nexmo.com";
 const BALANCE_PATH: &str = "/account/get-balance";
@@ -73,7 +75,7 @@ fn health(response: &Response) -> Result<Health, SendError> {
             Health::verified().with_balance(balance)
         }));
     }
-    let is_vonages = sms::is_error(response) || Problem::of(response).is_some();
+    let is_vonages = is_error(response) || Problem::of(response).is_some();
     let refusal = is_vonages.then(|| {
         let (kind, message) = match response.status() {
             401 | 403 => (ErrorKind::Unauthorized, CREDENTIALS_REFUSED),
@@ -93,4 +95,21 @@ fn amount(value: &Value) -> Option<String> {
         Value::Number(number) => number.as_f64().map(|number| format!("{number:.9}")),
         value => text(value),
     }
+}
+
+/// Returns whether a response has Vonage's other error shape, which the balance shares.
+pub(crate) fn is_error(response: &Response) -> bool {
+    json(response).is_some_and(|body| {
+        text(&body["error-code"]).is_some() && body["error-code-label"].is_string()
+    })
+}
+
+/// Returns the body as JSON. Responses of 2014 were ISO-8859-1.
+pub(crate) fn json(response: &Response) -> Option<Value> {
+    let body = response.body().ok()?;
+    let text = match str::from_utf8(body) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => body.iter().copied().map(char::from).collect(),
+    };
+    serde_json::from_str(&text).ok()
 }

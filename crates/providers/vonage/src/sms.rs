@@ -2,7 +2,7 @@
 //!
 //! Sources: Vonage's definitions 1.0.10 (2021) and 1.5.1 (2026) and its page "API Errors: SMS".
 
-use std::{borrow::Cow, slice, time::Duration};
+use std::{slice, time::Duration};
 
 use postduif_core::{
     Acceptance, ConfigError, Encoding, ErrorKind, Health, Message, Outcomes, Price, Profile,
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::{
     IN_FLIGHT, PROFILE, SENDER,
-    account::{Account, CREDENTIALS_REFUSED, CURRENCY},
+    account::{Account, CREDENTIALS_REFUSED, CURRENCY, is_error, json},
     receipts::PARAMETERS as REPORT_PARAMETERS,
     wire_sender,
 };
@@ -189,23 +189,6 @@ fn delay(text: &str) -> Duration {
     let left = || Some(number(" INTERVAL")?.saturating_sub(number("_INTERVAL_START")?));
     let millis = number("please wait").or_else(left).unwrap_or_default();
     Duration::from_millis(millis.clamp(1000, 5000))
-}
-
-/// Returns the body as JSON. Responses of 2014 were ISO-8859-1.
-fn json(response: &Response) -> Option<Value> {
-    let body = response.body().ok()?;
-    let text = match str::from_utf8(body) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => body.iter().copied().map(char::from).collect(),
-    };
-    serde_json::from_str(&text).ok()
-}
-
-/// Returns whether a response has Vonage's other error shape, which the balance shares.
-pub(crate) fn is_error(response: &Response) -> bool {
-    json(response).is_some_and(|body| {
-        text(&body["error-code"]).is_some() && body["error-code-label"].is_string()
-    })
 }
 
 /// Returns whether a response's status alone proves that the message was not read. A 401 needs Vonage's own refusal.
