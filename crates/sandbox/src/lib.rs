@@ -77,7 +77,7 @@
 //!
 //! [`Sandbox::report`] builds the request by which a vendor reports on a text, and
 //! [`Sandbox::deliver_report`] sends it. Every signing secret is `sandbox`; MessageBird's platform
-//! writes it as `whsec_c2FuZGJveA==`. CM and Spryng do not sign: the receiver may put a secret of its own
+//! and the webhook gateway write it as `whsec_c2FuZGJveA==`. CM and Spryng do not sign: the receiver may put a secret of its own
 //! in the target's path or query. KPN appends the query of the text's `webhook_url`, which holds the
 //! caller's reference.
 //!

@@ -1,13 +1,15 @@
 //! What several vendors read or write alike.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use hyper::{StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
 use crate::{
+    digest,
     fault::Strike,
     http::{self, Response},
-    report,
+    report::{self, Report, SECRET},
 };
 
 /// Returns the number in E.164 for digits that begin with the country code, without a plus.
@@ -87,6 +89,23 @@ pub(super) fn with_query_of(target: &str, report_url: Option<&str>) -> String {
     } else {
         report::with_query(target, own)
     }
+}
+
+/// Returns the signature of Standard Webhooks. The secret is `whsec_` and the base64 of `sandbox`.
+pub(super) fn standard_signature(id: &str, timestamp: &str, body: &[u8]) -> String {
+    let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
+    let signature = STANDARD.encode(digest::hmac_sha256(SECRET, &signed));
+    format!("v1,{signature}")
+}
+
+/// Returns a report signed as Standard Webhooks are.
+pub(super) fn standard_webhook(target: &str, id: &str, body: String, now: DateTime<Utc>) -> Report {
+    let seconds = now.timestamp().to_string();
+    let signature = standard_signature(id, &seconds, body.as_bytes());
+    Report::post_json(target.to_owned(), body)
+        .with("webhook-id", id.to_owned())
+        .with("webhook-timestamp", seconds)
+        .with("webhook-signature", signature)
 }
 
 /// Returns whether a sender is a name of at most eleven letters, digits and spaces.

@@ -9,6 +9,7 @@ mod spryng;
 mod twilio;
 mod vendor;
 pub(crate) mod vonage;
+mod webhook;
 
 use vendor::Vendor;
 
@@ -21,6 +22,7 @@ pub(crate) static ALL: &[&dyn Vendor] = &[
     &vonage::Vonage,
     &smstools::Smstools,
     &twilio::Twilio,
+    &webhook::Webhook,
 ];
 
 /// Finds a vendor by its name.

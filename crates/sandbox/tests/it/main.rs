@@ -21,3 +21,4 @@ mod smstools;
 mod spryng;
 mod twilio;
 mod vonage;
+mod webhook;

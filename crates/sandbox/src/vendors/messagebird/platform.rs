@@ -1,6 +1,5 @@
 //! Platform (2026): a text, or a batch of up to a hundred with an id each, under an idempotency key.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use hyper::{
     Method, StatusCode,
@@ -9,15 +8,14 @@ use hyper::{
 use serde_json::{Value, json};
 
 use crate::{
-    digest,
     fault::{Fault, Strike},
     http::{Request, Response},
     idempotency::Known,
     random,
     record::{Extra, SentMessage},
-    report::{Report, ReportOrder, ReportStatus, SECRET},
+    report::{Report, ReportOrder, ReportStatus},
     segments,
-    vendors::common::{e164, is_digits, present, remove, with_retry_after},
+    vendors::common::{e164, is_digits, present, remove, standard_webhook, with_retry_after},
     world::State,
 };
 
@@ -465,7 +463,7 @@ fn is_sender(from: &str) -> bool {
         && from.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
-/// Returns an event signed as Standard Webhooks are. The secret is `whsec_` and the base64 of `sandbox`.
+/// Returns an event signed as Standard Webhooks are.
 pub(super) fn report(
     message: &SentMessage,
     order: &ReportOrder,
@@ -513,13 +511,7 @@ pub(super) fn report(
     }
     let body = json!({"type": kind, "timestamp": at, "data": data}).to_string();
     let id = format!("msg_{}", random::letters(26));
-    let seconds = now.timestamp().to_string();
-    let signed = format!("{id}.{seconds}.{body}");
-    let signature = STANDARD.encode(digest::hmac_sha256(SECRET, signed.as_bytes()));
-    Report::post_json(target.to_owned(), body)
-        .with("webhook-id", id)
-        .with("webhook-timestamp", seconds)
-        .with("webhook-signature", format!("v1,{signature}"))
+    standard_webhook(target, &id, body, now)
 }
 
 #[cfg(test)]
