@@ -130,6 +130,10 @@ fn every_vendor_is_named_wherever_vendors_are_listed() {
                 format!("{quoted} => postduif_{vendor} as {vendor}::"),
             ),
             ("crates/postduif/tests/it/features.rs", quoted.clone()),
+            (
+                "crates/postduif/tests/it/readme.rs",
+                format!("\"{vendor}://"),
+            ),
             ("examples/Cargo.toml", format!("\n{vendor} = [")),
             (
                 "examples/Cargo.toml",

@@ -281,6 +281,7 @@ string_enum! {
 /// | KPN | three times, after 60, 120 and 240 seconds |
 /// | MessageBird, channels | for 8 hours |
 /// | Twilio | once, and only after a connection failure |
+/// | a gateway of your own | as it decides; until the response is 2xx, by its specification |
 /// | Vonage, Messages | on 429 and 5xx only, for 24 hours |
 /// | the others | not documented |
 ///

@@ -277,4 +277,5 @@ vendors! {
     "spryng" => postduif_spryng as spryng::Spryng,
     "twilio" => postduif_twilio as twilio::Twilio,
     "vonage" => postduif_vonage as vonage::Vonage,
+    "webhook" => postduif_webhook as webhook::Webhook,
 }

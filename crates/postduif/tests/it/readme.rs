@@ -14,7 +14,7 @@ fn the_unit_test_of_the_readme_is_one_that_runs() {
 fn the_readme_lists_what_each_vendor_can_do() {
     use postduif::{Profile, TextLimit};
 
-    const VENDORS: [(&str, &str); 10] = [
+    const VENDORS: [(&str, &str); 11] = [
         (
             "KPN",
             "kpn://a:b@default?report_url=https://example.test/?reference={reference}",
@@ -46,6 +46,7 @@ fn the_readme_lists_what_each_vendor_can_do() {
             "twilio://AC00000000000000000000000000000000:a@default?sender=MG00000000000000000000000000000000",
         ),
         ("Vonage", "vonage://a:b@default?sender=Contoso"),
+        ("a gateway of yours", "webhook://sms.example.test/send"),
     ];
 
     fn duration(seconds: u64) -> String {
