@@ -1,3 +1,7 @@
+//! Cutting calls off: whether anything of a call has left, and which waits are harmless.
+//!
+//! A layer with a deadline uses [`Departure`]. A provider or a layer that waits before anything leaves uses [`hold`].
+
 use std::{
     cell::RefCell,
     error::Error,
@@ -29,7 +33,7 @@ use crate::{Acceptance, Outcomes, Receipt, SendError};
 /// ```
 /// # use postduif_core as postduif;
 /// use std::{future::pending, time::Duration};
-/// use postduif::{Acceptance, Departure, hold};
+/// use postduif::{Acceptance, departure::{Departure, hold}};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
 /// let call = async {
@@ -72,7 +76,7 @@ impl Departure {
     ///
     /// ```
     /// # use postduif_core as postduif;
-    /// use postduif::{Departure, DepartureHandle};
+    /// use postduif::departure::{Departure, DepartureHandle};
     ///
     /// let (one, other) = (Departure::new(), Departure::new());
     /// let work = Departure::shared(&[one.handle(), other.handle()]);
@@ -618,7 +622,7 @@ pub async fn hold<F: Future>(wait: F) -> F::Output {
 /// ```
 /// # use postduif_core as postduif;
 /// use std::{future::pending, time::Duration};
-/// use postduif::{Closed, Departure, hold_until_closed};
+/// use postduif::departure::{Closed, Departure, hold_until_closed};
 ///
 /// # futures_executor::block_on(async {
 /// let departure = Departure::new();

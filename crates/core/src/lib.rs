@@ -46,14 +46,15 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A [`ReportParser`] reads delivery reports. The types that onboarding needs of Microsoft Entra are in [`directory`].
+//! A [`ReportParser`] reads delivery reports. The types that onboarding needs of Microsoft Entra are in
+//! [`directory`], those with which a layer cuts a call off in [`departure`].
 //!
 //! [`chrono`], [`SecretString`] and [`async_trait`](macro@async_trait) are part of this API. Another major version of
 //! them is a breaking change of this crate.
 
 pub mod batch;
 mod delivery;
-mod departure;
+pub mod departure;
 pub mod directory;
 mod error;
 mod guid;
@@ -94,9 +95,6 @@ pub use postduif_text::{Count, Encoding, not_gsm};
 pub use secrecy::{ExposeSecret, SecretString};
 
 pub use delivery::Delivery;
-pub use departure::{
-    Closed, Departure, DepartureHandle, Proof, attempt, hold, hold_until_closed, unwatched,
-};
 pub use error::{Acceptance, ConfigError, ErrorKind, SendError};
 pub use guid::Guid;
 pub use health::{Credentials, Health};
@@ -127,8 +125,8 @@ const _: () = {
     is_send_and_sync::<ConfigError>();
     is_send_and_sync::<Delivery>();
     is_send_and_sync::<DeliveryReport>();
-    is_send_and_sync::<Departure>();
-    is_send_and_sync::<DepartureHandle>();
+    is_send_and_sync::<departure::Departure>();
+    is_send_and_sync::<departure::DepartureHandle>();
     is_send_and_sync::<Health>();
     is_send_and_sync::<Message>();
     is_send_and_sync::<Outcomes>();

@@ -9,13 +9,13 @@ use std::{
 use futures_executor::block_on;
 use postduif_core::{
     Acceptance, Attempt, Authenticity, ConfigError, Credentials, DeliveryReport, DeliveryStatus,
-    Departure, ErrorKind, Guid, Health, Message, PhoneNumber, Prefix, Price, Profile, Receipt,
-    Reference, ReportError, ReportErrorKind, SendError, Sender, SenderKind, Text,
+    ErrorKind, Guid, Health, Message, PhoneNumber, Prefix, Price, Profile, Receipt, Reference,
+    ReportError, ReportErrorKind, SendError, Sender, SenderKind, Text,
+    departure::{Departure, hold_until_closed},
     directory::{
         AccessPackageStage, FailureReason, FlowId, GraphError, GraphErrorKind, RequestType, TapId,
         UserId, UserKind,
     },
-    hold_until_closed,
 };
 use serde_json::json;
 

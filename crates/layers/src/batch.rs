@@ -22,8 +22,9 @@ use std::{
 };
 
 use postduif_core::{
-    BatchTexts, DepartureHandle, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile,
-    Receipt, SendError, SmsProvider, async_trait, hold, hold_until_closed,
+    BatchTexts, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt, SendError,
+    SmsProvider, async_trait,
+    departure::{DepartureHandle, hold, hold_until_closed},
 };
 use tokio::{
     runtime::Handle,

@@ -9,8 +9,8 @@ use std::{
 };
 
 use postduif_core::{
-    Attempt, BatchTexts, DepartureHandle, ErrorKind, Message, Outcomes, Profile, Receipt,
-    SendError, SmsProvider, batch,
+    Attempt, BatchTexts, ErrorKind, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
+    batch, departure::DepartureHandle,
 };
 use tokio::time::Instant;
 

@@ -7,7 +7,7 @@
 //! No layer repeats a message that may have been sent, with one exception: inside the [repeat
 //! window](postduif_core::Profile::repeat_window), in which the vendor recognizes the idempotency key, [`Retry`] may
 //! repeat the same single send. A layer that waits (for a turn, a pause, a call to join) declares through a
-//! [`Departure`](postduif_core::Departure) that nothing has left. A layer that cuts a call off asks the departure
+//! [`Departure`](postduif_core::departure::Departure) that nothing has left. A layer that cuts a call off asks the departure
 //! whether the message is in doubt.
 //!
 //! Limits go innermost, tracing outermost:

@@ -12,8 +12,9 @@ use std::{
 };
 
 use postduif_core::{
-    Attempt, BatchTexts, ConfigError, Credentials, Departure, ErrorKind, Health, Message, Outcomes,
-    Profile, Proof, Receipt, SendError, SenderKind, SmsProvider, TextLimit, attempt,
+    Attempt, BatchTexts, ConfigError, Credentials, ErrorKind, Health, Message, Outcomes, Profile,
+    Receipt, SendError, SenderKind, SmsProvider, TextLimit,
+    departure::{Departure, Proof, attempt},
 };
 use tokio::{sync::Notify, time::Instant};
 

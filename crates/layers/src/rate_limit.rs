@@ -20,7 +20,7 @@ use std::{
 
 use postduif_core::{
     ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
-    hold_until_closed,
+    departure::hold_until_closed,
 };
 use tokio::{
     sync::{Notify, Semaphore},

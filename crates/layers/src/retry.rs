@@ -19,7 +19,8 @@ use std::{
 
 use postduif_core::{
     Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
-    async_trait, attempt, hold_until_closed,
+    async_trait,
+    departure::{attempt, hold_until_closed},
 };
 use tokio::time::{Instant, sleep};
 

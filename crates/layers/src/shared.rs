@@ -19,8 +19,8 @@ use futures_util::{
     task::AtomicWaker,
 };
 use postduif_core::{
-    Departure, DepartureHandle, ErrorKind, Message, Outcomes, Receipt, SendError, SmsProvider,
-    unwatched,
+    ErrorKind, Message, Outcomes, Receipt, SendError, SmsProvider,
+    departure::{Departure, DepartureHandle, unwatched},
 };
 use tokio::{
     runtime::Handle,

@@ -18,8 +18,8 @@ use std::{
 };
 
 use postduif_core::{
-    Departure, ErrorKind, Health, Message, Outcomes, Profile, Proof, Receipt, SendError,
-    SmsProvider, async_trait,
+    ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
+    departure::{Departure, Proof},
 };
 use tokio::time::{sleep, timeout};
 

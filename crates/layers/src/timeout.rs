@@ -10,8 +10,9 @@
 use std::{future::Future, num::NonZeroUsize, time::Duration};
 
 use postduif_core::{
-    Acceptance, Departure, ErrorKind, Health, Message, Outcomes, Profile, Proof, Receipt,
-    SendError, SmsProvider, async_trait,
+    Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider,
+    async_trait,
+    departure::{Departure, Proof},
 };
 use tokio::time::{sleep, timeout};
 

@@ -11,7 +11,10 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use postduif_core::{Acceptance, ErrorKind, SendError, hold, unwatched};
+use postduif_core::{
+    Acceptance, ErrorKind, SendError,
+    departure::{hold, unwatched},
+};
 use secrecy::SecretString;
 use tokio::{
     runtime::Handle,
@@ -380,7 +383,7 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
-    use postduif_core::Departure;
+    use postduif_core::departure::Departure;
 
     use super::*;
 

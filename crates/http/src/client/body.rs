@@ -5,7 +5,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use postduif_core::{Closed, DepartureHandle};
+use postduif_core::departure::{Closed, DepartureHandle};
 
 /// A request body that reports its departure when its first byte is read. The text is in the body alone, so nothing
 /// of it can leave earlier.

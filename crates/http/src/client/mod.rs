@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use postduif_core::{ConfigError, Departure, DepartureHandle, SendError, hold, unwatched};
+use postduif_core::{
+    ConfigError, SendError,
+    departure::{Departure, DepartureHandle, hold, unwatched},
+};
 use reqwest::{NoProxy, Proxy, Url, redirect};
 use rustls::{
     ClientConfig, RootCertStore,

@@ -11,7 +11,7 @@ use url::form_urlencoded;
 
 use super::{BaseUrl, Body, Failure};
 use crate::auth::Token;
-use postduif_core::{ConfigError, DepartureHandle};
+use postduif_core::{ConfigError, departure::DepartureHandle};
 
 /// The limit of a response to one message, in bytes.
 const RESPONSE_LIMIT: usize = 64 * 1024;

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use postduif_core::{Acceptance, Departure, ErrorKind, SendError};
+use postduif_core::{Acceptance, ErrorKind, SendError, departure::Departure};
 use postduif_http::{BaseUrl, Client, Request, Response};
 use postduif_testkit::{End, Greeting, Reply, Server, refusing_address};
 

@@ -9,8 +9,9 @@ use std::{
 };
 
 use postduif_core::{
-    Acceptance, BatchTexts, DepartureHandle, ErrorKind, Health, Message, Outcomes, Profile,
-    Receipt, SendError, SenderKind, SmsProvider, Text, async_trait, hold,
+    Acceptance, BatchTexts, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError,
+    SenderKind, SmsProvider, Text, async_trait,
+    departure::{DepartureHandle, hold},
 };
 
 pub(crate) use std::num::NonZeroUsize;

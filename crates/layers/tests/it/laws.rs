@@ -14,8 +14,9 @@ use std::{
 };
 
 use postduif_core::{
-    Acceptance, Departure, DepartureHandle, ErrorKind, Health, Message, Outcomes, Profile, Receipt,
-    Reference, SendError, SmsProvider, async_trait, batch, hold,
+    Acceptance, ErrorKind, Health, Message, Outcomes, Profile, Receipt, Reference, SendError,
+    SmsProvider, async_trait, batch,
+    departure::{Departure, DepartureHandle, hold},
 };
 use postduif_layers::{
     AllowDestinations, Batch, Budget, Dedupe, Failover, Member, OnlyTo, RateLimit, RedirectTo,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
-    Acceptance, Departure, ErrorKind, Message, PhoneNumber, Reference, SendError, TextError,
+    Acceptance, ErrorKind, Message, PhoneNumber, Reference, SendError, TextError,
+    departure::Departure,
     directory::{
         FailureReason, GraphError, GraphErrorKind, TapId, TapInfo, TemporaryAccessPass, User,
         UserId, Verdict,

@@ -441,7 +441,7 @@ impl postduif_core::SmsProvider for Queued {
         &self,
         _: &postduif_core::Message,
     ) -> Result<postduif_core::Receipt, postduif_core::SendError> {
-        postduif_core::hold(future::pending()).await
+        postduif_core::departure::hold(future::pending()).await
     }
 
     async fn send_batch(&self, messages: &[postduif_core::Message]) -> postduif_core::Outcomes {

@@ -35,8 +35,8 @@ use std::{
 use chrono::{DateTime, Utc};
 use postduif_core::{
     Acceptance, BatchTexts, ConfigError, ErrorKind, Health, Message, Outcomes, PhoneNumber,
-    Profile, Receipt, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, attempt,
-    batch,
+    Profile, Receipt, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, batch,
+    departure::attempt,
 };
 use postduif_http::{
     Proof, Refusal, Request, Response, check_header_setting, codes, provider_builder,

@@ -30,7 +30,7 @@ use std::{num::NonZeroUsize, slice, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use postduif_core::{
     Acceptance, ConfigError, ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError,
-    Sender, SenderKind, SmsProvider, TextLimit, async_trait, attempt, batch,
+    Sender, SenderKind, SmsProvider, TextLimit, async_trait, batch, departure::attempt,
 };
 use postduif_http::{
     Proof, Refusal, Request, Response,

@@ -8,8 +8,9 @@ use std::{
 };
 
 use postduif_core::{
-    BatchTexts, ConfigError, Departure, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile,
-    Receipt, SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, batch,
+    BatchTexts, ConfigError, ErrorKind, Health, Message, Outcomes, PhoneNumber, Profile, Receipt,
+    SendError, Sender, SenderKind, SmsProvider, TextLimit, async_trait, batch,
+    departure::Departure,
 };
 use postduif_http::{
     Request, Response,

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 use postduif_core::{
     Acceptance, ConfigError, ErrorKind, Guid, Health, Message, Outcomes, Profile, Receipt,
-    SendError, SmsProvider, async_trait, attempt, batch,
+    SendError, SmsProvider, async_trait, batch, departure::attempt,
 };
 use postduif_http::{
     Request, Response,

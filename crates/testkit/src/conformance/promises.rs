@@ -9,8 +9,8 @@ use std::{
 };
 
 use postduif_core::{
-    Acceptance, Credentials, Departure, ErrorKind, Message, MessageOption, Sender, SenderKind,
-    SmsProvider, Text, TextLimit,
+    Acceptance, Credentials, ErrorKind, Message, MessageOption, Sender, SenderKind, SmsProvider,
+    Text, TextLimit, departure::Departure,
 };
 
 pub use super::batches::*;

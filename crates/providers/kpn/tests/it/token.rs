@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use postduif_core::{Acceptance, Departure, ErrorKind, SmsProvider as _};
+use postduif_core::{Acceptance, ErrorKind, SmsProvider as _, departure::Departure};
 use postduif_kpn::Kpn;
 use serde_json::json;
 use wiremock::{
