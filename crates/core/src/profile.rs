@@ -454,7 +454,7 @@ impl Profile {
 
     fn ahead_problem(&self, ahead: Duration) -> Option<Cow<'static, str>> {
         match self.max_schedule_ahead {
-            None => Some("this vendor cannot send later".into()),
+            None => Some("this vendor, with this sender and API, cannot send later".into()),
             Some(most) if ahead > most => Some(
                 format!(
                     "this vendor can be asked at most {} seconds ahead",

@@ -437,6 +437,22 @@ impl Slot {
         lock(&self.state)
     }
 
+    fn log_aside(&self, error: &SendError, pause: Duration) {
+        let pause = error.retry_after().map_or(pause, |hint| hint.min(pause));
+        tracing::warn!(
+            messaging.system = &*self.member.name,
+            "error.type" = error.kind().as_str(),
+            sms.code = error.code(),
+            sms.aside_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+            sms.error = %error,
+            "set aside"
+        );
+    }
+
+    fn log_back(&self) {
+        tracing::info!(messaging.system = &*self.member.name, "back in use");
+    }
+
     fn is_open(&self) -> bool {
         match *self.state() {
             State::Open => true,
@@ -530,16 +546,24 @@ impl Turn<'_> {
             }
         }
         let mut state = self.slot.state();
-        match (failure, *state) {
+        let was_open = matches!(*state, State::Open);
+        match failure {
             _ if works => *state = State::Open,
-            (Some(error), State::Open) => {
+            Some(error) if was_open => {
                 *state = aside(error, pause);
                 self.slot.set_aside.notify_waiters();
             }
-            (Some(error), State::Aside { .. }) if self.probe => *state = aside(error, pause),
+            Some(error) if self.probe => *state = aside(error, pause),
             _ => return,
         }
         self.probe = false;
+        // Written to the log without the lock.
+        drop(state);
+        match failure {
+            _ if works && !was_open => self.slot.log_back(),
+            Some(error) if !works && was_open => self.slot.log_aside(error, pause),
+            _ => {}
+        }
     }
 }
 

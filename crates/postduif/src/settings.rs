@@ -8,7 +8,7 @@ use serde::{
     de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::{DEADLINE, HttpClient, has_no_limits, no_url, open, report_parser};
+use crate::{DEADLINE, HttpClient, has_no_limits, is_scheme, no_url, open, report_parser};
 
 /// One vendor as a configuration holds it: for sending and for delivery reports, so that a swap of vendors is a swap
 /// of one value.
@@ -208,7 +208,8 @@ impl Settings {
             open(url, client)
         } else {
             self.stack(client)
-        }?;
+        }
+        .map_err(|error| self.named(&error))?;
         sms.require(&self.requirements)?;
         Ok(sms)
     }
@@ -243,14 +244,28 @@ impl Settings {
     /// As [`report_parser`]; without a `report_secret`, and where one is an `env:` or a `file:` that cannot be read.
     pub fn reports(&self) -> Result<Arc<dyn ReportParser>, ConfigError> {
         let secrets: Result<Vec<_>, _> = self.report_secrets.iter().map(resolved).collect();
-        let mut options = ReportOptions::new(secrets?);
+        let mut options = ReportOptions::new(secrets.map_err(|error| self.named(&error))?);
         if let Some(api) = &self.api {
             options = options.with_api(api);
         }
         if let Some(method) = &self.signature_method {
             options = options.with_signature_method(method);
         }
-        report_parser(self.vendor(), options)
+        report_parser(self.vendor(), options).map_err(|error| self.named(&error))
+    }
+
+    /// Names the vendor in an error. With settings for several, it is of use to know which.
+    fn named(&self, error: &ConfigError) -> ConfigError {
+        match self.printable_vendor() {
+            Some(vendor) => ConfigError::new(format!("{vendor}: {error}")),
+            None => ConfigError::new(error.to_string()),
+        }
+    }
+
+    /// Returns the vendor, or `None` if it is a text that somebody misplaced, which may be a secret.
+    fn printable_vendor(&self) -> Option<&str> {
+        const LONGEST: usize = 20;
+        Some(self.vendor()).filter(|vendor| vendor.len() <= LONGEST && is_scheme(vendor))
     }
 
     /// Returns the connection URL for a stack over several vendors.
@@ -274,7 +289,7 @@ impl fmt::Debug for Settings {
     /// Shows the vendor, and no option.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("vendor", &self.vendor())
+            .field("vendor", &self.printable_vendor())
             .finish_non_exhaustive()
     }
 }
@@ -592,6 +607,18 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_vendor_that_is_no_scheme_is_not_shown() {
+        for url in [
+            "hunter2 kpn://a@default",
+            "hunter2-hunter2-hunter2://a@default",
+        ] {
+            let settings = Settings::from_url(url).unwrap();
+            let shown = format!("{settings:?} {:?}", settings.open().unwrap_err());
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
     #[cfg(feature = "kpn")]
     #[test]
     fn one_value_opens_the_provider_and_the_parser_of_its_reports() {
@@ -631,7 +658,7 @@ mod tests {
             json(r#"{"vendor": "kpn", "report_secret": ["a", "env:POSTDUIF_SURELY_UNSET"]}"#);
         assert_eq!(
             settings.reports().unwrap_err().to_string(),
-            "report_secret: the environment variable POSTDUIF_SURELY_UNSET is not set"
+            "kpn: report_secret: the environment variable POSTDUIF_SURELY_UNSET is not set"
         );
         let without = json(r#"{"vendor": "kpn"}"#);
         assert!(without.reports().is_err());

@@ -1,11 +1,12 @@
 use std::{
     fmt::{self, Write as _},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use postduif_core::{ErrorKind, Health, SendError, SmsProvider as _};
-use postduif_layers::Traced;
-use tokio::time::timeout;
+use postduif_layers::{Failover, Member, Traced};
+use tokio::time::{sleep, timeout};
 use tracing::{
     Dispatch, Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -297,4 +298,31 @@ fn metrics_count_outcomes_and_a_dropped_call_is_no_longer_in_flight() {
             ),
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_set_aside_and_one_that_is_back_are_in_the_log() {
+    let (lines, _other, _guard) = listen();
+    let (a, b) = (vendor("a", 1), vendor("b", 1));
+    a.script([Scripted::refuse(ErrorKind::Unavailable)]);
+    let provider =
+        Failover::new([("a", a), ("b", b)].map(|(name, vendor)| Member::new(name, vendor)))
+            .unwrap();
+    let provider = provider.with_cooldown(Duration::from_secs(30));
+    for wait in [0, 31, 1] {
+        sleep(Duration::from_secs(wait)).await;
+        provider.send(&message("x")).await.unwrap();
+    }
+    let shown = lines.0.lock().unwrap().clone();
+    let [aside, back] = shown.as_slice() else {
+        panic!("{shown:#?}");
+    };
+    for field in [
+        r#"WARN message=set aside messaging.system="a" error.type="unavailable""#,
+        "sms.aside_ms=30000",
+        "sms.error=a: scripted; the message was not sent",
+    ] {
+        assert!(aside.contains(field), "{field}: {aside}");
+    }
+    assert_eq!(back, r#"INFO message=back in use messaging.system="a""#);
 }
