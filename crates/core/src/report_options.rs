@@ -3,7 +3,8 @@ use secrecy::SecretString;
 /// The options of a parser of delivery reports whose vendor is chosen at run time.
 ///
 /// ```
-/// use postduif_core::ReportOptions;
+/// # use postduif_core as postduif;
+/// use postduif::ReportOptions;
 ///
 /// let options = ReportOptions::new(["signature-secret"])
 ///     .with_api("sms")

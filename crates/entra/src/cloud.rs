@@ -9,14 +9,14 @@ use postduif_http::BaseUrl;
 /// address can be replaced, for a proxy or for a test on loopback.
 ///
 /// ```
-/// use postduif_entra::Cloud;
-/// use postduif_http::BaseUrl;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_http as http; pub use postduif_entra as entra; }
+/// use postduif::{entra::Cloud, http::BaseUrl};
 ///
 /// let sandbox = Cloud::GLOBAL
 ///     .with_graph(BaseUrl::parse("http://127.0.0.1:8160/graph")?)
 ///     .with_login(BaseUrl::parse("http://127.0.0.1:8160/login")?);
 /// assert_ne!(sandbox, Cloud::GLOBAL);
-/// # Ok::<(), postduif_core::ConfigError>(())
+/// # Ok::<(), postduif::ConfigError>(())
 /// ```
 #[derive(Clone, Eq, PartialEq)]
 pub struct Cloud {

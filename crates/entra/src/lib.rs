@@ -2,10 +2,10 @@
 //! Microsoft Graph v1.0. [`CalloutParser`] parses the requests that Entra sends.
 //!
 //! ```
+//! # mod postduif { pub use postduif_core::*; pub use postduif_entra as entra; }
 //! use std::sync::Arc;
 //!
-//! use postduif_core::directory::{Graph, TapIssuer};
-//! use postduif_entra::{CalloutParser, Credential, Entra, Parsed};
+//! use postduif::{directory::{Graph, TapIssuer}, entra::{CalloutParser, Credential, Entra, Parsed}};
 //!
 //! let credential = Credential::client_secret("contoso.onmicrosoft.com", "client-id", "client-secret");
 //! let entra = Arc::new(Entra::builder(credential).build()?);

@@ -37,8 +37,9 @@ use crate::{
 /// For the first three, name a [`Country`] instead: [`with_countries`](Self::with_countries).
 ///
 /// ```
-/// # use postduif_core::*;
-/// use postduif_layers::AllowDestinations;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
+/// use postduif::layers::AllowDestinations;
 ///
 /// # fn example(vendor: impl SmsProvider) -> Result<(), ConfigError> {
 /// let provider = AllowDestinations::new(vendor, ["+31".parse()?, "+32".parse()?])
@@ -69,8 +70,9 @@ impl<P: SmsProvider> AllowDestinations<P> {
     /// Allows messages to these countries, in addition to the prefixes.
     ///
     /// ```
-    /// # use postduif_core::*;
-    /// use postduif_layers::{AllowDestinations, Country};
+    /// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+    /// # use postduif::*;
+    /// use postduif::layers::{AllowDestinations, Country};
     ///
     /// # fn example(vendor: impl SmsProvider) {
     /// let provider = AllowDestinations::new(vendor, [])

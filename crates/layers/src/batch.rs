@@ -58,9 +58,10 @@ use crate::{
 /// Its profile has no repeat window, since the vendor may get the message in a batch.
 ///
 /// ```
-/// # use postduif_core::*;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
 /// use std::{num::NonZeroUsize, sync::Arc};
-/// use postduif_layers::{Batch, Retry};
+/// use postduif::{layers::{Batch, Retry}, SmsProvider as _};
 ///
 /// # async fn example(vendor: impl SmsProvider, messages: Vec<Message>) {
 /// let batch = Batch::new(vendor).with_max_waiting(NonZeroUsize::new(500).unwrap());

@@ -30,9 +30,10 @@ use crate::dispatch::{lock, put, refusal, send_some};
 /// for recipients, and in steps of a sixtieth for money, where the step in which the window begins still counts.
 ///
 /// ```
-/// # use postduif_core::*;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
 /// use std::{num::NonZeroU32, time::Duration};
-/// use postduif_layers::Budget;
+/// use postduif::layers::Budget;
 ///
 /// # fn example(vendor: impl SmsProvider) -> Result<(), Box<dyn std::error::Error>> {
 /// let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));

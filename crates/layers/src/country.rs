@@ -10,11 +10,12 @@ use postduif_core::PhoneNumber;
 /// Area codes are added now and then. A new one of `+1` counts as the United States until this list has it.
 ///
 /// ```
-/// use postduif_layers::Country;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// use postduif::layers::Country;
 ///
 /// assert!(Country::UNITED_STATES.contains("+12125550100".parse()?));
 /// assert!(!Country::UNITED_STATES.contains("+18765550100".parse()?), "Jamaica");
-/// # Ok::<(), postduif_core::PhoneNumberError>(())
+/// # Ok::<(), postduif::PhoneNumberError>(())
 /// ```
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Country {

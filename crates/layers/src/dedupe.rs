@@ -60,9 +60,10 @@ use crate::{
 /// Its profile has no repeat window, since a repeat never reaches the vendor.
 ///
 /// ```
-/// # use postduif_core::*;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
 /// use std::{num::NonZeroUsize, time::Duration};
-/// use postduif_layers::Dedupe;
+/// use postduif::{layers::Dedupe, SmsProvider as _};
 ///
 /// # async fn example(vendor: impl SmsProvider, message: Message) -> Result<(), SendError> {
 /// let provider = Dedupe::new(vendor)
@@ -170,8 +171,9 @@ impl<P: SmsProvider> Dedupe<P> {
     /// it again.
     ///
     /// ```
-    /// # use postduif_core::*;
-    /// # use postduif_layers::Dedupe;
+    /// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+    /// # use postduif::*;
+    /// # use postduif::layers::Dedupe;
     /// # fn example(provider: &Dedupe<impl SmsProvider>) {
     /// for doubt in provider.doubtful() {
     ///     println!("{} in doubt for {:?}: {}", doubt.reference, doubt.age, doubt.error);
@@ -206,8 +208,10 @@ impl<P: SmsProvider> Dedupe<P> {
     /// Anything but [`Settled`](Settlement::Settled) means that nothing changed.
     ///
     /// ```
-    /// # use postduif_core::*;
-    /// # use postduif_layers::Dedupe;
+    /// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+    /// use postduif::{DeliveryStatus, Receipt};
+    /// # use postduif::*;
+    /// # use postduif::layers::Dedupe;
     /// # fn example(provider: &Dedupe<impl SmsProvider>, report: &DeliveryReport) {
     /// if let (Some(reference), DeliveryStatus::Delivered) = (&report.reference, report.status) {
     ///     provider.settle(reference, Ok(Receipt::new("kpn", *reference)));

@@ -43,8 +43,9 @@ use crate::{
 /// itself.
 ///
 /// ```
-/// # use postduif_core::*;
-/// use postduif_layers::{Failover, Member};
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
+/// use postduif::{layers::{Failover, Member}, SmsProvider as _};
 ///
 /// # async fn example(
 /// #     kpn: impl SmsProvider, cm: impl SmsProvider, message: Message

@@ -13,14 +13,14 @@
 //! Limits go innermost, tracing outermost:
 //!
 //! ```
+//! # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
 //! use std::{num::NonZeroU32, time::Duration};
-//! use postduif_core::SmsProvider;
-//! use postduif_layers::{Failover, Member, RateLimit, Retry, Timeout, Traced};
+//! use postduif::{layers::{Failover, Member, RateLimit, Retry, Timeout, Traced}, ConfigError, SmsProvider};
 //!
 //! fn stack(
 //!     kpn: impl SmsProvider,
 //!     cm: impl SmsProvider,
-//! ) -> Result<impl SmsProvider, postduif_core::ConfigError> {
+//! ) -> Result<impl SmsProvider, ConfigError> {
 //!     let (five, fifty) = (NonZeroU32::new(5).unwrap(), NonZeroU32::new(50).unwrap());
 //!     let kpn = Retry::new(RateLimit::new(Timeout::new(kpn, Duration::from_secs(10)), five));
 //!     let cm = Retry::new(RateLimit::new(Timeout::new(cm, Duration::from_secs(10)), fifty));

@@ -23,8 +23,9 @@ use crate::{
 /// itself, see [`Prefix`]. An empty list allows nothing.
 ///
 /// ```
-/// # use postduif_core::*;
-/// use postduif_layers::OnlyTo;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
+/// use postduif::{layers::OnlyTo, Acceptance, SmsProvider as _};
 ///
 /// # async fn example(vendor: impl SmsProvider, message: Message) -> Result<(), ConfigError> {
 /// let provider = OnlyTo::new(vendor, ["+31612345678".parse()?, "+1555".parse()?]);

@@ -28,8 +28,9 @@ use crate::{
 /// Receipts, errors and attempts carry the name, which distinguishes two accounts of one vendor.
 ///
 /// ```
-/// # use postduif_core::*;
-/// use postduif_layers::{Failover, Member};
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
+/// use postduif::{layers::{Failover, Member}, SmsProvider as _};
 ///
 /// # fn example(first: impl SmsProvider, second: impl SmsProvider) -> Result<(), ConfigError> {
 /// let provider = Failover::new([Member::new("kpn-shop", first), Member::new("kpn-staff", second)])?;
@@ -57,8 +58,9 @@ impl Member {
     /// group is called `kpn-2`, the third `kpn-3`.
     ///
     /// ```
-    /// # use postduif_core::*;
-    /// use postduif_layers::{Failover, Member};
+    /// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+    /// # use postduif::*;
+    /// use postduif::{layers::{Failover, Member}, Null, SmsProvider as _};
     ///
     /// let accounts = [Null::new(), Null::new()];
     /// let provider = Failover::new(accounts.map(Member::of))?;

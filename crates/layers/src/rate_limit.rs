@@ -43,9 +43,10 @@ use crate::{
 /// until it is polled again. Once it has its turn, it is one of the calls under way.
 ///
 /// ```
-/// # use postduif_core::*;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
 /// use std::{num::{NonZeroU32, NonZeroUsize}, time::Duration};
-/// use postduif_layers::RateLimit;
+/// use postduif::layers::RateLimit;
 ///
 /// # fn example(vendor: impl SmsProvider) {
 /// let provider = RateLimit::new(vendor, NonZeroU32::new(5).unwrap())

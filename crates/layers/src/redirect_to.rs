@@ -22,8 +22,9 @@ use crate::dispatch::{refusal, send_passed};
 /// `InvalidText`, not accepted.
 ///
 /// ```
-/// # use postduif_core::*;
-/// use postduif_layers::{OnlyTo, RedirectTo};
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
+/// use postduif::{layers::{OnlyTo, RedirectTo}, PhoneNumber};
 ///
 /// # fn example(vendor: impl SmsProvider) -> Result<(), Box<dyn std::error::Error>> {
 /// let tester: PhoneNumber = "+31612345678".parse()?;

@@ -44,9 +44,10 @@ use crate::{
 /// its own profile is shorter by that time. A repeat of a send of this layer thus stays in the vendor's window.
 ///
 /// ```
-/// # use postduif_core::*;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
 /// use std::{num::NonZeroU32, time::Duration};
-/// use postduif_layers::Retry;
+/// use postduif::{layers::Retry, SmsProvider as _};
 ///
 /// # async fn example(vendor: impl SmsProvider, message: Message) {
 /// let provider = Retry::new(vendor)
@@ -141,8 +142,9 @@ impl<P: SmsProvider> Retry<P> {
     /// of its attempts was.
     ///
     /// ```
-    /// # use postduif_core::*;
-    /// use postduif_layers::Retry;
+    /// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+    /// # use postduif::*;
+    /// use postduif::layers::Retry;
     ///
     /// # fn example(vendor: impl SmsProvider) {
     /// let alerts = Retry::new(vendor).at_least_once();

@@ -23,9 +23,10 @@ use crate::{
 /// [`Failover`](crate::Failover). The share of a member that is set aside goes to the others by their weights.
 ///
 /// ```
-/// # use postduif_core::*;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
 /// use std::num::NonZeroU32;
-/// use postduif_layers::{Member, RoundRobin};
+/// use postduif::layers::{Member, RoundRobin};
 ///
 /// # fn example(kpn: impl SmsProvider, cm: impl SmsProvider) -> Result<(), ConfigError> {
 /// let provider = RoundRobin::new([

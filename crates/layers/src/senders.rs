@@ -24,8 +24,9 @@ use crate::{Prefix, dispatch::send_passed};
 /// `Unsupported`, as if the message named it.
 ///
 /// ```
-/// # use postduif_core::*;
-/// use postduif_layers::Senders;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
+/// use postduif::{layers::Senders, Sender};
 ///
 /// # fn example(vendor: impl SmsProvider) -> Result<(), Box<dyn std::error::Error>> {
 /// let provider = Senders::new(vendor)

@@ -53,8 +53,9 @@ use crate::{
 /// each member a `Timeout` of at most the deadline divided by the number of members.
 ///
 /// ```
-/// # use postduif_core::*;
-/// use postduif_layers::StartWithin;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
+/// use postduif::{layers::StartWithin, Acceptance, ErrorKind, SmsProvider as _};
 /// use std::time::Duration;
 ///
 /// # async fn example(stack: impl SmsProvider, message: Message) {

@@ -21,9 +21,10 @@ use crate::dispatch::{refusal, send_passed};
 /// outside GSM 03.38 turns a text of 160 characters into three parts instead of one, at three times the price.
 ///
 /// ```
-/// # use postduif_core::*;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
 /// use std::num::NonZeroUsize;
-/// use postduif_layers::TextPolicy;
+/// use postduif::layers::TextPolicy;
 ///
 /// # fn example(vendor: impl SmsProvider) {
 /// let provider = TextPolicy::new(vendor).with_forced_gsm().with_max_parts(NonZeroUsize::MIN);

@@ -28,8 +28,9 @@ use crate::dispatch::{IN_FLIGHT, call_size, in_calls, not_cut_off, refusal};
 /// A provider whose calls carry one text each gets a batch of different texts message by message.
 ///
 /// ```
-/// # use postduif_core::*;
-/// # use postduif_layers::Timeout;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
+/// use postduif::{layers::Timeout, Acceptance, ErrorKind, SmsProvider as _};
 /// use std::time::Duration;
 ///
 /// # async fn example(vendor: impl SmsProvider, message: Message) {

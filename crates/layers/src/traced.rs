@@ -31,8 +31,9 @@ use crate::dispatch::send_batch;
 /// | `messaging.client.operation.active` | gauge: calls in flight | `messaging.system`, `messaging.operation.name` |
 ///
 /// ```
-/// # use postduif_core::*;
-/// use postduif_layers::Traced;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
+/// # use postduif::*;
+/// use postduif::{layers::Traced, SmsProvider as _};
 ///
 /// # async fn example(vendor: impl SmsProvider, message: Message) {
 /// let provider = Traced::new(vendor);

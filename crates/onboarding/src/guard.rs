@@ -17,8 +17,8 @@ use crate::{Numbers, ReadNumber};
 /// Fail closed: a guard that cannot decide refuses. A guard that does not return within one minute counts as a refusal.
 ///
 /// ```
-/// use postduif_core::{Prefix, async_trait, directory::FailureReason};
-/// use postduif_onboarding::{Candidate, Guard};
+/// # mod postduif { pub use postduif_core::*; pub use postduif_onboarding as onboarding; }
+/// use postduif::{async_trait, directory::FailureReason, onboarding::{Candidate, Guard}, Prefix};
 ///
 /// /// Allows only numbers with one prefix, such as `+31`.
 /// #[derive(Debug)]

@@ -8,11 +8,11 @@
 //! pass, in the last text, or with none.
 //!
 //! ```
+//! # mod postduif { pub use postduif_core::*; pub use postduif_onboarding as onboarding; }
 //! use std::sync::Arc;
-//! use postduif_core::{Guid, directory::{Callback, Callout, Verdict}};
-//! use postduif_onboarding::Onboarding;
+//! use postduif::{directory::{Callback, Callout, Verdict}, onboarding::Onboarding, Guid};
 //! # use chrono::{DateTime, Utc};
-//! # use postduif_core::{*, directory::*};
+//! # use postduif::{*, directory::*};
 //! #
 //! # #[derive(Debug, Default)]
 //! # struct Directory(std::sync::Mutex<Option<TapInfo>>);

@@ -9,14 +9,14 @@ use postduif_core::{PhoneNumber, PhoneNumberError, directory::User};
 /// metadata is several times larger than this crate:
 ///
 /// ```
-/// use postduif_onboarding::Numbers;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_onboarding as onboarding; }
+/// use postduif::{onboarding::Numbers, PhoneNumber};
 ///
 /// // With the feature `regional-numbers` of postduif:
 /// // Numbers::reading("NL", |text, region| {
 /// //     let reading = postduif::numbers::read(text, Some(region))?;
 /// //     Ok(ReadNumber::new(reading.require_mobile()?, reading.is_known()))
 /// // })
-/// use postduif_core::PhoneNumber;
 ///
 /// let numbers = Numbers::reading("NL", |text, _region| Ok(text.parse::<PhoneNumber>()?.into()));
 /// # let _ = numbers;

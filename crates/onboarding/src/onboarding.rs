@@ -145,8 +145,8 @@ impl Onboarding {
     /// Starts a run of the flow that a claim holds, at its first step or where its entries end.
     ///
     /// ```
-    /// use postduif_core::directory::Callout;
-    /// use postduif_onboarding::{Ending, Journal, JournalError, Onboarding, Step};
+    /// # mod postduif { pub use postduif_core::*; pub use postduif_onboarding as onboarding; }
+    /// use postduif::{directory::Callout, onboarding::{Ending, Journal, JournalError, Onboarding, Step}};
     ///
     /// /// Runs a flow until it has to wait, or is done.
     /// async fn work(

@@ -8,9 +8,9 @@
 //! `nl`), or else the default is used.
 //!
 //! ```
+//! # mod postduif { pub use postduif_core::*; pub use postduif_onboarding as onboarding; }
 //! use chrono::{TimeZone, Utc};
-//! use postduif_core::{Guid, directory::User};
-//! use postduif_onboarding::template::Templates;
+//! use postduif::{directory::User, onboarding::template::Templates, Guid};
 //!
 //! let templates = Templates::builder()
 //!     .tenant_name("Contoso")
@@ -125,13 +125,14 @@ impl Templates {
     /// Creates a builder with the built-in texts.
     ///
     /// ```
-    /// use postduif_onboarding::template::Templates;
+    /// # mod postduif { pub use postduif_core::*; pub use postduif_onboarding as onboarding; }
+    /// use postduif::onboarding::template::Templates;
     ///
     /// let templates = Templates::builder().default_language("en").build()?;
     /// assert_eq!(templates.language(Some("nl-BE")), "nl");
     /// assert_eq!(templates.language(Some("fr")), "en");
     /// assert_eq!(templates.language(None), "en");
-    /// # Ok::<(), postduif_core::ConfigError>(())
+    /// # Ok::<(), postduif::ConfigError>(())
     /// ```
     pub fn builder() -> TemplatesBuilder {
         TemplatesBuilder::new()

@@ -7,7 +7,8 @@ use crate::gsm;
 /// The encoding of a text, its length in units, and the parts it is billed as.
 ///
 /// ```
-/// use postduif_text::{Count, Encoding};
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::{Count, Encoding};
 ///
 /// let count = Count::of(&"a".repeat(161));
 /// assert_eq!(count.encoding(), Encoding::Gsm7);
@@ -31,7 +32,8 @@ impl Count {
     /// Takes a text of any length. No more than 255 parts can be joined, so limit the parts yourself.
     ///
     /// ```
-    /// use postduif_text::Count;
+    /// # mod postduif { pub use postduif_text as text; }
+    /// use postduif::text::Count;
     ///
     /// assert_eq!(Count::of("a\nb").units(), 3);
     /// assert_eq!(Count::of("a\r\nb").units(), 4);
@@ -101,7 +103,8 @@ impl Count {
     /// before the first key.
     ///
     /// ```
-    /// use postduif_text::Count;
+    /// # mod postduif { pub use postduif_text as text; }
+    /// use postduif::text::Count;
     ///
     /// let count = Count::of("");
     /// assert_eq!((count.units(), count.parts(), count.left()), (0, 1, 160));
@@ -134,7 +137,8 @@ impl Count {
 /// The encoding in which a text is sent.
 ///
 /// ```
-/// use postduif_text::Encoding;
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::Encoding;
 ///
 /// assert_eq!(Encoding::of("Één code: 482913"), Encoding::Gsm7);
 /// assert_eq!(Encoding::of("Zoë, je code: 482913"), Encoding::Ucs2);

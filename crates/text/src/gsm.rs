@@ -8,7 +8,8 @@
 /// extension table.
 ///
 /// ```
-/// use postduif_text::is_gsm;
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::is_gsm;
 ///
 /// assert!("Café: 5 € [ok]".chars().all(is_gsm));
 /// assert!(!is_gsm('ë'));
@@ -27,7 +28,8 @@ pub const fn is_gsm(char: char) -> bool {
 /// the form feed.
 ///
 /// ```
-/// use postduif_text::septets;
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::septets;
 ///
 /// assert_eq!(septets('e'), Some(1));
 /// assert_eq!(septets('é'), Some(1));
@@ -48,7 +50,8 @@ pub const fn septets(char: char) -> Option<usize> {
 /// [`gsm_to_char`] is the inverse.
 ///
 /// ```
-/// use postduif_text::{Code, char_to_gsm};
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::{Code, char_to_gsm};
 ///
 /// assert_eq!(char_to_gsm('@'), Some(Code::Basic(0x00)));
 /// assert_eq!(char_to_gsm('€'), Some(Code::Extension(0x65)));
@@ -69,7 +72,8 @@ pub const fn char_to_gsm(char: char) -> Option<Code> {
 /// leaves free. A phone shows the basic table's character for a free code; a decoder may do the same.
 ///
 /// ```
-/// use postduif_text::{Code, gsm_to_char};
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::{Code, gsm_to_char};
 ///
 /// assert_eq!(gsm_to_char(Code::Basic(0x00)), Some('@'));
 /// assert_eq!(gsm_to_char(Code::Extension(0x65)), Some('€'));
@@ -100,7 +104,8 @@ pub const fn gsm_to_char(code: Code) -> Option<char> {
 /// Convert them for an editor that counts UTF-16 code units, such as a browser.
 ///
 /// ```
-/// use postduif_text::not_gsm;
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::not_gsm;
 ///
 /// let text = "Één “code” voor ons";
 /// assert_eq!(not_gsm(text).collect::<Vec<_>>(), [(6, '“'), (13, '”')]);
@@ -113,7 +118,8 @@ pub fn not_gsm(text: &str) -> impl DoubleEndedIterator<Item = (usize, char)> + C
 /// A code of the GSM 03.38 default alphabet: the table, and the septet in it (0 to 0x7F).
 ///
 /// ```
-/// use postduif_text::{Code, char_to_gsm};
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::{Code, char_to_gsm};
 ///
 /// // Unpacked septets, one a byte, as some protocols (SMPP) carry them.
 /// let mut bytes = Vec::new();

@@ -6,7 +6,8 @@
 //! header that joins them on the phone takes some of each.
 //!
 //! ```
-//! use postduif_text::{Count, Encoding};
+//! # mod postduif { pub use postduif_text as text; }
+//! use postduif::text::{Count, Encoding};
 //!
 //! let count = Count::of("Welkom! Je code is 482913.");
 //! assert_eq!(count.encoding(), Encoding::Gsm7);
@@ -18,7 +19,7 @@
 //! assert_eq!((count.units(), count.parts(), count.left()), (29, 1, 41));
 //!
 //! // It is at byte 27.
-//! let culprits: Vec<_> = postduif_text::not_gsm("Welkom! Je code is 482913. 🎉").collect();
+//! let culprits: Vec<_> = postduif::text::not_gsm("Welkom! Je code is 482913. 🎉").collect();
 //! assert_eq!(culprits, [(27, '🎉')]);
 //! ```
 //!

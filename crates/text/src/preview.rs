@@ -7,7 +7,8 @@ use crate::{Count, not_gsm};
 /// The count of a text and the characters that force it into UCS-2, for an editor to show beside it.
 ///
 /// ```
-/// use postduif_text::{Encoding, Preview};
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::{Encoding, Preview};
 ///
 /// let preview = Preview::of("Je code: 482913 🎉");
 /// let count = preview.count();

@@ -14,7 +14,8 @@ use crate::{Count, Encoding};
 /// shows the parts joined.
 ///
 /// ```
-/// use postduif_text::{Count, parts};
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::{Count, parts};
 ///
 /// // 161 septets. The brackets at 153 and 154 are one character: it moves to the second part.
 /// let text = format!("{}[{}", "a".repeat(152), "b".repeat(7));

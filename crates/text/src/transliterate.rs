@@ -13,7 +13,8 @@ use crate::gsm::is_gsm;
 /// GSM 03.38 is never changed.
 ///
 /// ```
-/// use postduif_text::{Count, Transliteration};
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::{Count, Transliteration};
 ///
 /// let text = "Graças à “Zoë” – tot zo…";
 /// let rewritten = Transliteration::of(text);
@@ -30,7 +31,9 @@ use crate::gsm::is_gsm;
 /// send the original text.
 ///
 /// ```
-/// # use postduif_text::Transliteration;
+/// # mod postduif { pub use postduif_text as text; }
+/// use postduif::text::Transliteration;
+///
 /// let rewritten = Transliteration::of("“Ура” 🎉");
 /// assert_eq!(rewritten.text(), "\"Ура\" 🎉");
 /// assert!(!rewritten.is_gsm());

@@ -33,8 +33,8 @@ pub use error::{CalloutError, CalloutErrorKind};
 /// and the call-out has no [`callback`](Callout::callback).
 ///
 /// ```
-/// use postduif_core::directory::Callback;
-/// use postduif_entra::{CalloutErrorKind, CalloutParser, Parsed};
+/// # mod postduif { pub use postduif_core::*; pub use postduif_entra as entra; }
+/// use postduif::{directory::Callback, entra::{CalloutErrorKind, CalloutParser, Parsed}};
 ///
 /// let body = |path: &str| format!(r#"{{"data": {{
 ///     "callbackUriPath": "{path}",
@@ -55,7 +55,7 @@ pub use error::{CalloutError, CalloutErrorKind};
 /// let hostile = body("@evil.example/resume");
 /// let error = parser.parse(hostile.as_bytes(), now).unwrap_err();
 /// assert_eq!(error.kind(), CalloutErrorKind::Hostile);
-/// # Ok::<(), postduif_entra::CalloutError>(())
+/// # Ok::<(), postduif::entra::CalloutError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]

@@ -10,7 +10,8 @@ use url::{Host, Url};
 /// The one host that a credential is meant for: https, or plain http on loopback.
 ///
 /// ```
-/// use postduif_http::BaseUrl;
+/// # mod postduif { pub use postduif_http as http; }
+/// use postduif::http::BaseUrl;
 ///
 /// assert!(BaseUrl::parse("https://api.example.test/prefix").is_ok());
 /// assert!(BaseUrl::parse("http://127.0.0.1:8160/kpn").is_ok());

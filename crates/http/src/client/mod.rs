@@ -153,14 +153,15 @@ impl fmt::Debug for Client {
 /// Builder for a [`Client`].
 ///
 /// ```
+/// # mod postduif { pub use postduif_core::*; pub use postduif_http as http; }
 /// use std::time::Duration;
-/// use postduif_http::Client;
+/// use postduif::http::Client;
 ///
 /// let client = Client::builder()
 ///     .with_timeout(Duration::from_secs(20))
 ///     .with_user_agent("contoso-onboarding/1.0")
 ///     .build()?;
-/// # Ok::<(), postduif_core::ConfigError>(())
+/// # Ok::<(), postduif::ConfigError>(())
 /// ```
 #[must_use]
 pub struct ClientBuilder {

@@ -32,8 +32,8 @@ pub fn with_distinct_references(
 /// The messages of one request, and the verdicts on them so far.
 ///
 /// ```
-/// use postduif_core::{Acceptance, Message, Receipt, Text};
-/// use postduif_http::vendor::batch::Verdicts;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_http as http; }
+/// use postduif::{http::vendor::batch::Verdicts, Acceptance, Message, Receipt, Text};
 ///
 /// let message = |number: &str| -> Result<_, Box<dyn std::error::Error>> {
 ///     Ok(Message::new(number.parse()?, Text::new("Your code is 482913")?))

@@ -53,7 +53,8 @@ impl Code {
 /// [`Proof`](crate::Proof), and the error text. Codes with the same meaning share a row.
 ///
 /// ```
-/// use postduif_http::{codes, vendor::Code};
+/// # mod postduif { pub use postduif_http as http; }
+/// use postduif::http::{codes, vendor::Code};
 ///
 /// static CODES: &[Code] = codes! {
 ///     "101" => Unauthorized, Below500, "the token was refused";

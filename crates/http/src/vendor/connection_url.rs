@@ -15,14 +15,15 @@ use crate::BaseUrl;
 /// `Debug` shows nothing of it, since it holds secrets.
 ///
 /// ```
-/// use postduif_http::vendor::ConnectionUrl;
+/// # mod postduif { pub use postduif_core::*; pub use postduif_http as http; }
+/// use postduif::http::vendor::ConnectionUrl;
 ///
 /// let url = "example://id:secret@default?sender=Contoso";
 /// let url = ConnectionUrl::parse("example", url, &["id", "secret"], &["sender"])?;
 /// assert_eq!(url.option("sender"), Some("Contoso"));
 /// assert!(url.credential("secret").is_ok());
 /// assert!(url.host().is_none());
-/// # Ok::<(), postduif_core::ConfigError>(())
+/// # Ok::<(), postduif::ConfigError>(())
 /// ```
 pub struct ConnectionUrl {
     base: Option<BaseUrl>,

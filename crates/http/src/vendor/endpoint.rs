@@ -18,8 +18,8 @@ use crate::{BaseUrl, Client, Request, Response, vendor::ConnectionUrl};
 /// errors, and never reports a request without a text as in doubt.
 ///
 /// ```
-/// use postduif_core::{Message, Profile, Receipt, SendError};
-/// use postduif_http::vendor::{Endpoint, EndpointBuilder};
+/// # mod postduif { pub use postduif_core::*; pub use postduif_http as http; }
+/// use postduif::{http::vendor::{Endpoint, EndpointBuilder}, Message, Profile, Receipt, SendError};
 ///
 /// const PROFILE: Profile = Profile::new("example");
 ///
@@ -262,8 +262,9 @@ impl Deref for FittedBatch<'_> {
 /// texts complete the documentation: the form of the URL, the default of the base URL, and the default of the sender.
 ///
 /// ```
-/// use postduif_core::{ConfigError, Profile, SenderKind};
-/// use postduif_http::{provider_builder, vendor::{ConnectionUrl, Endpoint, EndpointBuilder}};
+/// # mod postduif { pub use postduif_core::*; pub use postduif_http as http; }
+/// use postduif::http::{provider_builder, vendor::{ConnectionUrl, Endpoint, EndpointBuilder}};
+/// use postduif::{ConfigError, Profile, SenderKind};
 ///
 /// pub struct Example(pub Endpoint);
 ///

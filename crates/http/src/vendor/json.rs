@@ -8,7 +8,8 @@ use crate::vendor::reports::recipient;
 /// Vendors, their clients and their documentation disagree on which of the two a field is.
 ///
 /// ```
-/// use postduif_http::vendor::text;
+/// # mod postduif { pub use postduif_http as http; }
+/// use postduif::http::vendor::text;
 /// use serde_json::json;
 ///
 /// assert_eq!(text(&json!(" 4 ")).as_deref(), Some("4"));

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 /// too:
 ///
 /// ```
-/// use postduif_onboarding::{Entry, Then};
+/// # mod postduif { pub use postduif_onboarding as onboarding; }
+/// use postduif::onboarding::{Entry, Then};
 ///
 /// let json = r#"{"revoked":{"tap":"c6a1f0d2","then":"issue"}}"#;
 /// let entry: Entry = serde_json::from_str(json)?;

@@ -9,7 +9,8 @@ use crate::{Entry, Then};
 /// An entry with its time and its version, as a store keeps it.
 ///
 /// ```
-/// use postduif_onboarding::{Entry, Record};
+/// # mod postduif { pub use postduif_onboarding as onboarding; }
+/// use postduif::onboarding::{Entry, Record};
 ///
 /// let json = r#"{"v":1,"at":"2026-11-23T08:00:00Z","entry":{"revoked":{"tap":"c6a1f0d2","then":"issue"}}}"#;
 /// let record: Record = serde_json::from_str(json)?;

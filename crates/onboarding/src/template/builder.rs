@@ -58,7 +58,8 @@ impl TemplatesBuilder {
     /// are ignored. [`build`](Self::build) reads the folder once.
     ///
     /// ```
-    /// use postduif_onboarding::template::Templates;
+    /// # mod postduif { pub use postduif_onboarding as onboarding; }
+    /// use postduif::onboarding::template::Templates;
     ///
     /// # let folder = std::env::temp_dir().join(format!("postduif-{}", std::process::id()));
     /// # std::fs::create_dir_all(&folder)?;

@@ -5,8 +5,8 @@
 //! senders, each with a separate verdict. CM has no idempotency key: a message whose response is lost stays in doubt.
 //!
 //! ```
-//! use postduif_cm::Cm;
-//! use postduif_core::{Message, SmsProvider as _, Text};
+//! # mod postduif { pub use postduif_core::*; pub use postduif_cm as cm; }
+//! use postduif::{cm::Cm, Message, SmsProvider as _, Text};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let cm = Cm::from_url("cm://product-token@default?sender=Contoso")?;

@@ -4,8 +4,8 @@
 //! message whose response is lost stays in doubt.
 //!
 //! ```
-//! use postduif_core::{Message, SmsProvider as _, Text};
-//! use postduif_kpn::Kpn;
+//! # mod postduif { pub use postduif_core::*; pub use postduif_kpn as kpn; }
+//! use postduif::{kpn::Kpn, Message, SmsProvider as _, Text};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let kpn = Kpn::from_url("kpn://client-id:client-secret@default?sender=Contoso")?;

@@ -12,8 +12,8 @@
 //! option that contradicts it is an error.
 //!
 //! ```
-//! use postduif_core::{Message, SmsProvider as _, Text};
-//! use postduif_messagebird::{Api, MessageBird};
+//! # mod postduif { pub use postduif_core::*; pub use postduif_messagebird as messagebird; }
+//! use postduif::{messagebird::{Api, MessageBird}, Message, SmsProvider as _, Text};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let bird = MessageBird::from_url("messagebird://bk_eu1_key@default?sender=Contoso")?;

@@ -6,8 +6,8 @@
 //! that.
 //!
 //! ```
-//! use postduif_core::{Message, SmsProvider as _, Text};
-//! use postduif_smstools::Smstools;
+//! # mod postduif { pub use postduif_core::*; pub use postduif_smstools as smstools; }
+//! use postduif::{smstools::Smstools, Message, SmsProvider as _, Text};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let smstools = Smstools::from_url("smstools://client-id:client-secret@default?sender=Contoso")?;

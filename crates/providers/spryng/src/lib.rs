@@ -9,8 +9,8 @@
 //! [`Spryng::look_up`] can find it afterwards.
 //!
 //! ```
-//! use postduif_core::{Message, SmsProvider as _, Text};
-//! use postduif_spryng::Spryng;
+//! # mod postduif { pub use postduif_core::*; pub use postduif_spryng as spryng; }
+//! use postduif::{spryng::Spryng, Message, SmsProvider as _, Text};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let spryng = Spryng::from_url("spryng://key@default?account=SPNL0000000&sender=Contoso")?;

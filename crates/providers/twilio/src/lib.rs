@@ -4,8 +4,8 @@
 //! message whose response is lost stays in doubt.
 //!
 //! ```
-//! use postduif_core::{Message, SmsProvider as _, Text};
-//! use postduif_twilio::Twilio;
+//! # mod postduif { pub use postduif_core::*; pub use postduif_twilio as twilio; }
+//! use postduif::{twilio::Twilio, Message, SmsProvider as _, Text};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let url = "twilio://AC0123456789abcdef0123456789abcdef:auth-token@default?sender=Contoso";

@@ -5,8 +5,8 @@
 //! response is lost stays in doubt.
 //!
 //! ```
-//! use postduif_core::{Message, SmsProvider as _, Text};
-//! use postduif_vonage::Vonage;
+//! # mod postduif { pub use postduif_core::*; pub use postduif_vonage as vonage; }
+//! use postduif::{vonage::Vonage, Message, SmsProvider as _, Text};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let vonage = Vonage::from_url("vonage://api-key:api-secret@default?sender=Contoso")?;

@@ -3,8 +3,8 @@
 //! Write the gateway to this page, in front of a modem, a vendor without a crate, or a service inside your company.
 //!
 //! ```
-//! use postduif_core::{Message, SmsProvider as _, Text};
-//! use postduif_webhook::Webhook;
+//! # mod postduif { pub use postduif_core::*; pub use postduif_webhook as webhook; }
+//! use postduif::{webhook::Webhook, Message, SmsProvider as _, Text};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let gateway = Webhook::from_url("webhook://token@sms.example.com/send?sender=Contoso")?;
