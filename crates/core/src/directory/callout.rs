@@ -14,7 +14,7 @@ pub struct Callout {
     flow: FlowId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<UserId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(with = "stored_callback")]
     callback: Option<Callback>,
     #[serde(default)]
     created_at: Option<DateTime<Utc>>,
@@ -174,6 +174,48 @@ impl Callback {
     }
 }
 
+/// The stored form of an optional callback: `"none"` for `None`.
+///
+/// The field is required. Without it, a callback that a store lost would read as one that Entra does not wait for.
+mod stored_callback {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Callback;
+
+    #[derive(Deserialize, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Absent {
+        None,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a callback or \"none\"")]
+    enum Stored {
+        Present(Callback),
+        Absent(Absent),
+    }
+
+    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+    pub(super) fn serialize<S: Serializer>(
+        callback: &Option<Callback>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match callback {
+            Some(callback) => callback.serialize(serializer),
+            None => Absent::None.serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Callback>, D::Error> {
+        Ok(match Stored::deserialize(deserializer)? {
+            Stored::Present(callback) => Some(callback),
+            Stored::Absent(Absent::None) => None,
+        })
+    }
+}
+
 string_enum! {
     /// The stages of an access package at which a custom extension can be called.
     #[non_exhaustive]
@@ -319,6 +361,39 @@ mod tests {
         ] {
             let stored = serde_json::to_string(&callout).unwrap();
             assert_eq!(serde_json::from_str::<Callout>(&stored).unwrap(), callout);
+        }
+    }
+
+    #[test]
+    fn the_callback_is_stored_also_if_entra_does_not_wait_and_never_lost_unnoticed() {
+        let [flow, user] = std::array::from_fn(|_| Guid::random());
+        let mut known = Callout::new(flow.into(), user.into(), None, at(5));
+        let stored = |callback: &str| {
+            format!(
+                r#"{{"flow":"{flow}","user":"{user}",{callback}"created_at":null,"window_s":null,"received_at":"1970-01-01T00:00:05Z"}}"#
+            )
+        };
+        let none = stored(r#""callback":"none","#);
+        assert_eq!(serde_json::from_str::<Callout>(&none).unwrap(), known);
+        assert_eq!(serde_json::to_string(&known).unwrap(), none);
+
+        let ids = format!(r#"{{"workflow":"{user}","task":"{user}","result":"{flow}"}}"#);
+        let waiting = stored(&format!(r#""callback":{{"lifecycle":{ids}}},"#));
+        known.callback = Some(Callback::lifecycle(user, user, flow));
+        assert_eq!(serde_json::from_str::<Callout>(&waiting).unwrap(), known);
+        assert_eq!(serde_json::to_string(&known).unwrap(), waiting);
+
+        for lost in [
+            String::new(),
+            r#""callback":null,"#.to_owned(),
+            r#""callback":{},"#.to_owned(),
+            r#""callback":{"none":{}},"#.to_owned(),
+            r#""callback":"lifecycle","#.to_owned(),
+            format!(r#""call_back":{{"lifecycle":{ids}}},"#),
+            format!(r#""callback":{{"life_cycle":{ids}}},"#),
+        ] {
+            let read = serde_json::from_str::<Callout>(&stored(&lost));
+            assert!(read.is_err(), "{lost}: {read:?}");
         }
     }
 
