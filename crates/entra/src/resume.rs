@@ -64,42 +64,48 @@ fn lifecycle(verdict: Verdict) -> Value {
 const fn detail(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Completed => "The text with the Temporary Access Pass was accepted for delivery.",
+        // An earlier round may have sent a text, so no sentence says that none was sent. A revocation may fail, so none
+        // says that a pass was revoked.
         Verdict::Failed(reason) => match reason {
-            FailureReason::DeadlinePassed => "No text was sent: the deadline had passed.",
+            FailureReason::DeadlinePassed => {
+                "Not onboarded: the deadline passed first. A text may have been sent."
+            }
             FailureReason::GraphUnavailable => {
-                "No text was sent: Microsoft Graph could not be reached."
+                "Not onboarded: Microsoft Graph could not be used. A text may have been sent."
             }
             FailureReason::GuardRefused => {
-                "No text was sent: a rule of this organisation forbids it."
+                "Not onboarded: a rule of this organisation did not allow it."
             }
             FailureReason::InDoubt => {
-                "It is not known whether the text was sent; its Temporary Access Pass was withdrawn."
+                "Not onboarded: a text may have been sent, but its Temporary Access Pass may not work."
             }
-            FailureReason::InvalidNumber => "No text was sent: the mobile number cannot be used.",
-            FailureReason::NoNumber => "No text was sent: the user has no mobile number.",
-            FailureReason::NotAccepted => "No text was sent: the SMS vendor did not accept it.",
-            FailureReason::NotDelivered => "The text could not be delivered.",
+            FailureReason::InvalidNumber => "Not onboarded: the mobile number cannot be used.",
+            FailureReason::NoNumber => "Not onboarded: the user has no mobile number.",
+            FailureReason::NotAccepted => "Not onboarded: the SMS vendor did not accept the text.",
+            FailureReason::NotDelivered => "Not onboarded: the text was not reported as delivered.",
             FailureReason::PassExists => {
-                "No text was sent: the user already has a Temporary Access Pass."
+                "Not onboarded: the user already has a Temporary Access Pass."
             }
             FailureReason::PassRefused => {
-                "No text was sent: Microsoft Graph issued no Temporary Access Pass."
+                "Not onboarded: Microsoft Graph issued no usable Temporary Access Pass."
             }
             FailureReason::PermissionMissing => {
-                "No text was sent: the service lacks a permission in Microsoft Graph."
+                "Not onboarded: the service lacks a permission in Microsoft Graph."
             }
             FailureReason::RolesUnreadable => {
-                "No text was sent: the user's directory roles could not be read."
+                "Not onboarded: the user's directory roles could not be read."
             }
-            FailureReason::Shutdown => "No text was sent: the service was stopped.",
-            FailureReason::TextFailed => "No text was sent: the template of the text failed.",
-            FailureReason::UserAdministrator => {
-                "No text was sent: the user holds a directory role."
+            FailureReason::Shutdown => {
+                "Not onboarded: the service or the flow was stopped first. A text may have been sent."
             }
-            FailureReason::UserDisabled => "No text was sent: the user's account is disabled.",
-            FailureReason::UserGuest => "No text was sent: the user is a guest of another tenant.",
-            FailureReason::UserNotFound => "No text was sent: the user was not found.",
-            _ => "The text with the Temporary Access Pass was not sent.",
+            FailureReason::TextFailed => "Not onboarded: the template of the text failed.",
+            FailureReason::UserAdministrator => "Not onboarded: the user holds a directory role.",
+            FailureReason::UserDisabled => "Not onboarded: the user's account is disabled.",
+            FailureReason::UserGuest => {
+                "Not onboarded: the user's account belongs to another tenant."
+            }
+            FailureReason::UserNotFound => "Not onboarded: the user was not found.",
+            _ => "The user was not onboarded.",
         },
     }
 }
@@ -107,6 +113,28 @@ const fn detail(verdict: Verdict) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_detail_of_a_failure_denies_a_text_or_claims_a_revocation() {
+        // A text of an earlier round may have arrived, and a failed revocation goes on after the verdict.
+        for &reason in FailureReason::ALL {
+            let words = detail(Verdict::Failed(reason));
+            assert!(words.starts_with("Not onboarded: "), "{reason}: {words}");
+            for claim in ["No text", "not sent", "withdrawn", "revoked"] {
+                assert!(!words.contains(claim), "{reason}: {words}");
+            }
+        }
+        // These may follow a text that was accepted, or that is in doubt.
+        for reason in [
+            FailureReason::DeadlinePassed,
+            FailureReason::GraphUnavailable,
+            FailureReason::InDoubt,
+            FailureReason::Shutdown,
+        ] {
+            let words = detail(Verdict::Failed(reason));
+            assert!(words.to_lowercase().contains("a text may have been sent"));
+        }
+    }
 
     #[test]
     fn every_reason_has_its_own_detail() {

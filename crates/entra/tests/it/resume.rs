@@ -50,7 +50,7 @@ async fn an_access_package_gets_a_detail_and_is_never_denied() {
         ),
         (
             Verdict::Failed(FailureReason::NoNumber),
-            "No text was sent: the user has no mobile number.",
+            "Not onboarded: the user has no mobile number.",
         ),
     ] {
         let callback = Callback::assignment(
