@@ -1,22 +1,22 @@
 //! A journal in a file, durable and shared by the processes of one machine: a worked example of a store.
 //!
-//! Each thing that is written is a line of JSON, and the file only grows. Every call takes the file's lock, reads
-//! what others have written since its last one, decides by all of that, and appends what it decided. It returns
-//! once that is synced. So whoever decides has read everything, and compare-and-append needs no more than the
-//! number of entries; in a database a transaction does the same.
+//! Each record is a line of JSON, and the file only grows. Every call locks the file, reads the lines that others have
+//! appended since its last read, decides by all lines, and appends its own. It returns once they are synced. A call has
+//! therefore read every earlier line, and compare-and-append only has to compare the number of entries. In a database, a
+//! transaction does the same.
 //!
-//! - **A claim is a number.** Each claim of a flow has the next one, and a call of an earlier claim is refused, at
-//!   whatever moment it comes. That is what keeps a flow from two runs. A lease only spares them the attempt:
-//!   without one another process takes a flow over at once.
-//! - **A lease ends twice.** In the file it ends by the wall clock; for its holder by the monotonic clock, which it
-//!   reads before it writes. A lease has to be longer than any one step.
-//! - **What it cannot read it does not judge.** Entries are kept as they are written. One that a newer version
-//!   wrote has its number, and makes its own flow unreadable.
-//! - **Who dies in the middle of a line leaves half of one**, which the next one cuts off: it was never told as
-//!   written.
+//! - **A claim is a number.** Each claim of a flow has the next number, and a call of an earlier claim is refused at any
+//!   time. This alone keeps a flow from two runs. The lease only avoids useless attempts: without it, another process
+//!   would take a flow over at once.
+//! - **A lease ends by two clocks.** In the file it ends by the wall clock. For its holder it ends by the monotonic
+//!   clock, which is read before the lease is written. A lease has to be longer than any one step.
+//! - **An entry of a newer version is kept.** Entries are stored as they were written. One that cannot be read keeps its
+//!   number, and makes only its own flow unreadable.
+//! - **A process that dies in the middle of a line leaves half of it.** The next call cuts it off: no call has reported
+//!   it as written.
 //!
-//! A call blocks its thread for as long as the file takes. What it leaves out: it keeps every flow for ever, and
-//! holds them all in memory. A service forgets what is older than 30 days.
+//! A call blocks its thread for as long as the file takes. The example never removes a flow, and holds all of them in
+//! memory. A service removes flows that are older than 30 days.
 
 use std::{
     collections::HashMap,

@@ -199,8 +199,9 @@ impl OnboardingBuilder {
 
     /// Sets the pauses before retries. Defaults to 2, 5, 10, 20 and 40 seconds.
     ///
-    /// A user that the directory does not know is read again once per pause. Other temporary errors are retried until
-    /// the deadline, with pauses that keep growing.
+    /// If the directory does not know the user, or refuses the token, the read is retried once per pause. Other
+    /// temporary errors are retried until the deadline. After the configured pauses each one is twice as long as the
+    /// last: up to a minute, or up to a quarter of an hour between requests for a pass.
     ///
     /// The pauses also state how slow Graph may be. A list of passes lags by at most four times their sum, which is five
     /// minutes by default. A request whose connection was lost takes effect within a quarter of their sum, which is

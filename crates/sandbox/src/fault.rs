@@ -131,9 +131,9 @@ faults! {
     ResumeConflict = "resume_conflict" at Named, not processed;
     /// The ordinary response, one byte of its body each `ms`.
     SlowBody = "slow_body" at Anywhere, processed;
-    /// No response.
+    /// No response, although the request is processed.
     Stall = "stall" at Anywhere, processed;
-    /// No response.
+    /// No response, and the request is not processed.
     StallBefore = "stall_before" at Anywhere, not processed;
     /// An empty 503.
     Status503 = "status_503" at Anywhere, not processed;

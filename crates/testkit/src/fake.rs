@@ -5,7 +5,7 @@ use postduif_core::{ErrorKind, PhoneNumber, SmsProvider};
 
 use crate::{HttpRequest, Reply};
 
-/// A description of a vendor's wire, by which the suite plays the vendor: how requests read and how it replies.
+/// A description of a vendor's wire, which the suite uses to simulate the vendor: how requests read and how it replies.
 ///
 /// Write it from the vendor's documentation, not from the provider: the suite finds where the two disagree.
 /// [`conformance!`](crate::conformance) shows a complete one.

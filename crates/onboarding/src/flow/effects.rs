@@ -200,7 +200,8 @@ impl Onboarding {
         self.all_pauses().saturating_mul(LIST_LAG_IN_PAUSES)
     }
 
-    /// Returns how long an effect may take: until the middle of the margin, whose rest is kept for what follows.
+    /// Returns how long an effect may take: until half of the margin has passed; the other half is for
+    /// the entry, a revocation and the verdict.
     pub(crate) fn effect_limit(&self, run: &Run) -> Duration {
         let left = run.until_close(self.clock.now());
         left.saturating_sub(run.margin() / MARGIN_KEPT_SHARE)

@@ -538,8 +538,8 @@ impl Onboarding {
         self.issue(run, history, user).await
     }
 
-    /// Returns a listed pass of a request in doubt: new, issued by no flow, and not revoked yet. Also returns whether
-    /// it certainly came of this flow's last request, rather than of an earlier one or of another flow.
+    /// Returns a listed pass of a request in doubt: new, issued by no flow, and not revoked yet. Also returns
+    /// whether only this flow's last request can have created it.
     pub(crate) async fn pass_in_doubt(
         &self,
         run: &Run,

@@ -312,7 +312,7 @@ impl Run {
         self.until_deadline(now).is_zero()
     }
 
-    /// EndCause it is over.
+    /// Returns the reason with which the flow fails at its deadline.
     pub(crate) fn deadline_reason(&self) -> FailureReason {
         match &self.obstacle {
             _ if self.stopped => FailureReason::Shutdown,

@@ -30,8 +30,8 @@ pub(crate) const MAX_CALL: Duration = minutes(1);
 /// The minimum time that a call is given when the window is closing or closed: a shorter one would only fail.
 pub(crate) const MIN_CALL: Duration = seconds(5);
 
-/// The maximum age of an intent's entry when its effect begins. A store that took longer is out of order, and a run
-/// that took the flow over meanwhile may have waited for long enough already.
+/// The maximum age of an intent's entry when its effect begins. If the store took longer, another run may have
+/// taken the flow over and stopped waiting.
 pub(crate) const MAX_INTENT_AGE: Duration = seconds(10);
 
 // Pauses.
@@ -67,10 +67,10 @@ pub(crate) const LOCK_PAUSE: Duration = seconds(1);
 /// list soon decides about it.
 pub(crate) const OTHERS_PASS_PAUSE: Duration = seconds(10);
 
-/// The first pause before an outcome is given to the journal again: enough for a lost connection.
+/// The first pause before an outcome is appended again: enough for a lost connection.
 pub(crate) const FIRST_RECORD_PAUSE: Duration = Duration::from_millis(200);
 
-/// The maximum pause before an outcome is given to the journal again: no other process knows the outcome.
+/// The maximum pause before an outcome is appended again: no other process knows the outcome.
 pub(crate) const MAX_RECORD_PAUSE: Duration = seconds(5);
 
 /// The pauses before the retries of a revocation that no later step can retry.
@@ -91,7 +91,8 @@ pub(crate) const MIN_PASS: Duration = minutes(10);
 /// The maximum lifetime of a pass that Graph allows: 30 days.
 pub(crate) const MAX_PASS: Duration = minutes(43_200);
 
-/// The part of a pass's life that must be left when its text is composed. A store that took the rest is out of order.
+/// The part of a pass's life that must be left when its text is composed. If less is left, the store was too slow, and
+/// the pass is revoked.
 pub(crate) const LIFE_TO_SEND_SHARE: u32 = 2;
 
 /// The minimum time before the deadline in which a usable pass is replaced: issuing and sending its successor takes
@@ -121,7 +122,7 @@ pub(crate) const LATE_EFFECT_SHARE: u32 = 4;
 /// by it.
 pub(crate) const CLOCK_SKEW: Duration = minutes(60);
 
-/// The same for a request whose doubt is settled: a pass outside of it is rather an administrator's.
+/// The maximum difference for a settled doubt. A pass outside it probably belongs to an administrator.
 pub(crate) const SETTLED_CLOCK_SKEW: Duration = minutes(5);
 
 // Memory.

@@ -10,9 +10,31 @@ use serde::{Deserialize, Serialize};
 /// An entry holds ids, times and words of this library, but no secret: no pass, no text, no phone number.
 /// [`Onboarding::step`](crate::Onboarding::step) lists what comes after each entry.
 ///
-/// Only a flow makes entries, and each variant may gain fields. A journal stores every entry with serde, and matches
-/// those that it is indexed by with `..`. A test reads entries from their stored form, which later versions can read
-/// too:
+/// A journal stores every entry with serde, in a self-describing format such as JSON: fields are left out if they are
+/// empty, and a variant may gain fields. It matches the entries by which it is indexed with `..`. The variants cannot be
+/// constructed outside this crate, so tests and importers read entries from their stored form. Later versions can read
+/// these forms too:
+///
+/// | entry | an example as JSON |
+/// |---|---|
+/// | `Issuing` | `{"issuing":{"round":1,"seen":["c6a1f0d2"]}}` |
+/// | `NotAsked` | `{"not_asked":{"round":1}}` |
+/// | `NotIssued` | `{"not_issued":{"round":1,"cause":{"kind":"policy_refused","message":"not yet","code":"badRequest","request_id":"0f1e2d3c","date":"2027-01-15T08:00:00Z"}}}` |
+/// | `IssueInDoubt` | `{"issue_in_doubt":{"round":1,"cause":{"kind":"timeout"}}}` |
+/// | `Issued` | `{"issued":{"round":2,"tap":"c6a1f0d2","valid_until":"2027-01-15T08:00:00Z"}}` |
+/// | `Kept` | `{"kept":{"tap":"c6a1f0d2","valid_until":"2027-01-15T08:00:00Z"}}` |
+/// | `Sending` | `{"sending":{"round":1,"reference":"order42","provider":"kpn"}}` |
+/// | `NotSent` | `{"not_sent":{"round":1,"reference":"order42"}}` |
+/// | `Accepted` | `{"accepted":{"round":1,"reference":"order42","provider":"kpn","id":"a-1","parts":1,"price":"0.0727 EUR"}}` |
+/// | `NotAccepted` | `{"not_accepted":{"round":1,"reference":"order42","cause":{"kind":"insufficient_balance","code":"102","provider":"cm"}}}` |
+/// | `InDoubt` | `{"in_doubt":{"round":1,"reference":"order42","cause":{"kind":"timeout"}}}` |
+/// | `Revoking` | `{"revoking":{"tap":"c6a1f0d2","valid_until":"2027-01-15T08:00:00Z","then":{"end":{"failed":"not_accepted"}}}}` |
+/// | `Revoked` | `{"revoked":{"tap":"c6a1f0d2","then":"issue"}}` |
+/// | `Expired` | `{"expired":{"tap":"c6a1f0d2"}}` |
+/// | `NothingSeen` | `{"nothing_seen":{}}` |
+/// | `Unseen` | `{"unseen":{"until":"2027-01-15T08:00:00Z"}}` |
+/// | `Resuming` | `{"resuming":{"verdict":"completed"}}` |
+/// | `Resumed` | `{"resumed":{"verdict":{"failed":"not_accepted"},"heard":true}}` |
 ///
 /// ```
 /// # mod postduif { pub use postduif_onboarding as onboarding; }
@@ -166,7 +188,7 @@ pub enum Entry {
         /// The pass.
         tap: TapId,
     },
-    /// A pass in doubt was not listed for so long that it does not exist.
+    /// No list showed a pass in doubt for long enough to prove that it does not exist.
     #[non_exhaustive]
     NothingSeen {},
     /// A pass in doubt may exist: no list that could show it was read in time.

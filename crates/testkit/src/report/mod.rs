@@ -141,7 +141,7 @@ macro_rules! report_conformance {
     };
 }
 
-/// A description of a vendor's delivery reports, by which the suite plays the vendor: their shape and their proof.
+/// A description of a vendor's delivery reports, which the suite uses to simulate the vendor: their shape and their proof.
 ///
 /// Write it from the vendor's documentation, not from the parser.
 pub trait FakeReports: Clone + Send + Sync + 'static {
