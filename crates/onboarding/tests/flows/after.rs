@@ -195,3 +195,35 @@ async fn a_callout_without_a_user_ends_durably_as_failed() {
     world.ending(&world.onboarding(), &callout).await;
     assert!(world.log().is_empty(), "a repeated call finds its ending");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_order_to_stop_changes_nothing_after_entra_has_the_verdict() {
+    use postduif_onboarding::Journal as _;
+    let world = World::new();
+    world.state().send_faults = [SendFault::Refused(ErrorKind::Blocked)].into();
+    world.state().revoke_faults = vec![GraphErrorKind::Unavailable; 500].into();
+    let onboarding = world.onboarding();
+    let callout = world.callout().with_created_at(start() - minutes(28));
+    let mut run = world.start(&onboarding, &callout).await;
+    let mut waits = false;
+    while !(run.is_resumed() && waits) {
+        waits = match onboarding.step(&mut run).await.unwrap() {
+            Step::Next => false,
+            Step::WaitUntil(_) => true,
+            Step::Done(ending) => panic!("{ending:?}"),
+        };
+        if waits && !run.is_resumed() {
+            tokio::time::advance(seconds(1)).await;
+        }
+    }
+    let (log, closes) = (world.log(), run.closes());
+    let now = world.clock.now();
+    world.journal.stop(&callout.flow(), now).await.unwrap();
+    let step = onboarding.step(&mut run).await.unwrap();
+    // The pause before the next revocation goes on.
+    assert!(
+        matches!(step, Step::WaitUntil(until) if until > now),
+        "{step:?}"
+    );
+    assert_eq!((world.log(), run.closes()), (log, closes));
+}

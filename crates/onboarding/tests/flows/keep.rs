@@ -6,10 +6,10 @@ use postduif_core::{
     DeliveryStatus, ErrorKind,
     directory::{FailureReason, GraphErrorKind, Verdict},
 };
-use postduif_onboarding::{CompleteOn, ExistingPass};
+use postduif_onboarding::{CompleteOn, ExistingPass, Step};
 use serde_json::json;
 
-use crate::world::{IssueFault, SendFault, World, entry, minutes, start, tap};
+use crate::world::{IssueFault, SendFault, World, entry, minutes, start, step_until_idle, tap};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -268,4 +268,31 @@ async fn a_kept_pass_that_goes_before_the_end_is_followed_by_an_own_one() {
     let ending = world.ending(&world.onboarding(), &callout).await;
     assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 1));
     world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strangers_pass_that_appears_after_a_refusal_is_not_revoked() {
+    for kind in [GraphErrorKind::Conflict, GraphErrorKind::Other] {
+        let world = World::new();
+        world.state().refuses_existing = Some(kind);
+        world.has_pass("strange");
+        world.state().passes[0].shows_at = start() + minutes(60);
+        let onboarding = world.onboarding();
+        let mut run = world.start(&onboarding, &world.callout()).await;
+        while !world.log().contains(&"not_issued".to_owned()) {
+            onboarding.step(&mut run).await.unwrap();
+        }
+        world.state().passes[0].shows_at = start();
+        let step = step_until_idle(&onboarding, &mut run).await;
+        let Step::Done(ending) = step else {
+            panic!("{kind}: {step:?}")
+        };
+        assert_eq!(ending.verdict, Verdict::Failed(FailureReason::PassExists));
+        assert_eq!(world.usable(), ["strange+secret"], "{kind}");
+        let log = world.log();
+        assert!(
+            !log.iter().any(|line| line.starts_with("revok")),
+            "{log:#?}"
+        );
+    }
 }

@@ -18,7 +18,12 @@ use postduif_core::{
 };
 use postduif_onboarding::{CompleteOn, Entry, ExistingPass, Onboarding};
 
-use crate::world::{IssueFault, SendFault, World, issuing, minutes, start};
+use serde_json::json;
+
+use crate::world::{
+    self, IssueFault, SendFault, World, entry, issued, issuing, minutes, sending, start,
+    step_until_idle,
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -322,4 +327,110 @@ async fn no_pass_is_kept_while_another_flow_may_have_replaced_it_unseen() {
     let last = world.state().texts.last().unwrap().text.clone();
     assert_eq!(usable.len(), 1, "{:#?}", world.log());
     assert!(last.contains(&usable[0]), "{:#?}", world.log());
+}
+
+/// Returns the entries of a request whose lost response was recorded.
+fn in_doubt(round: u8, seen: &[&str]) -> [Entry; 2] {
+    let lost = json!({"issue_in_doubt": {"round": round, "cause": {"kind": "timeout"}}});
+    [issuing(round, seen), entry(lost)]
+}
+
+/// Returns the entries of a pass whose text was accepted.
+fn sent(round: u8, tap: &str) -> [Entry; 4] {
+    let accepted = json!({"round": round, "reference": "text", "provider": "kpn"});
+    [
+        issuing(round, &[]),
+        issued(round, tap),
+        sending(round, "kpn"),
+        entry(json!({"accepted": accepted})),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_pass_is_issued_while_a_request_of_another_flow_is_pending() {
+    for (entries, wait) in [
+        // A quarter of the pauses, the age of an entry, and the longest call.
+        (vec![issuing(1, &[])], 19_250 + 10_000 + 60_000),
+        (in_doubt(1, &[]).to_vec(), 19_250),
+    ] {
+        let world = World::new();
+        world.given(&world.callout(), &entries).await;
+        let ending = world.ending(&world.onboarding(), &world.callout()).await;
+        world.assert_settled(&ending, "");
+        let waited = world.state().passes[0].info.start - start();
+        let waited = waited.num_milliseconds();
+        assert!((wait..wait + 2_000).contains(&waited), "{wait}: {waited}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_of_a_doubt_is_newer_than_one_that_another_flow_has_sent() {
+    for complete_on in [CompleteOn::Accepted, CompleteOn::Delivered] {
+        let world = World::new();
+        world.state().stale = seconds(3600);
+        world.has_pass("ours");
+        world.given(&world.callout(), &sent(1, "ours")).await;
+        // Its pass replaced ours. An old list shows both.
+        world.given(&world.callout(), &in_doubt(1, &[])).await;
+        let user = world.state().user.id;
+        world.make(&user, &TapRequest::new(), None);
+        tokio::time::sleep(seconds(30)).await;
+        let onboarding = world.builder().with_complete_on(complete_on);
+        let onboarding = onboarding.build().unwrap();
+        let mut run = world.start(&onboarding, &world.callout()).await;
+        step_until_idle(&onboarding, &mut run).await;
+        let log = world.log();
+        assert!(!log.contains(&"kept".to_owned()), "{log:#?}");
+        let texts = world.state().texts.clone();
+        assert_eq!(texts.len(), 1, "{log:#?}");
+        assert!(texts[0].text.contains(&world.usable()[0]), "{log:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replaced_pass_of_a_doubt_that_an_old_list_shows_is_no_strangers() {
+    let world = World::new();
+    world.state().stale = seconds(3600);
+    let user = world.state().user.id;
+    // The first one came of the doubt. The second one replaced it and was sent.
+    world.make(&user, &TapRequest::new(), None);
+    world.make(&user, &TapRequest::new(), None);
+    let entries = [in_doubt(1, &[]).to_vec(), sent(1, "tap-2").to_vec()].concat();
+    world.given(&world.callout(), &entries).await;
+    let ending = world.ending(&world.onboarding(), &world.callout()).await;
+    assert_eq!(ending.verdict, Verdict::Completed, "{:#?}", world.log());
+    assert_eq!(world.usable(), ["S2+cret!"]);
+    assert_eq!(world.state().sends, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_of_an_earlier_request_settles_no_later_doubt() {
+    let world = World::new();
+    world.state().stale = seconds(3600);
+    let user = world.state().user.id;
+    let callout = world.callout();
+    // The first one came of a doubt of the first round. The second one replaced it, and was revoked.
+    world.make(&user, &TapRequest::new(), None);
+    world.make(&user, &TapRequest::new(), None);
+    world.revoke(&user, &world::tap("tap-2")).await.unwrap();
+    let then = json!({"tap": "tap-2", "then": "issue"});
+    let entries = [
+        in_doubt(1, &[]).to_vec(),
+        sent(1, "tap-2")[..3].to_vec(),
+        vec![
+            entry(json!({"revoking": then.clone()})),
+            entry(json!({"revoked": then})),
+        ],
+        in_doubt(2, &["tap-2"]).to_vec(),
+    ]
+    .concat();
+    world.given(&callout, &entries).await;
+    world.clear_log();
+    let ending = world.ending(&world.onboarding(), &callout).await;
+    let log = world.log();
+    assert!(
+        !log.iter().any(|line| line.starts_with("revok")),
+        "{log:#?}"
+    );
+    world.assert_settled(&ending, "");
 }

@@ -134,3 +134,14 @@ async fn a_gateways_404_at_the_creation_is_waited_out() {
     assert_eq!(ending.verdict, Verdict::Completed);
     world.assert_settled(&ending, "");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_is_not_repeated_before_the_time_that_graph_states() {
+    let world = World::new();
+    let wait = Duration::from_secs(90);
+    world.state().issue_faults = [IssueFault::Throttled(wait)].into();
+    let ending = world.ending(&world.onboarding(), &world.callout()).await;
+    world.assert_settled(&ending, "");
+    let issued_at = world.state().passes[0].info.start;
+    assert!(issued_at >= start() + wait, "{issued_at}");
+}

@@ -10,7 +10,7 @@ use std::{
 };
 
 use postduif_core::{
-    Reference, async_trait,
+    ErrorKind, Reference, async_trait,
     directory::{Callout, FailureReason, FlowId, Verdict},
 };
 use postduif_onboarding::{
@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use serde_json::json;
 
-use crate::world::{Break, IssueFault, World, entry, minutes, name_of, start};
+use crate::world::{Break, IssueFault, SendFault, World, entry, minutes, name_of, start};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -40,11 +40,34 @@ struct Lease {
     /// How long the worker is stopped after a named entry, if it continues by itself.
     stops_for: Option<(&'static str, Duration)>,
     lost: AtomicBool,
+    loses: Option<Loses>,
     /// Whether the claim notices a lost lease by itself.
     notices: bool,
 }
 
+/// When a claim is lost while its run continues at once.
+#[derive(Clone, Copy, Debug)]
+enum Loses {
+    /// When an entry of this name is durable.
+    Appended(&'static str),
+    /// When a later step has read an entry of this name as the last.
+    Read(&'static str),
+}
+
 impl Leased {
+    fn losing(world: &Arc<World>, loses: Loses) -> Self {
+        Self(Arc::new(Lease {
+            world: Arc::clone(world),
+            stop_after: None,
+            stopped: Notify::new(),
+            go: Notify::new(),
+            stops_for: None,
+            lost: AtomicBool::new(false),
+            loses: Some(loses),
+            notices: true,
+        }))
+    }
+
     fn new(world: &Arc<World>, stop_after: Option<&'static str>, notices: bool) -> Self {
         Self(Arc::new(Lease {
             world: Arc::clone(world),
@@ -53,6 +76,7 @@ impl Leased {
             go: Notify::new(),
             stops_for: None,
             lost: AtomicBool::new(false),
+            loses: None,
             notices,
         }))
     }
@@ -66,6 +90,7 @@ impl Leased {
             go: Notify::new(),
             stops_for: Some((entry, stops_for)),
             lost: AtomicBool::new(false),
+            loses: None,
             notices: true,
         }))
     }
@@ -155,10 +180,16 @@ impl Claim for LeasedClaim {
 
     async fn entries(&self) -> Result<Entries, JournalError> {
         if self.lease.lost.load(Ordering::SeqCst) {
-            Err(JournalError::lost())
-        } else {
-            self.claim.entries().await
+            return Err(JournalError::lost());
         }
+        let entries = self.claim.entries().await?;
+        let last = entries.records.last();
+        if let Some(Loses::Read(name)) = self.lease.loses
+            && last.is_some_and(|last| name_of(&last.entry) == name)
+        {
+            self.lease.lost.store(true, Ordering::SeqCst);
+        }
+        Ok(entries)
     }
 
     async fn append(&self, at: usize, record: &Record) -> Result<(), JournalError> {
@@ -168,6 +199,9 @@ impl Claim for LeasedClaim {
         self.claim.append(at, record).await?;
         let name = name_of(&record.entry);
         self.lease.world.state().log.push(name.clone());
+        if matches!(self.lease.loses, Some(Loses::Appended(entry)) if entry == name) {
+            self.lease.lost.store(true, Ordering::SeqCst);
+        }
         if let Some((entry, wait)) = self.lease.stops_for
             && entry == name
         {
@@ -228,7 +262,7 @@ async fn a_worker_that_wakes_up_after_its_lease_does_nothing() {
     ] {
         let world = World::new();
         if entry == "revoking" {
-            world.state().send_faults = [crate::world::SendFault::Lost].into();
+            world.state().send_faults = [SendFault::Lost].into();
         }
         stopped_after(&world, entry, notices).await;
         let log = world.log();
@@ -238,6 +272,28 @@ async fn a_worker_that_wakes_up_after_its_lease_does_nothing() {
             matches!(&world.usable()[..], [pass] if last.contains(pass)),
             "{entry}"
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_claim_is_lost_after_an_intent_has_no_effect() {
+    for (loses, intent) in [
+        (Loses::Appended("issuing"), "issuing"),
+        (Loses::Appended("sending"), "sending"),
+        (Loses::Read("revoking"), "revoking"),
+        (Loses::Read("resuming"), "resuming"),
+    ] {
+        let world = World::new();
+        if intent == "revoking" {
+            let refused = SendFault::Refused(ErrorKind::Blocked);
+            world.state().send_faults = [refused].into();
+        }
+        let journal = Arc::new(Leased::losing(&world, loses));
+        let onboarding = world.builder().with_journal(journal).build().unwrap();
+        let error = onboarding.run(world.callout()).await.unwrap_err();
+        assert_eq!(error.kind(), JournalErrorKind::Lost, "{intent}");
+        let log = world.log();
+        assert_eq!(log.last().unwrap(), intent, "{log:#?}");
     }
 }
 

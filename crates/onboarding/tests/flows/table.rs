@@ -6,7 +6,7 @@ use postduif_core::{
     DeliveryStatus, ErrorKind,
     directory::{Callout, FailureReason, GraphErrorKind, Verdict},
 };
-use postduif_onboarding::{CompleteOn, Ending, Entry, OnDoubt, OnboardingBuilder, Then};
+use postduif_onboarding::{CompleteOn, Ending, Entry, OnDoubt, OnboardingBuilder, Record, Then};
 use serde_json::json;
 
 use crate::world::{self, World, entry, issuing, minutes, reference, sending, start};
@@ -354,4 +354,48 @@ async fn resumed_does_nothing() {
     let ending = end(&world, &callout, &entries).await;
     assert!(world.log().is_empty());
     assert_eq!((ending.verdict, ending.heard), (Verdict::Completed, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_accepted_is_overruled_by_a_delivered_text_only() {
+    for status in DeliveryStatus::ALL {
+        let (world, callout) = world();
+        let refused = json!({"round": 1, "reference": "text", "cause": {"kind": "blocked"}});
+        let not_accepted = entry(json!({"not_accepted": refused}));
+        let entries = [issued(1).to_vec(), vec![sending(1, "kpn"), not_accepted]].concat();
+        world.given(&callout, &entries).await;
+        let flow = callout.flow();
+        world.reported(flow, reference("text"), *status).await;
+        let ending = world.ending(&world.onboarding(), &callout).await;
+        if *status == DeliveryStatus::Delivered {
+            assert_eq!(world.log(), log(&[&["list"], &FAIL]));
+            assert_eq!(ending.verdict, Verdict::Completed);
+            assert_eq!(world.usable(), ["ours+secret"]);
+        } else {
+            assert_eq!(world.log(), log(&[&REVOKE, &FAIL]), "{status:?}");
+            assert_eq!(ending.verdict, FAILED);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_with_4_000_entries_issues_no_further_pass_and_fails() {
+    use postduif_onboarding::Journal as _;
+    for (count, issues) in [(3_998, true), (4_000, false)] {
+        let world = World::new();
+        let callout = world.callout();
+        let claim = world.journal.claim(&callout).await.unwrap().unwrap();
+        let given = [issuing(1, &[]), entry(json!({"not_asked": {"round": 1}}))];
+        for (at, entry) in given.iter().cycle().take(count).enumerate() {
+            let record = Record::new(world.clock.now(), entry.clone());
+            claim.append(at, &record).await.unwrap();
+        }
+        drop(claim);
+        let ending = world.ending(&world.onboarding(), &callout).await;
+        assert_eq!(world.log().contains(&"issue".to_owned()), issues, "{count}");
+        assert_eq!(ending.verdict == Verdict::Completed, issues, "{count}");
+        let detail = (!issues).then_some("the flow has too many entries");
+        assert_eq!(ending.detail.as_deref(), detail);
+        world.assert_settled(&ending, "4,000 entries");
+    }
 }

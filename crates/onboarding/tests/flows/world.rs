@@ -28,6 +28,8 @@ use tokio::sync::Notify;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum IssueFault {
     Refused(GraphErrorKind),
+    /// Graph refuses, and states when to retry.
+    Throttled(Duration),
     /// A pass is issued, and the response is lost.
     Lost,
     /// Like `Lost`, and lists show the pass only after this time.
@@ -481,6 +483,9 @@ impl TapIssuer for World {
         let unknown = || GraphError::unknown(GraphErrorKind::Unavailable, "scripted");
         match fault {
             Some(IssueFault::Refused(kind)) => return Err(graph_error(kind)),
+            Some(IssueFault::Throttled(wait)) => {
+                return Err(graph_error(GraphErrorKind::Throttled).with_retry_after(wait));
+            }
             Some(IssueFault::Vanished) => return Err(unknown()),
             Some(IssueFault::Slow(wait)) => tokio::time::sleep(wait).await,
             _ => {}
