@@ -87,6 +87,7 @@ string_enum! {
 /// use postduif::{Acceptance, ErrorKind, SendError};
 ///
 /// let refused = SendError::not_accepted(ErrorKind::Throttled, "too many requests").with_provider("kpn");
+/// assert_eq!(refused.to_string(), "kpn: too many requests; the message was not sent");
 /// assert!(refused.may_resend() && refused.may_reroute());
 ///
 /// let lost = SendError::unknown(ErrorKind::Unavailable, "the connection broke before the response");
@@ -121,6 +122,72 @@ enum Origin {
 }
 
 impl SendError {
+    /// Returns the kind of error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns whether the message may have been sent all the same.
+    #[must_use]
+    pub fn acceptance(&self) -> Acceptance {
+        self.0.acceptance
+    }
+
+    /// Returns the name of the provider, or `None` if no provider was involved.
+    #[must_use]
+    pub fn provider(&self) -> Option<&str> {
+        self.0.provider.as_deref()
+    }
+
+    /// Returns the vendor's own code, or `None` if it sent none that is safe to keep.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// Returns how long the vendor asks to wait, or `None` if it does not say.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Returns the earlier attempts, oldest first.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.0.attempts
+    }
+
+    /// Returns whether the message was refused locally, before any request.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.0.origin == Origin::Local
+    }
+
+    /// Returns whether the message may be sent to the same vendor again.
+    ///
+    /// That is the case if it was not accepted and the reason is temporary.
+    #[must_use]
+    pub fn may_resend(&self) -> bool {
+        self.acceptance() == Acceptance::NotAccepted
+            && matches!(
+                self.kind(),
+                ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::Unavailable
+            )
+    }
+
+    /// Returns whether the message may be sent to another vendor.
+    ///
+    /// That is the case if it was not accepted and the reason is not the message itself.
+    #[must_use]
+    pub fn may_reroute(&self) -> bool {
+        self.acceptance() == Acceptance::NotAccepted
+            && !matches!(
+                self.kind(),
+                ErrorKind::Blocked | ErrorKind::InvalidRecipient | ErrorKind::InvalidText
+            )
+    }
+
     /// Creates an error for a message that was certainly not sent.
     #[must_use]
     pub fn not_accepted(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
@@ -236,72 +303,6 @@ impl SendError {
 
     fn inner(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
-    }
-
-    /// Returns the kind of error.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        self.0.kind
-    }
-
-    /// Returns whether the message may have been sent all the same.
-    #[must_use]
-    pub fn acceptance(&self) -> Acceptance {
-        self.0.acceptance
-    }
-
-    /// Returns the name of the provider, or `None` if no provider was involved.
-    #[must_use]
-    pub fn provider(&self) -> Option<&str> {
-        self.0.provider.as_deref()
-    }
-
-    /// Returns the vendor's own code, or `None` if it sent none that is safe to keep.
-    #[must_use]
-    pub fn code(&self) -> Option<&str> {
-        self.0.code.as_deref()
-    }
-
-    /// Returns how long the vendor asks to wait, or `None` if it does not say.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.0.retry_after
-    }
-
-    /// Returns the earlier attempts, oldest first.
-    #[must_use]
-    pub fn attempts(&self) -> &[Attempt] {
-        &self.0.attempts
-    }
-
-    /// Returns whether the message was refused locally, before any request.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
-        self.0.origin == Origin::Local
-    }
-
-    /// Returns whether the message may be sent to the same vendor again.
-    ///
-    /// That is the case if it was not accepted and the reason is temporary.
-    #[must_use]
-    pub fn may_resend(&self) -> bool {
-        self.acceptance() == Acceptance::NotAccepted
-            && matches!(
-                self.kind(),
-                ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::Unavailable
-            )
-    }
-
-    /// Returns whether the message may be sent to another vendor.
-    ///
-    /// That is the case if it was not accepted and the reason is not the message itself.
-    #[must_use]
-    pub fn may_reroute(&self) -> bool {
-        self.acceptance() == Acceptance::NotAccepted
-            && !matches!(
-                self.kind(),
-                ErrorKind::Blocked | ErrorKind::InvalidRecipient | ErrorKind::InvalidText
-            )
     }
 }
 

@@ -117,6 +117,20 @@ impl Message {
     }
 
     /// Schedules the message. Defaults to sending immediately.
+    ///
+    /// [`Profile::max_schedule_ahead`] is how far ahead a provider accepts it; `None` if it cannot schedule.
+    ///
+    /// ```
+    /// # use postduif_core as postduif;
+    /// use std::time::{Duration, SystemTime};
+    /// use postduif::{Message, Text};
+    ///
+    /// let in_an_hour = SystemTime::now() + Duration::from_secs(3600);
+    /// let message = Message::new("+31612345678".parse()?, Text::new("Your appointment is at 14:00")?)
+    ///     .with_send_at(in_an_hour.into());
+    /// assert_eq!(message.send_at(), Some(in_an_hour.into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_send_at(mut self, send_at: DateTime<Utc>) -> Self {
         self.send_at = Some(send_at);
@@ -126,8 +140,8 @@ impl Message {
     /// Sets the sender if the provider supports it, and uses the provider's own otherwise.
     ///
     /// A message with [`with_sender`](Self::with_sender) is refused by a provider that does not support the sender. This
-    /// one is sent without it, and [`Receipt::dropped`](crate::Receipt::dropped) says so. Of the two, `with_sender`
-    /// counts.
+    /// one is sent without it, and [`Receipt::dropped`](crate::Receipt::dropped) says so. If both are set, the message
+    /// has the sender of `with_sender`.
     #[must_use]
     pub fn with_sender_where_possible(mut self, sender: Sender) -> Self {
         self.where_possible().sender = Some(sender);

@@ -1,8 +1,10 @@
 //! Layers over any SMS provider: deadlines, retries, fail-over, rate limits, batching, spending limits and traces.
 //!
 //! Each layer wraps an [`SmsProvider`](postduif_core::SmsProvider) and is one itself, so layers stack in any order;
-//! there is no trait for layers. The top of each file states what the layer does, what it never does and where it
-//! belongs.
+//! there is no trait for layers. Each layer's page states what it does to a message, and the table
+//! below where it belongs.
+//!
+//! Most programs want `postduif::failover`, which builds the recommended stack from connection URLs.
 //!
 //! No layer repeats a message that may have been sent, with one exception: inside the [repeat
 //! window](postduif_core::Profile::repeat_window), in which the vendor recognizes the idempotency key, [`Retry`] may
@@ -48,8 +50,7 @@
 //! [`Timeout`] is for one vendor call. It drops the call at its deadline, and puts the message in doubt if the request
 //! had left. [`StartWithin`] is for a whole stack. It drops no call that may have left: after its deadline no call
 //! begins, a message that had not begun is not accepted, and a call under way continues to its outcome. That outcome
-//! comes at the latest after both deadlines together. With several vendors, give each a `Timeout` of at most the
-//! deadline divided by their number, so that the first leaves time for the others.
+//! comes at the latest after both deadlines together. [`StartWithin`] says how long each should be.
 //!
 //! Layers use tokio's clock, so a test can pause it; a layer that waits needs a tokio runtime with time enabled.
 

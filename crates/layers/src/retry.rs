@@ -40,8 +40,9 @@ use crate::{
 /// [`Batch`](crate::Batch) around it is repeated only as a whole and within about a second, so that finished messages
 /// do not wait for the others.
 ///
-/// Its repeats may begin up to [`with_deadline`](Self::with_deadline) after the first attempt, so the repeat window of
-/// its own profile is shorter by that time. A repeat of a send of this layer thus stays in the vendor's window.
+/// Repeats may begin up to [`with_deadline`](Self::with_deadline) after the first attempt. This layer's profile
+/// subtracts that time from the vendor's repeat window. A layer outside that repeats a send within the rest thus stays
+/// within the vendor's window.
 ///
 /// ```
 /// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }

@@ -50,7 +50,8 @@ use crate::{
 ///
 /// A deadline shorter than the longest wait of a [`Failover`](crate::Failover)'s first member leaves no time for the
 /// second. A stalled token endpoint takes up to 8 seconds, and a call as long as its [`Timeout`](crate::Timeout). Give
-/// each member a `Timeout` of at most the deadline divided by the number of members.
+/// each member a `Timeout` of at most the deadline divided by the number of members, so that the first leaves time for
+/// the others.
 ///
 /// ```
 /// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }

@@ -20,13 +20,17 @@ use crate::{DEADLINE, HttpClient, has_no_limits, is_scheme, no_url, open, report
 /// |---|---|
 /// | `vendor` | the vendor, by the scheme of its connection URL |
 /// | `host` | another host than the vendor's own, with a port and a path if need be; defaults to `default` |
-/// | `report_secret` | the secret of delivery reports, or a list of them while one is being replaced |
-/// | `signature_method` | how the vendor signs its reports, where an account chooses it |
+/// | `report_secret` | the secret of delivery reports (see below), or a list of them while one is being replaced |
+/// | `signature_method` | how Vonage's SMS API signs its reports, as set in the account: `md5hash` (default), `md5`, `sha1`, `sha256` or `sha512` |
 /// | `require` | what the vendor must be able to do, as a list of [`Requirement`]s such as `validity=600` |
 /// | `deadline` | seconds within which a call may begin (feature `layers`) |
 /// | `rate`, `burst`, `in_flight`, `max_wait`, `timeout`, `attempts` | the limits of `Stack` (feature `layers`) |
 /// | anything else | a credential or an option of the vendor, such as `id`, `secret`, `sender` or `api` |
 /// | `url` | a connection URL, in place of `vendor`, `host` and what a URL can say |
+///
+/// The secret of delivery reports is the vendor's signing secret (Twilio: the auth token). CM.com and Spryng do not
+/// sign: there it is a random one of yours, of at least 16 letters, digits and `-._~`. It is the last segment of the
+/// route's path, as in `https://sms.example.com/reports/cm/SECRET`.
 ///
 /// A credential may be `env:NAME` or `file:PATH`, so that the configuration itself holds no secret. They are read by
 /// [`open`](Self::open) and [`reports`](Self::reports), and an unset variable is named in the error.
@@ -48,7 +52,40 @@ use crate::{DEADLINE, HttpClient, has_no_limits, is_scheme, no_url, open, report
 /// # Ok::<(), postduif::ConfigError>(())
 /// ```
 ///
-/// As TOML, the same is:
+/// [`open`](Self::open) checks the table, and makes no request:
+///
+/// ```
+/// # #[cfg(feature = "kpn")] {
+/// let settings: postduif::Settings = serde_json::from_str(r#"{
+///     "vendor": "kpn",
+///     "id": "client-id",
+///     "sender": "Contoso"
+/// }"#).unwrap();
+/// assert_eq!(settings.open().unwrap_err().to_string(), "kpn: secret is missing: expected it before the @, or among the options");
+/// # }
+/// ```
+///
+/// Several vendors are a map of such tables:
+///
+/// ```
+/// # #[cfg(all(feature = "kpn", feature = "cm", feature = "layers"))] {
+/// use std::collections::BTreeMap;
+/// use postduif::{Settings, Stack};
+///
+/// let vendors: BTreeMap<String, Settings> = serde_json::from_str(r#"{
+///     "first": {"vendor": "kpn", "id": "client-id", "secret": "client-secret", "rate": 20},
+///     "second": {"vendor": "cm", "token": "product-token", "sender": "Contoso"}
+/// }"#).unwrap();
+/// let sms = Stack::new()
+///     .with_settings(&vendors["first"])?
+///     .with_settings(&vendors["second"])?
+///     .build()?;
+/// assert_eq!(sms.profile().name(), "kpn,cm");
+/// # }
+/// # Ok::<(), postduif::ConfigError>(())
+/// ```
+///
+/// As TOML, the first example is:
 ///
 /// ```toml
 /// [sms]

@@ -71,7 +71,7 @@ pub fn failover_with(
 
 /// Builds the stack of [`failover`] with limits of your own.
 ///
-/// Each limit is set for one vendor by an option of its URL, or here for all whose URL does not say; the URL wins.
+/// An option of a URL limits that vendor. A method limits every vendor whose URL does not have the option.
 ///
 /// | option | method | what it limits | default |
 /// |---|---|---|---|
@@ -82,9 +82,6 @@ pub fn failover_with(
 /// | `timeout=20` | [`with_timeout`](Self::with_timeout) | seconds for one vendor call | 20 |
 /// | `attempts=3` | [`with_attempts`](Self::with_attempts) | tries at one vendor | 3 |
 /// | | [`with_deadline`](Self::with_deadline) | seconds within which a call may begin, over all vendors | none |
-///
-/// With a deadline, give each vendor a `timeout` of at most the deadline divided by the number of vendors: see
-/// [`with_deadline`](Self::with_deadline).
 ///
 /// A message whose turn would come later than `max_wait` is refused at once as `Throttled`, and goes to the next
 /// vendor. Seconds may have decimals, up to a day.
@@ -100,6 +97,29 @@ pub fn failover_with(
 ///     .build()?;
 /// # }
 /// # Ok::<(), postduif::ConfigError>(())
+/// ```
+///
+/// The receipt has the attempts at the vendors before the one that accepted the message:
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// use std::{num::NonZeroU32, sync::Arc};
+/// use postduif::testing::{Recording, Scripted, block_on};
+/// use postduif::{ErrorKind, Message, Profile, SmsProvider as _, Stack, Text};
+///
+/// let down = Recording::new(Profile::new("kpn"));
+/// down.script([Scripted::refuse(ErrorKind::Unavailable)]);
+/// let sms = Stack::new()
+///     .with_provider("kpn", Arc::new(down))
+///     .with_urls("null://")?
+///     .with_attempts(NonZeroU32::MIN)
+///     .build()?;
+/// let message = Message::new("+31612345678".parse()?, Text::new("Your code is 482913")?);
+/// let receipt = block_on(sms.send(&message))?;
+/// assert_eq!(receipt.provider(), "null");
+/// assert_eq!(receipt.attempts()[0].to_string(), "kpn: scripted");
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Default)]
 pub struct Stack {
@@ -136,8 +156,8 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// Where a comma or a semicolon is between two URLs, and where a limit is not a number, or given twice. What
-    /// else may be wrong with a URL is told by [`build`](Self::build).
+    /// Where a comma or a semicolon is between two URLs, and where a limit is not a number, or given twice.
+    /// [`build`](Self::build) checks the rest of the URL.
     pub fn with_urls(mut self, urls: &str) -> Result<Self, ConfigError> {
         for url in urls.split_whitespace() {
             if holds_two(url) {
@@ -239,10 +259,8 @@ impl Stack {
     /// accepted; the error names the vendor that had the message and those that were not tried. A call under way goes
     /// on to its end, so the longest wait is the deadline plus the `timeout` of one call: see [`StartWithin`].
     ///
-    /// **Failover needs its share of the deadline.** Give each vendor a `timeout` of at most the deadline divided by
-    /// the number of vendors: with a longer one the first may use up the time, and the second is never tried. A
-    /// token is waited for at most 8 seconds, so a deadline below that does not outlast a token endpoint that
-    /// stalls, unless the `timeout` is shorter.
+    /// Give each vendor a `timeout` of at most the deadline divided by the number of vendors. With a longer one, the
+    /// first vendor may use up the time, and the second is never tried.
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);

@@ -10,6 +10,9 @@ use crate::{
     world::{State, World},
 };
 
+const NO_TEXT: &str = "no accepted text has this reference or id: a text to KPN or Twilio has a reference only if its \
+                       report_url carries reference={reference}; without that, name it by its id (ReportOrder::by_id)";
+
 /// Builds the vendor's requests that report on a text.
 ///
 /// The target defaults to the report URL of the text's own request.
@@ -23,7 +26,7 @@ pub(crate) fn make(
         .iter()
         .rev()
         .find(|message| order.is_on(message))
-        .ok_or_else(|| SandboxError::new("no vendor accepted such a text"))?;
+        .ok_or_else(|| SandboxError::new(NO_TEXT))?;
     let target = target
         .or(message.extra.report_url.as_deref())
         .ok_or_else(|| {
@@ -32,8 +35,7 @@ pub(crate) fn make(
     // A client does not send the fragment.
     let target = target.split('#').next().unwrap_or_default();
     Target::parse(target)?;
-    let vendor = vendors::find(message.vendor)
-        .ok_or_else(|| SandboxError::new("no vendor accepted such a text"))?;
+    let vendor = vendors::find(message.vendor).ok_or_else(|| SandboxError::new(NO_TEXT))?;
     Ok(vendor.report(message, order, target, Utc::now()))
 }
 

@@ -271,7 +271,9 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Returns an error if no vendor accepted such a text, or the target is not an `http` URL.
+    /// Returns an error if no accepted text has the reference or the id of the order, or the target is not an `http`
+    /// URL. A text to KPN or Twilio has a reference only if its `report_url` carries `{reference}`; name it by
+    /// [`ReportOrder::by_id`] otherwise.
     pub fn report(&self, order: &ReportOrder, target: &str) -> Result<Vec<Report>, SandboxError> {
         report_sender::make(&self.world.state(), order, Some(target))
     }
@@ -282,7 +284,9 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Returns an error if no vendor accepted such a text, or the target is not an `http` URL.
+    /// Returns an error if no accepted text has the reference or the id of the order, or the target is not an `http`
+    /// URL. A text to KPN or Twilio has a reference only if its `report_url` carries `{reference}`; name it by
+    /// [`ReportOrder::by_id`] otherwise.
     pub async fn deliver_report(
         &self,
         order: &ReportOrder,

@@ -168,21 +168,30 @@ impl Recording {
     /// Refuses the messages that the profile refuses, as a provider does before any request. Such a message is not
     /// logged.
     ///
-    /// With the profile of the provider that production uses, a test fails on the messages that it would refuse.
+    /// With the profile of the provider that production uses, a test fails on the messages that it would refuse. Take
+    /// it from a provider with the same sender and options: the constant `PROFILE` of a vendor has no configured sender.
+    /// Building a provider makes no request, so credentials of the right form are enough.
     ///
     /// ```
-    /// # mod postduif { pub use postduif_core::*; pub extern crate postduif_testkit as testing; }
+    /// # mod postduif {
+    /// #     pub use postduif_core::*;
+    /// #     pub extern crate postduif_testkit as testing;
+    /// #     pub fn from_url(_: &str) -> Result<testing::Recording, ConfigError> {
+    /// #         Ok(testing::Recording::new(Profile::new("smstools")))
+    /// #     }
+    /// # }
     /// use std::time::Duration;
-    /// use postduif::{ErrorKind, Message, Profile, SmsProvider as _, Text};
+    /// use postduif::{ErrorKind, Message, SmsProvider as _, Text};
     /// use postduif::testing::{Recording, block_on};
     ///
-    /// // In a service: `Recording::new(sms.profile().clone()).strict()`.
-    /// let vendor = Recording::new(Profile::new("example")).strict();
+    /// let real = postduif::from_url("smstools://id:secret@default?sender=Contoso")?;
+    /// let sms = Recording::new(real.profile().clone()).strict();
+    ///
     /// let message = Message::new("+31612345678".parse()?, Text::new("Hello")?);
-    /// assert!(block_on(vendor.send(&message)).is_ok());
-    /// let error = block_on(vendor.send(&message.with_validity(Duration::from_secs(600)))).unwrap_err();
-    /// assert_eq!(error.kind(), ErrorKind::Unsupported);
-    /// assert_eq!(vendor.log().len(), 1);
+    /// assert!(block_on(sms.send(&message)).is_ok());
+    /// let error = block_on(sms.send(&message.with_validity(Duration::from_secs(600)))).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Unsupported, "Smstools has no validity periods");
+    /// assert_eq!(sms.log().len(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

@@ -150,7 +150,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Builder for a [`Client`].
+/// Builder for a [`Client`], which [`Client::builder`] creates.
 ///
 /// ```
 /// # mod postduif { pub use postduif_core::*; pub use postduif_http as http; }

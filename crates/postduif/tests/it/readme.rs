@@ -1,11 +1,21 @@
+#[cfg(feature = "smstools")]
+mod strict;
 mod unit_test;
 
 const README: &str = include_str!("../../README.md");
 
 #[test]
-fn the_unit_test_of_the_readme_is_one_that_runs() {
-    let block = format!("```rust\n{}```\n", include_str!("readme/unit_test.rs"));
-    assert!(README.contains(&block), "the README has another one");
+fn the_unit_tests_of_the_readme_are_ones_that_run() {
+    for test in [
+        include_str!("readme/unit_test.rs"),
+        include_str!("readme/strict.rs"),
+    ] {
+        let block = format!("```rust\n{test}```\n");
+        assert!(
+            README.contains(&block),
+            "the README has another than {test}"
+        );
+    }
 }
 
 /// The table of what changes with the vendor, as the profiles have it.

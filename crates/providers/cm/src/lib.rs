@@ -19,6 +19,7 @@
 //!
 //! | URL option | meaning |
 //! |---|---|
+//! | `token` | the product token, if it is not before the `@` |
 //! | `sender` | a name of 3 to 11 characters, a number, or a short code, for messages that name none; CM has no default |
 //!
 //! The default host is the one that CM recommends, which is behind Cloudflare, Inc. (USA). The host `gw.cmtelecom.com`
@@ -53,6 +54,9 @@ pub use reports::{CmReports, report_parser};
 
 /// CM's capabilities. Every official client uses at most eight parts; whether more are possible is not documented.
 /// Delivery reports need a URL of the account, which is set in CM's web app.
+///
+/// It has no configured sender. A test takes [`SmsProvider::profile`] of a built provider, which has all that the
+/// options configure.
 pub const PROFILE: Profile = Profile::new("cm")
     .with_batch(BATCH_SIZE, BatchTexts::Mixed)
     .with_senders(&[

@@ -32,6 +32,9 @@ pub struct CmReports {
 impl CmReports {
     /// Creates a parser that accepts reports with any of these secrets: several while one is being replaced.
     ///
+    /// CM does not sign its reports. A secret is a random one of yours, of at least 16 letters, digits and `-._~`. It
+    /// is the last segment of the route's path, as in `https://sms.example.com/reports/cm/SECRET`.
+    ///
     /// # Errors
     ///
     /// Returns the errors of [`PathSecrets::new`].

@@ -18,6 +18,7 @@
 //!
 //! | URL option | meaning |
 //! |---|---|
+//! | `id`, `secret` | the client id and secret of the KPN project, if they are not before the `@` |
 //! | `sender` | a name of at most 11 characters, or a short code; KPN's own default is `KPN` |
 //! | `token_style` | `form` (default) or `basic`: how the token request carries the credentials |
 //! | `report_url` | the https URL for delivery reports, whose query parameter `reference` has the value `{reference}`; without it, reports do not match their messages |
@@ -46,6 +47,9 @@ pub use reports::{KpnReports, report_parser};
 
 /// KPN's capabilities. A validity period below 21 seconds is refused for foreign numbers. KPN states no maximum;
 /// networks keep a text for three days.
+///
+/// It has no configured sender. A test takes [`SmsProvider::profile`] of a built provider, which has all that the
+/// options configure.
 pub const PROFILE: Profile = Profile::new("kpn")
     .with_senders(&[SenderKind::Alphanumeric, SenderKind::ShortCode])
     .with_validity(Duration::from_secs(21), Duration::from_secs(259_200))
@@ -83,6 +87,18 @@ impl Kpn {
 }
 
 /// Builder for [`Kpn`]. All options are checked in [`build`](Self::build).
+///
+/// ```
+/// # mod postduif { pub use postduif_core::*; pub use postduif_kpn as kpn; }
+/// use postduif::{kpn::Kpn, SmsProvider as _};
+///
+/// let kpn = Kpn::builder("client-id", "client-secret")
+///     .with_sender("Contoso".parse()?)
+///     .with_report_url("https://sms.example.com/reports/kpn?reference={reference}")
+///     .build()?;
+/// assert_eq!(kpn.profile().name(), "kpn");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct KpnBuilder {

@@ -7,9 +7,9 @@
 //! | classic (REST v1) | holders of older keys | validity periods, scheduling, a balance |
 //! | channels (Bird CRM) | workspaces with an SMS channel | the channel is the sender |
 //!
-//! The API is selected by the options: a key that starts with `bk_` selects the platform, a workspace or a channel
-//! selects channels, anything else selects classic. [`with_api`](MessageBirdBuilder::with_api) overrides this, and an
-//! option that contradicts it is an error.
+//! The key and the options select the API: a key that starts with `bk_` selects the platform. With any other key, a
+//! workspace or a channel selects channels, and without both it is classic. [`with_api`](MessageBirdBuilder::with_api)
+//! sets it instead; a key or an option that contradicts it is an error.
 //!
 //! ```
 //! # mod postduif { pub use postduif_core::*; pub use postduif_messagebird as messagebird; }
@@ -27,8 +27,9 @@
 //!
 //! | URL option | meaning |
 //! |---|---|
+//! | `key` | the access key, if it is not before the `@` |
 //! | `sender` | platform, classic: a name of at most 11 characters or a number, on the platform also a short code, for messages that name none; there is no default |
-//! | `api` | `platform`, `classic` or `channels`, if the key and the options do not select it |
+//! | `api` | `platform`, `classic` or `channels`; defaults to the one that the key and the options select |
 //! | `category` | platform: `transactional` (default), `authentication` (codes and passes, of which the vendor keeps no copy), `marketing` or `service` |
 //! | `report_url` | classic: the https URL for delivery reports; defaults to the account's own |
 //! | `workspace`, `channel` | channels: both ids, which are UUIDs |

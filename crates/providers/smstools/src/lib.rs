@@ -20,6 +20,7 @@
 //!
 //! | URL option | meaning |
 //! |---|---|
+//! | `id`, `secret` | the client id and secret, if they are not before the `@` |
 //! | `sender` | a name of at most 11 characters or a number of at most 14 digits, for messages that name none; Smstools has no default |
 //! | `sub_account` | the id of the sub-account for sending |
 //! | `test` | `true`: Smstools validates every message and **sends none**; defaults to `false` |
@@ -53,6 +54,9 @@ pub use reports::{SmstoolsReports, report_parser};
 /// The longest text in any copy of its pages is 612 units of GSM 03.38, four parts. Most copies have 459, so above that
 /// Smstools decides. A short code is not accepted as sender: error 110 requires a plus before digits. Delivery reports
 /// need a webhook of the account, which is created in the dashboard.
+///
+/// It has no configured sender. A test takes [`SmsProvider::profile`] of a built provider, which has all that the
+/// options configure.
 pub const PROFILE: Profile = Profile::new("smstools")
     .with_senders(&[SenderKind::Alphanumeric, SenderKind::Number])
     .with_sender_required(true)

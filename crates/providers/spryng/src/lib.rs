@@ -23,8 +23,9 @@
 //!
 //! | URL option | meaning |
 //! |---|---|
+//! | `key` | the API key, if it is not before the `@` |
 //! | `api` | `v2` (default) or `v1` |
-//! | `account` | v2 only, and required there: the account reference, such as `SPNL0000000` |
+//! | `account` | v2 only, and required there: the account reference, such as `SPNL0000000`; it may be after the key, before the `@` |
 //! | `sender` | a name of at most 11 characters, a number, or a short code, for messages that name none; v2 defaults to the account's own, v1 has no default |
 //! | `route` | v1 only: a route that Spryng assigned to you; defaults to `business` |
 //!
@@ -57,6 +58,9 @@ pub use reports::{SpryngReports, report_parser};
 ///
 /// Its validity is an instant more than one minute and less than 72 hours ahead. Both limits are tightened by a minute,
 /// for differing clocks and slow calls. Delivery reports need a subscription of the account.
+///
+/// It has no configured sender. A test takes [`SmsProvider::profile`] of a built provider, which has all that the
+/// options configure.
 pub const PROFILE: Profile = Profile::new("spryng")
     .with_senders(SENDERS)
     .with_validity(
@@ -66,6 +70,9 @@ pub const PROFILE: Profile = Profile::new("spryng")
     .with_reports(true);
 
 /// The capabilities of version 1. Delivery reports need a URL that Spryng sets for the account.
+///
+/// It has no configured sender. A test takes [`SmsProvider::profile`] of a built provider, which has all that the
+/// options configure.
 pub const PROFILE_V1: Profile = Profile::new("spryng")
     .with_senders(SENDERS)
     .with_sender_required(true)

@@ -39,6 +39,9 @@ impl SpryngReports {
     /// Creates a parser for reports of version 2 with any of these secrets: several while one is being replaced. A
     /// request with more than 1000 reports is refused.
     ///
+    /// Spryng does not sign its reports. A secret is a random one of yours, of at least 16 letters, digits and `-._~`. It
+    /// is the last segment of the route's path, as in `https://sms.example.com/reports/spryng/SECRET`.
+    ///
     /// # Errors
     ///
     /// Returns the errors of [`PathSecrets::new`].

@@ -58,6 +58,9 @@ use signed::BODY_HASH;
 
 /// The capabilities of Twilio. If the configured sender is a messaging service, or none is configured, a message can
 /// also be scheduled up to 35 days ahead.
+///
+/// It has no configured sender. A test takes [`SmsProvider::profile`] of a built provider, which has all that the
+/// options configure.
 pub const PROFILE: Profile = Profile::new("twilio")
     .with_senders(SenderKind::ALL)
     .with_sender_required(true)

@@ -72,6 +72,9 @@ use messages::{Application, Messages};
 use sms::Sms;
 
 /// Vonage's capabilities, in both APIs. Delivery reports need a URL of the account, the application, or `report_url`.
+///
+/// It has no configured sender. A test takes [`SmsProvider::profile`] of a built provider, which has all that the
+/// options configure.
 pub const PROFILE: Profile = Profile::new("vonage")
     .with_senders(&[
         SenderKind::Alphanumeric,

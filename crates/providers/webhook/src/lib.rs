@@ -121,6 +121,9 @@ pub use reports::{WebhookReports, report_parser};
 
 /// What every gateway can do. The options add what only its owner knows: validity periods, scheduling, delivery reports
 /// and a repeat window.
+///
+/// It has no configured sender. A test takes [`SmsProvider::profile`] of a built provider, which has all that the
+/// options configure.
 pub const PROFILE: Profile = Profile::new("webhook").with_senders(SenderKind::ALL);
 
 /// The maximum number of concurrent requests of a batch.

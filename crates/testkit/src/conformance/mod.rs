@@ -32,16 +32,12 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 /// #     pub use postduif_http as http;
 /// #     pub extern crate postduif_testkit as testing;
 /// # }
-/// # use postduif::{Health, Message, Outcomes, Profile, Receipt, SendError, async_trait, http};
+/// # use postduif::{Health, Message, Outcomes, Receipt, SendError, async_trait};
 /// # #[derive(Debug)]
 /// # struct Acme { profile: Profile, client: http::Client, base: http::BaseUrl }
 /// # #[derive(serde::Deserialize)]
 /// # struct Body { id: Option<String>, acme_error: Option<u16> }
 /// # impl Acme {
-/// #     fn at(base: &str, deadline: std::time::Duration) -> Self {
-/// #         let client = http::Client::builder().with_timeout(deadline).build().unwrap();
-/// #         Self { profile: Profile::new("acme"), client, base: http::BaseUrl::parse(base).unwrap() }
-/// #     }
 /// #     async fn attempt(&self, message: &Message) -> Result<Receipt, SendError> {
 /// #         let (message, dropped) = message.fit(&self.profile);
 /// #         self.profile.validate(&message)?;
@@ -83,8 +79,18 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 /// use std::sync::Arc;
 ///
 /// use postduif::testing::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
-/// use postduif::{ErrorKind, SmsProvider};
+/// use postduif::{ErrorKind, Profile, SmsProvider, http};
 /// use serde_json::{Value, json};
+///
+/// impl Acme {
+///     /// Creates your provider for the fake vendor at this URL.
+///     fn at(base: &str) -> Self {
+///         // The suite waits for a stalled reply no longer than about this.
+///         let client = http::Client::builder().with_timeout(DEADLINE).build().unwrap();
+///         let base = http::BaseUrl::parse(base).unwrap();
+///         Self { profile: Profile::new("acme"), client, base }
+///     }
+/// }
 ///
 /// /// Acme as its documentation describes it: it replies to `POST /messages` with `{"to", "text", "ref"}` by
 /// /// `{"id"}`, or refuses with `{"acme_error": NUMBER, "explanation"}`.
@@ -93,7 +99,7 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 ///
 /// impl FakeVendor for FakeAcme {
 ///     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
-///         Arc::new(Acme::at(base, DEADLINE)) // your provider
+///         Arc::new(Acme::at(base))
 ///     }
 ///
 ///     fn other_reply(&self, _: &HttpRequest) -> Option<Reply> {
@@ -160,7 +166,7 @@ use crate::{FakeVendor, HttpRequest, Received, Reply, Server};
 /// #     ];
 /// #     assert!(kept.iter().all(|verdict| verdict.why_skipped().is_empty()), "{kept:?}");
 /// #     let verdict = block_on(promises::refused_credentials_are_unauthorized(&FakeAcme));
-/// #     assert_eq!(verdict.why_skipped(), ["the check of this vendor cannot tell; a send was refused"]);
+/// #     assert_eq!(verdict.why_skipped(), ["the check of this vendor cannot verify credentials; the promise about a send was tested and is kept"]);
 /// # }
 /// ```
 ///

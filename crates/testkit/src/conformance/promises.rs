@@ -125,7 +125,9 @@ pub async fn refused_credentials_are_unauthorized(vendor: &impl FakeVendor) -> V
                 Credentials::Verified,
                 "a check of wrong credentials"
             );
-            Verdict::skipped("the check of this vendor cannot tell; a send was refused")
+            Verdict::skipped(
+                "the check of this vendor cannot verify credentials; the promise about a send was tested and is kept",
+            )
         }
     }
 }
