@@ -10,8 +10,9 @@ use crate::{
     world::{State, World},
 };
 
-const NO_TEXT: &str = "no accepted text has this reference or id: a text to KPN or Twilio has a reference only if its \
-                       report_url carries reference={reference}; without that, name it by its id (ReportOrder::by_id)";
+const NO_TEXT: &str = "no accepted text has this reference or id and, if one is given, this recipient; a text to KPN or \
+                       Twilio has a reference only if its report_url carries reference={reference}, so name it by its \
+                       id otherwise (ReportOrder::by_id)";
 
 /// Builds the vendor's requests that report on a text.
 ///

@@ -153,11 +153,11 @@ async fn an_invalid_order_is_refused_with_what_is_valid() {
         ),
         (
             json!({"reference": "other", "status": "delivered", "target": target}),
-            "no vendor",
+            "no accepted text",
         ),
         (
             json!({"reference": "01J9Z8", "to": "+31600000000", "status": "delivered", "target": target}),
-            "no vendor",
+            "no accepted text",
         ),
         (json!({"reference": "01J9Z8", "target": target}), "status"),
         (
