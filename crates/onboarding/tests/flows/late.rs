@@ -12,11 +12,11 @@ use chrono::TimeDelta;
 use postduif_core::{
     DeliveryReport, DeliveryStatus, ErrorKind, async_trait,
     directory::{
-        FailureReason, GraphError, GraphErrorKind, TapId, TapInfo, TapIssuer, TapRequest,
+        Callout, FailureReason, GraphError, GraphErrorKind, TapId, TapInfo, TapIssuer, TapRequest,
         TemporaryAccessPass, UserId, Verdict,
     },
 };
-use postduif_onboarding::{CompleteOn, Entry, ExistingPass, Onboarding};
+use postduif_onboarding::{CompleteOn, Entry, ExistingPass, Onboarding, Step};
 
 use serde_json::json;
 
@@ -403,13 +403,10 @@ async fn a_replaced_pass_of_a_doubt_that_an_old_list_shows_is_no_strangers() {
     assert_eq!(world.state().sends, 0);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_pass_of_an_earlier_request_settles_no_later_doubt() {
-    let world = World::new();
+/// Gives the flow two doubts. The pass of the first was replaced by one that was revoked, and an old list shows it.
+pub(crate) async fn given_two_doubts(world: &World, callout: &Callout, end: &[Entry]) {
     world.state().stale = seconds(3600);
     let user = world.state().user.id;
-    let callout = world.callout();
-    // The first one came of a doubt of the first round. The second one replaced it, and was revoked.
     world.make(&user, &TapRequest::new(), None);
     world.make(&user, &TapRequest::new(), None);
     world.revoke(&user, &world::tap("tap-2")).await.unwrap();
@@ -422,10 +419,18 @@ async fn a_pass_of_an_earlier_request_settles_no_later_doubt() {
             entry(json!({"revoked": then})),
         ],
         in_doubt(2, &["tap-2"]).to_vec(),
+        end.to_vec(),
     ]
     .concat();
-    world.given(&callout, &entries).await;
+    world.given(callout, &entries).await;
     world.clear_log();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_of_an_earlier_request_settles_no_later_doubt() {
+    let world = World::new();
+    let callout = world.callout();
+    given_two_doubts(&world, &callout, &[]).await;
     let ending = world.ending(&world.onboarding(), &callout).await;
     let log = world.log();
     assert!(
@@ -433,4 +438,18 @@ async fn a_pass_of_an_earlier_request_settles_no_later_doubt() {
         "{log:#?}"
     );
     world.assert_settled(&ending, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_of_uncertain_origin_is_revoked_when_the_flow_has_failed() {
+    let world = World::new();
+    let callout = world.callout();
+    let verdict = json!({"verdict": {"failed": "pass_refused"}, "heard": true});
+    given_two_doubts(&world, &callout, &[entry(json!({"resumed": verdict}))]).await;
+    let onboarding = world.onboarding();
+    let mut run = world.start(&onboarding, &callout).await;
+    let step = onboarding.step(&mut run).await.unwrap();
+    // It settles no doubt: another look follows.
+    assert!(matches!(step, Step::WaitUntil(_)), "{step:?}");
+    assert_eq!(world.log(), ["list", "revoke tap-1"]);
 }

@@ -298,6 +298,20 @@ async fn a_run_whose_claim_is_lost_after_an_intent_has_no_effect() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_whose_claim_is_lost_revokes_no_pass_that_it_finds() {
+    let world = World::new();
+    let callout = world.callout();
+    let verdict = json!({"verdict": {"failed": "pass_refused"}, "heard": true});
+    let resumed = entry(json!({"resumed": verdict}));
+    crate::late::given_two_doubts(&world, &callout, &[resumed]).await;
+    let journal = Arc::new(Leased::losing(&world, Loses::Read("resumed")));
+    let onboarding = world.builder().with_journal(journal).build().unwrap();
+    let error = onboarding.run(callout).await.unwrap_err();
+    assert_eq!(error.kind(), JournalErrorKind::Lost);
+    assert_eq!(world.log(), ["list"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pass_whose_entry_is_refused_is_revoked_at_once() {
     let world = World::new();
     // The request is on its way when its worker is stopped.

@@ -129,6 +129,8 @@ pub(crate) struct State {
     pub(crate) memo: Option<Memo>,
     /// The claim that several workers of a test share.
     pub(crate) shared: Option<Arc<dyn Claim>>,
+    /// A report that arrives when a run locks the user.
+    pub(crate) report_at_lock: Option<(FlowId, Report)>,
     issued: usize,
 }
 
@@ -188,6 +190,7 @@ impl World {
                 refuses_existing: None,
                 memo: None,
                 shared: None,
+                report_at_lock: None,
                 issued: 0,
             }),
             clock: Clock::starting_at(start),
@@ -682,6 +685,10 @@ impl Claim for WorldClaim {
     }
 
     async fn lock_user(&self, at_most: Duration) -> Result<bool, JournalError> {
+        let arrives = self.world.state().report_at_lock.take();
+        if let Some((flow, report)) = arrives {
+            self.world.journal.report(&flow, &report).await?;
+        }
         self.claim.lock_user(at_most).await
     }
 
