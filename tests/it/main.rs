@@ -17,4 +17,5 @@ mod outage;
 mod packages;
 mod settings;
 mod versions;
+mod where_possible;
 mod world;

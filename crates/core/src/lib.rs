@@ -24,9 +24,10 @@
 //!     }
 //!
 //!     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-//!         self.profile.validate(message)?;
+//!         let (message, dropped) = message.fit(&self.profile);
+//!         self.profile.validate(&message)?;
 //!         println!("{}: {}", message.to(), message.text().as_str());
-//!         Ok(Receipt::new(self.profile.owned_name(), *message.reference()))
+//!         Ok(Receipt::new(self.profile.owned_name(), *message.reference()).with_dropped(dropped))
 //!     }
 //!
 //!     async fn send_batch(&self, messages: &[Message]) -> Outcomes {

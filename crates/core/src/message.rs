@@ -189,41 +189,61 @@ impl Message {
     /// provider does so before it validates the message.
     #[must_use]
     pub fn fit(&self, profile: &Profile) -> (Cow<'_, Self>, Vec<MessageOption>) {
+        self.fit_where(profile, |_| true)
+    }
+
+    /// Returns the message as [`fit`](Self::fit) does, for a provider with rules that no profile holds: an option is
+    /// also dropped if `accepts` returns false for the message with it.
+    #[must_use]
+    pub fn fit_where(
+        &self,
+        profile: &Profile,
+        accepts: impl Fn(&Self) -> bool,
+    ) -> (Cow<'_, Self>, Vec<MessageOption>) {
         let Some(wanted) = &self.where_possible else {
             return (Cow::Borrowed(self), Vec::new());
         };
-        let WherePossible {
-            sender,
-            validity,
-            send_at,
-        } = &**wanted;
         let mut fitted = Self {
             where_possible: None,
             ..self.clone()
         };
         let mut dropped = Vec::new();
-        if let Some(send_at) = send_at.filter(|_| self.send_at.is_none()) {
-            if profile.supports_send_at(send_at) {
-                fitted.send_at = Some(send_at);
+        let mut try_with = |option, supported: bool, set: &dyn Fn(&mut Self)| {
+            let mut candidate = fitted.clone();
+            set(&mut candidate);
+            if supported && accepts(&candidate) {
+                fitted = candidate;
             } else {
-                dropped.push(MessageOption::SendAt);
+                dropped.push(option);
             }
+        };
+        // The sender first, since a vendor may schedule with some senders only.
+        if let Some(sender) = wanted.sender.as_ref().filter(|_| self.sender.is_none()) {
+            let supported = profile.sender_problem(sender).is_none();
+            try_with(MessageOption::Sender, supported, &|message| {
+                message.sender = Some(sender.clone());
+            });
         }
-        if let Some(sender) = sender.as_ref().filter(|_| self.sender.is_none()) {
-            if profile.sender_problem(sender).is_none() {
-                fitted.sender = Some(sender.clone());
-            } else {
-                dropped.push(MessageOption::Sender);
-            }
+        if let Some(send_at) = wanted.send_at.filter(|_| self.send_at.is_none()) {
+            let supported = profile.supports_send_at(send_at);
+            try_with(MessageOption::SendAt, supported, &|message| {
+                message.send_at = Some(send_at);
+            });
         }
-        if let Some(validity) = validity.filter(|_| self.validity.is_none()) {
-            if profile.supports_validity(validity) {
-                fitted.validity = Some(validity);
-            } else {
-                dropped.push(MessageOption::Validity);
-            }
+        if let Some(validity) = wanted.validity.filter(|_| self.validity.is_none()) {
+            let supported = profile.supports_validity(validity);
+            try_with(MessageOption::Validity, supported, &|message| {
+                message.validity = Some(validity);
+            });
         }
+        dropped.sort_unstable();
         (Cow::Owned(fitted), dropped)
+    }
+
+    /// Returns the sender that was set with [`with_sender_where_possible`](Self::with_sender_where_possible).
+    #[must_use]
+    pub fn sender_where_possible(&self) -> Option<&Sender> {
+        self.where_possible.as_ref()?.sender.as_ref()
     }
 
     /// Returns whether two messages have the same text and options, so that they differ in recipient and reference at
@@ -330,6 +350,20 @@ mod tests {
             (&*fitted, dropped),
             (&expected, vec![SendAt, Sender, Validity])
         );
+
+        let rule = |message: &Message| message.sender().is_none() || message.send_at().is_none();
+        let (fitted, dropped) = wanted.fit_where(&able, rule);
+        assert_eq!((fitted.send_at(), dropped), (None, vec![SendAt]));
+        assert!(fitted.sender().is_some() && fitted.validity().is_some());
+
+        let later = soon + Duration::from_secs(1);
+        let firm = wanted
+            .clone()
+            .with_send_at(later)
+            .with_sender("Other".parse().unwrap());
+        let (fitted, dropped) = firm.fit(&able);
+        assert_eq!((fitted.send_at(), dropped), (Some(later), vec![]));
+        assert_eq!(fitted.sender().unwrap().to_string(), "Other");
 
         let firm = wanted.with_validity(Duration::from_secs(30));
         let (fitted, dropped) = firm.fit(&able);

@@ -263,13 +263,15 @@ impl Profile {
     /// An empty list means that [`validate`](Self::validate) accepts the message.
     #[must_use]
     pub fn problems(&self, message: &Message) -> Vec<Problem> {
-        self.each_problem(message, clock).collect()
+        let (message, _) = message.fit(self);
+        self.each_problem(&message, clock).collect()
     }
 
     /// Lists the [`problems`](Self::problems) as of `now`, which decides how far ahead a schedule lies.
     #[must_use]
     pub fn problems_at(&self, message: &Message, now: DateTime<Utc>) -> Vec<Problem> {
-        self.each_problem(message, || now).collect()
+        let (message, _) = message.fit(self);
+        self.each_problem(&message, || now).collect()
     }
 
     /// Returns what is wrong with a sender of this kind, or `None` if the provider supports it.
@@ -285,14 +287,17 @@ impl Profile {
         Some(Problem::new(ErrorKind::Unsupported, message))
     }
 
-    /// Checks that the provider supports the message. Providers call this before they make a request.
+    /// Checks that the provider supports the message. Providers call this before they make a request. Options that were
+    /// set `…_where_possible` and that the provider lacks are no problem.
     ///
     /// # Errors
     ///
     /// Returns the first of the message's [`problems`](Self::problems), as an error that was not accepted and names
     /// this provider.
     pub fn validate(&self, message: &Message) -> Result<(), SendError> {
-        match self.each_problem(message, clock).next() {
+        let (message, _) = message.fit(self);
+        let problem = self.each_problem(&message, clock).next();
+        match problem {
             Some(problem) => Err(SendError::not_accepted(problem.kind, problem.message)
                 .with_provider(self.owned_name())),
             None => Ok(()),

@@ -369,11 +369,12 @@ impl<'a> ReportRequest<'a> {
         N: AsRef<str> + ?Sized + 'a,
         V: AsRef<[u8]> + ?Sized + 'a,
     {
-        let path = match target.split_once("://") {
-            Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-                rest.find(['/', '?']).map_or("", |start| &rest[start..])
-            }
-            _ => target,
+        let path = if target.starts_with(['/', '?']) {
+            target
+        } else {
+            // An absolute URL, or something that must not become a part of the host.
+            let rest = target.split_once("://").map_or(target, |(_, rest)| rest);
+            rest.find(['/', '?']).map_or("", |start| &rest[start..])
         };
         let headers = headers
             .into_iter()
@@ -570,6 +571,16 @@ mod tests {
             ),
             ("https://evil.example", "https://hooks.example.com"),
             ("https://evil.example?a=1", "https://hooks.example.com?a=1"),
+            ("a+b-c.d://evil/x", "https://hooks.example.com/x"),
+            (
+                "//evil.example/x",
+                "https://hooks.example.com//evil.example/x",
+            ),
+            ("@evil.example/x", "https://hooks.example.com/x"),
+            (".evil.example/x", "https://hooks.example.com/x"),
+            (":443@evil.example/", "https://hooks.example.com/"),
+            ("evil.example:443", "https://hooks.example.com"),
+            ("*", "https://hooks.example.com"),
         ] {
             let headers: [(&String, &Vec<u8>); 0] = [];
             let origin = "https://hooks.example.com/";

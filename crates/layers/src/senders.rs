@@ -81,7 +81,10 @@ impl<P: SmsProvider> Senders<P> {
     }
 
     fn named<'a>(&self, message: &'a Message) -> Cow<'a, Message> {
-        match (message.sender(), self.sender(message)) {
+        let supported = |sender: &&Sender| self.inner.profile().sender_problem(sender).is_none();
+        let where_possible = message.sender_where_possible().filter(supported);
+        let own = message.sender().or(where_possible);
+        match (own, self.sender(message)) {
             (None, Some(sender)) => Cow::Owned(message.clone().with_sender(sender.clone())),
             _ => Cow::Borrowed(message),
         }

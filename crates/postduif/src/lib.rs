@@ -191,6 +191,13 @@ fn no_url(text: &str) -> ConfigError {
     ))
 }
 
+fn no_scheme() -> ConfigError {
+    ConfigError::new(
+        "the connection URL does not begin with a vendor's scheme: leave out what is before it, such as \
+         SMS_URL= or a quotation mark",
+    )
+}
+
 fn is_scheme(text: &str) -> bool {
     text.bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
@@ -222,10 +229,7 @@ macro_rules! vendors {
                     $scheme => Err(not_compiled_in($scheme)),
                 )+
                 "null" => Ok(Arc::new(Null::new())),
-                scheme if !is_scheme(scheme) => Err(ConfigError::new(
-                    "the connection URL does not begin with a vendor's scheme: leave out what is before \
-                     it, such as SMS_URL= or a quotation mark",
-                )),
+                scheme if !is_scheme(scheme) => Err(no_scheme()),
                 _ => Err(ConfigError::new(format!("unknown scheme; known are {KNOWN}"))),
             }
         }

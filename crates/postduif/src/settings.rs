@@ -1,3 +1,5 @@
+#[cfg(feature = "layers")]
+use std::time::Duration;
 use std::{env, ffi::OsStr, fmt, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -8,7 +10,9 @@ use serde::{
     de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::{DEADLINE, HttpClient, has_no_limits, is_scheme, no_url, open, report_parser};
+use crate::{
+    DEADLINE, HttpClient, has_no_limits, is_scheme, no_scheme, no_url, open, report_parser,
+};
 
 /// One vendor as a configuration holds it: for sending and for delivery reports, so that a swap of vendors is a swap
 /// of one value.
@@ -121,9 +125,19 @@ impl Settings {
     /// Where it is not a URL, or holds an option of the table above twice. [`open`](Self::open) checks the rest.
     pub fn from_url(url: &str) -> Result<Self, ConfigError> {
         let url = url.trim();
-        if !url.contains("://") {
+        let Some((vendor, rest)) = url.split_once("://") else {
             return Err(no_url(url));
+        };
+        if !is_scheme(vendor) {
+            return Err(no_scheme());
         }
+        if rest.contains(char::is_whitespace) {
+            return Err(ConfigError::new(
+                "settings hold one connection URL: write white space as %20, and use settings for each vendor",
+            ));
+        }
+        let url = format!("{}://{rest}", vendor.to_ascii_lowercase());
+        let url = url.as_str();
         let (front, options) = url.split_once('?').unwrap_or((url, ""));
         let mut settings = Self {
             url: front.into(),
@@ -200,7 +214,8 @@ impl Settings {
                     table.set(key.clone(), secret.into())?;
                 }
             } else if key == REQUIRE {
-                for requirement in value.split(',').map(str::trim) {
+                let named = |requirement: &&str| !requirement.is_empty();
+                for requirement in value.split(',').map(str::trim).filter(named) {
                     table.set(key.clone(), requirement.into())?;
                 }
             } else if !value.is_empty() {
@@ -263,7 +278,14 @@ impl Settings {
     fn stack(&self, client: Option<&HttpClient>) -> Result<Arc<dyn SmsProvider>, ConfigError> {
         let stack = crate::Stack::new().with_urls(self.url.expose_secret())?;
         let stack = match &self.deadline {
-            Some(deadline) => stack.with_deadline(crate::stack::seconds(DEADLINE, deadline)?),
+            Some(deadline) => match crate::stack::seconds(DEADLINE, deadline)? {
+                Duration::ZERO => {
+                    return Err(ConfigError::new(
+                        "option deadline: a call needs more time than 0 seconds, such as 15",
+                    ));
+                }
+                deadline => stack.with_deadline(deadline),
+            },
             None => stack,
         };
         #[cfg(feature = "http")]
@@ -305,6 +327,11 @@ impl Settings {
         Some(self.vendor()).filter(|vendor| vendor.len() <= LONGEST && is_scheme(vendor))
     }
 
+    #[cfg(feature = "layers")]
+    pub(crate) fn requirements(&self) -> &[Requirement] {
+        &self.requirements
+    }
+
     /// Returns the connection URL for a stack over several vendors.
     #[cfg(feature = "layers")]
     pub(crate) fn member_url(&self) -> Result<&str, ConfigError> {
@@ -333,7 +360,7 @@ impl fmt::Debug for Settings {
 
 impl<'de> Deserialize<'de> for Settings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let table = deserializer.deserialize_map(TableVisitor)?;
+        let table = deserializer.deserialize_any(TableVisitor)?;
         table.settings().map_err(D::Error::custom)
     }
 }
@@ -353,10 +380,10 @@ impl Table {
         match name.as_str() {
             "vendor" => once(&mut self.vendor, &name, &value),
             "host" => once(&mut self.host, &name, &value),
-            "url" => {
-                self.url = Some(value.into());
-                Ok(())
-            }
+            "url" => match self.url.replace(value.into()) {
+                Some(_) => Err(ConfigError::new("the option url is given twice")),
+                None => Ok(()),
+            },
             _ => {
                 self.options.push((name, value.into()));
                 Ok(())
@@ -411,11 +438,41 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 
 struct TableVisitor;
 
+fn neither_table_nor_url<E: serde::de::Error>() -> E {
+    E::custom("SMS settings are a table or a connection URL")
+}
+
 impl<'de> Visitor<'de> for TableVisitor {
     type Value = Table;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a table of SMS settings")
+    }
+
+    /// Reads a connection URL in place of a table.
+    fn visit_str<E: serde::de::Error>(self, url: &str) -> Result<Table, E> {
+        Ok(Table {
+            url: Some(url.into()),
+            ..Table::default()
+        })
+    }
+
+    // Without these the error would show the value, which may be a secret.
+
+    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Table, E> {
+        Err(neither_table_nor_url())
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Table, E> {
+        Err(neither_table_nor_url())
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Table, E> {
+        Err(neither_table_nor_url())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Table, E> {
+        Err(neither_table_nor_url())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Table, A::Error> {
@@ -645,15 +702,38 @@ mod tests {
     }
 
     #[test]
-    fn a_vendor_that_is_no_scheme_is_not_shown() {
-        for url in [
-            "hunter2 kpn://a@default",
-            "hunter2-hunter2-hunter2://a@default",
+    fn what_is_no_settings_is_refused_without_its_value() {
+        for text in [
+            r#""hunter2 kpn://a@default""#,
+            r#""kpn:hunter2:secret@default?report_url=https://x""#,
+            r#""kpn://hunter2@default cm://hunter2@default""#,
+            r#"{"url": "kpn://hunter2@default?sender=a b", "rate": 5}"#,
+            r#"{"vendor": "kpn:hunter2"}"#,
+            "48291348",
+            "-48291348",
+            "4829.1348",
+            "true",
         ] {
-            let settings = Settings::from_url(url).unwrap();
-            let shown = format!("{settings:?} {:?}", settings.open().unwrap_err());
-            assert!(!shown.contains("hunter2"), "{shown}");
+            let error = serde_json::from_str::<Settings>(text)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                !error.contains("hunter2") && !error.contains("4829"),
+                "{error}"
+            );
         }
+        let settings = Settings::from_url("hunter2-hunter2-hunter2://a@default").unwrap();
+        let shown = format!("{settings:?} {:?}", settings.open().unwrap_err());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_text_in_place_of_a_table_is_a_connection_url() {
+        let settings = json(r#""KPN://id:secret@default?sender=Contoso&require=parts=2""#);
+        let expected =
+            Settings::from_url("kpn://id:secret@default?sender=Contoso&require=parts=2").unwrap();
+        assert_equal(&settings, &expected);
+        assert_eq!(settings.vendor(), "kpn");
     }
 
     #[cfg(feature = "kpn")]
@@ -717,6 +797,42 @@ mod tests {
         );
     }
 
+    #[cfg(all(feature = "kpn", feature = "smstools", feature = "layers"))]
+    #[test]
+    fn a_stack_requires_of_each_vendor_what_its_settings_say() {
+        let settings = json(
+            r#"{"vendor": "smstools", "id": "a", "secret": "b", "sender": "X1a", "require": "validity=600"}"#,
+        );
+        let stack = crate::Stack::new().with_settings(&settings).unwrap();
+        let error = stack.build().unwrap_err().to_string();
+        assert!(
+            error.starts_with("smstools cannot do what is required"),
+            "{error}"
+        );
+        let deadline = json(r#"{"vendor": "kpn", "id": "a", "secret": "b", "deadline": 5}"#);
+        let error = crate::Stack::new().with_settings(&deadline).unwrap_err();
+        assert!(
+            error.to_string().contains("Stack::with_deadline"),
+            "{error}"
+        );
+    }
+
+    #[cfg(feature = "vonage")]
+    #[test]
+    fn the_parser_of_reports_is_that_of_the_api_and_the_signature_method() {
+        let reports = |rest: &str| {
+            let url =
+                format!("vonage://a:b@default?sender=X1a&report_secret=s3cret-s3cret-16{rest}");
+            format!("{:?}", Settings::from_url(&url).unwrap().reports().unwrap())
+        };
+        let [messages, sms, sha256] =
+            ["", "&api=sms", "&api=sms&signature_method=sha256"].map(reports);
+        assert!(
+            messages != sms && sms != sha256,
+            "{messages} {sms} {sha256}"
+        );
+    }
+
     #[cfg(all(feature = "kpn", feature = "layers"))]
     #[test]
     fn a_limit_or_a_deadline_makes_it_a_stack() {
@@ -728,9 +844,21 @@ mod tests {
             let shown = format!("{:?}", Settings::from_url(text).unwrap().open().unwrap());
             assert_eq!(shown.contains("Failover"), is_stack, "{text}: {shown}");
         }
-        let invalid = Settings::from_url("kpn://a:b@default?sender=X&deadline=soon").unwrap();
-        let error = invalid.open().unwrap_err().to_string();
-        assert!(error.contains("option deadline: write a number"), "{error}");
+        for (deadline, expected) in [
+            ("soon", "write a number"),
+            ("0", "more time than 0 seconds"),
+        ] {
+            let url = format!("kpn://a:b@default?sender=X&deadline={deadline}");
+            let error = Settings::from_url(&url)
+                .unwrap()
+                .open()
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("option deadline: ") && error.contains(expected),
+                "{error}"
+            );
+        }
     }
 
     #[cfg(all(feature = "kpn", not(feature = "layers")))]

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use postduif_core::{ConfigError, SmsProvider};
+use postduif_core::{ConfigError, Requirement, SmsProvider};
 use postduif_layers::{Failover, Member, RateLimit, Retry, StartWithin, Timeout, Traced};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -131,7 +131,7 @@ pub struct Stack {
 }
 
 enum Vendor {
-    Url(SecretString, Limits),
+    Url(SecretString, Limits, Vec<Requirement>),
     Provider(String, Arc<dyn SmsProvider>),
 }
 
@@ -167,7 +167,7 @@ impl Stack {
                 ));
             }
             let (url, limits) = Limits::taken_from(url)?;
-            self.vendors.push(Vendor::Url(url, limits));
+            self.vendors.push(Vendor::Url(url, limits, Vec::new()));
         }
         Ok(self)
     }
@@ -179,7 +179,8 @@ impl Stack {
     /// As [`with_urls`](Self::with_urls); and where they set a deadline, which is one for all vendors together.
     pub fn with_settings(mut self, settings: &crate::Settings) -> Result<Self, ConfigError> {
         let (url, limits) = Limits::taken_from(settings.member_url()?)?;
-        self.vendors.push(Vendor::Url(url, limits));
+        let requirements = settings.requirements().to_vec();
+        self.vendors.push(Vendor::Url(url, limits, requirements));
         Ok(self)
     }
 
@@ -289,8 +290,9 @@ impl Stack {
         let mut members = Vec::new();
         for vendor in self.vendors {
             members.push(match vendor {
-                Vendor::Url(url, limits) => {
+                Vendor::Url(url, limits, requirements) => {
                     let provider = crate::open(url.expose_secret(), client).map_err(with_limits)?;
+                    provider.require(&requirements)?;
                     Member::of(limits.or(self.limits).around(provider))
                 }
                 Vendor::Provider(name, provider) => Member::new(name, self.limits.around(provider)),

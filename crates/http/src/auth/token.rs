@@ -360,6 +360,8 @@ fn certain(error: SendError) -> SendError {
 
 fn remembered_for(error: &SendError) -> Duration {
     match error.kind() {
+        // The runtime of one caller, not the endpoint: the next caller may have another.
+        _ if error.is_local() => Duration::ZERO,
         ErrorKind::Unauthorized | ErrorKind::Misconfigured => REFUSED_FOR,
         _ => error
             .retry_after()

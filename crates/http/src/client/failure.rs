@@ -9,6 +9,8 @@ pub(crate) struct Failure {
     acceptance: Acceptance,
     message: &'static str,
     source: Option<Arc<reqwest::Error>>,
+    /// Whether this process is the reason, so that it says nothing about the other side.
+    is_local: bool,
 }
 
 impl Failure {
@@ -19,6 +21,15 @@ impl Failure {
             acceptance: Acceptance::NotAccepted,
             message,
             source: None,
+            is_local: false,
+        }
+    }
+
+    /// The tokio runtime lacks something.
+    pub(crate) fn runtime(message: &'static str) -> Self {
+        Self {
+            is_local: true,
+            ..Self::before(message)
         }
     }
 
@@ -29,6 +40,7 @@ impl Failure {
             acceptance: Acceptance::Unknown,
             message,
             source: None,
+            is_local: false,
         }
     }
 
@@ -48,6 +60,7 @@ impl Failure {
                 },
                 acceptance: Acceptance::NotAccepted,
                 source: None,
+                is_local: false,
             },
             _ if error.is_builder() => Self::before("the request cannot be created"),
             (false, true) => Self::after(ErrorKind::Timeout, "no response within the deadline"),
@@ -81,6 +94,7 @@ impl Failure {
             acceptance: Acceptance::NotAccepted,
             message: "the deadline passed before the request was sent",
             source: None,
+            is_local: false,
         }
     }
 
@@ -89,6 +103,7 @@ impl Failure {
             Acceptance::NotAccepted => SendError::not_accepted(self.kind, self.message),
             Acceptance::Unknown => SendError::unknown(self.kind, self.message),
         };
+        let error = if self.is_local { error.local() } else { error };
         match self.source {
             Some(source) => error.with_source(source),
             None => error,

@@ -17,7 +17,7 @@ use super::Failure;
 /// tokio panics if either is missing, and has no function to test for them. Every other panic is resumed.
 pub(crate) async fn on_tokio<F: Future>(create: impl FnOnce() -> F) -> Result<F::Output, Failure> {
     if Handle::try_current().is_err() {
-        return Err(Failure::before(
+        return Err(Failure::runtime(
             "no tokio runtime: send from within one with I/O and time enabled",
         ));
     }
@@ -39,7 +39,7 @@ fn disabled<T>(panic: Box<dyn Any + Send>) -> Result<T, Failure> {
     };
     // tokio's message for a runtime that was built without a part. One that is shutting down has another.
     if message.starts_with("A Tokio 1.x context was found, but") && message.contains("disabled") {
-        return Err(Failure::before(
+        return Err(Failure::runtime(
             "the tokio runtime has no I/O or no time: build it with enable_all",
         ));
     }

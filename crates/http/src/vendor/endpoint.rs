@@ -115,14 +115,32 @@ impl Endpoint {
     /// profile lacks.
     #[must_use]
     pub fn fit<'m>(&self, message: &'m Message) -> Fitted<'m> {
-        let (message, dropped) = message.fit(&self.profile);
+        self.fit_where(message, |_| true)
+    }
+
+    /// Returns the message as [`fit`](Self::fit) does, for a vendor with rules that no profile holds: an option is also
+    /// dropped if `accepts` returns false for the message with it.
+    #[must_use]
+    pub fn fit_where<'m>(
+        &self,
+        message: &'m Message,
+        accepts: impl Fn(&Message) -> bool,
+    ) -> Fitted<'m> {
+        let (message, dropped) = message.fit_where(&self.profile, accepts);
         Fitted { message, dropped }
     }
 
-    /// Returns the messages of a batch as this vendor sends them, as [`fit`](Self::fit) does.
+    /// Returns the messages of a batch as this vendor sends them, as [`fit_where`](Self::fit_where) does.
     #[must_use]
-    pub fn fit_all<'m>(&self, messages: &'m [Message]) -> FittedBatch<'m> {
-        let fitted: Vec<_> = messages.iter().map(|message| self.fit(message)).collect();
+    pub fn fit_all<'m>(
+        &self,
+        messages: &'m [Message],
+        accepts: impl Fn(&Message) -> bool,
+    ) -> FittedBatch<'m> {
+        let fitted: Vec<_> = messages
+            .iter()
+            .map(|message| self.fit_where(message, &accepts))
+            .collect();
         let is_borrowed = |fitted: &Fitted<'_>| matches!(fitted.message, Cow::Borrowed(_));
         if fitted.iter().all(is_borrowed) {
             return FittedBatch {

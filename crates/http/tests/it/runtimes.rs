@@ -52,3 +52,20 @@ fn on_a_runtime_without_io_a_request_fails_as_misconfigured() {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     assert_misconfigured(runtime.block_on(attempts()), "build it with enable_all");
 }
+
+#[test]
+fn a_runtime_that_lacks_a_part_spoils_no_token_for_another() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = BaseUrl::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    // From here on a connection is refused.
+    drop(listener);
+    let client = Client::new().unwrap();
+    let source = ClientCredentials::new(client, base, "/token", "id".into(), "secret".into());
+    let tokens = TokenCache::new(source, Duration::from_secs(60));
+    let poor = Builder::new_current_thread().enable_time().build().unwrap();
+    let error = poor.block_on(tokens.token()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
+    let full = Builder::new_current_thread().enable_all().build().unwrap();
+    let error = full.block_on(tokens.token()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}

@@ -386,7 +386,8 @@ impl Cm {
     /// Sends at most as many messages as one request carries by CM's page, in smaller requests if that proves too many.
     /// Only messages that were provably refused are sent again.
     async fn send_piece(&self, messages: &[Message]) -> Outcomes {
-        let fitted = self.endpoint.fit_all(messages);
+        let accepts = |message: &Message| self.msg(message).is_ok();
+        let fitted = self.endpoint.fit_all(messages, accepts);
         let messages = &*fitted;
         let mut outcomes = Outcomes::in_doubt(messages);
         let (mut start, mut size) = (0, messages.len());

@@ -381,7 +381,8 @@ impl SmsProvider for Classic {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        let message = &self.access.endpoint.fit(message);
+        let accepts = |message: &Message| self.body(message).is_ok();
+        let message = &self.access.endpoint.fit_where(message, accepts);
         let exchange = self.exchange(message);
         self.access.endpoint.send_one(message, exchange).await
     }

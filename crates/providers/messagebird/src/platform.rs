@@ -128,7 +128,8 @@ impl Platform {
     /// Sends at most as many messages as one request carries. A message with a duplicate reference goes in a separate
     /// request, after the first.
     async fn send_piece(&self, messages: &[Message]) -> Outcomes {
-        let fitted = self.access.endpoint.fit_all(messages);
+        let accepts = |message: &Message| self.entry(message).is_ok();
+        let fitted = self.access.endpoint.fit_all(messages, accepts);
         let messages = &*fitted;
         let mut outcomes = Outcomes::in_doubt(messages);
         let mut valid = Vec::with_capacity(messages.len());
@@ -379,7 +380,8 @@ impl SmsProvider for Platform {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        let message = &self.access.endpoint.fit(message);
+        let accepts = |message: &Message| self.entry(message).is_ok();
+        let message = &self.access.endpoint.fit_where(message, accepts);
         let exchange = self.exchange(message);
         self.access.endpoint.send_one(message, exchange).await
     }

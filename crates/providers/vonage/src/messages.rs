@@ -203,7 +203,8 @@ impl SmsProvider for Messages {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
-        let message = &self.endpoint.fit(message);
+        let accepts = |message: &Message| self.request(message).is_ok();
+        let message = &self.endpoint.fit_where(message, accepts);
         self.endpoint
             .send_one(message, self.exchange(message))
             .await
