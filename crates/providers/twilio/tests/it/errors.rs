@@ -76,7 +76,7 @@ async fn another_vendor_may_try_what_the_account_cannot_reach() {
 
 #[tokio::test]
 async fn a_code_that_is_not_listed_is_kept_whole() {
-    for code in ["1", "21654", "63038", "120210"] {
+    for code in ["1", "21654", "63038"] {
         let number: u64 = code.parse().unwrap();
         for status in [400, 403, 422] {
             let error = error(status, &refusal(status, number)).await;
@@ -87,8 +87,8 @@ async fn a_code_that_is_not_listed_is_kept_whole() {
             );
         }
     }
-    // A part of the text or the number, or longer than any code.
-    for echo in [48291, 82910, 12345, 1_234_567] {
+    // A part of the text or the number, or longer than any code: six digits could be a code that a person was sent.
+    for echo in [48291, 82910, 12345, 120_210, 1_234_567] {
         let error = error(400, &refusal(400, echo)).await;
         assert_eq!((error.kind(), error.code()), (ErrorKind::Other, None));
     }
