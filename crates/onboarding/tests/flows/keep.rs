@@ -296,3 +296,21 @@ async fn a_strangers_pass_that_appears_after_a_refusal_is_not_revoked() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_fails_once_before_the_verdict_is_read_again() {
+    let world = World::new();
+    let onboarding = world.onboarding();
+    let callout = world.callout();
+    let mut run = world.start(&onboarding, &callout).await;
+    while !world.log().contains(&"accepted".to_owned()) {
+        onboarding.step(&mut run).await.unwrap();
+    }
+    drop(run);
+    // An administrator revoked the pass.
+    world.state().passes[0].usable = false;
+    world.state().list_faults = [GraphErrorKind::Unavailable].into();
+    let ending = world.ending(&onboarding, &callout).await;
+    assert_eq!((ending.verdict, ending.attempts), (Verdict::Completed, 2));
+    world.assert_settled(&ending, "");
+}
