@@ -78,7 +78,7 @@
 //! in doubt.
 //!
 //! `kind` is the name of an [`ErrorKind`], which decides what happens next; any other is no refusal, and in doubt. The
-//! optional `code` is the gateway's own, kept if it is at most four letters and digits, or six digits, and repeats
+//! optional `code` is the gateway's own, kept if it is at most four letters and digits, or five digits, and repeats
 //! nothing of the message. With the kind `throttled`, `retry_after_s` or the header `Retry-After` is how many seconds
 //! to wait.
 //!
