@@ -31,9 +31,10 @@ pub enum Requirement {
     DeliveryReports,
     /// Texts of this many parts.
     Parts(usize),
-    /// Messages that are scheduled this far ahead.
+    /// Messages that are scheduled this far ahead. A vendor may have a shortest time, too: Twilio's is 15 minutes.
     ScheduleAhead(Duration),
-    /// Messages with this sender.
+    /// Messages with a sender of this kind. Which characters a name may have is the vendor's own rule, and is checked when
+    /// a message is sent.
     Sender(Sender),
     /// Messages with this validity period.
     Validity(Duration),

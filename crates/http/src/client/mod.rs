@@ -40,9 +40,12 @@ pub(crate) use runtime::on_tokio;
 /// repeats no request, sends no referer and writes no connection log. It uses a proxy only if one is configured.
 /// Every request has a deadline, and a limit on the length of its response.
 ///
-/// Sending needs a tokio runtime with time and I/O enabled, and fails as `Misconfigured` without one. The first client
-/// of a process takes about 20 ms to build, since it reads the system's certificates; each further one a fraction of a
-/// millisecond.
+/// Sending needs a tokio runtime with time and I/O enabled, and fails as `Misconfigured` without one. tokio writes its
+/// own message to standard error then, and a program built with `panic = "abort"` ends. A connection belongs to the
+/// runtime in which it was made: ending that runtime puts messages of others in doubt that are sent over it.
+///
+/// The first client of a process takes about 20 ms to build, since it reads the system's certificates; each further one
+/// a fraction of a millisecond.
 #[derive(Clone)]
 pub struct Client(reqwest::Client);
 
