@@ -63,13 +63,37 @@ impl Delivery {
         self
     }
 
+    /// Sets how many parts the vendor reports, of a delivery that may have reports already.
+    pub(crate) const fn expect(&mut self, parts: u16) {
+        self.expected = parts;
+    }
+
+    /// Adds the reports of the same message that another delivery has.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.expected = self.expected.max(other.expected);
+        for (name, other) in other.parts {
+            if let Some(part) = self.parts.get_mut(&name) {
+                part.delivered = part.delivered.saturating_add(other.delivered);
+                part.status = joined(name.is_some(), part.status, other.status);
+            } else if self.parts.len() >= MOST_PARTS {
+                self.add_beyond(other.status);
+            } else {
+                self.parts.insert(name, other);
+            }
+        }
+        if let Some(status) = other.beyond {
+            self.add_beyond(status);
+        }
+    }
+
+    fn add_beyond(&mut self, status: DeliveryStatus) {
+        self.beyond = Some(self.beyond.map_or(status, |known| worse(known, status)));
+    }
+
     /// Adds a report, and returns the message's new [status](Self::status).
     pub fn add(&mut self, report: &DeliveryReport) -> DeliveryStatus {
         if self.parts.len() >= MOST_PARTS && !self.parts.contains_key(&report.part) {
-            self.beyond = Some(match self.beyond {
-                Some(known) => worse(known, report.status),
-                None => report.status,
-            });
+            self.add_beyond(report.status);
             return self.status();
         }
         let part = self.parts.entry(report.part.clone()).or_insert(Part {
@@ -79,16 +103,7 @@ impl Delivery {
         if report.status == DeliveryStatus::Delivered {
             part.delivered = part.delivered.saturating_add(1);
         }
-        part.status = match (part.status, report.status) {
-            // Reports that name no part may be about different parts, so the worst final status counts.
-            (known, new) if report.part.is_none() && known.is_final() && new.is_final() => {
-                worse(known, new)
-            }
-            (known, _) if known.is_final() => known,
-            // It adds no information.
-            (known, DeliveryStatus::Unknown) => known,
-            (_, new) => new,
-        };
+        part.status = joined(report.part.is_some(), part.status, report.status);
         self.status()
     }
 
@@ -120,6 +135,18 @@ impl Delivery {
         let unnamed = self.parts.get(&None).map_or(0, |part| part.delivered);
         let seen = named.max(usize::from(unnamed));
         seen >= usize::from(self.expected)
+    }
+}
+
+/// Returns the status of a part after another report of it.
+fn joined(is_named: bool, known: DeliveryStatus, new: DeliveryStatus) -> DeliveryStatus {
+    match (known, new) {
+        // Reports that name no part may be about different parts, so the worst final status counts.
+        _ if !is_named && known.is_final() && new.is_final() => worse(known, new),
+        _ if known.is_final() => known,
+        // It adds no information.
+        (known, DeliveryStatus::Unknown) => known,
+        (_, new) => new,
     }
 }
 

@@ -72,6 +72,7 @@ mod receipt;
 mod reference;
 mod report;
 mod report_options;
+mod report_sink;
 mod requirement;
 mod sender;
 mod string_enum;
@@ -114,6 +115,7 @@ pub use report::{
     ReportRequest,
 };
 pub use report_options::ReportOptions;
+pub use report_sink::{LatestReports, MessageKey, ReportSink, ReportSinkError, Stored};
 pub use requirement::Requirement;
 pub use sender::{Sender, SenderError, SenderKind};
 pub use string_enum::ParseError;
@@ -129,7 +131,9 @@ const _: () = {
     is_send_and_sync::<departure::Departure>();
     is_send_and_sync::<departure::DepartureHandle>();
     is_send_and_sync::<Health>();
+    is_send_and_sync::<LatestReports>();
     is_send_and_sync::<Message>();
+    is_send_and_sync::<MessageKey>();
     is_send_and_sync::<Outcomes>();
     is_send_and_sync::<Profile>();
     is_send_and_sync::<Receipt>();

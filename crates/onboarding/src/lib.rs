@@ -94,7 +94,7 @@
 //!
 //! [`Onboarding::run`] runs a whole flow. With a durable journal, claim a flow there, [start](Onboarding::start) it and
 //! call [`Onboarding::step`] instead, as often as needed and in any process. The table of `step` is the whole state
-//! machine. [`Onboarding::report`] stores delivery reports.
+//! machine. [`Onboarding::report`] stores delivery reports. A [`Runner`] runs the flows of a web service.
 //!
 //! [`Graph`]: postduif_core::directory::Graph
 //! [`TapIssuer`]: postduif_core::directory::TapIssuer
@@ -109,6 +109,7 @@ mod journal;
 mod numbers;
 mod onboarding;
 mod policy;
+mod runner;
 pub mod template;
 mod time_zones;
 
@@ -129,3 +130,4 @@ pub use journal::{
 pub use numbers::{Numbers, ReadNumber};
 pub use onboarding::Onboarding;
 pub use policy::{CompleteOn, ExistingPass, OnDoubt};
+pub use runner::{Intake, Runner, RunnerBuilder, Taken};

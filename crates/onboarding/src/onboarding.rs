@@ -1,14 +1,18 @@
 use std::{
     future::{Future, pending, ready},
-    pin::pin,
+    ops::ControlFlow,
+    pin::{Pin, pin},
     sync::Arc,
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use postduif_core::{
-    DeliveryReport, Sender, SmsProvider,
+    DeliveryReport, ReportSink, ReportSinkError, Sender, SmsProvider, Stored, async_trait,
     directory::{Callout, FlowId, Graph, TapIssuer, TapRequest},
 };
+
+use tokio::sync::Semaphore;
 
 use crate::{
     Claim, Clock, CompleteOn, Ending, ExistingPass, Guard, Journal, JournalError, Numbers, OnDoubt,
@@ -84,34 +88,41 @@ impl Onboarding {
         callout: Callout,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<Ending, JournalError> {
-        let mut shutdown = pin!(shutdown);
+        self.run_with(callout, None, pin!(shutdown), None).await
+    }
+
+    /// Runs a flow as [`run_until`](Self::run_until) does, from this claim if there is one. Each step takes one of the
+    /// permits.
+    pub(crate) async fn run_with(
+        &self,
+        callout: Callout,
+        claim: Option<Box<dyn Claim>>,
+        mut shutdown: Pin<&mut (impl Future<Output = ()> + Send)>,
+        permits: Option<&Semaphore>,
+    ) -> Result<Ending, JournalError> {
         let mut stopping = false;
-        let window = callout.window().unwrap_or(self.window);
-        let closes = after(callout.window_start(), window);
-        let claim = loop {
-            let claim = within(MAX_CALL, self.journal.claim(&callout)).await;
-            if let Some(claim) = claim.unwrap_or_else(journal_timeout)? {
-                break claim;
-            }
-            // The flow may have ended while its holder still cleans up.
-            let entries = within(MAX_CALL, self.journal.entries(&callout.flow())).await;
-            if let Some(ending) = Ending::of(&entries.unwrap_or_else(journal_timeout)?) {
-                return Ok(ending);
-            }
-            if stopping || self.clock.now() >= closes {
-                return Err(JournalError::lost());
-            }
-            tokio::select! {
-                () = &mut shutdown => stopping = true,
-                () = tokio::time::sleep(LOCK_PAUSE) => {}
-            }
+        let claimed = match claim {
+            Some(claim) => ControlFlow::Continue(claim),
+            None => self.claim(&callout, &mut shutdown, &mut stopping).await?,
+        };
+        let claim = match claimed {
+            ControlFlow::Continue(claim) => claim,
+            ControlFlow::Break(ending) => return Ok(ending),
         };
         let mut run = self.start(claim);
         if stopping {
             run.stop(self.clock.now());
         }
         loop {
-            let wait = match self.step(&mut run).await? {
+            let step = {
+                // Nobody closes the semaphore, and without one there is nothing to wait for.
+                let _permit = match permits {
+                    Some(permits) => permits.acquire().await.ok(),
+                    None => None,
+                };
+                self.step(&mut run).await?
+            };
+            let wait = match step {
                 Step::Done(ending) => return Ok(ending),
                 Step::Next => Duration::ZERO,
                 // A report may arrive, the user may be freed, and the wall clock may be set.
@@ -140,6 +151,40 @@ impl Onboarding {
                 () = waited => {}
             }
         }
+    }
+
+    /// Waits for the claim of a flow. Breaks with the ending if the flow has one while another run holds it.
+    async fn claim(
+        &self,
+        callout: &Callout,
+        shutdown: &mut Pin<&mut (impl Future<Output = ()> + Send)>,
+        stopping: &mut bool,
+    ) -> Result<ControlFlow<Ending, Box<dyn Claim>>, JournalError> {
+        let closes = self.closes(callout);
+        loop {
+            let claim = within(MAX_CALL, self.journal.claim(callout)).await;
+            if let Some(claim) = claim.unwrap_or_else(journal_timeout)? {
+                return Ok(ControlFlow::Continue(claim));
+            }
+            // The flow may have ended while its holder still cleans up.
+            let entries = within(MAX_CALL, self.journal.entries(&callout.flow())).await;
+            if let Some(ending) = Ending::of(&entries.unwrap_or_else(journal_timeout)?) {
+                return Ok(ControlFlow::Break(ending));
+            }
+            if *stopping || self.clock.now() >= closes {
+                return Err(JournalError::lost());
+            }
+            tokio::select! {
+                () = shutdown.as_mut() => *stopping = true,
+                () = tokio::time::sleep(LOCK_PAUSE) => {}
+            }
+        }
+    }
+
+    /// Returns when Entra stops waiting.
+    pub(crate) fn closes(&self, callout: &Callout) -> DateTime<Utc> {
+        let window = callout.window().unwrap_or(self.window);
+        after(callout.window_start(), window)
     }
 
     /// Starts a run of the flow that a claim holds, at its first step or where its entries end.
@@ -175,7 +220,7 @@ impl Onboarding {
     pub fn start(&self, claim: Box<dyn Claim>) -> Run {
         let callout = claim.callout();
         let window = callout.window().unwrap_or(self.window);
-        let closes = after(callout.window_start(), window);
+        let closes = self.closes(callout);
         // The window of a call-out may be shorter than the configured margin.
         let margin = self.margin.min(window / MARGIN_SHARE);
         let deadline = before(closes, margin);
@@ -221,5 +266,19 @@ impl Onboarding {
             }
         }
         Ok(None)
+    }
+}
+
+/// Stores reports as [`Onboarding::report`] does.
+#[async_trait]
+impl ReportSink for Onboarding {
+    async fn store(&self, report: &DeliveryReport) -> Result<Stored, ReportSinkError> {
+        match self.report(report).await {
+            Ok(Some(_)) => Ok(Stored::Known),
+            Ok(None) => Ok(Stored::Unknown),
+            Err(error) => {
+                Err(ReportSinkError::new("the journal did not store the report").with_source(error))
+            }
+        }
     }
 }

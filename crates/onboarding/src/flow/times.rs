@@ -76,6 +76,21 @@ pub(crate) const MAX_RECORD_PAUSE: Duration = seconds(5);
 /// The pauses before the retries of a revocation that no later step can retry.
 pub(crate) const UNRECORDED_REVOKE_PAUSES: [Duration; 2] = [seconds(1), seconds(3)];
 
+// Intake.
+
+/// The maximum duration of each call to the journal before a call-out is taken. Entra waits for two seconds at most, and
+/// a relay in front of it for longer.
+pub(crate) const MAX_TAKE: Duration = seconds(2);
+
+/// The first pause before a flow is run again whose journal failed.
+pub(crate) const FIRST_RERUN_PAUSE: Duration = seconds(1);
+
+/// The maximum pause before a flow is run again whose journal failed.
+pub(crate) const MAX_RERUN_PAUSE: Duration = seconds(30);
+
+/// How long after the end of its window a flow is still run again: it may have a pass to revoke.
+pub(crate) const RERUN_AFTER_CLOSE: Duration = minutes(60);
+
 // Users and passes.
 
 /// The time for which a read and admitted user counts as such. A flow that waits longer, for the user's lock or for

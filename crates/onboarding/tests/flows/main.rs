@@ -21,6 +21,7 @@ mod lock;
 mod outages;
 mod reasons;
 mod reports;
+mod runner;
 mod stops;
 mod table;
 mod two;
