@@ -47,7 +47,7 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A [`ReportParser`] reads delivery reports. The types that onboarding needs of Microsoft Entra are in
+//! A [`ReportParser`] reads delivery reports, an [`InboundParser`] what people send back. The types that onboarding needs of Microsoft Entra are in
 //! [`directory`], those with which a layer cuts a call off in [`departure`].
 //!
 //! [`chrono`], [`SecretString`] and [`async_trait`](macro@async_trait) are part of this API. Another major version of
@@ -60,8 +60,10 @@ pub mod directory;
 mod error;
 mod guid;
 mod health;
+mod inbound;
 mod message;
 mod null;
+mod opt_out;
 mod outcomes;
 mod phone;
 mod prefix;
@@ -100,8 +102,10 @@ pub use delivery::Delivery;
 pub use error::{Acceptance, ConfigError, ErrorKind, SendError};
 pub use guid::Guid;
 pub use health::{Credentials, Health};
+pub use inbound::{InboundMessage, InboundParser, InboundPart, InboundText};
 pub use message::{Message, MessageOption};
 pub use null::Null;
+pub use opt_out::{OptOut, OptOutWords};
 pub use outcomes::Outcomes;
 pub use phone::{PhoneNumber, PhoneNumberError, PhoneNumberErrorKind};
 pub use prefix::Prefix;
@@ -131,9 +135,11 @@ const _: () = {
     is_send_and_sync::<departure::Departure>();
     is_send_and_sync::<departure::DepartureHandle>();
     is_send_and_sync::<Health>();
+    is_send_and_sync::<InboundMessage>();
     is_send_and_sync::<LatestReports>();
     is_send_and_sync::<Message>();
     is_send_and_sync::<MessageKey>();
+    is_send_and_sync::<OptOutWords>();
     is_send_and_sync::<Outcomes>();
     is_send_and_sync::<Profile>();
     is_send_and_sync::<Receipt>();

@@ -158,7 +158,9 @@ impl fmt::Debug for DeliveryReport {
 /// # Contract
 ///
 /// `parse` verifies the raw bytes before it reads them, compares in constant time, and never takes the algorithm from
-/// the request. It never panics. A status that it does not know is [`DeliveryStatus::Unknown`], not an error.
+/// the request. It never panics. A status that it does not know is [`DeliveryStatus::Unknown`], not an error. A verified
+/// request that holds only inbound texts or other events of the vendor is an empty list: an
+/// [`InboundParser`](crate::InboundParser) reads texts, also at the same URL.
 ///
 /// ```
 /// # use postduif_core as postduif;
@@ -235,14 +237,19 @@ pub trait ReportParser: fmt::Debug + Send + Sync + 'static {
     /// Defaults to 200 and `OK` for reports, and for a verified request that cannot be read, since repeating it does
     /// not help; and to 401 for all others.
     fn reply(&self, result: &Result<Vec<DeliveryReport>, ReportError>) -> (u16, &'static str) {
-        match result {
-            Err(error) if error.kind() != ReportErrorKind::Malformed => (401, ""),
-            _ => (200, "OK"),
-        }
+        default_reply(result)
     }
 }
 
 const _: fn(&dyn ReportParser) = |_| {};
+
+/// Returns the response to a request, for a vendor that expects nothing in particular.
+pub(crate) fn default_reply<T>(result: &Result<Vec<T>, ReportError>) -> (u16, &'static str) {
+    match result {
+        Err(error) if error.kind() != ReportErrorKind::Malformed => (401, ""),
+        _ => (200, "OK"),
+    }
+}
 
 string_enum! {
     /// What a vendor's signature on its delivery reports proves.
