@@ -53,6 +53,8 @@ pub use postduif_onboarding as onboarding;
 #[cfg(feature = "testing")]
 pub use postduif_testkit as testing;
 pub use postduif_text as text;
+#[cfg(feature = "webhooks")]
+pub use postduif_webhooks as webhooks;
 pub use settings::Settings;
 
 /// Creates a provider from its connection URL, `vendor://id:secret@host?option=value`, with an HTTP client of its own.

@@ -1,6 +1,6 @@
 //! Delivery reports: the secrets that prove them, and their fields.
 
-use std::{error::Error, fmt, slice, str::FromStr, time::Duration};
+use std::{borrow::Cow, error::Error, fmt, slice, str::FromStr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
@@ -214,7 +214,7 @@ const MIN_SECRET: usize = 16;
 ///
 /// The last segment of the path is one of them, as in `https://sms.example.com/reports/cm/SECRET`.
 pub struct PathSecrets {
-    provider: &'static str,
+    provider: Cow<'static, str>,
     secrets: Vec<SecretString>,
 }
 
@@ -225,7 +225,11 @@ impl PathSecrets {
     ///
     /// Returns an error if there is no secret, or one is shorter than 16 characters or cannot be a path segment. A
     /// segment consists of letters, digits and `-._~!$&'()*+,;=:@`.
-    pub fn new(provider: &'static str, secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
+    pub fn new(
+        provider: impl Into<Cow<'static, str>>,
+        secrets: Vec<SecretString>,
+    ) -> Result<Self, ConfigError> {
+        let provider = provider.into();
         let fits = |secret: &SecretString| {
             let secret = secret.expose_secret();
             let plain =
@@ -234,8 +238,8 @@ impl PathSecrets {
         };
         if secrets.is_empty() || !secrets.iter().all(fits) {
             return Err(ConfigError::new(format!(
-                "invalid secret for {provider}, which does not sign its reports: expected a random secret of your own, \
-                 of at least 16 letters, digits and -._~"
+                "invalid secret for the path of {provider}'s reports: expected a random secret of your own, of at least \
+                 16 letters, digits and -._~"
             )));
         }
         Ok(Self { provider, secrets })
@@ -266,7 +270,7 @@ impl PathSecrets {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let (_, path) = rest.split_once('/')?;
         let last = path.split('/').next_back();
-        last.filter(|segment| !segment.is_empty() && *segment != self.provider)
+        last.filter(|segment| !segment.is_empty() && **segment != *self.provider)
     }
 
     /// Returns whether this is one of the secrets, compared in constant time.

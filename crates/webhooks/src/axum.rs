@@ -1,0 +1,103 @@
+//! The routes as axum routers.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    extract::{OriginalUri, Path, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode},
+    response::{IntoResponse, Response},
+    routing,
+};
+
+use crate::Reply;
+
+/// The most time that a body may take to arrive.
+const MAX_BODY_TIME: Duration = Duration::from_secs(20);
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, self.body()).into_response();
+        for (name, value) in self.headers() {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                let name = HeaderName::from_static(name);
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// Reads a body of at most `limit` bytes.
+async fn read(body: Body, limit: usize) -> Result<Bytes, Reply> {
+    match tokio::time::timeout(MAX_BODY_TIME, to_bytes(body, limit)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if is_too_large(&error) => Err(Reply::TOO_LARGE),
+        Ok(Err(_)) => Err(Reply::MALFORMED),
+        Err(_) => Err(Reply::new(408, "")),
+    }
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+#[cfg(feature = "reports")]
+impl crate::Reports {
+    /// Returns the routes `/reports/{vendor}` and `/reports/{vendor}/{secret}`, for the methods that vendors use.
+    ///
+    /// Nest it where the origin's prefix of the path is. **Keep the path out of access logs**: it holds a secret.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/reports/{vendor}", routing::any(receive))
+            .route(
+                "/reports/{vendor}/{secret}",
+                routing::any(receive_with_secret),
+            )
+            .with_state(self.clone())
+    }
+}
+
+#[cfg(feature = "reports")]
+async fn receive(
+    State(reports): State<crate::Reports>,
+    Path(vendor): Path<String>,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+) -> Reply {
+    route(&reports, &vendor, &uri.to_string(), request).await
+}
+
+#[cfg(feature = "reports")]
+async fn receive_with_secret(
+    State(reports): State<crate::Reports>,
+    Path((vendor, _)): Path<(String, String)>,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+) -> Reply {
+    route(&reports, &vendor, &uri.to_string(), request).await
+}
+
+#[cfg(feature = "reports")]
+async fn route(reports: &crate::Reports, vendor: &str, target: &str, request: Request) -> Reply {
+    let (parts, body) = request.into_parts();
+    if let Some(refused) = reports.refuses(vendor, target) {
+        return refused;
+    }
+    let body = match read(body, crate::Reports::BODY_LIMIT).await {
+        Ok(body) => body,
+        Err(reply) => return reply,
+    };
+    let request = reports.request(parts.method.as_str(), target, &parts.headers, &body);
+    reports.receive(vendor, &request).await
+}

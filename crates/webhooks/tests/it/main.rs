@@ -1,0 +1,4 @@
+//! The routes and the server, over real sockets.
+
+mod reports;
+mod server;
