@@ -76,11 +76,12 @@ string_enum! {
 /// itself refused it. Everything else is unknown.
 ///
 /// An error is one pointer wide and cheap to clone, since one failed request is the error of each of its messages. It
-/// never contains a response body, which may repeat the text or the number.
+/// never contains a response body, which may repeat the text or the number. Of the vendor's own words it keeps only a
+/// cleaned [`vendor_message`](Self::vendor_message), and only if that is configured.
 ///
 /// Two errors are equal if everything but their [`source`](Error::source) is. serde writes `kind`, `acceptance`,
 /// `provider`, `code`, `retry_after_ms` (milliseconds), `may_resend`, `may_reroute`, `message` (as `Display` writes
-/// it) and `attempts`; absent values are null.
+/// it) and `attempts`; absent values are null. It does not write the vendor's message.
 ///
 /// ```
 /// # use postduif_core as postduif;
@@ -104,6 +105,7 @@ struct Inner {
     message: Cow<'static, str>,
     provider: Option<Cow<'static, str>>,
     code: Option<Cow<'static, str>>,
+    vendor_message: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
     attempts: Vec<Attempt>,
@@ -144,6 +146,40 @@ impl SendError {
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
+    }
+
+    /// Returns the vendor's own words on the error, or `None` if it wrote none or they are not kept.
+    ///
+    /// They are kept only by a provider that is built with `with_vendor_messages(true)`, or from a connection URL with
+    /// `vendor_messages=true`. They are for a person who looks into a failure, such as an administrator who sends a
+    /// test text. They are at most 200 characters, without line breaks. An ellipsis stands for what was taken out: the
+    /// words of the message's text, senders and credentials, numbers of more than three digits, URLs, and all that may
+    /// be a code or a key.
+    ///
+    /// Neither `Display` nor serde writes them, and `Debug` only shows that there are some: logs contain those. The
+    /// cleaning is no proof that a vendor repeats nothing in words of its own.
+    ///
+    /// ```
+    /// # use postduif_core as postduif;
+    /// use postduif::{ErrorKind, SendError};
+    ///
+    /// fn explain(error: &SendError) -> String {
+    ///     match error.vendor_message() {
+    ///         Some(words) => format!("{error} ({:?} says: {words})", error.provider().unwrap_or("the vendor")),
+    ///         None => error.to_string(),
+    ///     }
+    /// }
+    ///
+    /// // As a provider builds it from the vendor's response.
+    /// let error = SendError::not_accepted(ErrorKind::Misconfigured, "the account may not send to this region")
+    ///     .with_provider("twilio")
+    ///     .with_vendor_message("Permission to send an SMS has not been enabled for the region of the number …");
+    /// assert!(explain(&error).ends_with("for the region of the number …)"));
+    /// assert!(!error.to_string().contains("Permission") && !format!("{error:?}").contains("Permission"));
+    /// ```
+    #[must_use]
+    pub fn vendor_message(&self) -> Option<&str> {
+        self.0.vendor_message.as_deref()
     }
 
     /// Returns how long the vendor asks to wait, or `None` if it does not say.
@@ -207,6 +243,7 @@ impl SendError {
             message,
             provider: None,
             code: None,
+            vendor_message: None,
             retry_after: None,
             source: None,
             attempts: Vec::new(),
@@ -227,6 +264,16 @@ impl SendError {
     #[must_use]
     pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.inner().code = Some(code.into());
+        self
+    }
+
+    /// Sets the vendor's own words on the error.
+    ///
+    /// They must be short, and repeat no secret and nothing of the message. `Refusal::with_vendor_message` of
+    /// `postduif-http` cleans them.
+    #[must_use]
+    pub fn with_vendor_message(mut self, words: impl Into<Cow<'static, str>>) -> Self {
+        self.inner().vendor_message = Some(words.into());
         self
     }
 
@@ -339,6 +386,7 @@ impl PartialEq for SendError {
                 && self.0.message == other.0.message
                 && self.0.provider == other.0.provider
                 && self.0.code == other.0.code
+                && self.0.vendor_message == other.0.vendor_message
                 && self.0.attempts == other.0.attempts
     }
 }
@@ -374,6 +422,9 @@ impl fmt::Debug for SendError {
         }
         if let Some(code) = self.code() {
             shown.field("code", &code);
+        }
+        if self.0.vendor_message.is_some() {
+            shown.field("vendor_message", &format_args!("…"));
         }
         if let Some(retry_after) = self.retry_after() {
             shown.field("retry_after", &retry_after);
@@ -523,6 +574,43 @@ mod tests {
             error.to_string(),
             "kpn: no response in time; the message may have been sent"
         );
+    }
+
+    #[test]
+    fn the_vendors_words_are_in_no_text_that_a_log_holds() {
+        let plain = SendError::not_accepted(ErrorKind::Other, "refused").with_provider("kpn");
+        let error = plain.clone().with_vendor_message("ask the helpdesk");
+        assert_eq!(error.vendor_message(), Some("ask the helpdesk"));
+        assert_ne!(error, plain);
+        assert_eq!(error.to_string(), plain.to_string());
+        let attempt = Attempt::new("kpn", error.clone());
+        let shown = format!("{error} {error:?} {error:#?} {attempt} {attempt:?}");
+        assert!(!shown.contains("helpdesk"), "{shown}");
+        assert!(
+            format!("{error:?}").contains("vendor_message: …"),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn the_vendors_words_stay_with_an_error_that_is_changed_and_with_an_attempt() {
+        let error = SendError::not_accepted(ErrorKind::Other, "refused")
+            .with_vendor_message("ask the helpdesk");
+        let later = SendError::unknown(ErrorKind::Timeout, "late")
+            .with_attempts(vec![Attempt::new("kpn", error.clone())]);
+        assert_eq!(
+            later.attempts()[0].error().vendor_message(),
+            Some("ask the helpdesk")
+        );
+        assert_eq!(later.vendor_message(), None);
+        for changed in [
+            error.clone().in_doubt(),
+            error.clone().of_check(),
+            error.clone().local(),
+            error.with_provider("kpn").with_attempts(Vec::new()),
+        ] {
+            assert_eq!(changed.vendor_message(), Some("ask the helpdesk"));
+        }
     }
 
     #[test]

@@ -156,6 +156,15 @@ fn a_receipt_in_json_is_as_documented() {
 }
 
 #[test]
+fn an_error_in_json_is_without_the_vendors_words() {
+    let with_words = refused().with_vendor_message("ask the helpdesk");
+    assert_eq!(
+        serde_json::to_value(with_words).unwrap(),
+        serde_json::to_value(refused()).unwrap()
+    );
+}
+
+#[test]
 fn a_health_in_json_is_as_documented() {
     assert_eq!(
         serde_json::to_value(Health::verified().with_balance(price())).unwrap(),

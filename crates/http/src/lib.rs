@@ -29,5 +29,6 @@ pub mod vendor;
 pub use postduif_core::{ConfigError, ErrorKind, Sender};
 
 pub use client::{
-    BaseUrl, Client, ClientBuilder, Proof, Refusal, Request, Response, check_header_setting,
+    BaseUrl, Client, ClientBuilder, Proof, Redactor, Refusal, Request, Response,
+    check_header_setting,
 };

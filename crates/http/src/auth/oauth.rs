@@ -161,6 +161,9 @@ impl TokenSource for ClientCredentials {
         if let Some(code) = refused.code() {
             error = error.with_code(code.to_owned());
         }
+        if let Some(words) = refused.vendor_message() {
+            error = error.with_vendor_message(words.to_owned());
+        }
         match refused.retry_after() {
             Some(wait) => Err(error.with_retry_after(wait)),
             None => Err(error),

@@ -355,7 +355,12 @@ fn certain(error: SendError) -> SendError {
     if error.acceptance() == Acceptance::NotAccepted {
         return error;
     }
-    SendError::not_accepted(error.kind(), "the token could not be fetched").with_source(error)
+    let fetched = SendError::not_accepted(error.kind(), "the token could not be fetched");
+    match error.vendor_message().map(str::to_owned) {
+        Some(words) => fetched.with_vendor_message(words),
+        None => fetched,
+    }
+    .with_source(error)
 }
 
 fn remembered_for(error: &SendError) -> Duration {

@@ -1,6 +1,7 @@
 mod base_url;
 mod body;
 mod failure;
+mod redactor;
 mod refusal;
 mod request;
 mod response;
@@ -26,12 +27,14 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 
 pub use base_url::BaseUrl;
+pub use redactor::Redactor;
 pub use refusal::{Proof, Refusal};
 pub use request::{Request, check_header_setting};
 pub use response::Response;
 
 use body::Body;
 pub(crate) use failure::Failure;
+pub(crate) use redactor::Private;
 pub(crate) use runtime::on_tokio;
 
 /// An HTTP client that leaks nothing and repeats nothing.
@@ -47,7 +50,11 @@ pub(crate) use runtime::on_tokio;
 /// The first client of a process takes about 20 ms to build, since it reads the system's certificates; each further one
 /// a fraction of a millisecond.
 #[derive(Clone)]
-pub struct Client(reqwest::Client);
+pub struct Client {
+    inner: reqwest::Client,
+    /// `None` if the vendor's words are not kept.
+    private: Option<Private>,
+}
 
 impl Client {
     /// Creates a client with the defaults of [`ClientBuilder`].
@@ -112,6 +119,14 @@ impl Client {
             .map_err(Failure::into_token_error)
     }
 
+    /// Makes a client whose responses keep the vendor's words, without these secrets.
+    pub(crate) fn keeping_words(self, private: Private) -> Self {
+        Self {
+            private: Some(private),
+            ..self
+        }
+    }
+
     pub(crate) async fn attempt(&self, request: Request) -> Result<Response, Failure> {
         let limit = request.response_limit();
         if DepartureHandle::current().is_some_and(|call| call.is_closed()) {
@@ -120,16 +135,18 @@ impl Client {
         let departure = Departure::new();
         let has_body = request.has_body();
         let request = request.into_reqwest(departure.handle())?;
+        let private = self.private.as_ref();
+        let private = private.map(|private| private.with_headers(request.headers()));
         if !has_body {
             // The text may be in the URL, so it leaves with the request's head.
             departure.handle().begin().map_err(|_| Failure::cut_off())?;
-            let sent = departure.scope(on_tokio(|| self.0.execute(request)));
+            let sent = departure.scope(on_tokio(|| self.inner.execute(request)));
             let response = sent.await?.map_err(Failure::from_reqwest)?;
-            return Ok(Response::read(response, limit).await);
+            return Ok(Response::read(response, limit, private).await);
         }
         // Until the body starts to leave, this only waits for a connection.
         let response = match departure
-            .scope(hold(on_tokio(|| self.0.execute(request))))
+            .scope(hold(on_tokio(|| self.inner.execute(request))))
             .await?
         {
             Ok(response) => response,
@@ -143,7 +160,7 @@ impl Client {
                 });
             }
         };
-        Ok(Response::read(response, limit).await)
+        Ok(Response::read(response, limit, private).await)
     }
 }
 
@@ -300,7 +317,10 @@ fn lock(
         .map_err(|error| {
             ConfigError::new("the HTTP client cannot be built").with_source(error.without_url())
         })?;
-    Ok(Client(client))
+    Ok(Client {
+        inner: client,
+        private: None,
+    })
 }
 
 /// Returns the TLS configuration. It names ring without installing it, since the process-wide provider belongs to the

@@ -2,6 +2,8 @@ use std::{borrow::Cow, time::Duration};
 
 use postduif_core::{ErrorKind, Message};
 
+use super::{Redactor, redactor::Words};
+
 /// Whether a vendor's refusal proves that it did not accept the message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(
@@ -24,6 +26,7 @@ pub struct Refusal {
     pub(super) kind: ErrorKind,
     pub(super) message: Cow<'static, str>,
     pub(super) code: Option<Cow<'static, str>>,
+    pub(super) words: Option<Words>,
     pub(super) retry_after: Option<Duration>,
     pub(super) proof: Proof,
     pub(super) listed: bool,
@@ -37,6 +40,7 @@ impl Refusal {
             kind,
             message: message.into(),
             code: None,
+            words: None,
             retry_after: None,
             proof: Proof::Below500,
             listed: false,
@@ -62,6 +66,37 @@ impl Refusal {
         if plain && !messages.iter().any(|message| echoes(message, code)) {
             self.code = Some(code.to_owned().into());
         }
+        self
+    }
+
+    /// Sets the vendor's own words, as the redactor of its [response](crate::Response::redactor) leaves them. They are
+    /// one text or several, each in a member of the vendor's own error shape.
+    ///
+    /// ```
+    /// # mod postduif { pub use postduif_core::*; pub use postduif_http as http; }
+    /// use postduif::{http::{Refusal, Response}, ErrorKind, Message, SendError};
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Refused {
+    ///     reason: String,
+    /// }
+    ///
+    /// fn refused(response: &Response, message: &Message) -> SendError {
+    ///     let redactor = response.redactor([message]);
+    ///     let refusal = response.json().ok().map(|Refused { reason }| {
+    ///         Refusal::new(ErrorKind::Other, "the vendor refused it")
+    ///             .with_vendor_message([reason.as_str()], &redactor)
+    ///     });
+    ///     response.refused(refusal)
+    /// }
+    /// ```
+    pub fn with_vendor_message<'w>(
+        mut self,
+        words: impl IntoIterator<Item = &'w str>,
+        redactor: &Redactor,
+    ) -> Self {
+        self.words = redactor.clean(words);
         self
     }
 

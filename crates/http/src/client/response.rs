@@ -1,12 +1,12 @@
 use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
-use postduif_core::{Acceptance, ErrorKind, SendError};
+use postduif_core::{Acceptance, ErrorKind, Message, SendError};
 use reqwest::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use secrecy::zeroize::Zeroizing;
 use serde::de::DeserializeOwned;
 
-use super::{Failure, Proof, Refusal};
+use super::{Failure, Proof, Redactor, Refusal, redactor::Private};
 
 /// The longest delay that is accepted from a server.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -20,10 +20,16 @@ pub struct Response {
     headers: HeaderMap,
     // Zeroed on drop: a response may hold a token or a pass.
     body: Result<Zeroizing<Vec<u8>>, Failure>,
+    /// `None` if the vendor's words are not kept.
+    private: Option<Private>,
 }
 
 impl Response {
-    pub(crate) async fn read(mut response: reqwest::Response, limit: usize) -> Self {
+    pub(super) async fn read(
+        mut response: reqwest::Response,
+        limit: usize,
+        private: Option<Private>,
+    ) -> Self {
         let (status, headers) = (
             response.status().as_u16(),
             std::mem::take(response.headers_mut()),
@@ -50,6 +56,7 @@ impl Response {
             status,
             headers,
             body,
+            private,
         }
     }
 
@@ -163,6 +170,14 @@ impl Response {
         Ok(id)
     }
 
+    /// Returns what takes out of the vendor's words all that the request for these messages held, and the credentials.
+    ///
+    /// It leaves none at all unless the endpoint is built to keep them: see
+    /// [`EndpointBuilder::with_vendor_messages`](crate::vendor::EndpointBuilder::with_vendor_messages).
+    pub fn redactor<'m>(&self, messages: impl IntoIterator<Item = &'m Message>) -> Redactor {
+        Redactor::new(self.private.as_ref(), messages)
+    }
+
     /// Returns the error of a response that contradicts itself, such as a refusal with an id: the message is in doubt
     /// at any status.
     #[must_use]
@@ -243,10 +258,14 @@ impl Response {
         }
     }
 
-    /// Adds the refusal's code to its error, and the delay if it is throttled.
+    /// Adds the refusal's code and words to its error, and the delay if it is throttled.
     fn with_details(&self, error: SendError, refusal: Refusal) -> SendError {
         let error = match refusal.code {
             Some(code) => error.with_code(code),
+            None => error,
+        };
+        let error = match refusal.words {
+            Some(words) => error.with_vendor_message(words.0),
             None => error,
         };
         let header = || self.retry_after(std::time::SystemTime::now().into());

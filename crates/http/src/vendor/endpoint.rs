@@ -9,8 +9,9 @@ use postduif_core::{
     ConfigError, ErrorKind, Health, Message, MessageOption, Outcomes, Profile, Receipt, SendError,
     Sender,
 };
+use secrecy::SecretString;
 
-use crate::{BaseUrl, Client, Request, Response, vendor::ConnectionUrl};
+use crate::{BaseUrl, Client, Request, Response, client::Private, vendor::ConnectionUrl};
 
 /// A vendor's API for a provider: its profile, its host, the HTTP client, and the sender of messages that name none.
 ///
@@ -299,7 +300,7 @@ impl Deref for FittedBatch<'_> {
 ///
 /// impl ExampleBuilder {
 ///     fn from_url(url: &str) -> Result<Self, ConfigError> {
-///         let url = ConnectionUrl::parse("example", url, &["key"], &["sender"])?;
+///         let url = ConnectionUrl::parse("example", url, &["key"], &["sender", "vendor_messages"])?;
 ///         Ok(Self { endpoint: EndpointBuilder::from_url(&url)? })
 ///     }
 ///
@@ -364,6 +365,13 @@ macro_rules! provider_builder {
                 self.endpoint = self.endpoint.with_sender(sender);
                 self
             }
+
+            /// Sets whether errors keep the vendor's own words, cleaned, for `SendError::vendor_message`. Defaults to
+            /// `false`: none are kept.
+            pub fn with_vendor_messages(mut self, kept: bool) -> Self {
+                self.endpoint = self.endpoint.with_vendor_messages(kept);
+                self
+            }
         }
     };
 }
@@ -375,6 +383,8 @@ pub struct EndpointBuilder {
     base: Option<BaseUrl>,
     client: Option<Client>,
     sender: Option<Sender>,
+    vendor_messages: bool,
+    secrets: Vec<SecretString>,
 }
 
 impl EndpointBuilder {
@@ -384,19 +394,23 @@ impl EndpointBuilder {
             base: None,
             client: None,
             sender: None,
+            vendor_messages: false,
+            secrets: Vec::new(),
         }
     }
 
-    /// Reads the host and the option `sender` of a connection URL.
+    /// Reads the host and the options `sender` and `vendor_messages` of a connection URL.
     ///
     /// # Errors
     ///
-    /// Returns an error if the sender is invalid.
+    /// Returns an error if one of them is invalid.
     pub fn from_url(url: &ConnectionUrl) -> Result<Self, ConfigError> {
         Ok(Self {
             base: url.host().cloned(),
             client: None,
             sender: url.parsed_option("sender")?,
+            vendor_messages: url.parsed_option("vendor_messages")?.unwrap_or_default(),
+            secrets: Vec::new(),
         })
     }
 
@@ -415,6 +429,23 @@ impl EndpointBuilder {
     /// Sets the sender of messages that name none. Defaults to `None`.
     pub fn with_sender(mut self, sender: Sender) -> Self {
         self.sender = Some(sender);
+        self
+    }
+
+    /// Sets whether errors keep the vendor's own words, cleaned, as their [`vendor_message`](SendError::vendor_message).
+    /// Defaults to `false`.
+    pub const fn with_vendor_messages(mut self, kept: bool) -> Self {
+        self.vendor_messages = kept;
+        self
+    }
+
+    /// Adds what no vendor's words may show beside the texts, the senders and the credentials in the requests' headers:
+    /// each credential of the account, its ids, and URLs that may hold a secret.
+    pub fn with_secrets<'s>(
+        mut self,
+        secrets: impl IntoIterator<Item = Option<&'s SecretString>>,
+    ) -> Self {
+        self.secrets.extend(secrets.into_iter().flatten().cloned());
         self
     }
 
@@ -460,9 +491,16 @@ impl EndpointBuilder {
             return Err(ConfigError::new(format!("option sender: {problem}")));
         }
         let is_required = profile.sender_required() && self.sender.is_none();
+        let client = self.client.map_or_else(Client::new, Ok)?;
+        let client = if self.vendor_messages {
+            let sender = sender.map(|sender| sender.to_string().into());
+            client.keeping_words(Private::new(self.secrets.into_iter().chain(sender)))
+        } else {
+            client
+        };
         Ok(Endpoint {
             profile: profile.with_sender_required(is_required),
-            client: self.client.map_or_else(Client::new, Ok)?,
+            client,
             base: self.base.map_or_else(|| BaseUrl::parse(host), Ok)?,
             sender: self.sender,
         })
