@@ -1,27 +1,16 @@
 use std::{
     fmt,
     future::Future,
-    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use futures_util::{
-    FutureExt as _,
-    future::{BoxFuture, Shared},
-};
-use postduif_core::{
-    Acceptance, ErrorKind, SendError,
-    departure::{hold, unwatched},
-};
+use postduif_core::{ErrorKind, SendError};
 use secrecy::SecretString;
-use tokio::{
-    runtime::Handle,
-    time::{Instant, timeout},
-};
+use tokio::time::Instant;
 
-use crate::client::on_tokio;
+use super::SharedFetch;
 
 /// A bearer token and its expiry, by the monotonic clock of this process.
 pub struct Token {
@@ -111,14 +100,10 @@ struct Inner<S> {
 #[derive(Default)]
 struct State {
     current: Option<Arc<Token>>,
-    fetching: Option<Fetching>,
+    fetching: Option<SharedFetch<Arc<Token>>>,
+    /// How many fetches have begun.
+    fetches: u64,
     failed: Option<Failed>,
-}
-
-#[derive(Clone)]
-struct Fetching {
-    began_at: Instant,
-    outcome: Shared<BoxFuture<'static, Result<Arc<Token>, SendError>>>,
 }
 
 /// The fetch that failed last.
@@ -127,8 +112,6 @@ struct Failed {
     error: SendError,
 }
 
-/// How long a fetch may take. Well below the deadline of a vendor call, so that time is left for another vendor.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
 /// The minimum use of a new token, even of an expired one: otherwise a server that issues expired tokens would get a
 /// request for each message.
 const SHORTEST_USE: Duration = Duration::from_secs(1);
@@ -178,7 +161,7 @@ impl<S: TokenSource> TokenCache<S> {
             }
             self.join(&mut state)
         };
-        wait(fetching).await
+        fetching.wait().await
     }
 
     /// Returns a new token even if one is in use, to check the credentials. One that was fetched within the last
@@ -199,7 +182,7 @@ impl<S: TokenSource> TokenCache<S> {
             }
             self.join(&mut state)
         };
-        wait(fetching).await
+        fetching.wait().await
     }
 
     /// Drops a token that the vendor refused, and returns whether to retry with another one.
@@ -252,34 +235,17 @@ impl<S: TokenSource> TokenCache<S> {
     }
 
     /// Returns the fetch in progress, or starts one.
-    fn join(&self, state: &mut State) -> Fetching {
-        let living = |fetching: &Fetching| fetching.began_at.elapsed() < FETCH_TIMEOUT;
-        if let Some(fetching) = state.fetching.clone().filter(living) {
+    fn join(&self, state: &mut State) -> SharedFetch<Arc<Token>> {
+        if let Some(fetching) = state.fetching.clone().filter(SharedFetch::is_running) {
             return fetching;
         }
-        let inner = Arc::clone(&self.0);
-        let began_at = Instant::now();
-        let outcome = async move {
-            let fetched = on_tokio(|| unwatched(timeout(FETCH_TIMEOUT, inner.source.fetch())));
-            let fetched = match AssertUnwindSafe(fetched).catch_unwind().await {
-                Ok(Ok(Ok(fetched))) => fetched.map_err(certain),
-                Ok(Ok(Err(_))) => Err(late()),
-                Ok(Err(failure)) => Err(failure.into_token_error()),
-                // The runtime that drives it may have been shut down.
-                Err(_) => Err(SendError::not_accepted(
-                    ErrorKind::Unavailable,
-                    "the token could not be fetched",
-                )),
-            };
-            inner.settle(began_at, fetched)
-        }
-        .boxed()
-        .shared();
-        // Every waiting caller drives it, and so does a task, which outlives them all.
-        if let Ok(runtime) = Handle::try_current() {
-            drop(runtime.spawn(outcome.clone()));
-        }
-        let fetching = Fetching { began_at, outcome };
+        state.fetches += 1;
+        let (turn, inner, owner) = (state.fetches, Arc::clone(&self.0), Arc::clone(&self.0));
+        let fetching = SharedFetch::start(
+            "token",
+            async move { inner.source.fetch().await },
+            move |fetched| owner.settle(turn, fetched),
+        );
         state.fetching = Some(fetching.clone());
         fetching
     }
@@ -297,14 +263,11 @@ impl<S> Inner<S> {
     /// Stores the outcome of a fetch. A slow fetch may end after the one that replaced it, and is then not stored.
     fn settle(
         &self,
-        began_at: Instant,
+        turn: u64,
         fetched: Result<Token, SendError>,
     ) -> Result<Arc<Token>, SendError> {
         let mut state = self.state();
-        let is_last = state
-            .fetching
-            .as_ref()
-            .is_some_and(|fetching| fetching.began_at == began_at);
+        let is_last = state.fetches == turn;
         if is_last {
             state.fetching = None;
         }
@@ -337,32 +300,6 @@ impl State {
     }
 }
 
-async fn wait(fetching: Fetching) -> Result<Arc<Token>, SendError> {
-    // With a separate deadline: the runtime that drives the fetch may have stopped.
-    match hold(on_tokio(|| timeout(FETCH_TIMEOUT, fetching.outcome))).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(late()),
-        Err(failure) => Err(failure.into_token_error()),
-    }
-}
-
-fn late() -> SendError {
-    SendError::not_accepted(ErrorKind::Timeout, "no token within the deadline")
-}
-
-/// Makes an error of any source a certain one: a token request carries no text.
-fn certain(error: SendError) -> SendError {
-    if error.acceptance() == Acceptance::NotAccepted {
-        return error;
-    }
-    let fetched = SendError::not_accepted(error.kind(), "the token could not be fetched");
-    match error.vendor_message().map(str::to_owned) {
-        Some(words) => fetched.with_vendor_message(words),
-        None => fetched,
-    }
-    .with_source(error)
-}
-
 fn remembered_for(error: &SendError) -> Duration {
     match error.kind() {
         // The runtime of one caller, not the endpoint: the next caller may have another.
@@ -390,9 +327,9 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
-    use postduif_core::departure::Departure;
+    use postduif_core::{Acceptance, departure::Departure};
 
-    use super::*;
+    use super::{super::fetch::FETCH_TIMEOUT, *};
 
     /// A source of tokens with this lifetime, each after a delay; `fails` decides which fetches fail.
     #[derive(Debug)]

@@ -90,6 +90,12 @@ impl BaseUrl {
         self.url.as_str().trim_end_matches('/')
     }
 
+    /// Returns whether scheme, host and port are those of another base URL.
+    #[must_use]
+    pub fn has_origin_of(&self, other: &Self) -> bool {
+        self.url.origin() == other.url.origin()
+    }
+
     /// Returns the URL of a path below this one, or this URL itself if the path is empty.
     pub(crate) fn join(&self, path: &str) -> Url {
         if path.is_empty() {
@@ -183,6 +189,23 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let base = BaseUrl::parse("https://a.test/p").unwrap();
+        for (text, expected) in [
+            ("https://A.test:443/q", true),
+            ("https://a.test:444/p", false),
+            ("https://b.a.test/p", false),
+            ("https://a.test.b.test/p", false),
+            ("https://a.test./p", false),
+        ] {
+            let other = BaseUrl::parse(text).unwrap();
+            assert_eq!(other.has_origin_of(&base), expected, "{text}");
+        }
+        let plain = BaseUrl::parse("http://127.0.0.1").unwrap();
+        assert!(!plain.has_origin_of(&BaseUrl::parse("https://127.0.0.1").unwrap()));
     }
 
     #[test]

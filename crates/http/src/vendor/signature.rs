@@ -15,7 +15,7 @@ use ring::{
     digest,
     hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512},
     rand::SystemRandom,
-    signature::{RSA_PKCS1_SHA256, RsaKeyPair},
+    signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents},
 };
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use secrecy::{ExposeSecret, SecretString};
@@ -76,6 +76,13 @@ pub fn is_secret(secrets: &[SecretString], given: &str) -> bool {
 #[must_use]
 pub fn unbase64(text: &str) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(text).ok()
+}
+
+/// Decodes base64url without padding, the encoding of JSON Web Tokens and keys. `None` if the text is anything else,
+/// such as another encoding of the same bytes.
+#[must_use]
+pub fn unbase64_url(text: &str) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 /// Decodes hexadecimal digits of either case. `None` if the text has anything else.
@@ -218,6 +225,41 @@ impl Rs256Key {
 impl fmt::Debug for Rs256Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rs256Key").finish_non_exhaustive()
+    }
+}
+
+/// An RSA public key for verifying RS256 (RSASSA-PKCS1-v1_5 with SHA-256), such as one of a JSON Web Key Set.
+pub struct Rs256PublicKey(RsaPublicKeyComponents<Vec<u8>>);
+
+impl Rs256PublicKey {
+    /// Creates a key from its modulus and exponent, most significant byte first: `n` and `e` of a JSON Web Key. `None`
+    /// unless the modulus has 2048 to 8192 bits.
+    #[must_use]
+    pub fn new(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
+        // Some servers write a leading zero, which ring refuses.
+        let significant = |number: &[u8]| {
+            let start = number.iter().position(|byte| *byte != 0)?;
+            Some(number[start..].to_vec())
+        };
+        let (n, e) = (significant(modulus)?, significant(exponent)?);
+        let bits = n.len() * 8 - usize::try_from(n[0].leading_zeros()).ok()?;
+        (2048..=8192)
+            .contains(&bits)
+            .then_some(Self(RsaPublicKeyComponents { n, e }))
+    }
+
+    /// Returns whether `signature` is that of `data` by the private key of this one.
+    #[must_use]
+    pub fn is_signature(&self, data: &[u8], signature: &[u8]) -> bool {
+        self.0
+            .verify(&RSA_PKCS1_2048_8192_SHA256, data, signature)
+            .is_ok()
+    }
+}
+
+impl fmt::Debug for Rs256PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rs256PublicKey").finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,8 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use postduif_core::ReportErrorKind;
 use postduif_http::vendor::signature::{
-    Rs256Key, hmac_sha256, hs256_claims, is_hmac_sha256, is_secret, sha256,
+    Rs256Key, Rs256PublicKey, hmac_sha256, hs256_claims, is_hmac_sha256, is_secret, sha256,
+    unbase64_url,
 };
 use secrecy::ExposeSecret as _;
 
@@ -126,4 +127,68 @@ fn an_invalid_rsa_key_is_refused_without_showing_it() {
         let error = Rs256Key::from_pem(&pem.into()).unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"));
     }
+}
+
+#[test]
+fn the_rs256_signatures_of_the_rfcs_are_verified() {
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        source: String,
+        n: String,
+        e: String,
+        token: String,
+    }
+    let vectors: Vec<Vector> = serde_json::from_str(include_str!("keys/rs256_rfc.json")).unwrap();
+    assert_eq!(vectors.len(), 2);
+    for vector in vectors {
+        let (n, e) = (
+            unbase64_url(&vector.n).unwrap(),
+            unbase64_url(&vector.e).unwrap(),
+        );
+        let (signed, signature) = vector.token.rsplit_once('.').unwrap();
+        let signature = unbase64_url(signature).unwrap();
+        let key = Rs256PublicKey::new(&n, &e).unwrap();
+        assert!(
+            key.is_signature(signed.as_bytes(), &signature),
+            "{}",
+            vector.source
+        );
+
+        let padded = [&[0, 0], &n[..]].concat();
+        let key = Rs256PublicKey::new(&padded, &e).unwrap();
+        assert!(
+            key.is_signature(signed.as_bytes(), &signature),
+            "a leading zero"
+        );
+
+        for index in [0, signature.len() / 2, signature.len() - 1] {
+            let mut forged = signature.clone();
+            forged[index] ^= 1;
+            assert!(!key.is_signature(signed.as_bytes(), &forged));
+        }
+        let longer = [&signature[..], &[0]].concat();
+        for forged in [&b""[..], &signature[1..], &signature[..255], &longer] {
+            assert!(!key.is_signature(signed.as_bytes(), forged));
+        }
+        assert!(!key.is_signature(&signed.as_bytes()[1..], &signature));
+    }
+}
+
+#[test]
+fn a_public_key_has_2048_to_8192_bits() {
+    let modulus = |bytes: usize, first: u8| [&[first], &vec![0xff; bytes - 1][..]].concat();
+    for (modulus, expected) in [
+        (modulus(256, 0x80), true),
+        (modulus(256, 0x7f), false),
+        (modulus(1024, 0xff), true),
+        (modulus(1025, 0x01), false),
+        (modulus(128, 0xff), false),
+        (Vec::new(), false),
+        (vec![0; 256], false),
+    ] {
+        let key = Rs256PublicKey::new(&modulus, &[1, 0, 1]);
+        assert_eq!(key.is_some(), expected, "{}", modulus.len());
+    }
+    assert!(Rs256PublicKey::new(&modulus(256, 0x80), &[]).is_none());
+    assert!(Rs256PublicKey::new(&modulus(256, 0x80), &[0]).is_none());
 }
