@@ -25,6 +25,11 @@ pub(crate) fn issuer(tenant: &str) -> String {
     format!("https://login.microsoftonline.com/{tenant}/v2.0")
 }
 
+/// Returns the issuer of a tenant's v1.0 tokens.
+pub(crate) fn issuer_v1(tenant: &str) -> String {
+    format!("https://sts.windows.net/{tenant}/")
+}
+
 /// Returns the tenant's public keys.
 pub(crate) fn jwks() -> Value {
     let public: PublicKeyComponents<Vec<u8>> = entra().public().into();

@@ -155,18 +155,31 @@ fn published(config: &Config, head: &Head) -> Option<Value> {
         return None;
     }
     match rest {
-        ["discovery", "v2.0", "keys"] => Some(entra_token::jwks()),
-        ["v2.0", ".well-known", "openid-configuration"] => {
-            let login = format!("http://{}/login/{TENANT}", config.authority);
-            Some(json!({
-                "issuer": entra_token::issuer(TENANT),
-                "jwks_uri": format!("{login}/discovery/v2.0/keys"),
-                "token_endpoint": format!("{login}/oauth2/v2.0/token"),
-                "id_token_signing_alg_values_supported": ["RS256"],
-            }))
-        }
+        ["discovery", "keys"] | ["discovery", "v2.0", "keys"] => Some(entra_token::jwks()),
+        [".well-known", "openid-configuration"] => Some(metadata(
+            config,
+            &entra_token::issuer_v1(TENANT),
+            "discovery/keys",
+            "oauth2/token",
+        )),
+        ["v2.0", ".well-known", "openid-configuration"] => Some(metadata(
+            config,
+            &entra_token::issuer(TENANT),
+            "discovery/v2.0/keys",
+            "oauth2/v2.0/token",
+        )),
         _ => None,
     }
+}
+
+fn metadata(config: &Config, issuer: &str, keys: &str, token: &str) -> Value {
+    let login = format!("http://{}/login/{TENANT}", config.authority);
+    json!({
+        "issuer": issuer,
+        "jwks_uri": format!("{login}/{keys}"),
+        "token_endpoint": format!("{login}/{token}"),
+        "id_token_signing_alg_values_supported": ["RS256"],
+    })
 }
 
 fn tenant(head: &Head) -> Option<&str> {

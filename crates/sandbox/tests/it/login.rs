@@ -47,6 +47,27 @@ async fn each_mistake_has_its_number() {
 }
 
 #[tokio::test]
+async fn each_version_of_tokens_has_its_own_metadata() {
+    let sandbox = Sandbox::start().await;
+    let tenant = sandbox.tenant();
+    for (version, issuer) in [
+        ("", format!("https://sts.windows.net/{tenant}/")),
+        (
+            "/v2.0",
+            format!("https://login.microsoftonline.com/{tenant}/v2.0"),
+        ),
+    ] {
+        let path = format!("/login/{tenant}{version}/.well-known/openid-configuration");
+        let metadata = call(&sandbox, "GET", &path, &[], "").await.unwrap().json();
+        assert_eq!(metadata["issuer"], issuer);
+        let keys = metadata["jwks_uri"].as_str().unwrap();
+        let path = keys.strip_prefix(&sandbox.url()).unwrap();
+        let keys = call(&sandbox, "GET", path, &[], "").await.unwrap().json();
+        assert_eq!(keys["keys"][0]["kty"], "RSA");
+    }
+}
+
+#[tokio::test]
 async fn faults_of_the_login_are_entras_own_errors() {
     let sandbox = Sandbox::start().await;
     sandbox.fault("login", Fault::Throttle).ms(1500);
