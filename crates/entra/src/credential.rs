@@ -87,7 +87,7 @@ impl fmt::Debug for Credential {
 }
 
 /// Checks the tenant, which becomes one segment of a path.
-fn check_tenant(tenant: &str) -> Result<(), ConfigError> {
+pub(crate) fn check_tenant(tenant: &str) -> Result<(), ConfigError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     if !(1..=LONGEST_TENANT).contains(&tenant.len())
         || !tenant.bytes().all(plain)

@@ -1,5 +1,5 @@
 //! Microsoft Entra for onboarding. [`Entra`] reads users, issues Temporary Access Passes and reports verdicts over
-//! Microsoft Graph v1.0. [`CalloutParser`] parses the requests that Entra sends.
+//! Microsoft Graph v1.0. [`CallerVerifier`] verifies who sends a request, and [`CalloutParser`] parses what Entra sends.
 //!
 //! ```
 //! # mod postduif { pub use postduif_core::*; pub use postduif_entra as entra; }
@@ -66,6 +66,7 @@
 //! An error keeps Graph's code if it is a plain word, Graph's request id if it is a GUID, and the time of the response.
 //! It never keeps Graph's message, which repeats parts of the request.
 
+mod caller;
 mod callout;
 mod client;
 mod cloud;
@@ -76,6 +77,7 @@ mod resume;
 mod roles;
 mod tap;
 
+pub use caller::{Caller, CallerError, CallerErrorKind, CallerVerifier, CallerVerifierBuilder};
 pub use callout::{CalloutError, CalloutErrorKind, CalloutParser, Parsed};
 pub use client::{Entra, EntraBuilder};
 pub use cloud::Cloud;

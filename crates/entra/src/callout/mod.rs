@@ -19,7 +19,8 @@ pub use error::{CalloutError, CalloutErrorKind};
 /// A parser for call-outs: the bodies of the POST requests that Entra sends for a lifecycle workflow or an access
 /// package.
 ///
-/// It parses a body, and does not authenticate its sender: check the caller's token first.
+/// It parses a body, and does not authenticate its sender: verify that with a
+/// [`CallerVerifier`](crate::CallerVerifier) first.
 ///
 /// Names of members match in any case, since their case differs between Entra's schema, metadata and pages. Unknown
 /// members are ignored, and only the needed ids are required. If a name that is read is duplicate in its object, in any
