@@ -27,13 +27,13 @@ use postduif_core::{
     departure::{DepartureHandle, hold, hold_until_closed},
 };
 use tokio::{
-    runtime::Handle,
     sync::Notify,
     time::{Instant, timeout_at},
 };
 use tracing::Span;
 
 use crate::{
+    clock::can_wait,
     dispatch::{cut_off, later, lock, not_cut_off, refusal, send_batch},
     scope::{PATIENCE, Scope},
     shared::{Ended, Outcome, Watched, Work},
@@ -140,13 +140,7 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         let inner = &*self.calls.inner;
         not_cut_off(inner.profile())?;
-        if Handle::try_current().is_err() {
-            return Err(refusal(
-                inner.profile(),
-                ErrorKind::Misconfigured,
-                "a batch needs the clock of a tokio runtime: send from within one",
-            ));
-        }
+        can_wait(inner.profile())?;
         let queued = self.calls.enter(message)?;
         let longest = self.calls.state().longest_wait;
         let waits_until = later(Instant::now(), longest);

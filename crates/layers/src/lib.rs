@@ -52,11 +52,17 @@
 //! begins, a message that had not begun is not accepted, and a call under way continues to its outcome. That outcome
 //! comes at the latest after both deadlines together. [`StartWithin`] says how long each should be.
 //!
-//! Layers use tokio's clock, so a test can pause it; a layer that waits needs a tokio runtime with time enabled.
+//! # Runtime
+//!
+//! Layers use tokio's clock, so a test can pause it. [`Batch`], [`RateLimit`], [`Retry`], [`StartWithin`] and
+//! [`Timeout`] wait, so they need a tokio runtime with time enabled, as `#[tokio::main]` and `enable_all` provide. In
+//! its absence they refuse every message as `Misconfigured`, not accepted, before anything is sent. If there is a
+//! runtime without time, tokio also writes a message to standard error, and a program built with `panic = "abort"` ends.
 
 mod allow_destinations;
 mod batch;
 mod budget;
+mod clock;
 mod country;
 mod dedupe;
 mod dispatch;

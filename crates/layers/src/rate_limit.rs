@@ -28,6 +28,7 @@ use tokio::{
 };
 
 use crate::{
+    clock::can_wait,
     dispatch::{call_size, cut_off, in_calls, later, lock, not_cut_off, refusal},
     scope::Scope,
 };
@@ -150,6 +151,7 @@ impl<P: SmsProvider> RateLimit<P> {
     /// Waits for the turn of a call with this number of messages. The turn lasts as long as the call.
     async fn turn(&self, messages: usize) -> Result<Turn<'_, P>, SendError> {
         not_cut_off(self.inner.profile())?;
+        can_wait(self.inner.profile())?;
         let messages = match u32::try_from(messages) {
             Ok(messages) if messages <= self.burst.get() => messages,
             _ => return Err(self.throttled("the call has more messages than the burst")),
@@ -433,6 +435,8 @@ impl<'a, P: SmsProvider> Queued<'a, P> {
                     _ => break,
                 }
             };
+            // Work that several callers share may be driven by one without a timer.
+            can_wait(self.limit.inner.profile())?;
             let _ = timeout_at(wake, entry.changed.notified()).await;
         }
         Err(self.limit.throttled("no turn came in time"))

@@ -25,6 +25,7 @@ use postduif_core::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    clock::{can_wait, has_timer},
     dispatch::{Trail, is_cut_off, send_batch, send_some},
     scope::{Progress, Scope},
     start_within::started,
@@ -206,7 +207,7 @@ impl<P: SmsProvider> Retry<P> {
             let Some(pause) = self.pause(error, repeatable, tried, scope) else {
                 break;
             };
-            if !in_time(pause) || self.budget.is_empty() || is_cut_off() {
+            if !in_time(pause) || self.budget.is_empty() || is_cut_off() || !has_timer() {
                 break;
             }
             if let Some(before) = progress.take() {
@@ -278,6 +279,7 @@ impl<P: SmsProvider> Retry<P> {
                 || !in_time(pause)
                 || self.budget.is_empty()
                 || is_cut_off()
+                || !has_timer()
             {
                 break;
             }
@@ -334,6 +336,7 @@ impl<P: SmsProvider> SmsProvider for Retry<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        can_wait(&self.profile)?;
         let begun = Instant::now();
         let progress = Progress::current();
         match attempt(self.inner.send(message)).await {
@@ -346,6 +349,9 @@ impl<P: SmsProvider> SmsProvider for Retry<P> {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        if let Err(error) = can_wait(&self.profile) {
+            return Outcomes::failed(messages, &error);
+        }
         let begun = Instant::now();
         let outcomes = attempt(send_batch(&self.inner, messages)).await;
         let accepted = outcomes.accepted();

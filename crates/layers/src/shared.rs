@@ -30,6 +30,7 @@ use tokio::{
 use tracing::{Instrument as _, Span};
 
 use crate::{
+    clock::has_timer,
     dispatch::{lock, send_batch},
     scope::Scope,
 };
@@ -163,15 +164,14 @@ impl Work {
         deadline: Instant,
         first: bool,
     ) -> Option<Ended<Outcome>> {
-        let ended = match Handle::try_current() {
-            Ok(_) => {
-                if !first && self.call.peek().is_none() {
-                    timeout_at(deadline, self.left_to_the_driver()).await.ok()?;
-                }
-                timeout_at(deadline, self.call.clone()).await.ok()?
+        let ended = if has_timer() {
+            if !first && self.call.peek().is_none() {
+                timeout_at(deadline, self.left_to_the_driver()).await.ok()?;
             }
-            // Without a runtime there is no clock, so the caller drives it to its end.
-            Err(_) => self.call.clone().await,
+            timeout_at(deadline, self.call.clone()).await.ok()?
+        } else {
+            // It cannot wait for a time, so this caller drives it to its end.
+            self.call.clone().await
         };
         match ended {
             Some(outcomes) => outcomes.get(index).cloned().map(Some),

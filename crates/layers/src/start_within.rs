@@ -24,6 +24,7 @@ use postduif_core::{
 use tokio::time::{sleep, timeout};
 
 use crate::{
+    clock::can_wait,
     dispatch::refusal,
     scope::{Progress, Watch},
 };
@@ -108,6 +109,7 @@ impl<P: SmsProvider> SmsProvider for StartWithin<P> {
     }
 
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
+        can_wait(self.profile())?;
         let watch = Arc::new(Watch::default());
         let call = Progress::watched(Arc::clone(&watch), self.inner.send(message));
         match started(self.deadline, call).await {
@@ -117,6 +119,9 @@ impl<P: SmsProvider> SmsProvider for StartWithin<P> {
     }
 
     async fn send_batch(&self, messages: &[Message]) -> Outcomes {
+        if let Err(error) = can_wait(self.profile()) {
+            return Outcomes::failed(messages, &error);
+        }
         match started(self.deadline, self.inner.send_batch(messages)).await {
             Some(outcomes) => outcomes,
             None => Outcomes::failed(messages, &self.too_late(Progress::default())),
@@ -125,6 +130,7 @@ impl<P: SmsProvider> SmsProvider for StartWithin<P> {
 
     /// Checks with the same deadline, at which it is dropped: a check sends no message.
     async fn check(&self) -> Result<Health, SendError> {
+        can_wait(self.profile()).map_err(SendError::of_check)?;
         match timeout(self.deadline, self.inner.check()).await {
             Ok(checked) => checked.map_err(SendError::of_check),
             Err(_) => Err(self.too_late(Progress::default()).of_check()),

@@ -16,7 +16,10 @@ use postduif_core::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::dispatch::{IN_FLIGHT, call_size, in_calls, not_cut_off, refusal};
+use crate::{
+    clock::can_wait,
+    dispatch::{IN_FLIGHT, call_size, in_calls, not_cut_off, refusal},
+};
 
 /// A layer with a deadline for each vendor call.
 ///
@@ -70,6 +73,7 @@ impl<P: SmsProvider> Timeout<P> {
     async fn within<T: Proof>(&self, call: impl Future<Output = T> + Send) -> Result<T, SendError> {
         not_cut_off(self.inner.profile())?;
         self.leaves_time()?;
+        can_wait(self.inner.profile())?;
         let departure = Departure::new();
         let ended = departure.run_until(sleep(self.deadline), call).await;
         match ended {
@@ -133,7 +137,9 @@ impl<P: SmsProvider> SmsProvider for Timeout<P> {
     }
 
     async fn check(&self) -> Result<Health, SendError> {
-        self.leaves_time().map_err(SendError::of_check)?;
+        self.leaves_time()
+            .and_then(|()| can_wait(self.inner.profile()))
+            .map_err(SendError::of_check)?;
         match timeout(self.deadline, self.inner.check()).await {
             Ok(checked) => checked.map_err(SendError::of_check),
             Err(_) => Err(self.late(Acceptance::Unknown).of_check()),

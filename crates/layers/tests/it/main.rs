@@ -14,6 +14,7 @@ mod laws;
 mod rate_limit;
 mod retry;
 mod round_robin;
+mod runtimes;
 mod senders;
 mod start_within;
 mod text_policy;
