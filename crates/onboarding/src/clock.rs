@@ -1,4 +1,5 @@
 use std::{
+    panic::catch_unwind,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -7,9 +8,12 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::time::Instant;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep_until},
+};
 
-use crate::flow::times::MAX_WAIT;
+use crate::{JournalError, JournalErrorKind, flow::times::MAX_WAIT};
 
 /// The wall clock of a flow, whose deadlines are Entra's.
 ///
@@ -93,4 +97,18 @@ pub(crate) fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
 pub(crate) fn instant_in(wait: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(wait.min(MAX_WAIT)).unwrap_or(now)
+}
+
+/// Refuses to do anything outside of a tokio runtime, or in one without a timer, which bounds each wait.
+///
+/// tokio has no function that tells whether a runtime has a timer: creating one panics without.
+pub(crate) fn can_wait() -> Result<(), JournalError> {
+    let message = if Handle::try_current().is_err() {
+        "no tokio runtime: run the flow within one with time enabled"
+    } else if catch_unwind(|| sleep_until(Instant::now())).is_err() {
+        "the tokio runtime has no time: build it with enable_all"
+    } else {
+        return Ok(());
+    };
+    Err(JournalError::new(JournalErrorKind::Misconfigured, message))
 }

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use crate::{
     Claim, Clock, CompleteOn, Ending, ExistingPass, Guard, Journal, JournalError, Numbers, OnDoubt,
     OnboardingBuilder, Report, Run, Step,
-    clock::{after, before, between},
+    clock::{after, before, between, can_wait},
     flow::{
         effects::{journal_timeout, within},
         times::{LOCK_PAUSE, MARGIN_SHARE, MAX_CALL, MAX_SLEEP},
@@ -68,7 +68,8 @@ impl Onboarding {
     /// # Errors
     ///
     /// The errors of [`step`](Self::step): Entra then has no verdict from this run. Also if another run still holds the
-    /// flow when its window has closed.
+    /// flow when its window has closed, and, as [`Misconfigured`](crate::JournalErrorKind::Misconfigured) and before
+    /// anything is done, if there is no tokio runtime with time enabled.
     pub async fn run(&self, callout: Callout) -> Result<Ending, JournalError> {
         self.run_until(callout, pending()).await
     }
@@ -100,6 +101,7 @@ impl Onboarding {
         mut shutdown: Pin<&mut (impl Future<Output = ()> + Send)>,
         permits: Option<&Semaphore>,
     ) -> Result<Ending, JournalError> {
+        can_wait()?;
         let mut stopping = false;
         let claimed = match claim {
             Some(claim) => ControlFlow::Continue(claim),
@@ -243,6 +245,7 @@ impl Onboarding {
     ///
     /// If the journal did not store the report: let the vendor send it again.
     pub async fn report(&self, report: &DeliveryReport) -> Result<Option<FlowId>, JournalError> {
+        can_wait()?;
         let Some(flow) = self.flow_of(report).await? else {
             return Ok(None);
         };

@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     Claim, Ending, JournalError, JournalErrorKind, Onboarding,
-    clock::after,
+    clock::{after, can_wait},
     flow::{
         effects::{journal_timeout, within},
         times::{FIRST_RERUN_PAUSE, MAX_RERUN_PAUSE, MAX_TAKE, RERUN_AFTER_CLOSE},
@@ -218,6 +218,7 @@ impl RunnerBuilder {
 #[async_trait]
 impl Intake for Runner {
     async fn take(&self, callout: Callout) -> Result<Taken, JournalError> {
+        can_wait()?;
         // In a task: a caller that goes away must not leave a flow behind that is stored and never runs.
         let taken = tokio::spawn(Arc::clone(&self.0).take(callout)).await;
         taken.unwrap_or_else(|_| {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     Claim, GraphCause, JournalError, StepName, StepTaken,
-    clock::{after, between, instant_in},
+    clock::{after, between, can_wait, instant_in},
     flow::{
         effects::{journal_timeout, within},
         times::{MAX_CALL, MAX_PAUSE, MAX_STEPS},
@@ -222,6 +222,7 @@ impl Run {
     ///
     /// If the store may not have kept the memo. The flow is free for the next claim all the same.
     pub async fn give_back(self, until: DateTime<Utc>) -> Result<(), JournalError> {
+        can_wait()?;
         let memo = self.memo();
         let kept = within(MAX_CALL, self.claim.give_back(until, &memo)).await;
         kept.unwrap_or_else(journal_timeout)

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     CompleteOn, Ending, Entry, JournalError, OnDoubt, Onboarding, Record, Run, StepName, Then,
-    clock::between,
+    clock::{between, can_wait},
     flow::{
         effects::failed,
         finish::EndCause,
@@ -100,6 +100,7 @@ impl Onboarding {
     /// If the journal fails or the claim is lost. Stop then: no further effect has followed, except that a pass whose
     /// entry was refused is revoked. Entra has no verdict from this run.
     pub async fn step(&self, run: &mut Run) -> Result<Step, JournalError> {
+        can_wait()?;
         let history = self.history(run).await?;
         // Before the pause, which an order to stop ends.
         if history.stop().is_some() && !run.resumed {

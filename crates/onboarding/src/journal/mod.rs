@@ -207,6 +207,8 @@ pub enum JournalErrorKind {
     Full,
     /// Another claim holds the flow, or another run has appended an entry: stop.
     Lost,
+    /// There is no tokio runtime with time enabled. The journal was not asked.
+    Misconfigured,
     /// The store failed or did not respond. A retry may succeed.
     Unavailable,
     /// A newer version wrote an entry that this version cannot read: leave the flow to the newer version.

@@ -22,6 +22,7 @@ mod outages;
 mod reasons;
 mod reports;
 mod runner;
+mod runtimes;
 mod stops;
 mod table;
 mod two;
