@@ -100,6 +100,16 @@ pub trait FakeVendor: Clone + Send + Sync + 'static {
         false
     }
 
+    /// Builds the provider as [`provider`](Self::provider) does, with the option that its errors keep the vendor's own
+    /// words. For each text of [`refuse`](Self::refuse), an error then has a
+    /// [`vendor_message`](postduif_core::SendError::vendor_message).
+    ///
+    /// Defaults to `None`: what such words may repeat is then not tried.
+    fn with_vendor_messages(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        let _ = base;
+        None
+    }
+
     /// Builds the provider as [`provider`](Self::provider) does, without a default sender.
     ///
     /// Defaults to `None`: a message without a sender is then not tried.

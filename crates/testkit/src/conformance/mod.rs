@@ -198,6 +198,8 @@ macro_rules! conformance {
             nothing_of_the_message_is_in_an_error
             a_code_that_echoes_the_text_is_not_kept
             no_secret_is_shown_anywhere
+            a_vendor_message_is_kept_only_if_asked_for
+            a_vendor_message_repeats_nothing_of_ours
             an_option_is_applied_or_refused
             an_option_where_possible_is_applied_or_dropped
             a_message_without_a_required_sender_is_refused
@@ -568,7 +570,8 @@ fn assert_unsupported(result: Result<Receipt, SendError>, sends: usize, what: &s
 
 /// Returns everything that an error can show.
 fn shown(error: &SendError) -> String {
-    let mut shown = format!("{error} {error:?} {error:#?} {:?}", error.code());
+    let json = serde_json::to_string(error).expect("an error is JSON");
+    let mut shown = format!("{error} {error:?} {error:#?} {:?} {json}", error.code());
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         write!(shown, " {error} {error:?}").expect("a String takes all");

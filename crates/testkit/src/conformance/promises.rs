@@ -713,6 +713,91 @@ async fn show<V: FakeVendor>(world: &World<'_, V>, all: &mut String) {
     };
 }
 
+/// Checks that an error has the vendor's own words only if the provider is built to keep them, and shows them nowhere
+/// else.
+pub async fn a_vendor_message_is_kept_only_if_asked_for(vendor: &impl FakeVendor) -> Verdict {
+    const WORDS: &str = "please ask a helpdesk";
+    let mut world = World::new(vendor, |vendor, request| vendor.refuse(request, WORDS)).await;
+    for error in refusals(&world).await {
+        assert_eq!(error.vendor_message(), None, "nobody asked for it");
+        assert!(!shown(&error).contains("helpdesk"), "{error:?}");
+    }
+    let Some(provider) = vendor.with_vendor_messages(&world.server.url()) else {
+        return Verdict::skipped(NO_VENDOR_MESSAGES);
+    };
+    world.provider = provider;
+    for error in refusals(&world).await {
+        let words = error.vendor_message().unwrap_or_default();
+        assert!(words.contains(WORDS), "{words:?} of {error:?}");
+        assert!(!shown(&error).contains("helpdesk"), "{error:?}");
+    }
+    Verdict::kept()
+}
+
+const NO_VENDOR_MESSAGES: &str =
+    "FakeVendor::with_vendor_messages builds no provider that keeps the vendor's words";
+
+/// Checks that the vendor's words on an error, where they are kept, repeat no text, number, sender or credential,
+/// however the vendor writes it.
+pub async fn a_vendor_message_repeats_nothing_of_ours(vendor: &impl FakeVendor) -> Verdict {
+    let disguises: [fn(&str) -> String; 8] = [
+        str::to_owned,
+        str::to_uppercase,
+        |text| text.replace(' ', ""),
+        |text| text.replace(' ', "%20"),
+        |text| format!("\"{text}\" <b>{text}</b>"),
+        |text| forms(text).join(" "),
+        |text| text.chars().map(|char| format!("{char}\u{200b}")).collect(),
+        |text| {
+            text.chars()
+                .map(|char| format!("&#{};", u32::from(char)))
+                .collect()
+        },
+    ];
+    let credentials = vendor.credentials();
+    let private = ["4829", "your", "code", "keep", "6123", "6876", "contoso"];
+    for disguise in disguises {
+        let mut world = World::new(vendor, move |vendor, request| {
+            let mut echo = "cannot be delivered".to_owned();
+            for received in vendor.received(request) {
+                for ours in [received.text, received.to.to_string()]
+                    .into_iter()
+                    .chain(received.sender)
+                    .chain(vendor.credentials())
+                {
+                    echo = format!("{echo}: {}", disguise(&ours));
+                }
+            }
+            vendor.refuse(request, &echo)
+        })
+        .await;
+        let Some(provider) = vendor.with_vendor_messages(&world.server.url()) else {
+            return Verdict::skipped(NO_VENDOR_MESSAGES);
+        };
+        world.provider = provider;
+        for error in refusals(&world).await {
+            let words = error.vendor_message().unwrap_or_default();
+            assert!(words.contains("cannot be delivered"), "{words:?}");
+            let words = words.to_lowercase();
+            let whole = credentials.iter().map(|secret| secret.to_lowercase());
+            for ours in private.map(str::to_owned).into_iter().chain(whole) {
+                assert!(!words.contains(&ours), "{ours} is in {words:?}");
+            }
+        }
+    }
+    Verdict::kept()
+}
+
+/// Returns the errors of a send and of a batch, all of which the vendor refuses.
+async fn refusals<V: FakeVendor>(world: &World<'_, V>) -> Vec<postduif_core::SendError> {
+    let mut outcomes = vec![world.provider.send(&message()).await];
+    outcomes.extend(world.provider.send_batch(&messages(3)).await);
+    let errors = outcomes
+        .into_iter()
+        .map(|outcome| outcome.expect_err("refused"));
+    errors.collect()
+}
+
 /// Checks that an option that the profile declares arrives on the wire, and that any other is refused before a call.
 pub async fn an_option_is_applied_or_refused(vendor: &impl FakeVendor) -> Verdict {
     let world = World::new(vendor, accept_all).await;

@@ -10,6 +10,7 @@ use postduif_core::{
 use postduif_http::{
     BaseUrl, Client, Refusal, Request, Response,
     auth::{ClientCredentials, TokenCache},
+    vendor::EndpointBuilder,
 };
 use postduif_testkit::{DEADLINE, FakeVendor, HttpRequest, Received, Reply};
 use serde::Deserialize;
@@ -37,11 +38,13 @@ pub(crate) enum Flaw {
     DropsValidity,
     FollowsRedirects,
     ForgetsReference,
+    ForgetsWords,
     GivingUpRefuses,
     IgnoresWherePossible,
     InsistsOnContentType,
     KeepsAnyCode,
     KeepsAnyId,
+    KeepsAnyWords,
     LeftOutIsAccepted,
     LogsKey,
     LogsText,
@@ -172,6 +175,22 @@ impl Provider {
             sender,
             tokens: Arc::new(TokenCache::new(credentials, Duration::from_secs(60))),
         }
+    }
+
+    /// Keeps the vendor's own words in errors.
+    fn keeping_words(mut self) -> Self {
+        let builder = EndpointBuilder::new()
+            .with_base(self.base.clone())
+            .with_client(self.client.clone())
+            .with_secrets([Some(&KEY.into()), Some(&SECRET.into())])
+            .with_vendor_messages(true);
+        let builder = match &self.sender {
+            Some(sender) => builder.with_sender(sender.clone()),
+            None => builder,
+        };
+        let endpoint = builder.build(PROFILE, "").unwrap();
+        self.client = endpoint.client().clone();
+        self
     }
 
     fn has(&self, flaw: Flaw) -> bool {
@@ -311,6 +330,12 @@ impl Provider {
             _ => "it was refused".to_owned(),
         };
         let refusal = Refusal::new(kind, words);
+        let refusal = if self.has(Flaw::ForgetsWords) {
+            refusal
+        } else {
+            let redactor = response.redactor(messages);
+            refusal.with_vendor_message([explanation.as_str()], &redactor)
+        };
         Some(match acme_code.as_str() {
             "key" | "number" => refusal.with_code(acme_code),
             _ if self.has(Flaw::KeepsAnyCode) || self.has(Flaw::GivingUpRefuses) => {
@@ -360,6 +385,12 @@ impl Provider {
                 return Err(SendError::not_accepted(ErrorKind::Other, "it was refused"));
             }
             let error = response.refused(self.refusal(&response, messages));
+            let error = match refused {
+                Ok(refused) if self.has(Flaw::KeepsAnyWords) => {
+                    error.with_vendor_message(refused.explanation)
+                }
+                _ => error,
+            };
             let in_doubt = match self.flaw {
                 Some(Flaw::RefusalInDoubt) => error.kind() == ErrorKind::InvalidRecipient,
                 Some(Flaw::RefusesBatchesInDoubt) => messages.len() > 1,
@@ -681,6 +712,12 @@ impl FakeVendor for Acme {
 
     fn replies_name_the_message(&self) -> bool {
         true
+    }
+
+    fn with_vendor_messages(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        let sender = "Contoso".parse().unwrap();
+        let provider = Provider::new(base, self.0, Some(sender));
+        Some(Arc::new(provider.keeping_words()))
     }
 
     fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {

@@ -73,6 +73,8 @@ mistakes! {
     nothing_of_the_message_is_in_an_error: RepeatsWords;
     a_code_that_echoes_the_text_is_not_kept: KeepsAnyCode;
     no_secret_is_shown_anywhere: ShowsKey ShowsKeyInError ShowsSender LogsKey LogsText;
+    a_vendor_message_is_kept_only_if_asked_for: KeepsAnyWords ForgetsWords;
+    a_vendor_message_repeats_nothing_of_ours: KeepsAnyWords;
     an_option_is_applied_or_refused: DropsValidity TakesScheduleUndeclared;
     an_option_where_possible_is_applied_or_dropped: DropsValidity IgnoresWherePossible ReportsNothingDropped;
     a_message_without_a_required_sender_is_refused: NeedsNoSender;
@@ -140,6 +142,8 @@ fn a_promise_that_does_not_apply_is_skipped_by_name() {
         "an_acceptance_of_another_message_is_unknown",
         "a_code_that_echoes_the_text_is_not_kept",
         "no_secret_is_shown_anywhere",
+        "a_vendor_message_is_kept_only_if_asked_for",
+        "a_vendor_message_repeats_nothing_of_ours",
         "a_message_without_a_required_sender_is_refused",
         "a_text_too_long_is_refused_before_any_call",
         "a_declared_report_finds_its_message",
