@@ -21,6 +21,7 @@
 //! |---|---|
 //! | `token` | the product token, if it is not before the `@` |
 //! | `sender` | a name of 3 to 11 characters, a number, or a short code, for messages that name none; CM has no default |
+//! | `vendor_messages` | `true`: errors keep CM's own words, cleaned; defaults to `false` |
 //!
 //! The default host is the one that CM recommends, which is behind Cloudflare, Inc. (USA). The host `gw.cmtelecom.com`
 //! is CM's own, without Cloudflare.
@@ -40,7 +41,7 @@ use postduif_core::{
     departure::attempt,
 };
 use postduif_http::{
-    Proof, Refusal, Request, Response, check_header_setting, codes, provider_builder,
+    Proof, Redactor, Refusal, Request, Response, check_header_setting, codes, provider_builder,
     vendor::{
         Code, ConnectionUrl, Endpoint, EndpointBuilder,
         batch::{Verdicts, with_distinct_references},
@@ -120,7 +121,7 @@ provider_builder! {
 
 impl CmBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
-        let url = ConnectionUrl::parse("cm", url, &["token"], &["sender"])?;
+        let url = ConnectionUrl::parse("cm", url, &["token"], &["sender", "vendor_messages"])?;
         Ok(Self {
             endpoint: EndpointBuilder::from_url(&url)?,
             ..Cm::builder(url.credential("token")?)
@@ -137,8 +138,9 @@ impl CmBuilder {
         check_header_setting("token", self.token.expose_secret())?;
         self.endpoint
             .check_sender(|sender| wire_sender(sender).is_some(), SENDER)?;
+        let endpoint = self.endpoint.with_secrets([Some(&self.token)]);
         Ok(Cm {
-            endpoint: self.endpoint.build(PROFILE, HOST)?,
+            endpoint: endpoint.build(PROFILE, HOST)?,
             token: self.token,
         })
     }
@@ -233,6 +235,8 @@ struct Verdict {
     #[serde(default)]
     parts: Value,
     message_error_code: Option<i64>,
+    #[serde(default)]
+    message_details: Value,
 }
 
 impl Verdict {
@@ -338,12 +342,13 @@ fn refused(response: &Response, body: Option<&ResponseBody>, messages: &[Message
     let own = body.filter(|body| body.is_own() && !response.is_success());
     let error = response.refused(own.map(|body| {
         let code = body.error_code.to_string();
-        match Code::find(REQUEST_CODES, &code) {
+        let refusal = match Code::find(REQUEST_CODES, &code) {
             Some(row) => row.refusal(),
             None => Refusal::new(ErrorKind::Other, UNLISTED)
                 .with_unlisted_code(&code, messages)
                 .with_proof(Proof::Nothing),
-        }
+        };
+        refusal.with_vendor_message(body.details.as_deref(), &response.redactor(messages))
     }));
     if error.acceptance() == Acceptance::NotAccepted && accepts_any(response) {
         return Response::contradiction();
@@ -501,6 +506,8 @@ impl Cm {
             return vec![Err(refused(response, body, messages)); indices.len()];
         };
         let mut verdicts = Verdicts::new(indices.iter().map(|&index| &messages[index]).collect());
+        // Of all messages: an entry could repeat another's text.
+        let redactor = response.redactor(messages);
         for entry in body.entries() {
             let Entry::Readable(verdict) = entry else {
                 continue;
@@ -509,7 +516,10 @@ impl Cm {
                 continue;
             };
             if let Some(message) = verdicts.message(index) {
-                verdicts.add(index, self.outcome(response, body, verdict, message));
+                verdicts.add(
+                    index,
+                    self.outcome(response, body, verdict, message, &redactor),
+                );
             }
         }
         verdicts.finish()
@@ -523,6 +533,7 @@ impl Cm {
         body: &ResponseBody,
         verdict: &Verdict,
         message: &Message,
+        redactor: &Redactor,
     ) -> Result<Receipt, SendError> {
         let call_code = body.error_code;
         if verdict
@@ -559,6 +570,8 @@ impl Cm {
                             .with_unlisted_code(&number.to_string(), messages)
                     }
                 };
+                let refusal =
+                    refusal.with_vendor_message(verdict.message_details.as_str(), redactor);
                 Err(response.refused(body.is_own().then_some(refusal)))
             }
             _ => Err(Response::contradiction()),

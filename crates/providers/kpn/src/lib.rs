@@ -23,6 +23,7 @@
 //! | `token_style` | `form` (default) or `basic`: how the token request carries the credentials |
 //! | `report_url` | the https URL for delivery reports, whose query parameter `reference` has the value `{reference}`; without it, reports do not match their messages |
 //! | `sub_account` | only for customers with sub-accounts |
+//! | `vendor_messages` | `true`: errors keep KPN's own words, cleaned; defaults to `false` |
 
 mod reports;
 
@@ -120,7 +121,13 @@ provider_builder! {
 
 impl KpnBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
-        let options = ["sender", "token_style", "report_url", "sub_account"];
+        let options = [
+            "sender",
+            "token_style",
+            "report_url",
+            "sub_account",
+            "vendor_messages",
+        ];
         let url = ConnectionUrl::parse("kpn", url, &["id", "secret"], &options)?;
         Ok(Self {
             endpoint: EndpointBuilder::from_url(&url)?,
@@ -176,8 +183,15 @@ impl KpnBuilder {
             .map(|url| ReportUrl::parse_with_reference(url.expose_secret()))
             .transpose()?;
         let has_reports = report_url.as_ref().is_some_and(ReportUrl::has_reference);
+        let sub_account = self.sub_account.clone().map(SecretString::from);
         let endpoint = self
             .endpoint
+            .with_secrets([
+                Some(&self.id),
+                Some(&self.secret),
+                self.report_url.as_ref(),
+                sub_account.as_ref(),
+            ])
             .build(PROFILE.with_reports(has_reports), HOST)?;
         let credentials = ClientCredentials::new(
             endpoint.client().clone(),
@@ -228,9 +242,21 @@ struct ResponseBody {
     #[serde(rename = "transactionId")]
     transaction_id: Value,
     status: Value,
+    message: Value,
 }
 
 impl ResponseBody {
+    /// Returns KPN's own words, in each of its error shapes.
+    fn words(&self) -> impl Iterator<Item = &str> {
+        let members = [
+            &self.error_response["message"],
+            &self.fault["faultstring"],
+            &self.error["message"],
+            &self.message,
+        ];
+        members.into_iter().filter_map(Value::as_str)
+    }
+
     /// Returns the gateway's code.
     fn fault(&self) -> Option<&str> {
         self.fault["detail"]["errorcode"].as_str()
@@ -295,6 +321,7 @@ static STATUSES: &[Code] = codes! {
 
 /// Returns the refusal in a response to a request for these messages. `None` if KPN did not write it.
 fn refusal(response: &Response, body: &ResponseBody, messages: &[Message]) -> Option<Refusal> {
+    let redactor = response.redactor(messages);
     let listed = body
         .fault()
         .and_then(|fault| Code::find(FAULTS, fault).or_else(|| Code::find(TOKEN_FAULTS, fault)));
@@ -308,12 +335,13 @@ fn refusal(response: &Response, body: &ResponseBody, messages: &[Message]) -> Op
             .map_or((ErrorKind::Other, "KPN refused the request"), |status| {
                 (status.kind, status.message)
             });
-        return Some(Refusal::new(kind, message).with_unlisted_code(&code, messages));
+        let refusal = Refusal::new(kind, message).with_unlisted_code(&code, messages);
+        return Some(refusal.with_vendor_message(body.words(), &redactor));
     };
     // Every response has the reset of the quota: it is a delay only for a used up quota, and only without a
     // `Retry-After`.
     let now = std::time::SystemTime::now().into();
-    let refusal = fault.refusal();
+    let refusal = fault.refusal().with_vendor_message(body.words(), &redactor);
     Some(match quota_reset(response, now) {
         Some(wait) if fault.code == QUOTA_VIOLATION && response.retry_after(now).is_none() => {
             refusal.with_retry_after(wait)
@@ -328,20 +356,27 @@ fn token_refusal(response: &Response) -> Option<Refusal> {
     struct Body {
         #[serde(rename = "ErrorCode")]
         code: String,
+        #[serde(default, rename = "Error")]
+        words: Value,
     }
     const INVALID_CLIENT: &str = "invalid_client";
+    let redactor = response.redactor([]);
     let body = response.body().unwrap_or_default();
-    let named = match response.json::<Body>() {
-        Ok(Body { code }) if code != INVALID_CLIENT => {
-            return Some(Refusal::new(ErrorKind::Unauthorized, TOKEN_REFUSED));
+    let (is_named, words) = match response.json::<Body>() {
+        Ok(Body { code, words }) if code != INVALID_CLIENT => {
+            let refused = Refusal::new(ErrorKind::Unauthorized, TOKEN_REFUSED);
+            return Some(refused.with_vendor_message(words.as_str(), &redactor));
         }
-        Ok(_) => true,
-        Err(_) => body
-            .windows(INVALID_CLIENT.len())
-            .any(|window| window == INVALID_CLIENT.as_bytes()),
+        Ok(Body { words, .. }) => (true, words),
+        Err(_) => {
+            let mut windows = body.windows(INVALID_CLIENT.len());
+            let is_named = windows.any(|window| window == INVALID_CLIENT.as_bytes());
+            (is_named, Value::Null)
+        }
     };
-    if named {
-        let refused = Refusal::new(ErrorKind::Unauthorized, CLIENT_REFUSED);
+    if is_named {
+        let refused = Refusal::new(ErrorKind::Unauthorized, CLIENT_REFUSED)
+            .with_vendor_message(words.as_str(), &redactor);
         return Some(refused.with_code(INVALID_CLIENT).with_proof(Proof::Always));
     }
     refusal(response, &response.json().ok()?, &[])

@@ -235,7 +235,30 @@ fn refusal(response: &Response, messages: &[Message]) -> Option<Refusal> {
         |row| (row.kind, row.message),
     );
     // No list of codes is published.
-    Some(Refusal::new(kind, meaning).with_unlisted_code(&code, messages))
+    let words = body.get("message").and_then(Value::as_str);
+    let words = words
+        .into_iter()
+        .chain(body.get("details").into_iter().flat_map(words_of_details));
+    let refusal = Refusal::new(kind, meaning).with_unlisted_code(&code, messages);
+    Some(refusal.with_vendor_message(words, &response.redactor(messages)))
+}
+
+/// Returns the texts in the details: those of each path, or the messages in the entries of an array.
+fn words_of_details(details: &Value) -> Vec<&str> {
+    fn texts(value: &Value) -> Vec<&str> {
+        match value {
+            Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
+            text => text.as_str().into_iter().collect(),
+        }
+    }
+    match details {
+        Value::Object(members) => members.values().flat_map(texts).collect(),
+        Value::Array(entries) => entries
+            .iter()
+            .filter_map(|entry| entry.get("message")?.as_str())
+            .collect(),
+        text => text.as_str().into_iter().collect(),
+    }
 }
 
 /// Returns the part of the request that the details are about. Paths are the names of an object, or in the entries of

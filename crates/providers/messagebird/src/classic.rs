@@ -65,7 +65,7 @@ impl Classic {
         let response = self.access.send(request).await?;
         if !response.is_success() {
             has_no_id(&response)?;
-            return Err(refused(&response));
+            return Err(refused(&response, Some(message)));
         }
         if faults(&response).is_some() {
             return Err(Response::contradiction());
@@ -76,7 +76,7 @@ impl Classic {
     async fn balance(&self) -> Result<Health, SendError> {
         let response = self.access.ask(self.access.get(BALANCE_PATH)).await?;
         if !response.is_success() {
-            return Err(refused(&response));
+            return Err(refused(&response, None));
         }
         let balance: Balance = response.json()?;
         let is_money = balance.payment == "prepaid" && balance.unit == EUROS;
@@ -346,13 +346,18 @@ impl Fault {
 }
 
 /// Returns what a response that is not a success proves.
-fn refused(response: &Response) -> SendError {
+fn refused(response: &Response, message: Option<&Message>) -> SendError {
     let Some(errors) = faults(response) else {
         return response.refused(None);
     };
+    let redactor = response.redactor(message);
+    let with_words = |refusal: Refusal| {
+        let words = errors.iter().map(|fault| fault.description.as_str());
+        refusal.with_vendor_message(words, &redactor)
+    };
     if errors.iter().any(|fault| fault.code == INTERNAL_ERROR) {
         let refusal = Refusal::new(ErrorKind::Unavailable, "MessageBird failed").with_code("99");
-        return response.refused(Some(refusal.with_proof(Proof::Nothing)));
+        return response.refused(Some(with_words(refusal.with_proof(Proof::Nothing))));
     }
     let mut rows = errors
         .iter()
@@ -360,7 +365,8 @@ fn refused(response: &Response) -> SendError {
     // As in the vendor's PHP SDK.
     let balance = rows.clone().find(|row| row.code == NOT_ENOUGH_BALANCE);
     // An unlisted code may be another server's: a firewall writes codes with descriptions too.
-    response.refused(balance.or_else(|| rows.next()).map(Code::refusal))
+    let row = balance.or_else(|| rows.next());
+    response.refused(row.map(|row| with_words(row.refusal())))
 }
 
 #[derive(Deserialize)]

@@ -33,6 +33,7 @@
 //! | `category` | platform: `transactional` (default), `authentication` (codes and passes, of which the vendor keeps no copy), `marketing` or `service` |
 //! | `report_url` | classic: the https URL for delivery reports; defaults to the account's own |
 //! | `workspace`, `channel` | channels: both ids, which are UUIDs |
+//! | `vendor_messages` | `true`: errors keep MessageBird's own words, cleaned; defaults to `false` |
 //!
 //! The platform requires a `User-Agent`: a [`Client`](postduif_http::Client) from a reqwest builder must set one.
 
@@ -223,6 +224,7 @@ impl MessageBirdBuilder {
             "channel",
             "report_url",
             "sender",
+            "vendor_messages",
             "workspace",
         ];
         let url = ConnectionUrl::parse("messagebird", url, &["key"], &options)?;
@@ -283,20 +285,26 @@ impl MessageBirdBuilder {
     pub fn build(self) -> Result<MessageBird, ConfigError> {
         let api = self.choose_api()?;
         let key = &self.key;
+        let endpoint = self.endpoint.with_secrets([
+            Some(key),
+            self.report_url.as_ref(),
+            self.workspace.as_ref(),
+            self.channel.as_ref(),
+        ]);
         let inner: Box<dyn SmsProvider> = match api {
             Api::Channels => Box::new(channels::Channels::new(
-                self.endpoint,
+                endpoint,
                 key,
                 self.workspace.as_ref(),
                 self.channel.as_ref(),
             )?),
             Api::Classic => Box::new(classic::Classic::new(
-                self.endpoint,
+                endpoint,
                 key,
                 self.report_url.as_ref(),
             )?),
             Api::Platform => Box::new(platform::Platform::new(
-                self.endpoint,
+                endpoint,
                 key,
                 self.category.unwrap_or_default(),
             )?),

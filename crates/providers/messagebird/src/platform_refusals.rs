@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use postduif_core::{Acceptance, ErrorKind, Message, SendError};
-use postduif_http::{Proof, Refusal, Response, codes, vendor::Code};
+use postduif_http::{Proof, Redactor, Refusal, Response, codes, vendor::Code};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -28,11 +28,12 @@ pub(crate) fn refused(response: &Response, messages: &[Message]) -> Refused {
             named: HashMap::new(),
         };
     };
+    let redactor = response.redactor(messages);
     let fields: Vec<_> = fault.params().map(entry).collect();
     let of = |index: Option<usize>| {
         let own = fields.iter().filter(|(named, _)| *named == index);
         let own: Vec<_> = own.map(|(_, field)| *field).collect();
-        explain(response, &fault, &own)
+        explain(response, &fault, &own, &redactor)
     };
     let error = of(None);
     let proven = error.acceptance() == Acceptance::NotAccepted;
@@ -57,7 +58,7 @@ pub(crate) fn refused(response: &Response, messages: &[Message]) -> Refused {
 
 /// Returns what a fault with these fields of a message proves: nothing, unless its type and its name or code have their
 /// own status.
-fn explain(response: &Response, fault: &Fault, fields: &[&str]) -> SendError {
+fn explain(response: &Response, fault: &Fault, fields: &[&str], redactor: &Redactor) -> SendError {
     let at_its_status = fault
         .types()
         .find(|(status, _)| *status == response.status());
@@ -78,7 +79,8 @@ fn explain(response: &Response, fault: &Fault, fields: &[&str]) -> SendError {
     } else {
         Proof::Nothing
     };
-    response.refused(Some(row.refusal().with_proof(proof)))
+    let refusal = row.refusal().with_proof(proof);
+    response.refused(Some(refusal.with_vendor_message(fault.words(), redactor)))
 }
 
 /// Returns the meaning of a validation error with these fields.
@@ -115,6 +117,8 @@ pub(crate) struct Fault {
     param: Value,
     #[serde(default)]
     details: Value,
+    #[serde(default)]
+    message: Value,
     #[serde(default)]
     request_id: Value,
 }
@@ -174,6 +178,15 @@ impl Fault {
         VALIDATION
             .into_iter()
             .find(|known| self.keys().any(|key| key == *known))
+    }
+
+    /// Returns the platform's own words.
+    fn words(&self) -> impl Iterator<Item = &str> {
+        let details = self.details.as_array().into_iter().flatten();
+        [&self.message]
+            .into_iter()
+            .chain(details.map(|detail| &detail["message"]))
+            .filter_map(Value::as_str)
     }
 
     /// Returns the paths of its fields: `to`, or `messages[3].to` in a batch.

@@ -24,6 +24,7 @@
 //! | `sender` | a name of at most 11 characters or a number of at most 14 digits, for messages that name none; Smstools has no default |
 //! | `sub_account` | the id of the sub-account for sending |
 //! | `test` | `true`: Smstools validates every message and **sends none**; defaults to `false` |
+//! | `vendor_messages` | `true`: errors keep Smstools' own words, cleaned; defaults to `false` |
 //!
 //! The default host, `api.smsgatewayapi.com`, is that of the documentation and of the one recorded live exchange. The
 //! vendor's newer SDK calls `api.smstools.com`, which can be set instead.
@@ -120,7 +121,7 @@ provider_builder! {
 
 impl SmstoolsBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
-        let options = ["sender", "sub_account", "test"];
+        let options = ["sender", "sub_account", "test", "vendor_messages"];
         let url = ConnectionUrl::parse("smstools", url, &["id", "secret"], &options)?;
         Ok(Self {
             endpoint: EndpointBuilder::from_url(&url)?,
@@ -159,8 +160,12 @@ impl SmstoolsBuilder {
             check_header_setting("option sub_account", account)?;
         }
         let profile = PROFILE.with_reports(!self.test);
+        let sub_account = self.sub_account.clone().map(SecretString::from);
+        let endpoint =
+            self.endpoint
+                .with_secrets([Some(&self.id), Some(&self.secret), sub_account.as_ref()]);
         Ok(Smstools {
-            endpoint: self.endpoint.build(profile, HOST)?,
+            endpoint: endpoint.build(profile, HOST)?,
             id: self.id,
             secret: self.secret,
             sub_account: self.sub_account,
@@ -251,12 +256,14 @@ fn refused(response: &Response, messages: &[Message]) -> SendError {
     let Some(error) = body.get("error").and_then(text) else {
         return by_status;
     };
-    let has_text = body.get("errorMsg").is_some_and(Value::is_string);
+    let words = body.get("errorMsg").and_then(Value::as_str);
+    let has_text = words.is_some();
+    let redactor = response.redactor(messages);
     // A request without a text is never in doubt, so there the author of the response is irrelevant.
     let repeats_status =
         !has_text && !messages.is_empty() && error == response.status().to_string();
     if let Some(row) = Code::find(CODES, &error).filter(|_| !repeats_status) {
-        return response.refused(Some(row.refusal()));
+        return response.refused(Some(row.refusal().with_vendor_message(words, &redactor)));
     }
     let is_own = has_text || error == UNREADABLE && response.status() == 400;
     // On a success only a listed code is a refusal.
@@ -267,6 +274,7 @@ fn refused(response: &Response, messages: &[Message]) -> SendError {
         401 | 403 => Refusal::new(ErrorKind::Unauthorized, "Smstools refused the credentials"),
         _ => Refusal::new(ErrorKind::Other, "Smstools refused the request"),
     };
+    let refusal = refusal.with_vendor_message(words, &redactor);
     let is_code = error.bytes().all(|byte| byte.is_ascii_digit());
     response.refused(Some(if is_code {
         refusal.with_unlisted_code(&error, messages)

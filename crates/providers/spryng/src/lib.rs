@@ -28,6 +28,7 @@
 //! | `account` | v2 only, and required there: the account reference, such as `SPNL0000000`; it may be after the key, before the `@` |
 //! | `sender` | a name of at most 11 characters, a number, or a short code, for messages that name none; v2 defaults to the account's own, v1 has no default |
 //! | `route` | v1 only: a route that Spryng assigned to you; defaults to `business` |
+//! | `vendor_messages` | `true`: errors keep Spryng's own words, cleaned; defaults to `false` |
 //!
 //! Version 2 reads `[` and `]` as the delimiters of a variable and has no escape. A text with one of them is refused as
 //! `Unsupported`, since another vendor can send it.
@@ -204,7 +205,7 @@ provider_builder! {
 
 impl SpryngBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
-        let options = ["sender", "api", "route"];
+        let options = ["sender", "api", "route", "vendor_messages"];
         let url = ConnectionUrl::parse("spryng", url, &["key", "account"], &options)?;
         let api = url.parsed_option("api")?.unwrap_or_default();
         Ok(Self {
@@ -250,6 +251,11 @@ impl SpryngBuilder {
             let message = format!("option {option}: expected none for the API {}", self.api);
             Err(ConfigError::new(message))
         };
+        let endpoint = self.endpoint.with_secrets([
+            Some(&self.key),
+            self.account.as_ref(),
+            self.route.as_ref(),
+        ]);
         match (self.api, self.account, self.route) {
             (Api::V1, Some(_), _) => unexpected("account"),
             (Api::V2, _, Some(_)) => unexpected("route"),
@@ -257,7 +263,7 @@ impl SpryngBuilder {
                 "account is missing: expected the account reference for the API v2, such as SPNL0000000",
             )),
             (Api::V1, None, route) => {
-                let v1 = Arc::new(v1::V1::new(self.endpoint, &self.key, route)?);
+                let v1 = Arc::new(v1::V1::new(endpoint, &self.key, route)?);
                 Ok(Spryng {
                     inner: Arc::clone(&v1) as _,
                     v1: Some(v1),
@@ -266,7 +272,7 @@ impl SpryngBuilder {
             (Api::V2, Some(account), None) => {
                 check_header_setting("account", account.expose_secret())?;
                 Ok(Spryng {
-                    inner: Arc::new(v2::V2::new(self.endpoint, self.key, account)?),
+                    inner: Arc::new(v2::V2::new(endpoint, self.key, account)?),
                     v1: None,
                 })
             }

@@ -134,7 +134,15 @@ fn refusal(response: &Response, message: Option<&Message>) -> Option<Refusal> {
         }
     }
     // A request without a text is never in doubt, so there the author of the response is irrelevant.
-    Some(named.unwrap_or_else(|| refusal_by_status(response.status())))
+    let refusal = named.unwrap_or_else(|| refusal_by_status(response.status()));
+    let of_fields = body.get("errors").and_then(Value::as_object).into_iter();
+    let of_fields = of_fields
+        .flat_map(Map::values)
+        .filter_map(Value::as_array)
+        .flatten()
+        .filter_map(Value::as_str);
+    let words = [text].into_iter().chain(of_fields);
+    Some(refusal.with_vendor_message(words, &response.redactor(message)))
 }
 
 /// Returns the ids in a response, of any type.

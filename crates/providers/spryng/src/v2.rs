@@ -159,7 +159,12 @@ fn refusal(response: &Response, message: Option<&Message>) -> Option<Refusal> {
         400 => errors.iter().find_map(refusal_by_error),
         _ => None,
     };
-    let mut refusal = by_error.unwrap_or_else(|| refusal_by_status(response.status()));
+    let words = errors
+        .iter()
+        .filter_map(|error| error.get("errorMessage")?.as_str());
+    let mut refusal = by_error
+        .unwrap_or_else(|| refusal_by_status(response.status()))
+        .with_vendor_message(words, &response.redactor(message));
     if let Some(code) = errors.first().and_then(|error| member(error, "errorCode")) {
         let known = CODES.iter().find(|(_, known)| plain(known) == plain(&code));
         refusal = match known {

@@ -25,6 +25,7 @@
 //! | `account` | the account SID, with an API key |
 //! | `report_url` | the https URL for delivery reports, whose query parameter `reference` has the value `{reference}`; without it, reports do not match their messages |
 //! | `id`, `secret` | the credentials, if they are not before the `@` |
+//! | `vendor_messages` | `true`: errors keep Twilio's own words, cleaned; defaults to `false` |
 //!
 //! Tokens and keys belong to a region. Outside of the United States the host is the region's, such as
 //! `api.dublin.ie1.twilio.com`.
@@ -141,7 +142,8 @@ provider_builder! {
 impl TwilioBuilder {
     fn from_url(url: &str) -> Result<Self, ConfigError> {
         let credentials = ["id", "secret", "account"];
-        let url = ConnectionUrl::parse("twilio", url, &credentials, &["sender", "report_url"])?;
+        let options = ["sender", "report_url", "vendor_messages"];
+        let url = ConnectionUrl::parse("twilio", url, &credentials, &options)?;
         let (id, secret) = (url.credential("id")?, url.credential("secret")?);
         let builder = match url.optional_credential("account") {
             None if is_sid("SK", &id) => {
@@ -204,8 +206,14 @@ impl TwilioBuilder {
             None | Some(SenderKind::MessagingService) => profile.with_max_schedule_ahead(LATEST),
             Some(_) => profile,
         };
+        let endpoint = self.endpoint.with_secrets([
+            Some(&self.account),
+            self.key.as_ref(),
+            Some(&self.secret),
+            self.report_url.as_ref(),
+        ]);
         Ok(Twilio {
-            endpoint: self.endpoint.build(profile, HOST)?,
+            endpoint: endpoint.build(profile, HOST)?,
             account: self.account,
             key: self.key,
             secret: self.secret,
@@ -324,7 +332,7 @@ static CODES: &[Code] = codes! {
 /// Returns the refusal in a response to a request for these messages. `None` if Twilio did not write it.
 fn refusal(response: &Response, body: &ResponseBody, messages: &[Message]) -> Option<Refusal> {
     let code = body.refusal_code(response.status())?;
-    Some(match Code::find(CODES, &code) {
+    let refusal = match Code::find(CODES, &code) {
         Some(row) => row.refusal(),
         None => {
             let kind = match response.status() {
@@ -333,7 +341,8 @@ fn refusal(response: &Response, body: &ResponseBody, messages: &[Message]) -> Op
             };
             Refusal::new(kind, "Twilio refused it").with_unlisted_code(&code, messages)
         }
-    })
+    };
+    Some(refusal.with_vendor_message(body.message.as_str(), &response.redactor(messages)))
 }
 
 impl Twilio {

@@ -75,14 +75,20 @@ fn health(response: &Response) -> Result<Health, SendError> {
             Health::verified().with_balance(balance)
         }));
     }
-    let is_vonages = is_error(response) || Problem::of(response).is_some();
+    let problem = Problem::of(response);
+    let label = label(response);
+    let is_vonages = label.is_some() || problem.is_some();
     let refusal = is_vonages.then(|| {
         let (kind, message) = match response.status() {
             401 | 403 => (ErrorKind::Unauthorized, CREDENTIALS_REFUSED),
             429 => (ErrorKind::Throttled, "too many requests"),
             _ => (ErrorKind::Protocol, "Vonage refused the request"),
         };
-        Refusal::new(kind, message).with_unlisted_code(&response.status().to_string(), &[])
+        let words = label.as_deref().into_iter();
+        let words = words.chain(problem.iter().flat_map(Problem::words));
+        Refusal::new(kind, message)
+            .with_unlisted_code(&response.status().to_string(), &[])
+            .with_vendor_message(words, &response.redactor([]))
     });
     Err(response.refused(refusal))
 }
@@ -99,9 +105,14 @@ fn amount(value: &Value) -> Option<String> {
 
 /// Returns whether a response has Vonage's other error shape, which the balance shares.
 pub(crate) fn is_error(response: &Response) -> bool {
-    json(response).is_some_and(|body| {
-        text(&body["error-code"]).is_some() && body["error-code-label"].is_string()
-    })
+    label(response).is_some()
+}
+
+/// Returns the words of that shape. `None` if a response has another shape.
+pub(crate) fn label(response: &Response) -> Option<String> {
+    let body = json(response)?;
+    text(&body["error-code"])?;
+    body["error-code-label"].as_str().map(str::to_owned)
 }
 
 /// Returns the body as JSON. Responses of 2014 were ISO-8859-1.

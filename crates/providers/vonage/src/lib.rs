@@ -25,6 +25,7 @@
 //! | `key`, `secret` | the account's, if they are not before the `@` |
 //! | `private_key` | an application's, in PEM, best as `file:PATH`; the user of the URL is then the application's id |
 //! | `application_id` | the application's id, if it is not before the `@` |
+//! | `vendor_messages` | `true`: errors keep Vonage's own words, cleaned; defaults to `false` |
 //!
 //! |  | Messages API | SMS API |
 //! |---|---|---|
@@ -208,7 +209,7 @@ impl VonageBuilder {
 
     fn from_url(url: &str) -> Result<Self, ConfigError> {
         let credentials = ["key", "secret", "application_id", "private_key"];
-        let options = ["api", "sender", "report_url"];
+        let options = ["api", "sender", "report_url", "vendor_messages"];
         let url = ConnectionUrl::parse("vonage", url, &credentials, &options)?;
         let (id, key) = (
             url.optional_credential("application_id"),
@@ -269,11 +270,19 @@ impl VonageBuilder {
     pub fn build(self) -> Result<Vonage, ConfigError> {
         self.endpoint
             .check_sender(|sender| wire_sender(sender).is_some(), SENDER)?;
+        // A private key is in no request.
+        let (id, secret) = match &self.credentials {
+            Credentials::Account(key, secret) => (key, Some(secret)),
+            Credentials::Application(id, _) => (id, None),
+        };
+        let endpoint = self
+            .endpoint
+            .with_secrets([Some(id), secret, self.report_url.as_ref()]);
         let inner: Box<dyn SmsProvider> = match (self.api, self.credentials) {
             (Api::Messages, Credentials::Account(key, secret)) => {
-                let account = Account::new(key, secret, self.endpoint.base())?;
+                let account = Account::new(key, secret, endpoint.base())?;
                 Box::new(Messages::new(
-                    self.endpoint,
+                    endpoint,
                     account.into(),
                     self.report_url.as_ref(),
                 )?)
@@ -281,14 +290,14 @@ impl VonageBuilder {
             (Api::Messages, Credentials::Application(id, private_key)) => {
                 let application = Application::new(id, &private_key)?;
                 Box::new(Messages::new(
-                    self.endpoint,
+                    endpoint,
                     application.into(),
                     self.report_url.as_ref(),
                 )?)
             }
             (Api::Sms, Credentials::Account(key, secret)) => {
-                let account = Account::new(key, secret, self.endpoint.base())?;
-                Box::new(Sms::new(self.endpoint, account, self.report_url.as_ref())?)
+                let account = Account::new(key, secret, endpoint.base())?;
+                Box::new(Sms::new(endpoint, account, self.report_url.as_ref())?)
             }
             (Api::Sms, Credentials::Application(..)) => {
                 return Err(ConfigError::new(

@@ -53,6 +53,8 @@ pub(crate) fn refused(response: &Response, message: &Message) -> SendError {
         Some(code) => refusal.with_code(code),
         None => refusal.with_unlisted_code(code, slice::from_ref(message)),
     };
+    let words = problem.iter().flat_map(Problem::words);
+    let refusal = refusal.with_vendor_message(words, &response.redactor([message]));
     let wait = response.retry_after(SystemTime::now().into());
     response.refused(Some(match wait {
         Some(wait) => refusal.with_retry_after(wait.min(MAX_WAIT)),
@@ -71,6 +73,8 @@ pub(crate) struct Problem {
     #[serde(default)]
     title: Value,
     #[serde(default)]
+    detail: Value,
+    #[serde(default)]
     invalid_parameters: Value,
 }
 
@@ -86,6 +90,15 @@ impl Problem {
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         });
         is_vonage.then_some(problem)
+    }
+
+    /// Returns Vonage's own words.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
+        let parameters = self.invalid_parameters.as_array().into_iter().flatten();
+        [&self.title, &self.detail]
+            .into_iter()
+            .chain(parameters.map(|parameter| &parameter["reason"]))
+            .filter_map(Value::as_str)
     }
 
     fn code(&self) -> &str {

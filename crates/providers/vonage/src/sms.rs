@@ -9,7 +9,7 @@ use postduif_core::{
     Receipt, SendError, SmsProvider, async_trait, batch,
 };
 use postduif_http::{
-    Proof, Refusal, Request, Response, codes,
+    Proof, Redactor, Refusal, Request, Response, codes,
     vendor::{
         Code, Endpoint, EndpointBuilder, ReportUrl, check_about, has_value, reports::message_id,
         text,
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::{
     IN_FLIGHT, PROFILE, SENDER,
-    account::{Account, CREDENTIALS_REFUSED, CURRENCY, is_error, json},
+    account::{Account, CREDENTIALS_REFUSED, CURRENCY, is_error, json, label},
     receipts::PARAMETERS as REPORT_PARAMETERS,
     wire_sender,
 };
@@ -211,7 +211,12 @@ fn refused(response: &Response, message: &Message) -> SendError {
     // The status is not a code of Vonage's list.
     let code = response.status().to_string();
     let messages = slice::from_ref(message);
-    response.refused(refusal.map(|refusal| refusal.with_unlisted_code(&code, messages)))
+    let label = label(response);
+    response.refused(refusal.map(|refusal| {
+        refusal
+            .with_unlisted_code(&code, messages)
+            .with_vendor_message(label.as_deref(), &response.redactor(messages))
+    }))
 }
 
 /// The entries of a response, one for each part.
@@ -257,11 +262,12 @@ impl<'a> Parts<'a> {
                     && text(&entry["message-id"]).is_some_and(|id| !id.trim().is_empty())
             });
         let is_whole = !self.is_short && !is_foreign && !is_contradiction;
+        let redactor = response.redactor([message]);
         let failures: Vec<_> = self
             .all
             .iter()
             .filter(|entry| !is_accepted(entry))
-            .map(|entry| failure(entry, message))
+            .map(|entry| failure(entry, message, &redactor))
             .collect();
         let Some((refusal, _)) = failures.first() else {
             return match self.accepted(receipt) {
@@ -328,12 +334,13 @@ fn is_accepted(entry: &Value) -> bool {
 }
 
 /// Returns why a part was not accepted.
-fn failure(entry: &Value, message: &Message) -> (Refusal, Proof) {
+fn failure(entry: &Value, message: &Message, redactor: &Redactor) -> (Refusal, Proof) {
     let code = text(&entry["status"]).unwrap_or_default();
     let error_text = entry["error-text"].as_str().unwrap_or_default();
     let Some(row) = Code::find(STATUSES, &code) else {
         let unlisted = "Vonage returned a status that is not in its list";
-        let refusal = Refusal::new(ErrorKind::Other, unlisted);
+        let refusal =
+            Refusal::new(ErrorKind::Other, unlisted).with_vendor_message([error_text], redactor);
         let messages = slice::from_ref(message);
         return (refusal.with_unlisted_code(&code, messages), Proof::Nothing);
     };
@@ -342,7 +349,9 @@ fn failure(entry: &Value, message: &Message) -> (Refusal, Proof) {
         _ => row.kind,
     };
     // Without its proof, which depends on the other parts too.
-    let refusal = Refusal::new(kind, row.message).with_code(row.code);
+    let refusal = Refusal::new(kind, row.message)
+        .with_code(row.code)
+        .with_vendor_message([error_text], redactor);
     let refusal = match row.code {
         "1" => refusal.with_retry_after(delay(error_text)),
         _ => refusal,

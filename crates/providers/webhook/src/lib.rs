@@ -27,6 +27,7 @@
 //! | `schedule_ahead` | how many seconds ahead the gateway schedules a message; without it none is scheduled |
 //! | `reports` | `true`: the gateway sends delivery reports; defaults to `false` |
 //! | `repeat_window` | for how many seconds the gateway recognizes a repeated request by its `Idempotency-Key`; without it no request is repeated |
+//! | `vendor_messages` | `true`: errors keep the gateway's own words, cleaned; defaults to `false` |
 //!
 //! # The request
 //!
@@ -79,7 +80,8 @@
 //!
 //! `kind` is the name of an [`ErrorKind`], which decides what happens next; any other is no refusal, and in doubt. The
 //! optional `code` is the gateway's own, kept if it is at most four letters and digits, or five digits, and repeats
-//! nothing of the message. With the kind `throttled`, `retry_after_s` or the header `Retry-After` is how many seconds
+//! nothing of the message. The optional `message` says in words what is wrong; it is kept, cleaned, with the option
+//! `vendor_messages`. With the kind `throttled`, `retry_after_s` or the header `Retry-After` is how many seconds
 //! to wait.
 //!
 //! | `kind` | next | for example |
@@ -186,6 +188,7 @@ impl WebhookBuilder {
             "schedule_ahead",
             "reports",
             "repeat_window",
+            "vendor_messages",
         ];
         let url = ConnectionUrl::parse("webhook", url, &["token", "secret"], &options)?;
         if url.host().is_none() {
@@ -253,7 +256,7 @@ impl WebhookBuilder {
         if let Some(token) = &self.token {
             check_header_setting("token", token.expose_secret())?;
         }
-        let secret = self.secret.map(|secret| {
+        let secret = self.secret.clone().map(|secret| {
             let missing = "invalid secret: expected whsec_ and base64, as in Standard Webhooks";
             WebhookSecrets::new([secret], missing)
         });
@@ -277,9 +280,12 @@ impl WebhookBuilder {
         if let Some(ahead) = self.schedule_ahead {
             profile = profile.with_max_schedule_ahead(ahead);
         }
+        let endpoint = self
+            .endpoint
+            .with_secrets([self.token.as_ref(), self.secret.as_ref()]);
         Ok(Webhook {
             // The base URL is set, so there is no other host.
-            endpoint: self.endpoint.build(profile, "")?,
+            endpoint: endpoint.build(profile, "")?,
             authorization: self
                 .token
                 .map(|token| format!("Bearer {}", token.expose_secret()).into()),
@@ -337,17 +343,19 @@ struct ResponseBody {
     reference: Value,
     kind: Value,
     code: Value,
+    message: Value,
     retry_after_s: Value,
 }
 
 impl ResponseBody {
     /// Returns the refusal. `None` if it is not in the gateway's shape, which has a known kind.
-    fn refusal(&self, messages: &[Message]) -> Option<Refusal> {
+    fn refusal(&self, response: &Response, messages: &[Message]) -> Option<Refusal> {
         if self.status != REFUSED {
             return None;
         }
         let kind: ErrorKind = self.kind.as_str()?.parse().ok()?;
-        let refusal = Refusal::new(kind, format!("the gateway refused the request: {kind}"));
+        let refusal = Refusal::new(kind, format!("the gateway refused the request: {kind}"))
+            .with_vendor_message(self.message.as_str(), &response.redactor(messages));
         let refusal = match text(&self.code) {
             Some(code) => refusal.with_unlisted_code(&code, messages),
             None => refusal,
@@ -412,7 +420,7 @@ impl Webhook {
             let id = text(&body.id).unwrap_or_default();
             return self.endpoint.receipt(message, &id);
         }
-        Err(response.refused(body.refusal(slice::from_ref(message))))
+        Err(response.refused(body.refusal(&response, slice::from_ref(message))))
     }
 
     async fn probe(&self) -> Result<Health, SendError> {
@@ -422,7 +430,7 @@ impl Webhook {
         if response.is_success() && body.status == READY {
             return Ok(Health::verified());
         }
-        match (body.refusal(&[]), response.status()) {
+        match (body.refusal(&response, &[]), response.status()) {
             (None, 405) => Ok(Health::unknown()),
             (refusal, _) => Err(response.refused(refusal)),
         }

@@ -53,7 +53,7 @@ fn an_invalid_configuration_is_refused_when_it_is_built() {
         ("cm://env:TOKEN@default", "write ?token=env:"),
         (
             "cm://hunter2@default?account=x",
-            "unknown option account; known are sender, token",
+            "unknown option account; known are sender, vendor_messages, token",
         ),
         (
             "cm://hunter2@default?sender=ThisIsTooLongAName",

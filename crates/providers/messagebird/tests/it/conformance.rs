@@ -54,6 +54,14 @@ impl FakeVendor for FakePlatform {
         provider(base, PLATFORM_KEY, "sender=Contoso")
     }
 
+    fn with_vendor_messages(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(provider(
+            base,
+            PLATFORM_KEY,
+            "sender=Contoso&vendor_messages=true",
+        ))
+    }
+
     fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
         Some(provider(base, PLATFORM_KEY, ""))
     }
@@ -166,6 +174,11 @@ impl FakeVendor for FakeClassic {
             KEY,
             &format!("sender=Contoso&report_url={REPORT_URL}"),
         )
+    }
+
+    fn with_vendor_messages(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        let options = format!("sender=Contoso&vendor_messages=true&report_url={REPORT_URL}");
+        Some(provider(base, KEY, &options))
     }
 
     fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
@@ -281,6 +294,11 @@ impl FakeVendor for FakeChannels {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
         let options = format!("workspace={WORKSPACE}&channel={CHANNEL}");
         provider(base, KEY, &options)
+    }
+
+    fn with_vendor_messages(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        let options = format!("workspace={WORKSPACE}&channel={CHANNEL}&vendor_messages=true");
+        Some(provider(base, KEY, &options))
     }
 
     fn credentials(&self) -> Vec<String> {

@@ -90,6 +90,10 @@ impl FakeVendor for FakeSmstools {
         Some(accepted(id))
     }
 
+    fn with_vendor_messages(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(provider(base, "sender=Contoso&vendor_messages=true"))
+    }
+
     fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
         Some(provider(base, ""))
     }

@@ -64,7 +64,7 @@ fn an_invalid_configuration_is_refused_when_it_is_built() {
         ("smstools://env:hunter2@default", "write ?id=env:"),
         (
             "smstools://me:hunter2@default?date=x",
-            "unknown option date; known are sender, sub_account, test, id, secret",
+            "unknown option date; known are sender, sub_account, test, vendor_messages, id, secret",
         ),
         ("smstools://me:hunter2@default?test=1", "option test"),
         (

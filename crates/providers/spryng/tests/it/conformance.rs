@@ -34,6 +34,13 @@ impl FakeVendor for FakeV2 {
         Arc::new(Spryng::from_url_with(&url, &client()).unwrap())
     }
 
+    fn with_vendor_messages(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        let host = base.strip_prefix("http://").unwrap();
+        let options = "account=SPNL0000000&sender=Contoso&vendor_messages=true";
+        let url = format!("spryng://{KEY}@{host}?{options}");
+        Some(Arc::new(Spryng::from_url_with(&url, &client()).unwrap()))
+    }
+
     fn credentials(&self) -> Vec<String> {
         vec![KEY.to_owned(), "SPNL0000000".to_owned()]
     }
@@ -128,6 +135,12 @@ impl FakeVendor for FakeV1 {
         let host = base.strip_prefix("http://").unwrap();
         let url = format!("spryng://{KEY}@{host}?api=v1&sender=Contoso");
         Arc::new(Spryng::from_url_with(&url, &client()).unwrap())
+    }
+
+    fn with_vendor_messages(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        let host = base.strip_prefix("http://").unwrap();
+        let url = format!("spryng://{KEY}@{host}?api=v1&sender=Contoso&vendor_messages=true");
+        Some(Arc::new(Spryng::from_url_with(&url, &client()).unwrap()))
     }
 
     fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {

@@ -149,7 +149,7 @@ fn an_invalid_configuration_is_refused_when_it_is_built() {
         ("spryng://env:hunter2@default?account=A", "write ?key=env:"),
         (
             "spryng://hunter2@default?account=A&token=x",
-            "unknown option token; known are sender, api, route, key, account",
+            "unknown option token; known are sender, api, route, vendor_messages, key, account",
         ),
         (
             "spryng://hunter2@default?account=A&sender=ThisIsTooLongAName",

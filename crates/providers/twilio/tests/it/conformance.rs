@@ -21,7 +21,7 @@ const ROUTE: &str = "hunter2-is-the-route";
 const SERVICE: &str = "MGfeedf00dfeedf00dfeedf00dfeedf00d";
 
 impl FakeTwilio {
-    fn at(self, base: &str, with_sender: bool) -> Arc<dyn SmsProvider> {
+    fn at(self, base: &str, with_sender: bool, more: &str) -> Arc<dyn SmsProvider> {
         let client = Client::builder()
             .with_connect_timeout(DEADLINE / 2)
             .with_timeout(DEADLINE)
@@ -39,7 +39,7 @@ impl FakeTwilio {
         };
         let url = format!(
             "twilio://{user}:{SECRET}@{host}?{options}{sender}report_url=https%3A%2F%2Fhooks.example.test%2F{ROUTE}\
-             %3Freference%3D%7Breference%7D"
+             %3Freference%3D%7Breference%7D{more}"
         );
         Arc::new(Twilio::from_url_with(&url, &client).unwrap())
     }
@@ -58,7 +58,7 @@ fn error(status: u16, code: impl Into<Value>, words: &str) -> Reply {
 
 impl FakeVendor for FakeTwilio {
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider> {
-        self.at(base, true)
+        self.at(base, true, "")
     }
 
     fn other_reply(&self, request: &HttpRequest) -> Option<Reply> {
@@ -149,8 +149,12 @@ impl FakeVendor for FakeTwilio {
         true
     }
 
+    fn with_vendor_messages(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(self.at(base, true, "&vendor_messages=true"))
+    }
+
     fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
-        Some(self.at(base, false))
+        Some(self.at(base, false, ""))
     }
 }
 

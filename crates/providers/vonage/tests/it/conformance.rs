@@ -85,6 +85,10 @@ impl FakeVendor for FakeVonage {
         self.build(base, "&sender=Contoso")
     }
 
+    fn with_vendor_messages(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(self.build(base, "&sender=Contoso&vendor_messages=true"))
+    }
+
     fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
         Some(self.build(base, ""))
     }

@@ -121,7 +121,8 @@ fn an_invalid_configuration_is_refused_when_it_is_built() {
         ),
         (
             "vonage://me:hunter2@default?account=x",
-            "unknown option account; known are api, sender, report_url, key, secret, application_id, private_key",
+            "unknown option account; known are api, sender, report_url, vendor_messages, key, secret, application_id, \
+             private_key",
         ),
         (
             "vonage://me:hunter2@default?api=rest",

@@ -109,6 +109,10 @@ impl FakeVendor for FakeGateway {
         true
     }
 
+    fn with_vendor_messages(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
+        Some(self.at(base, "&sender=Contoso&vendor_messages=true"))
+    }
+
     fn without_sender(&self, base: &str) -> Option<Arc<dyn SmsProvider>> {
         Some(self.at(base, ""))
     }
