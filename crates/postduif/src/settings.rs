@@ -29,6 +29,7 @@ use crate::{
 /// | `require` | what the vendor must be able to do, as a list of [`Requirement`]s such as `validity=600` |
 /// | `deadline` | seconds within which a call may begin (feature `layers`) |
 /// | `rate`, `burst`, `in_flight`, `max_wait`, `timeout`, `attempts` | the limits of `Stack` (feature `layers`) |
+/// | `vendor_messages` | `true`: errors keep the vendor's own words, cleaned, as [`vendor_message`](crate::SendError::vendor_message); defaults to `false` |
 /// | anything else | a credential or an option of the vendor, such as `id`, `secret`, `sender` or `api` |
 /// | `url` | a connection URL, in place of `vendor`, `host` and what a URL can say |
 ///
