@@ -231,6 +231,7 @@ async fn keys_are_fetched_again_after_a_day_and_kept_through_an_outage() {
         for _ in 0..3 {
             at_once(verify(&verifier, &token)).await.unwrap();
         }
+        login.asked(turn).await;
         // A call that waits for the fetch in progress, so that it has ended.
         let _ = kind(&verifier, &unknown()).await;
         assert_eq!(login.fetches().await, turn);
@@ -239,6 +240,7 @@ async fn keys_are_fetched_again_after_a_day_and_kept_through_an_outage() {
     login.publish(&rolled()).await;
     advance(5 * MINUTE).await;
     at_once(verify(&verifier, &token)).await.unwrap();
+    login.asked(1).await;
     let new = sign_with_id(&other_key(), "tenant-key-2");
     assert_eq!(kind(&verifier, &new).await, None);
     assert_eq!(login.fetches().await, 1);
@@ -457,6 +459,12 @@ async fn metadata_must_be_the_tenants_and_name_keys_of_the_same_host() {
             "{value}"
         );
     }
+    let v2 = with(good, "issuer", issuer(OTHER_ID).into());
+    let v1 = json!({"issuer": issuer_v1(OTHER_ID)});
+    login.publish_as(&v2, &v1, ok(&keys)).await;
+    let other = with(claims(), "tid", OTHER_ID.into());
+    let other = sign(&with(other, "iss", issuer(OTHER_ID).into()));
+    assert_eq!(kind(&login.verifier(), &other).await, Some(Unavailable));
     assert!(evil.requests().await.is_empty());
 }
 

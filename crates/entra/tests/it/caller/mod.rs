@@ -229,6 +229,17 @@ impl Login {
             .collect()
     }
 
+    /// Waits until the keys were fetched this often since the last change.
+    async fn asked(&self, times: usize) {
+        let asked = async {
+            while self.fetches().await < times {
+                tokio::task::yield_now().await;
+            }
+        };
+        let limit = std::time::Duration::from_secs(30);
+        tokio::time::timeout(limit, asked).await.unwrap();
+    }
+
     /// Returns how often the keys were fetched since the last change.
     async fn fetches(&self) -> usize {
         let requests = self.requests().await;
