@@ -95,10 +95,11 @@ fn parse(death: &str) -> Result<Death, std::num::ParseIntError> {
 async fn send(url: &str, number: &str, text: &str) -> Outcome {
     let provider = postduif::from_url(url)?;
     let message = Message::new(number.parse()?, Text::new(text)?);
-    println!(
-        "{provider:?} {message:?} {:?}",
-        provider.send(&message).await
-    );
+    let sent = provider.send(&message).await;
+    println!("{provider:?} {message:?} {sent:?}");
+    if let Some(words) = sent.as_ref().err().and_then(|error| error.vendor_message()) {
+        println!("the vendor says: {words}");
+    }
     println!("{:?}", provider.check().await);
     Ok(())
 }

@@ -139,7 +139,7 @@ async fn a_send_tells_no_credential_no_token_and_no_text_at_any_level() {
         })
         .await;
         let url = format!(
-            "kpn://canary-id:canary-secret@{}?sender=Acme",
+            "kpn://canary-id:canary-secret@{}?sender=Acme&vendor_messages=true",
             server.address()
         );
         let shown = trace(&["send", &url, "+31612345678", "canary-text 482913"], "{}");
@@ -163,7 +163,7 @@ async fn a_send_tells_no_credential_no_token_and_no_text_at_any_level() {
 const ROUTE: &str = "https%3A%2F%2Fhooks.example.com%2Fr0ute-s3cret-1";
 
 /// Every API of every vendor that the sandbox plays: its name there, and a connection URL with a number as
-/// sender and a route for reports, where the API has them.
+/// sender and a route for reports, where the API has them; and the same with the vendor's words kept.
 fn every_api(sandbox: &Sandbox) -> Vec<(String, String)> {
     let key = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("leak-vonage.pem");
     std::fs::write(&key, sandbox.vonage_private_key()).unwrap();
@@ -191,6 +191,10 @@ fn every_api(sandbox: &Sandbox) -> Vec<(String, String)> {
         (_, url) => url.replace("sender=Postduif", sender),
     });
     own.chain(others)
+        .flat_map(|url| {
+            let with_words = format!("{url}&vendor_messages=true");
+            [url, with_words]
+        })
         .map(|url| (url.split("://").next().unwrap().to_owned(), url))
         .collect()
 }
@@ -199,9 +203,10 @@ fn every_api(sandbox: &Sandbox) -> Vec<(String, String)> {
 async fn no_vendor_tells_a_credential_a_text_or_a_whole_number_at_any_level() {
     let sandbox = Sandbox::start().await;
     let apis = every_api(&sandbox);
-    assert!(apis.len() >= 11, "{} APIs", apis.len());
+    assert!(apis.len() >= 22, "{} URLs", apis.len());
     let key = sandbox.vonage_private_key();
     let key = key.lines().nth(3).unwrap().to_owned();
+    let mut cleaned_echoes = 0;
     for (vendor, url) in &apis {
         for fault in [
             None,
@@ -228,6 +233,10 @@ async fn no_vendor_tells_a_credential_a_text_or_a_whole_number_at_any_level() {
                 fault.is_none(),
                 "{what}: {shown}"
             );
+            let has_words = shown.contains("the vendor says: ");
+            let keeps_words = url.ends_with("vendor_messages=true");
+            assert!(keeps_words || !has_words, "{what}: {shown}");
+            cleaned_echoes += usize::from(has_words && fault == Some(Fault::EchoText));
             // A workspace and a channel are names, in the sandbox the same as the key.
             let shown = ["workspace", "channel"].iter().fold(shown, |shown, name| {
                 shown.replace(&format!("{name}: \"sandbox\""), name)
@@ -247,6 +256,7 @@ async fn no_vendor_tells_a_credential_a_text_or_a_whole_number_at_any_level() {
             assert_absent(&shown, &secrets, &what);
         }
     }
+    assert!(cleaned_echoes >= 10, "{cleaned_echoes} echoes");
     assert_eq!(sandbox.foreign_requests().len(), 0);
 }
 
