@@ -40,6 +40,10 @@ use crate::{
 /// A credential may be `env:NAME` or `file:PATH`, so that the configuration itself holds no secret. They are read by
 /// [`open`](Self::open) and [`reports`](Self::reports), and an unset variable is named in the error.
 ///
+/// **Read no settings from people whom you do not trust**, such as the customers of a service: they could name any file
+/// or variable of the server, and the host to which it is sent. Pass values of theirs to a vendor's builder, which takes
+/// them as they are.
+///
 /// ```
 /// # #[cfg(feature = "kpn")] {
 /// let settings: postduif::Settings = serde_json::from_str(r#"{

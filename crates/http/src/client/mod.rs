@@ -73,9 +73,9 @@ impl Client {
 
     /// Creates a client from a reqwest builder, for everything that [`ClientBuilder`] has no option for.
     ///
-    /// This function changes with reqwest's version. The builder's TLS is kept; its deadlines and its settings for
-    /// redirects, retries, referer and connection log are replaced. Cookies cannot be disabled here: leave reqwest's
-    /// feature `cookies` off, or pass a builder without a cookie store.
+    /// This function changes with reqwest's version, which is 0.13 now. The builder's TLS is kept; its deadlines and its
+    /// settings for redirects, retries, referer and connection log are replaced. Cookies cannot be disabled here: leave
+    /// reqwest's feature `cookies` off, or pass a builder without a cookie store.
     ///
     /// # Errors
     ///
