@@ -72,7 +72,10 @@ impl CallerError {
         Self::new(CallerErrorKind::Claims, message)
     }
 
-    pub(super) const fn unavailable(retry_after: Duration, cause: SendError) -> Self {
+    /// `wait` is the time until a fetch may begin.
+    pub(super) fn unavailable(wait: Duration, cause: SendError) -> Self {
+        let started = u64::from(wait.subsec_nanos() > 0);
+        let retry_after = Duration::from_secs(wait.as_secs().saturating_add(started));
         Self {
             kind: CallerErrorKind::Unavailable,
             message: "the tenant's keys are not available",
@@ -108,7 +111,7 @@ impl CallerError {
         }
     }
 
-    /// Returns the delay for the response's `Retry-After` header, in whole seconds. `None` at 401.
+    /// Returns the delay for the response's `Retry-After` header: a whole number of seconds, 1 to 60. `None` at 401.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.outage.as_ref().map(|outage| outage.retry_after)
