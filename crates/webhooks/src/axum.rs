@@ -101,3 +101,38 @@ async fn route(reports: &crate::Reports, vendor: &str, target: &str, request: Re
     let request = reports.request(parts.method.as_str(), target, &parts.headers, &body);
     reports.receive(vendor, &request).await
 }
+
+#[cfg(feature = "entra")]
+impl crate::Callouts {
+    /// Returns the routes `/callouts/lifecycle` and `/callouts/access-package`.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/callouts/lifecycle", routing::post(lifecycle))
+            .route("/callouts/access-package", routing::post(access_package))
+            .with_state(self.clone())
+    }
+}
+
+#[cfg(feature = "entra")]
+async fn lifecycle(State(callouts): State<crate::Callouts>, request: Request) -> Reply {
+    let (parts, body) = request.into_parts();
+    match callouts.authenticate(&parts.headers).await {
+        Ok(admitted) => match read(body, postduif_entra::CalloutParser::BODY_LIMIT).await {
+            Ok(body) => admitted.lifecycle(&body).await,
+            Err(reply) => reply,
+        },
+        Err(reply) => reply,
+    }
+}
+
+#[cfg(feature = "entra")]
+async fn access_package(State(callouts): State<crate::Callouts>, request: Request) -> Reply {
+    let (parts, body) = request.into_parts();
+    match callouts.authenticate(&parts.headers).await {
+        Ok(admitted) => match read(body, postduif_entra::CalloutParser::BODY_LIMIT).await {
+            Ok(body) => admitted.access_package(&body).await,
+            Err(reply) => reply,
+        },
+        Err(reply) => reply,
+    }
+}

@@ -1,4 +1,5 @@
-//! The routes of a service that receives webhooks: the delivery reports of the vendors ([`Reports`]).
+//! The routes of a service that receives webhooks: call-outs of Microsoft Entra ([`Callouts`]), and delivery reports of
+//! the vendors ([`Reports`]).
 //!
 //! Nothing is believed without proof, and nothing can be built without the secret that proves it. The handlers take the
 //! request of any web server; the feature `axum` adds routers, and a server whose connections, headers and times are
@@ -6,6 +7,9 @@
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "entra")]
+mod callouts;
+mod count;
 mod quiet;
 mod reply;
 #[cfg(feature = "reports")]
@@ -15,6 +19,8 @@ mod seen;
 #[cfg(feature = "axum")]
 mod server;
 
+#[cfg(feature = "entra")]
+pub use callouts::{Admitted, Callouts};
 pub use reply::Reply;
 #[cfg(feature = "reports")]
 pub use reports::{Reports, ReportsBuilder};

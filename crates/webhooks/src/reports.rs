@@ -11,7 +11,7 @@ use postduif_http::{
 };
 
 use crate::{
-    Reply,
+    Reply, count,
     quiet::Quiet,
     seen::{Digest, Seen},
 };
@@ -170,6 +170,7 @@ impl Reports {
         let result = vendor.parser.parse(request, now);
         match &result {
             Err(error) if error.kind() == ReportErrorKind::Malformed => {
+                count::report(name, "malformed");
                 tracing::warn!(vendor = name, %error, "a delivery report cannot be read");
             }
             Err(error) => {
@@ -181,11 +182,14 @@ impl Reports {
             }
             Ok(reports) => {
                 let digest = vendor.digest(name, request);
-                if self.0.seen.insert(digest)
-                    && let Err(reply) = self.store(name, reports, now).await
-                {
+                if !self.0.seen.insert(digest) {
+                    count::report(name, "repeated");
+                } else if let Err(reply) = self.store(name, reports, now).await {
                     self.0.seen.remove(&digest);
+                    count::report(name, "not_stored");
                     return reply;
+                } else {
+                    count::report(name, "stored");
                 }
             }
         }
@@ -221,6 +225,10 @@ impl Reports {
     ) -> Result<(), Reply> {
         let store = async {
             for report in reports {
+                if let Some(at) = report.at {
+                    let lag = now.signed_duration_since(at).to_std().unwrap_or_default();
+                    count::report_lag(vendor, lag.as_secs_f64());
+                }
                 let stored = self.0.sink.store(report).await?;
                 if stored == Stored::Unknown && is_early(report, now) {
                     return Ok(Err(Reply::UNAVAILABLE));
@@ -238,6 +246,7 @@ impl Reports {
 
     /// Logs a refusal, at most once a second for each vendor and reason.
     fn refused(&self, vendor: &str, reason: &str) {
+        count::report(vendor, "refused");
         if let Some(more) = self.0.refusals.tell(vendor, reason) {
             tracing::warn!(vendor, reason, more, "a delivery report was refused");
         }

@@ -3,5 +3,3 @@
 mod features;
 #[cfg(feature = "testing")]
 mod readme;
-#[cfg(feature = "layers")]
-mod runtimes;

@@ -1,0 +1,32 @@
+//! Metrics, with the feature `metrics`.
+
+#[cfg(feature = "metrics")]
+use metrics::{counter, histogram};
+
+/// Counts a call-out by what became of it.
+#[cfg(feature = "entra")]
+pub(crate) fn callout(outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    counter!("postduif_callouts_total", "outcome" => outcome).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = outcome;
+}
+
+/// Counts a request with delivery reports by what became of it. The vendor is one that has a route.
+#[cfg(feature = "reports")]
+pub(crate) fn report(vendor: &str, outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    counter!("postduif_reports_total", "vendor" => vendor.to_owned(), "outcome" => outcome)
+        .increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (vendor, outcome);
+}
+
+/// Records how long after the event a report of it came, in seconds.
+#[cfg(feature = "reports")]
+pub(crate) fn report_lag(vendor: &str, seconds: f64) {
+    #[cfg(feature = "metrics")]
+    histogram!("postduif_report_lag_seconds", "vendor" => vendor.to_owned()).record(seconds);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (vendor, seconds);
+}
