@@ -1,0 +1,9 @@
+//! The service as a process, beside a sandbox.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
+
+mod flows;
+mod operating;
+mod reports;
+mod service;
+mod usage;
