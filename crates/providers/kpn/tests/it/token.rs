@@ -61,6 +61,22 @@ fn product_401() -> ResponseTemplate {
 }
 
 #[tokio::test]
+async fn the_words_of_the_token_endpoint_reach_a_check_and_a_send() {
+    let server = MockServer::start().await;
+    let body = json!({"ErrorCode": "invalid_client", "Error": "ClientId is Invalid"});
+    Mock::given(path("/oauth/client_credential/accesstoken"))
+        .respond_with(ResponseTemplate::new(401).set_body_json(body))
+        .mount(&server)
+        .await;
+    let kpn = Kpn::from_url(&url(&server, "?vendor_messages=true")).unwrap();
+    let health = kpn.check().await.unwrap();
+    let refusal = health.refusal().unwrap();
+    assert_eq!(refusal.vendor_message(), Some("ClientId is Invalid"));
+    let error = kpn.send(&message()).await.unwrap_err();
+    assert_eq!(error.vendor_message(), Some("ClientId is Invalid"));
+}
+
+#[tokio::test]
 async fn a_provably_refused_token_is_renewed_once_and_the_send_repeated_once() {
     for refusal in [
         ResponseTemplate::new(401).insert_header("www-authenticate", "Bearer"),

@@ -61,6 +61,18 @@ async fn each_listed_code_proves_a_refusal_of_its_kind() {
 }
 
 #[tokio::test]
+async fn twilios_words_are_kept_without_the_number_and_the_text() {
+    let template = ResponseTemplate::new(400).set_body_json(refusal(400, 21211));
+    let server = server(template).await;
+    let twilio = twilio(&server, "sender=Contoso&vendor_messages=true");
+    let error = twilio.send(&message()).await.unwrap_err();
+    assert_eq!(
+        error.vendor_message(),
+        Some("The 'To' number … is not valid: … is …")
+    );
+}
+
+#[tokio::test]
 async fn another_vendor_may_try_what_the_account_cannot_reach() {
     for (code, reroutes) in [
         (21211, false),
