@@ -5,9 +5,6 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-/// The maximum number of members. Entra's tokens have up to about forty.
-const MAX_MEMBERS: usize = 128;
-
 /// The members of a JSON object, each name once: parsers would not agree on the value of a duplicate.
 pub(super) struct Members<'a>(Vec<(Cow<'a, str>, Member<'a>)>);
 
@@ -22,9 +19,12 @@ pub(super) enum Member<'a> {
 pub(super) struct WrongType;
 
 impl<'a> Members<'a> {
-    /// Reads an object and nothing else. `None` if it is invalid, or a name is duplicate.
-    pub(super) fn read(json: &'a [u8]) -> Option<Self> {
-        serde_json::from_str(std::str::from_utf8(json).ok()?).ok()
+    /// Reads an object of at most `max` members, and nothing else. `None` if it is invalid, or a name is duplicate.
+    pub(super) fn read(json: &'a [u8], max: usize) -> Option<Self> {
+        let mut reader = serde_json::Deserializer::from_str(std::str::from_utf8(json).ok()?);
+        let members = reader.deserialize_map(Reader { max }).ok()?;
+        reader.end().ok()?;
+        Some(members)
     }
 
     fn get(&self, name: &str) -> Option<&Member<'a>> {
@@ -55,36 +55,33 @@ impl<'a> Members<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
+/// A reader of an object, which stops at more than `max` members: a search for duplicates would take long.
+struct Reader {
+    max: usize,
+}
 
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Members<'de>;
+impl<'de> Visitor<'de> for Reader {
+    type Value = Members<'de>;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut members: Vec<(Cow<'de, str>, _)> = Vec::with_capacity(self.max.min(32));
+        while let Some((name, value)) = entries.next_entry()? {
+            let Member::Text(name) = name else {
+                return Err(Error::custom("a name is not a string"));
+            };
+            if members.len() == self.max {
+                return Err(Error::custom("too many members"));
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(Cow<'de, str>, _)> = Vec::with_capacity(32);
-                while let Some((name, value)) = entries.next_entry()? {
-                    let Member::Text(name) = name else {
-                        return Err(Error::custom("a name is not a string"));
-                    };
-                    if members.len() == MAX_MEMBERS {
-                        return Err(Error::custom("too many members"));
-                    }
-                    if members.iter().any(|(known, _)| *known == name) {
-                        return Err(Error::custom("a name is duplicate"));
-                    }
-                    members.push((name, value));
-                }
-                Ok(Members(members))
+            if members.iter().any(|(known, _)| *known == name) {
+                return Err(Error::custom("a name is duplicate"));
             }
+            members.push((name, value));
         }
-
-        deserializer.deserialize_map(Reader)
+        Ok(Members(members))
     }
 }
 

@@ -157,7 +157,7 @@ impl CallerVerifier {
     ) -> Result<Caller, CallerError> {
         const INVALID: CallerError =
             CallerError::claims("the claims are not a JSON object without duplicates");
-        let claims = Claims(Members::read(claims).ok_or(INVALID)?);
+        let claims = Claims(Members::read(claims, MAX_CLAIMS).ok_or(INVALID)?);
         let refused = |kind, message| Err(CallerError::new(kind, message));
 
         let now = seconds(now);
@@ -257,6 +257,8 @@ fn seconds(time: DateTime<Utc>) -> f64 {
 
 /// The allowance for clocks that differ, the usual one of libraries for these tokens.
 const LEEWAY: Duration = Duration::from_secs(60);
+/// The maximum number of claims. Entra's tokens have up to about forty.
+const MAX_CLAIMS: usize = 128;
 /// The year 10000.
 const MAX_DATE: f64 = 253_402_300_800.0;
 

@@ -4,6 +4,9 @@ use super::{CallerError, CallerErrorKind, json::Members};
 
 /// The maximum length of an `Authorization` header in bytes. Entra's application tokens have about 2 KiB.
 const MAX_LENGTH: usize = 16 * 1024;
+/// The maximum number of members of a header, so that one that anybody makes up costs no more than a good one. Entra's
+/// have four.
+const MAX_MEMBERS: usize = 16;
 /// The maximum length of a key id in bytes. Entra's have up to 43.
 pub(super) const MAX_KEY_ID: usize = 256;
 
@@ -67,7 +70,7 @@ impl Token {
         let (signed, signature) = token.rsplit_once('.').ok_or(NO_TOKEN)?;
         let (header, claims) = signed.split_once('.').ok_or(NO_TOKEN)?;
         let header = decode(header)?;
-        let header = Members::read(&header).ok_or(NO_TOKEN)?;
+        let header = Members::read(&header, MAX_MEMBERS).ok_or(NO_TOKEN)?;
         // `jku`, `x5u`, `jwk` and `x5c` would let the token choose its own key, so they are never read.
         match header.text("alg") {
             Ok(Some("RS256")) => {}

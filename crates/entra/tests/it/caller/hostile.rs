@@ -321,6 +321,10 @@ async fn a_header_is_one_object_with_an_algorithm_and_a_key_id() {
             Malformed,
         ));
     }
+    let many = (0..13).fold(header(), |header, index| {
+        with(header, &format!("m{index}"), 1.into())
+    });
+    rows.push(("many members".into(), sign_as(&many, &claims()), Malformed));
     for id in [
         "tenant-key-2",
         "TENANT-KEY-1",
