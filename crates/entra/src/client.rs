@@ -150,7 +150,7 @@ impl EntraBuilder {
         self
     }
 
-    /// Sets the HTTP client. Defaults to a client with the defaults of
+    /// Sets the HTTP client. Defaults to the one that all providers [share](Client::shared), with the defaults of
     /// [`ClientBuilder`](postduif_http::ClientBuilder): 5 seconds to connect, 30 seconds in total.
     pub fn with_client(mut self, client: Client) -> Self {
         self.client = Some(client);
@@ -179,7 +179,7 @@ impl EntraBuilder {
     ///
     /// If the tenant is invalid or the HTTP client cannot be built.
     pub fn build(self) -> Result<Entra, ConfigError> {
-        let client = self.client.map_or_else(Client::new, Ok)?;
+        let client = self.client.map_or_else(Client::shared, Ok)?;
         Ok(Entra {
             graph: self.cloud.graph()?,
             tokens: self.credential.cache(&client, &self.cloud)?,

@@ -57,13 +57,14 @@ pub use postduif_text as text;
 pub use postduif_webhooks as webhooks;
 pub use settings::Settings;
 
-/// Creates a provider from its connection URL, `vendor://id:secret@host?option=value`, with an HTTP client of its own.
-/// The host `default` is the vendor's own.
+/// Creates a provider from its connection URL, `vendor://id:secret@host?option=value`, over the HTTP client that all
+/// providers of the process share. The host `default` is the vendor's own.
 ///
 /// The first provider of a process takes about 20 ms to build, since the system's certificates are read; each further
-/// one a fraction of a millisecond. Build it once all the same, and share it: its connections and its token are kept.
+/// one a fraction of a millisecond. Build it once all the same, and share it, since its token is kept.
 ///
-/// Sending needs a tokio runtime with I/O and time enabled; without it a send fails as `Misconfigured`.
+/// Sending needs a tokio runtime with I/O and time enabled; without it a send fails as `Misconfigured`. Several runtimes
+/// may send through one provider, and each has connections of its own.
 ///
 /// Credentials may also stand among the options, where each may be `env:NAME` or `file:PATH`. `null://`, with anything
 /// behind it, is [`Null`]: it needs no feature, accepts every message and sends none.
@@ -85,7 +86,18 @@ pub fn from_url(url: &str) -> Result<Arc<dyn SmsProvider>, ConfigError> {
     open(url, None)
 }
 
-/// Creates a provider as [`from_url`] does, over the given HTTP client: a proxy, roots, a resolver, deadlines.
+/// Creates a provider as [`from_url`] does, over the given HTTP client: a proxy, roots, a resolver, deadlines, headers
+/// such as `traceparent`.
+///
+/// ```
+/// # #[cfg(feature = "kpn")] {
+/// let client = postduif::http::Client::builder()
+///     .with_proxy("http://proxy.example.com:3128")
+///     .build()?;
+/// let sms = postduif::from_url_with("kpn://client-id:client-secret@default", &client)?;
+/// # }
+/// # Ok::<(), postduif::ConfigError>(())
+/// ```
 ///
 /// # Errors
 ///

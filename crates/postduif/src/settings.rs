@@ -235,8 +235,8 @@ impl Settings {
         table.settings()
     }
 
-    /// Builds the provider. Where a limit or a deadline is set, it is the recommended stack over this vendor, as
-    /// `failover` builds it from one URL.
+    /// Builds the provider, over the HTTP client that all providers of the process share. Where a limit or a deadline
+    /// is set, it is the recommended stack over this vendor, as `failover` builds it from one URL.
     ///
     /// # Errors
     ///

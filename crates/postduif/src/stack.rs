@@ -34,6 +34,9 @@ const RATE: NonZeroU32 = NonZeroU32::new(10).unwrap();
 /// A health page checks each vendor alone, by a provider of its own URL ([`from_url`](crate::from_url)): the
 /// [`check`](SmsProvider::check) of the stack has one answer for all.
 ///
+/// Sending needs a tokio runtime with I/O and time enabled. Without it every message is refused as `Misconfigured`,
+/// not accepted, before anything is sent.
+///
 /// One URL is a stack over one vendor. Two accounts of one vendor are told apart as `kpn` and `kpn-2`. The limits
 /// are options of each URL, see [`Stack`]; for a deadline over the whole, or providers of your own, build a
 /// [`Stack`].
@@ -205,7 +208,8 @@ impl Stack {
         self
     }
 
-    /// Sets the HTTP client of all vendors: a proxy, roots, a resolver, deadlines. Each makes its own unless given.
+    /// Sets the HTTP client of all vendors: a proxy, roots, a resolver, deadlines, headers such as `traceparent`.
+    /// Defaults to the one that all providers share.
     #[cfg(feature = "http")]
     #[must_use]
     pub fn with_client(mut self, client: &crate::http::Client) -> Self {

@@ -310,8 +310,7 @@ impl CallerVerifierBuilder {
         self
     }
 
-    /// Sets the HTTP client that fetches the keys. Defaults to a client with the defaults of
-    /// [`ClientBuilder`](postduif_http::ClientBuilder).
+    /// Sets the HTTP client that fetches the keys. Defaults to the one that all providers [share](Client::shared).
     pub fn with_client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
@@ -363,7 +362,7 @@ impl CallerVerifierBuilder {
             audiences: audiences.collect::<Result<_, _>>()?,
             callers: self.callers,
             keys: Keys::new(
-                self.client.map_or_else(Client::new, Ok)?,
+                self.client.map_or_else(Client::shared, Ok)?,
                 self.cloud.login()?,
                 self.tenant,
             ),

@@ -1,6 +1,8 @@
 mod base_url;
 mod body;
 mod failure;
+mod own_headers;
+mod pools;
 mod redactor;
 mod refusal;
 mod request;
@@ -34,6 +36,8 @@ pub use response::Response;
 
 use body::Body;
 pub(crate) use failure::Failure;
+use own_headers::{OwnHeaders, own_headers};
+use pools::Pools;
 pub(crate) use redactor::Private;
 pub(crate) use runtime::on_tokio;
 
@@ -43,15 +47,43 @@ pub(crate) use runtime::on_tokio;
 /// repeats no request, sends no referer and writes no connection log. It uses a proxy only if one is configured.
 /// Every request has a deadline, and a limit on the length of its response.
 ///
-/// Sending needs a tokio runtime with time and I/O enabled, and fails as `Misconfigured` without one. tokio writes its
-/// own message to standard error then, and a program built with `panic = "abort"` ends. A connection belongs to the
-/// runtime in which it was made: ending that runtime puts messages of others in doubt that are sent over it.
+/// Sending needs a tokio runtime with time and I/O enabled, and fails as `Misconfigured` without one. If there is a
+/// runtime without them, tokio writes a message to standard error, and a program built with `panic = "abort"` ends.
+///
+/// A program may send from several runtimes, and end any of them: each has connections of its own. Those of the 64
+/// runtimes that were used last are kept.
 ///
 /// The first client of a process takes about 20 ms to build, since it reads the system's certificates; each further one
 /// a fraction of a millisecond.
+///
+/// # A client of your own
+///
+/// All providers of a process share one client, [`shared`](Self::shared), unless they are given another. Pass one for a
+/// proxy, root certificates or other deadlines. What [`ClientBuilder`] has no option for is in reqwest's own builder:
+///
+/// ```
+/// # mod postduif { pub use postduif_core::*; pub use postduif_http as http; }
+/// use postduif::http::Client;
+///
+/// // A reqwest builder uses the process-wide crypto provider.
+/// let _ = rustls::crypto::ring::default_provider().install_default();
+/// let client = Client::from_reqwest(|| {
+///     reqwest::Client::builder().local_address(std::net::IpAddr::from([192, 0, 2, 7]))
+/// })?;
+/// // Then: postduif::from_url_with(url, &client)
+/// # Ok::<(), postduif::ConfigError>(())
+/// ```
+///
+/// Middleware, such as that of the crate `reqwest-middleware`, cannot be added: it wraps a finished client, and could
+/// repeat a request that is in doubt.
+///
+/// # Traces
+///
+/// [`with_headers`](Self::with_headers) adds headers to every request, such as the `traceparent` of the current span.
 #[derive(Clone)]
 pub struct Client {
-    inner: reqwest::Client,
+    pools: Arc<Pools>,
+    headers: Option<OwnHeaders>,
     /// `None` if the vendor's words are not kept.
     private: Option<Private>,
 }
@@ -66,12 +98,28 @@ impl Client {
         Self::builder().build()
     }
 
+    /// Returns the client that all providers of a process share unless they are given another. It has the defaults of
+    /// [`ClientBuilder`].
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`new`](Self::new).
+    pub fn shared() -> Result<Self, ConfigError> {
+        static SHARED: OnceLock<Client> = OnceLock::new();
+        if let Some(client) = SHARED.get() {
+            return Ok(client.clone());
+        }
+        let client = Self::new()?;
+        Ok(SHARED.get_or_init(|| client).clone())
+    }
+
     /// Creates a builder, none of whose options depends on reqwest.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
 
-    /// Creates a client from a reqwest builder, for everything that [`ClientBuilder`] has no option for.
+    /// Creates a client from reqwest builders, for everything that [`ClientBuilder`] has no option for. `builder` is
+    /// called for each tokio runtime that sends.
     ///
     /// This function changes with reqwest's version, which is 0.13 now. The builder's TLS is kept; its deadlines and its
     /// settings for redirects, retries, referer and connection log are replaced. Cookies cannot be disabled here: leave
@@ -81,7 +129,9 @@ impl Client {
     ///
     /// Returns an error if no process-wide crypto provider is installed. Such a builder would panic when built, and
     /// does not show whether it has its own.
-    pub fn from_reqwest(builder: reqwest::ClientBuilder) -> Result<Self, ConfigError> {
+    pub fn from_reqwest(
+        builder: impl Fn() -> reqwest::ClientBuilder + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
         if CryptoProvider::get_default().is_none() {
             return Err(ConfigError::new(
                 "a reqwest builder needs a process-wide crypto provider: call \
@@ -89,9 +139,53 @@ impl Client {
                  or use Client::builder()",
             ));
         }
-        // Any proxy at all disables those of the environment. `no_proxy()` would clear the caller's own.
-        let builder = builder.proxy(Proxy::custom(|_| None::<Url>));
-        lock(builder, CONNECT_TIMEOUT, TIMEOUT)
+        Self::of(Pools::new(move || {
+            // Any proxy at all disables those of the environment. `no_proxy()` would clear the caller's own.
+            let builder = builder().proxy(Proxy::custom(|_| None::<Url>));
+            lock(builder, CONNECT_TIMEOUT, TIMEOUT)
+        }))
+    }
+
+    fn of(pools: Result<Pools, ConfigError>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            pools: Arc::new(pools?),
+            headers: None,
+            private: None,
+        })
+    }
+
+    /// Adds headers to every request, such as those that carry a trace. A further call replaces the function.
+    ///
+    /// The function is called before each request, in the task and span of the caller. The exception is a request for
+    /// a token, which all waiting callers share: it may run in a task of its own, outside of any span.
+    ///
+    /// A header that the request has already is never replaced. Left out are headers that HTTP itself defines
+    /// (`authorization`, `host`, `cookie`, `content-…`, `accept…`, `user-agent`), values that no header can hold or of
+    /// more than 8 KiB, and all after the first 16. The headers go to the vendor, so they must hold no secret.
+    ///
+    /// ```
+    /// # mod postduif { pub use postduif_core::*; pub use postduif_http as http; }
+    /// use postduif::http::Client;
+    ///
+    /// /// The trace that the current task belongs to. With OpenTelemetry, return the `HashMap` that its propagator
+    /// /// has filled.
+    /// fn traceparent() -> String {
+    ///     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()
+    /// }
+    ///
+    /// let client = Client::shared()?.with_headers(|| [("traceparent", traceparent())]);
+    /// // Then: postduif::from_url_with(url, &client)
+    /// # Ok::<(), postduif::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_headers<H, N, V>(mut self, headers: impl Fn() -> H + Send + Sync + 'static) -> Self
+    where
+        H: IntoIterator<Item = (N, V)>,
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        self.headers = Some(own_headers(headers));
+        self
     }
 
     /// Sends the request and reads its response.
@@ -134,19 +228,23 @@ impl Client {
         }
         let departure = Departure::new();
         let has_body = request.has_body();
-        let request = request.into_reqwest(departure.handle())?;
+        let mut request = request.into_reqwest(departure.handle())?;
         let private = self.private.as_ref();
         let private = private.map(|private| private.with_headers(request.headers()));
+        if let Some(add_headers) = &self.headers {
+            add_headers(request.headers_mut());
+        }
+        let client = self.pools.current()?;
         if !has_body {
             // The text may be in the URL, so it leaves with the request's head.
             departure.handle().begin().map_err(|_| Failure::cut_off())?;
-            let sent = departure.scope(on_tokio(|| self.inner.execute(request)));
+            let sent = departure.scope(on_tokio(|| client.execute(request)));
             let response = sent.await?.map_err(Failure::from_reqwest)?;
             return Ok(Response::read(response, limit, private).await);
         }
         // Until the body starts to leave, this only waits for a connection.
         let response = match departure
-            .scope(hold(on_tokio(|| self.inner.execute(request))))
+            .scope(hold(on_tokio(|| client.execute(request))))
             .await?
         {
             Ok(response) => response,
@@ -269,24 +367,32 @@ impl ClientBuilder {
                 "the connect timeout must be above zero and below the total timeout",
             ));
         }
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(&self.roots)?)
-            .user_agent(self.user_agent)
-            // Ignores the environment's proxies. Looking for one at each request costs as much as a provider does.
-            .no_proxy();
-        if let Some(proxy) = self.proxy {
+        let tls = tls(&self.roots)?;
+        let proxy = match self.proxy {
             // The cause is left out: it may show the URL, and with it the proxy's password.
-            let proxy = Proxy::all(proxy).map_err(|_| {
+            Some(url) => Some(Proxy::all(url).map_err(|_| {
                 ConfigError::new(
                     "invalid proxy: expected a URL such as http://proxy.example.com:3128",
                 )
-            })?;
-            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(NO_PROXY)));
-        }
-        for (host, address) in self.resolve {
-            builder = builder.resolve(&host, address);
-        }
-        lock(builder, connect, total)
+            })?),
+            None => None,
+        };
+        let proxy = proxy.map(|proxy| proxy.no_proxy(NoProxy::from_string(NO_PROXY)));
+        let (user_agent, resolve) = (self.user_agent, self.resolve);
+        Client::of(Pools::new(move || {
+            let mut builder = reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .user_agent(&user_agent)
+                // Ignores the environment's proxies. Looking for one at each request costs as much as a provider does.
+                .no_proxy();
+            if let Some(proxy) = &proxy {
+                builder = builder.proxy(proxy.clone());
+            }
+            for (host, address) in &resolve {
+                builder = builder.resolve(host, *address);
+            }
+            lock(builder, connect, total)
+        }))
     }
 }
 
@@ -304,8 +410,8 @@ fn lock(
     builder: reqwest::ClientBuilder,
     connect: Duration,
     total: Duration,
-) -> Result<Client, ConfigError> {
-    let client = builder
+) -> Result<reqwest::Client, ConfigError> {
+    builder
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
@@ -316,11 +422,7 @@ fn lock(
         .build()
         .map_err(|error| {
             ConfigError::new("the HTTP client cannot be built").with_source(error.without_url())
-        })?;
-    Ok(Client {
-        inner: client,
-        private: None,
-    })
+        })
 }
 
 /// Returns the TLS configuration. It names ring without installing it, since the process-wide provider belongs to the

@@ -12,14 +12,15 @@ use tokio::runtime::Handle;
 
 use super::Failure;
 
+pub(crate) const NO_RUNTIME: &str =
+    "no tokio runtime: send from within one with I/O and time enabled";
+
 /// Creates a future and runs it. Fails without a tokio runtime, or with one that has no timer or no I/O.
 ///
 /// tokio panics if either is missing, and has no function to test for them. Every other panic is resumed.
 pub(crate) async fn on_tokio<F: Future>(create: impl FnOnce() -> F) -> Result<F::Output, Failure> {
     if Handle::try_current().is_err() {
-        return Err(Failure::runtime(
-            "no tokio runtime: send from within one with I/O and time enabled",
-        ));
+        return Err(Failure::runtime(NO_RUNTIME));
     }
     let future = catch_unwind(AssertUnwindSafe(create)).or_else(|panic| disabled(panic))?;
     let mut future = pin!(future);

@@ -323,7 +323,7 @@ macro_rules! provider_builder {
         sender: $sender:literal $(,)?
     ) => {
         impl $provider {
-            /// Creates a provider from a connection URL, with a new HTTP client.
+            /// Creates a provider from a connection URL, with the HTTP client that all providers share.
             ///
             /// # Errors
             ///
@@ -354,7 +354,7 @@ macro_rules! provider_builder {
                 self
             }
 
-            /// Sets the HTTP client. Defaults to a new one.
+            /// Sets the HTTP client. Defaults to the one that all providers share.
             pub fn with_client(mut self, client: $crate::Client) -> Self {
                 self.endpoint = self.endpoint.with_client(client);
                 self
@@ -388,7 +388,7 @@ pub struct EndpointBuilder {
 }
 
 impl EndpointBuilder {
-    /// Creates a builder with the vendor's own host, a new client, and no sender.
+    /// Creates a builder with the vendor's own host, the shared client, and no sender.
     pub const fn new() -> Self {
         Self {
             base: None,
@@ -420,7 +420,7 @@ impl EndpointBuilder {
         self
     }
 
-    /// Sets the HTTP client. Defaults to one with the defaults of [`ClientBuilder`](crate::ClientBuilder).
+    /// Sets the HTTP client. Defaults to the one that all providers [share](Client::shared).
     pub fn with_client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
@@ -491,7 +491,7 @@ impl EndpointBuilder {
             return Err(ConfigError::new(format!("option sender: {problem}")));
         }
         let is_required = profile.sender_required() && self.sender.is_none();
-        let client = self.client.map_or_else(Client::new, Ok)?;
+        let client = self.client.map_or_else(Client::shared, Ok)?;
         let client = if self.vendor_messages {
             let sender = sender.map(|sender| sender.to_string().into());
             client.keeping_words(Private::new(self.secrets.into_iter().chain(sender)))

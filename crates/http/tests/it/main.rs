@@ -21,6 +21,7 @@
 //! | HTTP/2 | a response; reset; refused; going away; cut | in doubt, made once | `http2` (feature `http2`) |
 //! | clock | the wall clock jumps | no wait changes, no old report is accepted | `clocks` |
 //! | runtime | none; one without time or I/O | not sent, `Misconfigured` | `runtimes` |
+//! | runtime | another one ends, or does not run | no call notices | `runtimes::the_end_of_a_runtime…`, `runtimes::a_runtime_that_does_not_run…` |
 //! | load | 10,000 sends at a vendor that never responds | refused at once beyond the queue, in bounded memory | `load` |
 //! | token | any | not sent, one fetch for all | `oauth` |
 //! | secrets | any | in no error and no `Debug` | `secrecy` |
@@ -33,6 +34,7 @@ mod evidence;
 mod http2;
 mod load;
 mod oauth;
+mod own_headers;
 mod phases;
 mod proxies;
 mod reuse;

@@ -192,32 +192,6 @@ async fn a_reset_before_anything_was_read_is_unavailable_and_tried_once() {
     assert_eq!(server.connections(), 1, "the request was repeated");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_clients_deadline_before_the_body_left_is_not_accepted() {
-    // A pooled connection whose runtime is not running: it accepts the request and never writes it.
-    let server = Server::start(|_| Reply::json(200, "{}")).await;
-    let client = client();
-    let idle = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let url = server.url();
-    let (idle, first) = {
-        let (client, url) = (client.clone(), url.clone());
-        std::thread::spawn(move || {
-            let first = idle.block_on(post_by(&client, &url));
-            (idle, first.is_ok())
-        })
-        .join()
-        .unwrap()
-    };
-    assert!(first);
-    let second = post_by(&client, &url).await;
-    assert_error(second, ErrorKind::Timeout, Acceptance::NotAccepted);
-    assert_eq!(server.requests().len(), 1);
-    std::thread::spawn(move || drop(idle)).join().unwrap();
-}
-
 #[tokio::test]
 async fn a_reset_in_the_middle_of_the_request_is_in_doubt() {
     for bytes in [20, 1000] {

@@ -1,7 +1,9 @@
 use std::{
     net::TcpListener,
     pin::pin,
+    sync::{Mutex, mpsc},
     task::{Context, Poll, Waker},
+    thread,
     time::Duration,
 };
 
@@ -10,7 +12,10 @@ use postduif_http::{
     BaseUrl, Client, Request,
     auth::{ClientCredentials, TokenCache},
 };
-use tokio::runtime::Builder;
+use postduif_testkit::{Reply, Server};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::phases::post_by;
 
 /// Sends to a port on which nothing accepts, and fetches a token from there.
 async fn attempts() -> [SendError; 2] {
@@ -68,4 +73,71 @@ fn a_runtime_that_lacks_a_part_spoils_no_token_for_another() {
     let full = Builder::new_current_thread().enable_all().build().unwrap();
     let error = full.block_on(tokens.token()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+/// A runtime for a server, which runs by itself.
+fn running() -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// A runtime that runs only while something blocks on it.
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn a_client_survives_the_end_of_the_runtime_that_used_it_first() {
+    let world = running();
+    let server = world.block_on(Server::start(|_| Reply::json(200, "{}")));
+    let client = Client::new().unwrap();
+    for turn in 1..=100 {
+        let sent = runtime().block_on(post_by(&client, &server.url()));
+        assert_eq!(sent.unwrap().status(), 200, "runtime {turn}");
+    }
+    assert_eq!(server.requests().len(), 100);
+}
+
+#[test]
+fn the_end_of_a_runtime_leaves_the_calls_of_others_alone() {
+    let (read, is_read) = mpsc::channel();
+    let (respond, may_respond) = mpsc::channel::<()>();
+    let held = Mutex::new((0, read, may_respond));
+    let world = running();
+    let server = world.block_on(Server::start(move |_| {
+        let mut held = held.lock().unwrap();
+        held.0 += 1;
+        if held.0 == 2 {
+            held.1.send(()).unwrap();
+            held.2.recv().unwrap();
+        }
+        Reply::json(200, "{}")
+    }));
+    let client = Client::new().unwrap();
+    let first = runtime();
+    first.block_on(post_by(&client, &server.url())).unwrap();
+    let second = thread::spawn({
+        let (client, url) = (client, server.url());
+        move || runtime().block_on(post_by(&client, &url))
+    });
+    is_read.recv().unwrap();
+    drop(first);
+    respond.send(()).unwrap();
+    assert_eq!(second.join().unwrap().unwrap().status(), 200);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_runtime_that_does_not_run_holds_up_no_call_of_another() {
+    let world = running();
+    let server = world.block_on(Server::start(|_| Reply::json(200, "{}")));
+    let client = Client::new().unwrap();
+    let idle = runtime();
+    idle.block_on(post_by(&client, &server.url())).unwrap();
+    let sent = runtime().block_on(post_by(&client, &server.url()));
+    assert_eq!(sent.unwrap().status(), 200);
+    assert_eq!((server.requests().len(), server.connections()), (2, 2));
 }

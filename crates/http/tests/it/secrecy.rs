@@ -12,17 +12,13 @@ async fn a_client_from_a_reqwest_builder_is_locked_too() {
     let server =
         Server::start(move |_| Reply::status(307).with_header("location", &location)).await;
     // Whether a process-wide provider is installed is the program's decision: neither case may panic.
-    match Client::from_reqwest(
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::limited(10)),
-    ) {
+    let builder = || reqwest::Client::builder().redirect(reqwest::redirect::Policy::limited(10));
+    match Client::from_reqwest(builder) {
         Err(error) => assert!(error.to_string().contains("install_default"), "{error}"),
         Ok(_) => panic!("no process-wide provider is installed in this test"),
     }
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::from_reqwest(
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::limited(10)),
-    )
-    .unwrap();
+    let client = Client::from_reqwest(builder).unwrap();
     let base = BaseUrl::parse(&server.url()).unwrap();
     let response = client.send(Request::post(&base, "/send")).await.unwrap();
     assert_eq!((response.status(), elsewhere.connections()), (307, 0));

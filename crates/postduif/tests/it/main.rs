@@ -3,3 +3,5 @@
 mod features;
 #[cfg(feature = "testing")]
 mod readme;
+#[cfg(feature = "layers")]
+mod runtimes;
