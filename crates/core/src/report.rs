@@ -252,7 +252,7 @@ pub(crate) fn default_reply<T>(result: &Result<Vec<T>, ReportError>) -> (u16, &'
 }
 
 string_enum! {
-    /// What a vendor's signature on its delivery reports proves.
+    /// What a vendor's signature on its delivery reports and inbound messages proves.
     #[expect(clippy::exhaustive_enums, reason = "a route must decide on each of them")]
     pub enum Authenticity("an authenticity") {
         /// The signature covers the body but neither the URL nor the time. Put a secret of your own in the path.
@@ -264,7 +264,7 @@ string_enum! {
     }
 }
 
-/// An HTTP request with delivery reports, borrowed from the server that received it.
+/// An HTTP request with delivery reports or inbound messages, borrowed from the server that received it.
 ///
 /// # A route
 ///
@@ -459,7 +459,7 @@ string_enum! {
     }
 }
 
-/// An error for a request that is not a verified, readable report.
+/// An error for a request that is not verified, or cannot be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ReportError {
     kind: ReportErrorKind,

@@ -1,6 +1,6 @@
 use secrecy::SecretString;
 
-/// The options of a parser of delivery reports whose vendor is chosen at run time.
+/// The options of a parser of delivery reports, or of inbound messages, whose vendor is chosen at run time.
 ///
 /// ```
 /// # use postduif_core as postduif;
