@@ -1,8 +1,8 @@
 //! Tests for SMS providers: a [`Server`] that breaks off at any phase of a request, and [`conformance!`], the suite of
 //! promises that every provider keeps.
 //!
-//! [`report_conformance!`] is the suite for parsers of delivery reports. `journal_conformance!`, with the feature
-//! `journal`, is the suite for journals of the onboarding flow.
+//! [`report_conformance!`] is the suite for parsers of delivery reports, [`inbound_conformance!`] for those of inbound
+//! messages. `journal_conformance!`, with the feature `journal`, is the suite for journals of the onboarding flow.
 //!
 //! [`Recording`], a provider that replies as scripted, is for tests of programs that send texts.
 //!
@@ -11,6 +11,7 @@
 
 mod conformance;
 mod fake;
+mod inbound;
 #[cfg(feature = "journal")]
 mod journal;
 mod recording;
@@ -22,6 +23,7 @@ mod watch;
 
 pub use conformance::{Verdict, block_on, promises};
 pub use fake::{DEADLINE, FakeVendor, Received};
+pub use inbound::{FakeInbound, InboundProofs, promises as inbound_promises};
 #[cfg(feature = "journal")]
 pub use journal::{FakeStore, promises as journal_promises};
 pub use recording::{Call, Recording, Scripted};

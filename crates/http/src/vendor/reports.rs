@@ -1,10 +1,10 @@
-//! Delivery reports: the secrets that prove them, and their fields.
+//! Delivery reports and inbound texts: the secrets that prove them, and their fields.
 
 use std::{borrow::Cow, error::Error, fmt, slice, str::FromStr, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use postduif_core::{
-    ConfigError, DeliveryReport, DeliveryStatus, PhoneNumber, ReportError, ReportOptions,
+    ConfigError, DeliveryStatus, InboundMessage, PhoneNumber, ReportError, ReportOptions,
     ReportRequest,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// The maximum number of reports in one request.
+/// The maximum number of reports or inbound texts in one request.
 pub const MAX_REPORTS: usize = 1000;
 
 /// The secrets with which a vendor signs its reports: several while one is being replaced.
@@ -57,7 +57,7 @@ impl SigningSecrets {
             Ok(())
         } else {
             Err(ReportError::forged(
-                "the report is not signed with our secret",
+                "the request is not signed with our secret",
             ))
         }
     }
@@ -91,7 +91,7 @@ pub fn check_window(
 ) -> Result<(), ReportError> {
     if now.timestamp().abs_diff(signed_at) > window.as_secs() {
         return Err(ReportError::stale(
-            "the report was signed too long ago, or in the future",
+            "the request was signed too long ago, or in the future",
         ));
     }
     Ok(())
@@ -108,7 +108,7 @@ pub fn proof_header<'r>(
 ) -> Result<&'r str, ReportError> {
     request
         .header(name)?
-        .ok_or(ReportError::unsigned("the report has no signature"))
+        .ok_or(ReportError::unsigned("the request has no signature"))
 }
 
 /// Returns the decoded value of a query parameter. `None` if the URL does not have it.
@@ -137,7 +137,7 @@ pub fn query_parameter(url: &str, name: &str) -> Result<Option<String>, ReportEr
 /// Returns `Malformed` if it is not JSON.
 pub fn json(request: &ReportRequest<'_>) -> Result<Value, ReportError> {
     serde_json::from_slice(request.body())
-        .map_err(|_| ReportError::malformed("the report is not JSON"))
+        .map_err(|_| ReportError::malformed("the request is not JSON"))
 }
 
 /// Returns the entries of a list, or a single value as a list of one.
@@ -149,20 +149,109 @@ pub fn entries(value: &Value) -> &[Value] {
     }
 }
 
-/// Reads the entries of one request, and skips those for which `read` returns `None`.
+/// What an entry of a verified request holds, for the parser that reads it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a parser has nothing else to say of an entry"
+)]
+pub enum Entry<T> {
+    /// What this parser reads.
+    Read(T),
+    /// Something else that the vendor is known to send, such as an inbound text to a parser of reports.
+    Other,
+    /// Nothing known.
+    Unreadable,
+}
+
+impl<T> Entry<T> {
+    /// Returns an entry whose value, if there is one, was changed by `change`.
+    #[must_use]
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Entry<U> {
+        match self {
+            Self::Read(value) => Entry::Read(change(value)),
+            Self::Other => Entry::Other,
+            Self::Unreadable => Entry::Unreadable,
+        }
+    }
+
+    /// Returns the result of a request with this one entry.
+    ///
+    /// # Errors
+    ///
+    /// Returns `Malformed` with the text `unreadable` if the entry is.
+    pub fn into_result(self, unreadable: &'static str) -> Result<Vec<T>, ReportError> {
+        match self {
+            Self::Read(value) => Ok(vec![value]),
+            Self::Other => Ok(Vec::new()),
+            Self::Unreadable => Err(ReportError::malformed(unreadable)),
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Entry<T> {
+    /// Converts `None` to `Unreadable`.
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Unreadable, Self::Read)
+    }
+}
+
+/// Reads the entries of one request. Those with nothing that this parser reads are skipped.
 ///
 /// # Errors
 ///
-/// Returns `Malformed` if there are more than [`MAX_REPORTS`] entries.
-pub fn read_each<'v>(
+/// Returns `Malformed` if there are more than [`MAX_REPORTS`] entries, and with the text `unreadable` if there is none,
+/// or none is known.
+pub fn read_each<'v, T>(
     entries: impl IntoIterator<Item = &'v Value>,
-    read: impl FnMut(&'v Value) -> Option<DeliveryReport>,
-) -> Result<Vec<DeliveryReport>, ReportError> {
-    let entries: Vec<_> = entries.into_iter().collect();
-    if entries.len() > MAX_REPORTS {
-        return Err(ReportError::malformed("too many reports in one request"));
+    unreadable: &'static str,
+    mut read: impl FnMut(&'v Value) -> Entry<T>,
+) -> Result<Vec<T>, ReportError> {
+    let (mut values, mut count, mut is_known) = (Vec::new(), 0, false);
+    for entry in entries {
+        count += 1;
+        if count > MAX_REPORTS {
+            return Err(ReportError::malformed("too many reports in one request"));
+        }
+        let entry = read(entry);
+        is_known |= !matches!(entry, Entry::Unreadable);
+        if let Entry::Read(value) = entry {
+            values.push(value);
+        }
     }
-    Ok(entries.into_iter().filter_map(read).collect())
+    if is_known {
+        Ok(values)
+    } else {
+        Err(ReportError::malformed(unreadable))
+    }
+}
+
+/// Reads the sender and the text of an inbound message.
+///
+/// It is unreadable without a sender, and another event if the sender has no phone number: a short code or a name. The
+/// text is kept as it is, and empty if there is none.
+#[must_use]
+pub fn inbound(provider: &'static str, from: &Value, content: &Value) -> Entry<InboundMessage> {
+    let Some(from) = text(from) else {
+        return Entry::Unreadable;
+    };
+    let Ok(from) = PhoneNumber::from_msisdn(&from) else {
+        return Entry::Other;
+    };
+    let content = match content {
+        Value::String(content) => content.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    Entry::Read(InboundMessage::new(provider, from, content))
+}
+
+/// Returns what an inbound text was sent to: a number, a short code or a name of up to 32 characters. `None` if it is
+/// anything else.
+#[must_use]
+pub fn receiver(value: &Value) -> Option<String> {
+    const LONGEST: usize = 32;
+    text(value).filter(|to| to.chars().count() <= LONGEST && !to.chars().any(char::is_control))
 }
 
 /// Looks up a vendor's status in a table. A status that the table does not list is
@@ -205,6 +294,18 @@ pub fn nonzero_code(value: &Value, max: usize) -> Option<String> {
 pub fn time(value: &Value) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(value.as_str()?.trim()).ok()?;
     Some(time.to_utc())
+}
+
+/// Parses a time that the vendor documents as UTC: RFC 3339, or a date and a time without a zone, with a `T` or a blank
+/// between them. `None` if it is anything else.
+#[must_use]
+pub fn utc_time(value: &Value) -> Option<DateTime<Utc>> {
+    let naive = || {
+        let text = value.as_str()?.trim().replacen(' ', "T", 1);
+        let time = NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
+        Some(time.and_utc())
+    };
+    time(value).or_else(naive)
 }
 
 /// The minimum length of a path secret, in bytes. It is the only proof of its reports, so it must not be guessable.
@@ -253,13 +354,9 @@ impl PathSecrets {
     /// secret.
     pub fn verify(&self, url: &str) -> Result<(), ReportError> {
         match self.given(url) {
-            None => Err(ReportError::unsigned(
-                "the report's URL does not end in a secret",
-            )),
+            None => Err(ReportError::unsigned("the URL does not end in a secret")),
             Some(given) if self.contains(given) => Ok(()),
-            Some(_) => Err(ReportError::forged(
-                "the report's URL does not end in our secret",
-            )),
+            Some(_) => Err(ReportError::forged("the URL does not end in our secret")),
         }
     }
 
@@ -378,6 +475,76 @@ mod tests {
             vec!["good".into(), "\t".into()],
         ] {
             assert!(SigningSecrets::new(bad, "expected a secret").is_err());
+        }
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_utc_where_the_vendor_says_so() {
+        let at = |text: &str| utc_time(&text.into()).map(|at| at.timestamp_millis());
+        for (text, expected) in [
+            ("2026-01-31T14:37:42.218159", Some(1_769_870_262_218)),
+            ("2026-01-31T14:37:42", Some(1_769_870_262_000)),
+            ("2026-01-31 14:37:42", Some(1_769_870_262_000)),
+            ("2026-01-31T14:37:42Z", Some(1_769_870_262_000)),
+            ("2026-01-31T15:37:42+01:00", Some(1_769_870_262_000)),
+            ("2026-01-31", None),
+            ("2026-02-31T14:37:42", None),
+            ("20260131143742", None),
+            ("", None),
+        ] {
+            assert_eq!(at(text), expected, "{text}");
+        }
+        assert_eq!(utc_time(&Value::Null), None);
+    }
+
+    #[test]
+    fn a_request_with_nothing_known_is_malformed_and_one_with_other_events_is_not() {
+        let read = |entries: &[Value]| {
+            read_each(entries, "nothing known", |entry| match entry.as_i64() {
+                Some(0) => Entry::Other,
+                Some(number) => Entry::Read(number),
+                None => Entry::Unreadable,
+            })
+        };
+        assert_eq!(
+            read(&[1.into(), Value::Null, 0.into(), 2.into()]),
+            Ok(vec![1, 2])
+        );
+        assert_eq!(read(&[0.into(), Value::Null]), Ok(vec![]));
+        for nothing in [&[][..], &[Value::Null]] {
+            let error = ReportError::malformed("nothing known");
+            assert_eq!(read(nothing), Err(error));
+        }
+        assert_eq!(
+            read(&vec![1.into(); MAX_REPORTS]).unwrap().len(),
+            MAX_REPORTS
+        );
+        assert!(read(&vec![1.into(); MAX_REPORTS + 1]).is_err());
+    }
+
+    #[test]
+    fn a_sender_without_a_number_is_no_message() {
+        use serde_json::json;
+        let read = |from: Value, content: Value| inbound("kpn", &from, &content);
+        let from = "+31612345678".parse().unwrap();
+        for number in [
+            json!("31612345678"),
+            json!("0031612345678"),
+            json!(31_612_345_678_u64),
+        ] {
+            let message = InboundMessage::new("kpn", from, " Stop \n");
+            assert_eq!(read(number, json!(" Stop \n")), Entry::Read(message));
+        }
+        let message = InboundMessage::new("kpn", from, "");
+        assert_eq!(
+            read(json!("+31612345678"), Value::Null),
+            Entry::Read(message)
+        );
+        for sender in ["1008", "KPN", "0612345678x", "+31"] {
+            assert_eq!(read(json!(sender), json!("x")), Entry::Other, "{sender}");
+        }
+        for nothing in [Value::Null, json!(""), json!({}), json!(true)] {
+            assert_eq!(read(nothing, json!("x")), Entry::Unreadable);
         }
     }
 

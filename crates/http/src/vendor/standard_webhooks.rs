@@ -75,7 +75,7 @@ impl WebhookSecrets {
         now: DateTime<Utc>,
     ) -> Result<(), ReportError> {
         let header = |name| match proof_header(request, name)? {
-            "" => Err(ReportError::unsigned("the report has no signature")),
+            "" => Err(ReportError::unsigned("the request has no signature")),
             value => Ok(value),
         };
         let (id, timestamp, signatures) = (header(ID)?, header(TIMESTAMP)?, header(SIGNATURE)?);
@@ -91,7 +91,7 @@ impl WebhookSecrets {
         });
         if !is_signed {
             return Err(ReportError::forged(
-                "the report is not signed with our secret",
+                "the request is not signed with our secret",
             ));
         }
         check_time(timestamp, now, WINDOW)

@@ -26,6 +26,7 @@
 //! The default host is the one that CM recommends, which is behind Cloudflare, Inc. (USA). The host `gw.cmtelecom.com`
 //! is CM's own, without Cloudflare.
 
+mod inbound;
 mod reports;
 
 use std::{
@@ -51,6 +52,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 
+pub use inbound::{CmInbound, inbound_parser};
 pub use reports::{CmReports, report_parser};
 
 /// CM's capabilities. Every official client uses at most eight parts; whether more are possible is not documented.

@@ -7,12 +7,15 @@ use postduif_core::{
 };
 use postduif_http::vendor::{
     reports::{
-        self, PathSecrets, entries, nonzero_code, query_parameter, read_each, recipient, time,
+        self, Entry, PathSecrets, entries, nonzero_code, query_parameter, read_each, recipient,
+        time,
     },
     text,
 };
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::inbound::is_inbound;
 
 /// Parser for CM's status reports. CM does not sign them, so a secret in the URL is the only proof.
 ///
@@ -22,8 +25,9 @@ use serde_json::{Value, json};
 /// CM repeats a report for 7 days until the response is a success. The URL receives the reports of all senders of the
 /// account, so respond with a success to those of others too. Their references are kept as text.
 ///
-/// An entry without a status, such as an inbound text, is malformed. A text of several parts may have several reports,
-/// which CM does not number: [`Delivery`](postduif_core::Delivery) combines them, by the parts of the receipt.
+/// An entry without a status is malformed, unless it is an inbound text, which is skipped. A text of several parts may
+/// have several reports, which CM does not number: [`Delivery`](postduif_core::Delivery) combines them, by the parts of
+/// the receipt.
 #[derive(Debug)]
 pub struct CmReports {
     secrets: PathSecrets,
@@ -41,6 +45,10 @@ impl CmReports {
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         let secrets = PathSecrets::new("cm", secrets)?;
         Ok(Self { secrets })
+    }
+
+    pub(crate) fn verify(&self, request: &ReportRequest<'_>) -> Result<(), ReportError> {
+        self.secrets.verify(request.url())
     }
 }
 
@@ -64,42 +72,54 @@ impl ReportParser for CmReports {
         request: &ReportRequest<'_>,
         _: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
-        self.secrets.verify(request.url())?;
+        self.verify(request)?;
         if request.method() == "GET" {
             let report = report(&from_query(request.url())?);
-            return report
-                .map(|report| vec![report])
-                .ok_or(ReportError::malformed("the report's URL has no status"));
+            return Entry::from(report).into_result("the report's URL has no status");
         }
-        let body: Value = serde_json::from_slice(request.body()).map_err(|_| {
-            ReportError::malformed(
-                "invalid report: expected JSON, which is an option in CM's web app",
-            )
-        })?;
-        // CM's template has lists in lists, or an object instead of a list of one.
-        let nested = |part| match entries_of(part, "messages") {
-            Some(messages) => messages
-                .iter()
-                .flat_map(|part| entries(&part["msg"]))
-                .collect(),
-            None => vec![part],
-        };
-        let reports = read_each(entries(&body).iter().flat_map(nested), report)?;
-        if reports.is_empty() {
-            return Err(ReportError::malformed("the request has no status"));
-        }
-        Ok(reports)
+        let body = json(request)?;
+        let parts = entries(&body).iter().flat_map(parts);
+        read_each(parts, "the request has no status", |part| {
+            match report(part) {
+                Some(report) => Entry::Read(report),
+                None if is_inbound(part) => Entry::Other,
+                None => Entry::Unreadable,
+            }
+        })
     }
 }
 
-fn entries_of<'v>(value: &'v Value, name: &str) -> Option<&'v [Value]> {
-    value.get(name).map(entries)
+pub(crate) fn json(request: &ReportRequest<'_>) -> Result<Value, ReportError> {
+    serde_json::from_slice(request.body()).map_err(|_| {
+        ReportError::malformed("invalid report: expected JSON, which is an option in CM's web app")
+    })
+}
+
+/// Returns the reports of an entry. CM's template has lists in lists, or an object instead of a list of one.
+fn parts(entry: &Value) -> Vec<&Value> {
+    match entry.get("messages") {
+        Some(messages) => entries(messages)
+            .iter()
+            .flat_map(|part| entries(&part["msg"]))
+            .collect(),
+        None => vec![entry],
+    }
+}
+
+/// Returns whether an entry holds a report.
+pub(crate) fn holds_a_report(entry: &Value) -> bool {
+    parts(entry).into_iter().any(|part| report(part).is_some())
+}
+
+/// Returns whether a request is a report in the older format, a GET.
+pub(crate) fn is_report_by_get(request: &ReportRequest<'_>) -> Result<bool, ReportError> {
+    Ok(request.method() == "GET" && report(&from_query(request.url())?).is_some())
 }
 
 /// Converts the older format, a GET with parameters, to the members of the newer one.
 fn from_query(url: &str) -> Result<Value, ReportError> {
     let text = |name| query_parameter(url, name).map(Value::from);
-    Ok(json!({
+    Ok(serde_json::json!({
         "reference": text("reference")?,
         "to": text("to")?,
         "received": text("received")?,

@@ -25,6 +25,7 @@
 //! | `sub_account` | only for customers with sub-accounts |
 //! | `vendor_messages` | `true`: errors keep KPN's own words, cleaned; defaults to `false` |
 
+mod inbound;
 mod reports;
 
 use std::{num::NonZeroUsize, slice, sync::Arc, time::Duration};
@@ -44,6 +45,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use inbound::{KpnInbound, inbound_parser};
 pub use reports::{KpnReports, report_parser};
 
 /// KPN's capabilities. A validity period below 21 seconds is refused for foreign numbers. KPN states no maximum;

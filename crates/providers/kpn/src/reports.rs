@@ -7,13 +7,15 @@ use postduif_core::{
 };
 use postduif_http::vendor::{
     reports::{
-        self, SigningSecrets, check_time, entries, message_id, nonzero_code, proof_header,
+        self, Entry, SigningSecrets, check_time, entries, message_id, nonzero_code, proof_header,
         query_parameter, read_each, recipient,
     },
     text,
 };
 use secrecy::SecretString;
 use serde_json::{Map, Value};
+
+use crate::inbound::is_inbound;
 
 /// KPN makes four attempts within seven minutes, and does not document whether each has its own timestamp.
 const WINDOW: Duration = Duration::from_secs(600);
@@ -37,7 +39,11 @@ impl KpnReports {
         SigningSecrets::new(secrets, missing).map(Self)
     }
 
-    fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
+    pub(crate) fn verify(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), ReportError> {
         let signature = proof_header(request, "x-kpn-webhook-signature")?;
         let signed_at = proof_header(request, "x-kpn-webhook-timestamp")?;
         let tag = signature.strip_prefix("sha256=").unwrap_or(signature);
@@ -69,13 +75,15 @@ impl ReportParser for KpnReports {
         self.verify(request, now)?;
         let reference = query_parameter(request.url(), "reference")?;
         let body = reports::json(request)?;
-        let reports = read_each(entries(&body), |entry| {
-            report(&Fields(entry.as_object()?), reference.as_deref())
-        })?;
-        if reports.is_empty() {
-            return Err(ReportError::malformed("the request has no report"));
-        }
-        Ok(reports)
+        read_each(
+            entries(&body),
+            "the request has no report",
+            |entry| match report(entry, reference.as_deref()) {
+                Some(report) => Entry::Read(report),
+                None if is_inbound(entry) => Entry::Other,
+                None => Entry::Unreadable,
+            },
+        )
     }
 }
 
@@ -93,7 +101,13 @@ static OTHER_NAMES: &[&str] = &[
     "dlrid",
 ];
 
-fn report(fields: &Fields<'_>, reference: Option<&str>) -> Option<DeliveryReport> {
+/// Returns whether an entry is a report.
+pub(crate) fn is_report(entry: &Value) -> bool {
+    report(entry, None).is_some()
+}
+
+fn report(entry: &Value, reference: Option<&str>) -> Option<DeliveryReport> {
+    let fields = Fields(entry.as_object()?);
     let status = text(fields.first(STATUS_NAMES));
     if status.is_none() && text(fields.first(OTHER_NAMES)).is_none() {
         return None;

@@ -39,6 +39,7 @@
 
 mod channels;
 mod classic;
+mod inbound;
 mod platform;
 mod platform_refusals;
 mod reports;
@@ -57,6 +58,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
+pub use inbound::{ChannelsInbound, ClassicInbound, PlatformInbound, inbound_parser};
 pub use reports::{ChannelsReports, ClassicReports, PlatformReports, report_parser};
 
 const PROVIDER: &str = "messagebird";

@@ -32,6 +32,7 @@
 //! A message cannot be scheduled, since Smstools does not document the time zone of its schedule. What happens to
 //! characters outside GSM 03.38 is not documented either: they may be replaced or refused.
 
+mod inbound;
 mod reports;
 
 use std::{num::NonZeroUsize, slice};
@@ -48,6 +49,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub use inbound::{SmstoolsInbound, inbound_parser};
 pub use reports::{SmstoolsReports, report_parser};
 
 /// Smstools' capabilities.

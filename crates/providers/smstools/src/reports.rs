@@ -7,13 +7,13 @@ use postduif_core::{
 };
 use postduif_http::vendor::{
     reports::{
-        self, SigningSecrets, check_time, code, entries, message_id, proof_header, read_each,
-        recipient, status,
+        self, Entry, SigningSecrets, check_time, code, entries, message_id, proof_header,
+        read_each, recipient, status,
     },
     text,
 };
 use secrecy::SecretString;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// The longer of the two windows that public receivers use. How Smstools repeats a report, and whether it then signs it
 /// again, is not documented. A replayed report only repeats what it reported before.
@@ -38,6 +38,21 @@ impl SmstoolsReports {
         SigningSecrets::new(secrets, missing).map(Self)
     }
 
+    /// Verifies a request and returns its body.
+    pub(crate) fn verified(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Value, ReportError> {
+        self.verify(request, now)?;
+        if request.method() != "POST" {
+            return Err(ReportError::malformed(
+                "invalid method: expected POST, which is an option of the webhook",
+            ));
+        }
+        reports::json(request)
+    }
+
     fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
         let signature = proof_header(request, "x-smstools-signature")?;
         let (signed_at, tag) =
@@ -51,7 +66,7 @@ impl SmstoolsReports {
         let stamp = request.header("x-smstools-timestamp")?;
         if stamp.is_some_and(|stamp| stamp.trim() != signed_at) {
             return Err(ReportError::forged(
-                "the report is not signed with our secret",
+                "the request is not signed with our secret",
             ));
         }
         check_time(signed_at, now, WINDOW)
@@ -90,43 +105,30 @@ impl ReportParser for SmstoolsReports {
         request: &ReportRequest<'_>,
         now: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
-        self.verify(request, now)?;
-        if request.method() != "POST" {
-            return Err(ReportError::malformed(
-                "invalid method: expected POST, which is an option of the webhook",
-            ));
-        }
-        let body = reports::json(request)?;
-        // A webhook may receive other events too, such as inbound texts.
-        let mut has_others = false;
-        let reports = read_each(entries(&body), |entry| {
-            let entry = entry.as_object()?;
-            if is_of_another_type(entry) {
-                has_others = true;
-                return None;
-            }
-            report(entry.get("message")?)
-        })?;
-        if reports.is_empty() && !has_others {
-            return Err(ReportError::malformed(
-                "the request has no status of a message",
-            ));
-        }
-        Ok(reports)
+        let body = self.verified(request, now)?;
+        read_each(
+            entries(&body),
+            "the request has no status of a message",
+            |entry| match kind(entry) {
+                None | Some("delivery_report") => report(&entry["message"]).into(),
+                // A webhook may receive other events too, such as inbound texts.
+                Some(_) => Entry::Other,
+            },
+        )
     }
 }
 
-/// Returns whether an entry has another type than that of a report. A type that is `null` or blank counts as absent.
-fn is_of_another_type(entry: &Map<String, Value>) -> bool {
+/// Returns the type of an entry. `None` if it has none: `null` or blank.
+pub(crate) fn kind(entry: &Value) -> Option<&str> {
     match entry.get("webhook_type") {
-        None | Some(Value::Null) => false,
-        Some(Value::String(kind)) => !["", "delivery_report"].contains(&kind.trim()),
-        Some(_) => true,
+        None | Some(Value::Null) => None,
+        Some(Value::String(kind)) => Some(kind.trim()).filter(|kind| !kind.is_empty()),
+        Some(_) => Some("unknown"),
     }
 }
 
 /// Reads the message of an entry. `None` if it has no status.
-fn report(message: &Value) -> Option<DeliveryReport> {
+pub(crate) fn report(message: &Value) -> Option<DeliveryReport> {
     let status = status(STATUSES, &text(&message["delivery_code"])?);
     let mut report = DeliveryReport::new("smstools", status)
         .with_reference_text(&text(&message["reference"]).unwrap_or_default());

@@ -36,6 +36,7 @@
 //! A message cannot be scheduled. Version 2 has a separate request for it, which returns no id. Version 1 was observed
 //! to read a time as Dutch local time, whatever its offset.
 
+mod inbound;
 mod reports;
 mod v1;
 mod v2;
@@ -53,6 +54,7 @@ use postduif_http::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
+pub use inbound::{SpryngInbound, inbound_parser};
 pub use reports::{SpryngReports, report_parser};
 
 /// The capabilities of version 2.

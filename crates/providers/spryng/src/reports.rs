@@ -8,7 +8,7 @@ use postduif_core::{
 };
 use postduif_http::vendor::{
     reports::{
-        PathSecrets, api, message_id, nonzero_code, one_signature_method, query_parameter,
+        Entry, PathSecrets, api, message_id, nonzero_code, one_signature_method, query_parameter,
         read_each, recipient, status, time,
     },
     text,
@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::{Api, member, plain};
 
-const PROVIDER: &str = "spryng";
+pub(crate) const PROVIDER: &str = "spryng";
 
 /// Parser for Spryng's delivery reports. Spryng does not sign them, so a secret is the only proof.
 ///
@@ -66,19 +66,19 @@ impl SpryngReports {
         Ok(Self { secrets, read })
     }
 
-    fn verify(&self, request: &ReportRequest<'_>) -> Result<(), ReportError> {
+    pub(crate) fn verify(&self, request: &ReportRequest<'_>) -> Result<(), ReportError> {
         let password = request.header("authorization")?.map(password);
         let segment = self.secrets.given(request.url()).map(str::to_owned);
         let mut given = [password, segment].into_iter().flatten().peekable();
         if given.peek().is_none() {
             return Err(ReportError::unsigned(
-                "the report has no secret in its URL or its headers",
+                "the request has no secret in its URL or its headers",
             ));
         }
         if given.any(|given| self.secrets.contains(&given)) {
             Ok(())
         } else {
-            Err(ReportError::forged("the report does not have our secret"))
+            Err(ReportError::forged("the request does not have our secret"))
         }
     }
 }
@@ -128,11 +128,11 @@ impl ReportParser for SpryngReports {
 /// with a form or JSON. The names are in capitals there, and are compared without case.
 fn read_v1(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError> {
     let body = str::from_utf8(request.body())
-        .map_err(|_| ReportError::malformed("the report is not text"))?
+        .map_err(|_| ReportError::malformed("the request is not text"))?
         .trim();
     let (form, json) = if body.starts_with(['{', '[']) {
         let json = serde_json::from_str(body)
-            .map_err(|_| ReportError::malformed("the report is not a JSON object"))?;
+            .map_err(|_| ReportError::malformed("the request is not a JSON object"))?;
         (String::new(), json)
     } else {
         (format!("?{body}"), Map::new())
@@ -200,8 +200,22 @@ static V2_EVENTS: [&str; 3] = ["accountreference", "address", "scheduleid"];
 
 /// Reads the reports of version 2. An event without a list of messages (an opt-out, a schedule) has no reports.
 fn read_v2(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportError> {
-    let body: Map<String, Value> = serde_json::from_slice(request.body())
-        .map_err(|_| ReportError::malformed("the report is not a JSON object"))?;
+    let body = v2_body(request)?;
+    let Some(messages) = v2_messages(&body)? else {
+        return Ok(Vec::new());
+    };
+    read_each(messages, "no message has a status", |message| {
+        message.as_object().map_or(Entry::Unreadable, v2_report)
+    })
+}
+
+pub(crate) fn v2_body(request: &ReportRequest<'_>) -> Result<Map<String, Value>, ReportError> {
+    serde_json::from_slice(request.body())
+        .map_err(|_| ReportError::malformed("the request is not a JSON object"))
+}
+
+/// Returns the messages of a request. `None` if it is another event of the account.
+pub(crate) fn v2_messages(body: &Map<String, Value>) -> Result<Option<&[Value]>, ReportError> {
     let Some((_, messages)) = body
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("messages"))
@@ -212,39 +226,35 @@ fn read_v2(request: &ReportRequest<'_>) -> Result<Vec<DeliveryReport>, ReportErr
                 .any(|known| known.eq_ignore_ascii_case(name))
         };
         if body.keys().any(is_event) {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         return Err(ReportError::malformed("the report has no messages"));
     };
-    let messages = messages
-        .as_array()
-        .ok_or(ReportError::malformed("the messages are not a list"))?;
-    let mut is_readable = false;
-    let reports = read_each(messages, |message| {
-        let read = v2_report(message.as_object()?)?;
-        is_readable = true;
-        read.0
-    })?;
-    if is_readable {
-        Ok(reports)
-    } else {
-        Err(ReportError::malformed("no message has a status"))
+    match messages {
+        Value::Array(messages) => Ok(Some(messages)),
+        _ => Err(ReportError::malformed("the messages are not a list")),
     }
 }
 
-/// A readable message of a request, and its report unless it is an inbound text.
-struct Readable(Option<DeliveryReport>);
+/// Returns whether a message is an inbound text. `None` if it has neither a status nor a reason.
+pub(crate) fn is_inbound(message: &Map<String, Value>) -> Option<bool> {
+    let value = |name| member(message, name).map(|value| plain(&value));
+    match (value("status"), value("reason")) {
+        (None, None) => None,
+        (status, reason) => {
+            Some(status.as_deref() == Some("received") || reason.as_deref() == Some("inbound"))
+        }
+    }
+}
 
-/// Reads a message. `None` if it has neither a status nor a reason.
-fn v2_report(message: &Map<String, Value>) -> Option<Readable> {
+fn v2_report(message: &Map<String, Value>) -> Entry<DeliveryReport> {
+    match is_inbound(message) {
+        None => return Entry::Unreadable,
+        Some(true) => return Entry::Other,
+        Some(false) => {}
+    }
     let value = |name| member(message, name).map(|value| plain(&value));
     let (status, reason) = (value("status"), value("reason"));
-    if status.is_none() && reason.is_none() {
-        return None;
-    }
-    if status.as_deref() == Some("received") || reason.as_deref() == Some("inbound") {
-        return Some(Readable(None));
-    }
     let status = V2_STATUSES
         .iter()
         .find(|(known, _)| Some(*known) == status.as_deref());
@@ -270,7 +280,7 @@ fn v2_report(message: &Map<String, Value>) -> Option<Readable> {
         .filter(|(_, outcome)| !matches!(outcome, DeliveryStatus::Delivered | DeliveryStatus::Sent))
         .map(|(reason, _)| (*reason).to_owned());
     report.at = time(&field("occurredattime"));
-    Some(Readable(Some(report)))
+    Entry::Read(report)
 }
 
 /// Combines status and reason. A sample of the portal has the status `Sent` with the reason `Delivered`: the reason is

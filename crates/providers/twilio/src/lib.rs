@@ -32,6 +32,7 @@
 //!
 //! Only a messaging service can schedule a message, 15 minutes to 35 days ahead.
 
+mod inbound;
 mod reports;
 mod signed;
 
@@ -53,6 +54,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use inbound::{TwilioInbound, inbound_parser};
 pub use reports::{TwilioReports, report_parser};
 
 use signed::BODY_HASH;

@@ -11,7 +11,7 @@ use postduif_http::vendor::reports::{
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::signed::Fields;
+use crate::{inbound::is_inbound, signed::Fields};
 
 /// Parser of Twilio's status callbacks: signed over the URL and every parameter, with the auth token or with the secret
 /// of a shared key.
@@ -32,6 +32,10 @@ impl TwilioReports {
     pub fn new(secrets: Vec<SecretString>) -> Result<Self, ConfigError> {
         let missing = "Twilio signs its reports: the account's auth token is missing, which an API key cannot replace";
         SigningSecrets::new(secrets, missing).map(Self)
+    }
+
+    pub(crate) fn verified(&self, request: &ReportRequest<'_>) -> Result<Fields, ReportError> {
+        Fields::verified(request, self.0.as_slice())
     }
 }
 
@@ -56,24 +60,26 @@ impl ReportParser for TwilioReports {
         request: &ReportRequest<'_>,
         _: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
-        let fields = Fields::verified(request, self.0.as_slice())?;
-        let status = match fields.text("MessageStatus")? {
-            None => fields.text("SmsStatus")?,
-            status => status,
-        };
-        match status.ok_or(ReportError::malformed("the report has no status"))? {
-            // An incoming text.
-            "received" | "receiving" => Ok(Vec::new()),
-            status => Ok(vec![report(&fields, status, request.url())?]),
+        let fields = self.verified(request)?;
+        if is_inbound(&fields)? {
+            return Ok(Vec::new());
         }
+        let status = fields
+            .status()?
+            .ok_or(ReportError::malformed("the report has no status"))?;
+        Ok(vec![report(&fields, status, request.url())?])
     }
 
     /// Returns no body: if incoming texts are reported to the same URL, Twilio sends a plain text body back to the phone.
     fn reply(&self, result: &Result<Vec<DeliveryReport>, ReportError>) -> (u16, &'static str) {
-        match result {
-            Err(error) if error.kind() != ReportErrorKind::Malformed => (401, ""),
-            _ => (200, ""),
-        }
+        reply(result)
+    }
+}
+
+pub(crate) fn reply<T>(result: &Result<Vec<T>, ReportError>) -> (u16, &'static str) {
+    match result {
+        Err(error) if error.kind() != ReportErrorKind::Malformed => (401, ""),
+        _ => (200, ""),
     }
 }
 

@@ -54,7 +54,7 @@ impl Fields {
         });
         if !is_signed {
             return Err(ReportError::forged(
-                "the report is not signed with our secret",
+                "the request is not signed with our secret",
             ));
         }
         match content {
@@ -76,6 +76,23 @@ impl Fields {
         }
     }
 
+    /// Returns whether there is such a parameter, also an empty one.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Returns the status of the message.
+    ///
+    /// # Errors
+    ///
+    /// Returns `Malformed` if it has two values.
+    pub(crate) fn status(&self) -> Result<Option<&str>, ReportError> {
+        match self.text("MessageStatus")? {
+            None => self.text("SmsStatus"),
+            status => Ok(status),
+        }
+    }
+
     fn from_form(form: &[u8]) -> Self {
         let mut fields: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(form) {
@@ -88,16 +105,12 @@ impl Fields {
     /// Reads a JSON body, whose hash is in the URL.
     fn from_json(request: &ReportRequest<'_>) -> Result<Self, ReportError> {
         let given = query_parameter(request.url(), BODY_HASH)?;
-        let given = given.ok_or(ReportError::unsigned(
-            "the URL has no hash of the report's body",
-        ))?;
+        let given = given.ok_or(ReportError::unsigned("the URL has no hash of the body"))?;
         if hex(&sha256(request.body())) != given {
-            return Err(ReportError::forged(
-                "the report's body is not the signed one",
-            ));
+            return Err(ReportError::forged("the body is not the signed one"));
         }
         let body: Map<String, Value> = serde_json::from_slice(request.body())
-            .map_err(|_| ReportError::malformed("the report is not a JSON object"))?;
+            .map_err(|_| ReportError::malformed("the request is not a JSON object"))?;
         let members = body
             .into_iter()
             .filter_map(|(name, value)| Some((name, BTreeSet::from([text(&value)?]))));
@@ -125,7 +138,7 @@ fn hash(settings: &str) -> Result<Hash, ReportError> {
         Some(name) if name.eq_ignore_ascii_case("HMAC_SHA1") => Ok(Hash::Sha1),
         Some(name) if name.eq_ignore_ascii_case("HMAC_SHA256") => Ok(Hash::Sha256),
         Some(_) => Err(ReportError::forged(
-            "the report is signed with an algorithm that is not allowed here",
+            "the request is signed with an algorithm that is not allowed here",
         )),
     }
 }

@@ -38,6 +38,7 @@
 //! as the regional `api-eu.nexmo.com`, replaces all of them.
 
 mod account;
+mod inbound;
 mod messages;
 mod problem;
 mod receipts;
@@ -65,6 +66,7 @@ use postduif_http::{
 };
 use secrecy::SecretString;
 
+pub use inbound::{VonageInbound, VonageSmsInbound, inbound_parser};
 pub use receipts::{SignatureMethod, VonageSmsReports};
 pub use reports::VonageReports;
 
@@ -333,9 +335,7 @@ pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, Co
             Ok(Arc::new(VonageReports::new(options.into_secrets())?))
         }
         Api::Sms => {
-            let method = options
-                .signature_method()
-                .map_or(Ok(SignatureMethod::default()), str::parse)?;
+            let method = SignatureMethod::of(&options)?;
             Ok(Arc::new(VonageSmsReports::new(
                 options.into_secrets(),
                 method,

@@ -3,11 +3,11 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use md5::{Digest as _, Md5};
 use postduif_core::{
-    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, Price, ReportError, ReportParser,
-    ReportRequest,
+    Authenticity, ConfigError, DeliveryReport, DeliveryStatus, Price, ReportError, ReportOptions,
+    ReportParser, ReportRequest,
 };
 use postduif_http::vendor::{
-    reports::{SigningSecrets, check_time, message_id, nonzero_code, recipient, status},
+    reports::{Entry, SigningSecrets, check_time, message_id, nonzero_code, recipient, status},
     signature::{hex, is_secret},
 };
 use ring::hmac;
@@ -19,7 +19,7 @@ use serde::{
 use serde_json::Value;
 use url::form_urlencoded;
 
-use crate::{REPORT_WINDOW, SECRET_MISSING, account::CURRENCY};
+use crate::{REPORT_WINDOW, SECRET_MISSING, account::CURRENCY, inbound::is_sms_inbound};
 
 /// How an account signs its reports, which is one of its settings.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -39,6 +39,13 @@ pub enum SignatureMethod {
 }
 
 impl SignatureMethod {
+    /// Returns the method that the options of a parser name.
+    pub(crate) fn of(options: &ReportOptions) -> Result<Self, ConfigError> {
+        options
+            .signature_method()
+            .map_or(Ok(Self::default()), str::parse)
+    }
+
     /// Returns the signature of `base`, in hexadecimal digits.
     fn sign(self, secret: &SecretString, base: &str) -> SecretString {
         let secret = secret.expose_secret().as_bytes();
@@ -133,13 +140,27 @@ impl VonageSmsReports {
         self
     }
 
+    /// Returns the verified parameters of a request. `None` if it is Vonage's test of a URL, which has none.
+    pub(crate) fn verified(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Fields>, ReportError> {
+        let fields = Fields::of(request)?;
+        if request.method() == "GET" && fields.0.is_empty() {
+            return Ok(None);
+        }
+        self.verify(&fields, now)?;
+        Ok(Some(fields))
+    }
+
     fn verify(&self, fields: &Fields, now: DateTime<Utc>) -> Result<(), ReportError> {
         let signature = fields
             .text("sig")
-            .ok_or(ReportError::unsigned("the report has no signature"))?;
+            .ok_or(ReportError::unsigned("the request has no signature"))?;
         let timestamp = fields
             .text("timestamp")
-            .ok_or(ReportError::unsigned("the report has no timestamp"))?;
+            .ok_or(ReportError::unsigned("the request has no timestamp"))?;
         let base = fields.base();
         let expected: Vec<_> = self
             .keys
@@ -150,7 +171,7 @@ impl VonageSmsReports {
         // Samples are in lower case for one method and in upper case for the others.
         if !is_secret(&expected, &signature.to_ascii_lowercase()) {
             return Err(ReportError::forged(
-                "the report is not signed with our secret",
+                "the request is not signed with our secret",
             ));
         }
         check_time(timestamp, now, self.window)
@@ -167,17 +188,17 @@ impl ReportParser for VonageSmsReports {
         request: &ReportRequest<'_>,
         now: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
-        let fields = Fields::of(request)?;
-        if request.method() == "GET" && fields.0.is_empty() {
+        let Some(fields) = self.verified(request, now)? else {
             return Ok(Vec::new());
-        }
-        self.verify(&fields, now)?;
-        match fields.text("status") {
-            Some(status) if !status.trim().is_empty() => Ok(vec![fields.report()]),
-            // An inbound text.
-            _ if fields.text("text").is_some() => Ok(Vec::new()),
-            _ => Err(ReportError::malformed("the report has no status")),
-        }
+        };
+        let read = if fields.has_status() {
+            Entry::Read(fields.report())
+        } else if is_sms_inbound(&fields) {
+            Entry::Other
+        } else {
+            Entry::Unreadable
+        };
+        read.into_result("the report has no status")
     }
 }
 
@@ -200,7 +221,7 @@ pub(crate) const PARAMETERS: [&str; 14] = [
 ];
 
 /// A receipt's parameters, in the order in which they are signed.
-struct Fields(BTreeMap<String, String>);
+pub(crate) struct Fields(BTreeMap<String, String>);
 
 impl Fields {
     /// Reads the query of a GET, or the body of any other method. Never both: only one of them is signed.
@@ -255,11 +276,16 @@ impl Fields {
         Ok(Self(fields))
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
             .map(String::as_str)
             .filter(|text| !text.is_empty())
+    }
+
+    pub(crate) fn has_status(&self) -> bool {
+        self.text("status")
+            .is_some_and(|status| !status.trim().is_empty())
     }
 
     /// Returns the signed text: each parameter except the signature, in byte order of the names.

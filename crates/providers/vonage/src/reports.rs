@@ -7,7 +7,7 @@ use postduif_core::{
 };
 use postduif_http::vendor::{
     price,
-    reports::{SigningSecrets, check_window, code, json, message_id, recipient, time},
+    reports::{Entry, SigningSecrets, check_window, code, json, message_id, recipient, time},
     signature::{hex, hs256_claims, sha256},
     text,
 };
@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{REPORT_WINDOW, SECRET_MISSING};
+use crate::{REPORT_WINDOW, SECRET_MISSING, inbound::is_inbound};
 
 /// Parser for the status webhooks of the Messages API, version 1. The account's signature secret signs their body and
 /// the time.
@@ -52,7 +52,11 @@ impl VonageReports {
         self
     }
 
-    fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
+    pub(crate) fn verify(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), ReportError> {
         #[derive(Deserialize)]
         struct Claims {
             iat: i64,
@@ -61,7 +65,7 @@ impl VonageReports {
         let (_, token) = request
             .header("authorization")?
             .ok_or(ReportError::unsigned(
-                "the report has no token; a report of the SMS API needs the parser for that API",
+                "the request has no token; one of the SMS API needs the parser for that API",
             ))?
             .split_once(' ')
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
@@ -91,23 +95,41 @@ impl ReportParser for VonageReports {
     ) -> Result<Vec<DeliveryReport>, ReportError> {
         self.verify(request, now)?;
         let body = json(request)?;
-        if text(&body["status"]).is_none() {
-            return Err(ReportError::malformed("the report has no status"));
-        }
-        Ok(vec![report(&body)])
+        let read = if text(&body["status"]).is_some() {
+            Entry::Read(report(&body))
+        } else if is_inbound(&body) {
+            Entry::Other
+        } else {
+            Entry::Unreadable
+        };
+        read.into_result("the report has no status")
     }
 
     /// 503 for what is unsigned or too old: Vonage sends it again, signed.
     fn reply(&self, result: &Result<Vec<DeliveryReport>, ReportError>) -> (u16, &'static str) {
-        match result {
-            Err(error) => match error.kind() {
-                ReportErrorKind::Unsigned | ReportErrorKind::Stale => (503, ""),
-                ReportErrorKind::Malformed => (200, "OK"),
-                _ => (401, ""),
-            },
-            Ok(_) => (200, "OK"),
-        }
+        reply(result)
     }
+}
+
+pub(crate) fn reply<T>(result: &Result<Vec<T>, ReportError>) -> (u16, &'static str) {
+    match result {
+        Err(error) => match error.kind() {
+            ReportErrorKind::Unsigned | ReportErrorKind::Stale => (503, ""),
+            ReportErrorKind::Malformed => (200, "OK"),
+            _ => (401, ""),
+        },
+        Ok(_) => (200, "OK"),
+    }
+}
+
+/// Returns the time of a webhook.
+pub(crate) fn at(timestamp: &Value) -> Option<DateTime<Utc>> {
+    time(timestamp).or_else(|| {
+        // The format of older payloads.
+        let time = text(timestamp)?;
+        let time = DateTime::parse_from_str(&time, "%Y-%m-%d %H:%M:%S %z").ok()?;
+        Some(time.to_utc())
+    })
 }
 
 fn report(body: &Value) -> DeliveryReport {
@@ -123,12 +145,7 @@ fn report(body: &Value) -> DeliveryReport {
     report.id = message_id(&body["message_uuid"]);
     report.recipient = recipient(&body["to"]);
     report.code = code;
-    report.at = time(&body["timestamp"]).or_else(|| {
-        // The format of older payloads.
-        let time = text(&body["timestamp"])?;
-        let time = DateTime::parse_from_str(&time, "%Y-%m-%d %H:%M:%S %z").ok()?;
-        Some(time.to_utc())
-    });
+    report.at = at(&body["timestamp"]);
     report.price = price(&body["usage"]["price"], &body["usage"]["currency"]);
     report
 }

@@ -99,7 +99,12 @@
 //! # Delivery reports
 //!
 //! See [`WebhookReports`].
+//!
+//! # Inbound texts
+//!
+//! See [`WebhookInbound`].
 
+mod inbound;
 mod reports;
 
 use std::{num::NonZeroUsize, slice, time::Duration};
@@ -119,6 +124,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use inbound::{WebhookInbound, inbound_parser};
 pub use reports::{WebhookReports, report_parser};
 
 /// What every gateway can do. The options add what only its owner knows: validity periods, scheduling, delivery reports

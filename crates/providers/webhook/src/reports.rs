@@ -7,11 +7,13 @@ use postduif_core::{
 };
 use postduif_http::vendor::{
     WebhookSecrets,
-    reports::{self, code, message_id, recipient, time},
+    reports::{self, Entry, code, message_id, recipient, time},
     text,
 };
 use secrecy::SecretString;
 use serde_json::{Map, Value};
+
+use crate::inbound::is_inbound;
 
 /// Parser for the delivery reports of a gateway of your own, signed by
 /// [Standard Webhooks](https://www.standardwebhooks.com).
@@ -55,6 +57,17 @@ impl WebhookReports {
         let missing = "invalid secret for the gateway's reports: expected whsec_ and base64, as in Standard Webhooks";
         WebhookSecrets::new(secrets, missing).map(Self)
     }
+
+    /// Verifies a request and returns its body.
+    pub(crate) fn verified(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Map<String, Value>, ReportError> {
+        self.0.verify(request, now)?;
+        serde_json::from_slice(request.body())
+            .map_err(|_| ReportError::malformed("the report is not a JSON object"))
+    }
 }
 
 /// Creates a parser for a gateway's reports, chosen at run time.
@@ -77,19 +90,24 @@ impl ReportParser for WebhookReports {
         request: &ReportRequest<'_>,
         now: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
-        self.0.verify(request, now)?;
-        let body: Map<String, Value> = serde_json::from_slice(request.body())
-            .map_err(|_| ReportError::malformed("the report is not a JSON object"))?;
-        let report = report(&body).ok_or(ReportError::malformed(
-            "the report needs reference and status",
-        ))?;
-        Ok(vec![report])
+        let body = self.verified(request, now)?;
+        let read = match report(&body) {
+            Some(report) => Entry::Read(report),
+            None if is_inbound(&body) => Entry::Other,
+            None => Entry::Unreadable,
+        };
+        read.into_result("the report needs reference and status")
     }
+}
+
+/// Returns a member of a body, or `null` if it is missing.
+pub(crate) fn member<'b>(body: &'b Map<String, Value>, name: &str) -> &'b Value {
+    body.get(name).unwrap_or(&Value::Null)
 }
 
 /// Reads a report. `None` if it has no reference or no status.
 fn report(body: &Map<String, Value>) -> Option<DeliveryReport> {
-    let member = |name| body.get(name).unwrap_or(&Value::Null);
+    let member = |name| member(body, name);
     let reference = text(member("reference"))?;
     let status = text(member("status"))?;
     let status: DeliveryStatus = status.parse().unwrap_or(DeliveryStatus::Unknown);

@@ -294,13 +294,21 @@ impl ReportCall {
         parser: &dyn ReportParser,
         now: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
+        self.with_request(|request| parser.parse(request, now))
+    }
+
+    pub(crate) fn with_request<T>(&self, read: impl FnOnce(&ReportRequest<'_>) -> T) -> T {
         let headers: Vec<_> = self
             .headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_slice()))
             .collect();
-        let request = ReportRequest::new(&self.method, &self.url, &headers, &self.body);
-        parser.parse(&request, now)
+        read(&ReportRequest::new(
+            &self.method,
+            &self.url,
+            &headers,
+            &self.body,
+        ))
     }
 }
 

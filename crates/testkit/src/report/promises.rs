@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Returns a fixed time: a parser receives the time from its caller.
-fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_767_225_600, 0).expect("a time")
 }
 

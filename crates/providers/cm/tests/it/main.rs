@@ -5,6 +5,7 @@
 mod batch;
 mod conformance;
 mod errors;
+mod inbound;
 mod report_conformance;
 mod reports;
 mod settings;

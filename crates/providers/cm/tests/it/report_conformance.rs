@@ -8,12 +8,12 @@ use postduif_core::{DeliveryReport, DeliveryStatus, ReportParser};
 use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;
 
-const RIGHT: &str = "hunter2-of-the-route";
+pub(crate) const RIGHT: &str = "hunter2-of-the-route";
 const WRONG: &str = "hunter3-of-the-route";
 const URL: &str = "https://hooks.example.test/reports/cm";
 
 #[derive(Clone, Copy)]
-enum FakeCm {
+pub(crate) enum FakeCm {
     Get,
     Post,
 }

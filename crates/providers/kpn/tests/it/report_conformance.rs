@@ -7,12 +7,12 @@ use postduif_kpn::report_parser;
 use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;
 
-const RIGHT: &str = "hunter2-signs-reports";
+pub(crate) const RIGHT: &str = "hunter2-signs-reports";
 const WRONG: &str = "hunter3-signs-reports";
 const SIGNATURE: &str = "X-KPN-Webhook-Signature";
 
 #[derive(Clone)]
-struct FakeKpn;
+pub(crate) struct FakeKpn;
 
 impl FakeReports for FakeKpn {
     fn parser(&self) -> Arc<dyn ReportParser> {

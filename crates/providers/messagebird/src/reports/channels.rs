@@ -38,7 +38,11 @@ impl ChannelsReports {
         SigningSecrets::new(signing_keys, missing).map(Self)
     }
 
-    fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
+    pub(crate) fn verify(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), ReportError> {
         let signature = signature(request, "messagebird-signature")?;
         let timestamp = proof_header(request, "messagebird-request-timestamp")?;
         let tag = BASE64_STANDARD
@@ -54,7 +58,7 @@ impl ChannelsReports {
         .concat();
         if !is_hmac_sha256(self.0.as_slice(), &signed, &tag) {
             return Err(ReportError::forged(
-                "the report is not signed with our secret",
+                "the request is not signed with our secret",
             ));
         }
         let at: i64 = timestamp
@@ -63,7 +67,7 @@ impl ChannelsReports {
         let age = now.timestamp().saturating_sub(at);
         if !(-MAX_AHEAD..=MAX_AGE).contains(&age) {
             return Err(ReportError::stale(
-                "the report was signed too long ago, or in the future",
+                "the request was signed too long ago, or in the future",
             ));
         }
         Ok(())

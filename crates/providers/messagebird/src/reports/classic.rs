@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{MAX_CODE, listed_reason, normalized, signature};
-use crate::PROVIDER;
+use crate::{PROVIDER, inbound::is_classic_inbound};
 
 /// Parser for classic's delivery reports. The header `MessageBird-Signature-JWT` signs URL, body and time.
 ///
@@ -38,7 +38,11 @@ impl ClassicReports {
         SigningSecrets::new(signing_keys, missing).map(Self)
     }
 
-    fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
+    pub(crate) fn verify(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), ReportError> {
         let token = signature(request, "messagebird-signature-jwt")?;
         // MessageBird signs with HS256; its own reference cases accept the other two as well.
         let claims: Claims = serde_json::from_slice(&hmac_claims(token, self.0.as_slice())?)
@@ -107,8 +111,11 @@ impl ReportParser for ClassicReports {
             .map_err(|_| ReportError::malformed("the report is not text"))?;
         let url = form.as_deref().unwrap_or(request.url());
         let field = |name| query_parameter(url, name).map(Value::from);
-        let name =
-            text(&field("status")?).ok_or(ReportError::malformed("the report has no status"))?;
+        let name = match text(&field("status")?) {
+            Some(name) => name,
+            None if is_classic_inbound(request)? => return Ok(Vec::new()),
+            None => return Err(ReportError::malformed("the report has no status")),
+        };
         let reference = text(&field("reference")?).unwrap_or_default();
         let mut report =
             DeliveryReport::new(PROVIDER, status(STATUSES, &name)).with_reference_text(&reference);

@@ -24,26 +24,32 @@ pub use platform::PlatformReports;
 ///
 /// Returns an error if there is no such API, or no secret.
 pub fn report_parser(options: ReportOptions) -> Result<Arc<dyn ReportParser>, ConfigError> {
-    one_signature_method(&options)?;
-    let api = api(&options)?;
+    let api = api_of(&options)?;
     let secrets = options.into_secrets();
-    let of_platform = |secret: &SecretString| secret.expose_secret().starts_with("whsec_");
-    let by_secret = if !secrets.is_empty() && secrets.iter().all(of_platform) {
-        Api::Platform
-    } else {
-        Api::Classic
-    };
-    Ok(match api.unwrap_or(by_secret) {
+    Ok(match api {
         Api::Channels => Arc::new(ChannelsReports::new(secrets)?),
         Api::Classic => Arc::new(ClassicReports::new(secrets)?),
         Api::Platform => Arc::new(PlatformReports::new(secrets)?),
     })
 }
 
+/// Returns the API that the options name. Defaults to `platform` if the secrets start with `whsec_`, else to `classic`.
+pub(crate) fn api_of(options: &ReportOptions) -> Result<Api, ConfigError> {
+    one_signature_method(options)?;
+    let of_platform = |secret: &SecretString| secret.expose_secret().starts_with("whsec_");
+    let secrets = options.secrets();
+    let by_secret = if !secrets.is_empty() && secrets.iter().all(of_platform) {
+        Api::Platform
+    } else {
+        Api::Classic
+    };
+    Ok(api(options)?.unwrap_or(by_secret))
+}
+
 /// Returns a header that proves a report, such as a signature.
 fn signature<'r>(request: &'r ReportRequest<'_>, name: &str) -> Result<&'r str, ReportError> {
     let value = request.header(name)?.filter(|value| !value.is_empty());
-    value.ok_or(ReportError::unsigned("the report has no signature"))
+    value.ok_or(ReportError::unsigned("the request has no signature"))
 }
 
 /// The maximum number of digits of a code. All known codes are numbers.

@@ -35,6 +35,14 @@ impl PlatformReports {
             "invalid secret for the platform's reports: expected the endpoint's, whsec_ and base64";
         WebhookSecrets::new(secrets, missing).map(Self)
     }
+
+    pub(crate) fn verify(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), ReportError> {
+        self.0.verify(request, now)
+    }
 }
 
 impl ReportParser for PlatformReports {
@@ -47,7 +55,7 @@ impl ReportParser for PlatformReports {
         request: &ReportRequest<'_>,
         now: DateTime<Utc>,
     ) -> Result<Vec<DeliveryReport>, ReportError> {
-        self.0.verify(request, now)?;
+        self.verify(request, now)?;
         let event: Event = serde_json::from_slice(request.body())
             .map_err(|_| ReportError::malformed("the report is not an event"))?;
         let foreign = !event.kind.starts_with("sms.") || event.kind == "sms.received";

@@ -9,6 +9,7 @@ mod classic;
 mod classic_reports;
 mod conformance;
 mod foreign;
+mod inbound;
 mod platform;
 mod platform_reports;
 mod report_conformance;

@@ -18,7 +18,7 @@ use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, Report
 use serde_json::json;
 
 /// Has 32 characters, so that no part of it is readable in the platform's base64.
-const RIGHT: &str = "hunter2-signs-the-reports-of-us";
+pub(crate) const RIGHT: &str = "hunter2-signs-the-reports-of-us";
 const WRONG: &str = "hunter3-signs-the-reports-of-us";
 
 fn secret(key: Key) -> &'static str {
@@ -41,7 +41,7 @@ fn table(statuses: &[(&str, DeliveryStatus)]) -> Vec<(String, DeliveryStatus)> {
 }
 
 #[derive(Clone)]
-struct Platform;
+pub(crate) struct Platform;
 
 impl FakeReports for Platform {
     fn parser(&self) -> Arc<dyn ReportParser> {
@@ -107,7 +107,7 @@ impl FakeReports for Platform {
 }
 
 #[derive(Clone)]
-struct Classic;
+pub(crate) struct Classic;
 
 impl FakeReports for Classic {
     fn parser(&self) -> Arc<dyn ReportParser> {
@@ -154,10 +154,13 @@ impl FakeReports for Classic {
 
     fn prove(&self, call: ReportCall, at: DateTime<Utc>, key: Key) -> ReportCall {
         let encode = |part: String| BASE64_URL_SAFE_NO_PAD.encode(part);
-        let claims = json!({
+        let mut claims = json!({
             "iss": "MessageBird", "nbf": at.timestamp(), "exp": at.timestamp() + 60, "jti": "59a244dc",
             "url_hash": hex(call.url.as_bytes())
         });
+        if !call.body.is_empty() {
+            claims["payload_hash"] = json!(hex(&call.body));
+        }
         let header = r#"{"alg":"HS256","typ":"JWT"}"#.to_owned();
         let signed = format!("{}.{}", encode(header), encode(claims.to_string()));
         let tag = hmac_sha256(&secret(key).into(), signed.as_bytes());
@@ -179,7 +182,7 @@ impl FakeReports for Classic {
 }
 
 #[derive(Clone)]
-struct Channels;
+pub(crate) struct Channels;
 
 impl FakeReports for Channels {
     fn parser(&self) -> Arc<dyn ReportParser> {

@@ -7,12 +7,12 @@ use postduif_smstools::report_parser;
 use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;
 
-const RIGHT: &str = "hunter2-signs-reports";
+pub(crate) const RIGHT: &str = "hunter2-signs-reports";
 const WRONG: &str = "hunter3-signs-reports";
 const SIGNATURE: &str = "X-Smstools-Signature";
 
 #[derive(Clone)]
-struct FakeSmstools;
+pub(crate) struct FakeSmstools;
 
 impl FakeReports for FakeSmstools {
     fn parser(&self) -> Arc<dyn ReportParser> {

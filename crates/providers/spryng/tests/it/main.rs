@@ -5,6 +5,7 @@
 mod conformance;
 mod errors;
 mod foreign;
+mod inbound;
 mod look_up;
 mod report_conformance;
 mod reports;

@@ -12,7 +12,7 @@ use postduif_spryng::report_parser;
 use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall};
 use serde_json::json;
 
-const RIGHT: &str = "hunter2-of-16-letters";
+pub(crate) const RIGHT: &str = "hunter2-of-16-letters";
 const WRONG: &str = "hunter3-of-16-letters";
 const URL: &str = "https://hooks.example.test/reports/spryng";
 
@@ -34,7 +34,7 @@ fn table(statuses: &[(&str, DeliveryStatus)]) -> Vec<(String, DeliveryStatus)> {
 }
 
 #[derive(Clone)]
-struct V2;
+pub(crate) struct V2;
 
 impl FakeReports for V2 {
     fn parser(&self) -> Arc<dyn ReportParser> {

@@ -7,6 +7,7 @@
 
 mod conformance;
 mod errors;
+mod inbound;
 mod report_conformance;
 mod reports;
 mod settings;

@@ -11,12 +11,12 @@ use url::form_urlencoded;
 
 use crate::signatures::sign;
 
-const RIGHT: &str = "hunter2-signs-reports";
+pub(crate) const RIGHT: &str = "hunter2-signs-reports";
 const WRONG: &str = "hunter3-signs-reports";
 const SIGNATURE: &str = "X-Twilio-Signature";
 
 #[derive(Clone)]
-struct FakeTwilio;
+pub(crate) struct FakeTwilio;
 
 impl FakeReports for FakeTwilio {
     fn parser(&self) -> Arc<dyn ReportParser> {

@@ -5,6 +5,7 @@
 mod account;
 mod conformance;
 mod foreign;
+mod inbound;
 mod messages;
 mod openapi;
 mod receipts;

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::wire::UUID;
 
-const RIGHT: &str = "hunter2-signs-reports";
+pub(crate) const RIGHT: &str = "hunter2-signs-reports";
 const WRONG: &str = "hunter3-signs-reports";
 const URL: &str = "https://hooks.example.test/vonage";
 
@@ -39,7 +39,7 @@ fn table(statuses: &[(&str, DeliveryStatus)]) -> Vec<(String, DeliveryStatus)> {
 }
 
 #[derive(Clone)]
-struct Messages;
+pub(crate) struct Messages;
 
 impl FakeReports for Messages {
     fn parser(&self) -> Arc<dyn ReportParser> {
@@ -102,7 +102,7 @@ impl FakeReports for Messages {
 }
 
 #[derive(Clone)]
-struct Sms;
+pub(crate) struct Sms;
 
 impl FakeReports for Sms {
     fn parser(&self) -> Arc<dyn ReportParser> {
@@ -161,7 +161,7 @@ impl FakeReports for Sms {
         fields.sort();
         let base: String = fields
             .iter()
-            .map(|(name, value)| format!("&{name}={value}"))
+            .map(|(name, value)| format!("&{name}={}", value.replace(['&', '='], "_")))
             .collect();
         let tag = hex(&hmac_sha256(&secret(key).into(), base.as_bytes()));
         call.url += &format!("&sig={tag}");

@@ -8,11 +8,11 @@ use postduif_testkit::{FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, Report
 use postduif_webhook::report_parser;
 use serde_json::json;
 
-const RIGHT: &str = "hunter2-signs-the-reports-of-us";
+pub(crate) const RIGHT: &str = "hunter2-signs-the-reports-of-us";
 const WRONG: &str = "hunter3-signs-the-reports-of-us";
 
 #[derive(Clone)]
-struct FakeGateway;
+pub(crate) struct FakeGateway;
 
 impl FakeReports for FakeGateway {
     fn parser(&self) -> Arc<dyn ReportParser> {
