@@ -43,6 +43,7 @@
 //! | [`Dedupe`] | one text per reference | around everything that sends |
 //! | [`OnlyTo`], [`RedirectTo`] | test systems that must text no strangers | `RedirectTo(OnlyTo(..))`, around all of them or around a vendor |
 //! | [`AllowDestinations`], [`Budget`] | protection against toll fraud | inside of `Dedupe`, outside of `Failover` |
+//! | [`Suppress`] | numbers that want no more texts | inside of `StartWithin`, outside of `Failover` |
 //! | [`Traced`] | spans, events, metrics | outermost |
 //!
 //! # Two deadlines
@@ -77,6 +78,7 @@ mod scope;
 mod senders;
 mod shared;
 mod start_within;
+mod suppress;
 mod text_policy;
 mod timeout;
 mod traced;
@@ -97,6 +99,7 @@ pub use retry::Retry;
 pub use round_robin::RoundRobin;
 pub use senders::Senders;
 pub use start_within::StartWithin;
+pub use suppress::{Suppress, SuppressedNumbers, SuppressionList};
 pub use text_policy::TextPolicy;
 pub use timeout::Timeout;
 pub use traced::Traced;

@@ -17,6 +17,7 @@ mod round_robin;
 mod runtimes;
 mod senders;
 mod start_within;
+mod suppress;
 mod text_policy;
 mod timeout;
 mod traced;

@@ -9,7 +9,7 @@ use std::{
 use postduif_core::{Acceptance, ErrorKind, SmsProvider};
 use postduif_layers::{
     AllowDestinations, Batch, Budget, Dedupe, Failover, Member, RateLimit, Retry, RoundRobin,
-    StartWithin, TextPolicy, Timeout, Traced,
+    StartWithin, Suppress, SuppressedNumbers, TextPolicy, Timeout, Traced,
 };
 use tokio::runtime::Builder;
 
@@ -101,6 +101,10 @@ fn retry(vendor: Recording) -> Box<dyn SmsProvider> {
     Box::new(Retry::new(vendor))
 }
 
+fn suppress(vendor: Recording) -> Box<dyn SmsProvider> {
+    Box::new(Suppress::new(vendor, SuppressedNumbers::new()))
+}
+
 fn stack(vendor: Recording) -> Box<dyn SmsProvider> {
     let limited = RateLimit::new(Timeout::new(vendor.clone(), SECOND), count(5));
     let members = [
@@ -133,6 +137,12 @@ fn a_rate_limit_without_a_timer_refuses_before_anything_is_sent() {
 fn a_retry_without_a_timer_refuses_before_anything_is_sent() {
     assert_refused(retry);
     assert_checks(retry);
+}
+
+#[test]
+fn a_suppression_without_a_timer_refuses_before_anything_is_sent() {
+    assert_refused(suppress);
+    assert_checks(suppress);
 }
 
 #[test]
