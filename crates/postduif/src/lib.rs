@@ -194,6 +194,31 @@ pub fn report_parser(
     reports(vendor, options)
 }
 
+/// Creates a parser of what people send to your numbers at a vendor, chosen at run time.
+///
+/// The secrets, the APIs and the signature methods are those of [`report_parser`], and the same URL may serve both.
+/// Spryng documents no inbound texts for its API `v1`, which is an error here.
+///
+/// ```
+/// # #[cfg(feature = "kpn")] {
+/// use postduif::ReportOptions;
+///
+/// let parser = postduif::inbound_parser("kpn", ReportOptions::new(["signing-secret"]))?;
+/// assert_eq!(parser.authenticity(), postduif::Authenticity::BodyOnly);
+/// # }
+/// # Ok::<(), postduif::ConfigError>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`report_parser`].
+pub fn inbound_parser(
+    vendor: &str,
+    options: ReportOptions,
+) -> Result<Arc<dyn InboundParser>, ConfigError> {
+    inbound(vendor, options)
+}
+
 /// A text that is no URL at all.
 fn no_url(text: &str) -> ConfigError {
     let what = match text.trim() {
@@ -217,7 +242,8 @@ fn is_scheme(text: &str) -> bool {
         .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// One line for each vendor: its scheme, which is its feature, its crate, which has `report_parser`, and the provider.
+/// One line for each vendor: its scheme, which is its feature, its crate, which has `report_parser` and
+/// `inbound_parser`, and the provider.
 macro_rules! vendors {
     ($($scheme:literal => $package:ident as $vendor:ident::$provider:ident),+ $(,)?) => {
         $(
@@ -269,12 +295,33 @@ macro_rules! vendors {
                 $(
                     #[cfg(feature = $scheme)]
                     $scheme => $vendor::report_parser(options),
-                    #[cfg(not(feature = $scheme))]
-                    $scheme => Err(not_compiled_in($scheme)),
                 )+
-                _ => Err(ConfigError::new(concat!(
-                    "unknown vendor; known are", $(" ", $scheme,)+
-                ))),
+                _ => Err(no_such_vendor(vendor)),
+            }
+        }
+
+        fn inbound(
+            vendor: &str,
+            options: ReportOptions,
+        ) -> Result<Arc<dyn InboundParser>, ConfigError> {
+            // No vendor may be there to use them.
+            let _ = &options;
+            match vendor {
+                $(
+                    #[cfg(feature = $scheme)]
+                    $scheme => $vendor::inbound_parser(options),
+                )+
+                _ => Err(no_such_vendor(vendor)),
+            }
+        }
+
+        fn no_such_vendor(vendor: &str) -> ConfigError {
+            match vendor {
+                $(
+                    #[cfg(not(feature = $scheme))]
+                    $scheme => not_compiled_in($scheme),
+                )+
+                _ => ConfigError::new(concat!("unknown vendor; known are", $(" ", $scheme,)+)),
             }
         }
 

@@ -3,7 +3,9 @@ use std::time::Duration;
 use std::{env, ffi::OsStr, fmt, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use postduif_core::{ConfigError, ReportOptions, ReportParser, Requirement, SmsProvider};
+use postduif_core::{
+    ConfigError, InboundParser, ReportOptions, ReportParser, Requirement, SmsProvider,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{
     Deserialize, Deserializer,
@@ -11,10 +13,11 @@ use serde::{
 };
 
 use crate::{
-    DEADLINE, HttpClient, has_no_limits, is_scheme, no_scheme, no_url, open, report_parser,
+    DEADLINE, HttpClient, has_no_limits, inbound_parser, is_scheme, no_scheme, no_url, open,
+    report_parser,
 };
 
-/// One vendor as a configuration holds it: for sending and for delivery reports, so that a swap of vendors is a swap
+/// One vendor as a configuration holds it: for sending, for delivery reports and for inbound texts, so that a swap of vendors is a swap
 /// of one value.
 ///
 /// It comes from a table (TOML, JSON, or whatever serde reads), from environment variables, or from a connection URL.
@@ -24,7 +27,7 @@ use crate::{
 /// |---|---|
 /// | `vendor` | the vendor, by the scheme of its connection URL |
 /// | `host` | another host than the vendor's own, with a port and a path if need be; defaults to `default` |
-/// | `report_secret` | the secret of delivery reports (see below), or a list of them while one is being replaced |
+/// | `report_secret` | the secret of delivery reports and inbound texts (see below), or a list of them, such as while one is being replaced |
 /// | `signature_method` | how Vonage's SMS API signs its reports, as set in the account: `md5hash` (default), `md5`, `sha1`, `sha256` or `sha512` |
 /// | `require` | what the vendor must be able to do, as a list of [`Requirement`]s such as `validity=600` |
 /// | `deadline` | seconds within which a call may begin (feature `layers`) |
@@ -33,12 +36,12 @@ use crate::{
 /// | anything else | a credential or an option of the vendor, such as `id`, `secret`, `sender` or `api` |
 /// | `url` | a connection URL, in place of `vendor`, `host` and what a URL can say |
 ///
-/// The secret of delivery reports is the vendor's signing secret (Twilio: the auth token). CM.com and Spryng do not
+/// The secret of delivery reports and inbound texts is the vendor's signing secret (Twilio: the auth token). CM.com and Spryng do not
 /// sign: there it is a random one of yours, of at least 16 letters, digits and `-._~`. It is the last segment of the
 /// route's path, as in `https://sms.example.com/reports/cm/SECRET`.
 ///
 /// A credential may be `env:NAME` or `file:PATH`, so that the configuration itself holds no secret. They are read by
-/// [`open`](Self::open) and [`reports`](Self::reports), and an unset variable is named in the error.
+/// [`open`](Self::open), [`reports`](Self::reports) and [`inbound`](Self::inbound), and an unset variable is named in the error.
 ///
 /// **Read no settings from people whom you do not trust**, such as the customers of a service: they could name any file
 /// or variable of the server, and the host to which it is sent. Pass values of theirs to a vendor's builder, which takes
@@ -307,15 +310,32 @@ impl Settings {
     ///
     /// As [`report_parser`]; without a `report_secret`, and where one is an `env:` or a `file:` that cannot be read.
     pub fn reports(&self) -> Result<Arc<dyn ReportParser>, ConfigError> {
+        self.report_options()
+            .and_then(|options| report_parser(self.vendor(), options))
+            .map_err(|error| self.named(&error))
+    }
+
+    /// Builds the parser of what people send to your numbers at the vendor, with the same secrets.
+    ///
+    /// # Errors
+    ///
+    /// As [`reports`](Self::reports), and where the vendor documents no inbound texts for its API.
+    pub fn inbound(&self) -> Result<Arc<dyn InboundParser>, ConfigError> {
+        self.report_options()
+            .and_then(|options| inbound_parser(self.vendor(), options))
+            .map_err(|error| self.named(&error))
+    }
+
+    fn report_options(&self) -> Result<ReportOptions, ConfigError> {
         let secrets: Result<Vec<_>, _> = self.report_secrets.iter().map(resolved).collect();
-        let mut options = ReportOptions::new(secrets.map_err(|error| self.named(&error))?);
+        let mut options = ReportOptions::new(secrets?);
         if let Some(api) = &self.api {
             options = options.with_api(api);
         }
         if let Some(method) = &self.signature_method {
             options = options.with_signature_method(method);
         }
-        report_parser(self.vendor(), options).map_err(|error| self.named(&error))
+        Ok(options)
     }
 
     /// Names the vendor in an error. With settings for several, it is of use to know which.
@@ -743,12 +763,26 @@ mod tests {
 
     #[cfg(feature = "kpn")]
     #[test]
-    fn one_value_opens_the_provider_and_the_parser_of_its_reports() {
+    fn one_value_opens_the_provider_and_the_parsers_of_reports_and_inbound_texts() {
         let settings = json(
             r#"{"vendor": "kpn", "id": "a", "secret": "b", "sender": "Contoso", "report_secret": "c"}"#,
         );
         assert_eq!(settings.open().unwrap().profile().name(), "kpn");
         assert!(settings.reports().is_ok());
+        assert!(settings.inbound().is_ok());
+    }
+
+    #[cfg(feature = "spryng")]
+    #[test]
+    fn an_api_without_inbound_texts_is_an_error_that_names_the_vendor() {
+        let url = "spryng://k@default?api=v1&report_secret=s3cret-s3cret-16";
+        let settings = Settings::from_url(url).unwrap();
+        assert!(settings.reports().is_ok());
+        let error = settings.inbound().unwrap_err().to_string();
+        assert!(
+            error.starts_with("spryng: ") && error.contains("v1"),
+            "{error}"
+        );
     }
 
     #[cfg(feature = "kpn")]
@@ -784,6 +818,7 @@ mod tests {
         );
         let without = json(r#"{"vendor": "kpn"}"#);
         assert!(without.reports().is_err());
+        assert!(without.inbound().is_err());
     }
 
     #[cfg(all(feature = "kpn", feature = "smstools"))]

@@ -7,7 +7,9 @@ use std::{
 };
 
 use postduif_core::{ConfigError, Requirement, SmsProvider};
-use postduif_layers::{Failover, Member, RateLimit, Retry, StartWithin, Timeout, Traced};
+use postduif_layers::{
+    Failover, Member, RateLimit, Retry, StartWithin, Suppress, SuppressionList, Timeout, Traced,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{DEADLINE, LIMITS, deadline_is_no_option, no_url};
@@ -85,6 +87,7 @@ pub fn failover_with(
 /// | `timeout=20` | [`with_timeout`](Self::with_timeout) | seconds for one vendor call | 20 |
 /// | `attempts=3` | [`with_attempts`](Self::with_attempts) | tries at one vendor | 3 |
 /// | | [`with_deadline`](Self::with_deadline) | seconds within which a call may begin, over all vendors | none |
+/// | | [`with_suppression`](Self::with_suppression) | the numbers that get no texts | none |
 ///
 /// A message whose turn would come later than `max_wait` is refused at once as `Throttled`, and goes to the next
 /// vendor. Seconds may have decimals, up to a day.
@@ -129,6 +132,7 @@ pub struct Stack {
     vendors: Vec<Vendor>,
     limits: Limits,
     deadline: Option<Duration>,
+    suppression: Option<Arc<dyn SuppressionList>>,
     #[cfg(feature = "http")]
     client: Option<crate::HttpClient>,
 }
@@ -272,6 +276,30 @@ impl Stack {
         self
     }
 
+    /// Sets the list of numbers that want no more texts, which is asked before any vendor: see [`Suppress`].
+    ///
+    /// A message to one of them is refused as `Blocked`. A list that fails, or does not answer within 5 seconds, stops
+    /// messages too.
+    ///
+    /// ```
+    /// # #[cfg(feature = "kpn")] {
+    /// use std::sync::Arc;
+    /// use postduif::layers::SuppressedNumbers;
+    ///
+    /// let list = Arc::new(SuppressedNumbers::new());
+    /// let sms = postduif::Stack::new()
+    ///     .with_urls("kpn://id:secret@default?sender=Contoso")?
+    ///     .with_suppression(Arc::clone(&list))
+    ///     .build()?;
+    /// # }
+    /// # Ok::<(), postduif::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_suppression(mut self, list: impl SuppressionList) -> Self {
+        self.suppression = Some(Arc::new(list));
+        self
+    }
+
     /// Builds the stack.
     ///
     /// # Errors
@@ -302,11 +330,14 @@ impl Stack {
                 Vendor::Provider(name, provider) => Member::new(name, self.limits.around(provider)),
             });
         }
-        let failover = Failover::new(members)?;
-        Ok(match self.deadline {
-            Some(deadline) => Arc::new(Traced::new(StartWithin::new(failover, deadline))),
-            None => Arc::new(Traced::new(failover)),
-        })
+        let mut stack: Arc<dyn SmsProvider> = Arc::new(Failover::new(members)?);
+        if let Some(list) = self.suppression {
+            stack = Arc::new(Suppress::new(stack, list));
+        }
+        if let Some(deadline) = self.deadline {
+            stack = Arc::new(StartWithin::new(stack, deadline));
+        }
+        Ok(Arc::new(Traced::new(stack)))
     }
 }
 
@@ -317,6 +348,7 @@ impl fmt::Debug for Stack {
             .field("vendors", &self.vendors.len())
             .field("limits", &self.limits)
             .field("deadline", &self.deadline)
+            .field("suppression", &self.suppression.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -473,6 +505,23 @@ mod tests {
             rest = &rest[place + layer.len()..];
         }
         assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_suppression_list_is_around_all_vendors_and_inside_of_the_deadline() {
+        let list = postduif_layers::SuppressedNumbers::new();
+        let stack = Stack::new()
+            .with_urls(TWO)
+            .unwrap()
+            .with_suppression(list)
+            .with_deadline(Duration::from_secs(15));
+        let shown = format!("{:?}", stack.build().unwrap());
+        let places =
+            ["Traced", "StartWithin", "Suppress", "Failover"].map(|layer| shown.find(layer));
+        assert!(
+            places.iter().all(Option::is_some) && places.is_sorted(),
+            "{shown}"
+        );
     }
 
     #[test]

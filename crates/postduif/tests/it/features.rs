@@ -108,6 +108,25 @@ fn reports_of_a_vendor_that_is_not_compiled_in_name_the_feature() {
 }
 
 #[test]
+fn every_vendor_has_a_parser_of_inbound_texts_and_one_that_is_not_compiled_in_names_the_feature() {
+    for (vendor, is_compiled, _) in VENDORS {
+        let parser = postduif::inbound_parser(vendor, postduif::ReportOptions::new([SECRET]));
+        if is_compiled {
+            let shown = format!("{:?}", parser.unwrap());
+            assert!(!shown.contains(SECRET), "{vendor}: {shown}");
+            let none: [&str; 0] = [];
+            let without = postduif::inbound_parser(vendor, postduif::ReportOptions::new(none));
+            assert!(without.is_err(), "{vendor}");
+        } else {
+            assert_eq!(parser.unwrap_err().to_string(), not_compiled_in(vendor))
+        }
+    }
+    let error =
+        postduif::inbound_parser("pigeon", postduif::ReportOptions::new([SECRET])).unwrap_err();
+    assert!(error.to_string().contains("smstools"), "{error}");
+}
+
+#[test]
 fn a_scheme_that_no_vendor_has_is_told_which_there_are() {
     for url in ["pigeon://hunter2@default", "hunter2", ""] {
         let error = postduif::from_url(url).unwrap_err().to_string();
