@@ -13,17 +13,31 @@ use postduif_sandbox::{Cast, Fault, Sandbox};
 #[derive(Parser)]
 #[command(
     name = "postduif-sandbox",
-    override_usage = "cargo run -p postduif-sandbox -- [--listen 127.0.0.1:8160]"
+    override_usage = "cargo run -p postduif-sandbox -- [--listen 127.0.0.1:8160] [--allow-remote]"
 )]
 struct Options {
     /// The address to listen on; port 0 is any free one
     #[arg(long, default_value = "127.0.0.1:8160", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// Listen on an address that other machines reach. Anyone there can then read all texts and passes, and use this
+    /// program to call others
+    #[arg(long)]
+    allow_remote: bool,
 }
 
 fn main() -> ExitCode {
     let matches = Options::command().after_help(more()).get_matches();
     let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if !options.listen.ip().is_loopback() && !options.allow_remote {
+        // A failure to write to stderr cannot be reported.
+        let _ = writeln!(
+            io::stderr(),
+            "{} is not a loopback address: anyone who reaches it could read all texts and passes; if that is meant, add \
+             --allow-remote",
+            options.listen
+        );
+        return ExitCode::from(2);
+    }
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

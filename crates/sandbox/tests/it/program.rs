@@ -112,6 +112,20 @@ fn an_invalid_address_is_refused() {
 }
 
 #[test]
+fn other_machines_reach_it_only_if_that_is_meant() {
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let output = run(&["--listen", address]);
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        assert!(printed.contains("--allow-remote"), "{printed}");
+    }
+    // An address of no machine, so that nothing is open to anyone.
+    let output = run(&["--listen", "192.0.2.1:0", "--allow-remote"]);
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(printed.contains("cannot serve on 192.0.2.1:0"), "{printed}");
+}
+
+#[test]
 fn its_help_lists_the_users_and_how_to_run_it() {
     let output = run(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
