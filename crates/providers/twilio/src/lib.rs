@@ -31,6 +31,19 @@
 //! `api.dublin.ie1.twilio.com`.
 //!
 //! Only a messaging service can schedule a message, 15 minutes to 35 days ahead.
+//!
+//! # A mock server
+//!
+//! `postduif-sandbox` responds as Twilio does, and so must a mock of yours. Any other response leaves a message in doubt,
+//! apart from a few statuses such as 429.
+//!
+//! | response | what it must have |
+//! |---|---|
+//! | an acceptance, 201 | `sid`: `SM` and 32 hexadecimal digits |
+//! | a refusal | the numbers `code` and `status`, the HTTP status; the texts `message` and `more_info` |
+//! | to `check`: `GET …/Balance.json` | `account_sid`, and `balance` and `currency` as texts |
+//!
+//! The account SID of a test is `AC` and 32 hexadecimal digits, too: a provider with any other is not built.
 
 mod inbound;
 mod reports;
