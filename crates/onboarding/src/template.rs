@@ -13,8 +13,8 @@
 //! use postduif::{directory::User, onboarding::template::Templates, Guid};
 //!
 //! let templates = Templates::builder()
-//!     .tenant_name("Contoso")
-//!     .text("de", "Hallo{% if given_name %} {{ given_name }}{% endif %}! Dein Code {{ pass }} gilt bis {{ valid_until }}.")
+//!     .with_tenant_name("Contoso")
+//!     .with_text("de", "Hallo{% if given_name %} {{ given_name }}{% endif %}! Dein Code {{ pass }} gilt bis {{ valid_until }}.")
 //!     .build()?;
 //!
 //! let mut user = User::new(Guid::random().into());
@@ -45,8 +45,8 @@
 //! | `display_name` | The display name, cut if necessary; may be empty. |
 //! | `given_name` | The given name, cut if necessary; may be empty. |
 //! | `user_principal_name` | The sign-in name, never cut; may be empty. **A text with it contains everything that is needed to sign in, for anyone who has the phone or reads its locked screen.** The built-in texts leave it out. |
-//! | `tenant` | The organisation's name from [`tenant_name`](TemplatesBuilder::tenant_name), or empty. |
-//! | `support` | The number to call from [`support`](TemplatesBuilder::support), or empty. |
+//! | `tenant` | The organisation's name from [`with_tenant_name`](TemplatesBuilder::with_tenant_name), or empty. |
+//! | `support` | The number to call from [`with_support`](TemplatesBuilder::with_support), or empty. |
 //! | `cuts` | How much to leave out, 0 to 3: see below. |
 //!
 //! Put a variable that may be empty into an `if`, together with its space: `Hallo{% if display_name %} {{
@@ -54,7 +54,7 @@
 //!
 //! # How a text is made to fit
 //!
-//! A text takes at most [`max_parts`](TemplatesBuilder::max_parts) parts, one by default. If it would take more, it
+//! A text takes at most [`with_max_parts`](TemplatesBuilder::with_max_parts) parts, one by default. If it would take more, it
 //! is rendered again with `cuts` at 1, then 2, then 3. So `{% if cuts < 1 %} Only the newest text counts.{% endif %}`
 //! is left out first. If that is not enough, names are cut to fewer than thirty characters, always between two
 //! graphemes. The pass is never changed: the template only says where it goes.
@@ -128,7 +128,7 @@ impl Templates {
     /// # mod postduif { pub use postduif_core::*; pub use postduif_onboarding as onboarding; }
     /// use postduif::onboarding::template::Templates;
     ///
-    /// let templates = Templates::builder().default_language("en").build()?;
+    /// let templates = Templates::builder().with_default_language("en").build()?;
     /// assert_eq!(templates.language(Some("nl-BE")), "nl");
     /// assert_eq!(templates.language(Some("fr")), "en");
     /// assert_eq!(templates.language(None), "en");
@@ -145,13 +145,13 @@ impl Templates {
         BUILT_IN.clone()
     }
 
-    /// Reads the templates of a folder over the built-in ones: see [`TemplatesBuilder::folder`].
+    /// Reads the templates of a folder over the built-in ones: see [`TemplatesBuilder::with_folder`].
     ///
     /// # Errors
     ///
     /// The errors of [`TemplatesBuilder::build`].
     pub fn from_folder(folder: impl Into<PathBuf>) -> Result<Self, ConfigError> {
-        Self::builder().folder(folder).build()
+        Self::builder().with_folder(folder).build()
     }
 
     /// Returns the languages, as tags in lower case.

@@ -48,7 +48,7 @@ impl TemplatesBuilder {
     }
 
     /// Sets the template of a language, a BCP 47 tag such as `nl` or `pt-BR`, and replaces an earlier one.
-    pub fn text(mut self, language: impl Into<String>, text: impl Into<String>) -> Self {
+    pub fn with_text(mut self, language: impl Into<String>, text: impl Into<String>) -> Self {
         let (tag, text) = (language.into(), text.into());
         self.sources.push(Source::Text { tag, text });
         self
@@ -64,18 +64,18 @@ impl TemplatesBuilder {
     /// # let folder = std::env::temp_dir().join(format!("postduif-{}", std::process::id()));
     /// # std::fs::create_dir_all(&folder)?;
     /// std::fs::write(folder.join("fr.txt"), "Bienvenue ! Votre code {{ pass }} est valable.\n")?;
-    /// let templates = Templates::builder().folder(&folder).build()?;
+    /// let templates = Templates::builder().with_folder(&folder).build()?;
     /// assert_eq!(templates.languages().collect::<Vec<_>>(), ["en", "fr", "nl"]);
     /// # std::fs::remove_dir_all(&folder)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+    pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.sources.push(Source::Folder(folder.into()));
         self
     }
 
     /// Sets the language for users whose preferred language is unknown or has no template. Defaults to `nl`.
-    pub fn default_language(mut self, language: impl Into<String>) -> Self {
+    pub fn with_default_language(mut self, language: impl Into<String>) -> Self {
         self.default = language.into();
         self
     }
@@ -83,26 +83,30 @@ impl TemplatesBuilder {
     /// Sets the maximum number of parts of a text. Defaults to 1.
     ///
     /// With two or three parts the built-in texts can contain names outside GSM 03.38. The vendor bills each part.
-    pub const fn max_parts(mut self, parts: usize) -> Self {
+    pub const fn with_max_parts(mut self, parts: usize) -> Self {
         self.max_parts = parts;
         self
     }
 
     /// Sets the organisation's name: the variable `tenant`. The built-in texts contain it if there is room.
-    pub fn tenant_name(mut self, name: impl Into<String>) -> Self {
+    pub fn with_tenant_name(mut self, name: impl Into<String>) -> Self {
         self.tenant = name.into();
         self
     }
 
     /// Sets the phone number of the support: the variable `support`. The built-in texts contain it if there is room.
-    pub fn support(mut self, number: impl Into<String>) -> Self {
+    pub fn with_support(mut self, number: impl Into<String>) -> Self {
         self.support = number.into();
         self
     }
 
     /// Sets the date and time format of a language, as in [`chrono::format::strftime`]. Names of days and months are
     /// English. Common languages have a format; the others use `2026-11-23 10:00`.
-    pub fn time_format(mut self, language: impl Into<String>, format: impl Into<String>) -> Self {
+    pub fn with_time_format(
+        mut self,
+        language: impl Into<String>,
+        format: impl Into<String>,
+    ) -> Self {
         self.formats.push((language.into(), format.into()));
         self
     }

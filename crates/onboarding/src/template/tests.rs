@@ -41,7 +41,7 @@ fn dutch(name: &str, pass: &str) -> Text {
 
 /// Returns a builder with a German template, whose tenant and support need no room.
 fn own(text: &str) -> TemplatesBuilder {
-    Templates::builder().text("de", text)
+    Templates::builder().with_text("de", text)
 }
 
 fn german(text: &str, user: &User) -> String {
@@ -79,7 +79,10 @@ fn an_unknown_language_gets_the_default() {
         let text = write(&built_in(), &user("Anna", language), PASS);
         assert!(text.as_str().starts_with("Hallo Anna,"), "{language}");
     }
-    let templates = Templates::builder().default_language("EN").build().unwrap();
+    let templates = Templates::builder()
+        .with_default_language("EN")
+        .build()
+        .unwrap();
     assert!(
         write(&templates, &user("Anna", "fr"), PASS)
             .as_str()
@@ -154,7 +157,10 @@ fn a_name_is_greeted_in_the_letters_that_one_part_has() {
 #[test]
 fn a_pass_in_a_text_from_right_to_left_is_shown_from_left_to_right() {
     for text in ["الرمز {{ pass }} صالح", "הקוד {{ pass }} תקף"] {
-        let templates = Templates::builder().max_parts(2).text("ar", text).build();
+        let templates = Templates::builder()
+            .with_max_parts(2)
+            .with_text("ar", text)
+            .build();
         let text = write(&templates.unwrap(), &user("Anna", "ar"), "X7kq2R!");
         let text = text.as_str();
         assert!(text.contains("\u{200e} X7kq2R! \u{200e}"), "{text:?}");
@@ -162,8 +168,8 @@ fn a_pass_in_a_text_from_right_to_left_is_shown_from_left_to_right() {
     }
     // At the end of a text only the pass's own punctuation could move.
     let templates = Templates::builder()
-        .max_parts(2)
-        .text("ar", "الرمز {{ pass }}");
+        .with_max_parts(2)
+        .with_text("ar", "الرمز {{ pass }}");
     let text = write(&templates.build().unwrap(), &user("Anna", "ar"), "X7kq2R!");
     assert_eq!(text.as_str(), "الرمز\u{200e} X7kq2R! \u{200e}");
     let text = write(&built_in(), &user("Anna", "nl"), "X7kq2R!");
@@ -173,7 +179,7 @@ fn a_pass_in_a_text_from_right_to_left_is_shown_from_left_to_right() {
 #[test]
 fn a_name_outside_gsm_is_kept_if_enough_parts_are_allowed() {
     for (language, begins) in [("nl", "Hallo Łukasz Żółć,"), ("en", "Hi Łukasz Żółć,")] {
-        let templates = Templates::builder().max_parts(2).build().unwrap();
+        let templates = Templates::builder().with_max_parts(2).build().unwrap();
         let text = write(&templates, &user("Łukasz Żółć", language), PASS);
         assert!(text.as_str().starts_with(begins), "{}", text.as_str());
         assert_eq!((text.encoding(), text.count().parts()), (Encoding::Ucs2, 2));
@@ -186,11 +192,11 @@ fn a_name_outside_gsm_is_kept_if_enough_parts_are_allowed() {
 #[test]
 fn a_ucs2_template_keeps_any_name() {
     let text = "{{ display_name }}: {{ pass }} ż.{% if given_name and cuts < 1 %} {{ given_name }}{% endif %}";
-    let templates = Templates::builder().text("pl", text).build();
+    let templates = Templates::builder().with_text("pl", text).build();
     // Without a name it would begin with a colon.
     assert!(templates.is_err());
     let text = "Cześć{% if display_name %} {{ display_name }}{% endif %}: {{ pass }}";
-    let templates = Templates::builder().text("pl", text).build().unwrap();
+    let templates = Templates::builder().with_text("pl", text).build().unwrap();
     assert_eq!(
         write(&templates, &user("Łukasz Żółć", "pl-PL"), PASS).as_str(),
         "Cześć Łukasz Żółć: X7k+q2Rm"
@@ -240,8 +246,8 @@ fn a_name_in_several_lines_is_one_line() {
 #[test]
 fn any_pass_is_between_spaces_in_one_part() {
     let templates = Templates::builder()
-        .tenant_name("Contoso")
-        .support("020 123 4567")
+        .with_tenant_name("Contoso")
+        .with_support("020 123 4567")
         .build()
         .unwrap();
     for templates in [built_in(), templates] {
@@ -283,8 +289,8 @@ fn a_pass_that_never_expires_does_not_panic() {
 #[test]
 fn tenant_and_support_are_included_if_there_is_room() {
     let templates = Templates::builder()
-        .tenant_name(" Contoso ")
-        .support("020 123 4567")
+        .with_tenant_name(" Contoso ")
+        .with_support("020 123 4567")
         .build()
         .unwrap();
     assert_eq!(
@@ -315,15 +321,18 @@ fn every_variable_can_be_used() {
 fn a_time_format_is_the_languages_or_a_custom_one() {
     let text = "{{ pass }} {{ valid_until }}";
     let templates = own(text)
-        .text("de-CH", text)
-        .time_format("de-CH", "%d.%m. %H:%M Uhr")
+        .with_text("de-CH", text)
+        .with_time_format("de-CH", "%d.%m. %H:%M Uhr")
         .build()
         .unwrap();
     let until =
         |language| write(&templates, &user("none", language), PASS).as_str()[9..].to_owned();
     assert_eq!(until("de-AT"), "23.11.2026 10:00");
     assert_eq!(until("de-CH"), "23.11. 10:00 Uhr");
-    refused(own(text).time_format("de", "%d %Q"), &["time format", "de"]);
+    refused(
+        own(text).with_time_format("de", "%d %Q"),
+        &["time format", "de"],
+    );
 }
 
 #[test]
@@ -428,19 +437,19 @@ fn an_empty_variable_leaves_no_gap() {
         ),
     ] {
         refused(
-            own(text).max_parts(2),
+            own(text).with_max_parts(2),
             &["template de", "gap", name, "endif"],
         );
     }
     assert!(
         own("Bei {{ tenant }}: {{ pass }}")
-            .tenant_name("Contoso")
+            .with_tenant_name("Contoso")
             .build()
             .is_ok()
     );
     // In French a space before a punctuation mark is right, if it is always there.
     let text = "Bonjour{% if given_name %} {{ given_name }}{% endif %} ! {{ pass }}";
-    assert!(Templates::builder().text("fr", text).build().is_ok());
+    assert!(Templates::builder().with_text("fr", text).build().is_ok());
 }
 
 #[test]
@@ -449,7 +458,7 @@ fn the_longest_case_fits_into_the_allowed_parts() {
     // The pass of 48 characters counts as 56 septets.
     assert!(own(&words(103)).build().is_ok());
     refused(own(&words(104)), &["template de", "2 parts of 1", "cuts"]);
-    assert!(own(&words(104)).max_parts(2).build().is_ok());
+    assert!(own(&words(104)).with_max_parts(2).build().is_ok());
     refused(own(&(words(60) + " ë")), &["2 parts", "'ë'", "GSM"]);
     // Optional sentences do not count, and a sign-in name is never cut.
     let hint = "{% if cuts < 3 %} Nur die neueste SMS gilt.{% endif %}";
@@ -463,12 +472,26 @@ fn the_longest_case_fits_into_the_allowed_parts() {
 #[test]
 fn a_value_without_room_is_refused() {
     let built_in = Templates::builder;
-    refused(built_in().tenant_name("Zoë"), &["tenant", "'ë'", "GSM"]);
-    refused(built_in().support("x".repeat(80)), &["support", "room"]);
-    assert!(built_in().tenant_name("Zoë").max_parts(3).build().is_ok());
+    refused(
+        built_in().with_tenant_name("Zoë"),
+        &["tenant", "'ë'", "GSM"],
+    );
+    refused(
+        built_in().with_support("x".repeat(80)),
+        &["support", "room"],
+    );
+    assert!(
+        built_in()
+            .with_tenant_name("Zoë")
+            .with_max_parts(3)
+            .build()
+            .is_ok()
+    );
     // No template uses it.
-    let own = built_in().text("nl", "{{ pass }}").text("en", "{{ pass }}");
-    assert!(own.tenant_name("Zoë").build().is_ok());
+    let own = built_in()
+        .with_text("nl", "{{ pass }}")
+        .with_text("en", "{{ pass }}");
+    assert!(own.with_tenant_name("Zoë").build().is_ok());
 }
 
 #[test]
@@ -489,7 +512,7 @@ fn a_template_that_would_never_end_is_refused() {
 fn a_template_that_fails_in_a_rare_branch_is_replaced_by_the_built_in_text() {
     let text = "{{ pass }}{% if display_name == 'Bob' %}{{ display_name | upper }}{% endif %}";
     for (tag, begins) in [("nl", "Hallo Bob,"), ("de", "Hi Bob,")] {
-        let templates = Templates::builder().text(tag, text).build().unwrap();
+        let templates = Templates::builder().with_text(tag, text).build().unwrap();
         assert!(
             write(&templates, &user("Bob", tag), PASS)
                 .as_str()
@@ -501,16 +524,19 @@ fn a_template_that_fails_in_a_rare_branch_is_replaced_by_the_built_in_text() {
 
 #[test]
 fn invalid_options_are_refused() {
-    refused(Templates::builder().tenant_name("a\u{7}b"), &["tenant"]);
-    refused(Templates::builder().support("\u{f8ff}"), &["support"]);
-    refused(Templates::builder().max_parts(0), &["parts"]);
-    refused(Templates::builder().max_parts(256), &["parts"]);
     refused(
-        Templates::builder().default_language("fr"),
+        Templates::builder().with_tenant_name("a\u{7}b"),
+        &["tenant"],
+    );
+    refused(Templates::builder().with_support("\u{f8ff}"), &["support"]);
+    refused(Templates::builder().with_max_parts(0), &["parts"]);
+    refused(Templates::builder().with_max_parts(256), &["parts"]);
+    refused(
+        Templates::builder().with_default_language("fr"),
         &["fr", "default"],
     );
     refused(
-        Templates::builder().text("n l", "{{ pass }}"),
+        Templates::builder().with_text("n l", "{{ pass }}"),
         &["\"n l\"", "language"],
     );
 }

@@ -70,7 +70,7 @@ async fn a_polish_name_is_kept_if_a_text_may_take_two_parts() {
     let polish = |user: &mut User| user.display_name = Some("Łukasz Żółć".into());
     let plain = text(MORNING, None, polish).await;
     assert!(plain.starts_with("Hallo Lukasz Zolc, welkom!"), "{plain}");
-    let templates = Templates::builder().max_parts(2).build().unwrap();
+    let templates = Templates::builder().with_max_parts(2).build().unwrap();
     let named = text(MORNING, Some(templates), polish).await;
     assert!(named.starts_with("Hallo Łukasz Żółć, welkom!"), "{named}");
 }
@@ -78,11 +78,11 @@ async fn a_polish_name_is_kept_if_a_text_may_take_two_parts() {
 #[tokio::test(start_paused = true)]
 async fn a_text_can_contain_the_start_of_the_pass_and_the_sign_in_name() {
     let templates = Templates::builder()
-        .text(
+        .with_text(
             "nl",
             "{{ pass }} van {{ valid_from }}{% if user_principal_name %} voor {{ user_principal_name }}{% endif %}",
         )
-        .max_parts(2)
+        .with_max_parts(2)
         .build()
         .unwrap();
     let text = text(MORNING, Some(templates), |user| {
@@ -99,7 +99,7 @@ async fn a_text_can_contain_the_start_of_the_pass_and_the_sign_in_name() {
 async fn a_vendor_that_cannot_take_the_longest_text_is_refused_at_once() {
     let world = World::with_profile(Profile::new("short").with_longest_text(TextLimit::Parts(1)));
     assert!(world.builder().build().is_ok());
-    let templates = Templates::builder().max_parts(2).build().unwrap();
+    let templates = Templates::builder().with_max_parts(2).build().unwrap();
     let error = world
         .builder()
         .with_templates(templates)
