@@ -201,7 +201,8 @@ impl fmt::Display for SenderError {
                 "invalid sender: a messaging service is MG and 32 hexadecimal digits"
             }
             Self::MissingPlus => {
-                "invalid sender: write a phone number with a plus and its country code, such as +31612345678"
+                "invalid sender: write a phone number with a plus and its country code, such as +31612345678; \
+                 PhoneNumber::from_msisdn reads one without"
             }
             Self::Number(_) => "invalid sender: after a plus, write a phone number in E.164",
             Self::ShortCodeLength => {

@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, env, fmt, fs, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    env, fmt, fs,
+    io::{self, Read as _},
+    net::IpAddr,
+};
 
 use percent_encoding::percent_decode_str;
 use postduif_core::ConfigError;
@@ -293,7 +298,8 @@ fn base(url: &Url) -> Result<Option<BaseUrl>, ConfigError> {
 ///
 /// # Errors
 ///
-/// Returns an error if the variable is not set or the file cannot be read. The error starts with `name`, the option's.
+/// Returns an error if the variable is not set, or the file cannot be read, is no regular file or is longer than 64 KiB.
+/// The error starts with `name`, the option's.
 pub fn secret(name: &str, value: &str) -> Result<SecretString, ConfigError> {
     if let Some(variable) = value.strip_prefix("env:") {
         return env::var(variable).map(SecretString::from).map_err(|_| {
@@ -304,13 +310,31 @@ pub fn secret(name: &str, value: &str) -> Result<SecretString, ConfigError> {
         });
     }
     if let Some(path) = value.strip_prefix("file:") {
-        let content = fs::read_to_string(path).map_err(|error| {
+        let content = read(path).map_err(|error| {
             ConfigError::new(format!("{name}: the file cannot be read")).with_source(error)
         })?;
         let content = content.strip_suffix('\n').unwrap_or(&content);
         return Ok(content.strip_suffix('\r').unwrap_or(content).into());
     }
     Ok(value.into())
+}
+
+/// The maximum length of a file with a secret, in bytes. A private key has a few thousand.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Reads a file with a secret. A pipe or a device could make it wait, or never end.
+fn read(path: &str) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut content = String::new();
+    let length = fs::File::open(path)?
+        .take(MAX_FILE + 1)
+        .read_to_string(&mut content)?;
+    if length as u64 > MAX_FILE {
+        return Err(io::Error::other("it is longer than 64 KiB"));
+    }
+    Ok(content)
 }
 
 /// Returns a variable's name if it may be shown: a secret that was put there by mistake is rarely all upper case.
@@ -493,6 +517,22 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(parse(&format!("x://default?id=a&secret=file:{}", path.display())).is_err());
         assert!(parse("x://default?id=env:POSTDUIF_SURELY_UNSET").is_err());
+    }
+
+    #[test]
+    fn a_credential_is_read_from_a_short_regular_file_only() {
+        let path = std::env::temp_dir().join(format!("postduif-long-{}", std::process::id()));
+        let url = format!("x://default?id=a&secret=file:{}", path.display());
+        for (length, fits) in [(64 * 1024, true), (64 * 1024 + 1, false)] {
+            fs::write(&path, "s".repeat(length)).unwrap();
+            assert_eq!(parse(&url).is_ok(), fits, "{length}");
+        }
+        fs::remove_file(&path).unwrap();
+        // Without the check, these never end.
+        #[cfg(unix)]
+        for endless in ["/dev/zero", "/dev/random"] {
+            assert!(parse(&format!("x://default?id=a&secret=file:{endless}")).is_err());
+        }
     }
 
     #[test]
