@@ -1,5 +1,7 @@
 //! Providers outside of a tokio runtime, and in several.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
+
 use std::{
     future::Future,
     pin::pin,
