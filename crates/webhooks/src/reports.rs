@@ -2,8 +2,8 @@ use std::{collections::BTreeMap, fmt, num::NonZeroUsize, sync::Arc, time::Durati
 
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{
-    Authenticity, ConfigError, DeliveryReport, ReportErrorKind, ReportParser, ReportRequest,
-    ReportSink, ReportSinkError, SecretString, Stored,
+    Authenticity, ConfigError, DeliveryReport, ReportError, ReportErrorKind, ReportParser,
+    ReportRequest, ReportSink, ReportSinkError, SecretString, Stored,
 };
 use postduif_http::{
     BaseUrl,
@@ -13,7 +13,7 @@ use postduif_http::{
 use crate::{
     Reply, count,
     quiet::Quiet,
-    seen::{Digest, Seen},
+    seen::{Digest, Known, Seen},
 };
 
 /// The default number of requests that are remembered.
@@ -40,7 +40,7 @@ const MAX_STORE: Duration = Duration::from_secs(5);
 /// | no signature | 401, for Vonage's Messages API 503 |
 /// | an unknown vendor; no secret in the path, or a wrong one | 404 |
 /// | a body over [`BODY_LIMIT`](Self::BODY_LIMIT) | 413 |
-/// | the sink did not store the report | 503 with `Retry-After` |
+/// | the sink did not store the report, or an equal request is being stored | 503 with `Retry-After` |
 /// | an unknown message, named by the vendor's id alone and less than a minute ago | 503: it may be sent just now |
 ///
 /// # Repeated requests
@@ -181,20 +181,27 @@ impl Reports {
                 }
             }
             Ok(reports) => {
-                let digest = vendor.digest(name, request);
-                if !self.0.seen.insert(digest) {
-                    count::report(name, "repeated");
-                } else if let Err(reply) = self.store(name, reports, now).await {
-                    self.0.seen.remove(&digest);
+                let storing = match self.0.seen.look_up(vendor.digest(name, request)) {
+                    Known::New(storing) => storing,
+                    Known::Stored => {
+                        count::report(name, "repeated");
+                        return vendor.reply(&result);
+                    }
+                    // The first one may still fail, and the vendor repeats no request that was answered.
+                    Known::Storing => {
+                        count::report(name, "not_stored");
+                        return Reply::UNAVAILABLE;
+                    }
+                };
+                if let Err(reply) = self.store(name, reports, now).await {
                     count::report(name, "not_stored");
                     return reply;
-                } else {
-                    count::report(name, "stored");
                 }
+                storing.stored();
+                count::report(name, "stored");
             }
         }
-        let (status, body) = vendor.parser.reply(&result);
-        Reply::new(status, body)
+        vendor.reply(&result)
     }
 
     /// Returns the vendor of a route, if the URL has the secret that the route needs.
@@ -260,6 +267,11 @@ fn is_early(report: &DeliveryReport, now: DateTime<Utc>) -> bool {
 }
 
 impl Vendor {
+    fn reply(&self, result: &Result<Vec<DeliveryReport>, ReportError>) -> Reply {
+        let (status, body) = self.parser.reply(result);
+        Reply::new(status, body)
+    }
+
     fn digest(&self, vendor: &str, request: &ReportRequest<'_>) -> Digest {
         let url = match self.parser.authenticity() {
             // The rest of the request is anybody's.

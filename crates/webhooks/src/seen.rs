@@ -16,9 +16,29 @@ pub(crate) struct Seen {
 
 #[derive(Debug, Default)]
 struct State {
-    digests: HashSet<Digest>,
-    /// Oldest first. A digest that was removed may still be here.
+    /// Requests whose reports are being stored.
+    storing: HashSet<Digest>,
+    stored: HashSet<Digest>,
+    /// The stored requests, oldest first.
     order: VecDeque<Digest>,
+}
+
+/// What is known about a request.
+#[derive(Debug)]
+pub(crate) enum Known<'s> {
+    /// It is new, and its reports are to be stored.
+    New(Storing<'s>),
+    /// Its reports are being stored, which may still fail.
+    Storing,
+    /// Its reports were stored.
+    Stored,
+}
+
+/// A request whose reports are being stored. It is new again if this is dropped: the vendor repeats it.
+#[derive(Debug)]
+pub(crate) struct Storing<'s> {
+    seen: &'s Seen,
+    digest: Digest,
 }
 
 impl Seen {
@@ -29,35 +49,41 @@ impl Seen {
         }
     }
 
-    /// Adds a request, and returns whether it is new.
-    pub(crate) fn insert(&self, digest: Digest) -> bool {
+    /// Returns what is known about a request, and notes that a new one is being stored.
+    pub(crate) fn look_up(&self, digest: Digest) -> Known<'_> {
         let mut state = self.state();
-        if !state.digests.insert(digest) {
-            return false;
-        }
-        state.order.push_back(digest);
-        while state.order.len() > self.capacity.get() {
-            if let Some(oldest) = state.order.pop_front() {
-                state.digests.remove(&oldest);
-            }
-        }
-        true
-    }
-
-    /// Removes a request that could not be stored: the vendor repeats it.
-    pub(crate) fn remove(&self, digest: &Digest) {
-        let mut state = self.state();
-        if state.digests.remove(digest) {
-            // It is among the latest.
-            if let Some(at) = state.order.iter().rposition(|known| known == digest) {
-                state.order.remove(at);
-            }
+        if state.stored.contains(&digest) {
+            Known::Stored
+        } else if state.storing.insert(digest) {
+            Known::New(Storing { seen: self, digest })
+        } else {
+            Known::Storing
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // No code under the lock panics between two related changes.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storing<'_> {
+    /// Remembers the request: its reports were stored.
+    pub(crate) fn stored(self) {
+        let mut state = self.seen.state();
+        state.stored.insert(self.digest);
+        state.order.push_back(self.digest);
+        while state.order.len() > self.seen.capacity.get() {
+            if let Some(oldest) = state.order.pop_front() {
+                state.stored.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Drop for Storing<'_> {
+    fn drop(&mut self) {
+        self.seen.state().storing.remove(&self.digest);
     }
 }
 
@@ -69,24 +95,37 @@ mod tests {
         [number; 32]
     }
 
-    #[test]
-    fn a_request_is_new_once_until_it_is_forgotten() {
-        let seen = Seen::new(NonZeroUsize::new(2).unwrap());
-        assert!(seen.insert(digest(1)));
-        assert!(!seen.insert(digest(1)));
-        assert!(seen.insert(digest(2)) && seen.insert(digest(3)));
-        assert!(seen.insert(digest(1)));
-        assert!(!seen.insert(digest(3)));
-        let state = seen.state();
-        assert_eq!((state.digests.len(), state.order.len()), (2, 2));
+    /// Stores a request if it is new, and returns whether it was.
+    fn store(seen: &Seen, number: u8) -> bool {
+        match seen.look_up(digest(number)) {
+            Known::New(storing) => {
+                storing.stored();
+                true
+            }
+            Known::Storing | Known::Stored => false,
+        }
     }
 
     #[test]
-    fn a_removed_request_is_new_again() {
+    fn a_request_is_new_once_until_it_is_forgotten() {
         let seen = Seen::new(NonZeroUsize::new(2).unwrap());
-        assert!(seen.insert(digest(1)));
-        seen.remove(&digest(1));
-        assert!(seen.insert(digest(1)));
-        assert_eq!(seen.state().order.len(), 1);
+        assert!(store(&seen, 1));
+        assert!(!store(&seen, 1));
+        assert!(store(&seen, 2) && store(&seen, 3));
+        assert!(store(&seen, 1));
+        assert!(!store(&seen, 3));
+        let state = seen.state();
+        assert_eq!((state.stored.len(), state.order.len()), (2, 2));
+        assert!(state.storing.is_empty());
+    }
+
+    #[test]
+    fn a_request_that_was_not_stored_is_new_again() {
+        let seen = Seen::new(NonZeroUsize::new(2).unwrap());
+        let first = seen.look_up(digest(1));
+        assert!(matches!(first, Known::New(_)));
+        assert!(matches!(seen.look_up(digest(1)), Known::Storing));
+        drop(first);
+        assert!(store(&seen, 1));
     }
 }

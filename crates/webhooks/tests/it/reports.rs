@@ -12,6 +12,7 @@ use postduif_core::{
     async_trait,
 };
 use postduif_webhooks::{Reply, Reports, ReportsBuilder};
+use tokio::sync::Notify;
 
 const SECRET: &str = "5f0c1e9a7b3d4862";
 
@@ -198,6 +199,53 @@ async fn a_report_that_was_not_stored_is_taken_when_it_comes_again() {
     assert_eq!(statuses, [503, 200, 200]);
     // The third was a repeated one.
     assert_eq!(sink.calls.load(Ordering::SeqCst), 2);
+}
+
+/// Stores nothing until it is told how the first report ends.
+#[derive(Debug, Default)]
+struct Slow {
+    calls: AtomicUsize,
+    fails: Notify,
+}
+
+#[async_trait]
+impl ReportSink for Slow {
+    async fn store(&self, _: &DeliveryReport) -> Result<Stored, ReportSinkError> {
+        if self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.fails.notified().await;
+            return Err(ReportSinkError::new("away"));
+        }
+        Ok(Stored::Known)
+    }
+}
+
+#[tokio::test]
+async fn a_report_whose_caller_went_away_is_taken_when_it_comes_again() {
+    let sink = Arc::<Slow>::default();
+    let reports = routes(Authenticity::Signed, Arc::clone(&sink));
+    let send = || post(&reports, "/reports/acme?reference=a", Some("good"), "sent");
+    tokio::select! {
+        biased;
+        _ = send() => panic!("nothing is stored yet"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(send().await.status(), 200);
+    assert_eq!(sink.calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_repeated_report_is_not_acknowledged_while_the_first_may_still_fail() {
+    let sink = Arc::<Slow>::default();
+    let reports = routes(Authenticity::Signed, Arc::clone(&sink));
+    let send = || post(&reports, "/reports/acme?reference=a", Some("good"), "sent");
+    let repeats = async {
+        let repeated = send().await;
+        sink.fails.notify_one();
+        repeated
+    };
+    let (first, repeated) = tokio::join!(send(), repeats);
+    assert_eq!((first.status(), repeated.status()), (503, 503));
+    assert_eq!(send().await.status(), 200);
 }
 
 #[tokio::test]
