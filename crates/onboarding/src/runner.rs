@@ -1,9 +1,12 @@
 use std::{
     collections::HashMap,
     fmt,
+    future::{Future, poll_fn},
     num::NonZeroUsize,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
@@ -124,11 +127,17 @@ struct Inner {
     max_open: usize,
     /// For each step.
     permits: Semaphore,
-    /// The open flows, and since when.
-    open: Mutex<HashMap<FlowId, Instant>>,
+    open: Mutex<HashMap<FlowId, Open>>,
     /// The task of each open flow has a receiver.
     stopping: watch::Sender<bool>,
     observer: Option<Observer>,
+}
+
+/// An open flow.
+struct Open {
+    since: Instant,
+    /// Whether it is taken. Until then taking it may still fail, and the sender is dropped.
+    is_taken: watch::Receiver<bool>,
 }
 
 impl Runner {
@@ -165,7 +174,8 @@ impl Runner {
     /// Returns how long ago the oldest open flow was taken. `None` if there is none.
     #[must_use]
     pub fn oldest(&self) -> Option<Duration> {
-        self.0.open().values().min().map(Instant::elapsed)
+        let open = self.0.open();
+        open.values().map(|open| open.since.elapsed()).max()
     }
 
     /// Takes no more call-outs, ends the open flows as [`Onboarding::run_until`] does, and returns once all have ended.
@@ -221,20 +231,28 @@ impl Intake for Runner {
         can_wait()?;
         // In a task: a caller that goes away must not leave a flow behind that is stored and never runs.
         let taken = tokio::spawn(Arc::clone(&self.0).take(callout)).await;
-        taken.unwrap_or_else(|_| {
-            Err(JournalError::new(
-                JournalErrorKind::Unavailable,
-                "the call-out was not taken",
-            ))
-        })
+        taken.unwrap_or_else(|_| Err(not_taken()))
     }
+}
+
+fn not_taken() -> JournalError {
+    JournalError::new(JournalErrorKind::Unavailable, "the call-out was not taken")
 }
 
 /// The place of an open flow, given back on drop.
 struct Place {
     inner: Arc<Inner>,
     flow: FlowId,
+    is_taken: watch::Sender<bool>,
     stopping: watch::Receiver<bool>,
+}
+
+/// What becomes of a call-out that gets no place.
+enum NoPlace {
+    Full,
+    Stopping,
+    /// Its flow is open.
+    Open(watch::Receiver<bool>),
 }
 
 impl Drop for Place {
@@ -244,7 +262,7 @@ impl Drop for Place {
 }
 
 impl Inner {
-    fn open(&self) -> MutexGuard<'_, HashMap<FlowId, Instant>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<FlowId, Open>> {
         // No code under the lock panics between two related changes.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -253,12 +271,17 @@ impl Inner {
         let journal = &self.onboarding.journal;
         let place = match self.place(callout.flow()) {
             Ok(place) => place,
-            Err(Taken::Full) if !*self.stopping.borrow() => {
+            Err(NoPlace::Full) => {
                 let entries = within(MAX_TAKE, journal.entries(&callout.flow())).await;
                 let entries = entries.unwrap_or_else(journal_timeout)?;
                 return Ok(Ending::of(&entries).map_or(Taken::Full, |_| Taken::Known));
             }
-            Err(taken) => return Ok(taken),
+            Err(NoPlace::Stopping) => return Ok(Taken::Full),
+            Err(NoPlace::Open(mut is_taken)) => {
+                // It ends soon: the other call is bounded.
+                let taken = is_taken.wait_for(|is_taken| *is_taken).await;
+                return taken.map(|_| Taken::Known).map_err(|_| not_taken());
+            }
         };
         let claim = within(MAX_TAKE, journal.claim(&callout)).await;
         let claim = match claim.unwrap_or_else(journal_timeout) {
@@ -278,24 +301,36 @@ impl Inner {
         } else {
             Taken::Known
         };
+        place.is_taken.send_replace(true);
         tokio::spawn(place.run(callout, claim));
         Ok(taken)
     }
 
     /// Returns the place of a new open flow, or what becomes of the call-out without one.
-    fn place(self: &Arc<Self>, flow: FlowId) -> Result<Place, Taken> {
+    fn place(self: &Arc<Self>, flow: FlowId) -> Result<Place, NoPlace> {
         let mut open = self.open();
-        if open.contains_key(&flow) {
-            return Err(Taken::Known);
+        if let Some(open) = open.get(&flow) {
+            return Err(NoPlace::Open(open.is_taken.clone()));
         }
-        if open.len() >= self.max_open || *self.stopping.borrow() {
-            return Err(Taken::Full);
+        // Before the look at it: a stop waits for every receiver.
+        let stopping = self.stopping.subscribe();
+        if *stopping.borrow() {
+            return Err(NoPlace::Stopping);
         }
-        open.insert(flow, Instant::now());
+        if open.len() >= self.max_open {
+            return Err(NoPlace::Full);
+        }
+        let is_taken = watch::Sender::new(false);
+        let place = Open {
+            since: Instant::now(),
+            is_taken: is_taken.subscribe(),
+        };
+        open.insert(flow, place);
         Ok(Place {
             inner: Arc::clone(self),
             flow,
-            stopping: self.stopping.subscribe(),
+            is_taken,
+            stopping,
         })
     }
 }
@@ -320,9 +355,9 @@ impl Place {
         let ended = loop {
             let shutdown = pin!(stopping());
             let run = onboarding.run_with(callout.clone(), claim.take(), shutdown, Some(permits));
-            match run.await {
+            match caught(run).await {
                 Err(error) if self.may_rerun(&error, last) => {
-                    tracing::warn!(flow = %self.flow, %error, "the journal failed; the flow is run again");
+                    tracing::warn!(flow = %self.flow, %error, "a flow failed without an ending; it is run again");
                     tokio::select! {
                         () = stopping() => {}
                         () = tokio::time::sleep(pause) => {}
@@ -344,6 +379,24 @@ impl Place {
             && !*self.stopping.borrow()
             && self.inner.onboarding.clock.now() < last
     }
+}
+
+/// Runs a flow in which code of the program may panic, such as a guard: its caller was told that it will end.
+async fn caught(
+    run: impl Future<Output = Result<Ending, JournalError>>,
+) -> Result<Ending, JournalError> {
+    let mut run = pin!(run);
+    // The run is dropped after a panic. The next one continues from the journal.
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| {
+            Poll::Ready(Err(JournalError::new(
+                JournalErrorKind::Unavailable,
+                "the flow panicked",
+            )))
+        })
+    })
+    .await
 }
 
 impl fmt::Debug for Runner {

@@ -18,7 +18,7 @@ use postduif_onboarding::{
     Candidate, Claim, CompleteOn, Ending, Entries, Guard, Intake as _, Journal, JournalError,
     JournalErrorKind, MemoryJournal, Onboarding, Report, Runner, Taken,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::world::World;
 
@@ -248,4 +248,88 @@ async fn a_report_ends_a_flow_that_waits_for_it() {
     assert_eq!(ended.unwrap().verdict, Verdict::Completed);
     let other = DeliveryReport::new("kpn", DeliveryStatus::Delivered).with_reference_text("a");
     assert_eq!(sink.store(&other).await.unwrap(), Stored::Unknown);
+}
+
+/// A journal whose first claim waits, and then fails.
+#[derive(Debug)]
+struct Failing {
+    journal: MemoryJournal,
+    claims: AtomicUsize,
+    fails: Notify,
+}
+
+#[async_trait]
+impl Journal for Failing {
+    async fn claim(&self, callout: &Callout) -> Result<Option<Box<dyn Claim>>, JournalError> {
+        if self.claims.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.fails.notified().await;
+            return Err(JournalError::new(JournalErrorKind::Unavailable, "away"));
+        }
+        self.journal.claim(callout).await
+    }
+    async fn entries(&self, flow: &FlowId) -> Result<Entries, JournalError> {
+        self.journal.entries(flow).await
+    }
+    async fn flow_of(&self, reference: &Reference) -> Result<Option<FlowId>, JournalError> {
+        self.journal.flow_of(reference).await
+    }
+    async fn flow_by_id(&self, provider: &str, id: &str) -> Result<Option<FlowId>, JournalError> {
+        self.journal.flow_by_id(provider, id).await
+    }
+    async fn report(&self, flow: &FlowId, report: &Report) -> Result<(), JournalError> {
+        self.journal.report(flow, report).await
+    }
+    async fn stop(&self, flow: &FlowId, at: DateTime<Utc>) -> Result<(), JournalError> {
+        self.journal.stop(flow, at).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_call_out_is_known_only_once_the_first_was_taken() {
+    let world = World::new();
+    let journal = Arc::new(Failing {
+        journal: MemoryJournal::new(),
+        claims: AtomicUsize::new(0),
+        fails: Notify::new(),
+    });
+    let builder = world.builder().with_journal(Arc::clone(&journal));
+    let (runner, mut endings) = runner(builder.build().unwrap(), 10);
+    let callout = world.callout();
+    let fails = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        journal.fails.notify_one();
+    };
+    let (first, repeated, ()) = tokio::join!(
+        runner.take(callout.clone()),
+        runner.take(callout.clone()),
+        fails
+    );
+    let kinds = [first, repeated].map(|taken| taken.map_err(|error| error.kind()));
+    assert_eq!(kinds, [Err(JournalErrorKind::Unavailable); 2]);
+    assert_eq!(runner.take(callout).await.unwrap(), Taken::New);
+    endings.recv().await.unwrap().1.unwrap();
+}
+
+/// A guard that panics the first time.
+#[derive(Debug, Default)]
+struct Panicking(AtomicUsize);
+
+#[async_trait]
+impl Guard for Panicking {
+    async fn check(&self, _: &Candidate<'_>) -> Result<(), FailureReason> {
+        assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "a fault");
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_in_which_a_guard_panics_gets_a_verdict() {
+    let world = World::new();
+    let builder = world.builder().with_guard(Panicking::default());
+    let (runner, mut endings) = runner(builder.build().unwrap(), 10);
+    assert_eq!(runner.take(world.callout()).await.unwrap(), Taken::New);
+    let ended = tokio::time::timeout(Duration::from_secs(3_600), endings.recv()).await;
+    let (_, ended) = ended.expect("an ending").unwrap();
+    assert_eq!(ended.unwrap().verdict, Verdict::Completed);
+    assert_eq!(world.state().texts.len(), 1);
 }
