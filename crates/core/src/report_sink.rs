@@ -299,6 +299,10 @@ impl LatestReports {
                 && let Some(other) = state.messages.remove(&number)
             {
                 oldest = Some(oldest.map_or(number, |oldest: u64| oldest.min(number)));
+                // Beyond the limit of a message's keys, some of them are not its keys any more.
+                for key in &other.keys {
+                    state.by_key.remove(key);
+                }
                 known.absorb(other);
             }
         }
@@ -360,7 +364,15 @@ impl Known {
 /// A repeated report has the same digest.
 fn digest(report: &DeliveryReport) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&report.part, report.status, &report.code, report.at).hash(&mut hasher);
+    // Some vendors name a part by the id.
+    (
+        &report.id,
+        &report.part,
+        report.status,
+        &report.code,
+        report.at,
+    )
+        .hash(&mut hasher);
     hasher.finish()
 }
 
@@ -485,6 +497,40 @@ mod tests {
         let store = store(2);
         assert_eq!(add(&store, &report(Delivered, 1)), Stored::Unknown);
         assert_eq!(store.state().messages.len(), 0);
+    }
+
+    #[test]
+    fn reports_with_the_ids_of_two_parts_are_two() {
+        let store = store(10);
+        store.expect(&receipt("a", 2));
+        for id in ["id-1", "id-2"] {
+            let mut report = report(Delivered, 1).with_reference_text("a");
+            report.id = Some(id.into());
+            add(&store, &report);
+        }
+        assert_eq!(store.status(&reference("a")), Some(Delivered));
+    }
+
+    #[test]
+    fn a_message_with_too_many_keys_leaves_none_behind() {
+        let store = store(2);
+        let named = |name: &str, parts: std::ops::Range<u32>| {
+            for part in parts {
+                let mut report = report(Sent, 1);
+                report.id = Some(name.into());
+                report.part = Some(part.to_string());
+                add(&store, &report);
+            }
+        };
+        named("id-1", 0..200);
+        named("id-2", 200..400);
+        let mut both = report(Sent, 1);
+        (both.id, both.part) = (Some("id-1".into()), Some("id-2".into()));
+        add(&store, &both);
+        for text in ["b", "c"] {
+            add(&store, &report(Sent, 1).with_reference_text(text));
+        }
+        assert_eq!(store.state().by_key.len(), 2);
     }
 
     #[test]
