@@ -1,4 +1,7 @@
 //! `cargo run --example report_routes`: a web service that receives a vendor's delivery reports, with axum.
+//!
+//! It shows one parser without any store. `postduif::webhooks::Reports` (features `webhooks` and `axum`) has the routes
+//! for several vendors, and `postduif::LatestReports` keeps the latest status of each message.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -1,4 +1,7 @@
 //! `cargo run --example report_routes_hyper`: a web service that receives a vendor's delivery reports, with hyper alone.
+//!
+//! `postduif::webhooks::Reports` (feature `webhooks`) does what `reports` does here, for several vendors, and stores the
+//! reports.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -41,7 +41,11 @@ use crate::{
 /// route's path, as in `https://sms.example.com/reports/cm/SECRET`.
 ///
 /// A credential may be `env:NAME` or `file:PATH`, so that the configuration itself holds no secret. They are read by
-/// [`open`](Self::open), [`reports`](Self::reports) and [`inbound`](Self::inbound), and an unset variable is named in the error.
+/// [`open`](Self::open), [`reports`](Self::reports) and [`inbound`](Self::inbound). The error names the option of an
+/// unset variable, and the variable itself if it is written as `KPN_ID` is: any other name may be a secret.
+///
+/// Errors of Postduif show no value. Those of the `toml` crate quote a line, and their `Debug` the whole table, also
+/// where `main` returns them: one more reason for `env:` and `file:`.
 ///
 /// **Read no settings from people whom you do not trust**, such as the customers of a service: they could name any file
 /// or variable of the server, and the host to which it is sent. Pass values of theirs to a vendor's builder, which takes

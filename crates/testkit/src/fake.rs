@@ -14,13 +14,15 @@ pub trait FakeVendor: Clone + Send + Sync + 'static {
     /// deadline must be [`DEADLINE`].
     ///
     /// The suite sends messages without a sender. If the vendor requires one, build the provider with a default
-    /// sender, and return one without it from [`without_sender`](Self::without_sender).
+    /// sender, and return one without it from [`without_sender`](Self::without_sender). It must not keep the vendor's
+    /// words: [`with_vendor_messages`](Self::with_vendor_messages) builds the one that does.
     fn provider(&self, base: &str) -> Arc<dyn SmsProvider>;
 
     /// Returns the reply to a request that sends nothing (for a token, a balance), and `None` for one that sends.
     fn other_reply(&self, request: &HttpRequest) -> Option<Reply>;
 
-    /// Reads the messages in a request that sends.
+    /// Reads the messages in a request that sends, with every option of the profile that the wire has. An option that
+    /// is left out here looks like one that the provider dropped: promises about options then fail.
     fn received(&self, request: &HttpRequest) -> Vec<Received>;
 
     /// Returns the reply that accepts these messages of the request and no others, in this order: `[0]` for a request

@@ -440,7 +440,8 @@ impl EndpointBuilder {
     }
 
     /// Adds what no vendor's words may show beside the texts, the senders and the credentials in the requests' headers:
-    /// each credential of the account, its ids, and URLs that may hold a secret.
+    /// each credential of the account, its ids, and URLs that may hold a secret. `None` is skipped, for a credential that
+    /// an account may lack.
     pub fn with_secrets<'s>(
         mut self,
         secrets: impl IntoIterator<Item = Option<&'s SecretString>>,

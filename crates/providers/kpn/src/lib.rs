@@ -97,7 +97,7 @@ impl Kpn {
 ///
 /// let kpn = Kpn::builder("client-id", "client-secret")
 ///     .with_sender("Contoso".parse()?)
-///     .with_report_url("https://sms.example.com/reports/kpn?reference={reference}")
+///     .with_report_url("https://sms.example.com/reports/kpn/5f0c1e9a7b3d4862?reference={reference}")
 ///     .build()?;
 /// assert_eq!(kpn.profile().name(), "kpn");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
