@@ -34,7 +34,8 @@ pub enum Requirement {
     /// Messages that are scheduled this far ahead. A vendor may have a shortest time, too: Twilio's is 15 minutes.
     ScheduleAhead(Duration),
     /// Messages with a sender of this kind. Which characters a name may have is the vendor's own rule, and is checked when
-    /// a message is sent.
+    /// a message is sent. It says nothing about messages without a sender: see
+    /// [`Profile::problems`](crate::Profile::problems).
     Sender(Sender),
     /// Messages with this validity period.
     Validity(Duration),

@@ -3,6 +3,32 @@
     not(feature = "kpn"),
     doc = "Text messages through any vendor. Turn on a vendor's feature, such as `kpn`."
 )]
+#![cfg_attr(
+    all(
+        feature = "all-providers",
+        feature = "axum",
+        feature = "callouts",
+        feature = "layers",
+        feature = "regional-numbers",
+        feature = "testing",
+    ),
+    doc = "
+## Where things are
+
+| task | items |
+|---|---|
+| send messages | [`from_url`], [`Settings`], [`Message`], [`SmsProvider`], [`Receipt`], [`SendError`] |
+| several vendors, limits | [`failover`], [`Stack`], [`layers`] |
+| delivery reports | [`webhooks::Reports`] has the routes, [`LatestReports`] is a store; for routes of your own [`report_parser`] |
+| inbound texts, opt-outs | [`inbound_parser`], [`OptOutWords`], [`layers::Suppress`] |
+| phone numbers, texts | [`PhoneNumber`], [`numbers`], [`Text`], [`mod@text`] |
+| the HTTP client | [`http::Client`] |
+| test a service | [`testing::Recording`] |
+| a provider of your own | [`http::vendor`], [`testing::conformance!`] |
+| onboarding | [`onboarding::Onboarding`], [`onboarding::Runner`], [`entra::Entra`], [`entra::CallerVerifier`], [`webhooks::Callouts`] |
+| one vendor | [`cm`], [`kpn`], [`messagebird`], [`smstools`], [`spryng`], [`twilio`], [`vonage`], and [`webhook`], a gateway of yours |
+"
+)]
 
 use std::sync::Arc;
 
