@@ -63,11 +63,11 @@ const MAX_STORE: Duration = Duration::from_secs(5);
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), postduif::ConfigError> {
-/// # let parser = Parser;
-/// // `parser` is `postduif::report_parser("kpn", …)?`, or of `Settings::reports`.
+/// # let parser = std::sync::Arc::new(Parser);
+/// // `parser` is `postduif::report_parser("kpn", …)?`, or `settings.reports()?`.
 /// let store = LatestReports::new();
 /// let reports = Reports::builder("https://hooks.example.com", store.clone())
-///     .with_vendor("kpn", parser)
+///     .with_shared_vendor("kpn", parser)
 ///     .with_path_secrets("kpn", ["5f0c1e9a7b3d4862"])
 ///     .build()?;
 ///
@@ -286,12 +286,14 @@ impl Vendor {
 }
 
 impl ReportsBuilder {
-    /// Adds a vendor, by the name in its path. A later parser of the same vendor replaces the earlier one.
+    /// Adds a vendor, by the name in its path, with a parser of a known type: one of a vendor's module, or of your own. A
+    /// later parser of the same vendor replaces the earlier one.
     pub fn with_vendor(self, vendor: impl Into<String>, parser: impl ReportParser) -> Self {
         self.with_shared_vendor(vendor, Arc::new(parser))
     }
 
-    /// Adds a vendor as [`with_vendor`](Self::with_vendor) does, with a parser that was chosen at run time.
+    /// Adds a vendor as [`with_vendor`](Self::with_vendor) does, with a parser that was chosen at run time: that of
+    /// `postduif::report_parser` or `Settings::reports`.
     pub fn with_shared_vendor(
         mut self,
         vendor: impl Into<String>,
