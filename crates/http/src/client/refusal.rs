@@ -2,7 +2,10 @@ use std::{borrow::Cow, time::Duration};
 
 use postduif_core::{ErrorKind, Message};
 
-use super::{Redactor, redactor::Words};
+use super::{
+    Redactor,
+    redactor::{Words, folded},
+};
 
 /// Whether a vendor's refusal proves that it did not accept the message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -126,14 +129,16 @@ fn is_digits(code: &str) -> bool {
 /// Returns whether a code repeats a part of the message's text or number: some vendors echo them.
 fn echoes(message: &Message, code: &str) -> bool {
     let text = message.text().as_str();
-    // A text may have its code in groups, as in `482 913`.
+    // A text may have its code in groups, with words between them.
     let in_groups = || {
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         is_digits(code) && digits.contains(code)
     };
     // Three characters reveal nothing, and every vendor's codes have three.
     code.len() > 3
-        && (text.contains(code) || in_groups() || message.to().msisdn().to_string().contains(code))
+        && (folded(text).contains(&folded(code))
+            || in_groups()
+            || message.to().msisdn().to_string().contains(code))
 }
 
 #[cfg(test)]
@@ -176,7 +181,7 @@ mod tests {
             let messages = std::slice::from_ref(&message);
             refusal.with_unlisted_code(code, messages).code.is_some()
         };
-        for echo in ["8291", "2345", "code", "Your"] {
+        for echo in ["8291", "2345", "code", "Your", "CODE", "your"] {
             assert!(!kept(echo), "{echo}");
         }
         for code in ["123", "E010", "1", "9999", "21211"] {
