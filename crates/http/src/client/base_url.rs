@@ -90,6 +90,11 @@ impl BaseUrl {
         self.url.as_str().trim_end_matches('/')
     }
 
+    /// Returns the path that precedes every request's own.
+    pub(crate) fn prefix(&self) -> &str {
+        self.url.path()
+    }
+
     /// Returns whether scheme, host and port are those of another base URL.
     #[must_use]
     pub fn has_origin_of(&self, other: &Self) -> bool {

@@ -495,7 +495,12 @@ impl EndpointBuilder {
         let client = self.client.map_or_else(Client::shared, Ok)?;
         let client = if self.vendor_messages {
             let sender = sender.map(|sender| sender.to_string().into());
-            client.keeping_words(Private::new(self.secrets.into_iter().chain(sender)))
+            // The path of a gateway of one's own may hold its key. Shorter segments are words such as `send`.
+            let prefix = self.base.as_ref().map(BaseUrl::prefix).unwrap_or_default();
+            let segments = prefix.split('/').filter(|segment| segment.len() >= 8);
+            let segments = segments.map(SecretString::from);
+            let private = self.secrets.into_iter().chain(sender).chain(segments);
+            client.keeping_words(Private::new(private))
         } else {
             client
         };

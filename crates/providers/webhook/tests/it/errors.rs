@@ -250,3 +250,21 @@ async fn a_code_is_kept_unless_it_is_long_or_repeats_the_message() {
         assert_eq!(error.acceptance(), NotAccepted, "{body}");
     }
 }
+
+#[tokio::test]
+async fn the_gateways_words_repeat_no_key_in_its_path() {
+    let server = MockServer::start().await;
+    let words = "cannot post to /send/qwertyuiopas: no key qwertyuiopas";
+    let body = json!({"status": "refused", "kind": "other", "message": words});
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(400).set_body_json(body))
+        .mount(&server)
+        .await;
+    let host = server.address();
+    let url = format!("webhook://{host}/send/qwertyuiopas?vendor_messages=true");
+    let error = Webhook::from_url(&url).unwrap().send(&message()).await;
+    assert_eq!(
+        error.unwrap_err().vendor_message(),
+        Some("cannot post to … no key …")
+    );
+}
