@@ -26,14 +26,11 @@ use postduif_core::{
     SmsProvider, async_trait,
     departure::{DepartureHandle, hold, hold_until_closed},
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::Notify, time::Instant};
 use tracing::Span;
 
 use crate::{
-    clock::can_wait,
+    clock::{Late, ended, still_runs, timeout_at},
     dispatch::{cut_off, later, lock, not_cut_off, refusal, send_batch},
     scope::{PATIENCE, Scope},
     shared::{Ended, Outcome, Watched, Work},
@@ -140,14 +137,13 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
     async fn send(&self, message: &Message) -> Result<Receipt, SendError> {
         let inner = &*self.calls.inner;
         not_cut_off(inner.profile())?;
-        can_wait(inner.profile())?;
+        still_runs(inner.profile())?;
         let queued = self.calls.enter(message)?;
         let longest = self.calls.state().longest_wait;
         let waits_until = later(Instant::now(), longest);
         loop {
             let call = match hold_until_closed(queued.call(waits_until)).await {
-                Ok(Some(call)) => call,
-                Ok(None) => return Err(queued.leave()),
+                Ok(call) => call?,
                 Err(_) => return Err(cut_off(inner.profile())),
             };
             let first = call.work.begin();
@@ -155,7 +151,14 @@ impl<P: SmsProvider> SmsProvider for Batch<P> {
             // The call declares whether anything has left.
             match hold(call.work.outcome(call.index, deadline, first)).await {
                 Some(Some(outcome)) => return outcome,
-                Some(None) => {}
+                // Withdrawn, as each further call would be if this runtime was shut down.
+                Some(None) => {
+                    if let Err(error) = still_runs(inner.profile())
+                        && queued.withdraw()
+                    {
+                        return Err(error);
+                    }
+                }
                 None => {
                     let message = "the batch had no outcome in time";
                     return Err(SendError::unknown(ErrorKind::Timeout, message)
@@ -428,27 +431,57 @@ struct Queued<P: SmsProvider> {
 }
 
 impl<P: SmsProvider> Queued<P> {
-    /// Waits for the call that takes the message, and returns `None` if none did in time.
-    async fn call(&self, deadline: Instant) -> Option<Call> {
+    /// Waits for the call that takes the message. Fails if none did in time.
+    async fn call(&self, deadline: Instant) -> Result<Call, SendError> {
         loop {
             self.calls.gather();
             if let Some(call) = &*self.waiting.call() {
-                return Some(call.clone());
+                return Ok(call.clone());
             }
             let now = Instant::now();
             if now >= deadline || self.waiting.gone.load(Ordering::Relaxed) {
-                return None;
+                return self.leave(self.too_late());
             }
             // The end of a call gathers the next. If that fails, the waiting callers do it.
             let look = later(now, Duration::from_secs(10)).min(deadline);
             let taken = timeout_at(look, self.waiting.taken.notified()).await;
-            if taken.is_err() {
-                self.calls.look();
+            match taken {
+                Ok(()) => {}
+                Err(Late::Deadline) => self.calls.look(),
+                Err(Late::RuntimeEnded) => {
+                    return self.leave(ended(self.calls.inner.profile()));
+                }
             }
         }
     }
 
-    fn leave(&self) -> SendError {
+    /// Takes the message out of the queue for this error, unless a call took it meanwhile.
+    fn leave(&self, error: SendError) -> Result<Call, SendError> {
+        let mut state = self.calls.state();
+        if let Some(call) = &*self.waiting.call() {
+            return Ok(call.clone());
+        }
+        if !self.waiting.gone.swap(true, Ordering::Relaxed) {
+            state.waits -= 1;
+        }
+        Err(error)
+    }
+
+    /// Takes the message out of the queue and of a call of which nothing has left. Returns whether it will not be sent.
+    fn withdraw(&self) -> bool {
+        let call = {
+            let mut state = self.calls.state();
+            let is_gone = self.waiting.gone.swap(true, Ordering::Relaxed);
+            let call = self.waiting.call().clone();
+            if call.is_none() && !is_gone {
+                state.waits -= 1;
+            }
+            call
+        };
+        call.is_none_or(|call| call.work.withdraw())
+    }
+
+    fn too_late(&self) -> SendError {
         let message = "no call took the message in time";
         refusal(self.calls.inner.profile(), ErrorKind::Throttled, message)
     }

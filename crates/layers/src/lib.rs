@@ -59,6 +59,9 @@
 //! [`Timeout`] wait, so they need a tokio runtime with time enabled, as `#[tokio::main]` and `enable_all` provide. In
 //! its absence they refuse every message as `Misconfigured`, not accepted, before anything is sent. If there is a
 //! runtime without time, tokio also writes a message to standard error, and a program built with `panic = "abort"` ends.
+//!
+//! If the runtime is shut down during a send, the wait ends: the message is in doubt, or not accepted if nothing had
+//! left.
 
 mod allow_destinations;
 mod batch;

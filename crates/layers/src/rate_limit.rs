@@ -24,11 +24,11 @@ use postduif_core::{
 };
 use tokio::{
     sync::{Notify, Semaphore},
-    time::{Instant, timeout_at},
+    time::Instant,
 };
 
 use crate::{
-    clock::can_wait,
+    clock::{Late, can_wait, ended, timeout_at},
     dispatch::{call_size, cut_off, in_calls, later, lock, not_cut_off, refusal},
     scope::Scope,
 };
@@ -437,7 +437,10 @@ impl<'a, P: SmsProvider> Queued<'a, P> {
             };
             // Work that several callers share may be driven by one without a timer.
             can_wait(self.limit.inner.profile())?;
-            let _ = timeout_at(wake, entry.changed.notified()).await;
+            let woken = timeout_at(wake, entry.changed.notified()).await;
+            if matches!(woken, Err(Late::RuntimeEnded)) {
+                return Err(ended(self.limit.inner.profile()));
+            }
         }
         Err(self.limit.throttled("no turn came in time"))
     }

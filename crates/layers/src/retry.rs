@@ -22,11 +22,11 @@ use postduif_core::{
     async_trait,
     departure::{attempt, hold_until_closed},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::{
-    clock::{can_wait, has_timer},
-    dispatch::{Trail, is_cut_off, send_batch, send_some},
+    clock::{RuntimeEnded, can_wait, has_timer, sleep_until},
+    dispatch::{Trail, is_cut_off, later, send_batch, send_some},
     scope::{Progress, Scope},
     start_within::started,
 };
@@ -215,9 +215,12 @@ impl<P: SmsProvider> Retry<P> {
                 failed.clone().publish();
                 progress = Some(failed);
             }
-            let paused = hold_until_closed(sleep(pause)).await;
+            let paused = hold_until_closed(sleep_until(later(Instant::now(), pause))).await;
             // Checked again: a timer may be late.
-            if paused.is_err() || !in_time(Duration::ZERO) || self.budget.take(1) == 0 {
+            if matches!(paused, Err(_) | Ok(Err(RuntimeEnded)))
+                || !in_time(Duration::ZERO)
+                || self.budget.take(1) == 0
+            {
                 break;
             }
             let repeat = Scope {
@@ -283,8 +286,8 @@ impl<P: SmsProvider> Retry<P> {
             {
                 break;
             }
-            let paused = hold_until_closed(sleep(pause)).await;
-            if paused.is_err() || !in_time(Duration::ZERO) {
+            let paused = hold_until_closed(sleep_until(later(Instant::now(), pause))).await;
+            if matches!(paused, Err(_) | Ok(Err(RuntimeEnded))) || !in_time(Duration::ZERO) {
                 break;
             }
             let calls = self.budget.take(pending.len().div_ceil(size.get()));

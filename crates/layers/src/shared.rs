@@ -22,16 +22,12 @@ use postduif_core::{
     ErrorKind, Message, Outcomes, Receipt, SendError, SmsProvider,
     departure::{Departure, DepartureHandle, unwatched},
 };
-use tokio::{
-    runtime::Handle,
-    sync::Notify,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::{runtime::Handle, sync::Notify, time::Instant};
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    clock::has_timer,
-    dispatch::{lock, send_batch},
+    clock::{has_timer, timeout_at},
+    dispatch::{later, lock, send_batch},
     scope::Scope,
 };
 
@@ -156,6 +152,15 @@ impl Work {
         first
     }
 
+    /// Ends the call, unless something of it has left. Returns whether it did.
+    pub(crate) fn withdraw(&self) -> bool {
+        let nothing_left = self.run.departure.close_unless_left();
+        if nothing_left {
+            end(self.call.clone());
+        }
+        nothing_left
+    }
+
     /// Waits for the outcome of the message at this index, and returns `None` if it does not come in time. The `first`
     /// caller, on whose runtime the call was spawned, drives it from the start.
     pub(crate) async fn outcome(
@@ -188,7 +193,8 @@ impl Work {
                 return;
             }
             let beats = self.run.wake();
-            if timeout(wait, ended).await.is_ok() {
+            let until = later(Instant::now(), wait);
+            if timeout_at(until, ended).await.is_ok() {
                 return;
             }
             if self.run.beats() == beats {

@@ -21,11 +21,11 @@ use postduif_core::{
     ErrorKind, Health, Message, Outcomes, Profile, Receipt, SendError, SmsProvider, async_trait,
     departure::{Departure, Proof},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::Instant;
 
 use crate::{
-    clock::can_wait,
-    dispatch::refusal,
+    clock::{can_wait, sleep_until, timeout_at},
+    dispatch::{later, refusal},
     scope::{Progress, Watch},
 };
 
@@ -131,7 +131,8 @@ impl<P: SmsProvider> SmsProvider for StartWithin<P> {
     /// Checks with the same deadline, at which it is dropped: a check sends no message.
     async fn check(&self) -> Result<Health, SendError> {
         can_wait(self.profile()).map_err(SendError::of_check)?;
-        match timeout(self.deadline, self.inner.check()).await {
+        let ends_at = later(Instant::now(), self.deadline);
+        match timeout_at(ends_at, self.inner.check()).await {
             Ok(checked) => checked.map_err(SendError::of_check),
             Err(_) => Err(self.too_late(Progress::default()).of_check()),
         }
@@ -146,7 +147,7 @@ pub(crate) async fn started<T: Proof>(
     let departure = Departure::new();
     let outcome = {
         let mut call = pin!(departure.scope(call));
-        let mut deadline = pin!(sleep(deadline));
+        let mut deadline = pin!(sleep_until(later(Instant::now(), deadline)));
         let mut passed = false;
         poll_fn(|context| {
             if let Poll::Ready(outcome) = call.as_mut().poll(context) {

@@ -22,10 +22,10 @@ use postduif_core::{
     ErrorKind, Health, Message, OptOut, Outcomes, PhoneNumber, Profile, Receipt, SendError,
     SmsProvider, async_trait, departure::hold_until_closed,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::{
-    clock::can_wait,
+    clock::{Late, can_wait, ended, timeout_at},
     dispatch::{IN_FLIGHT, cut_off, later, lock, refusal, send_passed},
 };
 
@@ -136,7 +136,10 @@ impl<P: SmsProvider> Suppress<P> {
         let answer = hold_until_closed(timeout_at(deadline, self.list.contains(to))).await;
         match answer {
             Err(_closed) => Err(cut_off(profile)),
-            Ok(Err(_elapsed)) => Err(unavailable("the suppression list did not answer in time")),
+            Ok(Err(Late::RuntimeEnded)) => Err(ended(profile)),
+            Ok(Err(Late::Deadline)) => {
+                Err(unavailable("the suppression list did not answer in time"))
+            }
             Ok(Ok(Err(error))) => {
                 Err(unavailable("the suppression list failed").with_source(ListError(error)))
             }

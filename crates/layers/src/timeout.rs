@@ -14,11 +14,11 @@ use postduif_core::{
     async_trait,
     departure::{Departure, Proof},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::Instant;
 
 use crate::{
-    clock::can_wait,
-    dispatch::{IN_FLIGHT, call_size, in_calls, not_cut_off, refusal},
+    clock::{can_wait, sleep_until, timeout_at},
+    dispatch::{IN_FLIGHT, call_size, in_calls, later, not_cut_off, refusal},
 };
 
 /// A layer with a deadline for each vendor call.
@@ -75,7 +75,7 @@ impl<P: SmsProvider> Timeout<P> {
         self.leaves_time()?;
         can_wait(self.inner.profile())?;
         let departure = Departure::new();
-        let ended = departure.run_until(sleep(self.deadline), call).await;
+        let ended = departure.run_until(sleep_until(self.ends_at()), call).await;
         match ended {
             Ok(outcome) => {
                 departure.end(&outcome);
@@ -87,6 +87,10 @@ impl<P: SmsProvider> Timeout<P> {
                 Err(late)
             }
         }
+    }
+
+    fn ends_at(&self) -> Instant {
+        later(Instant::now(), self.deadline)
     }
 
     fn leaves_time(&self) -> Result<(), SendError> {
@@ -140,7 +144,7 @@ impl<P: SmsProvider> SmsProvider for Timeout<P> {
         self.leaves_time()
             .and_then(|()| can_wait(self.inner.profile()))
             .map_err(SendError::of_check)?;
-        match timeout(self.deadline, self.inner.check()).await {
+        match timeout_at(self.ends_at(), self.inner.check()).await {
             Ok(checked) => checked.map_err(SendError::of_check),
             Err(_) => Err(self.late(Acceptance::Unknown).of_check()),
         }

@@ -33,6 +33,23 @@ impl Failure {
         }
     }
 
+    /// The tokio runtime was shut down.
+    pub(crate) fn runtime_ended() -> Self {
+        Self::runtime(RUNTIME_ENDED)
+    }
+
+    /// Returns the same failure for a request that may have left before the runtime ended.
+    pub(crate) fn if_left(self, has_left: bool) -> Self {
+        if has_left && self.message == RUNTIME_ENDED {
+            Self {
+                is_local: true,
+                ..Self::after(ErrorKind::Unavailable, RUNTIME_ENDED)
+            }
+        } else {
+            self
+        }
+    }
+
     /// Creates a failure after the request may have been written.
     pub(crate) const fn after(kind: ErrorKind, message: &'static str) -> Self {
         Self {
@@ -115,6 +132,8 @@ impl Failure {
         self.before_it_left().into_send_error()
     }
 }
+
+const RUNTIME_ENDED: &str = "the tokio runtime was shut down before the response";
 
 /// Returns why there is no connection, in words for an operator.
 fn cause(error: &reqwest::Error) -> &'static str {

@@ -239,13 +239,15 @@ impl Client {
             // The text may be in the URL, so it leaves with the request's head.
             departure.handle().begin().map_err(|_| Failure::cut_off())?;
             let sent = departure.scope(on_tokio(|| client.execute(request)));
-            let response = sent.await?.map_err(Failure::from_reqwest)?;
+            let response = sent.await.map_err(|failure| failure.if_left(true))?;
+            let response = response.map_err(Failure::from_reqwest)?;
             return Ok(Response::read(response, limit, private).await);
         }
         // Until the body starts to leave, this only waits for a connection.
         let response = match departure
             .scope(hold(on_tokio(|| client.execute(request))))
-            .await?
+            .await
+            .map_err(|failure| failure.if_left(departure.has_left()))?
         {
             Ok(response) => response,
             Err(error) => {

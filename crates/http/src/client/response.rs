@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use secrecy::zeroize::Zeroizing;
 use serde::de::DeserializeOwned;
 
-use super::{Failure, Proof, Redactor, Refusal, redactor::Private};
+use super::{Failure, Proof, Redactor, Refusal, on_tokio, redactor::Private};
 
 /// The longest delay that is accepted from a server.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -40,7 +40,11 @@ impl Response {
             .and_then(|length| usize::try_from(length).ok());
         let mut body = Zeroizing::new(Vec::with_capacity(expected.unwrap_or_default().min(limit)));
         let body = loop {
-            match response.chunk().await {
+            let chunk = match on_tokio(|| response.chunk()).await {
+                Ok(chunk) => chunk,
+                Err(ended) => break Err(ended.if_left(true)),
+            };
+            match chunk {
                 Ok(None) => break Ok(body),
                 Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
                     break Err(Failure::after(

@@ -59,6 +59,40 @@ fn on_a_runtime_without_io_a_request_fails_as_misconfigured() {
 }
 
 #[test]
+fn on_a_runtime_that_was_shut_down_nothing_is_sent() {
+    let runtime = running();
+    let handle = runtime.handle().clone();
+    runtime.shutdown_background();
+    for error in handle.block_on(attempts()) {
+        assert_eq!(error.acceptance(), Acceptance::NotAccepted, "{error}");
+    }
+}
+
+#[test]
+fn a_runtime_that_is_shut_down_before_the_response_leaves_the_message_in_doubt() {
+    let (read, is_read) = mpsc::channel();
+    let (respond, may_respond) = mpsc::channel::<()>();
+    let held = Mutex::new((read, may_respond));
+    let world = running();
+    let server = world.block_on(Server::start(move |_| {
+        let held = held.lock().unwrap();
+        held.0.send(()).unwrap();
+        held.1.recv().unwrap();
+        Reply::json(200, "{}")
+    }));
+    let client = Client::new().unwrap();
+    let runtime = running();
+    let (handle, url) = (runtime.handle().clone(), server.url());
+    let sends = thread::spawn(move || handle.block_on(post_by(&client, &url)));
+    is_read.recv().unwrap();
+    runtime.shutdown_background();
+    let sent = sends.join();
+    respond.send(()).unwrap();
+    let error = sent.unwrap().unwrap_err();
+    assert_eq!(error.acceptance(), Acceptance::Unknown, "{error}");
+}
+
+#[test]
 fn a_runtime_that_lacks_a_part_spoils_no_token_for_another() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = BaseUrl::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();

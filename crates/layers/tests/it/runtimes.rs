@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use postduif_core::{Acceptance, ErrorKind, SmsProvider};
+use postduif_core::{Acceptance, ErrorKind, Receipt, SendError, SmsProvider};
 use postduif_layers::{
     AllowDestinations, Batch, Budget, Dedupe, Failover, Member, RateLimit, Retry, RoundRobin,
     StartWithin, Suppress, SuppressedNumbers, TextPolicy, Timeout, Traced,
@@ -218,4 +218,89 @@ fn a_duplicate_without_a_timer_waits_for_the_first() {
         });
         assert_eq!(vendor.log().len(), 1, "{drive:?}");
     }
+}
+
+/// Polls a send in a runtime, shuts that down, and polls the send again.
+fn poll_after_the_end(provider: &dyn SmsProvider) -> Poll<Result<Receipt, SendError>> {
+    let message = message("x");
+    let mut sent = pin!(provider.send(&message));
+    let mut context = Context::from_waker(Waker::noop());
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    {
+        let _entered = runtime.enter();
+        assert!(sent.as_mut().poll(&mut context).is_pending());
+    }
+    runtime.shutdown_background();
+    sent.as_mut().poll(&mut context)
+}
+
+#[test]
+fn a_runtime_that_is_shut_down_leaves_a_message_under_way_in_doubt() {
+    type Layer = fn(Recording) -> Box<dyn SmsProvider>;
+    let layers: [(&str, Layer); 7] = [
+        ("Timeout", timeout),
+        ("StartWithin", start_within),
+        ("RateLimit", rate_limit),
+        ("Retry", retry),
+        ("Batch", |vendor| Box::new(Batch::new(vendor))),
+        ("Dedupe", |vendor| Box::new(Dedupe::new(vendor))),
+        ("stack", stack),
+    ];
+    for (name, layer) in layers {
+        let vendor = vendor("a", 10);
+        vendor.script([Scripted::stall()]);
+        // A layer without a deadline still waits.
+        if let Poll::Ready(sent) = poll_after_the_end(&*layer(vendor.clone())) {
+            let error = sent.unwrap_err();
+            assert_eq!(error.acceptance(), Acceptance::Unknown, "{name}: {error}");
+        }
+        assert_eq!(vendor.log().len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_runtime_that_is_shut_down_ends_the_pause_before_a_repeat() {
+    let vendor = vendor("a", 10);
+    vendor.script([Scripted::refuse(ErrorKind::Unavailable)]);
+    let provider = Retry::new(vendor.clone()).with_backoff(9 * SECOND, 9 * SECOND);
+    let Poll::Ready(sent) = poll_after_the_end(&provider) else {
+        panic!("it waits for a timer that is gone");
+    };
+    assert_eq!(kind_of(&sent), refused(ErrorKind::Unavailable));
+    assert_eq!(vendor.log().len(), 1);
+}
+
+#[test]
+fn a_runtime_that_is_shut_down_ends_the_wait_for_a_turn() {
+    type Layer = fn(RateLimit<Recording>) -> Box<dyn SmsProvider>;
+    let layers: [(&str, Layer); 3] = [
+        ("RateLimit", |limit| Box::new(limit)),
+        ("Batch", |limit| Box::new(Batch::new(limit))),
+        ("Dedupe", |limit| Box::new(Dedupe::new(Retry::new(limit)))),
+    ];
+    for (name, layer) in layers {
+        let vendor = vendor("a", 10);
+        let provider = layer(RateLimit::new(vendor.clone(), count(1)));
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(provider.send(&message("first"))).unwrap();
+        if let Poll::Ready(sent) = poll_after_the_end(&*provider) {
+            let acceptance = sent.unwrap_err().acceptance();
+            assert_eq!(acceptance, Acceptance::NotAccepted, "{name}");
+        } else {
+            panic!("{name} waits for a timer that is gone");
+        }
+        assert_eq!(vendor.log().len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_batch_on_a_runtime_that_was_shut_down_refuses() {
+    let vendor = vendor("a", 10);
+    let provider = Batch::new(vendor.clone());
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let sent = handle.block_on(provider.send(&message("x")));
+    assert_eq!(kind_of(&sent), refused(ErrorKind::Misconfigured));
+    assert!(vendor.log().is_empty());
 }
