@@ -1,6 +1,9 @@
 //! Headers that the program adds to requests, such as `traceparent`.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use reqwest::header::{
     AUTHORIZATION, CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
@@ -23,17 +26,21 @@ where
     V: AsRef<str>,
 {
     Arc::new(move |request| {
-        for (name, value) in headers().into_iter().take(MOST) {
-            let name = HeaderName::from_bytes(name.as_ref().as_bytes());
-            let value = HeaderValue::from_str(value.as_ref());
-            if let (Ok(name), Ok(value)) = (name, value)
-                && value.len() <= LONGEST
-                && !is_reserved(&name)
-                && !request.contains_key(&name)
-            {
-                request.insert(name, value);
+        let add = || {
+            for (name, value) in headers().into_iter().take(MOST) {
+                let name = HeaderName::from_bytes(name.as_ref().as_bytes());
+                let value = HeaderValue::from_str(value.as_ref());
+                if let (Ok(name), Ok(value)) = (name, value)
+                    && value.len() <= LONGEST
+                    && !is_reserved(&name)
+                    && !request.contains_key(&name)
+                {
+                    request.insert(name, value);
+                }
             }
-        }
+        };
+        // Each header is added in one step.
+        let _ = catch_unwind(AssertUnwindSafe(add));
     })
 }
 

@@ -161,3 +161,21 @@ async fn sixteen_of_them_are_added() {
     assert_eq!(request.header("x-16"), Some("value"));
     assert_eq!(request.header("x-17"), None);
 }
+
+#[tokio::test]
+async fn a_panic_in_their_function_stops_no_request() {
+    let (server, base) = echo().await;
+    let client = Client::new().unwrap().with_headers(|| {
+        let names = ["x-1", "x-2"];
+        names
+            .map(|name| (name, "value"))
+            .into_iter()
+            .inspect(|(name, _)| {
+                assert_eq!(*name, "x-1", "a fault of the program");
+            })
+    });
+    client.send(Request::get(&base, "/send")).await.unwrap();
+    let request = server.requests().pop().unwrap();
+    assert_eq!(request.header("x-1"), Some("value"));
+    assert_eq!(request.header("x-2"), None);
+}
