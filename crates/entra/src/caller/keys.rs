@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -87,7 +88,7 @@ impl Keys {
             CallerErrorKind::UnknownKey,
             "the tenant has no key with the token's key id",
         );
-        let fetching = {
+        let next = || {
             let mut state = self.0.state();
             match &state.current {
                 Some(current) if current.published.key(id).is_some() => {
@@ -96,13 +97,16 @@ impl Keys {
                         // Not waited for: the token is verified with the key that there is.
                         let _ = self.refresh(&mut state);
                     }
-                    return Ok(published);
+                    Ok(ControlFlow::Break(published))
                 }
-                Some(_) => self.refresh(&mut state).ok_or(UNKNOWN)?,
-                None => self.first(&mut state)?,
+                Some(_) => self
+                    .refresh(&mut state)
+                    .map(ControlFlow::Continue)
+                    .ok_or(UNKNOWN),
+                None => self.first(&mut state).map(ControlFlow::Continue),
             }
         };
-        match fetching.wait().await {
+        match SharedFetch::wait_for(next).await? {
             Ok(published) if published.key(id).is_some() => Ok(published),
             Ok(_) => Err(UNKNOWN),
             Err(error) => Err(self.unavailable(error).unwrap_or(UNKNOWN)),
@@ -111,14 +115,14 @@ impl Keys {
 
     /// Fetches the keys unless there are some.
     pub(super) async fn load(&self) -> Result<(), CallerError> {
-        let fetching = {
+        let next = || {
             let mut state = self.0.state();
-            if state.current.is_some() {
-                return Ok(());
+            match &state.current {
+                Some(current) => Ok(ControlFlow::Break(Arc::clone(&current.published))),
+                None => self.first(&mut state).map(ControlFlow::Continue),
             }
-            self.first(&mut state)?
         };
-        match fetching.wait().await {
+        match SharedFetch::wait_for(next).await? {
             Ok(_) => Ok(()),
             Err(error) => self.unavailable(error).map_or(Ok(()), Err),
         }
@@ -140,8 +144,8 @@ impl Keys {
         let is_due = state
             .began_at
             .is_none_or(|began_at| began_at.elapsed() >= FETCH_PAUSE);
-        let is_running = state.fetching.as_ref().is_some_and(SharedFetch::is_running);
-        (is_due || is_running).then(|| self.join(state))
+        // One that was not settled runs, or was lost with its runtime.
+        (is_due || state.fetching.is_some()).then(|| self.join(state))
     }
 
     /// Returns the fetch in progress, or starts one.

@@ -1,4 +1,4 @@
-use std::{fmt, future::Future, panic::AssertUnwindSafe, time::Duration};
+use std::{fmt, future::Future, ops::ControlFlow, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::{
     FutureExt as _,
@@ -9,7 +9,8 @@ use postduif_core::{
     departure::{hold, unwatched},
 };
 use tokio::{
-    runtime::Handle,
+    runtime::{Handle, Id},
+    task::AbortHandle,
     time::{Instant, timeout},
 };
 
@@ -18,19 +19,32 @@ use crate::client::on_tokio;
 /// How long a fetch may take. Well below the deadline of a vendor call, so that time is left for another vendor.
 pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// How long a fetch of another runtime is waited for, which may stand still.
+const FOREIGN_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A fetch in progress, such as that of a token, which all concurrent callers share.
 ///
-/// It continues if the caller that started it gives up, and ends within 8 seconds. Waiting for it never leaves a
-/// message in doubt.
+/// It runs in a task of its own. It continues if the caller that started it gives up, and ends within 8 seconds, or with
+/// its runtime. Waiting for it never leaves a message in doubt.
 pub struct SharedFetch<T> {
     what: &'static str,
     began_at: Instant,
+    /// `None` without a runtime: the fetch has failed.
+    driver: Option<Driver>,
     outcome: Shared<BoxFuture<'static, Result<T, SendError>>>,
+}
+
+/// The task that drives a fetch, and its runtime. Callers only wait: on another runtime, the end of this one would look
+/// like a failed fetch.
+#[derive(Clone)]
+struct Driver {
+    runtime: Id,
+    task: AbortHandle,
 }
 
 impl<T: Clone + Send + Sync + 'static> SharedFetch<T> {
     /// Starts a fetch of `what`, a noun for its errors. `settle` is called once with the result, even if every caller
-    /// has given up by then.
+    /// has given up by then. If the runtime ends before, it is not called.
     ///
     /// An error of the fetch is always not accepted, since a fetch carries no text.
     pub fn start<F, R>(
@@ -49,43 +63,94 @@ impl<T: Clone + Send + Sync + 'static> SharedFetch<T> {
                 Ok(Ok(Ok(fetched))) => fetched.map_err(|error| certain(what, error)),
                 Ok(Ok(Err(_))) => Err(late(what)),
                 Ok(Err(failure)) => Err(failure.into_token_error()),
-                // The runtime that drives it may have been shut down.
                 Err(_) => Err(failed(what, ErrorKind::Unavailable)),
             })
-        }
-        .boxed()
-        .shared();
-        // Every waiting caller drives it, and so does a task, which outlives them all.
-        if let Ok(runtime) = Handle::try_current() {
-            drop(runtime.spawn(outcome.clone()));
-        }
+        };
+        let (driver, outcome) = match Handle::try_current() {
+            Ok(runtime) => {
+                let task = runtime.spawn(outcome);
+                let driver = Driver {
+                    runtime: runtime.id(),
+                    task: task.abort_handle(),
+                };
+                let ended = move |_| Err(failed(what, ErrorKind::Unavailable).local());
+                (
+                    Some(driver),
+                    task.map(move |outcome| outcome.unwrap_or_else(ended))
+                        .boxed(),
+                )
+            }
+            Err(_) => (None, outcome.boxed()),
+        };
         Self {
             what,
             began_at,
-            outcome,
+            driver,
+            outcome: outcome.shared(),
         }
     }
 
-    /// Returns whether it is within its deadline. The runtime that drives it may have stopped, so one beyond it must be
-    /// replaced.
+    /// Returns whether a caller on the current runtime should wait for it. If not, although it was not settled, it must
+    /// be replaced: its runtime has ended or stands still.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.began_at.elapsed() < FETCH_TIMEOUT
+        let has_ended = |driver: &Driver| driver.task.is_finished();
+        !self.driver.as_ref().is_some_and(has_ended) && self.began_at.elapsed() < self.limit()
     }
 
-    /// Waits for the result, at most 8 seconds.
+    /// Waits for the fetch that `next` returns, or returns the value that it returns at once. Asks it again if the runtime
+    /// that drives that fetch has ended or stands still, up to three times.
     ///
     /// # Errors
     ///
-    /// Returns the error that `settle` returned; `Timeout` if the fetch took too long.
-    pub async fn wait(self) -> Result<T, SendError> {
-        // With a separate deadline: the runtime that drives the fetch may have stopped.
-        match hold(on_tokio(|| timeout(FETCH_TIMEOUT, self.outcome))).await {
+    /// Returns the error of `next`, or that which `settle` returned; `Timeout` if the fetches took too long: 8 seconds on
+    /// one runtime, 14 on several.
+    pub async fn wait_for<E>(
+        next: impl Fn() -> Result<ControlFlow<T, Self>, E>,
+    ) -> Result<Result<T, SendError>, E> {
+        let mut rounds_left: u32 = 3;
+        loop {
+            let fetching = match next()? {
+                ControlFlow::Break(value) => return Ok(Ok(value)),
+                ControlFlow::Continue(fetching) => fetching,
+            };
+            match fetching.wait().await {
+                Err(error) if is_lost(&error) && rounds_left > 0 => rounds_left -= 1,
+                outcome => return Ok(outcome),
+            }
+        }
+    }
+
+    async fn wait(self) -> Result<T, SendError> {
+        let (limit, is_foreign) = (self.limit(), self.is_foreign());
+        match hold(on_tokio(|| timeout(limit, self.outcome))).await {
             Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) if is_foreign => Err(late(self.what).local()),
             Ok(Err(_)) => Err(late(self.what)),
             Err(failure) => Err(failure.into_token_error()),
         }
     }
+
+    /// Returns whether another runtime than the current one drives it.
+    fn is_foreign(&self) -> bool {
+        let current = Handle::try_current().map(|runtime| runtime.id()).ok();
+        self.driver
+            .as_ref()
+            .is_some_and(|driver| current.is_some_and(|current| current != driver.runtime))
+    }
+
+    fn limit(&self) -> Duration {
+        if self.is_foreign() {
+            FOREIGN_TIMEOUT
+        } else {
+            FETCH_TIMEOUT
+        }
+    }
+}
+
+/// Returns whether an error is that of the runtime that drove a fetch, so that another fetch may succeed.
+fn is_lost(error: &SendError) -> bool {
+    error.is_local() && error.kind() != ErrorKind::Misconfigured
 }
 
 fn late(what: &str) -> SendError {
@@ -114,6 +179,7 @@ impl<T> Clone for SharedFetch<T> {
         Self {
             what: self.what,
             began_at: self.began_at,
+            driver: self.driver.clone(),
             outcome: self.outcome.clone(),
         }
     }

@@ -1,6 +1,7 @@
 use std::{
     fmt,
     future::Future,
+    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -106,6 +107,9 @@ struct State {
     failed: Option<Failed>,
 }
 
+/// The token for a caller, or the fetch that it waits for.
+type Next = ControlFlow<Arc<Token>, SharedFetch<Arc<Token>>>;
+
 /// The fetch that failed last.
 struct Failed {
     until: Instant,
@@ -143,25 +147,24 @@ impl<S: TokenSource> TokenCache<S> {
     ///
     /// Returns the source's error, always not accepted; `Timeout` if the fetch took too long.
     pub async fn token(&self) -> Result<Arc<Token>, SendError> {
-        let fetching = {
-            let mut state = self.0.state();
+        self.wait(|state| {
             if let Some(token) = state.current.clone() {
                 if self.0.is_fresh(&token) {
-                    return Ok(token);
+                    return Ok(ControlFlow::Break(token));
                 }
                 if token.remaining() > LAST_USE {
                     if state.failure().is_none() {
-                        self.join(&mut state);
+                        self.join(state);
                     }
-                    return Ok(token);
+                    return Ok(ControlFlow::Break(token));
                 }
             }
             if let Some(error) = state.failure() {
                 return Err(error);
             }
-            self.join(&mut state)
-        };
-        fetching.wait().await
+            Ok(ControlFlow::Continue(self.join(state)))
+        })
+        .await
     }
 
     /// Returns a new token even if one is in use, to check the credentials. One that was fetched within the last
@@ -171,18 +174,24 @@ impl<S: TokenSource> TokenCache<S> {
     ///
     /// Returns the source's error, always not accepted; `Timeout` if the fetch took too long.
     pub async fn renew(&self) -> Result<Arc<Token>, SendError> {
-        let fetching = {
-            let mut state = self.0.state();
+        self.wait(|state| {
             let just_fetched = |token: &Arc<Token>| token.fetched_at.elapsed() < SHORTEST_USE;
             if let Some(token) = state.current.clone().filter(just_fetched) {
-                return Ok(token);
+                return Ok(ControlFlow::Break(token));
             }
             if let Some(error) = state.failure() {
                 return Err(error);
             }
-            self.join(&mut state)
-        };
-        fetching.wait().await
+            Ok(ControlFlow::Continue(self.join(state)))
+        })
+        .await
+    }
+
+    async fn wait(
+        &self,
+        next: impl Fn(&mut State) -> Result<Next, SendError> + Send + Sync,
+    ) -> Result<Arc<Token>, SendError> {
+        SharedFetch::wait_for(|| next(&mut self.0.state())).await?
     }
 
     /// Drops a token that the vendor refused, and returns whether to retry with another one.
@@ -513,13 +522,60 @@ mod tests {
         let cache = Source::cache(3600, |_| None);
         let cut_off = runtime().block_on(Departure::new().run_until(ready(()), cache.token()));
         assert!(cut_off.is_err());
-        let second = runtime();
-        let first_try = second.block_on(cache.token());
-        let later = second.block_on(async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            cache.token().await
-        });
-        assert!(first_try.is_ok() || later.is_ok());
+        runtime().block_on(cache.token()).unwrap();
+    }
+
+    /// Returns a cache whose first fetch never ends, and the runtime that drives that fetch.
+    fn stalled() -> (TokenCache<StallingFirst>, tokio::runtime::Runtime) {
+        let cache = TokenCache::new(StallingFirst::default(), Duration::from_secs(120));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let began = async {
+            while cache.0.source.0.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let cut_off = runtime.block_on(Departure::new().run_until(began, cache.token()));
+        assert!(cut_off.is_err());
+        (cache, runtime)
+    }
+
+    #[derive(Debug, Default)]
+    struct StallingFirst(AtomicUsize);
+
+    #[async_trait]
+    impl TokenSource for StallingFirst {
+        async fn fetch(&self) -> Result<Token, SendError> {
+            if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
+                tokio::time::sleep(FETCH_TIMEOUT * 2).await;
+            }
+            Ok(Token::new("secret".into(), Duration::from_secs(3600)))
+        }
+    }
+
+    /// A runtime whose clock advances by itself.
+    fn other() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn the_end_of_a_runtime_fails_no_caller_of_another() {
+        let (cache, first) = stalled();
+        let ends = async { first.shutdown_background() };
+        let both = async { tokio::join!(cache.token(), ends).0 };
+        other().block_on(both).unwrap();
+    }
+
+    #[test]
+    fn a_runtime_that_does_not_run_fails_no_caller_of_another() {
+        let (cache, _first) = stalled();
+        other().block_on(cache.token()).unwrap();
     }
 
     #[tokio::test(start_paused = true)]

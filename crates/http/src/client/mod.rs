@@ -157,11 +157,13 @@ impl Client {
     /// Adds headers to every request, such as those that carry a trace. A further call replaces the function.
     ///
     /// The function is called before each request, in the task and span of the caller. The exception is a request for
-    /// a token, which all waiting callers share: it may run in a task of its own, outside of any span.
+    /// a token, which all waiting callers share: it runs in a task of its own, outside of any span.
     ///
     /// A header that the request has already is never replaced. Left out are headers that HTTP itself defines
     /// (`authorization`, `host`, `cookie`, `content-…`, `accept…`, `user-agent`), values that no header can hold or of
     /// more than 8 KiB, and all after the first 16. The headers go to the vendor, so they must hold no secret.
+    ///
+    /// The function must not block. If it panics, the request is sent with the headers that it had returned before.
     ///
     /// ```
     /// # mod postduif { pub use postduif_core::*; pub use postduif_http as http; }
