@@ -417,8 +417,8 @@ impl<'a> ReportRequest<'a> {
     ///
     /// # Errors
     ///
-    /// Returns [`Malformed`](ReportErrorKind::Malformed) if the header is duplicated or not UTF-8: a signature must
-    /// not be one of several.
+    /// Returns [`Forged`](ReportErrorKind::Forged) if the header is duplicated or not UTF-8: a signature must not be one
+    /// of several.
     pub fn header(&self, name: &str) -> Result<Option<&'a str>, ReportError> {
         let mut values = self
             .headers
@@ -428,8 +428,8 @@ impl<'a> ReportRequest<'a> {
             (None, _) => Ok(None),
             (Some((_, value)), None) => str::from_utf8(value)
                 .map(Some)
-                .map_err(|_| ReportError::malformed("invalid header: not UTF-8")),
-            (Some(_), Some(_)) => Err(ReportError::malformed("duplicate header")),
+                .map_err(|_| ReportError::forged("invalid header: not UTF-8")),
+            (Some(_), Some(_)) => Err(ReportError::forged("duplicate header")),
         }
     }
 }
@@ -448,7 +448,7 @@ string_enum! {
     /// Why a request was refused. [`ReportRequest`] shows the response to each.
     #[non_exhaustive]
     pub enum ReportErrorKind("a kind of report error") {
-        /// The signature or the secret is wrong.
+        /// The signature or the secret is wrong, or cannot be read.
         Forged = "forged",
         /// The request is verified, but cannot be read.
         Malformed = "malformed",
@@ -530,7 +530,7 @@ mod tests {
         assert_eq!(request.header("x-none").unwrap(), None);
         assert_eq!(
             request.header("x-twice").unwrap_err().kind(),
-            ReportErrorKind::Malformed
+            ReportErrorKind::Forged
         );
     }
 

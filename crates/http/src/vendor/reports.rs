@@ -50,9 +50,9 @@ impl SigningSecrets {
     ///
     /// # Errors
     ///
-    /// Returns `Malformed` if `tag` is not hexadecimal, `Forged` if none of the secrets made it.
+    /// Returns `Forged` if none of the secrets made it, or it is not hexadecimal.
     pub fn verify_hmac_sha256(&self, signed: &[u8], tag: &str) -> Result<(), ReportError> {
-        let tag = unhex(tag).ok_or(ReportError::malformed("the signature is not hexadecimal"))?;
+        let tag = unhex(tag).ok_or(ReportError::forged("the signature is not hexadecimal"))?;
         if is_hmac_sha256(&self.0, signed, &tag) {
             Ok(())
         } else {
@@ -101,7 +101,7 @@ pub fn check_window(
 ///
 /// # Errors
 ///
-/// Returns `Unsigned` if it is missing, `Malformed` if it is a duplicate.
+/// Returns `Unsigned` if it is missing, `Forged` if it is a duplicate.
 pub fn proof_header<'r>(
     request: &'r ReportRequest<'_>,
     name: &str,

@@ -121,8 +121,8 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
 ///
 /// # Errors
 ///
-/// Returns `Malformed` if it is not such a token, `Forged` if another algorithm or another key signed it. The caller
-/// checks the claims, such as times, and hashes of the signed data.
+/// Returns `Forged` if it is not such a token, or another algorithm or another key signed it. The caller checks the
+/// claims, such as times, and hashes of the signed data.
 pub fn hs256_claims(token: &str, keys: &[SecretString]) -> Result<Vec<u8>, ReportError> {
     claims(token, keys, &[("HS256", HMAC_SHA256)])
 }
@@ -147,7 +147,7 @@ fn claims(
     keys: &[SecretString],
     algorithms: &[(&str, hmac::Algorithm)],
 ) -> Result<Vec<u8>, ReportError> {
-    const NO_TOKEN: ReportError = ReportError::malformed("the signature is not a JSON Web Token");
+    const NO_TOKEN: ReportError = ReportError::forged("the signature is not a JSON Web Token");
     #[derive(Deserialize)]
     struct Header {
         alg: String,

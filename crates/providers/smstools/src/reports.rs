@@ -55,12 +55,9 @@ impl SmstoolsReports {
 
     fn verify(&self, request: &ReportRequest<'_>, now: DateTime<Utc>) -> Result<(), ReportError> {
         let signature = proof_header(request, "x-smstools-signature")?;
-        let (signed_at, tag) =
-            part(signature, "t")
-                .zip(part(signature, "v1"))
-                .ok_or(ReportError::malformed(
-                    "invalid signature: expected t=…,v1=…",
-                ))?;
+        let (signed_at, tag) = part(signature, "t")
+            .zip(part(signature, "v1"))
+            .ok_or(ReportError::forged("invalid signature: expected t=…,v1=…"))?;
         let signed = [signed_at.as_bytes(), b".", request.body()].concat();
         self.0.verify_hmac_sha256(&signed, tag)?;
         let stamp = request.header("x-smstools-timestamp")?;

@@ -241,8 +241,7 @@ impl Fields {
     }
 
     fn from_json(body: &[u8]) -> Result<Self, ReportError> {
-        const NO_REPORT: ReportError =
-            ReportError::malformed("the report is not a flat JSON object");
+        const NO_REPORT: ReportError = ReportError::forged("the report is not a flat JSON object");
         let members: Members = serde_json::from_slice(body).map_err(|_| NO_REPORT)?;
         let pairs: Option<Vec<_>> = members
             .0
@@ -265,12 +264,12 @@ impl Fields {
         for (name, value) in pairs {
             let name = name.into();
             if name.contains(['&', '=']) {
-                return Err(ReportError::malformed(
+                return Err(ReportError::forged(
                     "invalid parameter name: expected no & or =",
                 ));
             }
             if fields.insert(name, value.into()).is_some() {
-                return Err(ReportError::malformed("duplicate parameter"));
+                return Err(ReportError::forged("duplicate parameter"));
             }
         }
         Ok(Self(fields))

@@ -69,7 +69,7 @@ impl VonageReports {
             ))?
             .split_once(' ')
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .ok_or(ReportError::malformed(
+            .ok_or(ReportError::forged(
                 "invalid token: expected a bearer token",
             ))?;
         let claims = hs256_claims(token.trim(), self.keys.as_slice())?;

@@ -204,13 +204,10 @@ fn only_a_signature_of_our_key_is_accepted() {
     );
     assert_eq!(kind(&[at(&time)], body), ReportErrorKind::Unsigned);
     assert_eq!(kind(&[by(&good)], body), ReportErrorKind::Unsigned);
-    assert_eq!(
-        kind(&[by("x"), at(&time)], body),
-        ReportErrorKind::Malformed
-    );
+    assert_eq!(kind(&[by("x"), at(&time)], body), ReportErrorKind::Forged);
     assert_eq!(
         kind(&[by(&good), by(&good), at(&time)], body),
-        ReportErrorKind::Malformed
+        ReportErrorKind::Forged
     );
 }
 

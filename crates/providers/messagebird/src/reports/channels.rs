@@ -47,7 +47,7 @@ impl ChannelsReports {
         let timestamp = proof_header(request, "messagebird-request-timestamp")?;
         let tag = BASE64_STANDARD
             .decode(signature)
-            .map_err(|_| ReportError::malformed("the signature is not base64"))?;
+            .map_err(|_| ReportError::forged("the signature is not base64"))?;
         let signed = [
             timestamp.as_bytes(),
             b"\n",

@@ -543,7 +543,7 @@ fn numbers_in_json_are_signed_as_text() {
             NOW,
         )
         .unwrap_err();
-        assert_eq!(error.kind(), ReportErrorKind::Malformed);
+        assert_eq!(error.kind(), ReportErrorKind::Forged);
     }
 }
 
@@ -601,7 +601,7 @@ fn a_receipt_without_a_signature_or_a_time_is_unsigned() {
 }
 
 #[test]
-fn a_duplicate_parameter_is_malformed() {
+fn a_duplicate_parameter_is_forged() {
     let form = encode(&borrowed(&with(&[])));
     for twice in [
         format!("{form}&status=failed"),
@@ -613,7 +613,7 @@ fn a_duplicate_parameter_is_malformed() {
             ("POST", URL.to_owned(), twice.as_str()),
         ] {
             let error = parse_at(&parser(), (parts.0, &parts.1, "", parts.2), NOW).unwrap_err();
-            assert_eq!(error.kind(), ReportErrorKind::Malformed);
+            assert_eq!(error.kind(), ReportErrorKind::Forged);
         }
     }
     let json: Value = with(&[])
@@ -622,7 +622,7 @@ fn a_duplicate_parameter_is_malformed() {
         .collect();
     let json = json.to_string().replacen('{', r#"{"status":"failed","#, 1);
     let error = parse_at(&parser(), ("POST", URL, "application/json", &json), NOW).unwrap_err();
-    assert_eq!(error.kind(), ReportErrorKind::Malformed);
+    assert_eq!(error.kind(), ReportErrorKind::Forged);
 }
 
 #[test]
@@ -640,7 +640,7 @@ fn two_parameters_do_not_count_as_one() {
         ])
         .collect();
     for result in in_every_form(&parser(), &merged, NOW) {
-        assert_eq!(result.unwrap_err().kind(), ReportErrorKind::Malformed);
+        assert_eq!(result.unwrap_err().kind(), ReportErrorKind::Forged);
     }
 }
 
@@ -677,7 +677,7 @@ fn the_vendors_test_of_the_url_is_no_report() {
 }
 
 #[test]
-fn an_invalid_receipt_is_malformed_or_unsigned_and_never_a_panic() {
+fn an_invalid_receipt_is_forged_or_unsigned_and_never_a_panic() {
     let deep = "{\"a\":".repeat(10_000);
     for body in [
         "{", "{}", "{7}", "null", "[]", "\u{0}", "%ff=%fe", "&&&&", "=", &deep,
@@ -686,7 +686,7 @@ fn an_invalid_receipt_is_malformed_or_unsigned_and_never_a_panic() {
             let error = parse_at(&parser(), ("POST", URL, kind, body), NOW).unwrap_err();
             assert!(matches!(
                 error.kind(),
-                ReportErrorKind::Malformed | ReportErrorKind::Unsigned
+                ReportErrorKind::Forged | ReportErrorKind::Unsigned
             ));
         }
     }
