@@ -36,7 +36,7 @@ const MAX_STORE: Duration = Duration::from_secs(5);
 /// |---|---|
 /// | a report, also a repeated one, of an unknown message, or with an unknown status | as the vendor [expects](ReportParser::reply): 200 |
 /// | a verified request that cannot be read | 200: repeating it does not help |
-/// | a wrong signature, or one that is too old | 401 |
+/// | a signature that is wrong, cannot be read, or is too old | 401 |
 /// | no signature | 401, for Vonage's Messages API 503 |
 /// | an unknown vendor; no secret in the path, or a wrong one | 404 |
 /// | a body over [`BODY_LIMIT`](Self::BODY_LIMIT) | 413 |
@@ -171,7 +171,10 @@ impl Reports {
         match &result {
             Err(error) if error.kind() == ReportErrorKind::Malformed => {
                 count::report(name, "malformed");
-                tracing::warn!(vendor = name, %error, "a delivery report cannot be read");
+                // Whoever captured a request can repeat it.
+                if let Some(more) = self.0.refusals.tell(name, &error.to_string()) {
+                    tracing::warn!(vendor = name, %error, more, "a delivery report cannot be read");
+                }
             }
             Err(error) => {
                 self.refused(name, &error.to_string());
