@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod flows;
+mod hostile;
 mod operating;
 mod reports;
 mod service;
