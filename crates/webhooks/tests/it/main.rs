@@ -4,3 +4,6 @@
 
 mod reports;
 mod server;
+#[cfg(feature = "entra")]
+mod servers;
+mod vectors;
