@@ -49,6 +49,8 @@ struct State {
     fetching: Option<SharedFetch<Arc<Published>>>,
     /// How many fetches have begun.
     fetches: u64,
+    /// Which of them fetched the current keys.
+    stored: u64,
     began_at: Option<Instant>,
     /// Why there are no keys, and when a fetch may begin.
     failed: Option<(SendError, Instant)>,
@@ -179,7 +181,7 @@ impl Inner {
     }
 
     /// Stores the outcome of a fetch. A failure keeps the keys that there are. A slow fetch may end after the one that
-    /// replaced it, and is then not stored.
+    /// replaced it, and is stored unless that one has stored its own.
     fn settle(
         &self,
         turn: u64,
@@ -187,22 +189,25 @@ impl Inner {
     ) -> Result<Arc<Published>, SendError> {
         let fetched = fetched.map(Arc::new);
         let mut state = self.state();
-        if state.fetches == turn {
+        let is_last = state.fetches == turn;
+        if is_last {
             state.fetching = None;
-            match &fetched {
-                Ok(published) => {
-                    state.failed = None;
-                    state.current = Some(Current {
-                        published: Arc::clone(published),
-                        fetched_at: Instant::now(),
-                    });
-                }
-                // The runtime of one caller, not the server: the next caller may have another.
-                Err(error) if error.is_local() => state.began_at = None,
-                Err(error) => {
-                    state.failed = Some((error.clone(), Instant::now() + pause(error)));
-                }
+        }
+        match &fetched {
+            Ok(published) if turn > state.stored => {
+                state.stored = turn;
+                state.failed = None;
+                state.current = Some(Current {
+                    published: Arc::clone(published),
+                    fetched_at: Instant::now(),
+                });
             }
+            // The runtime of one caller, not the server: the next caller may have another.
+            Err(error) if is_last && error.is_local() => state.began_at = None,
+            Err(error) if is_last => {
+                state.failed = Some((error.clone(), Instant::now() + pause(error)));
+            }
+            Ok(_) | Err(_) => {}
         }
         fetched
     }

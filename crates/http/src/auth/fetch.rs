@@ -22,6 +22,9 @@ pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a fetch of another runtime is waited for, which may stand still.
 const FOREIGN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How many fetches of other runtimes are waited for.
+const ROUNDS: u32 = 4;
+
 /// A fetch in progress, such as that of a token, which all concurrent callers share.
 ///
 /// It runs in a task of its own. It continues if the caller that started it gives up, and ends within 8 seconds, or with
@@ -108,14 +111,18 @@ impl<T: Clone + Send + Sync + 'static> SharedFetch<T> {
     pub async fn wait_for<E>(
         next: impl Fn() -> Result<ControlFlow<T, Self>, E>,
     ) -> Result<Result<T, SendError>, E> {
-        let mut rounds_left: u32 = 3;
+        let (mut rounds, mut lost) = (0, None);
         loop {
             let fetching = match next()? {
                 ControlFlow::Break(value) => return Ok(Ok(value)),
                 ControlFlow::Continue(fetching) => fetching,
             };
+            if let Some(error) = lost.take_if(|_| rounds >= ROUNDS) {
+                return Ok(Err(error));
+            }
+            rounds += 1;
             match fetching.wait().await {
-                Err(error) if is_lost(&error) && rounds_left > 0 => rounds_left -= 1,
+                Err(error) if is_lost(&error) => lost = Some(error),
                 outcome => return Ok(outcome),
             }
         }

@@ -104,6 +104,8 @@ struct State {
     fetching: Option<SharedFetch<Arc<Token>>>,
     /// How many fetches have begun.
     fetches: u64,
+    /// Which of them fetched the current token.
+    stored: u64,
     failed: Option<Failed>,
 }
 
@@ -269,7 +271,8 @@ impl<S> Inner<S> {
         token.remaining() > self.minimum_life || token.fetched_at.elapsed() < SHORTEST_USE
     }
 
-    /// Stores the outcome of a fetch. A slow fetch may end after the one that replaced it, and is then not stored.
+    /// Stores the outcome of a fetch. A slow fetch may end after the one that replaced it. Its token is stored unless that
+    /// one has stored another.
     fn settle(
         &self,
         turn: u64,
@@ -283,7 +286,8 @@ impl<S> Inner<S> {
         match fetched {
             Ok(token) => {
                 let token = Arc::new(token);
-                if is_last {
+                if turn > state.stored {
+                    state.stored = turn;
                     state.current = Some(Arc::clone(&token));
                     state.failed = None;
                 }
@@ -553,6 +557,21 @@ mod tests {
             }
             Ok(Token::new("secret".into(), Duration::from_secs(3600)))
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_fetch_counts_until_the_one_that_replaced_it_has_ended() {
+        let cache = Source::cache(3600, |_| None);
+        cache.0.state().fetches = 2;
+        let settle = |turn| {
+            let token = Token::new("secret".into(), Duration::from_secs(3600));
+            cache.0.settle(turn, Ok(token)).unwrap()
+        };
+        let first = settle(1);
+        assert!(Arc::ptr_eq(&first, &cache.token().await.unwrap()));
+        let second = settle(2);
+        let _ = settle(1);
+        assert!(Arc::ptr_eq(&second, &cache.token().await.unwrap()));
     }
 
     /// A runtime whose clock advances by itself.
