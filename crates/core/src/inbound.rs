@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -230,6 +230,24 @@ pub trait InboundParser: fmt::Debug + Send + Sync + 'static {
 }
 
 const _: fn(&dyn InboundParser) = |_| {};
+
+impl<P: InboundParser + ?Sized> InboundParser for Arc<P> {
+    fn authenticity(&self) -> Authenticity {
+        (**self).authenticity()
+    }
+
+    fn parse(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<InboundMessage>, ReportError> {
+        (**self).parse(request, now)
+    }
+
+    fn reply(&self, result: &Result<Vec<InboundMessage>, ReportError>) -> (u16, &'static str) {
+        (**self).reply(result)
+    }
+}
 
 #[cfg(test)]
 mod tests {

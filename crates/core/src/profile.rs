@@ -346,6 +346,9 @@ impl Profile {
 
     fn requirement_problem(&self, requirement: &Requirement) -> Option<Cow<'static, str>> {
         match requirement {
+            Requirement::DefaultSender => self
+                .sender_required
+                .then_some("this vendor needs a sender, and none is configured".into()),
             Requirement::DeliveryReports => {
                 (!self.reports).then_some("this vendor sends no delivery reports".into())
             }

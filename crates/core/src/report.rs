@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -242,6 +242,24 @@ pub trait ReportParser: fmt::Debug + Send + Sync + 'static {
 }
 
 const _: fn(&dyn ReportParser) = |_| {};
+
+impl<P: ReportParser + ?Sized> ReportParser for Arc<P> {
+    fn authenticity(&self) -> Authenticity {
+        (**self).authenticity()
+    }
+
+    fn parse(
+        &self,
+        request: &ReportRequest<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryReport>, ReportError> {
+        (**self).parse(request, now)
+    }
+
+    fn reply(&self, result: &Result<Vec<DeliveryReport>, ReportError>) -> (u16, &'static str) {
+        (**self).reply(result)
+    }
+}
 
 /// Returns the response to a request, for a vendor that expects nothing in particular.
 pub(crate) fn default_reply<T>(result: &Result<Vec<T>, ReportError>) -> (u16, &'static str) {

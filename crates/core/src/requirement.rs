@@ -6,7 +6,7 @@ use crate::{ParseError, Sender, string_enum::padded};
 
 /// What a program needs of its vendor, checked once as it starts by [`Profile::require`](crate::Profile::require).
 ///
-/// It is written as `Display` shows it, durations in seconds: `delivery_reports`, `parts=3`, `schedule_ahead=86400`,
+/// It is written as `Display` shows it, durations in seconds: `default_sender`, `delivery_reports`, `parts=3`, `schedule_ahead=86400`,
 /// `sender=Contoso`, `validity=600`. `FromStr` and serde read the same.
 ///
 /// ```
@@ -27,6 +27,8 @@ use crate::{ParseError, Sender, string_enum::padded};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Requirement {
+    /// Messages without a sender: the vendor or the account has a default, or one is configured.
+    DefaultSender,
     /// Delivery reports.
     DeliveryReports,
     /// Texts of this many parts.
@@ -34,8 +36,8 @@ pub enum Requirement {
     /// Messages that are scheduled this far ahead. A vendor may have a shortest time, too: Twilio's is 15 minutes.
     ScheduleAhead(Duration),
     /// Messages with a sender of this kind. Which characters a name may have is the vendor's own rule, and is checked when
-    /// a message is sent. It says nothing about messages without a sender: see
-    /// [`Profile::problems`](crate::Profile::problems).
+    /// a message is sent. It says nothing about messages without a sender:
+    /// that is [`DefaultSender`](Self::DefaultSender).
     Sender(Sender),
     /// Messages with this validity period.
     Validity(Duration),
@@ -44,6 +46,7 @@ pub enum Requirement {
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::DefaultSender => f.pad("default_sender"),
             Self::DeliveryReports => f.pad("delivery_reports"),
             Self::Parts(parts) => padded(f, format_args!("parts={parts}")),
             Self::ScheduleAhead(ahead) => {
@@ -60,11 +63,12 @@ impl FromStr for Requirement {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         const EXPECTED: ParseError = ParseError::new(
-            "a requirement: write delivery_reports, parts=3, schedule_ahead=86400, sender=Contoso or validity=600",
+            "a requirement: write default_sender, delivery_reports, parts=3, schedule_ahead=86400, sender=Contoso or validity=600",
         );
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         let seconds = || value.parse().map(Duration::from_secs).map_err(|_| EXPECTED);
         match name {
+            "default_sender" if value.is_empty() => Ok(Self::DefaultSender),
             "delivery_reports" if value.is_empty() => Ok(Self::DeliveryReports),
             "parts" => value.parse().map(Self::Parts).map_err(|_| EXPECTED),
             "schedule_ahead" => seconds().map(Self::ScheduleAhead),
@@ -91,6 +95,7 @@ mod tests {
     #[test]
     fn every_form_is_read_as_it_is_written() {
         for text in [
+            "default_sender",
             "delivery_reports",
             "parts=3",
             "schedule_ahead=86400",
@@ -148,6 +153,13 @@ mod tests {
         );
         let error = able.require(&read(&["sender=+31612345678"])).unwrap_err();
         assert!(error.to_string().contains("sender=+316•••••678"), "{error}");
+        let nameless = Profile::new("nameless").with_sender_required(true);
+        let error = nameless.require(&read(&["default_sender"])).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "nameless cannot do what is required: default_sender: this vendor needs a sender, and none is configured"
+        );
+        able.require(&read(&["default_sender"])).unwrap();
         let unable = Profile::new("unable").with_longest_text(TextLimit::Parts(9));
         for text in possible {
             assert!(unable.require(&read(&[text])).is_err(), "{text}");

@@ -331,6 +331,11 @@ impl Settings {
     }
 
     fn report_options(&self) -> Result<ReportOptions, ConfigError> {
+        if self.report_secrets.is_empty() {
+            return Err(ConfigError::new(
+                "report_secret is missing: delivery reports and inbound texts are proven by it",
+            ));
+        }
         let secrets: Result<Vec<_>, _> = self.report_secrets.iter().map(resolved).collect();
         let mut options = ReportOptions::new(secrets?);
         if let Some(api) = &self.api {

@@ -103,7 +103,13 @@ impl Vendors {
         for vendor in report_secrets.keys().chain(self.path_secrets.keys()) {
             if !self.parsers.contains_key(vendor) {
                 return Err(ConfigError::new(format!(
-                    "a secret is set for {vendor}, which has no --sms-url, or needs the other kind of secret"
+                    "a secret of delivery reports is set for {vendor}, but no route can be made of it: it needs an \
+                     --sms-url, and {}",
+                    match vendor.as_str() {
+                        "kpn" => "both --report-secret and --path-secret",
+                        "cm" | "spryng" => "--path-secret, since it does not sign",
+                        _ => "--report-secret",
+                    }
                 )));
             }
         }
@@ -166,7 +172,7 @@ impl Vendors {
         };
         let mut reports = Reports::builder(origin, sink);
         for (vendor, parser) in &self.parsers {
-            reports = reports.with_shared_vendor(vendor, Arc::clone(parser));
+            reports = reports.with_vendor(vendor, Arc::clone(parser));
         }
         for (vendor, secrets) in &self.path_secrets {
             reports = reports.with_path_secrets(vendor, secrets.clone());

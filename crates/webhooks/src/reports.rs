@@ -63,11 +63,11 @@ const MAX_STORE: Duration = Duration::from_secs(5);
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), postduif::ConfigError> {
-/// # let parser = std::sync::Arc::new(Parser);
+/// # let parser: std::sync::Arc<dyn ReportParser> = std::sync::Arc::new(Parser);
 /// // `parser` is `postduif::report_parser("kpn", …)?`, or `settings.reports()?`.
 /// let store = LatestReports::new();
 /// let reports = Reports::builder("https://hooks.example.com", store.clone())
-///     .with_shared_vendor("kpn", parser)
+///     .with_vendor("kpn", parser)
 ///     .with_path_secrets("kpn", ["5f0c1e9a7b3d4862"])
 ///     .build()?;
 ///
@@ -289,20 +289,9 @@ impl Vendor {
 }
 
 impl ReportsBuilder {
-    /// Adds a vendor, by the name in its path, with a parser of a known type: one of a vendor's module, or of your own. A
-    /// later parser of the same vendor replaces the earlier one.
-    pub fn with_vendor(self, vendor: impl Into<String>, parser: impl ReportParser) -> Self {
-        self.with_shared_vendor(vendor, Arc::new(parser))
-    }
-
-    /// Adds a vendor as [`with_vendor`](Self::with_vendor) does, with a parser that was chosen at run time: that of
-    /// `postduif::report_parser` or `Settings::reports`.
-    pub fn with_shared_vendor(
-        mut self,
-        vendor: impl Into<String>,
-        parser: Arc<dyn ReportParser>,
-    ) -> Self {
-        self.parsers.push((vendor.into(), parser));
+    /// Adds a vendor, by the name in its path. A later parser of the same vendor replaces the earlier one.
+    pub fn with_vendor(mut self, vendor: impl Into<String>, parser: impl ReportParser) -> Self {
+        self.parsers.push((vendor.into(), Arc::new(parser)));
         self
     }
 
@@ -336,7 +325,10 @@ impl ReportsBuilder {
     /// segment, or is of a vendor without a parser.
     pub fn build(self) -> Result<Reports, ConfigError> {
         // The rules of a base URL: https, or http on loopback; no query and no credentials.
-        BaseUrl::parse(&self.origin)?;
+        BaseUrl::parse(&self.origin).map_err(|error| {
+            ConfigError::new("invalid origin: expected https://HOST, or http on loopback")
+                .with_source(error)
+        })?;
         let mut vendors = BTreeMap::new();
         for (name, parser) in self.parsers {
             let vendor = Vendor {

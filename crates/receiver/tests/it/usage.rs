@@ -63,7 +63,7 @@ fn a_wrong_configuration_is_exit_code_2_and_says_what_to_do() {
         ),
         (
             &["--sms-url", kpn, "--report-secret", "kpn=hush-hush"],
-            "a secret is set for kpn",
+            "both --report-secret and --path-secret",
         ),
         (
             &[

@@ -309,7 +309,10 @@ fn no_route_can_be_built_without_its_proof() {
                 .build(),
             "a path secret is set for other",
         ),
-        (http().with_vendor("acme", signed()).build(), "https"),
+        (
+            http().with_vendor("acme", signed()).build(),
+            "invalid origin",
+        ),
     ];
     for (built, expected) in refused {
         let error = built.unwrap_err().to_string();
