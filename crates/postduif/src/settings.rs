@@ -162,6 +162,8 @@ impl Settings {
         let mut left = front.to_owned();
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            // As the vendor's own reader of URLs sees it.
+            let name = &*decoded("name", name)?;
             if name == "api" {
                 once(&mut settings.api, name, &decoded(name, value)?)?;
             }
@@ -654,6 +656,22 @@ mod tests {
                 &other.deadline,
                 &other.requirements
             )
+        );
+    }
+
+    #[test]
+    fn an_encoded_name_of_an_option_is_the_same_option() {
+        let url =
+            "kpn://id:secret@default?sender=Contoso&%72eport_secret=s3cret&signature%5fmethod=md5";
+        let settings = Settings::from_url(url).unwrap();
+        assert_eq!(settings.report_secrets.len(), 1);
+        assert_eq!(settings.signature_method.as_deref(), Some("md5"));
+        let twice = Settings::from_url("vonage://k:s@default?api=sms&%61pi=messages");
+        assert!(
+            twice
+                .unwrap_err()
+                .to_string()
+                .contains("api is given twice")
         );
     }
 

@@ -5,11 +5,14 @@ use std::time::Duration;
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody as _, to_bytes},
-    extract::{OriginalUri, Path, Request, State},
+    extract::{Request, State},
     http::{HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
     routing,
 };
+
+#[cfg(feature = "reports")]
+use axum::extract::{OriginalUri, Path};
 
 use crate::Reply;
 

@@ -1,13 +1,10 @@
 //! Metrics, with the feature `metrics`.
 
-#[cfg(feature = "metrics")]
-use metrics::{counter, histogram};
-
 /// Counts a call-out by what became of it.
 #[cfg(feature = "entra")]
 pub(crate) fn callout(outcome: &'static str) {
     #[cfg(feature = "metrics")]
-    counter!("postduif_callouts_total", "outcome" => outcome).increment(1);
+    metrics::counter!("postduif_callouts_total", "outcome" => outcome).increment(1);
     #[cfg(not(feature = "metrics"))]
     let _ = outcome;
 }
@@ -16,7 +13,7 @@ pub(crate) fn callout(outcome: &'static str) {
 #[cfg(feature = "reports")]
 pub(crate) fn report(vendor: &str, outcome: &'static str) {
     #[cfg(feature = "metrics")]
-    counter!("postduif_reports_total", "vendor" => vendor.to_owned(), "outcome" => outcome)
+    metrics::counter!("postduif_reports_total", "vendor" => vendor.to_owned(), "outcome" => outcome)
         .increment(1);
     #[cfg(not(feature = "metrics"))]
     let _ = (vendor, outcome);
@@ -26,7 +23,8 @@ pub(crate) fn report(vendor: &str, outcome: &'static str) {
 #[cfg(feature = "reports")]
 pub(crate) fn report_lag(vendor: &str, seconds: f64) {
     #[cfg(feature = "metrics")]
-    histogram!("postduif_report_lag_seconds", "vendor" => vendor.to_owned()).record(seconds);
+    metrics::histogram!("postduif_report_lag_seconds", "vendor" => vendor.to_owned())
+        .record(seconds);
     #[cfg(not(feature = "metrics"))]
     let _ = (vendor, seconds);
 }

@@ -5,12 +5,15 @@
 //! request of any web server; the feature `axum` adds routers, and a server whose connections, headers and times are
 //! bounded.
 
-#[cfg(feature = "axum")]
+#[cfg(all(feature = "axum", any(feature = "entra", feature = "reports")))]
 mod axum;
 #[cfg(feature = "entra")]
 mod callouts;
+#[cfg(any(feature = "entra", feature = "reports"))]
 mod count;
+#[cfg(any(feature = "entra", feature = "reports"))]
 mod quiet;
+#[cfg(any(feature = "entra", feature = "reports"))]
 mod reply;
 #[cfg(feature = "reports")]
 mod reports;
@@ -21,6 +24,7 @@ mod server;
 
 #[cfg(feature = "entra")]
 pub use callouts::{Admitted, Callouts};
+#[cfg(any(feature = "entra", feature = "reports"))]
 pub use reply::Reply;
 #[cfg(feature = "reports")]
 pub use reports::{Reports, ReportsBuilder};

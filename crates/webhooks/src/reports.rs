@@ -234,17 +234,20 @@ impl Reports {
         now: DateTime<Utc>,
     ) -> Result<(), Reply> {
         let store = async {
+            let mut is_complete = true;
             for report in reports {
                 if let Some(at) = report.at {
                     let lag = now.signed_duration_since(at).to_std().unwrap_or_default();
                     count::report_lag(vendor, lag.as_secs_f64());
                 }
                 let stored = self.0.sink.store(report).await?;
-                if stored == Stored::Unknown && is_early(report, now) {
-                    return Ok(Err(Reply::UNAVAILABLE));
-                }
+                is_complete &= stored == Stored::Known || !is_early(report, now);
             }
-            Ok(Ok(()))
+            Ok(if is_complete {
+                Ok(())
+            } else {
+                Err(Reply::UNAVAILABLE)
+            })
         };
         let stored = tokio::time::timeout(MAX_STORE, store).await;
         let stored = stored.unwrap_or_else(|_| Err(ReportSinkError::new("it took too long")));
@@ -295,8 +298,7 @@ impl ReportsBuilder {
         self
     }
 
-    /// Sets the secrets of yours, one of which is the last segment of a vendor's path: several while one is being
-    /// replaced.
+    /// Adds secrets of yours, one of which is the last segment of a vendor's path: several while one is being replaced.
     ///
     /// A vendor that signs the body only needs one. For any other it is optional; the parser of a vendor that does not
     /// sign has its own, which is the same.
@@ -337,7 +339,11 @@ impl ReportsBuilder {
             };
             vendors.insert(name, vendor);
         }
+        let mut path_secrets: BTreeMap<String, Vec<SecretString>> = BTreeMap::new();
         for (name, secrets) in self.path_secrets {
+            path_secrets.entry(name).or_default().extend(secrets);
+        }
+        for (name, secrets) in path_secrets {
             let vendor = vendors.get_mut(&name).ok_or_else(|| {
                 ConfigError::new(format!(
                     "a path secret is set for {name}, which has no parser of delivery reports"

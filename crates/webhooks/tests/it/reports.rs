@@ -269,6 +269,19 @@ async fn a_fresh_report_by_an_id_that_is_not_known_yet_comes_again() {
 }
 
 #[tokio::test]
+async fn while_a_secret_is_replaced_both_are_taken() {
+    let other = "0123456789abcdef";
+    let builder = builder(Authenticity::BodyOnly, LatestReports::new());
+    let builder = builder.with_path_secrets("acme", [SECRET]);
+    let reports = builder.with_path_secrets("acme", [other]).build().unwrap();
+    for secret in [SECRET, other] {
+        let path = format!("/reports/acme/{secret}?reference=a");
+        let reply = post(&reports, &path, Some("good"), "sent").await;
+        assert_eq!(reply.status(), 200);
+    }
+}
+
+#[tokio::test]
 async fn a_verified_request_that_cannot_be_read_is_not_repeated() {
     let reports = routes(Authenticity::Signed, LatestReports::new());
     let reply = post(&reports, "/reports/acme?reference=a", Some("good"), "").await;
