@@ -91,8 +91,12 @@ fn parse<Args: Parser>() -> Result<Args, Stop> {
 }
 
 fn log_to_stderr() {
-    let filter =
+    let mut filter =
         tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    // The library that reads numbers writes them whole at its lowest level.
+    if let Ok(off) = "rlibphonenumber=off".parse() {
+        filter = filter.add_directive(off);
+    }
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

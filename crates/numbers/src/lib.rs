@@ -24,6 +24,11 @@
 //! # Ok::<(), postduif::PhoneNumberError>(())
 //! ```
 //!
+//! # Logs
+//!
+//! `rlibphonenumber`, which has the metadata, writes whole numbers at level trace through the crate `log`. If your program
+//! forwards `log` and its filter lets trace pass, add `rlibphonenumber=off` to the filter.
+//!
 //! # What is read, and what is refused
 //!
 //! | written | read as |

@@ -13,7 +13,11 @@ pub(crate) enum Format {
 
 /// Starts logging. `RUST_LOG` decides what is logged, by default `info`.
 pub(crate) fn start(format: Format) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    // The library that reads numbers writes them whole at its lowest level.
+    if let Ok(off) = "rlibphonenumber=off".parse() {
+        filter = filter.add_directive(off);
+    }
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
