@@ -1,6 +1,7 @@
 //! tokio's timer, the refusal of a call without one, and waits that outlive it.
 
 use std::{
+    cell::Cell,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -9,29 +10,45 @@ use std::{
 
 use postduif_core::{ErrorKind, Profile, SendError};
 use tokio::{
-    runtime::Handle,
+    runtime::{Handle, Id},
     time::{self, Instant},
 };
 
 use crate::dispatch::refusal;
 
+thread_local! {
+    /// The last runtime on this thread that was seen to have a timer: to look costs more than a layer does.
+    static WITH_TIMER: Cell<Option<Id>> = const { Cell::new(None) };
+}
+
 /// Refuses a call that could not wait: outside of a tokio runtime, or in one without a timer.
 pub(crate) fn can_wait(profile: &Profile) -> Result<(), SendError> {
-    let message = if Handle::try_current().is_err() {
-        "no tokio runtime: send from within one with time enabled"
-    } else if !has_timer() {
-        "the tokio runtime has no time: build it with enable_all"
-    } else {
-        return Ok(());
+    let message = match timer() {
+        Some(true) => return Ok(()),
+        Some(false) => "the tokio runtime has no time: build it with enable_all",
+        None => "no tokio runtime: send from within one with time enabled",
     };
     Err(refusal(profile, ErrorKind::Misconfigured, message))
 }
 
 /// Returns whether a timer can be created here.
-///
-/// tokio has no function that tells whether a runtime has a timer: creating one panics without.
 pub(crate) fn has_timer() -> bool {
-    Handle::try_current().is_ok() && catch_unwind(|| time::sleep_until(Instant::now())).is_ok()
+    timer() == Some(true)
+}
+
+/// Returns whether the current runtime has a timer. `None` without a runtime.
+///
+/// tokio has no function that tells it: creating a timer panics without.
+fn timer() -> Option<bool> {
+    let runtime = Handle::try_current().ok()?.id();
+    if WITH_TIMER.get() == Some(runtime) {
+        return Some(true);
+    }
+    let has_timer = catch_unwind(|| time::sleep_until(Instant::now())).is_ok();
+    if has_timer {
+        WITH_TIMER.set(Some(runtime));
+    }
+    Some(has_timer)
 }
 
 /// Refuses a call whose runtime was shut down while nothing of it had left.
