@@ -624,6 +624,16 @@ impl Claim for FileClaim {
         !self.is_lost.load(Ordering::SeqCst)
     }
 
+    async fn lost(&self) {
+        if self.journal.lease.is_zero() {
+            std::future::pending().await
+        }
+        while self.holds() {
+            let until = *self.until();
+            tokio::time::sleep_until(until.into()).await;
+        }
+    }
+
     async fn entries(&self) -> Result<Entries, JournalError> {
         self.decide(|_, known| Ok((Vec::new(), known.entries()?)))
             .await

@@ -618,6 +618,7 @@ pub mod promises {
         let new = take_over(store, &there, &callout).await;
         if !store.lease().is_zero() {
             assert!(!old.holds(), "its lease has ended");
+            soon(old.lost()).await;
         }
         let late = soon(old.append(1, &issuing())).await;
         assert_eq!(kind(late), JournalErrorKind::Lost);

@@ -68,13 +68,19 @@ impl Onboarding {
         passes.unwrap_or_else(|| Err(no_response()))
     }
 
+    /// Issues a pass. A request that is under way when the claim is lost is dropped: Graph would replace the pass of the
+    /// run that has the flow now.
     pub(crate) async fn issue_pass(
         &self,
         run: &mut Run,
         user: UserId,
     ) -> Result<TemporaryAccessPass, GraphError> {
         let began = Instant::now();
-        let issued = within(self.call_limit(run), self.issuer.issue(&user, &self.pass)).await;
+        let issued = tokio::select! {
+            biased;
+            issued = within(self.call_limit(run), self.issuer.issue(&user, &self.pass)) => issued,
+            () = run.claim.lost() => None,
+        };
         run.add_step(StepName::IssuePass, began);
         issued.unwrap_or_else(|| Err(no_response()))
     }

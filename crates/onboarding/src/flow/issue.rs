@@ -334,9 +334,16 @@ impl Onboarding {
         }
         Self::check_claim(run)?;
         // A text that only waited for a turn or a token has not departed, and is not in doubt.
-        let deadline = tokio::time::sleep(self.effect_limit(run));
+        let limit = self.effect_limit(run);
+        let until = async {
+            tokio::select! {
+                () = tokio::time::sleep(limit) => {}
+                // Another run sends a newer text, which this one must not follow.
+                () = run.claim.lost() => {}
+            }
+        };
         let call = self.provider.send(message);
-        let sent = Departure::new().run_until(deadline, call).await;
+        let sent = Departure::new().run_until(until, call).await;
         run.add_step(StepName::Send, began);
         let sent = sent.unwrap_or_else(|acceptance| {
             let late = "the provider did not respond in time";

@@ -197,6 +197,11 @@ impl Claim for MemoryClaim {
         true
     }
 
+    async fn lost(&self) {
+        // There is no lease.
+        std::future::pending().await
+    }
+
     async fn entries(&self) -> Result<Entries, JournalError> {
         let state = self.journal.state();
         let known = state.flows.get(&self.callout.flow());

@@ -127,6 +127,13 @@ pub trait Claim: fmt::Debug + Send + Sync + 'static {
     /// Returns whether the claim still holds the flow, as the contract describes.
     fn holds(&self) -> bool;
 
+    /// Completes once the claim no longer holds the flow, by the same clock as [`holds`](Self::holds). Never completes in
+    /// a store without leases.
+    ///
+    /// The flow waits for it beside a request that must not reach its server late: a pass that is issued, or a text
+    /// that is sent, after another run has taken the flow over.
+    async fn lost(&self);
+
     /// Returns what is stored for the flow: its entries in order, its reports, and the order to stop.
     ///
     /// # Errors
@@ -196,6 +203,49 @@ impl<J: Journal + ?Sized> Journal for Arc<J> {
 
     async fn stop(&self, flow: &FlowId, at: DateTime<Utc>) -> Result<(), JournalError> {
         (**self).stop(flow, at).await
+    }
+}
+
+#[async_trait]
+impl<C: Claim + ?Sized> Claim for Arc<C> {
+    fn callout(&self) -> &Callout {
+        (**self).callout()
+    }
+
+    fn memo(&self) -> Option<Memo> {
+        (**self).memo()
+    }
+
+    async fn give_back(&self, until: DateTime<Utc>, memo: &Memo) -> Result<(), JournalError> {
+        (**self).give_back(until, memo).await
+    }
+
+    fn holds(&self) -> bool {
+        (**self).holds()
+    }
+
+    async fn lost(&self) {
+        (**self).lost().await;
+    }
+
+    async fn entries(&self) -> Result<Entries, JournalError> {
+        (**self).entries().await
+    }
+
+    async fn append(&self, at: usize, record: &Record) -> Result<(), JournalError> {
+        (**self).append(at, record).await
+    }
+
+    async fn of_user(&self) -> Result<Vec<Entries>, JournalError> {
+        (**self).of_user().await
+    }
+
+    async fn lock_user(&self, at_most: Duration) -> Result<bool, JournalError> {
+        (**self).lock_user(at_most).await
+    }
+
+    async fn free_user(&self) -> Result<(), JournalError> {
+        (**self).free_user().await
     }
 }
 

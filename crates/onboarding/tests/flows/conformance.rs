@@ -138,6 +138,10 @@ impl Claim for SpoiltClaim {
         self.claim.holds()
     }
 
+    async fn lost(&self) {
+        self.claim.lost().await;
+    }
+
     async fn entries(&self) -> Result<Entries, JournalError> {
         let mut entries = self.claim.entries().await?;
         if self.wrong == Wrong::ForgetsTheEnd {

@@ -40,6 +40,7 @@ struct Lease {
     /// How long the worker is stopped after a named entry, if it continues by itself.
     stops_for: Option<(&'static str, Duration)>,
     lost: AtomicBool,
+    told: Notify,
     loses: Option<Loses>,
     /// Whether the claim notices a lost lease by itself.
     notices: bool,
@@ -63,6 +64,7 @@ impl Leased {
             go: Notify::new(),
             stops_for: None,
             lost: AtomicBool::new(false),
+            told: Notify::new(),
             loses: Some(loses),
             notices: true,
         }))
@@ -76,6 +78,7 @@ impl Leased {
             go: Notify::new(),
             stops_for: None,
             lost: AtomicBool::new(false),
+            told: Notify::new(),
             loses: None,
             notices,
         }))
@@ -90,6 +93,7 @@ impl Leased {
             go: Notify::new(),
             stops_for: Some((entry, stops_for)),
             lost: AtomicBool::new(false),
+            told: Notify::new(),
             loses: None,
             notices: true,
         }))
@@ -98,6 +102,7 @@ impl Leased {
     /// Gives the flow to another claim.
     pub(crate) fn lose(&self) {
         self.0.lost.store(true, Ordering::SeqCst);
+        self.0.told.notify_waiters();
     }
 }
 
@@ -176,6 +181,16 @@ impl Claim for LeasedClaim {
 
     fn holds(&self) -> bool {
         !(self.lease.notices && self.lease.lost.load(Ordering::SeqCst))
+    }
+
+    async fn lost(&self) {
+        let told = self.lease.told.notified();
+        if self.holds() {
+            told.await;
+        }
+        if !self.lease.notices {
+            future::pending().await
+        }
     }
 
     async fn entries(&self) -> Result<Entries, JournalError> {
@@ -318,7 +333,7 @@ async fn a_pass_whose_entry_is_refused_is_revoked_at_once() {
     world.state().revoke_faults = [postduif_core::directory::GraphErrorKind::Throttled; 2].into();
     world.state().issue_faults = [IssueFault::Slow(seconds(50))].into();
     let callout = world.callout();
-    let old = Leased::new(&world, None, true);
+    let old = Leased::new(&world, None, false);
     let new = Leased::new(&world, None, true);
     let first = world.builder().with_journal(Arc::new(old.clone()));
     let first = first.build().unwrap();
@@ -334,6 +349,36 @@ async fn a_pass_whose_entry_is_refused_is_revoked_at_once() {
     assert_eq!(log.last().unwrap(), "revoke tap-2", "{log:#?}");
     // The documented limit: the text's pass was replaced. But no other pass is left.
     assert!(world.usable().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_under_way_when_the_claim_is_lost_is_dropped() {
+    for entry in ["issuing", "sending"] {
+        let world = World::new();
+        match entry {
+            "issuing" => world.state().issue_faults = [IssueFault::Slow(seconds(50))].into(),
+            _ => world.state().send_faults = [SendFault::Slow(seconds(50))].into(),
+        }
+        let journal = Leased::new(&world, None, true);
+        let onboarding = world.builder().with_journal(Arc::new(journal.clone()));
+        let onboarding = onboarding.build().unwrap();
+        let began = tokio::time::Instant::now();
+        let (error, ()) = tokio::join!(onboarding.run(world.callout()), async {
+            tokio::time::sleep(seconds(1)).await;
+            journal.lose();
+        });
+        assert_eq!(error.unwrap_err().kind(), JournalErrorKind::Lost, "{entry}");
+        assert!(began.elapsed() < seconds(40), "{entry}");
+        assert!(world.state().texts.is_empty(), "{entry}");
+        let recorded = ["issue_in_doubt", "issued", "in_doubt", "accepted"];
+        let log = world.log();
+        let after = log.iter().skip_while(|name| *name != entry);
+        assert!(after.count() <= 2, "only the effect follows: {log:#?}");
+        assert!(
+            !recorded.contains(&log.last().unwrap().as_str()),
+            "{log:#?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

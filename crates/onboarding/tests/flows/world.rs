@@ -640,6 +640,10 @@ impl Claim for WorldClaim {
         self.claim.holds()
     }
 
+    async fn lost(&self) {
+        self.claim.lost().await;
+    }
+
     async fn entries(&self) -> Result<Entries, JournalError> {
         self.claim.entries().await
     }

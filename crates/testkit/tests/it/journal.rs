@@ -44,6 +44,7 @@ enum Wrong {
     LetsTheLostRemember,
     LocksForItself,
     LocksWithoutALock,
+    NeverLost,
     TakesTheNewestCallout,
     OverwritesNewerEntries,
 }
@@ -362,6 +363,16 @@ impl Claim for Held {
         !self.lost.load(Ordering::SeqCst) || self.is(Wrong::HoldsForEver)
     }
 
+    async fn lost(&self) {
+        if self.process.0.lease.is_zero() || self.is(Wrong::NeverLost) {
+            std::future::pending().await
+        }
+        while self.holds() {
+            let until = *self.until.lock().unwrap();
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
     async fn entries(&self) -> Result<Entries, JournalError> {
         let mut disk = self.process.0.disk();
         self.held(&mut disk, Wrong::LetsTheLostAppend)?.entries()
@@ -530,6 +541,7 @@ mod is_noticed {
         a_claim_that_appends_when_it_is_lost: LetsTheLostAppend, 0, only_the_last_of_two_holders_appends;
         a_claim_that_holds_for_ever: HoldsForEver, 0, a_lost_claim_says_that_it_is_lost;
         a_claim_that_holds_beyond_its_lease: HoldsForEver, 500, a_lost_claim_says_that_it_is_lost;
+        a_claim_whose_loss_nobody_hears: NeverLost, 500, a_lost_claim_says_that_it_is_lost;
         a_claim_that_locks_when_it_is_lost: LetsTheLostLock, 0, a_lost_claim_changes_nothing;
         a_claim_that_frees_when_it_is_lost: LetsTheLostFree, 0, a_lost_claim_changes_nothing;
         a_claim_that_keeps_a_memo_when_it_is_lost: LetsTheLostRemember, 0, a_lost_claim_changes_nothing;
