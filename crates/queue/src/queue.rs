@@ -1,0 +1,182 @@
+use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use postduif_core::{
+    ConfigError, async_trait,
+    directory::{Callout, FlowId},
+};
+use postduif_onboarding::{Intake, Journal, JournalError, Onboarding, Taken};
+
+use crate::{Counts, Engine, Status, Worker, WorkerBuilder};
+
+/// A queue of onboarding flows in a store. Clones share the store.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    engine: Arc<dyn Engine>,
+}
+
+/// A builder of a [`Queue`].
+#[derive(Clone)]
+#[must_use]
+pub struct QueueBuilder {
+    url: String,
+    pub(crate) options: Options,
+}
+
+/// The options of every store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) lease: Duration,
+    pub(crate) max_open: NonZeroUsize,
+}
+
+impl Queue {
+    /// Opens the store of a URL with the default options. The [crate's page](crate) lists the URLs.
+    ///
+    /// # Errors
+    ///
+    /// If the URL is not understood, or the store cannot be opened. The error does not show the URL, which may contain a
+    /// password.
+    pub async fn open(url: &str) -> Result<Self, ConfigError> {
+        Self::builder(url).open().await
+    }
+
+    /// Creates a builder with the default options.
+    pub fn builder(url: impl Into<String>) -> QueueBuilder {
+        const MAX_OPEN: NonZeroUsize = NonZeroUsize::new(10_000).expect("10,000 is not zero");
+        QueueBuilder {
+            url: url.into(),
+            options: Options {
+                lease: DEFAULT_LEASE,
+                max_open: MAX_OPEN,
+            },
+        }
+    }
+
+    /// Creates a queue of a store of your own.
+    #[must_use]
+    pub fn new(engine: impl Into<Arc<dyn Engine>>) -> Self {
+        Self {
+            engine: engine.into(),
+        }
+    }
+
+    /// Returns the store.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    /// Returns the store as the journal of an onboarding, which its delivery reports reach too.
+    #[must_use]
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        Arc::<dyn Engine>::clone(&self.engine)
+    }
+
+    /// Creates a builder of a worker, which runs the flows with this onboarding. Its journal must be that of this
+    /// [queue](Self::journal).
+    pub fn worker(&self, onboarding: impl Into<Arc<Onboarding>>) -> WorkerBuilder {
+        Worker::builder(Arc::clone(&self.engine), onboarding)
+    }
+
+    /// Stores a call-out, so that its flow will run.
+    ///
+    /// # Errors
+    ///
+    /// If it may not be durable: have it repeated.
+    pub async fn enqueue(&self, callout: &Callout) -> Result<Taken, JournalError> {
+        self.engine.enqueue(callout).await
+    }
+
+    /// Returns what is known of a flow. `None` if the store does not have it.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not respond.
+    pub async fn status(&self, flow: &FlowId) -> Result<Option<Status>, JournalError> {
+        self.engine.status(flow).await
+    }
+
+    /// Counts what is in the queue.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not respond.
+    pub async fn counts(&self) -> Result<Counts, JournalError> {
+        self.engine.counts().await
+    }
+}
+
+/// Stores the call-outs of a web service.
+#[async_trait]
+impl Intake for Queue {
+    async fn take(&self, callout: Callout) -> Result<Taken, JournalError> {
+        self.engine.enqueue(&callout).await
+    }
+}
+
+impl QueueBuilder {
+    /// Sets the length of a lease, 1 second to 1 hour. Defaults to 60 seconds.
+    ///
+    /// After a crash its flows wait this long. A lease longer than the store's own failover keeps the flows with their
+    /// workers while the store is away.
+    pub const fn with_lease(mut self, lease: Duration) -> Self {
+        self.options.lease = lease;
+        self
+    }
+
+    /// Sets the maximum number of open flows. Defaults to 10,000.
+    ///
+    /// Beyond it a new call-out is [`Full`](Taken::Full). Several processes may exceed it by a few flows.
+    pub const fn with_max_open(mut self, max_open: NonZeroUsize) -> Self {
+        self.options.max_open = max_open;
+        self
+    }
+
+    /// Opens the store, and creates or updates its tables.
+    ///
+    /// # Errors
+    ///
+    /// If the URL is not understood, an option is out of range, or the store cannot be opened.
+    pub async fn open(self) -> Result<Queue, ConfigError> {
+        let lease = self.options.lease;
+        if !(MIN_LEASE..=MAX_LEASE).contains(&lease) {
+            return Err(ConfigError::new(
+                "a lease must be between 1 second and 1 hour",
+            ));
+        }
+        let (scheme, _) = self.url.split_once(':').unwrap_or((&self.url, ""));
+        Err(unknown(scheme))
+    }
+}
+
+fn unknown(scheme: &str) -> ConfigError {
+    let (known, missing) = match scheme {
+        "sqlite" | "memory" => (cfg!(feature = "sqlite"), "queue-sqlite"),
+        "postgres" | "postgresql" => (cfg!(feature = "postgres"), "queue-postgres"),
+        _ => (true, ""),
+    };
+    if known {
+        // Not with the scheme: it may be a secret in the wrong place.
+        ConfigError::new("a store is sqlite://FILE, postgres://HOST/DATABASE, or memory")
+    } else {
+        ConfigError::new(format!(
+            "{scheme} is not compiled in: enable the feature `{missing}`"
+        ))
+    }
+}
+
+impl fmt::Debug for QueueBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the URL: it may contain a password.
+        f.debug_struct("QueueBuilder")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Longer than the failover of most databases, and shorter than any window.
+const DEFAULT_LEASE: Duration = Duration::from_secs(60);
+
+const MIN_LEASE: Duration = Duration::from_secs(1);
+
+const MAX_LEASE: Duration = Duration::from_secs(3600);
