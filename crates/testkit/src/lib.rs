@@ -3,6 +3,7 @@
 //!
 //! [`report_conformance!`] is the suite for parsers of delivery reports, [`inbound_conformance!`] for those of inbound
 //! messages. `journal_conformance!`, with the feature `journal`, is the suite for journals of the onboarding flow.
+//! `engine_conformance!`, with the feature `engine`, is the suite for stores of the queue.
 //!
 //! [`Recording`], a provider that replies as scripted, is for tests of programs that send texts.
 //!
@@ -10,6 +11,8 @@
 //! tested by the same suite. In the crate `postduif` it is the module `testing`, with the feature `testing`.
 
 mod conformance;
+#[cfg(feature = "engine")]
+mod engine;
 mod fake;
 mod inbound;
 #[cfg(feature = "journal")]
@@ -22,6 +25,8 @@ mod tls;
 mod watch;
 
 pub use conformance::{Verdict, block_on, promises};
+#[cfg(feature = "engine")]
+pub use engine::{FakeEngine, promises as engine_promises};
 pub use fake::{DEADLINE, FakeVendor, Received};
 pub use inbound::{FakeInbound, InboundProofs, promises as inbound_promises};
 #[cfg(feature = "journal")]
