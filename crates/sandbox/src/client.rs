@@ -9,7 +9,7 @@ use tokio::{
     time,
 };
 
-use crate::{error::SandboxError, record::short};
+use crate::{error::SandboxError, record::short, vendor_request::VendorRequest};
 
 /// The deadline of a request. Entra's own is two seconds at most, which a busy test machine can miss.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -45,6 +45,12 @@ impl Target {
                 .path_and_query()
                 .map_or_else(|| "/".into(), ToString::to_string),
         })
+    }
+
+    /// Sends a vendor's request, as [`send`](Self::send).
+    pub(crate) async fn deliver(&self, request: &VendorRequest) -> Option<u16> {
+        self.send(request.method, &request.headers, &request.body)
+            .await
     }
 
     /// Sends a request, and returns the status of the response, or `None` where none came.
@@ -90,6 +96,22 @@ impl Target {
             .and_then(|start| start.get(9..)?.parse().ok())
             .ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
+}
+
+/// Returns a URL without its fragment, which a client does not send.
+pub(crate) fn without_fragment(url: &str) -> Result<&str, SandboxError> {
+    let url = url.split('#').next().unwrap_or_default();
+    let is_absolute = url.parse().is_ok_and(|uri: Uri| {
+        uri.authority().is_some()
+            && [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme())
+    });
+    if is_absolute {
+        return Ok(url);
+    }
+    Err(SandboxError::new(format!(
+        "invalid \"target\" {:?}: expected a URL such as https://hooks.example.com/reports",
+        short(url)
+    )))
 }
 
 #[cfg(test)]

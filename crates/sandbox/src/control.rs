@@ -1,6 +1,6 @@
 //! `/_sandbox`: the control API for other processes.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -13,7 +13,9 @@ use crate::{
     error::SandboxError,
     fault_spec::FaultSpec,
     http::{Head, Request, Response},
+    inbound::{self, InboundOrder},
     names,
+    proof::Proof,
     record::CalloutKind,
     report::ReportOrder,
     report_sender,
@@ -60,11 +62,12 @@ pub(crate) async fn respond(world: &World, request: &Request) -> Response {
             Response::empty(StatusCode::NO_CONTENT)
         }
         (&Method::POST, "callouts") => result_response(call_out(world, request).await),
+        (&Method::POST, "inbound") => result_response(inbound(world, request).await),
         (&Method::POST, "reports") => result_response(report(world, request).await),
         (
             _,
-            "" | "callouts" | "faults" | "messages" | "passes" | "reports" | "requests" | "resumes"
-            | "users",
+            "" | "callouts" | "faults" | "inbound" | "messages" | "passes" | "reports" | "requests"
+            | "resumes" | "users",
         ) => error_response(
             StatusCode::METHOD_NOT_ALLOWED,
             &format!(
@@ -170,6 +173,8 @@ async fn report(world: &World, request: &Request) -> Result<Value, SandboxError>
             "to",
             "status",
             "code",
+            "secret",
+            "at",
             "form",
             "signature_method",
             "target",
@@ -189,13 +194,38 @@ async fn report(world: &World, request: &Request) -> Result<Value, SandboxError>
     if let Some(code) = fields.maybe_text("code")? {
         order = order.code(code);
     }
-    if let Some(form) = fields.maybe_text("form")? {
-        order = order.form(form.parse()?);
-    }
-    if let Some(method) = fields.maybe_text("signature_method")? {
-        order = order.signature_method(method.parse()?);
-    }
+    fields.read_proof(&mut order.proof)?;
     let status = report_sender::deliver(world, &order, fields.maybe_text("target")?).await?;
+    Ok(json!({"status": status}))
+}
+
+async fn inbound(world: &World, request: &Request) -> Result<Value, SandboxError> {
+    let fields = Fields::read(
+        request,
+        &[
+            "vendor",
+            "api",
+            "from",
+            "to",
+            "text",
+            "secret",
+            "at",
+            "form",
+            "signature_method",
+            "target",
+        ],
+    )?;
+    let mut order = InboundOrder::new(
+        fields.text("vendor")?,
+        fields.text("from")?,
+        fields.text("to")?,
+        fields.text("text")?,
+    );
+    if let Some(api) = fields.maybe_text("api")? {
+        order = order.api(api);
+    }
+    fields.read_proof(&mut order.proof)?;
+    let status = inbound::deliver(world, &order, fields.text("target")?).await?;
     Ok(json!({"status": status}))
 }
 
@@ -228,6 +258,21 @@ impl Fields {
         self.get(name, "a whole number", Value::as_u64)
     }
 
+    /// Reads what a vendor proves its request with.
+    fn read_proof(&self, proof: &mut Proof) -> Result<(), SandboxError> {
+        proof.secret = self.maybe_text("secret")?.map(str::to_owned);
+        proof.at = self.get("at", "a time such as 2026-12-24T08:30:00Z", |value| {
+            Some(DateTime::parse_from_rfc3339(value.as_str()?).ok()?.to_utc())
+        })?;
+        if let Some(form) = self.maybe_text("form")? {
+            proof.form = form.parse()?;
+        }
+        if let Some(method) = self.maybe_text("signature_method")? {
+            proof.method = method.parse()?;
+        }
+        Ok(())
+    }
+
     fn get<'a, T>(
         &'a self,
         name: &str,
@@ -257,7 +302,7 @@ fn result_response(result: Result<Value, SandboxError>) -> Response {
 fn unknown() -> Response {
     error_response(
         StatusCode::NOT_FOUND,
-        "Not found. Below /_sandbox are callouts, faults, messages, passes, reports, requests, resumes and users.",
+        "Not found. Below /_sandbox are callouts, faults, inbound, messages, passes, reports, requests, resumes and users.",
     )
 }
 

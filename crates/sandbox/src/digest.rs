@@ -10,8 +10,8 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-pub(crate) fn hmac_sha256(key: &str, text: &[u8]) -> Vec<u8> {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+pub(crate) fn hmac_sha256(key: impl AsRef<[u8]>, text: &[u8]) -> Vec<u8> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
     hmac::sign(&key, text).as_ref().to_vec()
 }
 

@@ -103,9 +103,11 @@ mod guid;
 mod history;
 mod http;
 mod idempotency;
+mod inbound;
 mod login;
 mod names;
 mod pass;
+mod proof;
 mod random;
 mod record;
 mod report;
@@ -116,6 +118,7 @@ mod serve;
 mod services;
 mod token;
 mod users;
+mod vendor_request;
 mod vendors;
 mod world;
 
@@ -123,12 +126,15 @@ pub use callout::CalloutOrder;
 pub use error::SandboxError;
 pub use fault::Fault;
 pub use fault_spec::FaultSpec;
+pub use inbound::InboundOrder;
+pub use proof::{ReceiptForm, SignatureMethod};
 pub use record::{
     Callout, CalloutKind, Hostile, Pass, Resume, ResumeKind, SeenRequest, SentMessage,
 };
-pub use report::{ReceiptForm, Report, ReportOrder, ReportStatus, SignatureMethod};
+pub use report::{ReportOrder, ReportStatus};
 pub use sandbox::{Sandbox, SandboxBuilder, SetFault};
 pub use users::Cast;
+pub use vendor_request::VendorRequest;
 
 /// The id of the tenant.
 const TENANT: &str = "7e4a4700-0000-4000-8000-000000000001";

@@ -1,13 +1,19 @@
 //! Delivery reports: what a vendor reports later on a text that it accepted.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use chrono::{DateTime, Utc};
+use serde_json::json;
 
-use crate::{error::SandboxError, names, record::SentMessage};
-
-/// The secret of every vendor that signs its reports.
-pub(crate) const SECRET: &str = "sandbox";
+use crate::{
+    client,
+    error::SandboxError,
+    names,
+    proof::{Proof, ReceiptForm, SignatureMethod},
+    record::SentMessage,
+    vendor_request::{VendorRequest, form},
+    vendors,
+};
 
 /// The status in a report, in terms that all vendors share.
 ///
@@ -65,89 +71,10 @@ impl FromStr for ReportStatus {
     }
 }
 
-/// How Vonage's SMS API signs its delivery receipts, which is a setting of the account.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum SignatureMethod {
-    /// HMAC with MD5.
-    Md5,
-    /// MD5 over the parameters and the secret, which is the default of an account.
-    #[default]
-    Md5Hash,
-    /// HMAC with SHA-1.
-    Sha1,
-    /// HMAC with SHA-256.
-    Sha256,
-    /// HMAC with SHA-512.
-    Sha512,
-}
-
-impl SignatureMethod {
-    /// All methods.
-    pub const ALL: &[Self] = &[
-        Self::Md5,
-        Self::Md5Hash,
-        Self::Sha1,
-        Self::Sha256,
-        Self::Sha512,
-    ];
-
-    /// Returns the name in JSON, such as `md5hash`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Md5 => "md5",
-            Self::Md5Hash => "md5hash",
-            Self::Sha1 => "sha1",
-            Self::Sha256 => "sha256",
-            Self::Sha512 => "sha512",
-        }
-    }
-}
-
-impl FromStr for SignatureMethod {
-    type Err = SandboxError;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        names::find("signature method", name, Self::ALL, Self::name)
-    }
-}
-
-/// How Vonage's SMS API delivers its delivery receipts, which is a setting of the account.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum ReceiptForm {
-    /// A GET with all fields in its query.
-    Get,
-    /// A POST of a form.
-    Post,
-    /// A POST of JSON.
-    #[default]
-    PostJson,
-}
-
-impl ReceiptForm {
-    /// All forms.
-    pub const ALL: &[Self] = &[Self::Get, Self::Post, Self::PostJson];
-
-    /// Returns the name in JSON, which is the vendor's own, such as `POST-JSON`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::PostJson => "POST-JSON",
-        }
-    }
-}
-
-impl FromStr for ReceiptForm {
-    type Err = SandboxError;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        names::find("form", name, Self::ALL, Self::name)
-    }
-}
-
 /// The text to report on, and the status to report.
+///
+/// [`Sandbox::report`](crate::Sandbox::report) makes the request for a text that a vendor of a running sandbox accepted,
+/// [`request`](Self::request) for any text.
 ///
 /// ```
 /// use postduif_sandbox::{ReportOrder, ReportStatus};
@@ -157,52 +84,63 @@ impl FromStr for ReceiptForm {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ReportOrder {
-    by: By,
+    reference: Option<String>,
+    id: Option<String>,
     to: Option<String>,
+    api: Option<String>,
     pub(crate) status: ReportStatus,
     pub(crate) code: Option<String>,
-    pub(crate) form: ReceiptForm,
-    pub(crate) method: SignatureMethod,
-}
-
-#[derive(Clone, Debug)]
-enum By {
-    Id(String),
-    Reference(String),
+    pub(crate) proof: Proof,
 }
 
 impl ReportOrder {
     /// Creates a report on the last text with this reference.
     pub fn new(reference: impl Into<String>, status: ReportStatus) -> Self {
-        Self::of(By::Reference(reference.into()), status)
+        Self {
+            reference: Some(reference.into()),
+            ..Self::of(status)
+        }
     }
 
     /// Creates a report on the last text with this id of the vendor.
     pub fn by_id(id: impl Into<String>, status: ReportStatus) -> Self {
-        Self::of(By::Id(id.into()), status)
+        Self {
+            id: Some(id.into()),
+            ..Self::of(status)
+        }
     }
 
     /// Returns whether the report is on this text.
     pub(crate) fn is_on(&self, message: &SentMessage) -> bool {
-        let named = match &self.by {
-            By::Id(id) => message.id == *id || message.extra.more_ids.contains(id),
-            By::Reference(reference) => message.reference.as_ref() == Some(reference),
-        };
-        named && self.to.as_ref().is_none_or(|to| message.to == *to)
+        let has_id = |id: &String| message.id == *id || message.extra.more_ids.contains(id);
+        let reference = self.reference.as_ref();
+        self.id.as_ref().is_none_or(has_id)
+            && reference.is_none_or(|reference| message.reference.as_ref() == Some(reference))
+            && self.to.as_ref().is_none_or(|to| message.to == *to)
     }
 
-    fn of(by: By, status: ReportStatus) -> Self {
+    fn of(status: ReportStatus) -> Self {
         Self {
-            by,
+            reference: None,
+            id: None,
             to: None,
+            api: None,
             status,
             code: None,
-            form: ReceiptForm::default(),
-            method: SignatureMethod::default(),
+            proof: Proof::default(),
         }
     }
 
+    /// Sets the vendor's id, beside a reference.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
     /// Selects, of several texts with one reference or id, the one to this number in E.164.
+    ///
+    /// [`request`](Self::request) reports on a text to this number, which defaults to `+31612345678` there.
     #[must_use]
     pub fn to(mut self, number: impl Into<String>) -> Self {
         self.to = Some(number.into());
@@ -216,99 +154,98 @@ impl ReportOrder {
         self
     }
 
+    /// Sets the API whose reports [`request`](Self::request) makes, such as `classic`. A text of a running sandbox has
+    /// its own.
+    ///
+    /// Defaults to the first of these: MessageBird's `platform`, `classic` and `channels`, Spryng's `v2` and `v1`, Vonage's
+    /// `messages` and `sms`. Other vendors have one API without a name.
+    #[must_use]
+    pub fn api(mut self, api: impl Into<String>) -> Self {
+        self.api = Some(api.into());
+        self
+    }
+
+    /// Sets the secret that the vendor signs with, in the vendor's form. Defaults to the sandbox's own.
+    ///
+    /// MessageBird's platform and the webhook gateway write it as `whsec_` and base64. CM and Spryng do not sign, and
+    /// ignore it: a secret for them is a part of the target.
+    #[must_use]
+    pub fn secret(mut self, secret: impl Into<String>) -> Self {
+        self.proof.secret = Some(secret.into());
+        self
+    }
+
+    /// Sets the time of the status and of the signature. Defaults to now.
+    #[must_use]
+    pub fn at(mut self, time: DateTime<Utc>) -> Self {
+        self.proof.at = Some(time);
+        self
+    }
+
     /// Sets the form of Vonage's SMS API; other reports ignore it.
     #[must_use]
     pub fn form(mut self, form: ReceiptForm) -> Self {
-        self.form = form;
+        self.proof.form = form;
         self
     }
 
     /// Sets the signature method of Vonage's SMS API; other reports ignore it.
     #[must_use]
     pub fn signature_method(mut self, method: SignatureMethod) -> Self {
-        self.method = method;
+        self.proof.method = method;
         self
     }
-}
 
-/// A report as the request that its receiver gets.
-///
-/// `Debug` leaves out the text and its recipient.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct Report {
-    /// The method, `GET` or `POST`.
-    pub method: &'static str,
-    /// The whole URL, including what the vendor appends to the query.
-    pub url: String,
-    /// The headers, in order, without those of the connection.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body, which is empty for a GET.
-    pub body: String,
-}
-
-impl Report {
-    pub(crate) fn get(url: String) -> Self {
-        Self {
-            method: "GET",
-            url,
-            headers: Vec::new(),
-            body: String::new(),
+    /// Returns the vendor's request that reports to this URL on a text of one part, without a running sandbox.
+    ///
+    /// It is for tests of a route of yours: signed with your secret where the vendor signs, at the time of
+    /// [`at`](Self::at). Another secret makes it a forged request, and an older time a stale one. KPN and Twilio have the
+    /// reference in the query of the URL only, as the parameter `reference`, which is appended unless the target has it.
+    ///
+    /// ```
+    /// use postduif_sandbox::{ReportOrder, ReportStatus};
+    ///
+    /// let order = ReportOrder::new("01J9Z8Q4T6M2V7X3", ReportStatus::Delivered).secret("my-test-secret");
+    /// let request = order.request("smstools", "https://hooks.example.com/reports/smstools")?;
+    /// assert_eq!(request.method, "POST");
+    /// assert!(request.body.contains("01J9Z8Q4T6M2V7X3"));
+    /// let signature = request.headers.iter().find(|(name, _)| *name == "X-Smstools-Signature");
+    /// assert!(signature.is_some());
+    /// # Ok::<(), postduif_sandbox::SandboxError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the vendor or the API is unknown, the target not an `http` or `https` URL, the secret not in
+    /// the vendor's form, or the report one that the vendor does not send: MessageBird's classic API reports only on
+    /// texts with a reference.
+    pub fn request(&self, vendor: &str, target: &str) -> Result<VendorRequest, SandboxError> {
+        let vendor = vendors::named(vendor)?;
+        let api = vendor.api(self.api.as_deref())?;
+        let target = client::without_fragment(target)?;
+        let now = self.proof.now();
+        let id = self.id.clone().unwrap_or_else(|| vendor.new_id(api));
+        let to = self.to.as_deref().unwrap_or(RECIPIENT);
+        let mut message = SentMessage::new(vendor.name(), to, SENDER, TEXT, &id, now);
+        message.extra.api = api;
+        if let Some(reference) = &self.reference {
+            message.reference = Some(reference.clone());
+            message.extra.metadata = json!({ "reference": reference });
+            let query = form([("reference", reference.as_str())]);
+            message.extra.report_url = vendors::reference_in(target)
+                .is_none()
+                .then(|| format!("http://localhost/?{query}"));
         }
-    }
-
-    pub(crate) fn post_json(url: String, body: String) -> Self {
-        Self::post(url, "application/json", body)
-    }
-
-    pub(crate) fn post(url: String, media_type: &str, body: String) -> Self {
-        Self {
-            method: "POST",
-            url,
-            headers: vec![("Content-Type", media_type.to_owned())],
-            body,
-        }
-    }
-
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
+        let reports = vendor.report(&message, self, target, now)?;
+        reports.into_iter().next().ok_or_else(|| {
+            SandboxError::new(
+                "this API reports only on texts with a reference, so the order needs one",
+            )
+        })
     }
 }
 
-impl fmt::Debug for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Report")
-            .field("method", &self.method)
-            .field("headers", &names)
-            .field("body", &format_args!("{} bytes", self.body.len()))
-            .finish_non_exhaustive()
-    }
-}
-
-/// Appends encoded fields to a URL's query.
-pub(crate) fn with_query(url: &str, query: &str) -> String {
-    let sign = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{sign}{query}")
-}
-
-/// Encodes the fields of a form or a query.
-pub(crate) fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    /// All characters but letters, digits and those that forms do not encode.
-    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b' ');
-    let encode = |text| {
-        utf8_percent_encode(text, ENCODED)
-            .to_string()
-            .replace(' ', "+")
-    };
-    let fields: Vec<_> = fields
-        .into_iter()
-        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-        .collect();
-    fields.join("&")
-}
+/// The text that [`ReportOrder::request`] reports on.
+const RECIPIENT: &str = "+31612345678";
+const SENDER: &str = "Postduif";
+const TEXT: &str = "Hello";

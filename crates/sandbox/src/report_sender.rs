@@ -1,11 +1,10 @@
 //! The sender of delivery reports, which finds the text and its vendor.
 
-use chrono::Utc;
-
 use crate::{
-    client::Target,
+    client::{self, Target},
     error::SandboxError,
-    report::{Report, ReportOrder},
+    report::ReportOrder,
+    vendor_request::VendorRequest,
     vendors,
     world::{State, World},
 };
@@ -21,7 +20,7 @@ pub(crate) fn make(
     state: &State,
     order: &ReportOrder,
     target: Option<&str>,
-) -> Result<Vec<Report>, SandboxError> {
+) -> Result<Vec<VendorRequest>, SandboxError> {
     let message = state
         .messages
         .iter()
@@ -33,11 +32,9 @@ pub(crate) fn make(
         .ok_or_else(|| {
             SandboxError::new("\"target\" is missing, and the text has no report URL")
         })?;
-    // A client does not send the fragment.
-    let target = target.split('#').next().unwrap_or_default();
-    Target::parse(target)?;
-    let vendor = vendors::find(message.vendor).ok_or_else(|| SandboxError::new(NO_TEXT))?;
-    Ok(vendor.report(message, order, target, Utc::now()))
+    let target = client::without_fragment(target)?;
+    let vendor = vendors::named(message.vendor)?;
+    vendor.report(message, order, target, order.proof.now())
 }
 
 /// Sends the vendor's reports, and returns the status of the last response, or `None` where none came.
@@ -49,10 +46,7 @@ pub(crate) async fn deliver(
     let reports = make(&world.state(), order, target)?;
     let mut status = None;
     for report in reports {
-        let target = Target::parse(&report.url)?;
-        status = target
-            .send(report.method, &report.headers, &report.body)
-            .await;
+        status = Target::parse(&report.url)?.deliver(&report).await;
     }
     Ok(status)
 }

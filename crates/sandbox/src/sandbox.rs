@@ -15,11 +15,14 @@ use crate::{
     error::SandboxError,
     fault::Fault,
     fault_spec::FaultSpec,
+    inbound::{self, InboundOrder},
     record::{Callout, CalloutKind, Pass, Resume, SeenRequest, SentMessage},
-    report::{Report, ReportOrder},
+    report::ReportOrder,
     report_sender,
     serve::{self, Running},
-    services, vendors,
+    services,
+    vendor_request::VendorRequest,
+    vendors,
     world::{Config, World},
 };
 
@@ -271,10 +274,14 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Returns an error if no accepted text has the reference or the id of the order, or the target is not an `http`
-    /// URL. A text to KPN or Twilio has a reference only if its `report_url` carries `{reference}`; name it by
+    /// Returns an error if no accepted text has the reference or the id of the order, the target is not an `http` or
+    /// `https` URL, or the secret is not in the vendor's form. A text to KPN or Twilio has a reference only if its `report_url` carries `{reference}`; name it by
     /// [`ReportOrder::by_id`] otherwise.
-    pub fn report(&self, order: &ReportOrder, target: &str) -> Result<Vec<Report>, SandboxError> {
+    pub fn report(
+        &self,
+        order: &ReportOrder,
+        target: &str,
+    ) -> Result<Vec<VendorRequest>, SandboxError> {
         report_sender::make(&self.world.state(), order, Some(target))
     }
 
@@ -284,8 +291,7 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Returns an error if no accepted text has the reference or the id of the order, or the target is not an `http`
-    /// URL. A text to KPN or Twilio has a reference only if its `report_url` carries `{reference}`; name it by
+    /// As [`Self::report`], and if the target is an `https` URL. A text to KPN or Twilio has a reference only if its `report_url` carries `{reference}`; name it by
     /// [`ReportOrder::by_id`] otherwise.
     pub async fn deliver_report(
         &self,
@@ -297,6 +303,41 @@ impl Sandbox {
         // On the sandbox's runtime, as in `deliver`.
         self.running
             .spawn(async move { report_sender::deliver(&world, &order, Some(&target)).await })
+            .await
+    }
+
+    /// Returns the request by which a vendor would deliver an inbound text to this URL, without sending it.
+    ///
+    /// Where the vendor names the text that it replies to, that is the last one that it accepted for the person.
+    ///
+    /// # Errors
+    ///
+    /// As [`InboundOrder::request`].
+    pub fn inbound(
+        &self,
+        order: &InboundOrder,
+        target: &str,
+    ) -> Result<VendorRequest, SandboxError> {
+        inbound::make(&self.world, order, target)
+    }
+
+    /// Delivers an inbound text as its vendor does, and returns the status of the response.
+    ///
+    /// Returns `None` where no response came. The request is that of [`Self::inbound`].
+    ///
+    /// # Errors
+    ///
+    /// As [`InboundOrder::request`], and if the target is an `https` URL.
+    pub async fn deliver_inbound(
+        &self,
+        order: &InboundOrder,
+        target: &str,
+    ) -> Result<Option<u16>, SandboxError> {
+        let (order, target) = (order.clone(), target.to_owned());
+        let world = Arc::clone(&self.world);
+        // On the sandbox's runtime, as in `deliver`.
+        self.running
+            .spawn(async move { inbound::deliver(&world, &order, &target).await })
             .await
     }
 

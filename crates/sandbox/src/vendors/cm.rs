@@ -12,14 +12,17 @@ use super::{
     vendor::Vendor,
 };
 use crate::{
+    error::SandboxError,
     fault::{Fault, Strike},
     fault_point::FaultPoint,
     guid,
     http::{Head, Request, Response},
+    inbound::InboundText,
     random,
     record::{SentMessage, short},
-    report::{Report, ReportOrder, ReportStatus},
+    report::{ReportOrder, ReportStatus},
     segments::{Encoding, is_gsm},
+    vendor_request::VendorRequest,
     world::{Config, State},
 };
 
@@ -84,7 +87,7 @@ impl Vendor for Cm {
         order: &ReportOrder,
         target: &str,
         now: DateTime<Utc>,
-    ) -> Vec<Report> {
+    ) -> Result<Vec<VendorRequest>, SandboxError> {
         let (code, error, text) = match order.status {
             ReportStatus::Sent => ("0", "", ""),
             ReportStatus::Buffered => ("0", "7", "Not yet delivered"),
@@ -105,7 +108,32 @@ impl Vendor for Cm {
             },
             "operator": "20408",
         }}});
-        vec![Report::post_json(target.to_owned(), body.to_string())]
+        Ok(vec![VendorRequest::post_json(
+            target.to_owned(),
+            body.to_string(),
+        )])
+    }
+
+    /// Returns an unsigned request, in the newer of its two forms.
+    fn inbound(&self, text: &InboundText<'_>, target: &str) -> Result<VendorRequest, SandboxError> {
+        let earlier = text.earlier.and_then(|text| text.reference.as_deref());
+        let body = json!({
+            "from": {"number": text.from.replace('+', "00"), "name": ""},
+            "to": {"number": text.to.replace('+', "00")},
+            "message": {
+                "text": text.text,
+                "media": {"mediaUri": "", "contentType": "", "title": ""},
+            },
+            "reference": earlier.unwrap_or_default(),
+            "groupings": ["", "", ""],
+            "timeUtc": text.now.format("%Y-%m-%dT%H:%M:%S").to_string(),
+            "channel": "SMS",
+            "messageContext": "",
+        });
+        Ok(VendorRequest::post_json(
+            target.to_owned(),
+            body.to_string(),
+        ))
     }
 }
 

@@ -7,15 +7,28 @@ use serde_json::Value;
 
 use crate::{
     digest,
+    error::SandboxError,
     fault::Strike,
     http::{self, Response},
-    report::{self, Report, SECRET},
+    proof::Proof,
+    vendor_request::{self, VendorRequest},
 };
 
 /// Returns the number in E.164 for digits that begin with the country code, without a plus.
 pub(super) fn e164(digits: &str) -> Option<String> {
     let fits = is_digits(digits) && (7..=15).contains(&digits.len()) && !digits.starts_with('0');
     fits.then(|| format!("+{digits}"))
+}
+
+/// Returns whether this is a number in E.164, with its plus.
+pub(crate) fn is_number(text: &str) -> bool {
+    text.strip_prefix('+')
+        .is_some_and(|digits| e164(digits).is_some())
+}
+
+/// Returns whether this is a short code of three to eight digits.
+pub(crate) fn is_short_code(text: &str) -> bool {
+    is_digits(text) && (3..=8).contains(&text.len())
 }
 
 pub(super) fn is_digits(text: &str) -> bool {
@@ -77,7 +90,7 @@ fn query(url: &str) -> &str {
 }
 
 /// Returns the caller's reference in a URL for reports, for vendors that have no other field for it.
-pub(super) fn reference_in(url: &str) -> Option<String> {
+pub(crate) fn reference_in(url: &str) -> Option<String> {
     http::value(&http::pairs(query(url)), "reference").map(str::to_owned)
 }
 
@@ -87,25 +100,36 @@ pub(super) fn with_query_of(target: &str, report_url: Option<&str>) -> String {
     if own.is_empty() || query(target) == own {
         target.to_owned()
     } else {
-        report::with_query(target, own)
+        vendor_request::with_query(target, own)
     }
 }
 
-/// Returns the signature of Standard Webhooks. The secret is `whsec_` and the base64 of `sandbox`.
-pub(super) fn standard_signature(id: &str, timestamp: &str, body: &[u8]) -> String {
+/// Returns the signature of Standard Webhooks.
+pub(super) fn standard_signature(
+    proof: &Proof,
+    id: &str,
+    timestamp: &str,
+    body: &[u8],
+) -> Result<String, SandboxError> {
     let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
-    let signature = STANDARD.encode(digest::hmac_sha256(SECRET, &signed));
-    format!("v1,{signature}")
+    let signature = STANDARD.encode(digest::hmac_sha256(&proof.standard_key()?, &signed));
+    Ok(format!("v1,{signature}"))
 }
 
-/// Returns a report signed as Standard Webhooks are.
-pub(super) fn standard_webhook(target: &str, id: &str, body: String, now: DateTime<Utc>) -> Report {
-    let seconds = now.timestamp().to_string();
-    let signature = standard_signature(id, &seconds, body.as_bytes());
-    Report::post_json(target.to_owned(), body)
+/// Returns a request signed as Standard Webhooks are.
+pub(super) fn standard_webhook(
+    proof: &Proof,
+    target: &str,
+    id: &str,
+    body: &Value,
+    now: DateTime<Utc>,
+) -> Result<VendorRequest, SandboxError> {
+    let (seconds, body) = (now.timestamp().to_string(), body.to_string());
+    let signature = standard_signature(proof, id, &seconds, body.as_bytes())?;
+    Ok(VendorRequest::post_json(target.to_owned(), body)
         .with("webhook-id", id.to_owned())
         .with("webhook-timestamp", seconds)
-        .with("webhook-signature", signature)
+        .with("webhook-signature", signature))
 }
 
 /// Returns whether a sender is a name of at most eleven letters, digits and spaces.

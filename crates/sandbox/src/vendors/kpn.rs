@@ -15,13 +15,17 @@ use super::{
 };
 use crate::{
     digest,
+    error::SandboxError,
     fault::{Fault, Strike},
     fault_point::FaultPoint,
     http::{self, Head, Request, Response},
+    inbound::InboundText,
+    proof::Proof,
     random,
     record::{Extra, SentMessage},
-    report::{self, Report, ReportOrder, ReportStatus},
+    report::{ReportOrder, ReportStatus},
     token::{Audience, Refused},
+    vendor_request::VendorRequest,
     world::{Config, State},
 };
 
@@ -83,7 +87,7 @@ impl Vendor for Kpn {
         order: &ReportOrder,
         target: &str,
         now: DateTime<Utc>,
-    ) -> Vec<Report> {
+    ) -> Result<Vec<VendorRequest>, SandboxError> {
         let status = match order.status {
             ReportStatus::Delivered => 1,
             ReportStatus::Buffered => 2,
@@ -111,19 +115,35 @@ impl Vendor for Kpn {
             "Status": status,
             "ErrorCode": code,
             "StatusDateTime": now.timestamp(),
-        })
-        .to_string();
+        });
         // KPN calls the caller's own URL, whose query holds the caller's reference.
         let url = with_query_of(target, message.extra.report_url.as_deref());
-        let signature = digest::hex(&digest::hmac_sha256(report::SECRET, body.as_bytes()));
-        vec![
-            Report::post_json(url, body)
-                .with("X-KPN-Webhook-Signature", signature)
-                .with("X-KPN-Webhook-Timestamp", now.timestamp().to_string())
-                .with("X-KPN-Webhook-Key-Id", "wk_sandboxsandboxsandboxsan")
-                .with("X-KPN-Webhook-Attempt", "1"),
-        ]
+        Ok(vec![signed(url, &body, &order.proof, now)])
     }
+
+    fn inbound(&self, text: &InboundText<'_>, target: &str) -> Result<VendorRequest, SandboxError> {
+        let to = text.to_digits();
+        let body = json!({
+            "sender": text.from_digits(),
+            "recipient": to,
+            "message_id": format!("{}.{to}", random::letters(16).to_uppercase()),
+            "content": text.text,
+            "timestamp_utc": text.now.format("%Y-%m-%dT%H:%M:%S%.6f").to_string(),
+            "type": "text/unicode/*",
+        });
+        Ok(signed(target.to_owned(), &body, text.proof, text.now))
+    }
+}
+
+/// Returns a webhook, whose signature covers only its body.
+fn signed(url: String, body: &Value, proof: &Proof, now: DateTime<Utc>) -> VendorRequest {
+    let body = body.to_string();
+    let signature = digest::hex(&digest::hmac_sha256(proof.secret(), body.as_bytes()));
+    VendorRequest::post_json(url, body)
+        .with("X-KPN-Webhook-Signature", signature)
+        .with("X-KPN-Webhook-Timestamp", now.timestamp().to_string())
+        .with("X-KPN-Webhook-Key-Id", "wk_sandboxsandboxsandboxsan")
+        .with("X-KPN-Webhook-Attempt", "1")
 }
 
 /// Handles a request for a token. All values of the response are strings, even the numbers.

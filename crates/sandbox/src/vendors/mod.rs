@@ -11,7 +11,10 @@ mod vendor;
 pub(crate) mod vonage;
 mod webhook;
 
+use crate::{error::SandboxError, names};
 use vendor::Vendor;
+
+pub(crate) use common::{is_number, is_short_code, reference_in};
 
 /// All vendors of the sandbox.
 pub(crate) static ALL: &[&dyn Vendor] = &[
@@ -24,6 +27,11 @@ pub(crate) static ALL: &[&dyn Vendor] = &[
     &twilio::Twilio,
     &webhook::Webhook,
 ];
+
+/// Finds a vendor by its name, or returns an error that lists the names.
+pub(crate) fn named(name: &str) -> Result<&'static dyn Vendor, SandboxError> {
+    find(name).ok_or_else(|| names::unknown("vendor", name, ALL.iter().map(|vendor| vendor.name())))
+}
 
 /// Finds a vendor by its name.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Vendor> {

@@ -12,13 +12,17 @@ use super::{
 };
 use crate::{
     digest,
+    error::SandboxError,
     fault::{Fault, Strike},
     fault_point::FaultPoint,
     http::{Head, Request, Response},
+    inbound::InboundText,
+    proof::Proof,
     random,
     record::SentMessage,
-    report::{Report, ReportOrder, ReportStatus, SECRET},
+    report::{ReportOrder, ReportStatus},
     segments::Encoding,
+    vendor_request::VendorRequest,
     world::{Config, State},
 };
 
@@ -76,14 +80,18 @@ impl Vendor for Smstools {
         handle(state, request, strike, Utc::now()).unwrap_or_else(Refusal::response)
     }
 
-    /// Returns the event `delivery_report`, signed over its time and body.
+    fn new_id(&self, _: &str) -> String {
+        random::letters(30)
+    }
+
+    /// Returns the event `delivery_report`.
     fn report(
         &self,
         message: &SentMessage,
         order: &ReportOrder,
         target: &str,
         now: DateTime<Utc>,
-    ) -> Vec<Report> {
+    ) -> Result<Vec<VendorRequest>, SandboxError> {
         let (code, status, detail, why) = match order.status {
             ReportStatus::Sent => ("0", "submitted", "", ""),
             ReportStatus::Delivered => ("1", "delivered", "", ""),
@@ -93,38 +101,71 @@ impl Vendor for Smstools {
             ReportStatus::Rejected => ("4", "rejected", "", ""),
             ReportStatus::Unknown => ("9", "unknown", "", ""),
         };
-        let time = |time: DateTime<Utc>| brussels(time).format("%Y-%m-%d %H:%M:%S").to_string();
-        let body = json!({
-            "webhook_id": "48213",
-            "webhook_type": "delivery_report",
-            "username": "sandbox",
-            "message": {
-                "messageid": message.id,
-                "datetime": time(message.at),
-                "content": message.text,
-                "sender": message.sender,
-                "receiver": message.to_digits(),
-                "reference": message.reference.as_deref().unwrap_or_default(),
-                "delivery_code": code,
-                "delivery_status": status,
-                "delivery_status_datetime": time(now),
-                "delivery_code_detail": order.code.as_deref().unwrap_or(detail),
-                "delivery_code_detail_description": why,
-            },
-        })
-        .to_string();
-        let seconds = now.timestamp();
-        let signed = format!("{seconds}.{body}");
-        let signature = digest::hex(&digest::hmac_sha256(SECRET, signed.as_bytes()));
-        vec![
-            Report::post_json(target.to_owned(), body)
-                .with("X-Smstools-Timestamp", seconds.to_string())
-                .with(
-                    "X-Smstools-Signature",
-                    format!("t={seconds},v1={signature}"),
-                ),
-        ]
+        let report = json!({
+            "messageid": message.id,
+            "datetime": local(message.at),
+            "content": message.text,
+            "sender": message.sender,
+            "receiver": message.to_digits(),
+            "reference": message.reference.as_deref().unwrap_or_default(),
+            "delivery_code": code,
+            "delivery_status": status,
+            "delivery_status_datetime": local(now),
+            "delivery_code_detail": order.code.as_deref().unwrap_or(detail),
+            "delivery_code_detail_description": why,
+        });
+        let event = signed("delivery_report", &report, target, &order.proof, now);
+        Ok(vec![event])
     }
+
+    /// Returns the event `inbox_message`.
+    fn inbound(&self, text: &InboundText<'_>, target: &str) -> Result<VendorRequest, SandboxError> {
+        let message = json!({
+            "messageid": random::letters(20),
+            "datetime": local(text.now),
+            "content": text.text,
+            "sender": text.from_digits(),
+            "receiver": text.to_digits(),
+        });
+        Ok(signed(
+            "inbox_message",
+            &message,
+            target,
+            text.proof,
+            text.now,
+        ))
+    }
+}
+
+/// Returns an event, signed over its time and body.
+fn signed(
+    kind: &str,
+    message: &Value,
+    target: &str,
+    proof: &Proof,
+    now: DateTime<Utc>,
+) -> VendorRequest {
+    let body = json!({
+        "webhook_id": "48213",
+        "webhook_type": kind,
+        "username": "sandbox",
+        "message": message,
+    })
+    .to_string();
+    let seconds = now.timestamp();
+    let signed = format!("{seconds}.{body}");
+    let signature = digest::hex(&digest::hmac_sha256(proof.secret(), signed.as_bytes()));
+    VendorRequest::post_json(target.to_owned(), body)
+        .with("X-Smstools-Timestamp", seconds.to_string())
+        .with(
+            "X-Smstools-Signature",
+            format!("t={seconds},v1={signature}"),
+        )
+}
+
+/// Returns the vendor's local time.
+fn local(time: DateTime<Utc>) -> String {
+    brussels(time).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// A number of the vendor's list, and its text.
@@ -221,7 +262,7 @@ fn send(
     }
     let mut ids = Vec::with_capacity(sms.recipients.len());
     for to in &sms.recipients {
-        let id = random::letters(30);
+        let id = Smstools.new_id("");
         state.messages.push(SentMessage {
             reference: sms.reference.clone(),
             send_at: sms.send_at,

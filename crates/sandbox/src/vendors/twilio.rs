@@ -14,12 +14,17 @@ use super::{
 };
 use crate::{
     digest,
+    error::SandboxError,
     fault::{Fault, Strike},
     fault_point::FaultPoint,
     http::{self, Head, Request, Response},
+    inbound::InboundText,
+    proof::Proof,
     random,
     record::{Extra, SentMessage},
-    report::{self, Report, ReportOrder, ReportStatus, SECRET},
+    report::{ReportOrder, ReportStatus},
+    segments,
+    vendor_request::{self, VendorRequest},
     world::{Config, State},
 };
 
@@ -82,6 +87,10 @@ impl Vendor for Twilio {
         with_retry_after(response.unwrap_or_else(Refusal::response), strike)
     }
 
+    fn new_id(&self, _: &str) -> String {
+        format!("SM{}", random::hex_id())
+    }
+
     /// A status callback, signed over the URL and the parameters of its form.
     fn report(
         &self,
@@ -89,7 +98,7 @@ impl Vendor for Twilio {
         order: &ReportOrder,
         target: &str,
         now: DateTime<Utc>,
-    ) -> Vec<Report> {
+    ) -> Result<Vec<VendorRequest>, SandboxError> {
         let (status, code) = match order.status {
             // It has no word for a phone that is off.
             ReportStatus::Buffered | ReportStatus::Sent => ("sent", None),
@@ -115,19 +124,44 @@ impl Vendor for Twilio {
             fields.push(("ErrorCode", code));
         }
         let url = with_query_of(target, message.extra.report_url.as_deref());
-        let in_order: BTreeMap<_, _> = fields.iter().copied().collect();
-        let signed: String = in_order
-            .iter()
-            .flat_map(|(name, value)| [*name, *value])
-            .collect();
-        let signature = digest::hmac_sha1_base64(SECRET, &format!("{url}{signed}"));
-        let body = report::form(fields);
-        vec![
-            Report::post(url, "application/x-www-form-urlencoded", body)
-                .with("I-Twilio-Idempotency-Token", random::guid())
-                .with("X-Twilio-Signature", signature),
-        ]
+        Ok(vec![signed(url, fields, &order.proof)])
     }
+
+    /// The request to the URL of an incoming message.
+    fn inbound(&self, text: &InboundText<'_>, target: &str) -> Result<VendorRequest, SandboxError> {
+        let id = self.new_id("");
+        let segments = segments::count(text.text).to_string();
+        let fields = vec![
+            ("ToCountry", "NL"),
+            ("SmsMessageSid", id.as_str()),
+            ("NumMedia", "0"),
+            ("SmsSid", &id),
+            ("SmsStatus", "received"),
+            ("FromCountry", "NL"),
+            ("Body", text.text),
+            ("To", text.to),
+            ("NumSegments", &segments),
+            ("MessageSid", &id),
+            ("AccountSid", ACCOUNT),
+            ("From", text.from),
+            ("ApiVersion", VERSION),
+        ];
+        Ok(signed(target.to_owned(), fields, text.proof))
+    }
+}
+
+/// Returns a form, signed over the URL and all its fields. The signature has no time.
+fn signed(url: String, fields: Vec<(&str, &str)>, proof: &Proof) -> VendorRequest {
+    let in_order: BTreeMap<_, _> = fields.iter().copied().collect();
+    let signed: String = in_order
+        .iter()
+        .flat_map(|(name, value)| [*name, *value])
+        .collect();
+    let signature = digest::hmac_sha1_base64(proof.secret(), &format!("{url}{signed}"));
+    let body = vendor_request::form(fields);
+    VendorRequest::post(url, "application/x-www-form-urlencoded", body)
+        .with("I-Twilio-Idempotency-Token", random::guid())
+        .with("X-Twilio-Signature", signature)
 }
 
 /// A status, and a code with its words.
@@ -235,7 +269,7 @@ fn send(
         }
         _ => {}
     }
-    message.id = format!("SM{}", random::hex_id());
+    message.id = Twilio.new_id("");
     let mut body = resource_of(&message, now);
     state.messages.push(message);
     if fault == Some(Fault::OkWithoutId) {

@@ -3,11 +3,15 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 use crate::{
+    error::SandboxError,
     fault::Strike,
     fault_point::FaultPoint,
     http::{Head, Request, Response},
+    inbound::InboundText,
+    names, random,
     record::SentMessage,
-    report::{Report, ReportOrder},
+    report::ReportOrder,
+    vendor_request::VendorRequest,
     world::{Config, State},
 };
 
@@ -42,13 +46,35 @@ pub(crate) trait Vendor: fmt::Debug + Sync {
         strike: Option<Strike>,
     ) -> Response;
 
+    /// Returns the names of its APIs, its default one first. One API has no name.
+    fn apis(&self) -> &'static [&'static str] {
+        &[""]
+    }
+
+    /// Returns the API of this name, or the default one.
+    fn api(&self, name: Option<&str>) -> Result<&'static str, SandboxError> {
+        let all = self.apis();
+        match name {
+            None => Ok(all[0]),
+            Some(name) => names::find("api", name, all, |api| api),
+        }
+    }
+
+    /// Returns a new id of a text, in the form of this API.
+    fn new_id(&self, _api: &str) -> String {
+        random::guid()
+    }
+
     /// Returns the requests by which the vendor reports on a text to this URL: several where each segment has
-    /// its own report.
+    /// its own report, and none where its API does not report on such a text.
     fn report(
         &self,
         message: &SentMessage,
         order: &ReportOrder,
         target: &str,
         now: DateTime<Utc>,
-    ) -> Vec<Report>;
+    ) -> Result<Vec<VendorRequest>, SandboxError>;
+
+    /// Returns the request by which the vendor delivers an inbound text to this URL.
+    fn inbound(&self, text: &InboundText<'_>, target: &str) -> Result<VendorRequest, SandboxError>;
 }

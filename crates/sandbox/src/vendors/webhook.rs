@@ -13,13 +13,17 @@ use super::{
     vendor::Vendor,
 };
 use crate::{
+    error::SandboxError,
     fault::{Fault, Strike},
     fault_point::FaultPoint,
     http::{Head, Request, Response},
     idempotency::Known,
+    inbound::InboundText,
+    proof::Proof,
     random,
     record::SentMessage,
-    report::{Report, ReportOrder, ReportStatus},
+    report::{ReportOrder, ReportStatus},
+    vendor_request::VendorRequest,
     world::{Config, State},
 };
 
@@ -71,13 +75,17 @@ impl Vendor for Webhook {
         with_retry_after(response, strike)
     }
 
+    fn new_id(&self, _: &str) -> String {
+        random::letters(24)
+    }
+
     fn report(
         &self,
         message: &SentMessage,
         order: &ReportOrder,
         target: &str,
         now: DateTime<Utc>,
-    ) -> Vec<Report> {
+    ) -> Result<Vec<VendorRequest>, SandboxError> {
         let status = match order.status {
             ReportStatus::Unknown => "unheard_of",
             status => status.name(),
@@ -93,7 +101,28 @@ impl Vendor for Webhook {
             body["code"] = json!(code);
         }
         let id = format!("dlr_{}", random::letters(20));
-        vec![standard_webhook(target, &id, body.to_string(), now)]
+        Ok(vec![standard_webhook(
+            &order.proof,
+            target,
+            &id,
+            &body,
+            now,
+        )?])
+    }
+
+    fn inbound(&self, text: &InboundText<'_>, target: &str) -> Result<VendorRequest, SandboxError> {
+        let mut body = json!({
+            "from": text.from,
+            "text": text.text,
+            "to": text.to,
+            "id": random::letters(24),
+            "at": text.now.to_rfc3339_opts(SecondsFormat::Secs, true),
+        });
+        if let Some(earlier) = text.earlier {
+            body["in_reply_to"] = json!(earlier.reference);
+        }
+        let id = format!("in_{}", random::letters(20));
+        standard_webhook(text.proof, target, &id, &body, text.now)
     }
 }
 
@@ -192,8 +221,8 @@ fn is_signed(request: &Request, now: DateTime<Utc>) -> bool {
     let is_recent = time
         .parse()
         .is_ok_and(|time: i64| now.timestamp().abs_diff(time) <= WINDOW);
-    let expected = standard_signature(id, time, &request.body);
-    is_recent && signature.split(' ').any(|given| given == expected)
+    let expected = standard_signature(&Proof::default(), id, time, &request.body);
+    is_recent && expected.is_ok_and(|expected| signature.split(' ').any(|given| given == expected))
 }
 
 fn send(
@@ -250,7 +279,7 @@ fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
     let send_at =
         optional(body, "send_at", rfc3339).map_err(|_| invalid("unsupported", "send_at"))?;
     let sender = sender.as_deref().unwrap_or(SENDER);
-    let id = random::letters(24);
+    let id = Webhook.new_id("");
     Ok(SentMessage {
         reference: Some(reference.to_owned()),
         validity_s,

@@ -2,7 +2,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use postduif_sandbox::{Fault, Report, ReportOrder, ReportStatus, Sandbox};
+use postduif_sandbox::{Fault, ReportOrder, ReportStatus, Sandbox, VendorRequest};
 use ring::{
     digest::{SHA256, digest},
     hmac,
@@ -81,7 +81,7 @@ fn mac(text: &[u8], signature: &str) {
     hmac::verify(&key, text, &STANDARD.decode(signature).unwrap()).unwrap();
 }
 
-fn header<'a>(report: &'a Report, name: &str) -> &'a str {
+fn header<'a>(report: &'a VendorRequest, name: &str) -> &'a str {
     let mut headers = report.headers.iter();
     &headers.find(|(other, _)| *other == name).unwrap().1
 }

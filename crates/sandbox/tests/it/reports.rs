@@ -1,4 +1,4 @@
-use postduif_sandbox::{Report, ReportOrder, ReportStatus, Sandbox};
+use postduif_sandbox::{ReportOrder, ReportStatus, Sandbox, VendorRequest};
 use ring::hmac;
 use serde_json::{Value, json};
 use tokio::{
@@ -111,7 +111,7 @@ async fn kpn_keeps_the_query_of_the_webhook_and_has_a_number_for_each_status() {
         assert_eq!(body["message_id"], id);
     }
     let order = ReportOrder::by_id(id, ReportStatus::Failed).code("008");
-    let Report { body, .. } = sandbox
+    let VendorRequest { body, .. } = sandbox
         .report(&order, "http://x.example/")
         .unwrap()
         .remove(0);

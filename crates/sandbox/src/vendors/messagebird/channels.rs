@@ -9,10 +9,13 @@ use crate::{
     digest,
     fault::{Fault, Strike},
     http::{Request, Response},
+    inbound::InboundText,
+    proof::Proof,
     random,
     record::{Extra, SentMessage},
-    report::{Report, ReportOrder, ReportStatus, SECRET},
+    report::{ReportOrder, ReportStatus},
     segments,
+    vendor_request::VendorRequest,
     vendors::common::{e164, optional, present, remove, with_retry_after},
     world::State,
 };
@@ -260,13 +263,13 @@ fn describe(message: &SentMessage, status: &str, reason: &str, now: DateTime<Utc
     })
 }
 
-/// Returns the event `sms.outbound`, signed over its time, the URL and the body.
+/// Returns the event `sms.outbound`.
 pub(super) fn report(
     message: &SentMessage,
     order: &ReportOrder,
     target: &str,
     now: DateTime<Utc>,
-) -> Report {
+) -> VendorRequest {
     let (status, failure) = match order.status {
         ReportStatus::Sent => ("sent", None),
         ReportStatus::Delivered => ("delivered", None),
@@ -295,13 +298,47 @@ pub(super) fn report(
             "source": {"name": "sms-messagebird", "code": code(number)},
         });
     }
-    let body =
-        json!({"service": "channels", "event": "sms.outbound", "payload": payload}).to_string();
+    signed("sms.outbound", &payload, target, &order.proof, now)
+}
+
+/// Returns the event `sms.inbound`.
+pub(super) fn inbound(text: &InboundText<'_>, target: &str) -> VendorRequest {
+    let at = text.now.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let payload = json!({
+        "id": random::guid(),
+        "channelId": "sandbox",
+        "sender": {"contact": {
+            "id": random::guid(),
+            "identifierKey": "phonenumber",
+            "identifierValue": text.from,
+        }},
+        // The number is in a sample of another channel only: the one of SMS has just an id.
+        "receiver": {"connector": {"id": random::guid(), "identifierValue": text.to}},
+        "body": {"type": "text", "text": {"text": text.text}},
+        "parts": [{"platformReference": random::hex_id()}],
+        "status": "delivered",
+        "direction": "incoming",
+        "lastStatusAt": at,
+        "createdAt": at,
+        "updatedAt": at,
+    });
+    signed("sms.inbound", &payload, target, text.proof, text.now)
+}
+
+/// Returns an event, signed over its time, the URL and the body.
+fn signed(
+    event: &str,
+    payload: &Value,
+    target: &str,
+    proof: &Proof,
+    now: DateTime<Utc>,
+) -> VendorRequest {
+    let body = json!({"service": "channels", "event": event, "payload": payload}).to_string();
     let seconds = now.timestamp();
     let mut signed = format!("{seconds}\n{target}\n").into_bytes();
     signed.extend(digest::sha256(body.as_bytes()));
-    let signature = STANDARD.encode(digest::hmac_sha256(SECRET, &signed));
-    Report::post_json(target.to_owned(), body)
+    let signature = STANDARD.encode(digest::hmac_sha256(proof.secret(), &signed));
+    VendorRequest::post_json(target.to_owned(), body)
         .with("messagebird-signature", signature)
         .with("messagebird-request-timestamp", seconds.to_string())
 }

@@ -9,16 +9,19 @@ use crate::{
     digest,
     fault::{Fault, Strike},
     http::{Request, Response},
+    inbound::InboundText,
+    proof::Proof,
     random,
     record::{Extra, SentMessage},
-    report::{self, Report, ReportOrder, ReportStatus, SECRET},
+    report::{ReportOrder, ReportStatus},
     segments::{Encoding, is_gsm},
+    vendor_request::{self, VendorRequest},
     vendors::common::{e164, is_digits, optional, present, remove, rfc3339, with_retry_after},
     world::State,
 };
 
 /// The name of this API in the records.
-const API: &str = "classic";
+pub(super) const API: &str = "classic";
 
 /// The most numbers of a request, and segments of a text.
 const MAX_RECIPIENTS: usize = 50;
@@ -342,7 +345,7 @@ pub(super) fn report(
     order: &ReportOrder,
     target: &str,
     now: DateTime<Utc>,
-) -> Option<Report> {
+) -> Option<VendorRequest> {
     let reference = message.reference.as_deref()?;
     let (status, reason, code) = match order.status {
         ReportStatus::Sent => ("sent", "pending DLR", ""),
@@ -377,33 +380,65 @@ pub(super) fn report(
     if !code.is_empty() {
         fields.push(("statusErrorCode", code));
     }
-    let url = report::with_query(target, &report::form(fields));
+    let url = vendor_request::with_query(target, &vendor_request::form(fields));
+    Some(signed(VendorRequest::get(url), &order.proof, now))
+}
+
+/// Returns a form, as an integration in the field receives it.
+pub(super) fn inbound(text: &InboundText<'_>, target: &str) -> VendorRequest {
+    let (seconds, id) = (text.now.timestamp().to_string(), random::hex_id());
+    let (message_id, at) = (
+        random::hex_id(),
+        text.now.to_rfc3339_opts(SecondsFormat::Secs, false),
+    );
+    let body = vendor_request::form([
+        ("receiver", text.to_digits()),
+        ("sender", text.from_digits()),
+        ("message", text.text),
+        ("date_utc", &seconds),
+        ("reference", ""),
+        ("id", &id),
+        ("message_id", &message_id),
+        ("recipient", text.to_digits()),
+        ("originator", text.from_digits()),
+        ("body", text.text),
+        ("createdDatetime", &at),
+    ]);
+    let form = "application/x-www-form-urlencoded";
+    let request = VendorRequest::post(target.to_owned(), form, body);
+    signed(request, text.proof, text.now)
+}
+
+/// Signs a request over its URL and its body.
+fn signed(request: VendorRequest, proof: &Proof, now: DateTime<Utc>) -> VendorRequest {
     let seconds = now.timestamp();
-    let claims = json!({
+    let body_hash = digest::sha256(request.body.as_bytes());
+    let mut claims = json!({
         "iss": "MessageBird",
         "nbf": seconds,
         "exp": seconds + 60,
         "jti": random::guid(),
-        "url_hash": digest::hex(&digest::sha256(url.as_bytes())),
+        "url_hash": digest::hex(&digest::sha256(request.url.as_bytes())),
     });
-    let jwt = digest::hs256(&claims, SECRET);
+    if !request.body.is_empty() {
+        claims["payload_hash"] = json!(digest::hex(&body_hash));
+    }
+    let jwt = digest::hs256(&claims, proof.secret());
 
-    // The older signature is sent too: over the time, the sorted fields, and the body's hash.
-    let (_, query) = url.split_once('?').unwrap_or_default();
+    // The older signature is sent too: over the time, the sorted query, and the body's hash.
+    let (_, query) = request.url.split_once('?').unwrap_or_default();
     let mut sorted = crate::http::pairs(query);
     sorted.sort();
     let sorted = sorted
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut signed = format!("{seconds}\n{}\n", report::form(sorted)).into_bytes();
-    signed.extend(digest::sha256(b""));
-    let signature = STANDARD.encode(digest::hmac_sha256(SECRET, &signed));
-    Some(
-        Report::get(url)
-            .with("MessageBird-Signature-JWT", jwt)
-            .with("MessageBird-Signature", signature)
-            .with("MessageBird-Request-Timestamp", seconds.to_string()),
-    )
+    let mut signed = format!("{seconds}\n{}\n", vendor_request::form(sorted)).into_bytes();
+    signed.extend(body_hash);
+    let signature = STANDARD.encode(digest::hmac_sha256(proof.secret(), &signed));
+    request
+        .with("MessageBird-Signature-JWT", jwt)
+        .with("MessageBird-Signature", signature)
+        .with("MessageBird-Request-Timestamp", seconds.to_string())
 }
 
 #[cfg(test)]

@@ -13,11 +13,15 @@ use hyper::Method;
 
 use super::vendor::Vendor;
 use crate::{
+    error::SandboxError,
     fault::Strike,
     fault_point::FaultPoint,
     http::{Head, Request, Response},
+    inbound::InboundText,
+    random,
     record::SentMessage,
-    report::{Report, ReportOrder},
+    report::ReportOrder,
+    vendor_request::VendorRequest,
     world::{Config, State},
 };
 
@@ -86,17 +90,37 @@ impl Vendor for MessageBird {
         }
     }
 
+    fn apis(&self) -> &'static [&'static str] {
+        &[platform::API, classic::API, channels::API]
+    }
+
+    fn new_id(&self, api: &str) -> String {
+        match api {
+            channels::API => random::guid(),
+            platform::API => format!("sms_{}", random::letters(26)),
+            _ => random::hex_id(),
+        }
+    }
+
     fn report(
         &self,
         message: &SentMessage,
         order: &ReportOrder,
         target: &str,
         now: DateTime<Utc>,
-    ) -> Vec<Report> {
-        match message.extra.api {
+    ) -> Result<Vec<VendorRequest>, SandboxError> {
+        Ok(match message.extra.api {
             channels::API => vec![channels::report(message, order, target, now)],
-            platform::API => vec![platform::report(message, order, target, now)],
+            platform::API => vec![platform::report(message, order, target, now)?],
             _ => Vec::from_iter(classic::report(message, order, target, now)),
+        })
+    }
+
+    fn inbound(&self, text: &InboundText<'_>, target: &str) -> Result<VendorRequest, SandboxError> {
+        match text.api {
+            channels::API => Ok(channels::inbound(text, target)),
+            platform::API => platform::inbound(text, target),
+            _ => Ok(classic::inbound(text, target)),
         }
     }
 }

@@ -8,13 +8,17 @@ use hyper::{
 use serde_json::{Value, json};
 
 use crate::{
+    error::SandboxError,
     fault::{Fault, Strike},
     http::{Request, Response},
     idempotency::Known,
+    inbound::InboundText,
+    proof::Proof,
     random,
     record::{Extra, SentMessage},
-    report::{Report, ReportOrder, ReportStatus},
+    report::{ReportOrder, ReportStatus},
     segments,
+    vendor_request::VendorRequest,
     vendors::common::{e164, is_digits, present, remove, standard_webhook, with_retry_after},
     world::State,
 };
@@ -24,6 +28,9 @@ pub(super) const API: &str = "platform";
 
 /// The only key, whose second part names the region.
 const KEY: &str = "bk_eu1_sandbox";
+
+/// The only workspace.
+const WORKSPACE: &str = "ws_01krdgeqcxet5s7t44vh8rt9mg";
 
 /// The most texts of a batch, and segments of a text.
 const MAX_BATCH: usize = 100;
@@ -463,13 +470,13 @@ fn is_sender(from: &str) -> bool {
         && from.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
-/// Returns an event signed as Standard Webhooks are.
+/// Returns the event of a status.
 pub(super) fn report(
     message: &SentMessage,
     order: &ReportOrder,
     target: &str,
     now: DateTime<Utc>,
-) -> Report {
+) -> Result<VendorRequest, SandboxError> {
     let (kind, error) = match order.status {
         ReportStatus::Sent => ("sms.sent", None),
         ReportStatus::Delivered => ("sms.delivered", None),
@@ -483,7 +490,7 @@ pub(super) fn report(
     let at = now.to_rfc3339_opts(SecondsFormat::Millis, true);
     let mut data = json!({
         "sms_id": message.id,
-        "workspace_id": "ws_01krdgeqcxet5s7t44vh8rt9mg",
+        "workspace_id": WORKSPACE,
         "to": message.to,
         "from": message.sender,
         "tags": null,
@@ -509,9 +516,43 @@ pub(super) fn report(
             "permanent": null,
         });
     }
-    let body = json!({"type": kind, "timestamp": at, "data": data}).to_string();
+    signed(kind, &data, target, &order.proof, now)
+}
+
+/// Returns the event `sms.received`.
+pub(super) fn inbound(text: &InboundText<'_>, target: &str) -> Result<VendorRequest, SandboxError> {
+    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let earlier = text.earlier.map(
+        |earlier| json!({"id": earlier.id, "text": earlier.text, "sent_at": time(earlier.at)}),
+    );
+    let data = json!({
+        "sms_id": format!("sms_{}", random::letters(26)),
+        "workspace_id": WORKSPACE,
+        "to": text.to,
+        "from": text.from,
+        "tags": null,
+        "metadata": null,
+        "text": text.text,
+        "country_code": "NL",
+        "carrier": "KPN",
+        "mcc_mnc": "20408",
+        "in_reply_to_message": earlier,
+    });
+    signed("sms.received", &data, target, text.proof, text.now)
+}
+
+/// Returns an event, signed as Standard Webhooks are.
+fn signed(
+    kind: &str,
+    data: &Value,
+    target: &str,
+    proof: &Proof,
+    now: DateTime<Utc>,
+) -> Result<VendorRequest, SandboxError> {
+    let at = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let body = json!({"type": kind, "timestamp": at, "data": data});
     let id = format!("msg_{}", random::letters(26));
-    standard_webhook(target, &id, body, now)
+    standard_webhook(proof, target, &id, &body, now)
 }
 
 #[cfg(test)]

@@ -14,11 +14,14 @@ use super::{
     vendor::Vendor,
 };
 use crate::{
+    error::SandboxError,
     fault::Strike,
     fault_point::FaultPoint,
     http::{Head, Request, Response},
+    inbound::InboundText,
     record::SentMessage,
-    report::{Report, ReportOrder},
+    report::ReportOrder,
+    vendor_request::VendorRequest,
     world::{Config, State},
 };
 
@@ -75,17 +78,30 @@ impl Vendor for Spryng {
         }
     }
 
+    fn apis(&self) -> &'static [&'static str] {
+        &[v2::API, v1::API]
+    }
+
     fn report(
         &self,
         message: &SentMessage,
         order: &ReportOrder,
         target: &str,
         now: DateTime<Utc>,
-    ) -> Vec<Report> {
-        vec![match message.extra.api {
+    ) -> Result<Vec<VendorRequest>, SandboxError> {
+        Ok(vec![match message.extra.api {
             v1::API => v1::report(message, order, target),
             _ => v2::report(message, order, target, now),
-        }]
+        }])
+    }
+
+    fn inbound(&self, text: &InboundText<'_>, target: &str) -> Result<VendorRequest, SandboxError> {
+        match text.api {
+            v1::API => Err(SandboxError::new(
+                "invalid \"api\": Spryng documents no inbound texts for v1",
+            )),
+            _ => Ok(v2::inbound(text, target)),
+        }
     }
 }
 

@@ -13,8 +13,9 @@ use crate::{
     http::{Request, Response},
     random,
     record::{Extra, SentMessage},
-    report::{self, Report, ReportOrder, ReportStatus},
+    report::{ReportOrder, ReportStatus},
     segments::Encoding,
+    vendor_request::{self, VendorRequest},
     vendors::common::{e164, optional, present, rfc3339, text_within, with_retry_after},
     world::State,
 };
@@ -248,7 +249,7 @@ impl SendRequest {
 }
 
 /// Returns an unsigned GET with capitals in its query, as one service in production receives it.
-pub(super) fn report(message: &SentMessage, order: &ReportOrder, target: &str) -> Report {
+pub(super) fn report(message: &SentMessage, order: &ReportOrder, target: &str) -> VendorRequest {
     let (status, reason) = match order.status {
         ReportStatus::Delivered => ("10", "0"),
         ReportStatus::Expired => ("20", "20"),
@@ -259,7 +260,7 @@ pub(super) fn report(message: &SentMessage, order: &ReportOrder, target: &str) -
         ReportStatus::Sent => ("sent", "0"),
         ReportStatus::Unknown => ("99", "0"),
     };
-    let fields = report::form([
+    let fields = vendor_request::form([
         ("STATUS", status),
         ("REASONCODE", order.code.as_deref().unwrap_or(reason)),
         (
@@ -267,5 +268,5 @@ pub(super) fn report(message: &SentMessage, order: &ReportOrder, target: &str) -
             message.reference.as_deref().unwrap_or_default(),
         ),
     ]);
-    Report::get(report::with_query(target, &fields))
+    VendorRequest::get(vendor_request::with_query(target, &fields))
 }

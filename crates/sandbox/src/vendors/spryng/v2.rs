@@ -8,13 +8,18 @@ use super::is_sender;
 use crate::{
     fault::{Fault, Strike},
     http::{Request, Response},
+    inbound::InboundText,
     random,
     record::{Extra, SentMessage},
-    report::{Report, ReportOrder, ReportStatus},
-    segments::{Encoding, is_gsm},
-    vendors::common::{e164, optional, present, rfc3339, with_retry_after},
+    report::{ReportOrder, ReportStatus},
+    segments::{self, Encoding, is_gsm},
+    vendor_request::VendorRequest,
+    vendors::common::{e164, is_short_code, optional, present, rfc3339, with_retry_after},
     world::State,
 };
+
+/// The name of this API in the records.
+pub(super) const API: &str = "v2";
 
 /// The reference of the only account.
 pub(super) const ACCOUNT: &str = "SPNL0000000";
@@ -280,6 +285,7 @@ fn read(
             reference: reference(&metadata),
             parts,
             extra: Extra {
+                api: API,
                 metadata,
                 ..Extra::default()
             },
@@ -332,7 +338,7 @@ pub(super) fn report(
     order: &ReportOrder,
     target: &str,
     now: DateTime<Utc>,
-) -> Report {
+) -> VendorRequest {
     let (status, reason) = match order.status {
         ReportStatus::Sent => ("Sent", "EdgeSubmitted"),
         ReportStatus::Buffered => ("In Progress", "EdgeSubmitted"),
@@ -357,7 +363,7 @@ pub(super) fn report(
             "MessageId": message.id,
             "Status": status,
             "Reason": order.code.as_deref().unwrap_or(reason),
-            "OccurredAtTime": now.to_rfc3339_opts(SecondsFormat::Micros, true).replace('Z', "0Z"),
+            "OccurredAtTime": seven_digits(now),
             "Msisdn": message.to_digits(),
             "Originator": message.sender,
             "Body": message.text,
@@ -367,7 +373,46 @@ pub(super) fn report(
             "Metadata": metadata,
         }],
     });
-    Report::post_json(target.to_owned(), body.to_string())
+    VendorRequest::post_json(target.to_owned(), body.to_string())
+}
+
+/// Returns the event of a received text, whose person is the MSISDN.
+pub(super) fn inbound(text: &InboundText<'_>, target: &str) -> VendorRequest {
+    let encoding = if is_gsm(text.text) { "GSM" } else { "Unicode" };
+    let earlier = text.earlier.map(|earlier| &earlier.id);
+    let is_code = is_short_code(text.to);
+    let body = json!({
+        "RequestId": random::guid(),
+        "AccountReference": ACCOUNT,
+        "Channel": "SMS",
+        "Status": "Received",
+        "Messages": [{
+            "MessageId": random::guid(),
+            "MostRecentOutboundMessageId": earlier,
+            "MostRecentOutboundRequestId": null,
+            "OccurredAtTime": seven_digits(text.now),
+            "Status": "Received",
+            "DestinationCode": "",
+            "Body": text.text,
+            "MessageParts": segments::count(text.text),
+            "MessageCoding": encoding,
+            "ContactId": null,
+            "ConversationStatus": "Updated",
+            "Originator": text.to_digits(),
+            "Msisdn": text.from_digits(),
+            "ContainsActionWord": false,
+            "ActionWord": null,
+            "Keyword": "",
+            "SenderType": if is_code { "ShortCode" } else { "VirtualMobileNumber" },
+        }],
+    });
+    VendorRequest::post_json(target.to_owned(), body.to_string())
+}
+
+/// Writes a time as the API does, with seven decimals.
+fn seven_digits(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+        .replace('Z', "0Z")
 }
 
 #[cfg(test)]

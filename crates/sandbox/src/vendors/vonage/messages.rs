@@ -12,17 +12,20 @@ use crate::{
     digest,
     fault::{Fault, Strike},
     http::{Request, Response},
+    inbound::InboundText,
+    proof::Proof,
     random,
     record::{Extra, SentMessage},
-    report::{self, Report, ReportOrder, ReportStatus},
-    segments::Encoding,
+    report::{ReportOrder, ReportStatus},
+    segments::{self, Encoding},
+    vendor_request::VendorRequest,
     vendors::common::{e164, optional, present, text_within, with_retry_after},
     world::State,
 };
 
 /// The names of this API in the records, by credential: reports on an application's texts name it.
 const APPLICATION: &str = "messages of an application";
-const ACCOUNT: &str = "messages";
+pub(super) const ACCOUNT: &str = "messages";
 
 const ERRORS: &str = "https://developer.vonage.com/api-errors";
 
@@ -337,7 +340,7 @@ pub(super) fn status(
     order: &ReportOrder,
     target: &str,
     now: DateTime<Utc>,
-) -> Report {
+) -> VendorRequest {
     let (status, error) = match order.status {
         ReportStatus::Sent => ("submitted", None),
         ReportStatus::Buffered => ("submitted", Some(("1220", "Handset busy"))),
@@ -378,6 +381,36 @@ pub(super) fn status(
     }
     let segments = vec![segment; message.parts as usize];
     body["sms"] = json!({"count_total": message.parts.to_string(), "segments": segments});
+    signed(&body, message.extra.api, target, &order.proof, now)
+}
+
+/// Returns the webhook of an inbound text.
+pub(super) fn inbound(text: &InboundText<'_>, target: &str) -> VendorRequest {
+    let body = json!({
+        "channel": "sms",
+        "message_uuid": random::guid(),
+        "to": text.to_digits(),
+        "from": text.from_digits(),
+        "timestamp": text.now.to_rfc3339_opts(SecondsFormat::Secs, true),
+        "text": text.text,
+        "sms": {
+            "num_messages": segments::count(text.text).to_string(),
+            "keyword": text.keyword(),
+        },
+        "usage": {"currency": "EUR", "price": "0.0333"},
+        "origin": {"network_code": network(text.from).unwrap_or("00000")},
+    });
+    signed(&body, text.api, target, text.proof, text.now)
+}
+
+/// Returns a webhook with a token that covers its time and body.
+fn signed(
+    body: &Value,
+    api: &str,
+    target: &str,
+    proof: &Proof,
+    now: DateTime<Utc>,
+) -> VendorRequest {
     let body = body.to_string();
     let mut claims = json!({
         "iat": now.timestamp(),
@@ -386,9 +419,10 @@ pub(super) fn status(
         "payload_hash": digest::hex(&digest::sha256(body.as_bytes())),
         "api_key": "sandbox",
     });
-    if message.extra.api == APPLICATION {
+    if api == APPLICATION {
         claims["application_id"] = json!(jwt::APPLICATION);
     }
-    let token = digest::hs256(&claims, report::SECRET);
-    Report::post_json(target.to_owned(), body).with("Authorization", format!("Bearer {token}"))
+    let token = digest::hs256(&claims, proof.secret());
+    VendorRequest::post_json(target.to_owned(), body)
+        .with("Authorization", format!("Bearer {token}"))
 }

@@ -19,11 +19,15 @@ use super::{
     vendor::Vendor,
 };
 use crate::{
+    error::SandboxError,
     fault::{Fault, Strike},
     fault_point::FaultPoint,
     http::{Head, Request, Response},
+    inbound::InboundText,
+    random,
     record::SentMessage,
-    report::{Report, ReportOrder},
+    report::ReportOrder,
+    vendor_request::VendorRequest,
     world::{Config, State},
 };
 
@@ -85,17 +89,35 @@ impl Vendor for Vonage {
         }
     }
 
+    fn apis(&self) -> &'static [&'static str] {
+        &[messages::ACCOUNT, sms::API]
+    }
+
+    fn new_id(&self, api: &str) -> String {
+        match api {
+            sms::API => random::hex_id()[..16].to_uppercase(),
+            _ => random::guid(),
+        }
+    }
+
     fn report(
         &self,
         message: &SentMessage,
         order: &ReportOrder,
         target: &str,
         now: DateTime<Utc>,
-    ) -> Vec<Report> {
-        match message.extra.api {
+    ) -> Result<Vec<VendorRequest>, SandboxError> {
+        Ok(match message.extra.api {
             sms::API => receipt::of(message, order, target, now),
             _ => vec![messages::status(message, order, target, now)],
-        }
+        })
+    }
+
+    fn inbound(&self, text: &InboundText<'_>, target: &str) -> Result<VendorRequest, SandboxError> {
+        Ok(match text.api {
+            sms::API => receipt::inbound(text, target),
+            _ => messages::inbound(text, target),
+        })
     }
 }
 

@@ -8,9 +8,9 @@ use super::{MAX_CHARACTERS, has_account, network, receipt, sender};
 use crate::{
     fault::{Fault, Strike},
     http::{self, Request, Response},
+    proof::{Proof, SignatureMethod},
     random,
     record::{Extra, SentMessage},
-    report::SignatureMethod,
     segments::Encoding,
     vendors::common::{e164, remove},
     world::State,
@@ -173,9 +173,13 @@ fn is_signed(fields: &[(String, String)], sig: &str) -> bool {
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     others.iter().any(|(name, _)| *name == "timestamp")
-        && SignatureMethod::ALL
-            .iter()
-            .any(|method| receipt::sign(&others, *method).eq_ignore_ascii_case(sig))
+        && SignatureMethod::ALL.iter().any(|method| {
+            let proof = Proof {
+                method: *method,
+                ..Proof::default()
+            };
+            receipt::sign(&others, &proof).eq_ignore_ascii_case(sig)
+        })
 }
 
 fn read<'a>(
