@@ -16,6 +16,7 @@ mod leaks;
 mod outage;
 mod packages;
 mod settings;
+mod vendor_requests;
 mod versions;
 mod where_possible;
 mod world;

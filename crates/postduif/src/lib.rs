@@ -10,7 +10,7 @@
         feature = "callouts",
         feature = "layers",
         feature = "regional-numbers",
-        feature = "testing",
+        feature = "sandbox",
     ),
     doc = "
 ## Where things are
@@ -23,7 +23,7 @@
 | inbound texts, opt-outs | [`inbound_parser`], [`OptOutWords`], [`layers::Suppress`] |
 | phone numbers, texts | [`PhoneNumber`], [`numbers`], [`Text`], [`mod@text`] |
 | the HTTP client | [`http::Client`] |
-| test a service | [`testing::Recording`] |
+| test a service | [`testing::Recording`]; its routes of reports: [`testing::sandbox::ReportOrder`] |
 | a provider of your own | [`http::vendor`], [`testing::conformance!`] |
 | onboarding | [`onboarding::Onboarding`], [`onboarding::Runner`], [`entra::Entra`], [`entra::CallerVerifier`], [`webhooks::Callouts`] |
 | one vendor | [`cm`], [`kpn`], [`messagebird`], [`smstools`], [`spryng`], [`twilio`], [`vonage`], and [`webhook`], a gateway of yours |
@@ -207,6 +207,33 @@ pub use stack::{Stack, failover};
 /// assert_eq!(parser.authenticity(), postduif::Authenticity::BodyOnly);
 /// # }
 /// # Ok::<(), postduif::ConfigError>(())
+/// ```
+///
+/// In a test, with the feature `sandbox`, `testing::sandbox` makes the requests of each vendor, signed with a secret of
+/// the test:
+///
+/// ```
+/// # #[cfg(all(feature = "sandbox", feature = "smstools"))] {
+/// use std::time::SystemTime;
+///
+/// use postduif::testing::ReportCall;
+/// use postduif::testing::sandbox::{ReportOrder, ReportStatus};
+/// use postduif::{DeliveryStatus, ReportErrorKind, ReportOptions};
+///
+/// let parser = postduif::report_parser("smstools", ReportOptions::new(["test-secret"]))?;
+/// let url = "https://hooks.example.com/reports/smstools";
+/// let order = ReportOrder::new("01J9Z8Q4T6M2V7X3", ReportStatus::Delivered);
+///
+/// let genuine = ReportCall::from(order.clone().secret("test-secret").request("smstools", url)?);
+/// let reports = genuine.parse(&*parser, SystemTime::now().into())?;
+/// assert_eq!(reports[0].status, DeliveryStatus::Delivered);
+/// assert_eq!(reports[0].reference.unwrap().as_str(), "01J9Z8Q4T6M2V7X3");
+///
+/// let forged = ReportCall::from(order.secret("another-secret").request("smstools", url)?);
+/// let error = forged.parse(&*parser, SystemTime::now().into()).unwrap_err();
+/// assert_eq!(error.kind(), ReportErrorKind::Forged);
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors

@@ -170,12 +170,12 @@ pub(crate) struct InboundText<'a> {
 
 impl InboundText<'_> {
     /// Returns the person's number without its plus.
-    pub(crate) fn from_digits(&self) -> &str {
+    pub(crate) fn sender_digits(&self) -> &str {
         self.from.trim_start_matches('+')
     }
 
     /// Returns the customer's number without its plus.
-    pub(crate) fn to_digits(&self) -> &str {
+    pub(crate) fn recipient_digits(&self) -> &str {
         self.to.trim_start_matches('+')
     }
 

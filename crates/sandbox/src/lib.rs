@@ -39,7 +39,8 @@
 //! | `POST /_sandbox/faults` | sets a fault, as [`FaultSpec`]: `at` (a point), `fault` (a [`Fault::name`]), `times` (defaults to 1), `ms` (defaults to the fault's own); returns the fault |
 //! | `DELETE /_sandbox/faults` | removes all faults; 204 |
 //! | `POST /_sandbox/callouts` | sends a call-out as Entra, as [`CalloutOrder`]: `user` (defaults to [`Cast::JOINER`]), `kind` (`lifecycle`, the default, or `access_package`), `window` (such as `PT30M`), `repeat` (0, the default, or 1), `hostile` (a [`Hostile::name`]), `target` (a URL; without one nothing is sent); returns a [`Callout`] |
-//! | `POST /_sandbox/reports` | sends a report as a vendor, as [`ReportOrder`]: `reference` or `id` (which text), `status` (a [`ReportStatus::name`]), `to`, `code`, `target` (a URL; defaults to the text's own); for Vonage's SMS API also `form` and `signature_method`; returns `{"status":…}`, the status of the target's response |
+//! | `POST /_sandbox/reports` | sends a report as a vendor, as [`ReportOrder`]: `reference` or `id` (which text), `status` (a [`ReportStatus::name`]), `to`, `code`, `secret` and `at` (for a forged or an old one), `target` (a URL; defaults to the text's own); for Vonage's SMS API also `form` and `signature_method`; returns `{"status":…}`, the status of the target's response |
+//! | `POST /_sandbox/inbound` | delivers an inbound text as a vendor, as [`InboundOrder`]: `vendor`, `api` (defaults to the vendor's first), `from`, `to`, `text`, `target` (a URL), and `secret`, `at`, `form` and `signature_method` as for a report; returns `{"status":…}` |
 //!
 //! ```sh
 //! # The next request for a token of KPN gets no response.
@@ -73,10 +74,14 @@
 //! [`Fault::WrongOrder`] and [`Fault::MissingEntry`] change only responses that hold a list. CM has no ids:
 //! there, [`Fault::OkWithoutId`] leaves out the reference.
 //!
-//! # Delivery reports
+//! # Delivery reports and inbound texts
 //!
 //! [`Sandbox::report`] builds the request by which a vendor reports on a text, and
-//! [`Sandbox::deliver_report`] sends it. Every signing secret is `sandbox`; MessageBird's platform
+//! [`Sandbox::deliver_report`] sends it. [`ReportOrder::request`] builds it without a running sandbox, for a test of a
+//! route. For inbound texts these are [`Sandbox::inbound`], [`Sandbox::deliver_inbound`] and [`InboundOrder::request`];
+//! Spryng's `v1` documents none.
+//!
+//! Every signing secret is `sandbox` unless the order has another; MessageBird's platform
 //! and the webhook gateway write it as `whsec_c2FuZGJveA==`. CM and Spryng do not sign: the receiver may put a secret of its own
 //! in the target's path or query. KPN appends the query of the text's `webhook_url`, which holds the
 //! caller's reference.

@@ -119,5 +119,6 @@ const CALLS: &str = "  \
   POST   /_sandbox/faults    sets a fault: at, fault, times, ms
   DELETE /_sandbox/faults    removes all faults
   POST   /_sandbox/callouts  sends a call-out as Entra: target, user, kind, window, repeat, hostile
-  POST   /_sandbox/reports   sends a report as a vendor: reference or id, to, status, code, target
+  POST   /_sandbox/reports   sends a report as a vendor: reference or id, to, status, code, secret, at, target
+  POST   /_sandbox/inbound   delivers an inbound text as a vendor: vendor, api, from, to, text, secret, at, target
   DELETE /_sandbox           resets everything";

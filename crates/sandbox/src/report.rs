@@ -217,8 +217,8 @@ impl ReportOrder {
     /// # Errors
     ///
     /// Returns an error if the vendor or the API is unknown, the target not an `http` or `https` URL, the secret not in
-    /// the vendor's form, or the report one that the vendor does not send: MessageBird's classic API reports only on
-    /// texts with a reference.
+    /// the vendor's form, or the report one that the vendor does not send: MessageBird's classic API and the
+    /// webhook gateway report only on texts with a reference.
     pub fn request(&self, vendor: &str, target: &str) -> Result<VendorRequest, SandboxError> {
         let vendor = vendors::named(vendor)?;
         let api = vendor.api(self.api.as_deref())?;

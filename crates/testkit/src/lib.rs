@@ -7,8 +7,12 @@
 //!
 //! [`Recording`], a provider that replies as scripted, is for tests of programs that send texts.
 //!
-//! Without `journal` the crate depends on no other of the workspace but `postduif-core`, so a provider elsewhere is
-//! tested by the same suite. In the crate `postduif` it is the module `testing`, with the feature `testing`.
+//! The module `sandbox`, with the feature `sandbox`, makes the requests by which vendors report deliveries and deliver
+//! inbound texts, signed with a secret of yours, for tests of your own routes: see `ReportOrder` and `InboundOrder` there.
+//! A [`ReportCall`] of one is what a parser reads.
+//!
+//! Without `journal` and `sandbox` the crate depends on no other of the workspace but `postduif-core`, so a provider
+//! elsewhere is tested by the same suite. In the crate `postduif` it is the module `testing`, with the feature `testing`.
 
 mod conformance;
 #[cfg(feature = "engine")]
@@ -31,6 +35,8 @@ pub use fake::{DEADLINE, FakeVendor, Received};
 pub use inbound::{FakeInbound, InboundProofs, promises as inbound_promises};
 #[cfg(feature = "journal")]
 pub use journal::{FakeStore, promises as journal_promises};
+#[cfg(feature = "sandbox")]
+pub use postduif_sandbox as sandbox;
 pub use recording::{Call, Recording, Scripted};
 pub use report::{
     FakeReports, Key, Proof, RECIPIENT, REPORTED_TEXT, ReportCall, promises as report_promises,

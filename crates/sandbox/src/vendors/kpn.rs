@@ -122,9 +122,9 @@ impl Vendor for Kpn {
     }
 
     fn inbound(&self, text: &InboundText<'_>, target: &str) -> Result<VendorRequest, SandboxError> {
-        let to = text.to_digits();
+        let to = text.recipient_digits();
         let body = json!({
-            "sender": text.from_digits(),
+            "sender": text.sender_digits(),
             "recipient": to,
             "message_id": format!("{}.{to}", random::letters(16).to_uppercase()),
             "content": text.text,

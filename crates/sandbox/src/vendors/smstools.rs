@@ -124,8 +124,8 @@ impl Vendor for Smstools {
             "messageid": random::letters(20),
             "datetime": local(text.now),
             "content": text.text,
-            "sender": text.from_digits(),
-            "receiver": text.to_digits(),
+            "sender": text.sender_digits(),
+            "receiver": text.recipient_digits(),
         });
         Ok(signed(
             "inbox_message",

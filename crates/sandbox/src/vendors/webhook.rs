@@ -86,12 +86,16 @@ impl Vendor for Webhook {
         target: &str,
         now: DateTime<Utc>,
     ) -> Result<Vec<VendorRequest>, SandboxError> {
+        // A gateway knows a text by its reference, which every request has.
+        let Some(reference) = &message.reference else {
+            return Ok(Vec::new());
+        };
         let status = match order.status {
             ReportStatus::Unknown => "unheard_of",
             status => status.name(),
         };
         let mut body = json!({
-            "reference": message.reference,
+            "reference": reference,
             "status": status,
             "at": now.to_rfc3339_opts(SecondsFormat::Secs, true),
             "id": message.id,

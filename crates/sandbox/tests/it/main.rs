@@ -11,10 +11,12 @@ mod cm;
 mod control;
 mod faults;
 mod graph;
+mod inbound;
 mod kpn;
 mod login;
 mod messagebird;
 mod processed;
+#[cfg(feature = "program")]
 mod program;
 mod reports;
 mod smstools;

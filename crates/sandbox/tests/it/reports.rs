@@ -31,7 +31,7 @@ async fn post(sandbox: &Sandbox, body: &Value) -> Response {
 }
 
 /// Accepts one request of a vendor, responds with a status, and returns the request.
-async fn respond_once(listener: TcpListener, status: u16) -> String {
+pub(crate) async fn respond_once(listener: TcpListener, status: u16) -> String {
     let (mut stream, _) = soon(listener.accept()).await.unwrap();
     let mut bytes = Vec::new();
     loop {
@@ -73,6 +73,24 @@ async fn a_report_is_delivered_and_the_status_of_its_response_returned() {
         respond_once(listener, 503)
     );
     assert_eq!(status, Ok(Some(503)));
+}
+
+#[tokio::test]
+async fn the_secret_and_the_time_of_a_report_can_be_set() {
+    let sandbox = sent().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("http://{}/reports/kpn", listener.local_addr().unwrap());
+    let order = json!({
+        "reference": "01J9Z8", "status": "delivered", "target": target,
+        "secret": "another", "at": "2026-01-01T00:00:00Z",
+    });
+    let (_, arrived) = tokio::join!(post(&sandbox, &order), respond_once(listener, 401));
+    let (head, body) = arrived.split_once("\r\n\r\n").unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"another");
+    let signature = hex(hmac::sign(&key, body.as_bytes()).as_ref());
+    assert!(head.contains(&format!("X-KPN-Webhook-Signature: {signature}")));
+    assert!(head.contains("X-KPN-Webhook-Timestamp: 1767225600"));
+    assert!(body.contains("\"StatusDateTime\":1767225600"), "{body}");
 }
 
 #[tokio::test]

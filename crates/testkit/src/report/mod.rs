@@ -289,7 +289,12 @@ impl ReportCall {
         self
     }
 
-    fn parse(
+    /// Reads the request as this parser does at this time.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the parser.
+    pub fn parse(
         &self,
         parser: &dyn ReportParser,
         now: DateTime<Utc>,
@@ -297,7 +302,8 @@ impl ReportCall {
         self.with_request(|request| parser.parse(request, now))
     }
 
-    pub(crate) fn with_request<T>(&self, read: impl FnOnce(&ReportRequest<'_>) -> T) -> T {
+    /// Calls `read` with the request, and returns what it returns: for an `InboundParser`, or a route of yours.
+    pub fn with_request<T>(&self, read: impl FnOnce(&ReportRequest<'_>) -> T) -> T {
         let headers: Vec<_> = self
             .headers
             .iter()
@@ -309,6 +315,22 @@ impl ReportCall {
             &headers,
             &self.body,
         ))
+    }
+}
+
+/// A request of the sandbox, such as one of `ReportOrder::request`.
+#[cfg(feature = "sandbox")]
+impl From<postduif_sandbox::VendorRequest> for ReportCall {
+    fn from(request: postduif_sandbox::VendorRequest) -> Self {
+        let headers = request.headers.into_iter();
+        Self {
+            method: request.method.to_owned(),
+            url: request.url,
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.into_bytes()))
+                .collect(),
+            body: request.body.into_bytes(),
+        }
     }
 }
 

@@ -392,15 +392,15 @@ pub(super) fn inbound(text: &InboundText<'_>, target: &str) -> VendorRequest {
         text.now.to_rfc3339_opts(SecondsFormat::Secs, false),
     );
     let body = vendor_request::form([
-        ("receiver", text.to_digits()),
-        ("sender", text.from_digits()),
+        ("receiver", text.recipient_digits()),
+        ("sender", text.sender_digits()),
         ("message", text.text),
         ("date_utc", &seconds),
         ("reference", ""),
         ("id", &id),
         ("message_id", &message_id),
-        ("recipient", text.to_digits()),
-        ("originator", text.from_digits()),
+        ("recipient", text.recipient_digits()),
+        ("originator", text.sender_digits()),
         ("body", text.text),
         ("createdDatetime", &at),
     ]);

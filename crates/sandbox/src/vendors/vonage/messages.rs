@@ -389,8 +389,8 @@ pub(super) fn inbound(text: &InboundText<'_>, target: &str) -> VendorRequest {
     let body = json!({
         "channel": "sms",
         "message_uuid": random::guid(),
-        "to": text.to_digits(),
-        "from": text.from_digits(),
+        "to": text.recipient_digits(),
+        "from": text.sender_digits(),
         "timestamp": text.now.to_rfc3339_opts(SecondsFormat::Secs, true),
         "text": text.text,
         "sms": {

@@ -73,8 +73,8 @@ pub(super) fn inbound(text: &InboundText<'_>, target: &str) -> VendorRequest {
     );
     let fields = vec![
         ("api-key", "sandbox"),
-        ("msisdn", text.from_digits()),
-        ("to", text.to_digits()),
+        ("msisdn", text.sender_digits()),
+        ("to", text.recipient_digits()),
         ("messageId", &id),
         ("text", text.text),
         ("type", if is_gsm(text.text) { "text" } else { "unicode" }),
