@@ -11,7 +11,7 @@
 //! inbound texts, signed with a secret of yours, for tests of your own routes: see `ReportOrder` and `InboundOrder` there.
 //! A [`ReportCall`] of one is what a parser reads.
 //!
-//! Without `journal` and `sandbox` the crate depends on no other of the workspace but `postduif-core`, so a provider
+//! Without `engine`, `journal` and `sandbox` the crate depends on no other of the workspace but `postduif-core`, so a provider
 //! elsewhere is tested by the same suite. In the crate `postduif` it is the module `testing`, with the feature `testing`.
 
 mod conformance;
