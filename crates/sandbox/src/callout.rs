@@ -10,7 +10,7 @@ use crate::{
     execution::duration,
     graph::seven_digits,
     guid, random,
-    record::{Callout, CalloutKind, Hostile},
+    record::{Callout, CalloutKind, Hostile, TokenVersion},
     world::{State, World},
 };
 
@@ -37,6 +37,7 @@ pub struct CalloutOrder {
     kind: CalloutKind,
     window: String,
     repeats: bool,
+    token: TokenVersion,
     hostile: Option<Hostile>,
 }
 
@@ -48,6 +49,7 @@ impl CalloutOrder {
             kind,
             window: WINDOW.into(),
             repeats: false,
+            token: TokenVersion::default(),
             hostile: None,
         }
     }
@@ -65,6 +67,13 @@ impl CalloutOrder {
     #[must_use]
     pub fn repeated(mut self) -> Self {
         self.repeats = true;
+        self
+    }
+
+    /// Sets the version of its token. Defaults to v2.0.
+    #[must_use]
+    pub fn token(mut self, version: TokenVersion) -> Self {
+        self.token = version;
         self
     }
 
@@ -89,7 +98,7 @@ pub(crate) async fn deliver(
         CalloutKind::Lifecycle => LIFECYCLE,
     };
     for _ in 0..=u8::from(order.repeats) {
-        let token = entra_token::token(caller, order.hostile, Utc::now());
+        let token = entra_token::token(caller, order.token, order.hostile, Utc::now());
         let headers = [
             ("Authorization", format!("Bearer {token}")),
             ("Content-Type", "application/json; charset=utf-8".to_owned()),

@@ -133,7 +133,9 @@ fn set_fault(world: &World, request: &Request) -> Result<Value, SandboxError> {
 async fn call_out(world: &World, request: &Request) -> Result<Value, SandboxError> {
     let fields = Fields::read(
         request,
-        &["target", "user", "kind", "window", "repeat", "hostile"],
+        &[
+            "target", "user", "kind", "window", "repeat", "token", "hostile",
+        ],
     )?;
     let kind = match fields.maybe_text("kind")? {
         None | Some("lifecycle") => CalloutKind::Lifecycle,
@@ -153,6 +155,9 @@ async fn call_out(world: &World, request: &Request) -> Result<Value, SandboxErro
         None | Some(0) => {}
         Some(1) => order = order.repeated(),
         Some(_) => return Err(SandboxError::new("invalid \"repeat\": expected 0 or 1")),
+    }
+    if let Some(version) = fields.maybe_text("token")? {
+        order = order.token(version.parse()?);
     }
     if let Some(hostile) = fields.maybe_text("hostile")? {
         order = order.hostile(hostile.parse()?);

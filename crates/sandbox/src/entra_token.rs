@@ -12,7 +12,10 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-use crate::{AUDIENCE, TENANT, random, record::Hostile};
+use crate::{
+    AUDIENCE, TENANT, random,
+    record::{Hostile, TokenVersion},
+};
 
 /// The id of the tenant's only key.
 const KID: &str = "postduif-sandbox-1";
@@ -44,8 +47,13 @@ pub(crate) fn jwks() -> Value {
     }]})
 }
 
-/// Returns a v2.0 access token of `caller`, with a defect if `hostile` names one.
-pub(crate) fn token(caller: &str, hostile: Option<Hostile>, now: DateTime<Utc>) -> String {
+/// Returns an access token of `caller`, with a defect if `hostile` names one.
+pub(crate) fn token(
+    caller: &str,
+    version: TokenVersion,
+    hostile: Option<Hostile>,
+    now: DateTime<Utc>,
+) -> String {
     let tenant = match hostile {
         Some(Hostile::OtherTenant) => OTHER_ID,
         _ => TENANT,
@@ -56,21 +64,42 @@ pub(crate) fn token(caller: &str, hostile: Option<Hostile>, now: DateTime<Utc>) 
         _ => now,
     }
     .timestamp();
-    let claims = json!({
+    let mut claims = json!({
         "aud": if hostile == Some(Hostile::Audience) { OTHER_ID } else { AUDIENCE },
-        "iss": issuer(tenant),
         "iat": start,
         "nbf": start,
         "exp": start + 3600,
-        "azp": if hostile == Some(Hostile::Caller) { OTHER_ID } else { caller },
-        "azpacr": "2",
         "idtyp": "app",
         "oid": caller,
         "sub": caller,
         "tid": tenant,
         "uti": random::guid(),
-        "ver": "2.0",
     });
+    let app = if hostile == Some(Hostile::Caller) {
+        OTHER_ID
+    } else {
+        caller
+    };
+    let of_version = match version {
+        TokenVersion::V1 => [
+            ("iss", issuer_v1(tenant)),
+            ("idp", issuer_v1(tenant)),
+            ("appid", app.to_owned()),
+            ("appidacr", "2".to_owned()),
+            ("ver", "1.0".to_owned()),
+        ]
+        .to_vec(),
+        TokenVersion::V2 => [
+            ("iss", issuer(tenant)),
+            ("azp", app.to_owned()),
+            ("azpacr", "2".to_owned()),
+            ("ver", "2.0".to_owned()),
+        ]
+        .to_vec(),
+    };
+    for (name, value) in of_version {
+        claims[name] = value.into();
+    }
     let alg = match hostile {
         Some(Hostile::AlgNone) => "none",
         Some(Hostile::Hs256) => "HS256",

@@ -38,7 +38,7 @@
 //! | `GET /_sandbox/faults` | the faults that are still to strike |
 //! | `POST /_sandbox/faults` | sets a fault, as [`FaultSpec`]: `at` (a point), `fault` (a [`Fault::name`]), `times` (defaults to 1), `ms` (defaults to the fault's own); returns the fault |
 //! | `DELETE /_sandbox/faults` | removes all faults; 204 |
-//! | `POST /_sandbox/callouts` | sends a call-out as Entra, as [`CalloutOrder`]: `user` (defaults to [`Cast::JOINER`]), `kind` (`lifecycle`, the default, or `access_package`), `window` (such as `PT30M`), `repeat` (0, the default, or 1), `hostile` (a [`Hostile::name`]), `target` (a URL; without one nothing is sent); returns a [`Callout`] |
+//! | `POST /_sandbox/callouts` | sends a call-out as Entra, as [`CalloutOrder`]: `user` (defaults to [`Cast::JOINER`]), `kind` (`lifecycle`, the default, or `access_package`), `window` (such as `PT30M`), `repeat` (0, the default, or 1), `token` (`v1` or `v2`, the default), `hostile` (a [`Hostile::name`]), `target` (a URL; without one nothing is sent); returns a [`Callout`] |
 //! | `POST /_sandbox/reports` | sends a report as a vendor, as [`ReportOrder`]: `reference` or `id` (which text), `status` (a [`ReportStatus::name`]), `to`, `code`, `secret` and `at` (for a forged or an old one), `target` (a URL; defaults to the text's own); for Vonage's SMS API also `form` and `signature_method`; returns `{"status":…}`, the status of the target's response |
 //! | `POST /_sandbox/inbound` | delivers an inbound text as a vendor, as [`InboundOrder`]: `vendor`, `api` (defaults to the vendor's first), `from`, `to`, `text`, `target` (a URL), and `secret`, `at`, `form` and `signature_method` as for a report; returns `{"status":…}` |
 //!
@@ -66,7 +66,8 @@
 //!
 //! A [`FaultSpec`] names a point where a fault strikes, the fault, and how often.
 //! [`Sandbox::fault_points`] lists the points: each vendor has `….send`, and its other calls have points
-//! such as `kpn.token` and `cm.balance`; the others are `login` and those that begin with `graph.`. Faults
+//! such as `kpn.token` and `cm.balance`; the others are `login` (tokens), `login.metadata` (the discovery document),
+//! `login.keys`, and those that begin with `graph.`. Faults
 //! of one point strike in the order they were set. A fault that claims success, such as
 //! [`Fault::NotJson`], changes only the response to an accepted request; a refusal stays as it is.
 //!
@@ -134,7 +135,7 @@ pub use fault_spec::FaultSpec;
 pub use inbound::InboundOrder;
 pub use proof::{ReceiptForm, SignatureMethod};
 pub use record::{
-    Callout, CalloutKind, Hostile, Pass, Resume, ResumeKind, SeenRequest, SentMessage,
+    Callout, CalloutKind, Hostile, Pass, Resume, ResumeKind, SeenRequest, SentMessage, TokenVersion,
 };
 pub use report::{ReportOrder, ReportStatus};
 pub use sandbox::{Sandbox, SandboxBuilder, SetFault};

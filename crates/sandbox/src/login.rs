@@ -14,11 +14,28 @@ use crate::{
     world::{Config, State},
 };
 
-pub(crate) const FAULT_POINTS: &[FaultPoint] =
-    &[FaultPoint::with("login", &[Fault::TokenWithoutRoles])];
+const KEYS: &str = "login.keys";
+const METADATA: &str = "login.metadata";
+const TOKEN: &str = "login";
+
+pub(crate) const FAULT_POINTS: &[FaultPoint] = &[
+    FaultPoint::with(TOKEN, &[Fault::TokenWithoutRoles]),
+    FaultPoint::new(KEYS),
+    FaultPoint::new(METADATA),
+];
 
 pub(crate) fn fault_point(head: &Head) -> Option<&'static str> {
-    tenant(head).map(|_| "login")
+    let path = head.path();
+    let [_, rest @ ..] = path.as_slice() else {
+        return None;
+    };
+    match rest {
+        ["oauth2", "v2.0", "token"] => Some(TOKEN),
+        ["discovery", "keys"] | ["discovery", "v2.0", "keys"] => Some(KEYS),
+        [".well-known", "openid-configuration"]
+        | ["v2.0", ".well-known", "openid-configuration"] => Some(METADATA),
+        _ => None,
+    }
 }
 
 /// Returns the response to a request for a token, metadata or keys.
@@ -28,13 +45,8 @@ pub(crate) fn respond(
     request: &Request,
     strike: Option<Strike>,
 ) -> Response {
-    let Some(tenant) = tenant(&request.head) else {
-        return published(config, &request.head).map_or_else(
-            || Response::empty(StatusCode::NOT_FOUND),
-            |body| Response::json(StatusCode::OK, &body),
-        );
-    };
-    if request.head.method != Method::POST {
+    let tenant = tenant(&request.head);
+    if tenant.is_some() && request.head.method != Method::POST {
         return refusal(
             StatusCode::BAD_REQUEST,
             "invalid_request",
@@ -55,6 +67,12 @@ pub(crate) fn respond(
         Some((Fault::Unauthorized | Fault::UnauthorizedOnce, _)) => return wrong_secret(),
         _ => {}
     }
+    let Some(tenant) = tenant else {
+        return published(config, &request.head).map_or_else(
+            || Response::empty(StatusCode::NOT_FOUND),
+            |body| Response::json(StatusCode::OK, &body),
+        );
+    };
     if !tenant.eq_ignore_ascii_case(TENANT) {
         return refusal(
             StatusCode::BAD_REQUEST,

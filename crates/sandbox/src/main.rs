@@ -118,7 +118,8 @@ const CALLS: &str = "  \
   GET    /_sandbox/faults    the faults that are still to strike
   POST   /_sandbox/faults    sets a fault: at, fault, times, ms
   DELETE /_sandbox/faults    removes all faults
-  POST   /_sandbox/callouts  sends a call-out as Entra: target, user, kind, window, repeat, hostile
+  POST   /_sandbox/callouts  sends a call-out as Entra: target, user, kind, window, repeat, token,
+                             hostile
   POST   /_sandbox/reports   sends a report as a vendor: reference or id, to, status, code, secret, at, target
   POST   /_sandbox/inbound   delivers an inbound text as a vendor: vendor, api, from, to, text, secret, at, target
   DELETE /_sandbox           resets everything";

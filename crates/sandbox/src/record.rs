@@ -188,6 +188,39 @@ pub enum CalloutKind {
     Lifecycle,
 }
 
+/// The version of the token of a call-out, which the receiver's application chooses in its manifest
+/// (`requestedAccessTokenVersion`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum TokenVersion {
+    /// The issuer is `https://sts.windows.net/{tenant}/`, and the caller is `appid`.
+    V1,
+    /// The issuer is `https://login.microsoftonline.com/{tenant}/v2.0`, and the caller is `azp`.
+    #[default]
+    V2,
+}
+
+impl TokenVersion {
+    /// All versions.
+    pub const ALL: &[Self] = &[Self::V1, Self::V2];
+
+    /// Returns the name in JSON, such as `v1`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
+}
+
+impl FromStr for TokenVersion {
+    type Err = SandboxError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        names::find("token", name, Self::ALL, Self::name)
+    }
+}
+
 /// What is wrong with a call-out that its receiver must refuse.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -168,6 +168,41 @@ async fn each_hostile_call_out_is_wrong_in_one_way_only() {
 }
 
 #[tokio::test]
+async fn a_call_out_may_have_a_token_of_either_version() {
+    let sandbox = Sandbox::start().await;
+    let receiver = Receiver::start().await;
+    let tenant = sandbox.tenant();
+    for (version, issuer, [caller, absent]) in [
+        (
+            "v1",
+            format!("https://sts.windows.net/{tenant}/"),
+            ["appid", "azp"],
+        ),
+        (
+            "v2",
+            format!("https://login.microsoftonline.com/{tenant}/v2.0"),
+            ["azp", "appid"],
+        ),
+    ] {
+        let order = json!({"target": receiver.url(), "token": version}).to_string();
+        let (response, arrived) = tokio::join!(
+            call(&sandbox, "POST", "/_sandbox/callouts", &[], &order),
+            receiver.take()
+        );
+        assert_eq!(response.unwrap().json()["status"], 202);
+        let claims = arrived.part(1);
+        assert_eq!(claims["iss"], issuer);
+        assert_eq!(claims["ver"], format!("{}.0", &version[1..]));
+        assert_eq!(claims[caller], LIFECYCLE);
+        assert!(claims[absent].is_null(), "{version}");
+    }
+    let order = json!({"target": receiver.url(), "token": "v3"}).to_string();
+    let response = call(&sandbox, "POST", "/_sandbox/callouts", &[], &order).await;
+    let message = response.unwrap().json()["error"]["message"].to_string();
+    assert!(message.contains("v1, v2"), "{message}");
+}
+
+#[tokio::test]
 async fn a_repeated_call_out_arrives_twice_with_the_same_body() {
     let sandbox = Sandbox::start().await;
     let receiver = Receiver::start().await;

@@ -82,6 +82,53 @@ async fn faults_of_the_login_are_entras_own_errors() {
 }
 
 #[tokio::test]
+async fn the_discovery_document_and_the_keys_have_points_of_their_own() {
+    let sandbox = Sandbox::start().await;
+    let get = async |path: &str| {
+        let path = format!("/login/{}{path}", sandbox.tenant());
+        call(&sandbox, "GET", &path, &[], "").await
+    };
+    let metadata = [
+        "/.well-known/openid-configuration",
+        "/v2.0/.well-known/openid-configuration",
+    ];
+    let keys = ["/discovery/keys", "/discovery/v2.0/keys"];
+    for (point, paths, others) in [
+        ("login.metadata", metadata, keys),
+        ("login.keys", keys, metadata),
+    ] {
+        for path in paths {
+            sandbox.fault(point, Fault::Status503);
+            for other in others {
+                assert_eq!(get(other).await.unwrap().status, 200, "{other}");
+            }
+            let token = request_token(&sandbox, sandbox.tenant(), GOOD).await;
+            assert_eq!(token.status, 200, "{point}");
+            assert_eq!(get(path).await.unwrap().status, 503, "{path}");
+
+            sandbox.fault(point, Fault::Throttle).ms(1500);
+            let response = get(path).await.unwrap();
+            assert_eq!(
+                (response.status, response.header("retry-after")),
+                (429, Some("2"))
+            );
+            sandbox.fault(point, Fault::Unauthorized);
+            assert_eq!(get(path).await.unwrap().status, 401, "{path}");
+            sandbox.fault(point, Fault::LostAnswer);
+            assert!(get(path).await.is_err(), "{path}");
+            sandbox.fault(point, Fault::NotJson);
+            let response = get(path).await.unwrap();
+            assert_eq!(
+                (response.status, response.json()),
+                (200, Value::Null),
+                "{path}"
+            );
+            assert_eq!(get(path).await.unwrap().status, 200, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_may_be_issued_without_roles() {
     let sandbox = Sandbox::start().await;
     sandbox.fault("login", Fault::TokenWithoutRoles);

@@ -9,7 +9,7 @@ use postduif_entra::{
     CallerVerifier, Cloud,
 };
 use postduif_http::BaseUrl;
-use postduif_sandbox::{CalloutKind, CalloutOrder, Cast, Hostile, Sandbox};
+use postduif_sandbox::{CalloutKind, CalloutOrder, Cast, Fault, Hostile, Sandbox, TokenVersion};
 use serde_json::{Value, json};
 use wiremock::MockServer;
 
@@ -66,27 +66,68 @@ async fn keys_as_microsoft_publishes_them_are_read() {
 }
 
 #[tokio::test]
+async fn keys_that_cannot_be_read_are_unavailable_and_then_read_again() {
+    let sandbox = Sandbox::start().await;
+    for point in ["login.metadata", "login.keys"] {
+        for fault in [
+            Fault::EmptyOk,
+            Fault::GzipBomb,
+            Fault::Html502,
+            Fault::HugeBody,
+            Fault::InvalidUtf8,
+            Fault::LostAnswer,
+            Fault::NotJson,
+            Fault::Redirect,
+            Fault::ResetAfterRead,
+            Fault::ResetBeforeRead,
+            Fault::Status503,
+            Fault::Throttle,
+            Fault::TruncatedBody,
+            Fault::Unauthorized,
+        ] {
+            sandbox.fault(point, fault);
+            let error = sandbox_verifier(&sandbox).load_keys().await.unwrap_err();
+            assert_eq!(
+                error.kind(),
+                CallerErrorKind::Unavailable,
+                "{fault} at {point}"
+            );
+            assert!(sandbox.faults_left().is_empty(), "{fault} at {point}");
+            sandbox_verifier(&sandbox).load_keys().await.unwrap();
+        }
+    }
+    assert!(sandbox.foreign_requests().is_empty());
+}
+
+const CALLERS: [&str; 2] = [
+    "ce79fdc4-cd1d-4ea5-8139-e74d7dbe0bb7",
+    "810dcf14-1858-4bf2-8134-4c369fa3235b",
+];
+
+fn sandbox_verifier(sandbox: &Sandbox) -> CallerVerifier {
+    let login = BaseUrl::parse(&sandbox.login_url()).unwrap();
+    CallerVerifier::builder(sandbox.tenant())
+        .with_cloud(Cloud::GLOBAL.with_login(login))
+        .with_audiences([sandbox.audience()])
+        .with_callers(CALLERS.map(|id| id.parse().unwrap()))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
 async fn the_sandboxs_hostile_call_outs_are_refused_and_its_others_accepted() {
     let sandbox = Sandbox::start().await;
     let target = MockServer::start().await;
-    let login = BaseUrl::parse(&sandbox.login_url()).unwrap();
-    let callers = [
-        "ce79fdc4-cd1d-4ea5-8139-e74d7dbe0bb7",
-        "810dcf14-1858-4bf2-8134-4c369fa3235b",
-    ];
-    let verifier = CallerVerifier::builder(sandbox.tenant())
-        .with_cloud(Cloud::GLOBAL.with_login(login))
-        .with_audiences([sandbox.audience()])
-        .with_callers(callers.map(|id| id.parse().unwrap()))
-        .build()
-        .unwrap();
+    let verifier = sandbox_verifier(&sandbox);
     let kinds = [
-        (CalloutKind::Lifecycle, callers[0]),
-        (CalloutKind::AccessPackage, callers[1]),
+        (CalloutKind::Lifecycle, CALLERS[0], TokenVersion::V1),
+        (CalloutKind::Lifecycle, CALLERS[0], TokenVersion::V2),
+        (CalloutKind::AccessPackage, CALLERS[1], TokenVersion::V1),
+        (CalloutKind::AccessPackage, CALLERS[1], TokenVersion::V2),
     ];
-    for (kind, caller) in kinds {
+    for (kind, caller, version) in kinds {
         for hostile in [None].into_iter().chain(Hostile::ALL.iter().map(Some)) {
-            let order = CalloutOrder::new(Cast::JOINER, kind);
+            let order = CalloutOrder::new(Cast::JOINER, kind).token(version);
             let order = match hostile {
                 Some(hostile) => order.hostile(*hostile),
                 None => order,
@@ -103,7 +144,10 @@ async fn the_sandboxs_hostile_call_outs_are_refused_and_its_others_accepted() {
             let outcome = verifier.verify(&request.headers, now).await;
             match expected(hostile) {
                 None => assert_eq!(outcome.unwrap().app_id().to_string(), caller),
-                Some(kind) => assert_eq!(outcome.unwrap_err().kind(), kind, "{hostile:?}"),
+                Some(kind) => {
+                    let error = outcome.unwrap_err();
+                    assert_eq!(error.kind(), kind, "{version:?} {hostile:?}");
+                }
             }
         }
     }
