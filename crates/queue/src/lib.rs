@@ -17,6 +17,9 @@
 
 mod engine;
 mod queue;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[expect(dead_code, reason = "the store on it follows")]
+mod sql;
 mod status;
 mod worker;
 

@@ -149,7 +149,7 @@ impl QueueBuilder {
     }
 }
 
-fn unknown(scheme: &str) -> ConfigError {
+pub(crate) fn unknown(scheme: &str) -> ConfigError {
     let (known, missing) = match scheme {
         "sqlite" | "memory" => (cfg!(feature = "sqlite"), "queue-sqlite"),
         "postgres" | "postgresql" => (cfg!(feature = "postgres"), "queue-postgres"),

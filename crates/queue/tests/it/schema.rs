@@ -1,0 +1,73 @@
+//! A PostgreSQL schema for one test.
+
+use std::{
+    env,
+    io::{self, Write as _},
+    thread,
+    time::Duration,
+};
+
+use postduif_core::Guid;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+/// An empty schema, dropped with everything in it.
+pub(crate) struct Schema {
+    server: String,
+    name: String,
+}
+
+impl Schema {
+    /// Creates a schema in the database of `DATABASE_URL`, else in one on the usual port. Says so and returns `None` if
+    /// no server answers, which fails the test where `CI` is set.
+    pub(crate) async fn new() -> Option<Self> {
+        let server = env::var("DATABASE_URL");
+        let server = server.unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/test".into());
+        let name = format!("test_{}", Guid::random().to_string().replace('-', "_"));
+        let schema = Self { server, name };
+        match schema.run(&format!("CREATE SCHEMA {}", schema.name)).await {
+            Ok(()) => Some(schema),
+            Err(error) => {
+                assert!(env::var_os("CI").is_none(), "no PostgreSQL: {error}");
+                // Not captured with the output of a test that passes.
+                let _ = writeln!(io::stderr(), "skipped: no PostgreSQL answers: {error}");
+                None
+            }
+        }
+    }
+
+    /// Returns the URL of a store in the schema.
+    pub(crate) fn url(&self) -> String {
+        let sign = if self.server.contains('?') { '&' } else { '?' };
+        format!("{}{sign}schema={}", self.server, self.name)
+    }
+
+    /// Executes statements in the schema, as an administrator would.
+    pub(crate) async fn run(&self, statements: &str) -> Result<(), sqlx::Error> {
+        let connected = PgConnection::connect(&self.server);
+        let connected = tokio::time::timeout(Duration::from_secs(5), connected).await;
+        let mut connection = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        let all = format!("SET search_path TO {}; {statements}", self.name);
+        connection
+            .execute(sqlx::raw_sql(AssertSqlSafe(all)))
+            .await?;
+        connection.close().await
+    }
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        // A schema that stays harms nobody.
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                let drop = format!(
+                    "SET lock_timeout = '2s'; DROP SCHEMA IF EXISTS {} CASCADE",
+                    self.name
+                );
+                let _ = runtime.map(|runtime| runtime.block_on(self.run(&drop)));
+            });
+        });
+    }
+}
