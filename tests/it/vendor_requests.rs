@@ -3,12 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use postduif::{
-    Authenticity, DeliveryReport, DeliveryStatus, InboundMessage, ReportErrorKind, ReportOptions,
-    ReportParser, ReportSink, ReportSinkError, Stored, async_trait,
+    Acceptance, Authenticity, DeliveryReport, DeliveryStatus, InboundMessage, Message,
+    ReportErrorKind, ReportOptions, ReportParser, ReportSink, ReportSinkError, SmsProvider as _,
+    Stored, Text, async_trait,
     chrono::{DateTime, TimeDelta, Utc},
+    spryng::Spryng,
     testing::{
         ReportCall,
-        sandbox::{InboundOrder, ReceiptForm, ReportOrder, ReportStatus, Sandbox, SignatureMethod},
+        sandbox::{
+            Fault, InboundOrder, ReceiptForm, ReportOrder, ReportStatus, Sandbox, SignatureMethod,
+        },
     },
     webhooks::Reports,
 };
@@ -331,6 +335,38 @@ fn an_inbound_text_with_another_secret_is_forged_and_an_old_one_stale() {
         let kind = read(&case, &stale).err();
         let expected = case.has_time.then_some(ReportErrorKind::Stale);
         assert_eq!(kind, expected, "{}", case.name());
+    }
+}
+
+#[tokio::test]
+async fn spryngs_look_up_finds_the_text_in_doubt_and_what_was_reported() {
+    let sandbox = Sandbox::start().await;
+    let mut urls = sandbox.other_sms_urls().into_iter();
+    let url = urls.find(|url| url.starts_with("spryng://") && url.contains("api=v1"));
+    let spryng = Spryng::from_url(&url.unwrap()).unwrap();
+    let message = Message::new(PHONE.parse().unwrap(), Text::new("Hello").unwrap());
+    let reference = *message.reference();
+    assert_eq!(spryng.look_up(&reference).await.unwrap(), []);
+
+    sandbox.fault("spryng.send", Fault::LostAnswer);
+    let error = spryng.send(&message).await.unwrap_err();
+    assert_eq!(error.acceptance(), Acceptance::Unknown);
+    for (status, expected) in [
+        (None, DeliveryStatus::Sent),
+        (Some(ReportStatus::Delivered), DeliveryStatus::Delivered),
+    ] {
+        if let Some(status) = status {
+            let order = ReportOrder::new(reference.as_str(), status);
+            let nobody = "http://127.0.0.1:1/";
+            sandbox.deliver_report(&order, nobody).await.unwrap();
+        }
+        let found = spryng.look_up(&reference).await.unwrap();
+        let [report] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!(report.status, expected);
+        assert_eq!(report.recipient, Some(message.to()));
+        assert_eq!(report.id.as_deref(), Some(&*sandbox.messages()[0].id));
     }
 }
 

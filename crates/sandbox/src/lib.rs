@@ -62,6 +62,22 @@
 //! sandbox is strict: it refuses a number in an undocumented form, and replaces a character outside
 //! GSM 03.38 unless the request selects another encoding.
 //!
+//! # Look-ups
+//!
+//! An accepted text can be looked up as the vendor's documentation says, and shows the last status of a report that was
+//! delivered, whether or not its target responded:
+//!
+//! | vendor | calls |
+//! | --- | --- |
+//! | CM | the transactions of a period, `GET /cm/v1.2/transactions` |
+//! | MessageBird | `classic`: `GET /messagebird/messages` and `/{id}`; `platform`: `GET /messagebird/v1/sms/messages` and `/{id}`; `channels`: `/{id}` below its messages |
+//! | Smstools | the log, `GET /smstools/v1/message/logging` |
+//! | Spryng | `v2`: `GET /spryng/v2/messages/{id}`, `/spryng/v2/requests/{id}/messages`; `v1`: `GET /spryng/v1/messages` and `/{id}` |
+//! | Twilio | `GET /twilio/2010-04-01/Accounts/{account}/Messages/{id}.json` |
+//!
+//! KPN, Vonage and the webhook gateway document none. The lists of Spryng's `v2` and of `channels`, and Smstools' outbox,
+//! are left out, since the form of their responses is not known.
+//!
 //! # Faults
 //!
 //! A [`FaultSpec`] names a point where a fault strikes, the fault, and how often.

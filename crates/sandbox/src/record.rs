@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{error::SandboxError, names, segments};
+use crate::{error::SandboxError, names, report::ReportStatus, segments};
 
 /// A text that a vendor accepted, whatever response reached the caller.
 ///
@@ -34,12 +34,12 @@ pub struct SentMessage {
     pub validity_s: Option<u64>,
     /// When the vendor is to send it, if the request sets a time.
     pub send_at: Option<DateTime<Utc>>,
-    /// What the vendor's reports need besides.
+    /// What the vendor's reports and look-ups need besides.
     #[serde(skip)]
     pub(crate) extra: Extra,
 }
 
-/// What a vendor keeps of a text only for its reports.
+/// What a vendor keeps of a text only for its reports and its look-ups.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
     /// The vendor's API that accepted it, where there are several.
@@ -50,6 +50,12 @@ pub(crate) struct Extra {
     pub(crate) metadata: Value,
     /// The URL that the request names for reports.
     pub(crate) report_url: Option<String>,
+    /// The id of the request, where its texts have others.
+    pub(crate) request_id: String,
+    /// Members of the request that only a look-up repeats.
+    pub(crate) shown: Value,
+    /// The last status that was reported.
+    pub(crate) reported: Option<ReportStatus>,
 }
 
 impl SentMessage {

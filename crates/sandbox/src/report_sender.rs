@@ -43,7 +43,15 @@ pub(crate) async fn deliver(
     order: &ReportOrder,
     target: Option<&str>,
 ) -> Result<Option<u16>, SandboxError> {
-    let reports = make(&world.state(), order, target)?;
+    let reports = {
+        let mut state = world.state();
+        let reports = make(&state, order, target)?;
+        let mut messages = state.messages.iter_mut().rev();
+        if let Some(message) = messages.find(|message| order.is_on(message)) {
+            message.extra.reported = Some(order.status);
+        }
+        reports
+    };
     let mut status = None;
     for report in reports {
         status = Target::parse(&report.url)?.deliver(&report).await;

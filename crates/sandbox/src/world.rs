@@ -97,6 +97,16 @@ impl World {
 }
 
 impl State {
+    /// Returns the texts that an API of a vendor accepted, in order.
+    pub(crate) fn accepted(
+        &self,
+        vendor: &'static str,
+        api: &'static str,
+    ) -> impl DoubleEndedIterator<Item = &SentMessage> {
+        let all = self.messages.iter();
+        all.filter(move |message| message.vendor == vendor && message.extra.api == api)
+    }
+
     fn new(now: DateTime<Utc>) -> Self {
         Self {
             directory: Directory::default(),

@@ -3,7 +3,7 @@
 //! Source: CM's pages on its Business Messaging API, and its SDKs where the pages are silent. CM has no
 //! ids: the caller's own reference identifies a text. Names in its JSON are read in any case.
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -27,9 +27,14 @@ use crate::{
 };
 
 const BALANCE: &str = "cm.balance";
+const MESSAGE: &str = "cm.message";
 const SEND: &str = "cm.send";
 
-const FAULT_POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
+const FAULT_POINTS: &[FaultPoint] = &[
+    FaultPoint::new(BALANCE),
+    FaultPoint::new(MESSAGE),
+    FaultPoint::send_list(SEND),
+];
 
 /// The most texts of a request, and recipients of a text.
 const MAX_BATCH: usize = 1000;
@@ -56,6 +61,7 @@ impl Vendor for Cm {
     fn fault_point(&self, head: &Head) -> Option<&'static str> {
         match head.path().as_slice() {
             ["v1.0", "message"] => Some(SEND),
+            ["v1.2", "transactions"] | ["v1.2", "transactions", ""] => Some(MESSAGE),
             ["accountbalance", "v1.0", "accountbalance", _] => Some(BALANCE),
             _ => None,
         }
@@ -71,6 +77,7 @@ impl Vendor for Cm {
         match (self.fault_point(&request.head), &request.head.method) {
             (None, _) => Response::empty(StatusCode::NOT_FOUND),
             (Some(BALANCE), &Method::GET) => balance(request, strike),
+            (Some(MESSAGE), &Method::GET) => transactions(state, request, strike),
             (Some(SEND), &Method::POST) => send(state, request, strike, Utc::now()),
             (Some(_), &Method::GET | &Method::POST) => {
                 Response::empty(StatusCode::METHOD_NOT_ALLOWED)
@@ -166,16 +173,88 @@ fn header_token(head: &Head) -> Option<&str> {
     head.header("x-cm-producttoken")
 }
 
-fn balance(request: &Request, strike: Option<Strike>) -> Response {
+/// Returns the refusal of the host of the balance and the transactions.
+fn refused_there(request: &Request, strike: Option<Strike>) -> Option<Response> {
     match strike.map(|strike| strike.fault) {
-        Some(Fault::Throttle) => return too_many(strike),
+        Some(Fault::Throttle) => Some(too_many(strike)),
         Some(Fault::Unauthorized | Fault::UnauthorizedOnce) => {
-            return Response::empty(StatusCode::UNAUTHORIZED);
+            Some(Response::empty(StatusCode::UNAUTHORIZED))
         }
-        _ => {}
+        _ if header_token(&request.head) != Some("sandbox") => {
+            Some(Response::empty(StatusCode::UNAUTHORIZED))
+        }
+        _ => None,
     }
-    if header_token(&request.head) != Some("sandbox") {
-        return Response::empty(StatusCode::UNAUTHORIZED);
+}
+
+/// Returns the texts of a period, which has no filter by reference. The members of `summary` and `pagination` are not
+/// documented.
+fn transactions(state: &State, request: &Request, strike: Option<Strike>) -> Response {
+    if let Some(refusal) = refused_there(request, strike) {
+        return refusal;
+    }
+    let time = |name| {
+        let text = request.head.query(name)?;
+        let day = || {
+            NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                .ok()?
+                .and_hms_opt(0, 0, 0)
+        };
+        let local = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S").ok();
+        let instant = DateTime::parse_from_rfc3339(text).ok();
+        instant
+            .map(|time| time.to_utc())
+            .or_else(|| Some(local().or_else(day)?.and_utc()))
+    };
+    let (Some(start), Some(end)) = (time("startdate"), time("enddate")) else {
+        return Response::empty(StatusCode::BAD_REQUEST);
+    };
+    let accepted = state.accepted("cm", "");
+    let result: Vec<_> = accepted
+        .filter(|message| (start..=end).contains(&message.at))
+        .take(MAX_BATCH)
+        .map(transaction)
+        .collect();
+    Response::json(
+        StatusCode::OK,
+        &json!({
+            "status": 1,
+            "message": "Ok",
+            "summary": {},
+            "pagination": {},
+            "result": result,
+        }),
+    )
+}
+
+fn transaction(message: &SentMessage) -> Value {
+    // Only the number of a delivered text is documented.
+    let (status, description, error, reason) = match message.extra.reported {
+        Some(ReportStatus::Delivered) => (20, "Delivered", "", ""),
+        Some(ReportStatus::Expired | ReportStatus::Failed | ReportStatus::Rejected) => {
+            (30, "Failed", "5", "Undelivered")
+        }
+        _ => (10, "Accepted", "", ""),
+    };
+    json!({
+        "sender": message.sender,
+        "recipient": message.to.replace('+', "00"),
+        "message": message.text,
+        "reference": message.reference,
+        "standarderror": error,
+        "errordescription": reason,
+        "status": status,
+        "statusdescription": description,
+        "created": message.at.format("%Y-%m-%dT%H:%M:%S").to_string(),
+        "countryiso": "NL",
+        "mccmnc": "20408",
+        "operatorname": "KPN",
+    })
+}
+
+fn balance(request: &Request, strike: Option<Strike>) -> Response {
+    if let Some(refusal) = refused_there(request, strike) {
+        return refusal;
     }
     if request.head.path().last() != Some(&"sandbox") {
         return Response::empty(StatusCode::NOT_FOUND);

@@ -28,11 +28,13 @@ use crate::{
 
 const BALANCE: &str = "smstools.balance";
 const CHECK: &str = "smstools.check";
+const MESSAGE: &str = "smstools.message";
 const SEND: &str = "smstools.send";
 
 const FAULT_POINTS: &[FaultPoint] = &[
     FaultPoint::new(BALANCE),
     FaultPoint::new(CHECK),
+    FaultPoint::new(MESSAGE),
     FaultPoint::send_list(SEND),
 ];
 
@@ -61,6 +63,7 @@ impl Vendor for Smstools {
     fn fault_point(&self, head: &Head) -> Option<&'static str> {
         match head.path().as_slice() {
             ["v1", "message", "send"] => Some(SEND),
+            ["v1", "message", "logging"] => Some(MESSAGE),
             ["v1", "balance"] => Some(BALANCE),
             ["v1", "auth"] => Some(CHECK),
             _ => None,
@@ -92,15 +95,7 @@ impl Vendor for Smstools {
         target: &str,
         now: DateTime<Utc>,
     ) -> Result<Vec<VendorRequest>, SandboxError> {
-        let (code, status, detail, why) = match order.status {
-            ReportStatus::Sent => ("0", "submitted", "", ""),
-            ReportStatus::Delivered => ("1", "delivered", "", ""),
-            ReportStatus::Failed => ("2", "not delivered", "10", "Receiver number invalid"),
-            ReportStatus::Expired => ("2", "not delivered", "11", "Receiver out of range"),
-            ReportStatus::Buffered => ("3", "buffered", "", ""),
-            ReportStatus::Rejected => ("4", "rejected", "", ""),
-            ReportStatus::Unknown => ("9", "unknown", "", ""),
-        };
+        let (code, status, detail, why) = words(order.status);
         let report = json!({
             "messageid": message.id,
             "datetime": local(message.at),
@@ -217,12 +212,64 @@ fn handle(
             (["v1", "auth"], &Method::GET) => {
                 Response::json(StatusCode::OK, &json!({"username": "sandbox"}))
             }
-            (["v1", "auth" | "balance"] | ["v1", "message", "send"], _) => {
+            (["v1", "message", "logging"], &Method::GET) => logging(state, request),
+            (["v1", "auth" | "balance"] | ["v1", "message", "logging" | "send"], _) => {
                 Response::empty(StatusCode::METHOD_NOT_ALLOWED)
             }
             _ => Response::empty(StatusCode::NOT_FOUND),
         },
     )
+}
+
+/// Returns a page of the sent texts, the newest first, which is the only way to look one up.
+///
+/// The default of `limit` is not documented, and neither is the form of `from` and `to`, which are ignored.
+fn logging(state: &State, request: &Request) -> Response {
+    let number = |name| request.head.query(name)?.parse().ok();
+    let limit = number("limit")
+        .unwrap_or(MAX_RECIPIENTS)
+        .clamp(1, MAX_RECIPIENTS);
+    let page = number("page").unwrap_or(1).max(1);
+    let entry = |message: &SentMessage| {
+        let (_, status, ..) = words(message.extra.reported.unwrap_or(ReportStatus::Sent));
+        json!({
+            "ID": message.id,
+            "message_ID": message.id,
+            "message": message.text,
+            "to": message.to_digits(),
+            "sender": message.sender,
+            "date": local(message.send_at.unwrap_or(message.at)),
+            "type": "sms",
+            "status": status,
+            "response": {
+                "read": 0,
+                "read_date": "",
+                "response": 0,
+                "response_sms": "",
+                "response_sms_date": "",
+            },
+        })
+    };
+    let newest_first = state.accepted("smstools", "").rev();
+    let messages: Vec<_> = newest_first
+        .skip(limit.saturating_mul(page - 1))
+        .take(limit)
+        .map(entry)
+        .collect();
+    Response::json(StatusCode::OK, &json!({ "messages": messages }))
+}
+
+/// Returns a delivery code and its words, and the code and the words of the detail.
+fn words(status: ReportStatus) -> (&'static str, &'static str, &'static str, &'static str) {
+    match status {
+        ReportStatus::Sent => ("0", "submitted", "", ""),
+        ReportStatus::Delivered => ("1", "delivered", "", ""),
+        ReportStatus::Failed => ("2", "not delivered", "10", "Receiver number invalid"),
+        ReportStatus::Expired => ("2", "not delivered", "11", "Receiver out of range"),
+        ReportStatus::Buffered => ("3", "buffered", "", ""),
+        ReportStatus::Rejected => ("4", "rejected", "", ""),
+        ReportStatus::Unknown => ("9", "unknown", "", ""),
+    }
 }
 
 fn send(

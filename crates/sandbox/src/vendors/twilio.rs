@@ -99,15 +99,7 @@ impl Vendor for Twilio {
         target: &str,
         now: DateTime<Utc>,
     ) -> Result<Vec<VendorRequest>, SandboxError> {
-        let (status, code) = match order.status {
-            // It has no word for a phone that is off.
-            ReportStatus::Buffered | ReportStatus::Sent => ("sent", None),
-            ReportStatus::Delivered => ("delivered", None),
-            ReportStatus::Expired => ("failed", Some("30036")),
-            ReportStatus::Failed => ("undelivered", Some("30003")),
-            ReportStatus::Rejected => ("failed", Some("30007")),
-            ReportStatus::Unknown => ("unheard_of", None),
-        };
+        let (status, code) = words(order.status);
         let done = now.format("%y%m%d%H%M").to_string();
         let mut fields = vec![
             ("RawDlrDoneDate", done.as_str()),
@@ -383,14 +375,30 @@ fn wrong_sender(sender: &str) -> Refusal {
     Refusal::new(21212, &words)
 }
 
-/// Returns the resource of a message as Twilio shows it right after it was created.
+/// Returns a status and the code of its error.
+fn words(status: ReportStatus) -> (&'static str, Option<&'static str>) {
+    match status {
+        // It has no word for a phone that is off.
+        ReportStatus::Buffered | ReportStatus::Sent => ("sent", None),
+        ReportStatus::Delivered => ("delivered", None),
+        ReportStatus::Expired => ("failed", Some("30036")),
+        ReportStatus::Failed => ("undelivered", Some("30003")),
+        ReportStatus::Rejected => ("failed", Some("30007")),
+        ReportStatus::Unknown => ("unheard_of", None),
+    }
+}
+
+/// Returns the resource of a message as Twilio shows it.
 fn resource_of(message: &SentMessage, now: DateTime<Utc>) -> Value {
     let service = Some(&message.sender).filter(|sender| is_service(sender));
-    let status = match (message.send_at, service) {
-        (Some(_), _) => "scheduled",
-        (None, Some(_)) => "accepted",
-        (None, None) => "queued",
+    let (status, code) = match (message.extra.reported, message.send_at, service) {
+        (Some(reported), ..) => words(reported),
+        (None, Some(_), _) => ("scheduled", None),
+        (None, None, Some(_)) => ("accepted", None),
+        (None, None, None) => ("queued", None),
     };
+    // A number here, unlike in a callback.
+    let code: Option<u32> = code.and_then(|code| code.parse().ok());
     // A service has chosen no sender yet, and counts no parts before it has.
     let (from, parts) = match service {
         Some(_) => (None, 0),
@@ -405,7 +413,7 @@ fn resource_of(message: &SentMessage, now: DateTime<Utc>) -> Value {
         "date_sent": null,
         "date_updated": now.to_rfc2822(),
         "direction": "outbound-api",
-        "error_code": null,
+        "error_code": code,
         "error_message": null,
         "from": from,
         "messaging_service_sid": service,

@@ -14,6 +14,7 @@ mod graph;
 mod inbound;
 mod kpn;
 mod login;
+mod look_ups;
 mod messagebird;
 mod processed;
 #[cfg(feature = "program")]

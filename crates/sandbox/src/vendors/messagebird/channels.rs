@@ -126,6 +126,35 @@ fn handle(
         (["workspaces", "sandbox", "channels", "sandbox", "messages"], &Method::POST) => {
             send(state, request, fault, now)
         }
+        (
+            [
+                "workspaces",
+                "sandbox",
+                "channels",
+                "sandbox",
+                "messages",
+                id,
+            ],
+            &Method::GET,
+        ) => {
+            let mut accepted = state.accepted("messagebird", API);
+            let message = accepted.find(|message| message.id == *id);
+            let message = message.ok_or_else(|| {
+                Refusal::new(
+                    StatusCode::NOT_FOUND,
+                    "ResourceNotFound",
+                    "The message does not exist",
+                )
+            })?;
+            let (status, failure) = match message.extra.reported {
+                None => ("accepted", None),
+                Some(status) => words(status),
+            };
+            Ok(Response::json(
+                StatusCode::OK,
+                &with_failure(message, status, failure, None, now),
+            ))
+        }
         (["workspaces", "sandbox", "channels", "sandbox", ..], _) => Err(Refusal::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "MethodNotAllowed",
@@ -270,7 +299,17 @@ pub(super) fn report(
     target: &str,
     now: DateTime<Utc>,
 ) -> VendorRequest {
-    let (status, failure) = match order.status {
+    let (status, failure) = words(order.status);
+    let payload = with_failure(message, status, failure, order.code.as_deref(), now);
+    signed("sms.outbound", &payload, target, &order.proof, now)
+}
+
+/// A group, a number and a reason.
+type Failure = (u32, &'static str, &'static str);
+
+/// Returns a status, and why it failed.
+fn words(status: ReportStatus) -> (&'static str, Option<Failure>) {
+    match status {
         ReportStatus::Sent => ("sent", None),
         ReportStatus::Delivered => ("delivered", None),
         ReportStatus::Expired => (
@@ -282,8 +321,17 @@ pub(super) fn report(
         // Neither has a documented status.
         ReportStatus::Buffered => ("buffered", None),
         ReportStatus::Unknown => ("unknown", None),
-    };
-    let code = |code| order.code.as_deref().unwrap_or(code);
+    }
+}
+
+fn with_failure(
+    message: &SentMessage,
+    status: &str,
+    failure: Option<Failure>,
+    code: Option<&str>,
+    now: DateTime<Utc>,
+) -> Value {
+    let code = |own| code.unwrap_or(own);
     let reason = failure.map_or_else(String::new, |(_, number, reason)| {
         let details = reason.replace('_', " ");
         format!(
@@ -298,7 +346,7 @@ pub(super) fn report(
             "source": {"name": "sms-messagebird", "code": code(number)},
         });
     }
-    signed("sms.outbound", &payload, target, &order.proof, now)
+    payload
 }
 
 /// Returns the event `sms.inbound`.

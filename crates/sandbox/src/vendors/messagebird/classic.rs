@@ -27,6 +27,9 @@ pub(super) const API: &str = "classic";
 const MAX_RECIPIENTS: usize = 50;
 const MAX_SEGMENTS: u32 = 9;
 
+/// The most messages of a page, which is ours.
+const MAX_PAGE: usize = 200;
+
 struct Refusal {
     status: StatusCode,
     code: u8,
@@ -103,6 +106,15 @@ pub(super) fn respond(
         (["messages"], &Method::POST) => {
             send(state, request, strike, now).unwrap_or_else(Refusal::response)
         }
+        (["messages"], &Method::GET) => list(state, request).unwrap_or_else(Refusal::response),
+        (["messages", id], &Method::GET) => {
+            let accepted = state.accepted("messagebird", API);
+            let messages: Vec<_> = accepted.filter(|message| message.id == *id).collect();
+            match messages.is_empty() {
+                true => Refusal::new(StatusCode::NOT_FOUND, 20, "message not found").response(),
+                false => Response::json(StatusCode::OK, &read_later(&messages)),
+            }
+        }
         (["balance" | "messages"], _) => {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, 98, "API not found").response()
         }
@@ -153,70 +165,178 @@ fn send(
     }
 
     let id = random::hex_id();
-    let at = now.to_rfc3339_opts(SecondsFormat::Secs, false);
-    let mut items: Vec<_> = sms
-        .recipients
-        .iter()
-        .map(|number| {
-            // A number without a plus.
-            let digits: u64 = number[1..].parse().unwrap_or_default();
-            json!({
-                "recipient": digits,
-                "status": if sms.send_at.is_some() { "scheduled" } else { "sent" },
-                "statusDatetime": sms.send_at.is_none().then_some(&at),
-                "messagePartCount": sms.parts,
-            })
-        })
-        .collect();
-    let count = items.len();
-    if let Some(fault) = fault {
-        fault.spoil_list(&mut items);
-    }
-    let mut response = json!({
-        "id": id,
-        "href": format!("https://rest.messagebird.com/messages/{id}"),
-        "direction": "mt",
-        "type": "sms",
-        "originator": sms.originator,
-        "body": sms.body,
-        "reference": sms.reference,
-        "reportUrl": sms.report_url,
-        "validity": sms.validity_s,
-        "gateway": 10,
-        "typeDetails": {},
-        "datacoding": sms.datacoding,
-        "mclass": 1,
-        "scheduledDatetime": sms
-            .send_at
-            .map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, false)),
-        "createdDatetime": at,
-        "recipients": {
-            "totalCount": count,
-            "totalSentCount": if sms.send_at.is_some() { 0 } else { count },
-            "totalDeliveredCount": 0,
-            "totalDeliveryFailedCount": 0,
-            "items": items,
+    let message = |to: &String| SentMessage {
+        reference: sms.reference.clone(),
+        parts: sms.parts,
+        validity_s: sms.validity_s,
+        send_at: sms.send_at,
+        extra: Extra {
+            api: API,
+            report_url: sms.report_url.clone(),
+            shown: json!(sms.datacoding),
+            ..Extra::default()
         },
-    });
+        ..SentMessage::new("messagebird", to, &sms.originator, &sms.body, &id, now)
+    };
+    let messages: Vec<_> = sms.recipients.iter().map(message).collect();
+    let mut response = resource(&messages.iter().collect::<Vec<_>>());
+    if let (Some(fault), Some(items)) = (fault, response["recipients"]["items"].as_array_mut()) {
+        fault.spoil_list(items);
+    }
     if fault == Some(Fault::OkWithoutId) {
         remove(&mut response, "id");
         remove(&mut response, "href");
     }
-    for to in &sms.recipients {
-        state.messages.push(SentMessage {
-            reference: sms.reference.clone(),
-            parts: sms.parts,
-            validity_s: sms.validity_s,
-            send_at: sms.send_at,
-            extra: Extra {
-                api: API,
-                report_url: sms.report_url.clone(),
-                ..Extra::default()
-            },
-            ..SentMessage::new("messagebird", to, &sms.originator, &sms.body, &id, now)
-        });
+    for message in messages {
+        state.messages.push(message);
     }
     Ok(Response::json(StatusCode::CREATED, &response))
+}
+
+/// Returns the message of one request, which has an item for each recipient.
+fn resource(messages: &[&SentMessage]) -> Value {
+    let Some(first) = messages.first() else {
+        return Value::Null;
+    };
+    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, false);
+    let items = messages.iter().map(|message| {
+        let (status, ..) = status_of(message);
+        // A number without a plus.
+        let digits: u64 = message.to_digits().parse().unwrap_or_default();
+        json!({
+            "recipient": digits,
+            "status": status,
+            "statusDatetime": (status != "scheduled").then(|| time(message.at)),
+            "messagePartCount": message.parts,
+        })
+    });
+    let items: Vec<_> = items.collect();
+    let with = |wanted: &[&str]| {
+        let fits = |message: &&&SentMessage| wanted.contains(&status_of(message).0);
+        messages.iter().filter(fits).count()
+    };
+    json!({
+        "id": first.id,
+        "href": format!("https://rest.messagebird.com/messages/{}", first.id),
+        "direction": "mt",
+        "type": "sms",
+        "originator": first.sender,
+        "body": first.text,
+        "reference": first.reference,
+        "reportUrl": first.extra.report_url,
+        "validity": first.validity_s,
+        "gateway": 10,
+        "typeDetails": {},
+        "datacoding": first.extra.shown,
+        "mclass": 1,
+        "scheduledDatetime": first.send_at.map(time),
+        "createdDatetime": time(first.at),
+        "recipients": {
+            "totalCount": messages.len(),
+            "totalSentCount": messages.len() - with(&["scheduled"]),
+            "totalDeliveredCount": with(&["delivered"]),
+            "totalDeliveryFailedCount": with(&["delivery_failed", "expired"]),
+            "items": items,
+        },
+    })
+}
+
+/// Returns a message as a look-up shows it: its items have more members.
+fn read_later(messages: &[&SentMessage]) -> Value {
+    let mut shown = resource(messages);
+    let items = shown["recipients"]["items"].as_array_mut();
+    for (item, message) in items.into_iter().flatten().zip(messages) {
+        let (_, reason, code) = status_of(message);
+        let code: Option<u16> = code.parse().ok();
+        item["recipientCountry"] = json!("Netherlands");
+        item["recipientCountryPrefix"] = json!(31);
+        item["recipientOperator"] = json!("KPN");
+        item["messageLength"] = json!(message.text.chars().count());
+        item["statusErrorCode"] = json!(code);
+        item["statusReason"] = json!(reason);
+        item["price"] = json!({"amount": 0.07, "currency": "EUR"});
+        item["mccmnc"] = json!("20408");
+        item["mcc"] = json!("204");
+        item["mnc"] = json!("08");
+    }
+    shown
+}
+
+/// Returns a page of the messages that fit the filters, the newest first. There is no filter by reference.
+fn list(state: &State, request: &Request) -> Result<Response, Refusal> {
+    let query = |name: &'static str| request.head.query(name);
+    let number = |name, default| match query(name).map(str::parse) {
+        None => Ok(default),
+        Some(Ok(number)) => Ok(number),
+        Some(Err(_)) => Err(Refusal::invalid(name)),
+    };
+    let time = |name| match query(name).map(DateTime::parse_from_rfc3339) {
+        None => Ok(None),
+        Some(Ok(time)) => Ok(Some(time.to_utc())),
+        Some(Err(_)) => Err(Refusal::invalid(name)),
+    };
+    let (offset, limit): (usize, usize) = (number("offset", 0)?, number("limit", 20)?);
+    let (from, until) = (time("from")?, time("until")?);
+    let is = |name, value: &str| query(name).is_none_or(|wanted| wanted == value);
+    let fits = |message: &&SentMessage| {
+        is("originator", &message.sender)
+            && is("recipient", message.to_digits())
+            && is("direction", "mt")
+            && is("type", "sms")
+            && is("status", status_of(message).0)
+            && query("searchterm").is_none_or(|term| message.text.contains(term))
+            && query("contact_id").is_none()
+            && from.is_none_or(|from| message.at >= from)
+            && until.is_none_or(|until| message.at <= until)
+    };
+    let mut ids: Vec<&str> = Vec::new();
+    for message in state.accepted("messagebird", API).rev().filter(fits) {
+        // The texts of one request follow each other.
+        if ids.last() != Some(&message.id.as_str()) {
+            ids.push(&message.id);
+        }
+    }
+    let page = ids.iter().skip(offset).take(limit.min(MAX_PAGE));
+    let items: Vec<_> = page
+        .map(|id| {
+            let accepted = state.accepted("messagebird", API);
+            let messages: Vec<_> = accepted.filter(|message| message.id == *id).collect();
+            read_later(&messages)
+        })
+        .collect();
+    Ok(Response::json(
+        StatusCode::OK,
+        &json!({
+            "offset": offset,
+            "limit": limit,
+            "count": items.len(),
+            "totalCount": ids.len(),
+            "links": {"first": null, "previous": null, "next": null, "last": null},
+            "items": items,
+        }),
+    ))
+}
+
+/// Returns the status of a text, its reason, and the number of its error.
+fn status_of(message: &SentMessage) -> (&'static str, &'static str, &'static str) {
+    match (message.extra.reported, message.send_at) {
+        (Some(status), _) => words(status),
+        (None, Some(_)) => ("scheduled", "", ""),
+        (None, None) => words(ReportStatus::Sent),
+    }
+}
+
+/// Returns a status, its reason, and the number of its error.
+fn words(status: ReportStatus) -> (&'static str, &'static str, &'static str) {
+    match status {
+        ReportStatus::Sent => ("sent", "pending DLR", ""),
+        ReportStatus::Buffered => ("buffered", "unavailable subscriber", "27"),
+        ReportStatus::Delivered => ("delivered", "successfully delivered", ""),
+        ReportStatus::Expired => ("expired", "expired", ""),
+        ReportStatus::Failed => ("delivery_failed", "unknown subscriber", "1"),
+        ReportStatus::Rejected => ("delivery_failed", "carrier rejected", "104"),
+        ReportStatus::Unknown => ("unheard_of", "", ""),
+    }
 }
 
 struct SendRequest {
@@ -347,15 +467,7 @@ pub(super) fn report(
     now: DateTime<Utc>,
 ) -> Option<VendorRequest> {
     let reference = message.reference.as_deref()?;
-    let (status, reason, code) = match order.status {
-        ReportStatus::Sent => ("sent", "pending DLR", ""),
-        ReportStatus::Buffered => ("buffered", "unavailable subscriber", "27"),
-        ReportStatus::Delivered => ("delivered", "successfully delivered", ""),
-        ReportStatus::Expired => ("expired", "expired", ""),
-        ReportStatus::Failed => ("delivery_failed", "unknown subscriber", "1"),
-        ReportStatus::Rejected => ("delivery_failed", "carrier rejected", "104"),
-        ReportStatus::Unknown => ("unheard_of", "", ""),
-    };
+    let (status, reason, code) = words(order.status);
     let code = order.code.as_deref().unwrap_or(code);
     let at = now.to_rfc3339_opts(SecondsFormat::Secs, false);
     let length = message.text.chars().count().to_string();

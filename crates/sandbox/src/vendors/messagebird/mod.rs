@@ -27,11 +27,13 @@ use crate::{
 
 const BALANCE: &str = "messagebird.balance";
 const CHECK: &str = "messagebird.check";
+const MESSAGE: &str = "messagebird.message";
 const SEND: &str = "messagebird.send";
 
 const FAULT_POINTS: &[FaultPoint] = &[
     FaultPoint::new(BALANCE),
     FaultPoint::new(CHECK),
+    FaultPoint::new(MESSAGE),
     FaultPoint::send_list(SEND),
 ];
 
@@ -67,6 +69,14 @@ impl Vendor for MessageBird {
             ["balance"] => Some(BALANCE),
             ["v1", "sms", "messages"] if is_get => Some(CHECK),
             ["workspaces", _, "channels"] | ["workspaces", _, "channels", _] => Some(CHECK),
+            ["messages"]
+            | ["messages", _]
+            | ["v1", "sms", "messages", _]
+            | ["workspaces", _, "channels", _, "messages", _]
+                if is_get =>
+            {
+                Some(MESSAGE)
+            }
             ["messages" | "workspaces", ..] if is_get => None,
             ["messages"]
             | ["v1", "sms", "batches" | "messages"]

@@ -7,6 +7,7 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
+use super::MessageBird;
 use crate::{
     error::SandboxError,
     fault::{Fault, Strike},
@@ -19,7 +20,10 @@ use crate::{
     report::{ReportOrder, ReportStatus},
     segments,
     vendor_request::VendorRequest,
-    vendors::common::{e164, is_digits, present, remove, standard_webhook, with_retry_after},
+    vendors::{
+        common::{e164, is_digits, present, remove, standard_webhook, with_retry_after},
+        vendor::Vendor as _,
+    },
     world::State,
 };
 
@@ -181,21 +185,21 @@ fn handle(
         ));
     }
     let batch = match (request.head.path().as_slice(), &request.head.method) {
-        (["v1", "sms", "messages"], &Method::GET) => return Ok(empty_list()),
+        (["v1", "sms", "messages"], &Method::GET) => return list(state, request),
+        (["v1", "sms", "messages", id], &Method::GET) => {
+            let mut accepted = state.accepted("messagebird", API);
+            let message = accepted.find(|message| message.id == *id);
+            let message = message.ok_or_else(not_found)?;
+            let request_id = format!("req_{}", random::letters(26));
+            let response = Response::json(StatusCode::OK, &read_later(message));
+            return Ok(numbered(response, &request_id));
+        }
         (["v1", "sms", "messages"], &Method::POST) => false,
         (["v1", "sms", "batches"], &Method::POST) => true,
-        (["v1", "sms", "batches" | "messages"], _) => {
+        (["v1", "sms", "batches" | "messages"] | ["v1", "sms", "messages", _], _) => {
             return Ok(Response::empty(StatusCode::METHOD_NOT_ALLOWED));
         }
-        _ => {
-            return Err(Refusal::new(
-                StatusCode::NOT_FOUND,
-                "not_found_error",
-                None,
-                "NotFound",
-                "The resource does not exist",
-            ));
-        }
+        _ => return Err(not_found()),
     };
     let Some(key) = request.head.header("idempotency-key") else {
         return send(state, request, batch, fault, now);
@@ -229,12 +233,85 @@ fn handle(
     Ok(response)
 }
 
-/// Returns an empty list of messages, with which a caller can check its key.
-fn empty_list() -> Response {
-    Response::json(
-        StatusCode::OK,
-        &json!({"data": [], "next_cursor": null, "prev_cursor": null, "refresh_cursor": null}),
+fn not_found() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "not_found_error",
+        None,
+        "NotFound",
+        "The resource does not exist",
     )
+}
+
+/// Returns a page of the messages that fit the filters, the newest first. With it, a caller can also check its key.
+fn list(state: &State, request: &Request) -> Result<Response, Refusal> {
+    let query = |name| request.head.query(name);
+    const KNOWN: [&str; 7] = [
+        "limit",
+        "starting_after",
+        "direction",
+        "status",
+        "to",
+        "from",
+        "created_after",
+    ];
+    let mut names = request.head.query.iter().map(|(name, _)| name.as_str());
+    if names.any(|name| !KNOWN.contains(&name)) {
+        return Err(Refusal::invalid_request("There is no such parameter"));
+    }
+    let limit = match query("limit").map(str::parse) {
+        None => 20,
+        Some(Ok(limit @ 1..=100)) => limit,
+        Some(_) => return Err(Refusal::invalid_request("limit is 1 to 100")),
+    };
+    let after = match query("created_after").map(DateTime::parse_from_rfc3339) {
+        None => None,
+        Some(Ok(time)) => Some(time.to_utc()),
+        Some(Err(_)) => return Err(Refusal::invalid_request("created_after is a time")),
+    };
+    let is = |name, value: &str| query(name).is_none_or(|wanted| wanted == value);
+    let fits = |message: &&SentMessage| {
+        is("direction", "outbound")
+            && is("status", status_of(message))
+            && is("to", &message.to)
+            && is("from", &message.sender)
+            && after.is_none_or(|after| message.at > after)
+    };
+    let mut newest_first = state.accepted("messagebird", API).rev();
+    if let Some(id) = query("starting_after") {
+        newest_first.find(|message| message.id == id);
+    }
+    let mut found = newest_first.filter(fits);
+    let page: Vec<_> = found.by_ref().take(limit).collect();
+    let next = found.next().and(page.last()).map(|message| &message.id);
+    let data: Vec<_> = page.iter().map(|message| read_later(message)).collect();
+    Ok(Response::json(
+        StatusCode::OK,
+        &json!({"data": data, "next_cursor": next, "prev_cursor": null, "refresh_cursor": null}),
+    ))
+}
+
+/// Returns the status of a message.
+fn status_of(message: &SentMessage) -> &'static str {
+    let event = message
+        .extra
+        .reported
+        .map_or("sms.accepted", |status| words(status).0);
+    event.trim_start_matches("sms.")
+}
+
+/// Returns the event of a status, and the code and the number of its error.
+fn words(status: ReportStatus) -> (&'static str, Option<(&'static str, &'static str)>) {
+    match status {
+        ReportStatus::Sent => ("sms.sent", None),
+        ReportStatus::Delivered => ("sms.delivered", None),
+        ReportStatus::Expired => ("sms.expired", Some(("unreachable", "27"))),
+        ReportStatus::Failed => ("sms.failed", Some(("invalid_destination", "1"))),
+        ReportStatus::Rejected => ("sms.rejected", Some(("content_rejected", "104"))),
+        // The nearest status: an operator that keeps trying has accepted.
+        ReportStatus::Buffered => ("sms.accepted", None),
+        ReportStatus::Unknown => ("sms.unheard_of", None),
+    }
 }
 
 fn send(
@@ -262,20 +339,20 @@ fn send(
             if !(1..=MAX_BATCH).contains(&list.len()) {
                 return Err(Refusal::field("messages", "must hold 1 to 100 messages"));
             }
-            let read = |(at, one)| Text::read(one, now).map_err(|refusal| refusal.within(at));
+            let read = |(at, one)| read(one, now).map_err(|refusal| refusal.within(at));
             list.iter()
                 .enumerate()
                 .map(read)
                 .collect::<Result<Vec<_>, _>>()?
         }
         _ if batch => return Err(Refusal::field("messages", "is required")),
-        _ => vec![Text::read(&body, now)?],
+        _ => vec![read(&body, now)?],
     };
     if let Some(refusal) = fault.and_then(|fault| refused(fault, texts.first()?)) {
         return Err(if batch { refusal.within(0) } else { refusal });
     }
 
-    let mut entries: Vec<_> = texts.iter().map(Text::describe).collect();
+    let mut entries: Vec<_> = texts.iter().map(describe).collect();
     if fault == Some(Fault::OkWithoutId) {
         for one in &mut entries {
             remove(one, "id");
@@ -283,7 +360,7 @@ fn send(
     }
     let count = entries.len();
     for text in texts {
-        state.messages.push(text.message);
+        state.messages.push(text);
     }
     let request_id = format!("req_{}", random::letters(26));
     let response = if batch {
@@ -301,7 +378,7 @@ fn send(
 }
 
 /// Returns the refusal of the first text by a fault.
-fn refused(fault: Fault, text: &Text) -> Option<Refusal> {
+fn refused(fault: Fault, message: &SentMessage) -> Option<Refusal> {
     Some(match fault {
         Fault::BadNumber => {
             Refusal::sms("SMSInvalidRecipient", "to", "The number cannot be routed")
@@ -317,7 +394,6 @@ fn refused(fault: Fault, text: &Text) -> Option<Refusal> {
             "The recipient does not want messages",
         ),
         Fault::EchoText => {
-            let message = &text.message;
             let reason = format!("could not send \"{}\" to {}", message.text, message.to);
             Refusal::field("text", &reason)
         }
@@ -325,133 +401,139 @@ fn refused(fault: Fault, text: &Text) -> Option<Refusal> {
     })
 }
 
-/// A text to send, with the members that the response repeats.
-struct Text {
-    message: SentMessage,
-    category: String,
-    tags: Value,
-    metadata: Value,
-}
-
-impl Text {
-    fn read(body: &Value, now: DateTime<Utc>) -> Result<Self, Refusal> {
-        let members = body
-            .as_object()
-            .ok_or_else(|| Refusal::invalid_request("A message is a JSON object"))?;
-        for (name, value) in members {
-            match name.as_str() {
-                "to" | "from" | "text" | "category" | "metadata" | "tags" | "options" => {}
-                _ if value.is_null() => {}
-                "validity_period"
-                | "scheduled_at"
-                | "media_urls"
-                | "messaging_profile_id"
-                | "campaign_id"
-                | "callback_url" => {
-                    return Err(Refusal::sms(
-                        "SMSUnsupportedFeature",
-                        name,
-                        "This feature is in preview and not enabled for the workspace",
-                    ));
-                }
-                "template" => {
-                    return Err(Refusal::field(name, "There is no such template"));
-                }
-                _ => {
-                    return Err(Refusal {
-                        param: Some(name.chars().take(64).collect()),
-                        ..Refusal::invalid_request("There is no such field")
-                    });
-                }
-            }
-        }
-        let to = body["to"]
-            .as_str()
-            .and_then(|number| e164(number.strip_prefix('+')?))
-            .ok_or_else(|| Refusal::field("to", "must be a phone number in E.164"))?;
-        let from = match present(body, "from") {
-            None => {
+/// Reads a text to send.
+fn read(body: &Value, now: DateTime<Utc>) -> Result<SentMessage, Refusal> {
+    let members = body
+        .as_object()
+        .ok_or_else(|| Refusal::invalid_request("A message is a JSON object"))?;
+    for (name, value) in members {
+        match name.as_str() {
+            "to" | "from" | "text" | "category" | "metadata" | "tags" | "options" => {}
+            _ if value.is_null() => {}
+            "validity_period"
+            | "scheduled_at"
+            | "media_urls"
+            | "messaging_profile_id"
+            | "campaign_id"
+            | "callback_url" => {
                 return Err(Refusal::sms(
-                    "SMSNoEligibleSender",
-                    "from",
-                    "No sender fits the destination",
+                    "SMSUnsupportedFeature",
+                    name,
+                    "This feature is in preview and not enabled for the workspace",
                 ));
             }
-            Some(from) => from
-                .as_str()
-                .filter(|from| is_sender(from))
-                .ok_or_else(|| Refusal::field("from", "is not a sender"))?,
-        };
-        let text = body["text"]
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| Refusal::field("text", "is required"))?;
-        if segments::count(text) > MAX_SEGMENTS {
-            return Err(Refusal::field("text", "exceeds 12 segments"));
-        }
-        let category = match body["category"].as_str() {
-            Some(category @ ("transactional" | "marketing" | "authentication" | "service")) => {
-                category.to_owned()
+            "template" => {
+                return Err(Refusal::field(name, "There is no such template"));
             }
-            _ => return Err(Refusal::field("category", "is required")),
-        };
-        let metadata = body["metadata"].clone();
-        let small = metadata.to_string().len() <= 2048;
-        if !(metadata.is_null() || metadata.is_object() && small) {
-            return Err(Refusal::field("metadata", "is an object of at most 2 KB"));
+            _ => {
+                return Err(Refusal {
+                    param: Some(name.chars().take(64).collect()),
+                    ..Refusal::invalid_request("There is no such field")
+                });
+            }
         }
-        let tags = body["tags"].clone();
-        let few = tags.as_array().is_some_and(|tags| tags.len() <= 20);
-        if !(tags.is_null() || few && tags.to_string().len() <= 8192) {
-            return Err(Refusal::field("tags", "is a list of at most 20"));
+    }
+    let to = body["to"]
+        .as_str()
+        .and_then(|number| e164(number.strip_prefix('+')?))
+        .ok_or_else(|| Refusal::field("to", "must be a phone number in E.164"))?;
+    let from = match present(body, "from") {
+        None => {
+            return Err(Refusal::sms(
+                "SMSNoEligibleSender",
+                "from",
+                "No sender fits the destination",
+            ));
         }
-        let id = format!("sms_{}", random::letters(26));
-        Ok(Self {
-            message: SentMessage {
-                reference: metadata["reference"].as_str().map(str::to_owned),
-                extra: Extra {
-                    api: API,
-                    metadata: metadata.clone(),
-                    ..Extra::default()
-                },
-                ..SentMessage::new("messagebird", &to, from, text, &id, now)
-            },
-            category,
-            tags,
+        Some(from) => from
+            .as_str()
+            .filter(|from| is_sender(from))
+            .ok_or_else(|| Refusal::field("from", "is not a sender"))?,
+    };
+    let text = body["text"]
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| Refusal::field("text", "is required"))?;
+    if segments::count(text) > MAX_SEGMENTS {
+        return Err(Refusal::field("text", "exceeds 12 segments"));
+    }
+    let category = match body["category"].as_str() {
+        Some(category @ ("transactional" | "marketing" | "authentication" | "service")) => {
+            category.to_owned()
+        }
+        _ => return Err(Refusal::field("category", "is required")),
+    };
+    let metadata = body["metadata"].clone();
+    let small = metadata.to_string().len() <= 2048;
+    if !(metadata.is_null() || metadata.is_object() && small) {
+        return Err(Refusal::field("metadata", "is an object of at most 2 KB"));
+    }
+    let tags = body["tags"].clone();
+    let few = tags.as_array().is_some_and(|tags| tags.len() <= 20);
+    if !(tags.is_null() || few && tags.to_string().len() <= 8192) {
+        return Err(Refusal::field("tags", "is a list of at most 20"));
+    }
+    let id = MessageBird.new_id(API);
+    Ok(SentMessage {
+        reference: metadata["reference"].as_str().map(str::to_owned),
+        extra: Extra {
+            api: API,
             metadata,
-        })
-    }
+            shown: json!({"category": category, "tags": tags}),
+            ..Extra::default()
+        },
+        ..SentMessage::new("messagebird", &to, from, text, &id, now)
+    })
+}
 
-    fn describe(&self) -> Value {
-        let message = &self.message;
-        let fits = segments::is_gsm(&message.text);
-        json!({
-            "id": message.id,
-            "direction": "outbound",
-            "status": "accepted",
-            "to": message.to,
-            "from": message.sender,
-            "text": message.text,
-            "category": self.category,
-            "requested_language": null,
-            "resolved_language": null,
-            "template_id": null,
-            "template_version_id": null,
-            "template_content_hash": null,
-            "segments": {
-                "count": message.parts,
-                "encoding": if fits { "GSM_7BIT" } else { "UCS2" },
-                "characters": message.text.chars().count(),
-            },
-            "cost": null,
-            "tags": self.tags,
-            "metadata": self.metadata,
-            "created_at": message.at.to_rfc3339_opts(SecondsFormat::Millis, true),
-            "sent_at": null,
-            "delivered_at": null,
-            "last_error": null,
-        })
+/// Returns a message as responses and look-ups show it.
+fn describe(message: &SentMessage) -> Value {
+    let shown = &message.extra.shown;
+    let reported = message.extra.reported;
+    let fits = segments::is_gsm(&message.text);
+    let at = message.at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let error = reported.and_then(|status| words(status).1);
+    json!({
+        "id": message.id,
+        "direction": "outbound",
+        "status": status_of(message),
+        "to": message.to,
+        "from": message.sender,
+        "text": message.text,
+        "category": shown["category"],
+        "requested_language": null,
+        "resolved_language": null,
+        "template_id": null,
+        "template_version_id": null,
+        "template_content_hash": null,
+        "segments": {
+            "count": message.parts,
+            "encoding": if fits { "GSM_7BIT" } else { "UCS2" },
+            "characters": message.text.chars().count(),
+        },
+        "cost": null,
+        "tags": shown["tags"],
+        "metadata": message.extra.metadata,
+        "created_at": at,
+        "sent_at": reported.is_some().then_some(&at),
+        "delivered_at": (reported == Some(ReportStatus::Delivered)).then_some(&at),
+        "last_error": error.map(|(code, number)| json!({
+            "code": code,
+            "description": "The message was not delivered.",
+            "carrier_error_code": number,
+            "occurred_at": at,
+            "permanent": null,
+        })),
+    })
+}
+
+/// Returns a message as a later read shows it, without the text of an authentication.
+fn read_later(message: &SentMessage) -> Value {
+    let mut shown = describe(message);
+    if shown["category"] == "authentication" {
+        shown["text"] = json!("**REDACTED**");
     }
+    shown
 }
 
 /// Returns whether this is a number in E.164, a short code, or a name of letters, digits, spaces, dashes and
@@ -477,16 +559,7 @@ pub(super) fn report(
     target: &str,
     now: DateTime<Utc>,
 ) -> Result<VendorRequest, SandboxError> {
-    let (kind, error) = match order.status {
-        ReportStatus::Sent => ("sms.sent", None),
-        ReportStatus::Delivered => ("sms.delivered", None),
-        ReportStatus::Expired => ("sms.expired", Some(("unreachable", "27"))),
-        ReportStatus::Failed => ("sms.failed", Some(("invalid_destination", "1"))),
-        ReportStatus::Rejected => ("sms.rejected", Some(("content_rejected", "104"))),
-        // The nearest status: an operator that keeps trying has accepted.
-        ReportStatus::Buffered => ("sms.accepted", None),
-        ReportStatus::Unknown => ("sms.unheard_of", None),
-    };
+    let (kind, error) = words(order.status);
     let at = now.to_rfc3339_opts(SecondsFormat::Millis, true);
     let mut data = json!({
         "sms_id": message.id,

@@ -7,7 +7,7 @@ mod v1;
 mod v2;
 
 use chrono::{DateTime, Utc};
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 
 use super::{
     common::{is_digits, is_name},
@@ -26,9 +26,14 @@ use crate::{
 };
 
 const BALANCE: &str = "spryng.balance";
+const MESSAGE: &str = "spryng.message";
 const SEND: &str = "spryng.send";
 
-const FAULT_POINTS: &[FaultPoint] = &[FaultPoint::new(BALANCE), FaultPoint::send_list(SEND)];
+const FAULT_POINTS: &[FaultPoint] = &[
+    FaultPoint::new(BALANCE),
+    FaultPoint::new(MESSAGE),
+    FaultPoint::send_list(SEND),
+];
 
 #[derive(Debug)]
 pub(crate) struct Spryng;
@@ -57,6 +62,8 @@ impl Vendor for Spryng {
 
     fn fault_point(&self, head: &Head) -> Option<&'static str> {
         match head.path().as_slice() {
+            ["v1", "messages"] if head.method == Method::GET => Some(MESSAGE),
+            ["v1" | "v2", "messages", _] | ["v2", "requests", _, "messages"] => Some(MESSAGE),
             ["v1" | "v2", "messages"] | ["v2", "schedules", "delayed"] => Some(SEND),
             ["v1" | "v2", "balance"] => Some(BALANCE),
             _ => None,

@@ -16,7 +16,7 @@ use crate::{
     report::{ReportOrder, ReportStatus},
     segments::Encoding,
     vendor_request::{self, VendorRequest},
-    vendors::common::{e164, optional, present, rfc3339, text_within, with_retry_after},
+    vendors::common::{e164, optional, present, remove, rfc3339, text_within, with_retry_after},
     world::State,
 };
 
@@ -96,7 +96,19 @@ fn handle(
             Ok(Response::json(StatusCode::OK, &json!({"amount": 10.5})))
         }
         (["v1", "messages"], &Method::POST) => send(state, request, fault, now),
-        (["v1", "balance" | "messages"], _) => Err(Refusal::new(
+        (["v1", "messages"], &Method::GET) => list(state, request),
+        (["v1", "messages", id], &Method::GET) => {
+            let accepted = state.accepted("spryng", API);
+            let messages: Vec<_> = accepted.filter(|message| message.id == *id).collect();
+            if messages.is_empty() {
+                return Err(Refusal::new(StatusCode::NOT_FOUND, "Not Found"));
+            }
+            Ok(Response::json(
+                StatusCode::OK,
+                &resource(&messages, wants_recipients(request)),
+            ))
+        }
+        (["v1", "balance" | "messages"] | ["v1", "messages", _], _) => Err(Refusal::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "The method is not supported for this route.",
         )),
@@ -130,60 +142,165 @@ fn send(
         _ => {}
     }
     let id = random::guid();
-    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, false);
-    let parts = u64::from(sms.parts) * sms.recipients.len() as u64;
-    let mut response = json!({
-        "encoding": sms.encoding,
-        "originator": sms.originator,
-        "body": sms.text,
-        "reference": sms.reference,
-        "credits": parts,
-        "scheduled_at": time(sms.send_at.unwrap_or(now)),
-        "canceled_at": null,
-        "created_at": time(now),
-        "updated_at": time(now),
-        "links": {"self": format!("https://rest.spryngsms.com/v1/messages/{id}")},
-    });
-    match fault {
-        Some(Fault::OkWithoutId) => {}
-        _ => response["id"] = json!(id),
+    let message = |to: &String| SentMessage {
+        reference: sms.reference.clone(),
+        parts: sms.parts,
+        send_at: sms.send_at,
+        extra: Extra {
+            api: API,
+            shown: json!(sms.encoding),
+            ..Extra::default()
+        },
+        ..SentMessage::new("spryng", to, &sms.originator, &sms.text, &id, now)
+    };
+    let messages: Vec<_> = sms.recipients.iter().map(message).collect();
+    let shown: Vec<_> = messages.iter().collect();
+    let mut response = resource(&shown, wants_recipients(request));
+    if fault == Some(Fault::OkWithoutId) {
+        remove(&mut response, "id");
     }
-    // The recipients are in the response only on request.
-    if request
-        .head
-        .query
-        .iter()
-        .any(|(name, value)| name.starts_with("with[") && value == "recipients")
-    {
-        let mut recipients: Vec<_> = sms
-            .recipients
-            .iter()
-            .map(|to| {
-                json!({
-                    "number": to.trim_start_matches('+'),
-                    "status": "pending",
-                    "sent_at": null,
-                })
-            })
-            .collect();
-        if let Some(fault) = fault {
-            fault.spoil_list(&mut recipients);
-        }
-        response["recipients"] = recipients.into();
+    let recipients = response.get_mut("recipients").and_then(Value::as_array_mut);
+    if let (Some(fault), Some(recipients)) = (fault, recipients) {
+        fault.spoil_list(recipients);
     }
-    for to in &sms.recipients {
-        state.messages.push(SentMessage {
-            reference: sms.reference.clone(),
-            parts: sms.parts,
-            send_at: sms.send_at,
-            extra: Extra {
-                api: API,
-                ..Extra::default()
-            },
-            ..SentMessage::new("spryng", to, &sms.originator, &sms.text, &id, now)
-        });
+    for message in messages {
+        state.messages.push(message);
     }
     Ok(Response::json(StatusCode::OK, &response))
+}
+
+/// Returns whether the recipients are to be in the response.
+fn wants_recipients(request: &Request) -> bool {
+    let query = &request.head.query;
+    query
+        .iter()
+        .any(|(name, value)| name.starts_with("with[") && value == "recipients")
+}
+
+/// Returns the page of messages that fit the filters, the first one unless the query names another.
+fn list(state: &State, request: &Request) -> Result<Response, Refusal> {
+    const PER_PAGE: usize = 15;
+    let head = &request.head;
+    // The vendor's SDKs differ in how they write a filter.
+    let filter = |name: &'static str| {
+        let in_brackets = format!("filters[{name}]");
+        head.query(&in_brackets).or_else(|| head.query(name))
+    };
+    let time = |name: &'static str| match filter(name).map(DateTime::parse_from_rfc3339) {
+        None => Ok(None),
+        Some(Ok(time)) => Ok(Some(time.to_utc())),
+        Some(Err(_)) => Err(Refusal::field(name, "is not a valid date")),
+    };
+    let (created_from, created_until) = (time("created_from")?, time("created_until")?);
+    let (planned_from, planned_until) = (time("scheduled_from")?, time("scheduled_until")?);
+    let within =
+        |time: DateTime<Utc>, from: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>| {
+            from.is_none_or(|from| time >= from) && until.is_none_or(|until| time <= until)
+        };
+    let is = |name: &'static str, value: &str| filter(name).is_none_or(|wanted| wanted == value);
+    let fits = |message: &&SentMessage| {
+        is(
+            "reference",
+            message.reference.as_deref().unwrap_or_default(),
+        ) && is("originator", &message.sender)
+            && is("recipient_number", message.to_digits())
+            && is("status", state_of(message))
+            && within(message.at, created_from, created_until)
+            && within(
+                message.send_at.unwrap_or(message.at),
+                planned_from,
+                planned_until,
+            )
+    };
+    let mut ids: Vec<&str> = Vec::new();
+    for message in state.accepted("spryng", API).filter(fits) {
+        // The texts of one request follow each other.
+        if ids.last() != Some(&message.id.as_str()) {
+            ids.push(&message.id);
+        }
+    }
+    let pages = ids.len().div_ceil(PER_PAGE).max(1);
+    let page = head
+        .query("page")
+        .and_then(|page| page.parse().ok())
+        .unwrap_or(1);
+    let start = PER_PAGE.saturating_mul(usize::max(page, 1) - 1);
+    let with_recipients = wants_recipients(request);
+    let data: Vec<_> = ids
+        .iter()
+        .skip(start)
+        .take(PER_PAGE)
+        .map(|id| {
+            let accepted = state.accepted("spryng", API);
+            let messages: Vec<_> = accepted.filter(|message| message.id == *id).collect();
+            resource(&messages, with_recipients)
+        })
+        .collect();
+    let url = |to: bool, page: usize| {
+        to.then(|| format!("https://rest.spryngsms.com/v1/messages?page={page}"))
+    };
+    Ok(Response::json(
+        StatusCode::OK,
+        &json!({
+            "total": ids.len(),
+            "per_page": PER_PAGE,
+            "current_page": page,
+            "last_page": pages,
+            "next_page_url": url(page < pages, page.saturating_add(1)),
+            "prev_page_url": url(page > 1, page.saturating_sub(1)),
+            "from": (!data.is_empty()).then_some(start.saturating_add(1)),
+            "to": (!data.is_empty()).then_some(start.saturating_add(data.len())),
+            "data": data,
+        }),
+    ))
+}
+
+/// Returns the message of one request, whose recipients have each a state.
+fn resource(messages: &[&SentMessage], with_recipients: bool) -> Value {
+    let Some(first) = messages.first() else {
+        return Value::Null;
+    };
+    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, false);
+    let credits: u64 = messages
+        .iter()
+        .map(|message| u64::from(message.parts))
+        .sum();
+    let mut resource = json!({
+        "id": first.id,
+        "encoding": first.extra.shown,
+        "originator": first.sender,
+        "body": first.text,
+        "reference": first.reference,
+        "credits": credits,
+        "scheduled_at": time(first.send_at.unwrap_or(first.at)),
+        "canceled_at": null,
+        "created_at": time(first.at),
+        "updated_at": time(first.at),
+        "links": {"self": format!("https://rest.spryngsms.com/v1/messages/{}", first.id)},
+    });
+    if with_recipients {
+        let recipients = messages.iter().map(|message| {
+            let is_sent = message.extra.reported.is_some();
+            json!({
+                "number": message.to_digits(),
+                "status": state_of(message),
+                "sent_at": is_sent.then(|| time(message.at)),
+            })
+        });
+        resource["recipients"] = recipients.collect();
+    }
+    resource
+}
+
+/// Returns the state of a recipient.
+fn state_of(message: &SentMessage) -> &'static str {
+    match message.extra.reported {
+        None => "pending",
+        Some(ReportStatus::Delivered) => "delivered",
+        Some(ReportStatus::Buffered | ReportStatus::Sent) => "sent",
+        Some(ReportStatus::Expired | ReportStatus::Failed | ReportStatus::Rejected) => "failed",
+        Some(ReportStatus::Unknown) => "unknown",
+    }
 }
 
 struct SendRequest {

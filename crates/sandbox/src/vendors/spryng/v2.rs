@@ -120,14 +120,45 @@ fn handle(
         }
         (["v2", "messages"], &Method::POST) => send(state, request, fault, now),
         (["v2", "schedules", "delayed"], &Method::POST) => schedule(state, request, fault, now),
-        (["v2", "balance" | "messages"] | ["v2", "schedules", "delayed"], _) => {
-            Ok(Response::empty(StatusCode::METHOD_NOT_ALLOWED))
+        (["v2", "messages", id], &Method::GET) => {
+            check_account(request.head.header("accountreference"))?;
+            let mut accepted = state.accepted("spryng", API);
+            let message = accepted.find(|message| message.id == *id);
+            let message = message.ok_or_else(|| {
+                Refusal(
+                    StatusCode::NOT_FOUND,
+                    "message_not_found",
+                    "The message was not found.".to_owned(),
+                )
+            })?;
+            Ok(Response::json(
+                StatusCode::OK,
+                &json!({"data": resource(message)}),
+            ))
         }
-        (["v2", "messages", _], _) => Err(Refusal(
-            StatusCode::NOT_FOUND,
-            "message_not_found",
-            "The message was not found.".to_owned(),
-        )),
+        (["v2", "requests", id, "messages"], &Method::GET) => {
+            check_account(request.head.header("accountreference"))?;
+            let accepted = state.accepted("spryng", API);
+            let of_request = accepted.filter(|message| message.extra.request_id == *id);
+            let messages: Vec<_> = of_request.map(resource).collect();
+            // What an unknown request gets is not documented: a page without messages.
+            Ok(Response::json(
+                StatusCode::OK,
+                &json!({"data": {
+                    "messages": messages,
+                    "totalCount": messages.len(),
+                    "currentPage": 1,
+                    "totalPages": 1,
+                }}),
+            ))
+        }
+        (
+            ["v2", "balance" | "messages"]
+            | ["v2", "messages", _]
+            | ["v2", "requests", _, "messages"]
+            | ["v2", "schedules", "delayed"],
+            _,
+        ) => Ok(Response::empty(StatusCode::METHOD_NOT_ALLOWED)),
         _ => Ok(Response::empty(StatusCode::NOT_FOUND)),
     }
 }
@@ -169,8 +200,10 @@ fn send(
     };
     let validity_s =
         optional(&body, "validity", seconds).map_err(|_| Refusal::field("validity"))?;
+    let request_id = random::guid();
     for message in &mut messages {
         message.validity_s = validity_s;
+        message.extra.request_id.clone_from(&request_id);
     }
     let mut ids: Vec<_> = messages.iter().map(|message| message.id.clone()).collect();
     for message in messages {
@@ -183,7 +216,7 @@ fn send(
     }
     Ok(Response::json(
         StatusCode::ACCEPTED,
-        &json!({"data": {"requestId": random::guid(), "messageIds": ids}}),
+        &json!({"data": {"requestId": request_id, "messageIds": ids}}),
     ))
 }
 
@@ -287,6 +320,7 @@ fn read(
             extra: Extra {
                 api: API,
                 metadata,
+                shown: json!({"messageType": dispatch["messageType"]}),
                 ..Extra::default()
             },
             ..SentMessage::new("spryng", &to, from, &text, &random::guid(), now)
@@ -339,14 +373,10 @@ pub(super) fn report(
     target: &str,
     now: DateTime<Utc>,
 ) -> VendorRequest {
-    let (status, reason) = match order.status {
-        ReportStatus::Sent => ("Sent", "EdgeSubmitted"),
-        ReportStatus::Buffered => ("In Progress", "EdgeSubmitted"),
-        ReportStatus::Delivered => ("Delivered", "Delivered"),
-        ReportStatus::Expired => ("Failed", "EdgeFailed"),
-        ReportStatus::Failed => ("Failed", "NetworkFailed"),
-        ReportStatus::Rejected => ("Failed", "DisallowedContent"),
-        ReportStatus::Unknown => ("Held", "Unheard"),
+    let (status, reason) = words(order.status);
+    let request_id = match message.extra.request_id.as_str() {
+        "" => random::guid(),
+        id => id.to_owned(),
     };
     let fits = is_gsm(&message.text);
     let metadata = match &message.extra.metadata {
@@ -355,7 +385,7 @@ pub(super) fn report(
         _ => json!([]),
     };
     let body = json!({
-        "RequestId": random::guid(),
+        "RequestId": request_id,
         "AccountReference": ACCOUNT,
         "Channel": "SMS",
         "Status": status,
@@ -374,6 +404,54 @@ pub(super) fn report(
         }],
     });
     VendorRequest::post_json(target.to_owned(), body.to_string())
+}
+
+/// Returns a status and its reason.
+fn words(status: ReportStatus) -> (&'static str, &'static str) {
+    match status {
+        ReportStatus::Sent => ("Sent", "EdgeSubmitted"),
+        ReportStatus::Buffered => ("In Progress", "EdgeSubmitted"),
+        ReportStatus::Delivered => ("Delivered", "Delivered"),
+        ReportStatus::Expired => ("Failed", "EdgeFailed"),
+        ReportStatus::Failed => ("Failed", "NetworkFailed"),
+        ReportStatus::Rejected => ("Failed", "DisallowedContent"),
+        ReportStatus::Unknown => ("Held", "Unheard"),
+    }
+}
+
+/// Returns a text as a look-up shows it. In which form its number is, the page does not say: as in the request.
+fn resource(message: &SentMessage) -> Value {
+    let (status, reason) = words(message.extra.reported.unwrap_or(ReportStatus::Buffered));
+    let encoding = if is_gsm(&message.text) {
+        "Gsm"
+    } else {
+        "Unicode"
+    };
+    let at = seven_digits(message.at);
+    json!({
+        "messageId": message.id,
+        "requestId": message.extra.request_id,
+        "accountReference": ACCOUNT,
+        "msisdn": message.to,
+        "status": status,
+        "reason": reason,
+        "destinationCode": "NL",
+        "requestedChannel": "SMS",
+        "source": "API",
+        "originator": message.sender,
+        "isBillable": true,
+        "characterSet": encoding,
+        "content": message.text,
+        "characterCount": message.text.chars().count(),
+        "messagePartCount": message.parts,
+        "variables": {},
+        "submittedAt": at,
+        "sentAt": message.send_at.is_none().then_some(&at),
+        "lastUpdateTimestamp": at,
+        "requestName": null,
+        "messageType": message.extra.shown["messageType"],
+        "direction": "Outbound",
+    })
 }
 
 /// Returns the event of a received text, whose person is the MSISDN.
