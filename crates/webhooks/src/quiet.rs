@@ -7,7 +7,7 @@ use std::{
 /// How often the same thing is logged at most.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The most reasons that are told apart. All of them are ours, not a caller's.
+/// The most reasons that are told apart in this time. All of them are ours, not a caller's.
 const MAX_REASONS: usize = 256;
 
 /// Limits what callers without proof can make a service log.
@@ -39,6 +39,10 @@ impl Quiet {
             return Some(std::mem::take(&mut known.more));
         }
         if told.len() >= MAX_REASONS {
+            // What was not told for a while may be told as if it were new.
+            told.retain(|_, known| now.duration_since(known.at) < PAUSE);
+        }
+        if told.len() >= MAX_REASONS {
             return None;
         }
         told.insert(key, Told { at: now, more: 0 });
@@ -63,5 +67,20 @@ mod tests {
         }
         assert_eq!(quiet.tell("kpn", "forged"), Some(1));
         assert_eq!(quiet.tell("kpn", "forged"), None);
+    }
+
+    #[test]
+    fn a_new_reason_is_logged_although_many_others_were_before() {
+        let quiet = Quiet::new();
+        for reason in 0..MAX_REASONS {
+            assert_eq!(quiet.tell("kpn", &reason.to_string()), Some(0));
+        }
+        assert_eq!(quiet.tell("kpn", "one too many"), None);
+        let before = Instant::now().checked_sub(PAUSE).unwrap();
+        for told in quiet.0.lock().unwrap().values_mut() {
+            told.at = before;
+        }
+        assert_eq!(quiet.tell("kpn", "a new one"), Some(0));
+        assert_eq!(quiet.0.lock().unwrap().len(), 1);
     }
 }
