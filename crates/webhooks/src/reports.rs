@@ -40,13 +40,17 @@ const MAX_STORE: Duration = Duration::from_secs(5);
 /// | no signature | 401, for Vonage's Messages API 503 |
 /// | an unknown vendor; no secret in the path, or a wrong one | 404 |
 /// | a body over [`BODY_LIMIT`](Self::BODY_LIMIT) | 413 |
-/// | the sink did not store the report, or an equal request is being stored | 503 with `Retry-After` |
+/// | the sink did not store the report within 5 seconds | 503 with `Retry-After` |
 /// | an unknown message, named by the vendor's id alone and less than a minute ago | 503: it may be sent just now |
 ///
 /// # Repeated requests
 ///
 /// A request that was stored is remembered by its digest, and changes nothing when it comes again. Where a vendor signs
 /// the body only, the digest is that of the body: a captured body counts for one URL only, the first.
+///
+/// Of equal requests at the same time, one is stored and the others wait, for at most 5 seconds. They are answered as
+/// repeated ones once it is stored. If it is not, the next of them is stored instead, so that none is acknowledged
+/// before, and none is lost.
 ///
 /// ```
 /// # mod postduif { pub use postduif_core::*; pub use postduif_webhooks as webhooks; }
@@ -184,7 +188,8 @@ impl Reports {
                 }
             }
             Ok(reports) => {
-                let storing = match self.0.seen.look_up(vendor.digest(name, request)) {
+                let digest = vendor.digest(name, request);
+                let storing = match self.0.seen.look_up(digest, MAX_STORE).await {
                     Known::New(storing) => storing,
                     Known::Stored => {
                         count::report(name, "repeated");

@@ -1,8 +1,11 @@
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     num::NonZeroUsize,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+use tokio::sync::watch;
 
 /// The digest of what proves a request.
 pub(crate) type Digest = [u8; 32];
@@ -16,8 +19,8 @@ pub(crate) struct Seen {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Requests whose reports are being stored.
-    storing: HashSet<Digest>,
+    /// Requests whose reports are being stored, until the sender is dropped.
+    storing: HashMap<Digest, watch::Receiver<()>>,
     stored: HashSet<Digest>,
     /// The stored requests, oldest first.
     order: VecDeque<Digest>,
@@ -28,7 +31,7 @@ struct State {
 pub(crate) enum Known<'s> {
     /// It is new, and its reports are to be stored.
     New(Storing<'s>),
-    /// Its reports are being stored, which may still fail.
+    /// Its reports are still being stored, which may fail.
     Storing,
     /// Its reports were stored.
     Stored,
@@ -39,6 +42,8 @@ pub(crate) enum Known<'s> {
 pub(crate) struct Storing<'s> {
     seen: &'s Seen,
     digest: Digest,
+    /// Dropped after the request was stored, or is new again.
+    _ends: watch::Sender<()>,
 }
 
 impl Seen {
@@ -49,16 +54,37 @@ impl Seen {
         }
     }
 
-    /// Returns what is known about a request, and notes that a new one is being stored.
-    pub(crate) fn look_up(&self, digest: Digest) -> Known<'_> {
+    /// Returns what is known about a request, and notes that a new one is being stored. While an equal one is being
+    /// stored, it waits for that at most this long.
+    pub(crate) async fn look_up(&self, digest: Digest, max_wait: Duration) -> Known<'_> {
+        let known = async {
+            loop {
+                match self.try_look_up(digest) {
+                    Ok(known) => break known,
+                    Err(mut storing) => while storing.changed().await.is_ok() {},
+                }
+            }
+        };
+        let known = tokio::time::timeout(max_wait, known).await;
+        known.unwrap_or(Known::Storing)
+    }
+
+    /// Returns what is known about a request, or what ends when the equal one that is being stored does.
+    fn try_look_up(&self, digest: Digest) -> Result<Known<'_>, watch::Receiver<()>> {
         let mut state = self.state();
         if state.stored.contains(&digest) {
-            Known::Stored
-        } else if state.storing.insert(digest) {
-            Known::New(Storing { seen: self, digest })
-        } else {
-            Known::Storing
+            return Ok(Known::Stored);
         }
+        if let Some(storing) = state.storing.get(&digest) {
+            return Err(storing.clone());
+        }
+        let (ends, storing) = watch::channel(());
+        state.storing.insert(digest, storing);
+        Ok(Known::New(Storing {
+            seen: self,
+            digest,
+            _ends: ends,
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -95,9 +121,13 @@ mod tests {
         [number; 32]
     }
 
+    async fn look_up(seen: &Seen, number: u8) -> Known<'_> {
+        seen.look_up(digest(number), Duration::from_secs(5)).await
+    }
+
     /// Stores a request if it is new, and returns whether it was.
-    fn store(seen: &Seen, number: u8) -> bool {
-        match seen.look_up(digest(number)) {
+    async fn store(seen: &Seen, number: u8) -> bool {
+        match look_up(seen, number).await {
             Known::New(storing) => {
                 storing.stored();
                 true
@@ -106,26 +136,26 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_request_is_new_once_until_it_is_forgotten() {
+    #[tokio::test]
+    async fn a_request_is_new_once_until_it_is_forgotten() {
         let seen = Seen::new(NonZeroUsize::new(2).unwrap());
-        assert!(store(&seen, 1));
-        assert!(!store(&seen, 1));
-        assert!(store(&seen, 2) && store(&seen, 3));
-        assert!(store(&seen, 1));
-        assert!(!store(&seen, 3));
+        assert!(store(&seen, 1).await);
+        assert!(!store(&seen, 1).await);
+        assert!(store(&seen, 2).await && store(&seen, 3).await);
+        assert!(store(&seen, 1).await);
+        assert!(!store(&seen, 3).await);
         let state = seen.state();
         assert_eq!((state.stored.len(), state.order.len()), (2, 2));
         assert!(state.storing.is_empty());
     }
 
-    #[test]
-    fn a_request_that_was_not_stored_is_new_again() {
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_was_not_stored_is_new_again() {
         let seen = Seen::new(NonZeroUsize::new(2).unwrap());
-        let first = seen.look_up(digest(1));
+        let first = look_up(&seen, 1).await;
         assert!(matches!(first, Known::New(_)));
-        assert!(matches!(seen.look_up(digest(1)), Known::Storing));
+        assert!(matches!(look_up(&seen, 1).await, Known::Storing));
         drop(first);
-        assert!(store(&seen, 1));
+        assert!(store(&seen, 1).await);
     }
 }

@@ -201,19 +201,22 @@ async fn a_report_that_was_not_stored_is_taken_when_it_comes_again() {
     assert_eq!(sink.calls.load(Ordering::SeqCst), 2);
 }
 
-/// Stores nothing until it is told how the first report ends.
+/// Stores the first report when it is told to, or fails then.
 #[derive(Debug, Default)]
 struct Slow {
     calls: AtomicUsize,
-    fails: Notify,
+    go_on: Notify,
+    is_away: bool,
 }
 
 #[async_trait]
 impl ReportSink for Slow {
     async fn store(&self, _: &DeliveryReport) -> Result<Stored, ReportSinkError> {
         if self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.fails.notified().await;
-            return Err(ReportSinkError::new("away"));
+            self.go_on.notified().await;
+            if self.is_away {
+                return Err(ReportSinkError::new("away"));
+            }
         }
         Ok(Stored::Known)
     }
@@ -234,18 +237,52 @@ async fn a_report_whose_caller_went_away_is_taken_when_it_comes_again() {
 }
 
 #[tokio::test]
-async fn a_repeated_report_is_not_acknowledged_while_the_first_may_still_fail() {
-    let sink = Arc::<Slow>::default();
-    let reports = routes(Authenticity::Signed, Arc::clone(&sink));
+async fn equal_reports_at_the_same_time_are_stored_once_and_none_is_acknowledged_before() {
+    // Where the first one fails, a repeat is stored instead.
+    for (is_away, statuses, calls) in [(false, [200; 3], 1), (true, [503, 200, 200], 2)] {
+        let sink = Arc::new(Slow {
+            is_away,
+            ..Slow::default()
+        });
+        let reports = routes(Authenticity::Signed, Arc::clone(&sink));
+        let send = || post(&reports, "/reports/acme?reference=a", Some("good"), "sent");
+        let repeats = async { tokio::join!(send(), send()) };
+        let mut repeats = std::pin::pin!(repeats);
+        let mut first = std::pin::pin!(send());
+        tokio::select! {
+            biased;
+            _ = &mut first => panic!("nothing is stored yet"),
+            _ = &mut repeats => panic!("nothing is stored yet"),
+            () = std::future::ready(()) => {}
+        }
+        sink.go_on.notify_one();
+        let (first, (second, third)) = tokio::join!(first, repeats);
+        let found = [first, second, third].map(|reply| reply.status());
+        assert_eq!(found, statuses);
+        assert_eq!(sink.calls.load(Ordering::SeqCst), calls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_never_answers_keeps_no_equal_report_waiting_for_long() {
+    /// Never answers.
+    #[derive(Debug)]
+    struct Stuck;
+
+    #[async_trait]
+    impl ReportSink for Stuck {
+        async fn store(&self, _: &DeliveryReport) -> Result<Stored, ReportSinkError> {
+            std::future::pending().await
+        }
+    }
+
+    let reports = routes(Authenticity::Signed, Stuck);
     let send = || post(&reports, "/reports/acme?reference=a", Some("good"), "sent");
-    let repeats = async {
-        let repeated = send().await;
-        sink.fails.notify_one();
-        repeated
-    };
-    let (first, repeated) = tokio::join!(send(), repeats);
-    assert_eq!((first.status(), repeated.status()), (503, 503));
-    assert_eq!(send().await.status(), 200);
+    let begun = tokio::time::Instant::now();
+    let (first, second, third) = tokio::join!(send(), send(), send());
+    let statuses = [first, second, third].map(|reply| reply.status());
+    assert_eq!(statuses, [503; 3]);
+    assert!(begun.elapsed().as_secs() <= 10);
 }
 
 #[tokio::test]
