@@ -16,8 +16,9 @@ use axum::extract::{OriginalUri, Path};
 
 use crate::Reply;
 
-/// The most time that a body may take to arrive.
-const MAX_BODY_TIME: Duration = Duration::from_secs(20);
+/// The most time that a body may take to arrive in a server without such a limit. [`Server`](crate::Server) has one,
+/// which is shorter.
+const MAX_BODY_TIME: Duration = Duration::from_secs(40);
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
@@ -29,6 +30,10 @@ impl IntoResponse for Reply {
                 let name = HeaderName::from_static(name);
                 response.headers_mut().insert(name, value);
             }
+        }
+        #[cfg(feature = "entra")]
+        if let Some(flow) = self.flow() {
+            response.extensions_mut().insert(flow);
         }
         response
     }

@@ -171,7 +171,7 @@ impl Admitted<'_> {
             Err(error) => return self.refuse(&error),
         };
         let flow = callout.flow();
-        match tokio::time::timeout(MAX_TAKE, intake.take(callout)).await {
+        let reply = match tokio::time::timeout(MAX_TAKE, intake.take(callout)).await {
             Ok(Ok(Taken::New)) => {
                 count::callout("new");
                 tracing::info!(%flow, caller = %self.caller.app_id(), "a call-out was taken");
@@ -197,7 +197,8 @@ impl Admitted<'_> {
                 tracing::error!(%flow, "a call-out was not taken in time");
                 Reply::UNAVAILABLE
             }
-        }
+        };
+        reply.about(flow)
     }
 
     fn refuse(&self, error: &CalloutError) -> Reply {

@@ -5,6 +5,8 @@
 //! request of any web server; the feature `axum` adds routers, and a server whose connections, headers and times are
 //! bounded.
 
+#[cfg(feature = "axum")]
+mod access;
 #[cfg(all(feature = "axum", any(feature = "entra", feature = "reports")))]
 mod axum;
 #[cfg(feature = "entra")]

@@ -1,5 +1,8 @@
 use std::{borrow::Cow, fmt};
 
+#[cfg(feature = "entra")]
+use postduif_core::directory::FlowId;
+
 /// The response to a webhook.
 ///
 /// With the feature `axum` it is an axum response. Any other web server takes its parts.
@@ -11,6 +14,8 @@ pub struct Reply {
     /// In seconds.
     retry_after: Option<u64>,
     www_authenticate: Option<&'static str>,
+    #[cfg(feature = "entra")]
+    flow: Option<FlowId>,
 }
 
 impl Reply {
@@ -31,6 +36,8 @@ impl Reply {
             body,
             retry_after: None,
             www_authenticate: None,
+            #[cfg(feature = "entra")]
+            flow: None,
         }
     }
 
@@ -45,6 +52,12 @@ impl Reply {
         self
     }
 
+    #[cfg(feature = "entra")]
+    pub(crate) const fn about(mut self, flow: FlowId) -> Self {
+        self.flow = Some(flow);
+        self
+    }
+
     /// Returns the status code.
     #[must_use]
     pub const fn status(&self) -> u16 {
@@ -55,6 +68,14 @@ impl Reply {
     #[must_use]
     pub const fn body(&self) -> &'static str {
         self.body
+    }
+
+    /// Returns the flow of the call-out, for an access log. `None` for a call-out that was not read, and for any other
+    /// request.
+    #[cfg(feature = "entra")]
+    #[must_use]
+    pub const fn flow(&self) -> Option<FlowId> {
+        self.flow
     }
 
     /// Returns the headers beside those of the body: names in lower case, and values.

@@ -1,19 +1,42 @@
-use std::{fmt, future::Future, num::NonZeroUsize, pin::pin, sync::Arc, time::Duration};
+use std::{
+    cell::Cell, fmt, future::Future, num::NonZeroUsize, pin::pin, sync::Arc, time::Duration,
+};
 
 use axum::Router;
 use futures_util::TryFutureExt as _;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     sync::{Semaphore, watch},
+    time::Instant,
 };
 use tower_service::Service as _;
 
+use crate::access;
+
 /// Serves a router over HTTP/1.1 with bounded connections, headers and times. TLS is the task of a proxy in front.
 ///
-/// A request whose head is not there after 10 seconds is cut off, and so is one that is not answered after 30. The head
-/// has at most 32 KiB. Up to 1,024 connections are open; the others wait in the system's queue.
+/// A connection is closed, without a response, if the head of a request is not whole within 10 seconds, or if the
+/// request is not whole and answered within 30. The time of the first request begins with the connection, that of a
+/// later one when its head is whole. A head has at most 32 KiB and 100 fields; more is answered with 431. Up to 1,024
+/// connections are open; the others wait in the system's queue.
+///
+/// # Access log
+///
+/// Each request is a `tracing` event of the target `postduif_webhooks::access` at the level `DEBUG`, since anyone can
+/// cause one:
+///
+/// | field | value |
+/// |---|---|
+/// | `method` | the method; `other` if HTTP does not define it |
+/// | `route` | the route as it was added to the router, such as `/reports/{vendor}/{secret}`. Absent if none matches |
+/// | `status` | the status of the response. Absent if the caller went away before, or a limit of time closed the connection |
+/// | `ms` | how long it took, in milliseconds |
+/// | `flow` | the flow of a call-out that was read: the id of its execution. Absent for everything else |
+///
+/// The path, the query, the headers and the bodies are never in it. What is no HTTP reaches no route, and is not logged.
 ///
 /// ```no_run
 /// # mod postduif { pub use postduif_webhooks as webhooks; }
@@ -49,7 +72,7 @@ impl Server {
     pub fn new(router: Router) -> Self {
         const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is not zero");
         Self {
-            router,
+            router: router.layer(axum::middleware::from_fn(access::log)),
             max_connections: MAX_CONNECTIONS,
             head: Duration::from_secs(10),
             request: Duration::from_secs(30),
@@ -69,7 +92,9 @@ impl Server {
         self
     }
 
-    /// Sets the time within which a request must be read and answered. Defaults to 30 seconds.
+    /// Sets the time within which a request must be whole and answered. Defaults to 30 seconds.
+    ///
+    /// The routes of this crate wait at most 40 seconds for a body in any server, and then respond 408.
     pub const fn with_max_request_time(mut self, time: Duration) -> Self {
         self.request = time;
         self
@@ -94,6 +119,8 @@ impl Server {
             };
             match accepted {
                 Ok((stream, _)) => {
+                    // Without it, a small response may wait for the acknowledgement of an earlier one.
+                    let _ = stream.set_nodelay(true);
                     let connection = self.clone().serve(stream, stopping.subscribe());
                     tokio::spawn(async move {
                         connection.await;
@@ -111,21 +138,28 @@ impl Server {
         stopping.closed().await;
     }
 
-    async fn serve(self, stream: TcpStream, mut stopping: watch::Receiver<bool>) {
-        // Without it, a small response may wait for the acknowledgement of an earlier one.
-        let _ = stream.set_nodelay(true);
+    async fn serve(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         let (router, limit) = (self.router, self.request);
+        let first = Cell::new(Some(Instant::now()));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let begun = first.take().unwrap_or_else(Instant::now);
+            let rest = limit.saturating_sub(begun.elapsed());
             let answered = router.clone().call(request);
             // The error of a late response closes the connection.
-            tokio::time::timeout(limit, answered)
+            tokio::time::timeout(rest, answered)
                 .map_ok(|answered| answered.unwrap_or_else(|never| match never {}))
         });
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(self.head)
-            .max_buf_size(MAX_HEAD);
+            .max_buf_size(MAX_HEAD)
+            // The buffer alone bounds only what is not whole: with spare room it takes a longer head at once.
+            .max_header_size(MAX_HEAD);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             // An error is the caller's: it went away, or sent no HTTP.
@@ -142,5 +176,103 @@ impl fmt::Debug for Server {
         f.debug_struct("Server")
             .field("max_connections", &self.max_connections)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "reports"))]
+mod tests {
+    use postduif_core::LatestReports;
+    use postduif_kpn::KpnReports;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
+        time::sleep,
+    };
+
+    use super::*;
+
+    const PATH_SECRET: &str = "5f0c1e9a7b3d4862";
+
+    /// Serves the routes of delivery reports on a connection in memory, where time passes only while all wait.
+    fn connect() -> DuplexStream {
+        let parser = KpnReports::new(vec!["hush".into()]).unwrap();
+        let reports = crate::Reports::builder("https://hooks.example.com", LatestReports::new())
+            .with_vendor("kpn", parser)
+            .with_path_secrets("kpn", [PATH_SECRET])
+            .build()
+            .unwrap();
+        let (client, server) = tokio::io::duplex(1024);
+        let (running, stopping) = watch::channel(false);
+        tokio::spawn(async move {
+            let serve = Server::new(reports.router()).serve(server, stopping);
+            serve.await;
+            drop(running);
+        });
+        client
+    }
+
+    /// Returns what the server sends until it closes the connection.
+    async fn rest(mut stream: DuplexStream) -> String {
+        let mut received = String::new();
+        stream.read_to_string(&mut received).await.unwrap();
+        received
+    }
+
+    fn head() -> String {
+        format!("POST /reports/kpn/{PATH_SECRET} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_is_not_whole_after_10_seconds_closes_the_connection() {
+        for start in ["", "P", "POST / HTTP/1.1\r\nhost: x\r\n"] {
+            let begun = Instant::now();
+            let mut stream = connect();
+            stream.write_all(start.as_bytes()).await.unwrap();
+            assert_eq!(rest(stream).await, "");
+            assert_eq!(begun.elapsed().as_secs(), 10);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_not_whole_after_30_seconds_closes_the_connection() {
+        for pause in [0, 9] {
+            let begun = Instant::now();
+            let mut stream = connect();
+            let head = head();
+            let (start, end) = head.split_at(20);
+            stream.write_all(start.as_bytes()).await.unwrap();
+            sleep(Duration::from_secs(pause)).await;
+            stream.write_all(end.as_bytes()).await.unwrap();
+            stream.write_all(b"{").await.unwrap();
+            assert_eq!(rest(stream).await, "");
+            assert_eq!(begun.elapsed().as_secs(), 30);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_whole_in_time_is_answered() {
+        let mut stream = connect();
+        stream.write_all(head().as_bytes()).await.unwrap();
+        stream.write_all(b"{").await.unwrap();
+        sleep(Duration::from_secs(29)).await;
+        stream.write_all(b"}").await.unwrap();
+        assert!(rest(stream).await.starts_with("HTTP/1.1 401"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_request_on_a_connection_has_the_whole_time() {
+        let mut stream = connect();
+        for _ in 0..2 {
+            stream.write_all(head().as_bytes()).await.unwrap();
+            sleep(Duration::from_secs(20)).await;
+            stream.write_all(b"{}").await.unwrap();
+            let mut response = [0; 12];
+            stream.read_exact(&mut response).await.unwrap();
+            assert_eq!(response, *b"HTTP/1.1 401");
+            // The rest of the head, which has no body behind it.
+            let mut tail = Vec::new();
+            while !tail.ends_with(b"\r\n\r\n") {
+                tail.push(stream.read_u8().await.unwrap());
+            }
+        }
     }
 }

@@ -87,6 +87,19 @@ async fn no_log_shows_a_pass_a_number_a_text_or_a_token() {
     let (_, logs) = service.terminate();
     assert!(logs.contains(&callout.execution));
     assert!(logs.contains("a flow has ended"));
+    let line = logs
+        .lines()
+        .find(|line| line.contains(r#""target":"postduif_webhooks::access""#))
+        .unwrap();
+    for field in [
+        r#""level":"DEBUG""#,
+        r#""method":"POST""#,
+        r#""route":"/callouts/lifecycle""#,
+        r#""status":202"#,
+        &format!(r#""flow":"{}""#, callout.execution),
+    ] {
+        assert!(line.contains(field), "{line}");
+    }
     let pass = &sandbox.passes()[0].secret;
     for secret in [
         pass.as_str(),

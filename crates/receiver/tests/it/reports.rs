@@ -50,5 +50,10 @@ async fn a_flow_ends_with_the_signed_report_of_each_vendor() {
         let (code, logs) = service.terminate();
         assert_eq!(code, Some(0));
         assert!(!logs.contains(SECRET), "{vendor}");
+        let route = match WITH_SECRET.contains(&vendor) {
+            true => r#"route="/reports/{vendor}/{secret}" status=200"#,
+            false => r#"route="/reports/{vendor}" status=200"#,
+        };
+        assert!(logs.contains(route), "{vendor}");
     }
 }

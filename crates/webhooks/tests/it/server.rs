@@ -87,15 +87,45 @@ async fn a_body_that_does_not_arrive_in_time_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn a_head_over_the_limit_is_refused() {
+async fn a_head_has_at_most_32_kib_and_100_fields() {
     let running = run(Server::new(echo())).await;
-    let mut stream = running.connect().await;
-    let long = "a".repeat(64 * 1024);
-    let head = format!("POST / HTTP/1.1\r\nhost: x\r\nx-long: {long}\r\n\r\n");
-    // The server may close before it has read all.
-    let _ = stream.write_all(head.as_bytes()).await;
-    let answer = rest(stream).await;
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"));
+    let start = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+    let end = "content-length: 0\r\n\r\n";
+    let rest_of = 32 * 1024 - start.len() - end.len() - "x-long: \r\n".len();
+    let long = |more: usize| format!("x-long: {}\r\n", "a".repeat(rest_of + more));
+    let spaces = |more: usize| format!("x-long: {}a\r\n", " ".repeat(rest_of - 1 + more));
+    for (fields, status) in [
+        (long(0), "200"),
+        (spaces(0), "200"),
+        ("x: y\r\n".repeat(97), "200"),
+        (long(1), "431"),
+        (spaces(1), "431"),
+        (long(8 * 1024), "431"),
+        (long(64 * 1024), "431"),
+        ("x: y\r\n".repeat(98), "431"),
+    ] {
+        let head = format!("{start}{fields}{end}");
+        for size in [head.len(), 8 * 1024, 1000] {
+            let mut stream = running.connect().await;
+            stream.set_nodelay(true).unwrap();
+            for piece in head.as_bytes().chunks(size) {
+                // The server may close before it has read all.
+                if stream.write_all(piece).await.is_err() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            let answer = rest(stream).await;
+            // A reset may overtake the response of a server that has not read everything.
+            let is_cut = status == "431" && answer.is_empty();
+            let expected = format!("HTTP/1.1 {status}");
+            assert!(
+                answer.starts_with(&expected) || is_cut,
+                "{} {size}: {answer}",
+                head.len()
+            );
+        }
+    }
 }
 
 #[tokio::test]
