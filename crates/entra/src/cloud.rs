@@ -5,7 +5,8 @@ use postduif_http::BaseUrl;
 
 /// A Microsoft cloud: the addresses of Graph and the login service.
 ///
-/// The addresses are from Microsoft's page on national cloud deployments. A token is valid in one cloud only. Each
+/// The addresses are from Microsoft's pages on national cloud deployments of Graph and on authentication in national
+/// clouds. A token is valid in one cloud only. Each
 /// address can be replaced, for a proxy or for a test on loopback.
 ///
 /// ```
@@ -47,12 +48,13 @@ impl Cloud {
         "https://dod-graph.microsoft.us",
         "https://login.microsoftonline.us",
     );
-    /// China, operated by 21Vianet. It has no Temporary Access Passes, and access packages cannot be resumed
-    /// here. A newer login host, `login.partner.microsoftonline.cn`, can be set with
-    /// [`with_login`](Self::with_login).
+    /// China, operated by 21Vianet. It has no Temporary Access Passes, and access packages cannot be resumed here.
+    ///
+    /// The login service has an older name, `login.chinacloudapi.cn`. Its metadata states the issuer and the keys of the
+    /// newer one, so [`CallerVerifier`](crate::CallerVerifier) accepts nobody with it.
     pub const CHINA: Self = Self::known(
         "https://microsoftgraph.chinacloudapi.cn",
-        "https://login.chinacloudapi.cn",
+        "https://login.partner.microsoftonline.cn",
     );
 
     const fn known(graph: &'static str, login: &'static str) -> Self {
@@ -152,6 +154,20 @@ mod tests {
             Cloud::CHINA,
         ] {
             assert!(cloud.graph().is_ok() && cloud.login().is_ok(), "{cloud:?}");
+        }
+    }
+
+    /// <https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud>, and the metadata of each
+    /// host names issuer and keys of the same host.
+    #[test]
+    fn each_cloud_has_the_login_host_of_microsofts_page() {
+        for (cloud, host) in [
+            (Cloud::GLOBAL, "login.microsoftonline.com"),
+            (Cloud::US_GOVERNMENT_L4, "login.microsoftonline.us"),
+            (Cloud::US_GOVERNMENT_L5, "login.microsoftonline.us"),
+            (Cloud::CHINA, "login.partner.microsoftonline.cn"),
+        ] {
+            assert_eq!(cloud.login().unwrap().as_str(), format!("https://{host}"));
         }
     }
 

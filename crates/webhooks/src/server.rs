@@ -194,12 +194,12 @@ mod tests {
 
     /// Serves the routes of delivery reports on a connection in memory, where time passes only while all wait.
     fn connect() -> DuplexStream {
-        let parser = KpnReports::new(vec!["hush".into()]).unwrap();
+        let parser = KpnReports::new(vec!["hush".into()]).expect("a secret");
         let reports = crate::Reports::builder("https://hooks.example.com", LatestReports::new())
             .with_vendor("kpn", parser)
             .with_path_secrets("kpn", [PATH_SECRET])
             .build()
-            .unwrap();
+            .expect("a vendor with its secrets");
         let (client, server) = tokio::io::duplex(1024);
         let (running, stopping) = watch::channel(false);
         tokio::spawn(async move {
@@ -213,7 +213,7 @@ mod tests {
     /// Returns what the server sends until it closes the connection.
     async fn rest(mut stream: DuplexStream) -> String {
         let mut received = String::new();
-        stream.read_to_string(&mut received).await.unwrap();
+        stream.read_to_string(&mut received).await.expect("text");
         received
     }
 
