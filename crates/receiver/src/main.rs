@@ -70,7 +70,7 @@ async fn run(options: Options) -> Result<(), ConfigError> {
     let router = callouts
         .router()
         .merge(vendors.reports(Arc::clone(runner.onboarding()))?)
-        .merge(routes::operating(metrics, runner.clone()));
+        .merge(routes::operating(metrics, runner.clone(), verifier.clone()));
 
     // A first call-out need not wait for them. Without them the service starts all the same.
     tokio::spawn(async move {

@@ -5,6 +5,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use postduif::{
     ConfigError,
     directory::{FailureReason, FlowId, Verdict},
+    entra::CallerVerifier,
     onboarding::{Ending, JournalError, Runner},
 };
 
@@ -18,7 +19,15 @@ pub(crate) fn install() -> Result<PrometheusHandle, ConfigError> {
 }
 
 /// Returns the metrics as text.
-pub(crate) fn render(handle: &PrometheusHandle, runner: &Runner) -> String {
+pub(crate) fn render(
+    handle: &PrometheusHandle,
+    runner: &Runner,
+    verifier: &CallerVerifier,
+) -> String {
+    if let Some(age) = verifier.keys_age() {
+        gauge!("postduif_keys_age_seconds").set(age.as_secs_f64());
+    }
+    gauge!("postduif_keys_failed_fetches").set(f64::from(verifier.failed_fetches()));
     gauge!("postduif_flows_open").set(runner.open() as f64);
     let oldest = runner.oldest().unwrap_or_default();
     gauge!("postduif_flow_oldest_seconds").set(oldest.as_secs_f64());

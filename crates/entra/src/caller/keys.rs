@@ -27,6 +27,8 @@ const FETCH_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// The time without a fetch after a failure while there are no keys, and its maximum if the server states one.
 const FAILURE_PAUSE: Duration = Duration::from_secs(5);
 const MAX_FAILURE_PAUSE: Duration = Duration::from_secs(60);
+/// The minimum time between two warnings about fetches that fail while there are keys.
+const WARNING_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// The maximum number of keys. Entra's cloud has about ten.
 const MAX_KEYS: usize = 100;
 /// The place of the tenant's id in the issuer of a key that several tenants share.
@@ -54,6 +56,9 @@ struct State {
     began_at: Option<Instant>,
     /// Why there are no keys, and when a fetch may begin.
     failed: Option<(SendError, Instant)>,
+    /// How many fetches failed since the last one that succeeded.
+    failures: u32,
+    warned_at: Option<Instant>,
 }
 
 struct Current {
@@ -130,6 +135,20 @@ impl Keys {
         }
     }
 
+    /// Returns for how long there have been these keys.
+    pub(super) fn age(&self) -> Option<Duration> {
+        let state = self.0.state();
+        state
+            .current
+            .as_ref()
+            .map(|current| current.fetched_at.elapsed())
+    }
+
+    /// Returns how many fetches failed since the last one that succeeded.
+    pub(super) fn failures(&self) -> u32 {
+        self.0.state().failures
+    }
+
     /// Returns the first fetch, unless one failed a moment ago.
     fn first(&self, state: &mut State) -> Result<SharedFetch<Arc<Published>>, CallerError> {
         if let Some((error, until)) = &state.failed {
@@ -197,6 +216,7 @@ impl Inner {
             Ok(published) if turn > state.stored => {
                 state.stored = turn;
                 state.failed = None;
+                state.renewed();
                 state.current = Some(Current {
                     published: Arc::clone(published),
                     fetched_at: Instant::now(),
@@ -205,6 +225,7 @@ impl Inner {
             // The runtime of one caller, not the server: the next caller may have another.
             Err(error) if is_last && error.is_local() => state.began_at = None,
             Err(error) if is_last => {
+                state.not_renewed(error);
                 state.failed = Some((error.clone(), Instant::now() + pause(error)));
             }
             Ok(_) | Err(_) => {}
@@ -270,6 +291,30 @@ impl Inner {
         match response.status() {
             200 => response.json(),
             _ => Err(response.refused(None)),
+        }
+    }
+}
+
+impl State {
+    fn renewed(&mut self) {
+        if self.warned_at.take().is_some() {
+            tracing::info!("the tenant's keys were renewed");
+        }
+        self.failures = 0;
+    }
+
+    /// Without keys every request is refused, which its service logs. With old ones nobody would notice.
+    fn not_renewed(&mut self, error: &SendError) {
+        self.failures = self.failures.saturating_add(1);
+        let Some(current) = &self.current else {
+            return;
+        };
+        let is_due = |warned_at: Instant| warned_at.elapsed() >= WARNING_PAUSE;
+        if self.warned_at.is_none_or(is_due) {
+            self.warned_at = Some(Instant::now());
+            let age_seconds = current.fetched_at.elapsed().as_secs();
+            let failures = self.failures;
+            tracing::warn!(%error, age_seconds, failures, "the tenant's keys could not be renewed; the old ones are used");
         }
     }
 }

@@ -80,7 +80,7 @@ pub use error::{CallerError, CallerErrorKind};
 ///
 /// A token with an unknown key id causes a fetch too, at most once in five minutes, whether it succeeds or not. Concurrent
 /// requests share one fetch, which ends within 8 seconds. A failed fetch keeps the keys that there are, and no token
-/// with a known key waits for a fetch.
+/// with a known key waits for a fetch. [`failed_fetches`](Self::failed_fetches) tells of it.
 #[derive(Clone, Debug)]
 pub struct CallerVerifier {
     keys: Keys,
@@ -146,6 +146,24 @@ impl CallerVerifier {
     /// Returns `Unavailable`, whose [`source`](std::error::Error::source) is the cause. The next request tries again.
     pub async fn load_keys(&self) -> Result<(), CallerError> {
         self.keys.load().await
+    }
+
+    /// Returns the age of the tenant's keys. `None` before they were fetched.
+    ///
+    /// They are renewed by the first request after 24 hours, so that an older age alone is no fault.
+    #[must_use]
+    pub fn keys_age(&self) -> Option<Duration> {
+        self.keys.age()
+    }
+
+    /// Returns how many fetches of keys failed since the last one that succeeded.
+    ///
+    /// Above zero, the login service cannot be reached or its metadata cannot be used. Tokens are verified with the keys
+    /// that there are, so nothing else shows it until the tenant's keys change. It is also logged, at `WARN`, at most once
+    /// in 15 minutes.
+    #[must_use]
+    pub fn failed_fetches(&self) -> u32 {
+        self.keys.failures()
     }
 
     /// Checks the claims of a token whose signature is verified.

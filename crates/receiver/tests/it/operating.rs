@@ -1,6 +1,9 @@
 //! Health, metrics, and the stop.
 
+use axum::{Router, routing::get};
 use postduif_sandbox::{CalloutKind, CalloutOrder, Cast, Sandbox};
+use serde_json::json;
+use tokio::net::TcpListener;
 
 use crate::service::Service;
 
@@ -34,9 +37,45 @@ async fn health_and_metrics_tell_what_happened() {
         "postduif_passes_issued_total 1",
         r#"messaging_client_sent_messages{messaging_system="kpn","#,
         r#"postduif_callouts_total{outcome="new"} 1"#,
+        "postduif_keys_age_seconds ",
+        "\npostduif_keys_failed_fetches 0\n",
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_cannot_be_fetched_show_in_health_and_metrics() {
+    // A world like a sandbox, in which nobody listens where the keys are.
+    let nowhere = "http://127.0.0.1:1";
+    let about = json!({
+        "tenant": "11111111-1111-4111-8111-111111111111",
+        "client_id": "22222222-2222-4222-8222-222222222222",
+        "audience": "api://postduif",
+        "graph": nowhere,
+        "login": nowhere,
+        "callers": {"lifecycle": "33333333-3333-4333-8333-333333333333"},
+        "urls": {"kpn": "kpn://sandbox:sandbox@127.0.0.1:1?sender=Postduif"},
+    });
+    let world = Router::new().route("/_sandbox", get(async move || about.to_string()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, world).into_future());
+    let service = Service::start(&["--sandbox", &url]);
+    // They are fetched while the service starts.
+    let health = loop {
+        let health = service.get("/health");
+        if !health.ends_with(r#"{"open":0,"status":"ok"}"#) {
+            break health;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+    let keys = r#"{"keys":{"age_seconds":null,"failed_fetches":1},"open":0,"status":"ok"}"#;
+    assert!(health.ends_with(keys), "{health}");
+    let metrics = service.get("/metrics");
+    let line = "\npostduif_keys_failed_fetches 1\n";
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

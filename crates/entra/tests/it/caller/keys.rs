@@ -3,7 +3,9 @@
 use std::{
     error::Error as _,
     future::{Future, ready},
+    io,
     pin::pin,
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -16,6 +18,7 @@ use postduif_entra::{
 use ring::signature::RsaKeyPair;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tracing_subscriber::fmt::MakeWriter;
 use wiremock::ResponseTemplate;
 
 use super::{
@@ -237,6 +240,8 @@ async fn keys_are_fetched_again_after_a_day_and_kept_through_an_outage() {
         // A call that waits for the fetch in progress, so that it has ended.
         let _ = kind(&verifier, &unknown()).await;
         assert_eq!(login.fetches().await, turn);
+        assert_eq!(usize::try_from(verifier.failed_fetches()), Ok(turn));
+        assert!(verifier.keys_age().unwrap() >= 24 * 60 * MINUTE);
     }
 
     login.publish(&rolled()).await;
@@ -246,6 +251,71 @@ async fn keys_are_fetched_again_after_a_day_and_kept_through_an_outage() {
     let new = sign_with_id(&other_key(), "tenant-key-2");
     assert_eq!(kind(&verifier, &new).await, None);
     assert_eq!(login.fetches().await, 1);
+    assert_eq!(verifier.failed_fetches(), 0);
+    assert!(verifier.keys_age().unwrap() < MINUTE);
+}
+
+#[tokio::test]
+async fn a_renewal_that_keeps_failing_is_logged_once_in_15_minutes() {
+    let logs = Logs::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(logs.clone());
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let login = Login::start().await;
+    let verifier = login.verifier();
+    assert_eq!(verifier.keys_age(), None);
+    verifier.load_keys().await.unwrap();
+    login.fail(html(503)).await;
+    // The first at 5 minutes, and the others five minutes apart.
+    for (turn, lines) in [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2)] {
+        advance(5 * MINUTE).await;
+        assert_eq!(kind(&verifier, &unknown()).await, Some(UnknownKey));
+        assert_eq!(login.fetches().await, turn);
+        let logged = logs.text();
+        let warnings = logged
+            .lines()
+            .filter(|line| line.contains("WARN postduif_entra") && line.contains("not be renewed"));
+        assert_eq!(warnings.count(), lines, "{logged}");
+    }
+    let all = json!({"keys": [jwk(&tenant_key(), KEY_ID)]});
+    login.publish(&all).await;
+    advance(5 * MINUTE).await;
+    assert_eq!(kind(&verifier, &unknown()).await, Some(UnknownKey));
+    assert!(logs.text().contains("INFO postduif_entra"));
+    // A new failure is news again.
+    login.fail(html(503)).await;
+    advance(5 * MINUTE).await;
+    assert_eq!(kind(&verifier, &unknown()).await, Some(UnknownKey));
+    assert_eq!(logs.text().matches("not be renewed").count(), 3);
+}
+
+/// What was logged on this thread.
+#[derive(Clone, Default)]
+struct Logs(Arc<Mutex<Vec<u8>>>);
+
+impl Logs {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Logs {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
 }
 
 #[tokio::test]
