@@ -103,6 +103,7 @@
 
 mod builder;
 mod clock;
+mod events;
 mod flow;
 mod guard;
 mod journal;
@@ -115,6 +116,7 @@ mod time_zones;
 
 pub use builder::OnboardingBuilder;
 pub use clock::Clock;
+pub use events::{EventSource, PendingEvent};
 pub use flow::{
     ending::{Ending, PassEnding, StepName, StepTaken},
     run::{Memo, Run},

@@ -28,3 +28,12 @@ pub(crate) fn report_lag(vendor: &str, seconds: f64) {
     #[cfg(not(feature = "metrics"))]
     let _ = (vendor, seconds);
 }
+
+/// Counts a try to post an event by what became of it.
+#[cfg(feature = "events")]
+pub(crate) fn event(outcome: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("postduif_events_total", "outcome" => outcome).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = outcome;
+}

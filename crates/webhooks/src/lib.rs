@@ -1,5 +1,6 @@
 //! The routes of a service that receives webhooks: call-outs of Microsoft Entra ([`Callouts`]), and delivery reports of
-//! the vendors ([`Reports`]).
+//! the vendors ([`Reports`]). And the webhooks that it sends itself: what happened, to an operator's system
+//! ([`EventPoster`]).
 //!
 //! Nothing is believed without proof, and nothing can be built without the secret that proves it. The handlers take the
 //! request of any web server; the feature `axum` adds routers, and a server whose connections, headers and times are
@@ -11,8 +12,10 @@ mod access;
 mod axum;
 #[cfg(feature = "entra")]
 mod callouts;
-#[cfg(any(feature = "entra", feature = "reports"))]
+#[cfg(any(feature = "entra", feature = "events", feature = "reports"))]
 mod count;
+#[cfg(feature = "events")]
+mod events;
 #[cfg(any(feature = "entra", feature = "reports"))]
 mod quiet;
 #[cfg(any(feature = "entra", feature = "reports"))]
@@ -26,6 +29,8 @@ mod server;
 
 #[cfg(feature = "entra")]
 pub use callouts::{Admitted, Callouts};
+#[cfg(feature = "events")]
+pub use events::{EventPoster, EventPosterBuilder};
 #[cfg(any(feature = "entra", feature = "reports"))]
 pub use reply::Reply;
 #[cfg(feature = "reports")]

@@ -72,6 +72,13 @@ impl Request {
         self
     }
 
+    /// Sets the whole query, which is encoded already. Any earlier one is replaced.
+    #[must_use]
+    pub fn with_query_text(mut self, query: &str) -> Self {
+        self.url.set_query(Some(query));
+        self
+    }
+
     /// Sets a header that holds no secret.
     #[must_use]
     pub fn with_header(self, name: &'static str, value: &str) -> Self {
@@ -108,6 +115,13 @@ impl Request {
             Ok(body) => self.body = Some(body),
             Err(_) => self.fault = Some("the body cannot be serialized as JSON"),
         }
+        self.header(CONTENT_TYPE, "application/json", false)
+    }
+
+    /// Sets a body that is JSON already, byte for byte.
+    #[must_use]
+    pub fn with_json_text(mut self, json: impl Into<String>) -> Self {
+        self.body = Some(json.into().into_bytes());
         self.header(CONTENT_TYPE, "application/json", false)
     }
 

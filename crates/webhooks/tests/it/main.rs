@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod access;
+mod events;
 mod reports;
 mod server;
 #[cfg(feature = "entra")]
