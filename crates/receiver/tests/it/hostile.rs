@@ -10,7 +10,7 @@ use std::{
 
 use postduif::{Message, Settings, Text, http::vendor::signature::hmac_sha256};
 use postduif_sandbox::{
-    CalloutKind, CalloutOrder, Cast, Hostile, Report, ReportOrder, ReportStatus, Sandbox,
+    CalloutKind, CalloutOrder, Cast, Hostile, ReportOrder, ReportStatus, Sandbox, VendorRequest,
 };
 
 use crate::service::Service;
@@ -941,7 +941,7 @@ fn field(json: &str, before: &str) -> String {
 }
 
 /// Returns the reports of each vendor on a text of its own, to the route of this service.
-async fn genuine(service: &Service, elsewhere: &Sandbox) -> BTreeMap<&'static str, Report> {
+async fn genuine(service: &Service, elsewhere: &Sandbox) -> BTreeMap<&'static str, VendorRequest> {
     let mut reports = BTreeMap::new();
     for vendor in Sandbox::vendors() {
         let provider = Settings::from_url(&elsewhere.sms_url(vendor)).unwrap();
@@ -966,7 +966,7 @@ fn path(vendor: &str) -> String {
 }
 
 /// Returns a report as bytes, with this path and these headers.
-fn report_bytes(report: &Report, target: &str, without: &str, body: &str) -> Vec<u8> {
+fn report_bytes(report: &VendorRequest, target: &str, without: &str, body: &str) -> Vec<u8> {
     let headers = report.headers.iter();
     let headers = headers.filter(|(name, _)| !name.eq_ignore_ascii_case(without));
     let headers: String = headers
@@ -987,7 +987,7 @@ fn proof(vendor: &str) -> Option<&'static str> {
     }
 }
 
-fn reports(table: &mut Table, service: &Service, genuine: &BTreeMap<&'static str, Report>) {
+fn reports(table: &mut Table, service: &Service, genuine: &BTreeMap<&'static str, VendorRequest>) {
     for (vendor, report) in genuine {
         let target = report.url.strip_prefix(&service.url).unwrap();
         let (route, query) = target.split_once('?').unwrap();
