@@ -18,7 +18,6 @@
 mod engine;
 mod queue;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-#[expect(dead_code, reason = "the store on it follows")]
 mod sql;
 mod status;
 mod worker;

@@ -132,11 +132,12 @@ impl QueueBuilder {
         self
     }
 
-    /// Opens the store, and creates or updates its tables.
+    /// Opens the store, and creates or updates its tables. Where they are up to date, it needs no right to do so.
     ///
     /// # Errors
     ///
-    /// If the URL is not understood, an option is out of range, or the store cannot be opened.
+    /// If the URL is not understood, an option is out of range, the store cannot be opened, or a newer version of this
+    /// library has changed its tables in a way that this version does not know.
     pub async fn open(self) -> Result<Queue, ConfigError> {
         let lease = self.options.lease;
         if !(MIN_LEASE..=MAX_LEASE).contains(&lease) {
@@ -144,12 +145,32 @@ impl QueueBuilder {
                 "a lease must be between 1 second and 1 hour",
             ));
         }
-        let (scheme, _) = self.url.split_once(':').unwrap_or((&self.url, ""));
-        Err(unknown(scheme))
+        #[cfg(any(feature = "postgres", feature = "sqlite"))]
+        {
+            let db = crate::sql::open(&self.url).await?;
+            let store = crate::sql::store(db, self.options).await?;
+            Ok(Queue::new(Arc::new(store) as Arc<dyn Engine>))
+        }
+        #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+        Err(unknown(&self.url))
+    }
+
+    /// Creates or updates the tables, and nothing else: for a role that may do so, while the service itself runs with
+    /// one that may not. Processes of the version before this one can go on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open) does.
+    pub async fn migrate(self) -> Result<(), ConfigError> {
+        #[cfg(any(feature = "postgres", feature = "sqlite"))]
+        return crate::sql::open(&self.url).await.map(drop);
+        #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+        Err(unknown(&self.url))
     }
 }
 
-pub(crate) fn unknown(scheme: &str) -> ConfigError {
+pub(crate) fn unknown(url: &str) -> ConfigError {
+    let (scheme, _) = url.split_once(':').unwrap_or((url, ""));
     let (known, missing) = match scheme {
         "sqlite" | "memory" => (cfg!(feature = "sqlite"), "queue-sqlite"),
         "postgres" | "postgresql" => (cfg!(feature = "postgres"), "queue-postgres"),

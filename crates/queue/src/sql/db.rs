@@ -1,6 +1,7 @@
 //! A small layer over sqlx, so that one text of a statement serves SQLite and PostgreSQL.
 
 use std::{
+    borrow::Cow,
     fmt,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -34,6 +35,8 @@ use super::sqlite;
 /// | `{skip}` | ` FOR UPDATE SKIP LOCKED` in PostgreSQL |
 /// | `{lock}` | ` FOR UPDATE` in PostgreSQL |
 /// | `{bytes}` | the type of a column of bytes |
+/// | `{tables}` | a query of the `name` of each table |
+/// | `{alone}` | waits until no other process changes the tables, which SQLite sees to by itself |
 ///
 /// It belongs in a `static`, since the finished texts are kept with it.
 pub(crate) struct Sql {
@@ -93,6 +96,7 @@ pub(super) enum Server {
         options: Box<PgConnectOptions>,
         /// The statements that prepare a new connection.
         prepare: Arc<str>,
+        schema: Option<Arc<str>>,
     },
 }
 
@@ -108,6 +112,7 @@ struct Idle {
     /// Whether it may be in the middle of a transaction that nobody continues.
     in_doubt: bool,
     since: Instant,
+    #[cfg(feature = "postgres")]
     born: Instant,
 }
 
@@ -154,15 +159,20 @@ impl Sql {
 }
 
 #[cfg(feature = "sqlite")]
-const SQLITE_WORDS: [(&str, &str); 4] = [
+const SQLITE_WORDS: [(&str, &str); 6] = [
     ("{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
     ("{skip}", ""),
     ("{lock}", ""),
     ("{bytes}", "BLOB"),
+    (
+        "{tables}",
+        "(SELECT name FROM sqlite_schema WHERE type = 'table')",
+    ),
+    ("{alone}", "1"),
 ];
 
 #[cfg(feature = "postgres")]
-const POSTGRES_WORDS: [(&str, &str); 4] = [
+const POSTGRES_WORDS: [(&str, &str); 6] = [
     (
         "{now}",
         "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
@@ -170,6 +180,15 @@ const POSTGRES_WORDS: [(&str, &str); 4] = [
     ("{skip}", " FOR UPDATE SKIP LOCKED"),
     ("{lock}", " FOR UPDATE"),
     ("{bytes}", "BYTEA"),
+    (
+        "{tables}",
+        "(SELECT tablename AS name FROM pg_catalog.pg_tables WHERE schemaname = ANY (current_schemas(false)))",
+    ),
+    // Beside the other programs of the database, by a name of our own.
+    (
+        "{alone}",
+        "pg_advisory_xact_lock(hashtext('postduif'), hashtext(current_setting('search_path')))",
+    ),
 ];
 
 impl Db {
@@ -183,7 +202,7 @@ impl Db {
             "sqlite" => sqlite::file(rest)?,
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" if !rest.is_empty() => postgres::server(url)?,
-            _ => return Err(crate::queue::unknown(scheme)),
+            _ => return Err(crate::queue::unknown(url)),
         };
         let db = Self(Arc::new(Inner {
             permits: Arc::new(Semaphore::new(server.connections())),
@@ -316,14 +335,37 @@ impl Tx {
         within(self.deadline, self.held.fetch(sql, values)).await
     }
 
+    /// Creates the schema of the URL, if it has one that does not exist.
+    pub(super) async fn create_schema(&mut self) -> Result<(), JournalError> {
+        #[cfg(feature = "postgres")]
+        if let Some(schema) = self.held.db.server.schema() {
+            static IS_THERE: Sql =
+                Sql::new("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname = $1");
+            // By itself, since IF NOT EXISTS needs the right to create one also if it is there.
+            if self
+                .fetch(&IS_THERE, &[(&*schema).into()])
+                .await?
+                .is_empty()
+            {
+                let create = format!("CREATE SCHEMA {schema}");
+                return within(self.deadline, self.held.run(create)).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns once everything is durable. After an error it may be.
     pub(crate) async fn commit(mut self) -> Result<(), JournalError> {
-        within(self.deadline, self.held.end("COMMIT")).await
+        within(self.deadline, self.held.run("COMMIT")).await?;
+        self.held.free();
+        Ok(())
     }
 
     /// Changes nothing, and keeps the connection, which a drop does not do in PostgreSQL.
     pub(crate) async fn rollback(mut self) -> Result<(), JournalError> {
-        within(self.deadline, self.held.end("ROLLBACK")).await
+        within(self.deadline, self.held.run("ROLLBACK")).await?;
+        self.held.free();
+        Ok(())
     }
 }
 
@@ -349,6 +391,7 @@ impl Inner {
             held.idle = Some(Idle {
                 connection: connection.map_err(|error| failed(&error))?,
                 in_doubt: false,
+                #[cfg(feature = "postgres")]
                 born: Instant::now(),
                 since: Instant::now(),
             });
@@ -408,17 +451,28 @@ impl Held {
     }
 
     async fn begin(&mut self) -> Result<(), JournalError> {
-        let idle = self.idle.as_mut().ok_or_else(gone)?;
-        idle.in_doubt = true;
-        let begun = idle.connection.begin().await;
-        self.settle(begun, true)
+        // A transaction that reads first and finds the file locked later would not wait in SQLite.
+        let begin = if self.db.server.is_own() {
+            "BEGIN IMMEDIATE"
+        } else {
+            "BEGIN"
+        };
+        self.run(begin).await
     }
 
-    /// Ends a transaction with this statement.
-    async fn end(&mut self, sql: &'static str) -> Result<(), JournalError> {
+    /// Executes a statement of a transaction.
+    async fn run(&mut self, sql: impl Into<Cow<'static, str>>) -> Result<(), JournalError> {
         let idle = self.idle.as_mut().ok_or_else(gone)?;
-        let ended = idle.connection.run(sql).await;
-        self.settle(ended, false)
+        idle.in_doubt = true;
+        let done = idle.connection.run(sql.into()).await;
+        self.settle(done, true)
+    }
+
+    /// Leaves the connection to others, after the end of a transaction.
+    fn free(&mut self) {
+        if let Some(idle) = &mut self.idle {
+            idle.in_doubt = false;
+        }
     }
 
     fn settle<T>(
@@ -468,6 +522,15 @@ impl Server {
         }
     }
 
+    #[cfg(feature = "postgres")]
+    fn schema(&self) -> Option<Arc<str>> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite { .. } => None,
+            Self::Postgres { schema, .. } => schema.clone(),
+        }
+    }
+
     const fn connections(&self) -> usize {
         match self {
             #[cfg(feature = "sqlite")]
@@ -482,7 +545,9 @@ impl Server {
             #[cfg(feature = "sqlite")]
             Self::Sqlite { options, .. } => options.connect().await.map(Connection::Sqlite),
             #[cfg(feature = "postgres")]
-            Self::Postgres { options, prepare } => {
+            Self::Postgres {
+                options, prepare, ..
+            } => {
                 let mut connection = options.connect().await?;
                 let prepare = AssertSqlSafe(Arc::clone(prepare));
                 connection.execute(sqlx::raw_sql(prepare)).await?;
@@ -538,18 +603,8 @@ impl Connection {
         })
     }
 
-    async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        // A transaction that reads first and finds the file locked later would not wait in SQLite.
-        let begin = match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => "BEGIN IMMEDIATE",
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => "BEGIN",
-        };
-        self.run(begin).await
-    }
-
-    async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+    async fn run(&mut self, sql: Cow<'static, str>) -> Result<(), sqlx::Error> {
+        let sql = AssertSqlSafe(sql);
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(connection) => connection.execute(sql).await.map(drop),
@@ -589,6 +644,7 @@ impl Row {
         column!(self, column, String)
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "no column of bytes yet"))]
     pub(crate) fn bytes_or_null(&self, column: &str) -> Result<Option<Vec<u8>>, JournalError> {
         column!(self, column, Vec<u8>)
     }
@@ -737,7 +793,7 @@ fn words(code: &str) -> Option<&'static str> {
     })
 }
 
-fn cannot_open(error: &JournalError) -> ConfigError {
+pub(super) fn cannot_open(error: &JournalError) -> ConfigError {
     ConfigError::new(format!("the store cannot be opened: {error}"))
 }
 

@@ -1,10 +1,31 @@
 //! The store on SQLite and PostgreSQL.
 
 pub(crate) mod db;
+mod lease;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod store;
+
+use postduif_core::ConfigError;
+
+use self::{db::Db, store::SqlStore};
+use crate::queue::Options;
+
+/// Opens the database of a URL, and creates or updates its tables.
+pub(crate) async fn open(url: &str) -> Result<Db, ConfigError> {
+    let db = Db::open(url).await?;
+    schema::migrate(&db).await?;
+    Ok(db)
+}
+
+/// Uses the tables of a database for flows.
+pub(crate) async fn store(db: Db, options: Options) -> Result<SqlStore, ConfigError> {
+    let store = SqlStore::new(db, options).await;
+    store.map_err(|error| db::cannot_open(&error))
+}
 
 #[cfg(all(test, feature = "postgres"))]
 #[path = "../../tests/it/schema.rs"]

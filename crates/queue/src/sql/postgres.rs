@@ -41,6 +41,7 @@ pub(super) fn server(url: &str) -> Result<Server, ConfigError> {
     Ok(Server::Postgres {
         options: Box::new(options.disable_statement_logging()),
         prepare: Arc::from(prepare),
+        schema: schema.map(Arc::from),
     })
 }
 

@@ -1,0 +1,9 @@
+//! The promises of the queue, on SQLite and on PostgreSQL.
+
+#![cfg(all(feature = "postgres", feature = "sqlite"))]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
+
+mod conformance;
+mod engine;
+mod schema;
+mod store;
