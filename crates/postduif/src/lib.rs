@@ -76,6 +76,8 @@ pub use postduif_layers as layers;
 pub use postduif_numbers as numbers;
 #[cfg(feature = "onboarding")]
 pub use postduif_onboarding as onboarding;
+#[cfg(feature = "queue")]
+pub use postduif_queue as queue;
 #[cfg(feature = "testing")]
 pub use postduif_testkit as testing;
 pub use postduif_text as text;

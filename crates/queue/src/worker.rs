@@ -256,19 +256,6 @@ impl Inner {
                 }
             }
         }
-        let reason = ending.reason();
-        tracing::info!(
-            %flow,
-            verdict = if reason.is_none() { "completed" } else { "failed" },
-            reason = reason.map(tracing::field::display),
-            provider = ending.provider,
-            passes = ending.attempts,
-            heard = ending.heard,
-            "a flow has ended"
-        );
-        if let Some(until) = ending.may_be_usable_until() {
-            tracing::error!(%flow, %until, "a pass that should not be usable may be");
-        }
         if let Some(observer) = &self.observer {
             observer(ending);
         }

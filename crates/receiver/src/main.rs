@@ -7,7 +7,7 @@ use std::{process::ExitCode, sync::Arc};
 use postduif::{
     ConfigError,
     entra::{CallerVerifier, Entra},
-    onboarding::{Onboarding, Runner},
+    onboarding::Onboarding,
     webhooks::{Callouts, Server},
 };
 use tokio::net::TcpListener;
@@ -19,6 +19,7 @@ mod routes;
 mod sandbox;
 mod signals;
 mod vendors;
+mod work;
 
 use options::{Directory, Options};
 
@@ -48,7 +49,9 @@ async fn run(options: Options) -> Result<(), ConfigError> {
         .with_cloud(directory.cloud.clone())
         .build()?;
     let entra = Arc::new(entra);
+    let store = work::Store::open(&options).await?;
     let onboarding = Onboarding::builder()
+        .with_journal(store.journal())
         .with_graph(Arc::clone(&entra))
         .with_issuer(entra)
         .with_provider(options.safety.around(vendors.provider()?))
@@ -56,21 +59,18 @@ async fn run(options: Options) -> Result<(), ConfigError> {
         .with_complete_on(options.complete_on.into())
         .with_window(options.window)
         .build()?;
-    let runner = Runner::builder(onboarding)
-        .with_workers(options.workers)
-        .with_observer(metrics::ended)
-        .build();
+    let work = store.work(onboarding, options.workers);
 
     let verifier = CallerVerifier::builder(&directory.tenant)
         .with_cloud(directory.cloud)
         .with_audiences(directory.audiences)
         .with_callers(directory.callers)
         .build()?;
-    let callouts = Callouts::new(verifier.clone(), runner.clone()).with_parser(options.parser());
+    let callouts = Callouts::new(verifier.clone(), work.intake()).with_parser(options.parser());
     let router = callouts
         .router()
-        .merge(vendors.reports(Arc::clone(runner.onboarding()))?)
-        .merge(routes::operating(metrics, runner.clone(), verifier.clone()));
+        .merge(vendors.reports(work.onboarding())?)
+        .merge(routes::operating(metrics, work.clone(), verifier.clone()));
 
     // A first call-out need not wait for them. Without them the service starts all the same.
     tokio::spawn(async move {
@@ -78,13 +78,9 @@ async fn run(options: Options) -> Result<(), ConfigError> {
             tracing::warn!(%error, "the tenant's keys could not be fetched yet");
         }
     });
-    tracing::warn!("the store is the memory of this process: a restart forgets all flows");
     announce(address);
-    Server::new(router)
-        .run_until(listener, signals::stop())
-        .await;
-    tracing::info!(open = runner.open(), "stopping");
-    runner.stop().await;
+    let served = Server::new(router).run_until(listener, signals::stop());
+    work.run_while(served).await;
     Ok(())
 }
 

@@ -31,9 +31,19 @@ pub(crate) struct Options {
     /// The address to listen on
     #[arg(long, env = "POSTDUIF_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
-    /// Where flows are stored: in memory, which a restart forgets
-    #[arg(long, env = "POSTDUIF_STORE", default_value = "memory")]
-    pub(crate) store: Store,
+    /// Where flows are stored: sqlite://FILE for one process, postgres://… for any number, or memory, which a restart
+    /// forgets
+    #[arg(
+        long,
+        env = "POSTDUIF_STORE",
+        value_name = "URL",
+        default_value = "sqlite://postduif.db",
+        hide_env_values = true
+    )]
+    pub(crate) store: String,
+    /// How long a flow stays with a process that has died: from 1s to 1h
+    #[arg(long, env = "POSTDUIF_LEASE", default_value = "60s", value_parser = lease)]
+    pub(crate) lease: Duration,
     /// The connection URL of a vendor; several are a failover, in order
     #[arg(
         long,
@@ -102,7 +112,7 @@ pub(crate) struct Options {
         hide_env_values = true
     )]
     pub(crate) path_secret: Vec<VendorSecret>,
-    /// How many steps run at a time, each a request to Graph or to a vendor
+    /// How many flows run at a time; those that wait, for Graph or for a report, do not count
     #[arg(long, env = "POSTDUIF_WORKERS", default_value = "16")]
     pub(crate) workers: NonZeroUsize,
     /// How long Entra waits for a lifecycle workflow's task, as configured there
@@ -119,11 +129,6 @@ pub(crate) struct Options {
     /// The format of the logs on stderr; RUST_LOG decides what is logged
     #[arg(long, env = "POSTDUIF_LOG", default_value = "text")]
     pub(crate) log: logs::Format,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Store {
-    Memory,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -210,6 +215,17 @@ fn window(text: &str) -> Result<Duration, String> {
         ("", 5..=180) => Ok(Duration::from_secs(minutes * 60)),
         _ => Err(expected()),
     }
+}
+
+/// Reads a duration of seconds or minutes, such as `60s` or `2m`.
+fn lease(text: &str) -> Result<Duration, &'static str> {
+    let expected = "expected a duration such as 60s or 2m";
+    let (number, unit) = match text.strip_suffix('s') {
+        Some(number) => (number, 1),
+        None => (text.strip_suffix('m').ok_or(expected)?, 60),
+    };
+    let number: u32 = number.parse().map_err(|_| expected)?;
+    Ok(Duration::from_secs(u64::from(number) * unit))
 }
 
 /// Says what is wrong with the configuration.
