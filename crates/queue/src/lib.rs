@@ -15,6 +15,7 @@
 //!
 //! A store of another kind implements [`Engine`] and [`Lease`].
 
+mod count;
 mod engine;
 mod queue;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -6,7 +6,7 @@ use postduif_core::{
 };
 use postduif_onboarding::{Intake, Journal, JournalError, Onboarding, Taken};
 
-use crate::{Counts, Engine, Status, Worker, WorkerBuilder};
+use crate::{Counts, Engine, Status, Worker, WorkerBuilder, worker::within};
 
 /// A queue of onboarding flows in a store. Clones share the store.
 #[derive(Clone, Debug)]
@@ -106,11 +106,12 @@ impl Queue {
     }
 }
 
-/// Stores the call-outs of a web service.
+/// Stores the call-outs of a web service. A store that does not respond within 3 seconds is an error: a call-out that
+/// was stored all the same is known when it is repeated.
 #[async_trait]
 impl Intake for Queue {
     async fn take(&self, callout: Callout) -> Result<Taken, JournalError> {
-        self.engine.enqueue(&callout).await
+        within(MAX_TAKE, self.engine.enqueue(&callout)).await
     }
 }
 
@@ -197,6 +198,9 @@ impl fmt::Debug for QueueBuilder {
 
 /// Longer than the failover of most databases, and shorter than any window.
 const DEFAULT_LEASE: Duration = Duration::from_secs(60);
+
+/// Entra waits for 2 seconds at most, and a relay in front of it for longer.
+const MAX_TAKE: Duration = Duration::from_secs(3);
 
 const MIN_LEASE: Duration = Duration::from_secs(1);
 

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Engine, Lease};
+use crate::{Engine, Lease, count};
 
 /// Runs the flows of a queue in this process. Any number of workers may share a store.
 ///
@@ -208,6 +208,7 @@ impl Inner {
         let flow = lease.callout().flow();
         let mut run = self.onboarding.start(Box::new(Arc::clone(lease)));
         if lease.takeovers() > 0 {
+            count::takeover();
             let pause = pause_after(lease.takeovers());
             tracing::warn!(%flow, takeovers = lease.takeovers(), ?pause, "claimed a flow whose holder died");
             tokio::select! {
@@ -219,6 +220,7 @@ impl Inner {
         let until = loop {
             if !lease.holds() {
                 tracing::warn!(%flow, "lost the lease of a flow");
+                count::lost();
                 return;
             }
             if *stopping.borrow() {
@@ -231,7 +233,7 @@ impl Inner {
                 Err(error) => {
                     tracing::warn!(%flow, %error, "a step failed; the flow is run again");
                     break match error.kind() {
-                        JournalErrorKind::Lost => return,
+                        JournalErrorKind::Lost => return count::lost(),
                         // A worker of the newer version runs it.
                         JournalErrorKind::Unreadable => now() + UNREADABLE_PAUSE,
                         _ => now() + FAILED_PAUSE,
@@ -283,7 +285,7 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     }
 }
 
-async fn within<T>(
+pub(crate) async fn within<T>(
     limit: Duration,
     call: impl Future<Output = Result<T, JournalError>>,
 ) -> Result<T, JournalError> {

@@ -50,6 +50,7 @@ pub(crate) fn ended(ending: &Ending) {
     let reason = ending.reason().map_or("none", FailureReason::as_str);
     counter!("postduif_flows_ended_total", "verdict" => verdict, "reason" => reason).increment(1);
     counter!("postduif_passes_issued_total").increment(u64::from(ending.attempts));
+    counter!("postduif_doubts_total").increment(u64::from(ending.doubts));
     let provider = ending.provider.as_deref();
     let (heard, attempts) = (ending.heard, ending.attempts);
     tracing::info!(%flow, verdict, reason, provider, attempts, heard, "a flow has ended");

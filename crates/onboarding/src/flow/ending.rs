@@ -65,6 +65,9 @@ pub struct Ending {
     /// The number of passes that were issued.
     #[serde(default)]
     pub attempts: u32,
+    /// The number of requests for a pass, and of texts, of which nobody knows whether they had an effect.
+    #[serde(default)]
+    pub doubts: u32,
     /// The steps of this run, in order.
     #[serde(default, deserialize_with = "known_steps")]
     pub steps: Vec<StepTaken>,
@@ -98,10 +101,21 @@ impl Ending {
             unseen_until: None,
             heard,
             attempts: 0,
+            doubts: 0,
             steps: Vec::new(),
         };
         for record in &entries.records {
             ending.add(&record.entry);
+            match record.entry {
+                Entry::Issuing { .. } | Entry::Sending { .. } => ending.doubts += 1,
+                Entry::NotAsked { .. }
+                | Entry::NotIssued { .. }
+                | Entry::Issued { .. }
+                | Entry::NotSent { .. }
+                | Entry::NotAccepted { .. }
+                | Entry::Accepted { .. } => ending.doubts = ending.doubts.saturating_sub(1),
+                _ => {}
+            }
         }
         // These questions need no clock.
         let history = History::new(entries.clone(), DateTime::<Utc>::MAX_UTC);

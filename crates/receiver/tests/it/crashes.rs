@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
-    process::Command,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -14,10 +13,7 @@ use std::{
 use postduif_sandbox::{CalloutKind, CalloutOrder, Fault, Sandbox, SentMessage};
 use serde_json::json;
 
-use crate::{
-    service::Service,
-    stores::{Postgres, TempDir},
-};
+use crate::{schema::Schema, service::Service, stores::TempDir};
 
 /// How large a run is.
 struct Plan {
@@ -209,7 +205,7 @@ async fn flows_on_sqlite_survive_kills() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn flows_on_postgresql_survive_kills_of_two_processes() {
-    let Some(schema) = Postgres::schema() else {
+    let Some(schema) = Schema::new().await else {
         return;
     };
     kills("postgresql, two processes", &schema.url(), 2).await;
@@ -217,7 +213,7 @@ async fn flows_on_postgresql_survive_kills_of_two_processes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_stopped_for_three_leases_harms_nobody() {
-    let Some(schema) = Postgres::schema() else {
+    let Some(schema) = Schema::new().await else {
         return;
     };
     let plan = Plan::from_environment();
@@ -296,5 +292,4 @@ async fn no_file_of_the_store_contains_a_pass_a_token_or_a_text() {
         }
     }
     assert!(found, "the flows are in these files");
-    let _ = Command::new("true");
 }

@@ -25,7 +25,7 @@ pub(crate) fn command(options: &[&str]) -> Command {
             command.env_remove(&*name);
         }
     }
-    command.args(options).env("RUST_LOG", "trace");
+    command.args(options).env("RUST_LOG", "trace").env("POSTDUIF_STORE", "memory");
     command
 }
 
@@ -82,10 +82,21 @@ impl Service {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
     }
 
+    /// Kills the process.
+    pub(crate) fn kill(self) {
+        // By its drop.
+    }
+
+    /// Sends the process a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Asks the process to stop, and returns its exit code and its logs.
     pub(crate) fn terminate(mut self) -> (Option<i32>, String) {
-        let id = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        self.signal("TERM");
         let code = self.child.wait().unwrap().code();
         (code, self.logs.take().unwrap().join().unwrap())
     }
