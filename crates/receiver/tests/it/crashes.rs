@@ -23,7 +23,11 @@ struct Plan {
 
 impl Plan {
     fn from_environment() -> Self {
-        let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
+        let number = |name: &str| {
+            std::env::var(name)
+                .ok()
+                .and_then(|value| value.parse().ok())
+        };
         Self {
             users: number("POSTDUIF_CRASH_FLOWS").unwrap_or(40),
             kills: number("POSTDUIF_CRASH_KILLS").unwrap_or(4),
@@ -77,7 +81,10 @@ async fn call_out(
                 let order = CalloutOrder::new(&*user, CalloutKind::Lifecycle);
                 let callout = sandbox.deliver(order, &target).await.unwrap();
                 if callout.status == Some(202) {
-                    taken.lock().unwrap().insert(callout.execution, user.clone());
+                    taken
+                        .lock()
+                        .unwrap()
+                        .insert(callout.execution, user.clone());
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -91,8 +98,16 @@ async fn call_out(
 async fn all_heard(sandbox: &Sandbox, taken: &Taken, patience: Duration) {
     let began = Instant::now();
     loop {
-        let heard: HashSet<_> = accepted_resumes(sandbox).map(|(execution, _)| execution).collect();
-        let missing: Vec<_> = taken.lock().unwrap().keys().filter(|execution| !heard.contains(*execution)).cloned().collect();
+        let heard: HashSet<_> = accepted_resumes(sandbox)
+            .map(|(execution, _)| execution)
+            .collect();
+        let missing: Vec<_> = taken
+            .lock()
+            .unwrap()
+            .keys()
+            .filter(|execution| !heard.contains(*execution))
+            .cloned()
+            .collect();
         if missing.is_empty() {
             return;
         }
@@ -132,23 +147,46 @@ fn judge(name: &str, sandbox: &Sandbox, taken: &Taken, kills: usize, took: Durat
     let mut references = HashSet::new();
     for message in &messages {
         let reference = message.reference.clone().unwrap_or_default();
-        assert!(references.insert(reference), "a reference was accepted twice");
+        assert!(
+            references.insert(reference),
+            "a reference was accepted twice"
+        );
     }
     for pass in &passes {
-        let texts = messages.iter().filter(|message| message.text.contains(&pass.secret));
+        let texts = messages
+            .iter()
+            .filter(|message| message.text.contains(&pass.secret));
         assert!(texts.count() <= 1, "a pass was texted twice");
     }
     for user in by_user.keys() {
-        let usable: Vec<_> = passes.iter().filter(|pass| pass.user == *user && pass.usable).collect();
+        let usable: Vec<_> = passes
+            .iter()
+            .filter(|pass| pass.user == *user && pass.usable)
+            .collect();
         let completed = by_user[user].contains(&"Completed");
-        assert!(usable.len() <= 1, "a user has {} usable passes", usable.len());
-        assert!(!completed || usable.len() == 1, "a completed flow without a usable pass");
+        assert!(
+            usable.len() <= 1,
+            "a user has {} usable passes",
+            usable.len()
+        );
+        assert!(
+            !completed || usable.len() == 1,
+            "a completed flow without a usable pass"
+        );
         if let Some(pass) = usable.first() {
-            let own: HashSet<_> = passes.iter().filter(|pass| pass.user == *user).map(|pass| pass.secret.clone()).collect();
-            let to_user = |message: &&SentMessage| own.iter().any(|secret| message.text.contains(secret));
+            let own: HashSet<_> = passes
+                .iter()
+                .filter(|pass| pass.user == *user)
+                .map(|pass| pass.secret.clone())
+                .collect();
+            let to_user =
+                |message: &&SentMessage| own.iter().any(|secret| message.text.contains(secret));
             let last = messages.iter().rfind(to_user);
             let last = last.expect("a usable pass that was never texted");
-            assert!(last.text.contains(&pass.secret), "the last text has a pass that does not work");
+            assert!(
+                last.text.contains(&pass.secret),
+                "the last text has a pass that does not work"
+            );
         }
     }
     println!(
@@ -220,7 +258,14 @@ async fn a_process_that_is_stopped_for_three_leases_harms_nobody() {
     let (sandbox, users) = world(plan.users).await;
     let sandbox_url = sandbox.url();
     let store = schema.url();
-    let options = ["--sandbox", &sandbox_url, "--store", &store, "--lease", "1s"];
+    let options = [
+        "--sandbox",
+        &sandbox_url,
+        "--store",
+        &store,
+        "--lease",
+        "1s",
+    ];
     let services = [Service::start(&options), Service::start(&options)];
     let up = Arc::new(Mutex::new(services[1].url.clone()));
     let taken = Taken::default();
@@ -273,15 +318,30 @@ async fn no_file_of_the_store_contains_a_pass_a_token_or_a_text() {
     let service = Service::start(&options);
     let taken = Taken::default();
     let up = Arc::new(Mutex::new(service.url.clone()));
-    call_out(Arc::clone(&sandbox), users, up, Arc::clone(&taken), Duration::ZERO).await;
+    call_out(
+        Arc::clone(&sandbox),
+        users,
+        up,
+        Arc::clone(&taken),
+        Duration::ZERO,
+    )
+    .await;
     all_heard(&sandbox, &taken, Duration::from_secs(60)).await;
     // Killed, so that the log of the database is there too.
     service.kill();
-    let files: Vec<PathBuf> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    let files: Vec<PathBuf> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
     assert!(files.len() >= 2, "{files:?}");
     let execution = taken.lock().unwrap().keys().next().unwrap().clone();
     let mut found = false;
-    let mut secrets = vec!["eyJ".to_owned(), "sandbox:sandbox".to_owned(), "Example 1".to_owned(), "31610000".to_owned()];
+    let mut secrets = vec![
+        "eyJ".to_owned(),
+        "sandbox:sandbox".to_owned(),
+        "Example 1".to_owned(),
+        "31610000".to_owned(),
+    ];
     secrets.extend(sandbox.passes().into_iter().map(|pass| pass.secret));
     for file in &files {
         let bytes = std::fs::read(file).unwrap();

@@ -25,7 +25,10 @@ pub(crate) fn command(options: &[&str]) -> Command {
             command.env_remove(&*name);
         }
     }
-    command.args(options).env("RUST_LOG", "trace").env("POSTDUIF_STORE", "memory");
+    command
+        .args(options)
+        .env("RUST_LOG", "trace")
+        .env("POSTDUIF_STORE", "memory");
     command
 }
 
@@ -90,7 +93,9 @@ impl Service {
     /// Sends the process a signal.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status();
         assert!(sent.unwrap().success());
     }
 
