@@ -3,6 +3,8 @@
 //! Larger runs: `POSTDUIF_CRASH_FLOWS=2000 POSTDUIF_CRASH_KILLS=20 cargo test --release -p postduif-receiver crashes --
 //! --nocapture`. Each prints its counts.
 
+#![expect(clippy::print_stdout, reason = "the figures of a run")]
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
@@ -41,7 +43,7 @@ async fn world(users: usize) -> (Arc<Sandbox>, Vec<String>) {
     for (at, ms) in [
         ("graph.user", 30),
         ("graph.tap", 80),
-        ("kpn.send", 120),
+        ("cm.send", 120),
         ("graph.tap_revoke", 40),
         ("graph.resume", 60),
     ] {
@@ -146,7 +148,7 @@ fn judge(name: &str, sandbox: &Sandbox, taken: &Taken, kills: usize, took: Durat
     // Executions that were stored although their answer was lost count too.
     let mut references = HashSet::new();
     for message in &messages {
-        let reference = message.reference.clone().unwrap_or_default();
+        let reference = message.reference.clone().expect("it has our reference");
         assert!(
             references.insert(reference),
             "a reference was accepted twice"
@@ -202,7 +204,18 @@ async fn kills(name: &str, store: &str, processes: usize) {
     let plan = Plan::from_environment();
     let (sandbox, users) = world(plan.users).await;
     let sandbox_url = sandbox.url();
-    let options = ["--sandbox", &sandbox_url, "--store", store, "--lease", "2s"];
+    // A vendor that carries our reference.
+    let sms_url = sandbox.sms_url("cm");
+    let options = [
+        "--sandbox",
+        &sandbox_url,
+        "--sms-url",
+        &sms_url,
+        "--store",
+        store,
+        "--lease",
+        "2s",
+    ];
     let mut services: Vec<_> = (0..processes).map(|_| Service::start(&options)).collect();
     let up = Arc::new(Mutex::new(services[0].url.clone()));
     let taken = Taken::default();
@@ -257,10 +270,12 @@ async fn a_process_that_is_stopped_for_three_leases_harms_nobody() {
     let plan = Plan::from_environment();
     let (sandbox, users) = world(plan.users).await;
     let sandbox_url = sandbox.url();
-    let store = schema.url();
+    let (store, sms_url) = (schema.url(), sandbox.sms_url("cm"));
     let options = [
         "--sandbox",
         &sandbox_url,
+        "--sms-url",
+        &sms_url,
         "--store",
         &store,
         "--lease",
