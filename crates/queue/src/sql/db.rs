@@ -20,6 +20,7 @@ use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::timeout_at,
 };
+use tracing::Instrument as _;
 
 #[cfg(feature = "postgres")]
 use super::postgres;
@@ -53,6 +54,13 @@ pub(crate) enum Value<'a> {
     Int(Option<i64>),
     Text(Option<&'a str>),
     Bytes(Option<&'a [u8]>),
+}
+
+/// A [`Value`] of a call that goes on without its caller.
+enum Owned {
+    Int(Option<i64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
 }
 
 /// A row of a result. A column that is missing, has another type, or is NULL unexpectedly, is an error.
@@ -227,26 +235,34 @@ impl Db {
     /// Executes a statement by itself, and returns the number of rows that it changed.
     pub(crate) async fn execute(
         &self,
-        sql: &Sql,
+        sql: &'static Sql,
         values: &[Value<'_>],
     ) -> Result<u64, JournalError> {
-        let deadline = deadline()?;
-        let mut held = within(deadline, self.0.hold()).await?;
-        within(deadline, held.execute(sql, values)).await
+        let (inner, values) = (Arc::clone(&self.0), owned(values));
+        apart(async move {
+            let deadline = deadline()?;
+            let mut held = within(deadline, inner.hold()).await?;
+            within(deadline, held.execute(sql, &borrowed(&values))).await
+        })
+        .await
     }
 
     /// Executes a statement by itself, and returns its rows.
     pub(crate) async fn fetch(
         &self,
-        sql: &Sql,
+        sql: &'static Sql,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, JournalError> {
-        let deadline = deadline()?;
-        let mut held = within(deadline, self.0.hold()).await?;
-        within(deadline, held.fetch(sql, values)).await
+        let (inner, values) = (Arc::clone(&self.0), owned(values));
+        apart(async move {
+            let deadline = deadline()?;
+            let mut held = within(deadline, inner.hold()).await?;
+            within(deadline, held.fetch(sql, &borrowed(&values))).await
+        })
+        .await
     }
 
-    /// Begins a transaction. In SQLite it is the only one from here on.
+    /// Begins a transaction. In SQLite it is the only one from here on, so that it belongs into [`apart`].
     pub(crate) async fn begin(&self) -> Result<Tx, JournalError> {
         let deadline = deadline()?;
         let mut held = within(deadline, self.0.hold()).await?;
@@ -698,9 +714,42 @@ impl Topic {
     }
 }
 
+/// Runs a call in a task of its own. A caller that is not polled for a while, as in a `select!`, would otherwise keep the
+/// connection from all others, and one that is dropped would leave it in the middle of something.
+pub(crate) async fn apart<T: Send + 'static>(
+    call: impl Future<Output = Result<T, JournalError>> + Send + 'static,
+) -> Result<T, JournalError> {
+    if Handle::try_current().is_err() {
+        return Err(misconfigured("no tokio runtime"));
+    }
+    let called = tokio::spawn(call.in_current_span()).await;
+    called.unwrap_or_else(|_| Err(unavailable("the runtime of the store has ended")))
+}
+
+fn misconfigured(message: &'static str) -> JournalError {
+    JournalError::new(JournalErrorKind::Misconfigured, message)
+}
+
+fn owned(values: &[Value<'_>]) -> Vec<Owned> {
+    let owned = values.iter().map(|value| match *value {
+        Value::Int(value) => Owned::Int(value),
+        Value::Text(value) => Owned::Text(value.map(str::to_owned)),
+        Value::Bytes(value) => Owned::Bytes(value.map(<[u8]>::to_vec)),
+    });
+    owned.collect()
+}
+
+fn borrowed(values: &[Owned]) -> Vec<Value<'_>> {
+    let borrowed = values.iter().map(|value| match value {
+        Owned::Int(value) => Value::Int(*value),
+        Owned::Text(value) => Value::Text(value.as_deref()),
+        Owned::Bytes(value) => Value::Bytes(value.as_deref()),
+    });
+    borrowed.collect()
+}
+
 /// Returns when a call ends at the latest. Refuses to do anything outside of a tokio runtime, or in one without a timer.
 fn deadline() -> Result<tokio::time::Instant, JournalError> {
-    let misconfigured = |message| JournalError::new(JournalErrorKind::Misconfigured, message);
     let deadline = tokio::time::Instant::now() + CALL;
     if Handle::try_current().is_err() {
         return Err(misconfigured("no tokio runtime"));

@@ -17,14 +17,16 @@ use tokio::{
 };
 
 use super::{
-    db::{Sql, Topic, Tx, Value},
+    db::{Sql, Topic, Tx, Value, apart},
     store::{Inner, millis, millis_until, to_json},
 };
 use crate::Lease;
 
 /// The claim of a flow. Every write first extends the lease under the claim's number, which also locks the flow for the
 /// rest of the transaction: no other claim comes in between.
-pub(super) struct SqlLease {
+pub(super) struct SqlLease(Arc<Held>);
+
+struct Held {
     store: Arc<Inner>,
     callout: Callout,
     /// The flow, as the tables have it.
@@ -46,7 +48,7 @@ impl SqlLease {
         takeovers: u32,
         began: Instant,
     ) -> Self {
-        Self {
+        Self(Arc::new(Held {
             flow: callout.flow().to_string(),
             until: Mutex::new(Some(began + store.options.lease)),
             store,
@@ -55,9 +57,11 @@ impl SqlLease {
             epoch,
             takeovers,
             ended: Notify::new(),
-        }
+        }))
     }
+}
 
+impl Held {
     fn until(&self) -> MutexGuard<'_, Option<Instant>> {
         self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,6 +124,50 @@ impl SqlLease {
         Ok(())
     }
 
+    async fn append(&self, number: i64, record: &Record, body: &str) -> Result<(), JournalError> {
+        let (mut tx, began) = self.begin().await?;
+        let values = [
+            (&self.flow).into(),
+            number.into(),
+            record.at.timestamp_millis().into(),
+            body.into(),
+        ];
+        if tx.execute(&APPEND, &values).await? == 0 {
+            tx.rollback().await?;
+            return Err(JournalError::lost());
+        }
+        self.index(&mut tx, &record.entry).await?;
+        self.commit(tx, began).await
+    }
+
+    async fn lock_user(&self, user: &str, at_most: Duration) -> Result<bool, JournalError> {
+        let (mut tx, began) = self.begin().await?;
+        let values = [user.into(), (&self.flow).into(), millis(at_most).into()];
+        let locked = tx.execute(&LOCK_USER, &values).await? == 1;
+        self.commit(tx, began).await?;
+        Ok(locked)
+    }
+
+    async fn free_user(&self) -> Result<(), JournalError> {
+        let (mut tx, began) = self.begin().await?;
+        tx.execute(&FREE_USER, &[(&self.flow).into()]).await?;
+        self.commit(tx, began).await
+    }
+
+    async fn done(&self, ending: &str) -> Result<(), JournalError> {
+        let flow = (&self.flow).into();
+        let mut tx = self.store.db.begin().await?;
+        let values = [flow, self.epoch.into(), ending.into()];
+        if tx.execute(&DONE, &values).await? == 0 {
+            tx.rollback().await?;
+            return Err(self.lost_now());
+        }
+        tx.execute(&FREE_USER, &[flow]).await?;
+        tx.commit().await?;
+        self.lose();
+        Ok(())
+    }
+
     /// Stores how the flow is found by what came back from outside.
     async fn index(&self, tx: &mut Tx, entry: &Entry) -> Result<(), JournalError> {
         match entry {
@@ -151,41 +199,41 @@ impl SqlLease {
 #[async_trait]
 impl Claim for SqlLease {
     fn callout(&self) -> &Callout {
-        &self.callout
+        &self.0.callout
     }
 
     fn memo(&self) -> Option<Memo> {
-        self.memo.clone()
+        self.0.memo.clone()
     }
 
     async fn give_back(&self, until: DateTime<Utc>, memo: &Memo) -> Result<(), JournalError> {
         let memo = to_json(memo)?;
         let pause = millis_until(until);
         let values = [
-            (&self.flow).into(),
-            self.epoch.into(),
+            (&self.0.flow).into(),
+            self.0.epoch.into(),
             (&memo).into(),
             pause.into(),
         ];
-        let rows = self.store.db.fetch(&GIVE_BACK, &values).await?;
+        let rows = self.0.store.db.fetch(&GIVE_BACK, &values).await?;
         // From here on others can have it.
-        self.lose();
+        self.0.lose();
         let row = rows.first().ok_or_else(JournalError::lost)?;
         if pause == 0 || row.int("again")? != 0 {
-            self.store.db.wake(Topic::Flows).await;
+            self.0.store.db.wake(Topic::Flows).await;
         }
         Ok(())
     }
 
     fn holds(&self) -> bool {
-        self.held_until().is_some()
+        self.0.held_until().is_some()
     }
 
     async fn lost(&self) {
         loop {
             // Before the look, so that no end is missed.
-            let ended = self.ended.notified();
-            let Some(until) = self.held_until() else {
+            let ended = self.0.ended.notified();
+            let Some(until) = self.0.held_until() else {
                 return;
             };
             let _ = timeout_at(until, ended).await;
@@ -193,10 +241,10 @@ impl Claim for SqlLease {
     }
 
     async fn entries(&self) -> Result<Entries, JournalError> {
-        let read = self.store.read_claimed(&self.flow).await?;
+        let read = self.0.store.read_claimed(&self.0.flow).await?;
         match read {
-            Some((entries, epoch)) if epoch == self.epoch => Ok(entries),
-            _ => Err(self.lost_now()),
+            Some((entries, epoch)) if epoch == self.0.epoch => Ok(entries),
+            _ => Err(self.0.lost_now()),
         }
     }
 
@@ -209,93 +257,69 @@ impl Claim for SqlLease {
         }
         let number = i64::try_from(at).map_err(|_| JournalError::lost())?;
         let body = to_json(record)?;
-        let (mut tx, began) = self.begin().await?;
-        let values = [
-            (&self.flow).into(),
-            number.into(),
-            record.at.timestamp_millis().into(),
-            (&body).into(),
-        ];
-        if tx.execute(&APPEND, &values).await? == 0 {
-            tx.rollback().await?;
-            return Err(JournalError::lost());
-        }
-        self.index(&mut tx, &record.entry).await?;
-        self.commit(tx, began).await
+        let (held, record) = (Arc::clone(&self.0), record.clone());
+        apart(async move { held.append(number, &record, &body).await }).await
     }
 
     async fn of_user(&self) -> Result<Vec<Entries>, JournalError> {
-        let Some(user) = self.callout.user() else {
+        let Some(user) = self.0.callout.user() else {
             return Ok(Vec::new());
         };
-        let read = self.store.read_user(&user.to_string()).await?;
+        let read = self.0.store.read_user(&user.to_string()).await?;
         Ok(read.into_iter().map(|(entries, _)| entries).collect())
     }
 
     async fn lock_user(&self, at_most: Duration) -> Result<bool, JournalError> {
-        let Some(user) = self.callout.user() else {
+        let Some(user) = self.0.callout.user() else {
             return Ok(true);
         };
         let user = user.to_string();
-        let (mut tx, began) = self.begin().await?;
-        let values = [(&user).into(), (&self.flow).into(), millis(at_most).into()];
-        let locked = tx.execute(&LOCK_USER, &values).await? == 1;
-        self.commit(tx, began).await?;
-        Ok(locked)
+        let held = Arc::clone(&self.0);
+        apart(async move { held.lock_user(&user, at_most).await }).await
     }
 
     async fn free_user(&self) -> Result<(), JournalError> {
-        if self.callout.user().is_none() {
+        if self.0.callout.user().is_none() {
             return Ok(());
         }
-        let (mut tx, began) = self.begin().await?;
-        tx.execute(&FREE_USER, &[(&self.flow).into()]).await?;
-        self.commit(tx, began).await
+        let held = Arc::clone(&self.0);
+        apart(async move { held.free_user().await }).await
     }
 }
 
 #[async_trait]
 impl Lease for SqlLease {
     fn length(&self) -> Duration {
-        self.store.options.lease
+        self.0.store.options.lease
     }
 
     fn takeovers(&self) -> u32 {
-        self.takeovers
+        self.0.takeovers
     }
 
     async fn extend(&self) -> Result<(), JournalError> {
         let began = Instant::now();
-        let values = self.extend_values();
-        if self.store.db.execute(&EXTEND, &values).await? == 0 {
-            return Err(self.lost_now());
+        let values = self.0.extend_values();
+        if self.0.store.db.execute(&EXTEND, &values).await? == 0 {
+            return Err(self.0.lost_now());
         }
-        self.extended(began);
+        self.0.extended(began);
         Ok(())
     }
 
     async fn done(&self, ending: &Ending) -> Result<(), JournalError> {
         let ending = to_json(ending)?;
-        let flow = (&self.flow).into();
-        let mut tx = self.store.db.begin().await?;
-        let values = [flow, self.epoch.into(), (&ending).into()];
-        if tx.execute(&DONE, &values).await? == 0 {
-            tx.rollback().await?;
-            return Err(self.lost_now());
-        }
-        tx.execute(&FREE_USER, &[flow]).await?;
-        tx.commit().await?;
-        self.lose();
-        Ok(())
+        let held = Arc::clone(&self.0);
+        apart(async move { held.done(&ending).await }).await
     }
 }
 
 impl fmt::Debug for SqlLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlLease")
-            .field("flow", &self.callout.flow())
-            .field("epoch", &self.epoch)
-            .field("takeovers", &self.takeovers)
+            .field("flow", &self.0.callout.flow())
+            .field("epoch", &self.0.epoch)
+            .field("takeovers", &self.0.takeovers)
             .finish_non_exhaustive()
     }
 }

@@ -18,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
 use super::{
-    db::{Db, Row, Sql, Topic, Value, unexpected},
+    db::{Db, Row, Sql, Topic, Value, apart, unexpected},
     lease::SqlLease,
 };
 use crate::{Counts, Engine, Lease, Status, queue::Options};
@@ -60,7 +60,7 @@ impl Inner {
     }
 
     /// Looks whether the database's clock was set back, once in a while.
-    async fn look_at_clock(&self) -> Result<(), JournalError> {
+    async fn look_at_clock(self: &Arc<Self>) -> Result<(), JournalError> {
         let now = Instant::now();
         {
             let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,7 +70,8 @@ impl Inner {
             *looked = Some(now);
         }
         if self.db.execute(&SEE_CLOCK, &[]).await? == 0 {
-            self.repair_clock().await?;
+            let inner = Arc::clone(self);
+            apart(async move { inner.repair_clock().await }).await?;
         }
         Ok(())
     }
@@ -120,7 +121,55 @@ impl Inner {
         })
     }
 
-    async fn flow(&self, sql: &Sql, values: &[Value<'_>]) -> Result<Option<FlowId>, JournalError> {
+    /// Stores a report, and returns whether it is new.
+    async fn report(&self, flow: &str, report: &Report) -> Result<bool, JournalError> {
+        let id = Value::from(flow);
+        let mut tx = self.db.begin().await?;
+        // Reports of one flow are stored one after the other.
+        if tx.fetch(&LOCK_FLOW, &[id]).await?.is_empty() {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        let rows = tx.fetch(&READ_REPORTS, &[id]).await?;
+        let mut known = Vec::new();
+        for row in &rows {
+            // One of a newer version is another report.
+            let report = serde_json::from_str::<Report>(&row.text("body")?).ok();
+            known.push((row.int("no")?, report));
+        }
+        let same = |known: &Report| known.says_the_same_as(report);
+        if known
+            .iter()
+            .any(|(_, known)| known.as_ref().is_some_and(same))
+        {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        if known.len() >= MAX_REPORTS {
+            let is_open = |known: &Report| !known.status.is_final();
+            let mut all = known.iter();
+            let oldest = all.find(|(_, known)| known.as_ref().is_some_and(is_open));
+            // A final status decides the flow.
+            let Some((oldest, _)) = oldest.filter(|_| report.status.is_final()) else {
+                tx.rollback().await?;
+                return Ok(false);
+            };
+            tx.execute(&DELETE_REPORT, &[id, (*oldest).into()]).await?;
+        }
+        let number = known.last().map_or(0, |(number, _)| number + 1);
+        let body = to_json(report)?;
+        tx.execute(&INSERT_REPORT, &[id, number.into(), (&body).into()])
+            .await?;
+        tx.execute(&MAKE_DUE, &[id]).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn flow(
+        &self,
+        sql: &'static Sql,
+        values: &[Value<'_>],
+    ) -> Result<Option<FlowId>, JournalError> {
         let rows = self.db.fetch(sql, values).await?;
         rows.first().map(|row| flow_id(row, "flow")).transpose()
     }
@@ -143,7 +192,7 @@ impl Inner {
     /// Reads flows with one of the statements below, each with the number of its claim.
     async fn read(
         &self,
-        sql: &Sql,
+        sql: &'static Sql,
         values: &[Value<'_>],
     ) -> Result<Vec<(Entries, i64)>, JournalError> {
         let rows = self.db.fetch(sql, values).await?;
@@ -236,44 +285,11 @@ impl Journal for SqlStore {
     }
 
     async fn report(&self, flow: &FlowId, report: &Report) -> Result<(), JournalError> {
-        let flow = flow.to_string();
-        let id = Value::from(&flow);
-        let mut tx = self.0.db.begin().await?;
-        // Reports of one flow are stored one after the other.
-        if tx.fetch(&LOCK_FLOW, &[id]).await?.is_empty() {
-            return tx.rollback().await;
+        let (inner, flow, report) = (Arc::clone(&self.0), *flow, report.clone());
+        let is_new = apart(async move { inner.report(&flow.to_string(), &report).await });
+        if is_new.await? {
+            self.0.db.wake(Topic::Flows).await;
         }
-        let rows = tx.fetch(&READ_REPORTS, &[id]).await?;
-        let mut known = Vec::new();
-        for row in &rows {
-            // One of a newer version is another report.
-            let report = serde_json::from_str::<Report>(&row.text("body")?).ok();
-            known.push((row.int("no")?, report));
-        }
-        let same = |known: &Report| known.says_the_same_as(report);
-        if known
-            .iter()
-            .any(|(_, known)| known.as_ref().is_some_and(same))
-        {
-            return tx.rollback().await;
-        }
-        if known.len() >= MAX_REPORTS {
-            let is_open = |known: &Report| !known.status.is_final();
-            let mut all = known.iter();
-            let oldest = all.find(|(_, known)| known.as_ref().is_some_and(is_open));
-            // A final status decides the flow.
-            let Some((oldest, _)) = oldest.filter(|_| report.status.is_final()) else {
-                return tx.rollback().await;
-            };
-            tx.execute(&DELETE_REPORT, &[id, (*oldest).into()]).await?;
-        }
-        let number = known.last().map_or(0, |(number, _)| number + 1);
-        let body = to_json(report)?;
-        tx.execute(&INSERT_REPORT, &[id, number.into(), (&body).into()])
-            .await?;
-        tx.execute(&MAKE_DUE, &[id]).await?;
-        tx.commit().await?;
-        self.0.db.wake(Topic::Flows).await;
         Ok(())
     }
 

@@ -1,11 +1,11 @@
-//! The suite of every journal.
+//! The suites of every journal and of every store of a queue.
 
 use std::{sync::Arc, time::Duration};
 
 use postduif_core::directory::FlowId;
 use postduif_onboarding::{Journal, MemoryJournal};
-use postduif_queue::Queue;
-use postduif_testkit::FakeStore;
+use postduif_queue::{Engine, Queue};
+use postduif_testkit::{FakeEngine, FakeStore};
 use tokio::sync::OnceCell;
 
 use crate::store::Store;
@@ -63,7 +63,8 @@ impl FakeStore for Tested {
         };
         let values = format!("('{flow}', {number}, 0, '{json}')");
         let insert = "INSERT INTO postduif_entry (flow, no, at, body) VALUES";
-        store.run(&format!("{insert} {values}")).await;
+        let replace = "ON CONFLICT (flow, no) DO UPDATE SET body = excluded.body";
+        store.run(&format!("{insert} {values} {replace}")).await;
         true
     }
 
@@ -72,14 +73,53 @@ impl FakeStore for Tested {
     }
 }
 
+/// A store that each process opens by itself, in SQLite one after the other.
+struct Opened(Tested);
+
+impl FakeEngine for Opened {
+    async fn open(&self) -> Arc<dyn Engine> {
+        let store = self.0.store.as_ref().unwrap();
+        Arc::clone(store.open_with(LEASE).await.engine())
+    }
+
+    fn is_shared(&self) -> bool {
+        self.0
+            .store
+            .as_ref()
+            .is_some_and(|store| !store.is_sqlite())
+    }
+
+    fn lease(&self) -> Duration {
+        LEASE
+    }
+
+    async fn write_raw(&self, flow: FlowId, number: usize, json: &str) {
+        FakeStore::write_raw(&self.0, flow, number, json).await;
+    }
+}
+
 mod sqlite {
-    use super::Tested;
+    use super::{Opened, Tested};
 
     postduif_testkit::journal_conformance!(Tested::sqlite());
+
+    mod engine {
+        use super::{Opened, Tested};
+
+        postduif_testkit::engine_conformance!(Opened(Tested::sqlite()));
+    }
 }
 
 mod postgres {
-    use super::Tested;
+    use super::{Opened, Tested};
 
     postduif_testkit::journal_conformance!(Tested::postgres());
+
+    mod engine {
+        use super::{Opened, Tested};
+
+        postduif_testkit::engine_conformance!(Opened(Tested::postgres()), || {
+            Tested::postgres().store.is_some()
+        });
+    }
 }

@@ -9,38 +9,25 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{
     DeliveryReport, DeliveryStatus, Guid, Reference,
-    directory::{Callout, FailureReason, FlowId, Verdict},
+    directory::{Callout, FlowId},
 };
 use postduif_onboarding::{
     Ending, Entries, Journal as _, JournalErrorKind, Memo, Record, Report, Taken,
 };
 use postduif_queue::{Lease, Queue};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::store::{Store, on_each_store};
 
 on_each_store! {
-    a_flow_is_enqueued_once_and_claimed_once
     the_flow_that_was_due_first_is_claimed_first
-    several_processes_claim_each_flow_once
     too_many_open_flows_are_refused
-    a_flow_that_was_given_back_is_due_at_its_time
-    a_report_makes_a_waiting_flow_due
-    a_report_during_a_run_makes_the_flow_due_when_it_is_given_back
-    a_stop_makes_a_waiting_flow_due
-    a_flow_whose_holder_died_is_claimed_after_its_lease
-    takeovers_in_a_row_are_counted
-    a_lease_that_is_extended_does_not_end
     a_lease_that_has_ended_is_lost_for_good
     an_outcome_is_recorded_after_the_lease_unless_another_has_the_flow
-    a_flow_that_is_done_is_due_no_more
     done_can_be_repeated
-    a_lost_lease_cannot_be_done
     a_done_flow_frees_its_user
     a_claim_of_a_done_flow_does_not_put_it_back_into_the_queue
-    a_status_tells_how_far_a_flow_is
-    the_counts_are_those_of_open_flows
     a_waiting_worker_is_woken
     a_clock_that_is_set_back_delays_nothing
     a_live_holder_keeps_its_flow_when_the_clock_is_set_back
@@ -117,19 +104,6 @@ async fn give_back(lease: &dyn Lease, pause: TimeDelta) {
     lease.give_back(now() + pause, &memo()).await.unwrap();
 }
 
-async fn a_flow_is_enqueued_once_and_claimed_once(store: Store) {
-    let queue = store.open().await;
-    let callout = enqueued(&queue).await;
-    let there = store.another(&queue).await;
-    assert_eq!(there.enqueue(&callout).await.unwrap(), Taken::Known);
-    let lease = next(&there).await.unwrap();
-    assert_eq!(*lease.callout(), callout);
-    assert!(lease.holds());
-    assert_eq!(lease.takeovers(), 0);
-    assert!(next(&queue).await.is_none());
-    assert!(next(&there).await.is_none());
-}
-
 async fn the_flow_that_was_due_first_is_claimed_first(store: Store) {
     let queue = store.open().await;
     let [one, two, three] = [
@@ -147,35 +121,6 @@ async fn the_flow_that_was_due_first_is_claimed_first(store: Store) {
         let claimed = next(&queue).await.unwrap();
         assert_eq!(claimed.callout().flow(), callout.flow());
     }
-}
-
-async fn several_processes_claim_each_flow_once(store: Store) {
-    const FLOWS: usize = 60;
-    let queue = store.open().await;
-    let mut known = HashSet::new();
-    for _ in 0..FLOWS {
-        known.insert(enqueued(&queue).await.flow());
-    }
-    let mut tasks = Vec::new();
-    for _ in 0..4 {
-        let queue = store.another(&queue).await;
-        tasks.push(tokio::spawn(async move {
-            let mut claimed = Vec::new();
-            // Another transaction may have the flow that was found.
-            for _ in 0..FLOWS * 4 {
-                if let Some(lease) = next(&queue).await {
-                    claimed.push(lease.callout().flow());
-                }
-            }
-            claimed
-        }));
-    }
-    let mut claimed = Vec::new();
-    for task in tasks {
-        claimed.extend(task.await.unwrap());
-    }
-    assert_eq!(claimed.len(), FLOWS);
-    assert_eq!(claimed.into_iter().collect::<HashSet<_>>(), known);
 }
 
 async fn too_many_open_flows_are_refused(store: Store) {
@@ -196,114 +141,6 @@ async fn too_many_open_flows_are_refused(store: Store) {
     lease.done(&ending(one.flow())).await.unwrap();
     assert_eq!(queue.enqueue(&refused).await.unwrap(), Taken::New);
     assert_eq!(queue.enqueue(&two).await.unwrap(), Taken::Known);
-}
-
-async fn a_flow_that_was_given_back_is_due_at_its_time(store: Store) {
-    let queue = store.open().await;
-    enqueued(&queue).await;
-    let lease = next(&queue).await.unwrap();
-    let began = Instant::now();
-    give_back(&*lease, TimeDelta::milliseconds(600)).await;
-    assert!(!lease.holds());
-    let lease = due(&queue).await;
-    assert!(began.elapsed() >= Duration::from_millis(500));
-    assert_eq!(lease.takeovers(), 0);
-    // A time that has passed is now, and nobody has to die for it.
-    give_back(&*lease, TimeDelta::hours(-1)).await;
-    assert!(next(&queue).await.is_some());
-}
-
-async fn a_report_makes_a_waiting_flow_due(store: Store) {
-    let queue = store.open().await;
-    let callout = enqueued(&queue).await;
-    let lease = next(&queue).await.unwrap();
-    give_back(&*lease, TimeDelta::hours(1)).await;
-    assert!(next(&queue).await.is_none());
-    let report = report();
-    let there = store.another(&queue).await.journal();
-    there.report(&callout.flow(), &report).await.unwrap();
-    let lease = next(&queue).await.unwrap();
-    give_back(&*lease, TimeDelta::hours(1)).await;
-    // A repeated report is nothing new.
-    there.report(&callout.flow(), &report).await.unwrap();
-    assert!(next(&queue).await.is_none());
-}
-
-async fn a_report_during_a_run_makes_the_flow_due_when_it_is_given_back(store: Store) {
-    let queue = store.open().await;
-    let callout = enqueued(&queue).await;
-    let lease = next(&queue).await.unwrap();
-    let journal = queue.journal();
-    journal.report(&callout.flow(), &report()).await.unwrap();
-    assert!(next(&queue).await.is_none(), "the flow has a holder");
-    give_back(&*lease, TimeDelta::hours(1)).await;
-    let lease = next(&queue).await.unwrap();
-    give_back(&*lease, TimeDelta::hours(1)).await;
-    assert!(next(&queue).await.is_none(), "it was read");
-}
-
-async fn a_stop_makes_a_waiting_flow_due(store: Store) {
-    let queue = store.open().await;
-    let callout = enqueued(&queue).await;
-    let lease = next(&queue).await.unwrap();
-    give_back(&*lease, TimeDelta::hours(1)).await;
-    let journal = queue.journal();
-    journal.stop(&callout.flow(), now()).await.unwrap();
-    let lease = next(&queue).await.unwrap();
-    let entries = lease.entries().await.unwrap();
-    assert!(entries.stop.is_some());
-}
-
-async fn a_flow_whose_holder_died_is_claimed_after_its_lease(store: Store) {
-    let queue = store.open_with(LEASE).await;
-    let callout = enqueued(&queue).await;
-    let began = Instant::now();
-    let lease = next(&queue).await.unwrap();
-    lease.append(0, &issuing()).await.unwrap();
-    drop(lease);
-    let again = due(&queue).await;
-    assert!(began.elapsed() >= LEASE);
-    assert_eq!(again.callout().flow(), callout.flow());
-    let entries = again.entries().await.unwrap();
-    assert_eq!(entries.records.len(), 1, "what it wrote is there");
-}
-
-async fn takeovers_in_a_row_are_counted(store: Store) {
-    let queue = store.open().await;
-    let flow = enqueued(&queue).await.flow();
-    let expired = format!("UPDATE postduif_flow SET due = 0 WHERE id = '{flow}'");
-    for takeovers in 0..3 {
-        let lease = next(&queue).await.unwrap();
-        assert_eq!(lease.takeovers(), takeovers);
-        store.run(&expired).await;
-    }
-    let lease = next(&queue).await.unwrap();
-    assert_eq!(lease.takeovers(), 3);
-    give_back(&*lease, TimeDelta::zero()).await;
-    assert_eq!(next(&queue).await.unwrap().takeovers(), 0);
-}
-
-async fn a_lease_that_is_extended_does_not_end(store: Store) {
-    let queue = store.open_with(LEASE).await;
-    enqueued(&queue).await;
-    let lease = next(&queue).await.unwrap();
-    assert_eq!(lease.length(), LEASE);
-    let began = Instant::now();
-    let mut number = 0;
-    while began.elapsed() < LEASE * 3 {
-        // By turns with a heartbeat and with a write.
-        if number % 2 == 0 {
-            lease.extend().await.unwrap();
-        } else {
-            lease.append(number / 2, &issuing()).await.unwrap();
-        }
-        number += 1;
-        if !lease.holds() {
-            return; // The machine was too busy to tell.
-        }
-        assert!(next(&queue).await.is_none(), "the flow has a holder");
-        sleep(LEASE / 8).await;
-    }
 }
 
 async fn a_lease_that_has_ended_is_lost_for_good(store: Store) {
@@ -334,21 +171,6 @@ async fn an_outcome_is_recorded_after_the_lease_unless_another_has_the_flow(stor
     assert_eq!(next.entries().await.unwrap().records.len(), 1);
 }
 
-async fn a_flow_that_is_done_is_due_no_more(store: Store) {
-    let queue = store.open().await;
-    let callout = enqueued(&queue).await;
-    let flow = callout.flow();
-    let lease = next(&queue).await.unwrap();
-    lease.done(&ending(flow)).await.unwrap();
-    assert!(!lease.holds());
-    assert!(lease.append(0, &issuing()).await.is_err());
-    queue.journal().report(&flow, &report()).await.unwrap();
-    queue.journal().stop(&flow, now()).await.unwrap();
-    assert_eq!(queue.enqueue(&callout).await.unwrap(), Taken::Known);
-    assert!(next(&queue).await.is_none());
-    assert_eq!(queue.counts().await.unwrap().open, 0);
-}
-
 async fn done_can_be_repeated(store: Store) {
     let queue = store.open().await;
     let flow = enqueued(&queue).await.flow();
@@ -358,17 +180,6 @@ async fn done_can_be_repeated(store: Store) {
     lease.done(&ending(flow)).await.unwrap();
     let second = queue.status(&flow).await.unwrap().unwrap().done_at;
     assert!(first.is_some() && first == second);
-}
-
-async fn a_lost_lease_cannot_be_done(store: Store) {
-    let queue = store.open().await;
-    let flow = enqueued(&queue).await.flow();
-    let lease = next(&queue).await.unwrap();
-    store.run("UPDATE postduif_flow SET due = 0").await;
-    let _other = next(&queue).await.unwrap();
-    let late = lease.done(&ending(flow)).await.unwrap_err();
-    assert_eq!(late.kind(), JournalErrorKind::Lost);
-    assert_eq!(queue.counts().await.unwrap().open, 1);
 }
 
 async fn a_done_flow_frees_its_user(store: Store) {
@@ -398,52 +209,6 @@ async fn a_claim_of_a_done_flow_does_not_put_it_back_into_the_queue(store: Store
     let claim = queue.journal().claim(&callout).await.unwrap().unwrap();
     claim.lost().await;
     assert!(next(&queue).await.is_none());
-}
-
-async fn a_status_tells_how_far_a_flow_is(store: Store) {
-    let queue = store.open().await;
-    let callout = enqueued(&queue).await;
-    let flow = callout.flow();
-    let status = queue.status(&flow).await.unwrap().unwrap();
-    assert_eq!(status.flow, flow);
-    assert_eq!(status.user, callout.user());
-    assert_eq!(status.received_at, callout.received_at());
-    assert!(status.done_at.is_none() && status.ending.is_none());
-    let lease = next(&queue).await.unwrap();
-    lease.append(0, &resumed()).await.unwrap();
-    let status = queue.status(&flow).await.unwrap().unwrap();
-    let failed = Verdict::Failed(FailureReason::NoNumber);
-    assert_eq!(status.ending.unwrap().verdict, failed);
-    assert!(status.done_at.is_none(), "it is still in the queue");
-    lease.done(&ending(flow)).await.unwrap();
-    let status = queue.status(&flow).await.unwrap().unwrap();
-    assert_eq!(status.ending.unwrap().verdict, failed);
-    assert!(status.done_at.is_some());
-    let unknown = queue.status(&Guid::random().into()).await.unwrap();
-    assert!(unknown.is_none());
-}
-
-async fn the_counts_are_those_of_open_flows(store: Store) {
-    let queue = store.open().await;
-    let counts = queue.counts().await.unwrap();
-    assert_eq!((counts.open, counts.due, counts.oldest), (0, 0, None));
-    let first = enqueued(&queue).await;
-    for _ in 0..3 {
-        enqueued(&queue).await;
-    }
-    let counts = queue.counts().await.unwrap();
-    assert_eq!((counts.open, counts.due), (4, 4));
-    assert!(counts.oldest.unwrap() <= first.received_at());
-    let [done, held, waits] = [
-        next(&queue).await.unwrap(),
-        next(&queue).await.unwrap(),
-        next(&queue).await.unwrap(),
-    ];
-    done.done(&ending(done.callout().flow())).await.unwrap();
-    give_back(&*waits, TimeDelta::hours(1)).await;
-    let counts = queue.counts().await.unwrap();
-    assert_eq!((counts.open, counts.due), (3, 1));
-    assert!(held.holds());
 }
 
 async fn a_waiting_worker_is_woken(store: Store) {

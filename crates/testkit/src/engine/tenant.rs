@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use postduif_core::{
     Health, Message, Outcomes, Profile, Receipt, Reference, SendError, SmsProvider, async_trait,
     directory::{
-        Callback, Callout, Graph, GraphError, GraphErrorKind, TapId, TapInfo, TapIssuer,
+        Callback, Callout, Graph, GraphError, GraphErrorKind, Roles, TapId, TapInfo, TapIssuer,
         TapRequest, TemporaryAccessPass, User, UserId, Verdict,
     },
 };
@@ -54,7 +54,7 @@ impl Tenant {
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::default(),
-            profile: Profile::new("example"),
+            profile: Profile::new("example").with_reports(true),
         }
     }
 
@@ -139,7 +139,7 @@ impl Tenant {
 /// Returns the number of a user, and the other way round: the last digits of both are the same.
 fn number_of(user: UserId) -> String {
     let digits = u64::from_str_radix(&user.to_string()[..8], 16).unwrap_or_default() % 10_000_000;
-    format!("+31 6 1{digits:07}")
+    format!("+3161{digits:07}")
 }
 
 fn now() -> DateTime<Utc> {
@@ -165,6 +165,7 @@ impl Graph for Tenant {
         user.display_name = Some("Example".into());
         user.mobile = Some(number_of(*id));
         user.enabled = Some(true);
+        user.roles = Roles::Held(Vec::new());
         Ok(user)
     }
 
