@@ -1,11 +1,13 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Serialize, Serializer};
 
 use crate::{
-    Authenticity, OptOut, PhoneNumber, Reference, ReportError, ReportRequest, report::default_reply,
+    Authenticity, OptOut, PhoneNumber, Reference, ReportError, ReportRequest, ReportSinkError,
+    report::default_reply,
 };
 
 /// A text that a person sent to one of your numbers, or an opt-out that the vendor registered itself.
@@ -226,6 +228,58 @@ pub trait InboundParser: fmt::Debug + Send + Sync + 'static {
     /// not help; and to 401 for all others.
     fn reply(&self, result: &Result<Vec<InboundMessage>, ReportError>) -> (u16, &'static str) {
         default_reply(result)
+    }
+}
+
+/// A store of inbound texts: what a web service calls with each message that its [`InboundParser`] has verified.
+///
+/// ```
+/// # use postduif_core as postduif;
+/// use postduif::{InboundMessage, InboundSink, ReportSinkError, async_trait};
+/// # #[derive(Debug)]
+/// # struct Database;
+/// # impl Database {
+/// #     async fn insert(&self, _: Option<&str>, _: u64, _: &str) -> Result<(), std::io::Error> { Ok(()) }
+/// # }
+///
+/// #[derive(Debug)]
+/// struct Answers {
+///     database: Database,
+/// }
+///
+/// #[async_trait]
+/// impl InboundSink for Answers {
+///     async fn store(&self, message: &InboundMessage) -> Result<(), ReportSinkError> {
+///         // A repeated one has the same id: `INSERT … ON CONFLICT (id) DO NOTHING`.
+///         let inserted = self.database.insert(message.id.as_deref(), message.from.to_u64(), message.text.as_str());
+///         inserted.await.map_err(|error| ReportSinkError::new("the database failed").with_source(error))
+///     }
+/// }
+/// ```
+///
+/// # Contract
+///
+/// - The message was verified: a sink trusts it, as far as its sender may be believed.
+/// - `store` returns once the message would survive whatever the sink promises to survive.
+/// - Messages arrive in any order, and may arrive more than once: those of a request of which one was not stored come
+///   again, all of them.
+/// - Every call ends, and no call panics. An error holds neither the number nor the text.
+#[async_trait]
+pub trait InboundSink: fmt::Debug + Send + Sync + 'static {
+    /// Stores a message.
+    ///
+    /// # Errors
+    ///
+    /// If the message may not be stored. The vendor should send it again.
+    async fn store(&self, message: &InboundMessage) -> Result<(), ReportSinkError>;
+}
+
+const _: fn(&dyn InboundSink) = |_| {};
+
+#[async_trait]
+impl<S: InboundSink + ?Sized> InboundSink for Arc<S> {
+    async fn store(&self, message: &InboundMessage) -> Result<(), ReportSinkError> {
+        (**self).store(message).await
     }
 }
 

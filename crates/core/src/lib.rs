@@ -102,7 +102,7 @@ pub use delivery::Delivery;
 pub use error::{Acceptance, ConfigError, ErrorKind, SendError};
 pub use guid::Guid;
 pub use health::{Credentials, Health};
-pub use inbound::{InboundMessage, InboundParser, InboundPart, InboundText};
+pub use inbound::{InboundMessage, InboundParser, InboundPart, InboundSink, InboundText};
 pub use message::{Message, MessageOption};
 pub use null::Null;
 pub use opt_out::{OptOut, OptOutWords};

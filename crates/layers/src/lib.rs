@@ -46,6 +46,8 @@
 //! | [`Suppress`] | numbers that want no more texts | inside of `StartWithin`, outside of `Failover` |
 //! | [`Traced`] | spans, events, metrics | outermost |
 //!
+//! [`OptOuts`] wraps no provider: it is a sink of inbound texts that fills the list of [`Suppress`].
+//!
 //! # Two deadlines
 //!
 //! [`Timeout`] is for one vendor call. It drops the call at its deadline, and puts the message in doubt if the request
@@ -72,6 +74,7 @@ mod dedupe;
 mod dispatch;
 mod failover;
 mod only_to;
+mod opt_outs;
 mod pool;
 mod rate_limit;
 mod redirect_to;
@@ -95,6 +98,7 @@ pub use country::Country;
 pub use dedupe::{Dedupe, Doubt, Settlement};
 pub use failover::Failover;
 pub use only_to::OnlyTo;
+pub use opt_outs::{OptOutList, OptOuts};
 pub use pool::Member;
 pub use rate_limit::RateLimit;
 pub use redirect_to::RedirectTo;

@@ -31,7 +31,8 @@ use crate::{
 
 /// Your list of the numbers that want no more texts, such as a table of a database.
 ///
-/// Fill it with what [`OptOutWords`](postduif_core::OptOutWords) says of inbound messages.
+/// Fill it with what [`OptOutWords`](postduif_core::OptOutWords) says of inbound messages, as
+/// [`OptOuts`](crate::OptOuts) does.
 ///
 /// ```
 /// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
@@ -201,9 +202,9 @@ impl<P: fmt::Debug> fmt::Debug for Suppress<P> {
     }
 }
 
-/// The error of a list, as the source of a [`SendError`].
+/// The error of a list, as the source of another one.
 #[derive(Debug)]
-struct ListError(Box<dyn Error + Send + Sync>);
+pub(crate) struct ListError(pub(crate) Box<dyn Error + Send + Sync>);
 
 impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

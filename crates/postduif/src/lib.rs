@@ -20,7 +20,7 @@
 | send messages | [`from_url`], [`Settings`], [`Message`], [`SmsProvider`], [`Receipt`], [`SendError`] |
 | several vendors, limits | [`failover`], [`Stack`], [`layers`] |
 | delivery reports | [`webhooks::Reports`] has the routes, [`LatestReports`] is a store; for routes of your own [`report_parser`] |
-| inbound texts, opt-outs | [`inbound_parser`], [`OptOutWords`], [`layers::Suppress`] |
+| inbound texts, opt-outs | [`webhooks::Inbound`] has the routes, [`layers::OptOuts`] fills the list of [`layers::Suppress`]; for routes of your own [`inbound_parser`], [`OptOutWords`] |
 | phone numbers, texts | [`PhoneNumber`], [`numbers`], [`Text`], [`mod@text`] |
 | the HTTP client | [`http::Client`] |
 | test a service | [`testing::Recording`]; its routes of reports: [`testing::sandbox::ReportOrder`] |

@@ -1,5 +1,7 @@
 //! The routes as axum routers.
 
+#[cfg(feature = "reports")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{
@@ -15,6 +17,8 @@ use axum::{
 use axum::extract::{OriginalUri, Path};
 
 use crate::Reply;
+#[cfg(feature = "reports")]
+use crate::routes::{BODY_LIMIT, Kind, Routes};
 
 /// The most time that a body may take to arrive in a server without such a limit. [`Server`](crate::Server) has one,
 /// which is shorter.
@@ -70,48 +74,65 @@ impl crate::Reports {
     ///
     /// Nest it where the origin's prefix of the path is. **Keep the path out of access logs**: it holds a secret.
     pub fn router(&self) -> Router {
-        Router::new()
-            .route("/reports/{vendor}", routing::any(receive))
-            .route(
-                "/reports/{vendor}/{secret}",
-                routing::any(receive_with_secret),
-            )
-            .with_state(self.clone())
+        router(&self.0)
     }
 }
 
 #[cfg(feature = "reports")]
-async fn receive(
-    State(reports): State<crate::Reports>,
+impl crate::Inbound {
+    /// Returns the routes `/inbound/{vendor}` and `/inbound/{vendor}/{secret}`, for the methods that vendors use.
+    ///
+    /// Nest it where the origin's prefix of the path is. **Keep the path out of access logs**: it holds a secret.
+    pub fn router(&self) -> Router {
+        router(&self.0)
+    }
+}
+
+#[cfg(feature = "reports")]
+fn router<K: Kind>(routes: &Arc<Routes<K>>) -> Router {
+    let path = K::PATH;
+    Router::new()
+        .route(&format!("/{path}/{{vendor}}"), routing::any(receive::<K>))
+        .route(
+            &format!("/{path}/{{vendor}}/{{secret}}"),
+            routing::any(receive_with_secret::<K>),
+        )
+        .with_state(Arc::clone(routes))
+}
+
+#[cfg(feature = "reports")]
+async fn receive<K: Kind>(
+    State(routes): State<Arc<Routes<K>>>,
     Path(vendor): Path<String>,
     OriginalUri(uri): OriginalUri,
     request: Request,
 ) -> Reply {
-    route(&reports, &vendor, &uri.to_string(), request).await
+    route(&routes, &vendor, &uri.to_string(), request).await
 }
 
 #[cfg(feature = "reports")]
-async fn receive_with_secret(
-    State(reports): State<crate::Reports>,
+async fn receive_with_secret<K: Kind>(
+    State(routes): State<Arc<Routes<K>>>,
     Path((vendor, _)): Path<(String, String)>,
     OriginalUri(uri): OriginalUri,
     request: Request,
 ) -> Reply {
-    route(&reports, &vendor, &uri.to_string(), request).await
+    route(&routes, &vendor, &uri.to_string(), request).await
 }
 
 #[cfg(feature = "reports")]
-async fn route(reports: &crate::Reports, vendor: &str, target: &str, request: Request) -> Reply {
+async fn route<K: Kind>(routes: &Routes<K>, vendor: &str, target: &str, request: Request) -> Reply {
     let (parts, body) = request.into_parts();
-    if let Some(refused) = reports.refuses(vendor, target) {
+    if let Some(refused) = routes.refuses(vendor, target) {
         return refused;
     }
-    let body = match read(body, crate::Reports::BODY_LIMIT).await {
+    let body = match read(body, BODY_LIMIT).await {
         Ok(body) => body,
         Err(reply) => return reply,
     };
-    let request = reports.request(parts.method.as_str(), target, &parts.headers, &body);
-    reports.receive(vendor, &request).await
+    let request = routes.request(parts.method.as_str(), target, &parts.headers, &body);
+    let now = std::time::SystemTime::now().into();
+    routes.receive(vendor, &request, now).await
 }
 
 #[cfg(feature = "entra")]

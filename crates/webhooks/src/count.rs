@@ -9,14 +9,13 @@ pub(crate) fn callout(outcome: &'static str) {
     let _ = outcome;
 }
 
-/// Counts a request with delivery reports by what became of it. The vendor is one that has a route.
+/// Counts a request of a vendor by what became of it. The vendor is one that has a route.
 #[cfg(feature = "reports")]
-pub(crate) fn report(vendor: &str, outcome: &'static str) {
+pub(crate) fn request(counter: &'static str, vendor: &str, outcome: &'static str) {
     #[cfg(feature = "metrics")]
-    metrics::counter!("postduif_reports_total", "vendor" => vendor.to_owned(), "outcome" => outcome)
-        .increment(1);
+    metrics::counter!(counter, "vendor" => vendor.to_owned(), "outcome" => outcome).increment(1);
     #[cfg(not(feature = "metrics"))]
-    let _ = (vendor, outcome);
+    let _ = (counter, vendor, outcome);
 }
 
 /// Records how long after the event a report of it came, in seconds.

@@ -11,6 +11,7 @@ mod dedupe;
 mod failover;
 mod help;
 mod laws;
+mod opt_outs;
 mod rate_limit;
 mod retry;
 mod round_robin;

@@ -4,6 +4,7 @@
 
 mod access;
 mod events;
+mod inbound;
 mod reports;
 mod server;
 #[cfg(feature = "entra")]

@@ -343,7 +343,7 @@ fn no_route_can_be_built_without_its_proof() {
         (https().build(), "no vendor"),
         (
             https().with_vendor("acme", body_only()).build(),
-            "acme signs only the body of a report",
+            "acme signs only the body of a delivery report",
         ),
         (
             https()

@@ -16,17 +16,18 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use postduif_core::{
-    LatestReports, ReportParser as _, ReportRequest, async_trait, directory::Callout,
+    InboundMessage, InboundSink, LatestReports, ReportParser as _, ReportRequest, ReportSinkError,
+    async_trait, directory::Callout,
 };
 use postduif_entra::{CallerVerifier, CalloutParser, Cloud};
 use postduif_http::{
     BaseUrl,
     vendor::signature::{hex, hmac_sha256},
 };
-use postduif_kpn::KpnReports;
+use postduif_kpn::{KpnInbound, KpnReports};
 use postduif_onboarding::{Intake, JournalError, Taken};
 use postduif_sandbox::{CalloutKind, CalloutOrder, Cast, Hostile, Sandbox};
-use postduif_webhooks::{Callouts, Reply, Reports, Server};
+use postduif_webhooks::{Callouts, Inbound, Reply, Reports, Server};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -38,6 +39,7 @@ const LIMIT: usize = CalloutParser::BODY_LIMIT;
 #[derive(Clone)]
 struct Routes {
     callouts: Callouts,
+    inbound: Inbound,
     reports: Reports,
 }
 
@@ -48,7 +50,11 @@ type Response = Result<Reply, StatusCode>;
 async fn axum(routes: Routes) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = routes.callouts.router().merge(routes.reports.router());
+    let router = routes
+        .callouts
+        .router()
+        .merge(routes.inbound.router())
+        .merge(routes.reports.router());
     tokio::spawn(Server::new(router).run_until(listener, std::future::pending()));
     address
 }
@@ -101,6 +107,15 @@ mod bare_hyper {
                 .request(method, &target, &parts.headers, &body);
             return Ok(routes.reports.receive(vendor, &request).await);
         }
+        if let Some(vendor) = path.strip_prefix("/inbound/") {
+            let vendor = vendor.split('/').next().unwrap_or_default();
+            let (method, target) = (parts.method.as_str(), parts.uri.to_string());
+            let body = read(body).await?;
+            let request = routes
+                .inbound
+                .request(method, &target, &parts.headers, &body);
+            return Ok(routes.inbound.receive(vendor, &request).await);
+        }
         let is_lifecycle = match path {
             "/callouts/lifecycle" => true,
             "/callouts/access-package" => false,
@@ -137,6 +152,8 @@ mod actix {
             config
                 .app_data(web::Data::new(routes.clone()))
                 .service(web::resource("/callouts/{kind}").route(web::post().to(callout)))
+                .route("/inbound/{vendor}", web::to(inbound))
+                .route("/inbound/{vendor}/{secret}", web::to(inbound))
                 .route("/reports/{vendor}", web::to(report))
                 .route("/reports/{vendor}/{secret}", web::to(report));
         })
@@ -179,6 +196,22 @@ mod actix {
         response(take.await)
     }
 
+    async fn inbound(
+        routes: web::Data<Routes>,
+        request: HttpRequest,
+        body: web::Payload,
+    ) -> HttpResponse {
+        let receive = async {
+            let body = read(body).await?;
+            let (method, target) = (request.method().as_str(), request.uri().to_string());
+            let vendor = request.match_info().get("vendor").unwrap_or_default();
+            let inbound = &routes.inbound;
+            let request = inbound.request(method, &target, request.headers(), &body);
+            Ok(inbound.receive(vendor, &request).await)
+        };
+        response(receive.await)
+    }
+
     async fn report(
         routes: web::Data<Routes>,
         request: HttpRequest,
@@ -217,7 +250,7 @@ mod actix {
     }
 }
 
-/// Counts call-outs.
+/// Counts call-outs, or inbound texts.
 #[derive(Debug, Default)]
 struct Counted(AtomicUsize);
 
@@ -226,6 +259,14 @@ impl Intake for Counted {
     async fn take(&self, _: Callout) -> Result<Taken, JournalError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Ok(Taken::New)
+    }
+}
+
+#[async_trait]
+impl InboundSink for Counted {
+    async fn store(&self, _: &InboundMessage) -> Result<(), ReportSinkError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(())
     }
 }
 
@@ -285,6 +326,9 @@ fn kpn_proof(secret: &str, body: &str) -> String {
     format!("x-kpn-webhook-signature: {tag}\r\nx-kpn-webhook-timestamp: {now}\r\n")
 }
 
+/// In the form of KPN's specification of inbound SMS.
+const TEXT: &str = r#"{"sender":"31600000000","recipient":"3197000000000","message_id":"6W0000001G7BB999.3197000000000","content":"Hello","timestamp_utc":"2026-01-31T14:37:42.218159","type":"text/unicode/*"}"#;
+
 const REPORT: &str = r#"{"message_id":"5c7e","Status":1,"StatusDateTime":1767261600}"#;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,8 +350,15 @@ async fn three_web_servers_give_the_same_responses() {
         .with_path_secrets("kpn", [PATH_SECRET])
         .build()
         .unwrap();
+    let texts = Arc::new(Counted::default());
+    let inbound = Inbound::builder("https://hooks.example.com", Arc::clone(&texts))
+        .with_vendor("kpn", KpnInbound::new(vec!["hush".into()]).unwrap())
+        .with_path_secrets("kpn", [PATH_SECRET])
+        .build()
+        .unwrap();
     let routes = Routes {
         callouts: Callouts::new(verifier, Arc::clone(&intake)),
+        inbound,
         reports,
     };
     let servers = [
@@ -442,6 +493,32 @@ async fn three_web_servers_give_the_same_responses() {
             expected,
         ));
     }
+    let (proof, forged) = (kpn_proof("hush", TEXT), kpn_proof("other", TEXT));
+    let good = format!("/inbound/kpn/{PATH_SECRET}");
+    for (path, headers, body, expected) in [
+        (good.as_str(), proof.as_str(), TEXT, 200),
+        (&good, &proof, TEXT, 200),
+        (&format!("{good}?a"), &proof, TEXT, 200),
+        (&good, &forged, TEXT, 401),
+        (&good, "", TEXT, 401),
+        (&good, &proof.repeat(2), TEXT, 401),
+        (&good, &proof, "{}", 401),
+        // A report, which is no inbound text.
+        (&good, &kpn_proof("hush", REPORT), REPORT, 200),
+        (&good, &proof, &large, 413),
+        ("/inbound/kpn", &proof, TEXT, 404),
+        (&format!("/inbound/kpn/x{PATH_SECRET}"), &proof, TEXT, 404),
+        (&format!("{good}/"), &proof, TEXT, 404),
+        (&format!("/inbound/acme/{PATH_SECRET}"), &proof, TEXT, 404),
+        (&format!("/inbound/kpn?x=/{PATH_SECRET}"), &proof, TEXT, 404),
+    ] {
+        rows.push((
+            format!("POST {path}"),
+            headers.into(),
+            body.into(),
+            expected,
+        ));
+    }
     for (line, headers, body, expected) in &rows {
         for (server, address) in servers {
             let response = send(address, line, headers, body).await;
@@ -459,6 +536,8 @@ async fn three_web_servers_give_the_same_responses() {
     }
     // Each server took the two call-outs of the table, and nothing else.
     assert_eq!(intake.0.load(Ordering::SeqCst), 2 * servers.len());
+    // They share the memory of the routes, and all but one of the text's requests were repeated ones.
+    assert_eq!(texts.0.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
