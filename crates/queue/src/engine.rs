@@ -6,7 +6,7 @@ use postduif_core::{
 };
 use postduif_onboarding::{Claim, Ending, Journal, JournalError, Taken};
 
-use crate::{Counts, Status};
+use crate::{Archive, Counts, Status};
 
 /// A store of flows that also queues them: a [`Journal`] that says which flow is to be run next.
 ///
@@ -59,6 +59,9 @@ pub trait Engine: Journal {
     ///
     /// If the store does not respond.
     async fn counts(&self) -> Result<Counts, JournalError>;
+
+    /// Returns what the store keeps for operators and auditors. `None` for a store without that.
+    fn archive(&self) -> Option<&dyn Archive>;
 }
 
 /// A [`Claim`] with a lease, as [`Engine::next`] returns it.

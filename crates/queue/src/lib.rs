@@ -13,8 +13,15 @@
 //! | `postgres://…` | `postgres` | any number of workers, on any number of machines |
 //! | `memory` | `sqlite` | tests: a restart forgets everything |
 //!
+//! # For operators and auditors
+//!
+//! [`Queue::archive`] lists flows and shows one with its entries, retries a flow that has failed, exports and forgets a
+//! user, and has an [audit](AuditLine). [`Queue::events`] are the [events](FlowEvent) that a poster sends to another
+//! system. A worker removes what is kept no longer: see [`Retention`].
+//!
 //! A store of another kind implements [`Engine`] and [`Lease`].
 
+mod archive;
 mod count;
 mod engine;
 mod queue;
@@ -23,6 +30,10 @@ mod sql;
 mod status;
 mod worker;
 
+pub use archive::{
+    Archive, AuditAction, AuditLine, FlowDetails, FlowEvent, FlowEventData, FlowEventType,
+    FlowFilter, FlowSummary, Forgotten, Operator, Retention, Retried, Swept, UserExport,
+};
 pub use engine::{Engine, Lease};
 pub use queue::{Queue, QueueBuilder};
 pub use status::{Counts, Status};

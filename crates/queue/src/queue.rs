@@ -4,9 +4,11 @@ use postduif_core::{
     ConfigError, async_trait,
     directory::{Callout, FlowId},
 };
-use postduif_onboarding::{Intake, Journal, JournalError, Onboarding, Taken};
+use postduif_onboarding::{
+    EventSource, Intake, Journal, JournalError, JournalErrorKind, Onboarding, PendingEvent, Taken,
+};
 
-use crate::{Counts, Engine, Status, Worker, WorkerBuilder, worker::within};
+use crate::{Archive, Counts, Engine, Status, Worker, WorkerBuilder, worker::within};
 
 /// A queue of onboarding flows in a store. Clones share the store.
 #[derive(Clone, Debug)]
@@ -96,6 +98,43 @@ impl Queue {
         self.engine.status(flow).await
     }
 
+    /// Returns what the store keeps for operators and auditors. `None` for a store without that.
+    ///
+    /// ```
+    /// # mod postduif { pub use postduif_core::*; pub use postduif_queue as queue; }
+    /// use postduif::queue::{FlowFilter, Operator, Queue, Retried};
+    /// # use postduif::{directory::Callout, Guid};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[cfg(feature = "sqlite")] {
+    /// let queue = Queue::open("memory").await?;
+    /// # let now = std::time::SystemTime::now().into();
+    /// # let callout = Callout::new(Guid::random().into(), Guid::random().into(), None, now);
+    /// # queue.enqueue(&callout).await?;
+    /// let archive = queue.archive().ok_or("a store without an archive")?;
+    /// for flow in archive.flows(&FlowFilter::new().open(), None, 100).await? {
+    ///     println!("{} since {}", flow.status.flow, flow.status.received_at);
+    ///     // Only a flow that has failed is retried.
+    ///     let by: Operator = "J. Jansen".parse()?;
+    ///     assert_eq!(archive.retry(&flow.status.flow, &by, now).await?, Retried::Open);
+    /// }
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn archive(&self) -> Option<&dyn Archive> {
+        self.engine.archive()
+    }
+
+    /// Returns the events of the flows, for a poster. `None` for a store without them.
+    #[must_use]
+    pub fn events(&self) -> Option<Arc<dyn EventSource>> {
+        self.engine.archive()?;
+        Some(Arc::new(Events(Arc::clone(&self.engine))))
+    }
+
     /// Counts what is in the queue.
     ///
     /// # Errors
@@ -112,6 +151,39 @@ impl Queue {
 impl Intake for Queue {
     async fn take(&self, callout: Callout) -> Result<Taken, JournalError> {
         within(MAX_TAKE, self.engine.enqueue(&callout)).await
+    }
+}
+
+/// The events of a store that has an archive.
+#[derive(Debug)]
+struct Events(Arc<dyn Engine>);
+
+impl Events {
+    fn archive(&self) -> Result<&dyn Archive, JournalError> {
+        self.0.archive().ok_or_else(|| {
+            JournalError::new(JournalErrorKind::Misconfigured, "the store has no events")
+        })
+    }
+}
+
+#[async_trait]
+impl EventSource for Events {
+    async fn take(&self, at_most: Duration) -> Result<Option<PendingEvent>, JournalError> {
+        self.archive()?.take(at_most).await
+    }
+
+    async fn posted(&self, id: &str) -> Result<(), JournalError> {
+        self.archive()?.posted(id).await
+    }
+
+    async fn postpone(&self, id: &str, pause: Duration) -> Result<(), JournalError> {
+        self.archive()?.postpone(id, pause).await
+    }
+
+    async fn wait(&self, at_most: Duration) {
+        if let Ok(archive) = self.archive() {
+            archive.wait(at_most).await;
+        }
     }
 }
 
@@ -150,6 +222,26 @@ impl QueueBuilder {
         {
             let db = crate::sql::open(&self.url).await?;
             let store = crate::sql::store(db, self.options).await?;
+            Ok(Queue::new(Arc::new(store) as Arc<dyn Engine>))
+        }
+        #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+        Err(unknown(&self.url))
+    }
+
+    /// Opens the store beside the processes that run its flows, for an [archive](Queue::archive): it takes no lock of a
+    /// file, frees no flow, and changes no table. Not for a worker.
+    ///
+    /// A file of SQLite must be on a local disk, and the caller must be the user who runs the service, so that all files
+    /// beside it stay that user's.
+    ///
+    /// # Errors
+    ///
+    /// If the URL is not understood or is `memory`, the store cannot be opened, or it has no tables of this version.
+    pub async fn open_beside(self) -> Result<Queue, ConfigError> {
+        #[cfg(any(feature = "postgres", feature = "sqlite"))]
+        {
+            let db = crate::sql::open_beside(&self.url).await?;
+            let store = crate::sql::store_beside(db, self.options);
             Ok(Queue::new(Arc::new(store) as Arc<dyn Engine>))
         }
         #[cfg(not(any(feature = "postgres", feature = "sqlite")))]

@@ -9,14 +9,14 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use postduif_onboarding::{Ending, JournalError, JournalErrorKind, Onboarding, Step};
+use postduif_onboarding::{Ending, Entry, JournalError, JournalErrorKind, Onboarding, Step};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{JoinError, JoinSet},
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Engine, Lease, count};
+use crate::{Engine, FlowEventType, Lease, Retention, Swept, count};
 
 /// Runs the flows of a queue in this process. Any number of workers may share a store.
 ///
@@ -59,6 +59,7 @@ struct Inner {
     engine: Arc<dyn Engine>,
     onboarding: Arc<Onboarding>,
     observer: Option<Observer>,
+    retention: Retention,
 }
 
 type Observer = Box<dyn Fn(&Ending) + Send + Sync>;
@@ -75,6 +76,7 @@ impl Worker {
                 engine,
                 onboarding: onboarding.into(),
                 observer: None,
+                retention: Retention::new(),
             },
             flows: FLOWS,
         }
@@ -89,6 +91,9 @@ impl Worker {
         let slots = Arc::new(Semaphore::new(self.flows.get().min(Semaphore::MAX_PERMITS)));
         let stopping = watch::Sender::new(false);
         let mut flows = JoinSet::new();
+        // Ends with this function: what it has begun is done again.
+        let mut chores = JoinSet::new();
+        chores.spawn(Arc::clone(&self.inner).clean_up());
         let mut away_since = None;
         loop {
             while let Some(ended) = flows.try_join_next() {
@@ -164,6 +169,14 @@ impl WorkerBuilder {
         self
     }
 
+    /// Sets how long the store keeps what. Defaults to [`Retention::new`].
+    ///
+    /// The workers of a store take turns at the clean-up: give all of them the same.
+    pub const fn with_retention(mut self, retention: Retention) -> Self {
+        self.inner.retention = retention;
+        self
+    }
+
     /// Builds the worker.
     #[must_use]
     pub fn build(self) -> Worker {
@@ -187,6 +200,38 @@ impl Inner {
             pause = (pause * 2).min(MAX_PAUSE);
         }
         sleep(RECORD_PAUSE).await;
+    }
+
+    /// Removes what is kept no longer, from time to time.
+    async fn clean_up(self: Arc<Self>) {
+        let Some(archive) = self.engine.archive() else {
+            return;
+        };
+        loop {
+            sleep(CLEAN_UP_PAUSE).await;
+            // Bounded by the time that the store has for each of its calls.
+            while let Ok(Some(swept)) = archive.sweep(&self.retention).await {
+                told_sweep(&swept);
+                if !swept.more {
+                    break;
+                }
+                sleep(SWEEP_PAUSE).await;
+            }
+        }
+    }
+
+    /// Stores that Entra had stopped waiting when the flow was found.
+    async fn tell_late(&self, lease: &dyn Lease) -> Result<(), JournalError> {
+        let Some(archive) = self.engine.archive() else {
+            return Ok(());
+        };
+        let entries = lease.entries().await?;
+        let mut own = entries.records.iter().map(|record| &record.entry);
+        if own.any(|entry| matches!(entry, Entry::Resumed { .. })) {
+            return Ok(());
+        }
+        let what = FlowEventType::WindowClosed;
+        archive.attention(lease.callout(), what, now()).await
     }
 
     async fn run(
@@ -216,6 +261,11 @@ impl Inner {
                 () = stopped(&mut stopping) => {}
                 () = sleep(pause) => {}
             }
+        }
+        if run.closes() <= now()
+            && let Err(error) = within(MAX_NEXT, self.tell_late(&**lease)).await
+        {
+            tracing::warn!(%flow, %error, "no event tells that a flow was found late");
         }
         let until = loop {
             if !lease.holds() {
@@ -307,6 +357,16 @@ fn pause_after(takeovers: u32) -> Duration {
     pause.min(MAX_TAKEOVER_PAUSE)
 }
 
+fn told_sweep(swept: &Swept) {
+    tracing::debug!(?swept, "removed what is kept no longer");
+    if swept.unposted > 0 {
+        tracing::error!(
+            events = swept.unposted,
+            "events were given up: the receiver has not taken them for as long as they are kept"
+        );
+    }
+}
+
 fn told_panic(ended: &Result<(), JoinError>) {
     if ended.is_err() {
         // Its message may contain anything.
@@ -343,6 +403,12 @@ const EXTENSIONS: u32 = 4;
 
 /// How long the current steps may take at a shutdown: less than the 30 seconds after which most platforms kill.
 const GRACE: Duration = Duration::from_secs(25);
+
+/// How often a worker asks whether it is time to clean up.
+const CLEAN_UP_PAUSE: Duration = Duration::from_secs(60);
+
+/// The pause between two parts of a clean-up, for others that use the store.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(5);

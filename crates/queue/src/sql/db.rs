@@ -37,6 +37,7 @@ use super::sqlite;
 /// | `{lock}` | ` FOR UPDATE` in PostgreSQL |
 /// | `{bytes}` | the type of a column of bytes |
 /// | `{tables}` | a query of the `name` of each table |
+/// | `{define_refuse}`, `{refuse}` | the function of a trigger where one is needed, and the body of a trigger that refuses a change |
 /// | `{alone}` | waits until no other process changes the tables, which SQLite sees to by itself |
 ///
 /// It belongs in a `static`, since the finished texts are kept with it.
@@ -88,6 +89,7 @@ struct Inner {
 /// What tells of a change, so that nobody has to ask for it all the time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Topic {
+    Events,
     Flows,
     Texts,
 }
@@ -167,7 +169,12 @@ impl Sql {
 }
 
 #[cfg(feature = "sqlite")]
-const SQLITE_WORDS: [(&str, &str); 6] = [
+const SQLITE_WORDS: [(&str, &str); 8] = [
+    ("{define_refuse}", "SELECT 1"),
+    (
+        "{refuse}",
+        "BEGIN SELECT RAISE(ABORT, 'a line of the audit is never changed'); END",
+    ),
     ("{now}", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
     ("{skip}", ""),
     ("{lock}", ""),
@@ -180,7 +187,16 @@ const SQLITE_WORDS: [(&str, &str); 6] = [
 ];
 
 #[cfg(feature = "postgres")]
-const POSTGRES_WORDS: [(&str, &str); 6] = [
+const POSTGRES_WORDS: [(&str, &str); 8] = [
+    (
+        "{define_refuse}",
+        "CREATE FUNCTION postduif_refuse() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'a line of the audit is never changed'; END $$",
+    ),
+    (
+        "{refuse}",
+        "FOR EACH ROW EXECUTE FUNCTION postduif_refuse()",
+    ),
     (
         "{now}",
         "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
@@ -202,12 +218,21 @@ const POSTGRES_WORDS: [(&str, &str); 6] = [
 impl Db {
     /// Opens the database of a URL.
     pub(crate) async fn open(url: &str) -> Result<Self, ConfigError> {
+        Self::open_as(url, false).await
+    }
+
+    /// Opens the database of a URL beside the process that has it, which matters to SQLite only.
+    pub(super) async fn open_beside(url: &str) -> Result<Self, ConfigError> {
+        Self::open_as(url, true).await
+    }
+
+    async fn open_as(url: &str, is_beside: bool) -> Result<Self, ConfigError> {
         let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
         let server = match scheme {
             #[cfg(feature = "sqlite")]
-            "memory" if rest.is_empty() => sqlite::in_memory(),
+            "memory" if rest.is_empty() && !is_beside => sqlite::in_memory(),
             #[cfg(feature = "sqlite")]
-            "sqlite" => sqlite::file(rest)?,
+            "sqlite" => sqlite::file(rest, is_beside)?,
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" if !rest.is_empty() => postgres::server(url)?,
             _ => return Err(crate::queue::unknown(url)),
@@ -703,11 +728,12 @@ impl<'a> From<&'a [u8]> for Value<'a> {
 }
 
 impl Topic {
-    const ALL: [Self; 2] = [Self::Flows, Self::Texts];
+    const ALL: [Self; 3] = [Self::Events, Self::Flows, Self::Texts];
 
     #[cfg(feature = "postgres")]
     const fn name(self) -> &'static str {
         match self {
+            Self::Events => "events",
             Self::Flows => "flows",
             Self::Texts => "texts",
         }

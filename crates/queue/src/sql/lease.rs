@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    archive,
     db::{Sql, Topic, Tx, Value, apart},
     store::{Inner, millis, millis_until, to_json},
 };
@@ -137,7 +138,12 @@ impl Held {
             return Err(JournalError::lost());
         }
         self.index(&mut tx, &record.entry).await?;
-        self.commit(tx, began).await
+        let is_news = archive::appended(&mut tx, &self.callout, record).await?;
+        self.commit(tx, began).await?;
+        if is_news {
+            self.store.db.wake(Topic::Events).await;
+        }
+        Ok(())
     }
 
     async fn lock_user(&self, user: &str, at_most: Duration) -> Result<bool, JournalError> {
@@ -154,17 +160,20 @@ impl Held {
         self.commit(tx, began).await
     }
 
-    async fn done(&self, ending: &str) -> Result<(), JournalError> {
+    async fn done(&self, ending: &Ending) -> Result<(), JournalError> {
+        let json = to_json(ending)?;
         let flow = (&self.flow).into();
         let mut tx = self.store.db.begin().await?;
-        let values = [flow, self.epoch.into(), ending.into()];
+        let values = [flow, self.epoch.into(), (&json).into()];
         if tx.execute(&DONE, &values).await? == 0 {
             tx.rollback().await?;
             return Err(self.lost_now());
         }
         tx.execute(&FREE_USER, &[flow]).await?;
+        archive::ended(&mut tx, &self.callout, ending).await?;
         tx.commit().await?;
         self.lose();
+        self.store.db.wake(Topic::Events).await;
         Ok(())
     }
 
@@ -308,8 +317,7 @@ impl Lease for SqlLease {
     }
 
     async fn done(&self, ending: &Ending) -> Result<(), JournalError> {
-        let ending = to_json(ending)?;
-        let held = Arc::clone(&self.0);
+        let (held, ending) = (Arc::clone(&self.0), ending.clone());
         apart(async move { held.done(&ending).await }).await
     }
 }

@@ -1,5 +1,6 @@
 //! The store on SQLite and PostgreSQL.
 
+mod archive;
 pub(crate) mod db;
 mod lease;
 #[cfg(feature = "postgres")]
@@ -19,6 +20,18 @@ pub(crate) async fn open(url: &str) -> Result<Db, ConfigError> {
     let db = Db::open(url).await?;
     schema::migrate(&db).await?;
     Ok(db)
+}
+
+/// Opens the database of a URL beside the processes that use it, and changes no tables.
+pub(crate) async fn open_beside(url: &str) -> Result<Db, ConfigError> {
+    let db = Db::open_beside(url).await?;
+    schema::check(&db).await?;
+    Ok(db)
+}
+
+/// Uses the tables of a database for flows, beside the processes that run them.
+pub(crate) fn store_beside(db: Db, options: Options) -> SqlStore {
+    SqlStore::beside(db, options)
 }
 
 /// Uses the tables of a database for flows.

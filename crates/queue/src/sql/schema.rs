@@ -6,10 +6,13 @@
 use postduif_core::ConfigError;
 use postduif_onboarding::JournalError;
 
-use super::db::{Db, Sql, Tx};
+use super::{
+    archive,
+    db::{Db, Sql, Tx},
+};
 
 /// The version of the tables that this program knows.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// The oldest version that a program must know to work with these tables.
 const OLDEST: i64 = 1;
@@ -40,6 +43,19 @@ pub(super) async fn migrate(db: &Db) -> Result<(), ConfigError> {
         );
     }
     Ok(())
+}
+
+/// Refuses tables of another version than this program, its predecessor or its successor can use.
+pub(super) async fn check(db: &Db) -> Result<(), ConfigError> {
+    let mut tx = db.begin().await.map_err(|error| failed(&error))?;
+    let found = found(&mut tx).await?;
+    tx.rollback().await.map_err(|error| failed(&error))?;
+    match found {
+        Found::Known => Ok(()),
+        Found::Older(_) => Err(ConfigError::new(
+            "the store has no tables of this version: start the service of this version once",
+        )),
+    }
 }
 
 enum Found {
@@ -76,6 +92,11 @@ async fn version(tx: &mut Tx) -> Result<Option<(i64, i64)>, JournalError> {
 async fn change(tx: &mut Tx, version: i64) -> Result<(), JournalError> {
     if version < 1 {
         for sql in &FIRST {
+            tx.execute(sql, &[]).await?;
+        }
+    }
+    if version < 2 {
+        for sql in &archive::TABLES {
             tx.execute(sql, &[]).await?;
         }
     }

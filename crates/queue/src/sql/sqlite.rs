@@ -25,8 +25,9 @@ pub(super) fn in_memory() -> Server {
     }
 }
 
-/// Opens the file of a URL without its scheme: `//FILE`.
-pub(super) fn file(rest: &str) -> Result<Server, ConfigError> {
+/// Opens the file of a URL without its scheme: `//FILE`. Beside the process that has it, it takes no lock and creates
+/// nothing.
+pub(super) fn file(rest: &str, is_beside: bool) -> Result<Server, ConfigError> {
     let path = rest.strip_prefix("//").unwrap_or_default();
     if path.is_empty() || path.starts_with(':') || path.ends_with('/') {
         return Err(ConfigError::new(
@@ -44,8 +45,13 @@ pub(super) fn file(rest: &str) -> Result<Server, ConfigError> {
         )));
     }
     // The lock first: a second handle of the file that is closed would end the locks of SQLite.
-    let lock = locked(&path)?;
-    create(&path).map_err(|error| cannot("create the file", &error))?;
+    let lock = if is_beside {
+        None
+    } else {
+        let lock = locked(&path)?;
+        create(&path).map_err(|error| cannot("create the file", &error))?;
+        Some(lock)
+    };
     let options = SqliteConnectOptions::new()
         .filename(&path)
         .journal_mode(SqliteJournalMode::Wal)
@@ -56,7 +62,7 @@ pub(super) fn file(rest: &str) -> Result<Server, ConfigError> {
         .disable_statement_logging();
     Ok(Server::Sqlite {
         options: Box::new(options),
-        _lock: Some(lock),
+        _lock: lock,
     })
 }
 

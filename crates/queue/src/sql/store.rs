@@ -21,7 +21,7 @@ use super::{
     db::{Db, Row, Sql, Topic, Value, apart, unexpected},
     lease::SqlLease,
 };
-use crate::{Counts, Engine, Lease, Status, queue::Options};
+use crate::{Archive, Counts, Engine, Lease, Status, queue::Options};
 
 /// The store of flows in a database. Clones share it.
 #[derive(Clone)]
@@ -39,18 +39,23 @@ pub(super) struct Inner {
 impl SqlStore {
     /// Uses a database that has the tables.
     pub(super) async fn new(db: Db, options: Options) -> Result<Self, JournalError> {
-        let store = Self(Arc::new(Inner {
-            db,
-            options,
-            process: Guid::random().to_string(),
-            looked: Mutex::default(),
-        }));
+        let store = Self::beside(db, options);
         store.0.repair_clock().await?;
         if store.0.db.is_own() {
             // No other process can have a flow, so each holder has died with its own.
             store.0.db.execute(&FREE_ALL, &[]).await?;
         }
         Ok(store)
+    }
+
+    /// Uses a database that has the tables, and leaves the flows to their holders.
+    pub(super) fn beside(db: Db, options: Options) -> Self {
+        Self(Arc::new(Inner {
+            db,
+            options,
+            process: Guid::random().to_string(),
+            looked: Mutex::default(),
+        }))
     }
 }
 
@@ -343,6 +348,10 @@ impl Engine for SqlStore {
         self.0.db.woken(Topic::Flows, at_most).await;
     }
 
+    fn archive(&self) -> Option<&dyn Archive> {
+        Some(self)
+    }
+
     async fn status(&self, flow: &FlowId) -> Result<Option<Status>, JournalError> {
         let id = flow.to_string();
         let rows = self.0.db.fetch(&STATUS, &[(&id).into()]).await?;
@@ -393,7 +402,7 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, JournalError> {
     })
 }
 
-fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, JournalError> {
+pub(super) fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, JournalError> {
     serde_json::from_str(json).map_err(|_| {
         JournalError::new(
             JournalErrorKind::Unreadable,
@@ -406,7 +415,7 @@ fn flow_id(row: &Row, column: &str) -> Result<FlowId, JournalError> {
     row.text(column)?.parse().map_err(|_| unexpected())
 }
 
-fn time(millis: i64) -> Result<DateTime<Utc>, JournalError> {
+pub(super) fn time(millis: i64) -> Result<DateTime<Utc>, JournalError> {
     DateTime::from_timestamp_millis(millis).ok_or_else(unexpected)
 }
 

@@ -3,6 +3,7 @@
 #![cfg(all(feature = "postgres", feature = "sqlite"))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
+mod archive;
 mod conformance;
 mod engine;
 mod schema;

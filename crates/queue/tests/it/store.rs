@@ -81,15 +81,21 @@ impl Store {
 
     /// Executes statements, as an administrator would.
     pub(crate) async fn run(&self, statements: &str) {
+        self.try_run(statements).await.unwrap();
+    }
+
+    pub(crate) async fn try_run(&self, statements: &str) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite { folder } => {
-                let options = SqliteConnectOptions::new().filename(folder.0.join("flows.db"));
-                let mut connection = options.connect().await.unwrap();
+                let options = SqliteConnectOptions::new()
+                    .filename(folder.0.join("flows.db"))
+                    .create_if_missing(true);
+                let mut connection = options.connect().await?;
                 let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
-                connection.execute(statements).await.unwrap();
-                connection.close().await.unwrap();
+                connection.execute(statements).await?;
+                connection.close().await
             }
-            Self::Postgres(schema) => schema.run(statements).await.unwrap(),
+            Self::Postgres(schema) => schema.run(statements).await,
         }
     }
 }

@@ -19,7 +19,7 @@ use postduif_core::{
 use postduif_onboarding::{
     Claim, Ending, Entries, Journal, JournalError, Memo, Record, Report, Taken,
 };
-use postduif_queue::{Counts, Engine, Lease, Status};
+use postduif_queue::{Archive, Counts, Engine, Lease, Status};
 
 /// When a process is stopped, and for how long.
 pub(super) struct Stopping(Arc<Hook>);
@@ -140,6 +140,10 @@ impl Engine for Stopped {
 
     async fn counts(&self) -> Result<Counts, JournalError> {
         self.engine.counts().await
+    }
+
+    fn archive(&self) -> Option<&dyn Archive> {
+        self.engine.archive()
     }
 }
 
