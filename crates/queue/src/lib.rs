@@ -20,6 +20,43 @@
 //! system. A worker removes what is kept no longer: see [`Retention`].
 //!
 //! A store of another kind implements [`Engine`] and [`Lease`].
+//!
+//! # SQLite
+//!
+//! The path is taken as it stands: `sqlite://flows.db` is relative, `sqlite:///var/lib/postduif/flows.db` absolute. Each
+//! write is synced to the disk before it counts. One process has the file, and keeps the file `FILE.lock` beside it locked
+//! while it does; another one is refused. A file system of another machine is refused too, where Linux tells: SQLite
+//! loses data there. A backup is made with `sqlite3 FILE ".backup COPY"`, or of the stopped service's files.
+//!
+//! # PostgreSQL
+//!
+//! The URL is that of `libpq`, with these options: `application_name`, `dbname`, `host`, `hostaddr`, `options`,
+//! `password`, `port`, `sslcert`, `sslkey`, `sslmode`, `sslrootcert`, `user`, and
+//!
+//! | option | is |
+//! |---|---|
+//! | `schema` | the schema of the tables, which is created if it is missing. Defaults to the role's own search path |
+//! | `statement-cache-capacity` | how many statements each connection prepares. Defaults to 100 |
+//!
+//! Any other option is an error. Like `libpq`, the default `sslmode=prefer` encrypts if the server can, and verifies
+//! nothing: use `sslmode=verify-full` over a network.
+//!
+//! A process has at most 10 connections and one that listens. A call ends within 8 seconds, also if the server has
+//! vanished without a word, and connections are made anew after that, so that a failover needs no restart. Behind
+//! PgBouncer in its mode `transaction`, set `statement-cache-capacity=0` unless it tracks prepared statements, and set the
+//! schema with `ALTER ROLE … SET search_path`. Nobody can listen there, so that due flows are found by looking, four
+//! times a second.
+//!
+//! A role that creates the tables needs `CREATE` on the schema. With [`QueueBuilder::migrate`] another role does that, and
+//! the service's own needs only `USAGE` on the schema and `SELECT`, `INSERT`, `UPDATE` and `DELETE` on the tables whose
+//! names begin with `postduif_`.
+//!
+//! # Clocks
+//!
+//! Leases and pauses are measured by the database's clock. If it is set back, the stored times are moved along within
+//! seconds, and nothing waits until it has caught up. If it is set forward, leases end early: a flow may then be claimed
+//! while its holder still runs. The holder can write nothing more, but a text may be sent twice, so let the clock be
+//! slewed, as time services do.
 
 mod archive;
 mod count;

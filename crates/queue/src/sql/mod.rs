@@ -42,4 +42,5 @@ pub(crate) async fn store(db: Db, options: Options) -> Result<SqlStore, ConfigEr
 
 #[cfg(all(test, feature = "postgres"))]
 #[path = "../../tests/it/schema.rs"]
+#[expect(dead_code, reason = "the integration tests use more of it")]
 pub(crate) mod test_schema;

@@ -6,5 +6,7 @@
 mod archive;
 mod conformance;
 mod engine;
+mod opening;
+mod outages;
 mod schema;
 mod store;

@@ -41,6 +41,44 @@ impl Schema {
         format!("{}{sign}schema={}", self.server, self.name)
     }
 
+    /// Returns the address of the server, with its port.
+    pub(crate) fn address(&self) -> String {
+        let (_, place) = self.server.split_once("://").unwrap_or_default();
+        let place = place.split(['/', '?']).next().unwrap_or_default();
+        let address = place.rsplit('@').next().unwrap_or_default();
+        if address.contains(':') {
+            address.to_owned()
+        } else {
+            format!("{address}:5432")
+        }
+    }
+
+    /// Returns the URL of a store in the schema at another address.
+    pub(crate) fn url_at(&self, address: &str) -> String {
+        let host = self.address();
+        let host = host.strip_suffix(":5432").unwrap_or(&host).to_owned();
+        let url = self.url().replacen(&format!("{host}:5432"), &host, 1);
+        url.replacen(&host, address, 1)
+    }
+
+    /// Creates a role that may use all tables of the schema and create none, and returns the URL of a store for it.
+    pub(crate) async fn role(&self) -> String {
+        let name = self.name.replacen("test", "role", 1);
+        let schema = &self.name;
+        let statements = format!(
+            "CREATE ROLE {name} LOGIN PASSWORD 'role';
+             GRANT USAGE ON SCHEMA {schema} TO {name};
+             ALTER DEFAULT PRIVILEGES IN SCHEMA {schema}
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {name};"
+        );
+        let created = self.run(&statements).await;
+        created.expect("a role is created");
+        let url = self.url();
+        let (scheme, place) = url.split_once("://").unwrap_or_default();
+        let (_, place) = place.split_once('@').unwrap_or(("", place));
+        format!("{scheme}://{name}:role@{place}")
+    }
+
     /// Executes statements in the schema, as an administrator would.
     pub(crate) async fn run(&self, statements: &str) -> Result<(), sqlx::Error> {
         let connected = PgConnection::connect(&self.server);
@@ -63,8 +101,10 @@ impl Drop for Schema {
                     .enable_all()
                     .build();
                 let drop = format!(
-                    "SET lock_timeout = '2s'; DROP SCHEMA IF EXISTS {} CASCADE",
-                    self.name
+                    "SET lock_timeout = '2s'; DROP SCHEMA IF EXISTS {name} CASCADE;
+                     DROP ROLE IF EXISTS {role}",
+                    name = self.name,
+                    role = self.name.replacen("test", "role", 1),
                 );
                 let _ = runtime.map(|runtime| runtime.block_on(self.run(&drop)));
             });
