@@ -10,3 +10,4 @@ mod opening;
 mod outages;
 mod schema;
 mod store;
+mod workers;

@@ -79,6 +79,25 @@ impl Schema {
         format!("{scheme}://{name}:role@{place}")
     }
 
+    /// Returns everything in the tables of flows, as text.
+    pub(crate) async fn dump(&self) -> String {
+        use sqlx::Row as _;
+
+        let mut connection = PgConnection::connect(&self.server)
+            .await
+            .expect("it is there");
+        let mut all = String::new();
+        for table in ["flow", "entry", "report", "reference", "vendor_id"] {
+            let name = format!("{}.postduif_{table}", self.name);
+            let select = format!("SELECT CAST(t AS TEXT) FROM {name} AS t");
+            let rows = sqlx::query(AssertSqlSafe(select)).fetch_all(&mut connection);
+            for row in rows.await.expect("it is read") {
+                all += &row.get::<String, _>(0);
+            }
+        }
+        all
+    }
+
     /// Executes statements in the schema, as an administrator would.
     pub(crate) async fn run(&self, statements: &str) -> Result<(), sqlx::Error> {
         let connected = PgConnection::connect(&self.server);
