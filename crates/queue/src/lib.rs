@@ -31,21 +31,16 @@
 //! # PostgreSQL
 //!
 //! The URL is that of `libpq`, with these options: `application_name`, `dbname`, `host`, `hostaddr`, `options`,
-//! `password`, `port`, `sslcert`, `sslkey`, `sslmode`, `sslrootcert`, `user`, and
-//!
-//! | option | is |
-//! |---|---|
-//! | `schema` | the schema of the tables, which is created if it is missing. Defaults to the role's own search path |
-//! | `statement-cache-capacity` | how many statements each connection prepares. Defaults to 100 |
+//! `password`, `port`, `sslcert`, `sslkey`, `sslmode`, `sslrootcert`, `user`, and one of our own: `schema`, the schema of
+//! the tables, which is created if it is missing. Defaults to the role's own search path.
 //!
 //! Any other option is an error. Like `libpq`, the default `sslmode=prefer` encrypts if the server can, and verifies
 //! nothing: use `sslmode=verify-full` over a network.
 //!
 //! A process has at most 10 connections and one that listens. A call ends within 8 seconds, also if the server has
 //! vanished without a word, and connections are made anew after that, so that a failover needs no restart. Behind
-//! PgBouncer in its mode `transaction`, set `statement-cache-capacity=0` unless it tracks prepared statements, and set the
-//! schema with `ALTER ROLE … SET search_path`. Nobody can listen there, so that due flows are found by looking, four
-//! times a second.
+//! PgBouncer, use its mode `session`: in the mode `transaction`, the limits and the search path of a connection get lost,
+//! and so do its prepared statements.
 //!
 //! A role that creates the tables needs `CREATE` on the schema. With [`QueueBuilder::migrate`] another role does that, and
 //! the service's own needs only `USAGE` on the schema and `SELECT`, `INSERT`, `UPDATE` and `DELETE` on the tables whose
