@@ -246,6 +246,19 @@ impl Message {
         self.where_possible.as_ref()?.sender.as_ref()
     }
 
+    /// Returns the validity period that was set with
+    /// [`with_validity_where_possible`](Self::with_validity_where_possible).
+    #[must_use]
+    pub fn validity_where_possible(&self) -> Option<Duration> {
+        self.where_possible.as_ref()?.validity
+    }
+
+    /// Returns the time that was set with [`with_send_at_where_possible`](Self::with_send_at_where_possible).
+    #[must_use]
+    pub fn send_at_where_possible(&self) -> Option<DateTime<Utc>> {
+        self.where_possible.as_ref()?.send_at
+    }
+
     /// Returns whether two messages have the same text and options, so that they differ in recipient and reference at
     /// most. A vendor whose requests hold one text takes such messages together.
     #[must_use]
