@@ -13,6 +13,9 @@
 //! | `postgres://…` | `postgres` | any number of workers, on any number of machines |
 //! | `memory` | `sqlite` | tests: a restart forgets everything |
 //!
+//! [`Queue::send`] puts a single message into the same store, and a [`MessageSender`] sends it: what was enqueued survives
+//! a crash, and no message is sent twice.
+//!
 //! # For operators and auditors
 //!
 //! [`Queue::archive`] lists flows and shows one with its entries, retries a flow that has failed, exports and forgets a
@@ -56,6 +59,8 @@
 mod archive;
 mod count;
 mod engine;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod outbox;
 mod queue;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
@@ -67,6 +72,11 @@ pub use archive::{
     FlowFilter, FlowSummary, Forgotten, Operator, Retention, Retried, Swept, UserExport,
 };
 pub use engine::{Engine, Lease};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use outbox::{
+    Enqueue, Enqueued, Keys, MessageReports, MessageSender, MessageSenderBuilder, MessageStatus,
+    OutboxError, OutboxErrorKind, SealedMessage, SendFailure,
+};
 pub use queue::{Queue, QueueBuilder};
 pub use status::{Counts, Status};
 pub use worker::{Worker, WorkerBuilder};

@@ -9,11 +9,20 @@ use postduif_onboarding::{
 };
 
 use crate::{Archive, Counts, Engine, Status, Worker, WorkerBuilder, worker::within};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::{
+    Keys,
+    outbox::{self, Outbox},
+    sql::db::Db,
+};
 
 /// A queue of onboarding flows in a store. Clones share the store.
 #[derive(Clone, Debug)]
 pub struct Queue {
     engine: Arc<dyn Engine>,
+    /// `None` for a store of one's own.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    outbox: Option<Outbox>,
 }
 
 /// A builder of a [`Queue`].
@@ -22,6 +31,17 @@ pub struct Queue {
 pub struct QueueBuilder {
     url: String,
     pub(crate) options: Options,
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    keys: Option<Keys>,
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    messages: MessageOptions,
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[derive(Clone, Copy, Debug)]
+struct MessageOptions {
+    max_waiting: NonZeroUsize,
+    keep: Duration,
 }
 
 /// The options of every store.
@@ -51,6 +71,13 @@ impl Queue {
                 lease: DEFAULT_LEASE,
                 max_open: MAX_OPEN,
             },
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            keys: None,
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            messages: MessageOptions {
+                max_waiting: MAX_WAITING,
+                keep: DEFAULT_KEEP,
+            },
         }
     }
 
@@ -59,7 +86,14 @@ impl Queue {
     pub fn new(engine: impl Into<Arc<dyn Engine>>) -> Self {
         Self {
             engine: engine.into(),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            outbox: None,
         }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) const fn outbox(&self) -> Option<&Outbox> {
+        self.outbox.as_ref()
     }
 
     /// Returns the store.
@@ -205,6 +239,31 @@ impl QueueBuilder {
         self
     }
 
+    /// Sets the keys under which messages are sealed. Defaults to none: flows need none, and [`Queue::send`] is an error.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub fn with_keys(mut self, keys: Keys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Sets the maximum number of messages that wait to be sent. Defaults to 1,000,000.
+    ///
+    /// Beyond it [`Queue::send`] is an error. The count is a few seconds old, so that a burst may exceed it.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub const fn with_max_waiting(mut self, messages: NonZeroUsize) -> Self {
+        self.messages.max_waiting = messages;
+        self
+    }
+
+    /// Sets for how long a message is kept after it has ended, at least a minute. Defaults to 30 days.
+    ///
+    /// For that long its key is known and its delivery reports are stored. Its text and number are removed when it ends.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub const fn with_keep(mut self, keep: Duration) -> Self {
+        self.messages.keep = keep;
+        self
+    }
+
     /// Opens the store, and creates or updates its tables. Where they are up to date, it needs no right to do so.
     ///
     /// # Errors
@@ -221,8 +280,12 @@ impl QueueBuilder {
         #[cfg(any(feature = "postgres", feature = "sqlite"))]
         {
             let db = crate::sql::open(&self.url).await?;
-            let store = crate::sql::store(db, self.options).await?;
-            Ok(Queue::new(Arc::new(store) as Arc<dyn Engine>))
+            let store = crate::sql::store(db.clone(), self.options).await?;
+            let outbox = self.outbox(db)?;
+            Ok(Queue {
+                engine: Arc::new(store),
+                outbox: Some(outbox),
+            })
         }
         #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
         Err(unknown(&self.url))
@@ -259,6 +322,22 @@ impl QueueBuilder {
         return crate::sql::open(&self.url).await.map(drop);
         #[cfg(not(any(feature = "postgres", feature = "sqlite")))]
         Err(unknown(&self.url))
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    fn outbox(self, db: Db) -> Result<Outbox, ConfigError> {
+        let keep = self.messages.keep;
+        if keep < MIN_KEEP {
+            return Err(ConfigError::new(
+                "messages must be kept for at least a minute after they have ended",
+            ));
+        }
+        let options = outbox::Options {
+            lease: self.options.lease,
+            max_waiting: self.messages.max_waiting.get() as u64,
+            keep,
+        };
+        Ok(Outbox::new(db, self.keys, options))
     }
 }
 
@@ -297,3 +376,12 @@ const MAX_TAKE: Duration = Duration::from_secs(3);
 const MIN_LEASE: Duration = Duration::from_secs(1);
 
 const MAX_LEASE: Duration = Duration::from_secs(3600);
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const MAX_WAITING: NonZeroUsize = NonZeroUsize::new(1_000_000).expect("1,000,000 is not zero");
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const DEFAULT_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const MIN_KEEP: Duration = Duration::from_secs(60);

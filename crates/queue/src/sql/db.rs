@@ -685,7 +685,6 @@ impl Row {
         column!(self, column, String)
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "no column of bytes yet"))]
     pub(crate) fn bytes_or_null(&self, column: &str) -> Result<Option<Vec<u8>>, JournalError> {
         column!(self, column, Vec<u8>)
     }

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The version of the tables that this program knows.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// The oldest version that a program must know to work with these tables.
 const OLDEST: i64 = 1;
@@ -32,7 +32,7 @@ pub(super) async fn migrate(db: &Db) -> Result<(), ConfigError> {
     tx.create_schema().await.map_err(|error| failed(&error))?;
     // Another process may have been faster.
     if let Found::Older(version) = found(&mut tx).await? {
-        change(&mut tx, version)
+        change(&mut tx, version, db.is_own())
             .await
             .map_err(|error| failed(&error))?;
         tx.commit().await.map_err(|error| failed(&error))?;
@@ -89,7 +89,7 @@ async fn version(tx: &mut Tx) -> Result<Option<(i64, i64)>, JournalError> {
         .transpose()
 }
 
-async fn change(tx: &mut Tx, version: i64) -> Result<(), JournalError> {
+async fn change(tx: &mut Tx, version: i64, is_own: bool) -> Result<(), JournalError> {
     if version < 1 {
         for sql in &FIRST {
             tx.execute(sql, &[]).await?;
@@ -99,6 +99,9 @@ async fn change(tx: &mut Tx, version: i64) -> Result<(), JournalError> {
         for sql in &archive::TABLES {
             tx.execute(sql, &[]).await?;
         }
+    }
+    if version < 3 {
+        crate::outbox::create_tables(tx, is_own).await?;
     }
     tx.execute(&DELETE_VERSION, &[]).await?;
     tx.execute(&WRITE_VERSION, &[VERSION.into(), OLDEST.into()])

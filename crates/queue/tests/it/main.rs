@@ -8,6 +8,7 @@ mod conformance;
 mod engine;
 mod opening;
 mod outages;
+mod outbox;
 mod schema;
 mod store;
 mod workers;
