@@ -161,6 +161,7 @@ impl MessageSender {
         let mut calls = JoinSet::new();
         let mut run = Run {
             inner,
+            told: told.clone(),
             undone: None,
             swept_at: None,
             away_since: None,
@@ -220,8 +221,8 @@ impl MessageSender {
             }
         }
         calls.shutdown().await;
-        drop(told);
         run.undo().await;
+        drop((told, run));
         if timeout(RECORD, recorder).await.is_err() {
             tracing::error!(
                 "outcomes of messages are not stored yet; without them the messages are in doubt"
@@ -233,6 +234,7 @@ impl MessageSender {
 /// A run of a sender.
 struct Run<'a> {
     inner: &'a Inner,
+    told: mpsc::UnboundedSender<(TakenRow, Outcome)>,
     /// A take whose response was lost.
     undone: Option<Arc<Take>>,
     swept_at: Option<Instant>,
@@ -268,7 +270,7 @@ impl Run<'_> {
         }
         let (taken, unreadable) = self.responds(taken)?;
         if !unreadable.is_empty() {
-            self.inner.give_back_unreadable(unreadable).await;
+            self.give_back_unreadable(unreadable);
         }
         if taken.is_empty() {
             return Err(Pause::Idle);
@@ -287,6 +289,20 @@ impl Run<'_> {
             self.undone = Some(take);
         }
         taken
+    }
+
+    fn give_back_unreadable(&self, rows: Vec<TakenRow>) {
+        let messages = rows.len() as u64;
+        metered::count(self.inner.provider.profile().name(), "unreadable", messages);
+        tracing::error!(
+            messages,
+            "messages cannot be opened: their key is missing or another one, or they were changed; they are tried again \
+             later"
+        );
+        for row in rows {
+            let pause = UNREADABLE_PAUSE;
+            let _ = self.told.send((row, Outcome::Again { pause, error: None }));
+        }
     }
 
     /// Gives back what was taken without our knowledge.
@@ -353,24 +369,6 @@ impl Inner {
             room.merge(one);
         }
         Some(room)
-    }
-
-    async fn give_back_unreadable(&self, rows: Vec<TakenRow>) {
-        let messages = rows.len() as u64;
-        metered::count(self.provider.profile().name(), "unreadable", messages);
-        tracing::error!(
-            messages,
-            "messages cannot be opened: their key is missing or another one, or they were changed; they are tried again \
-             later"
-        );
-        let outcomes: Vec<_> = rows
-            .into_iter()
-            .map(|row| {
-                let pause = UNREADABLE_PAUSE;
-                (row, Outcome::Again { pause, error: None })
-            })
-            .collect();
-        self.record(&outcomes).await;
     }
 
     async fn record_all(
