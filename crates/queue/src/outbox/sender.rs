@@ -86,8 +86,8 @@ enum Stop {
 }
 
 impl MessageSenderBuilder {
-    /// Sets the maximum number of vendor calls at a time. Defaults to 16, or to 4 for a vendor that takes several
-    /// messages per call.
+    /// Sets the maximum number of vendor calls that are under way or whose outcome is not stored yet. Defaults to 16, or
+    /// to 4 for a vendor that takes several messages per call. If the process dies, their messages are in doubt.
     pub const fn with_calls(mut self, calls: NonZeroUsize) -> Self {
         self.calls = Some(calls);
         self
@@ -234,7 +234,7 @@ impl MessageSender {
 /// A run of a sender.
 struct Run<'a> {
     inner: &'a Inner,
-    told: mpsc::UnboundedSender<(TakenRow, Outcome)>,
+    told: mpsc::UnboundedSender<Told>,
     /// A take whose response was lost.
     undone: Option<Arc<Take>>,
     swept_at: Option<Instant>,
@@ -301,7 +301,11 @@ impl Run<'_> {
         );
         for row in rows {
             let pause = UNREADABLE_PAUSE;
-            let _ = self.told.send((row, Outcome::Again { pause, error: None }));
+            let _ = self.told.send(Told {
+                row,
+                outcome: Outcome::Again { pause, error: None },
+                slot: None,
+            });
         }
     }
 
@@ -371,14 +375,16 @@ impl Inner {
         Some(room)
     }
 
-    async fn record_all(
-        self: Arc<Self>,
-        mut outcomes: mpsc::UnboundedReceiver<(TakenRow, Outcome)>,
-    ) {
+    async fn record_all(self: Arc<Self>, mut outcomes: mpsc::UnboundedReceiver<Told>) {
         let mut some = Vec::new();
         while outcomes.recv_many(&mut some, MAX_RECORD).await > 0 {
-            self.record(&some).await;
-            for (row, outcome) in some.drain(..) {
+            let (stored, slots): (Vec<_>, Vec<_>) = some
+                .drain(..)
+                .map(|told: Told| ((told.row, told.outcome), told.slot))
+                .unzip();
+            self.record(&stored).await;
+            drop(slots);
+            for (row, outcome) in stored {
                 self.tell(&row, &outcome);
             }
         }
@@ -437,11 +443,19 @@ impl Inner {
     }
 }
 
+/// What a call has to tell.
+struct Told {
+    row: TakenRow,
+    outcome: Outcome,
+    /// The call's, until its outcomes are stored: a crash leaves no more than that in doubt.
+    slot: Option<Arc<OwnedSemaphorePermit>>,
+}
+
 /// A vendor call.
 struct Call {
     inner: Arc<Inner>,
     slots: Arc<Semaphore>,
-    told: mpsc::UnboundedSender<(TakenRow, Outcome)>,
+    told: mpsc::UnboundedSender<Told>,
 }
 
 impl Call {
@@ -474,17 +488,25 @@ impl Call {
                     pause: Duration::ZERO,
                     error: None,
                 };
-                let _ = self.told.send((row, again));
+                let _ = self.told.send(Told {
+                    row,
+                    outcome: again,
+                    slot: None,
+                });
             }
             lock(&self.inner.gate).no_probe(Instant::now());
             return;
         }
         let outcomes = self.send(&messages, limit, &mut stop).await;
-        drop(slot);
         lock(&self.inner.gate).hear(&outcomes, Instant::now());
+        let slot = slot.map(Arc::new);
         for (row, outcome) in rows.into_iter().zip(outcomes) {
             let outcome = decide(outcome, row.tries);
-            let _ = self.told.send((row, outcome));
+            let _ = self.told.send(Told {
+                row,
+                outcome,
+                slot: slot.clone(),
+            });
         }
     }
 
