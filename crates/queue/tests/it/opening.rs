@@ -41,10 +41,10 @@ async fn a_flow_outlives_its_process(store: Store) {
 
 async fn tables_that_only_a_newer_version_can_use_are_refused(store: Store) {
     drop(store.open().await);
-    store.run("UPDATE postduif_schema SET version = 2").await;
+    store.run("UPDATE postduif_schema SET version = 9").await;
     drop(store.open().await);
     store
-        .run("UPDATE postduif_schema SET version = 3, oldest = 2")
+        .run("UPDATE postduif_schema SET version = 9, oldest = 9")
         .await;
     let error = refused(&store.url()).await;
     assert!(error.contains("run the newer version"), "{error}");
