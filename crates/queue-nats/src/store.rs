@@ -494,7 +494,9 @@ impl Store {
             let Ok(Some(known)) = self.flow(flow).await else {
                 continue; // Only a newer version can read it, and its own sweep wakes it.
             };
-            let is_new = now.signed_duration_since(known.at) < NEW;
+            // The wake-up of a new one may be on its way.
+            let age = now.signed_duration_since(known.at).to_std();
+            let is_new = age.is_ok_and(|age| age < self.lease);
             if known.value.done.is_some() || is_new {
                 continue;
             }
@@ -601,9 +603,6 @@ const SKEW: TimeDelta = TimeDelta::seconds(1);
 
 /// What a value may claim at most.
 pub(crate) const MAX_LEASE: Duration = Duration::from_secs(3600);
-
-/// A flow is new for this long: its wake-up may be on its way.
-const NEW: TimeDelta = TimeDelta::seconds(60);
 
 const SWEEP: Duration = Duration::from_secs(600);
 

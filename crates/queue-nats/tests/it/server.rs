@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
     time::Duration,
@@ -30,7 +30,7 @@ fn binary() -> Option<&'static PathBuf> {
 }
 
 /// Returns what a binary says of its version: `nats-server: v2.15.1`.
-fn version(binary: &PathBuf) -> Option<String> {
+fn version(binary: &Path) -> Option<String> {
     let output = Command::new(binary).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(text.trim().rsplit_once('v')?.1.to_owned())
@@ -86,26 +86,33 @@ impl Server {
     /// Starts a server with lines of its `jetstream` block and others.
     pub(crate) fn with(jetstream: &str, others: &str) -> Self {
         let [port, monitor] = free_ports();
-        Self::on(binary().unwrap(), port, monitor, jetstream, others)
+        let jetstream = format!("jetstream {{\nstore_dir: STORE\n{jetstream}\n}}\n{others}");
+        Self::on(binary().unwrap(), port, monitor, &jetstream)
     }
 
-    pub(crate) fn on(
-        binary: &PathBuf,
-        port: u16,
-        monitor: u16,
-        jetstream: &str,
-        others: &str,
-    ) -> Self {
+    pub(crate) fn without_jetstream() -> Self {
+        let [port, monitor] = free_ports();
+        Self::on(binary().unwrap(), port, monitor, "")
+    }
+
+    /// Starts a server of another version.
+    pub(crate) fn of(binary: &Path) -> Self {
+        let [port, monitor] = free_ports();
+        Self::on(binary, port, monitor, "jetstream { store_dir: STORE }")
+    }
+
+    /// Starts a server. `STORE` in the configuration is a folder of its own.
+    fn on(binary: &Path, port: u16, monitor: u16, configuration: &str) -> Self {
         let folder = env::temp_dir().join(format!("postduif-nats-{}", Guid::random()));
         fs::create_dir_all(&folder).unwrap();
-        let store = folder.join("store");
+        let store = format!("{:?}", folder.join("store"));
         let configuration = format!(
-            "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\n\
-             jetstream {{\nstore_dir: {store:?}\n{jetstream}\n}}\n{others}\n"
+            "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\n{}\n",
+            configuration.replace("STORE", &store)
         );
         fs::write(folder.join("server.conf"), configuration).unwrap();
         let mut server = Self {
-            binary: binary.clone(),
+            binary: binary.to_owned(),
             folder,
             port,
             monitor,
@@ -188,13 +195,13 @@ pub(crate) fn start_cluster() -> [Server; 3] {
     let ports: [u16; 6] = free_ports();
     std::array::from_fn(|number| {
         let urls = routes.map(|route| format!("\"nats://127.0.0.1:{route}\""));
-        let others = format!(
-            "server_name: server-{number}\ncluster {{\nname: test\nlisten: 127.0.0.1:{}\nroutes: [{}]\n}}",
+        let configuration = format!(
+            "jetstream {{ store_dir: STORE }}\nserver_name: server-{number}\ncluster {{\nname: test\nlisten: 127.0.0.1:{}\nroutes: [{}]\n}}",
             routes[number],
             urls.join(", ")
         );
         let (port, monitor) = (ports[number], ports[number + 3]);
-        Server::on(binary().unwrap(), port, monitor, "", &others)
+        Server::on(binary().unwrap(), port, monitor, &configuration)
     })
 }
 
