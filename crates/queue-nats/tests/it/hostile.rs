@@ -34,7 +34,8 @@ pub(crate) fn callout_of(user: UserId) -> Callout {
 }
 
 pub(crate) fn record(entry: Value) -> Record {
-    let record = json!({"v": 1, "at": "2026-11-23T08:00:00Z", "entry": entry});
+    let mut record = json!({"v": 1, "at": "2026-11-23T08:00:00Z"});
+    record["entry"] = entry;
     serde_json::from_value(record).unwrap()
 }
 

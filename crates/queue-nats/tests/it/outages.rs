@@ -146,8 +146,9 @@ async fn a_server_that_was_away_for_longer_than_a_lease_has_lost_nothing() {
     let entries = again.entries().await.unwrap();
     // The write during the outage may have landed. It is one entry at most.
     assert!((1..=2).contains(&entries.records.len()));
-    let late = lease.append(entries.records.len(), &sending(Reference::random()));
-    assert_eq!(late.await.unwrap_err().kind(), JournalErrorKind::Lost);
+    let another = sending(Reference::random());
+    let late = lease.append(entries.records.len(), &another).await;
+    assert_eq!(late.unwrap_err().kind(), JournalErrorKind::Lost);
 }
 
 /// Claims the next flow, of a server that may have just come back.

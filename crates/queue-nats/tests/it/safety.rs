@@ -7,7 +7,7 @@ use crate::server::{Server, call, can_run, old_binary};
 
 #[track_caller]
 fn refusal(opened: Result<Queue, postduif_core::ConfigError>) -> String {
-    opened.err().expect("it is refused").to_string()
+    opened.expect_err("it is refused").to_string()
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_monitoring_port_tells_whether_a_server_syncs_each_write() {
 #[tokio::test]
 async fn a_server_that_is_too_old_is_refused() {
     let Some(binary) = old_binary() else {
-        println!("skipped: there is no old nats-server on this machine");
+        eprintln!("skipped: there is no old nats-server on the path");
         return;
     };
     let server = Server::of(&binary);

@@ -50,14 +50,14 @@ pub(crate) fn can_run() -> bool {
             env::var_os("CI").is_none(),
             "there is no nats-server of version 2.10 or newer: set NATS_SERVER"
         );
-        println!("skipped: there is no nats-server of version 2.10 or newer: set NATS_SERVER");
+        eprintln!("skipped: there is no nats-server of version 2.10 or newer: set NATS_SERVER");
     }
     is_there
 }
 
 /// Returns a server on the path that is too old, if there is one.
 pub(crate) fn old_binary() -> Option<PathBuf> {
-    let binary = PathBuf::from("/usr/sbin/nats-server");
+    let binary = PathBuf::from("nats-server");
     let version = version(&binary)?;
     (!is_new_enough(&version)).then_some(binary)
 }
@@ -125,11 +125,13 @@ impl Server {
     /// Starts it again, on the same ports and with what it has stored.
     pub(crate) fn run(&mut self) {
         let log = fs::File::create(self.folder.join("log")).unwrap();
-        let mut command = Command::new(&self.binary);
+        let mut command = Command::new("sh");
+        // It dies with this process too, however that ends: the pipe is then closed.
         command
-            .arg("--config")
+            .args(["-c", r#""$0" --config "$1" & read -r _; kill -9 $!; wait"#])
+            .arg(&self.binary)
             .arg(self.folder.join("server.conf"))
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log);
         self.child = Some(command.spawn().unwrap());
@@ -138,7 +140,7 @@ impl Server {
     /// Kills it, as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
+            drop(child.stdin.take());
             child.wait().unwrap();
         }
     }
