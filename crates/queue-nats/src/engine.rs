@@ -6,7 +6,7 @@ use postduif_core::{
     directory::{Callout, FlowId},
 };
 use postduif_onboarding::{Claim, Entries, Journal, JournalError, JournalErrorKind, Report, Taken};
-use postduif_queue::{Counts, Engine, Lease, Status};
+use postduif_queue::{Archive, Counts, Engine, Lease, Status};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -313,6 +313,11 @@ impl Engine for Nats {
             counts.oldest = self.store.oldest(state.first_seq).await?;
         }
         Ok(counts)
+    }
+
+    fn archive(&self) -> Option<&dyn Archive> {
+        // A bucket has no search, and no transaction for what is written beside a flow.
+        None
     }
 }
 

@@ -61,6 +61,8 @@
 //! - [`Counts::due`](postduif_queue::Counts) counts flows that were never claimed. One whose pause has ended counts as
 //!   open only, and [`Counts::oldest`](postduif_queue::Counts) may leave out a flow that a report has woken.
 //! - A worker that dies, or loses its servers, while it gives a flow back may delay the flow by up to 10 minutes.
+//! - There are no events, no audit and no exports ([`Engine::archive`](postduif_queue::Engine::archive)): a bucket has no
+//!   search, and no transaction for what is written beside a flow.
 //! - While the servers are away a call fails after about 8 seconds. A worker goes on trying.
 
 mod claim;
