@@ -16,6 +16,8 @@ mod callouts;
 mod count;
 #[cfg(feature = "events")]
 mod events;
+#[cfg(feature = "axum")]
+mod impatient;
 #[cfg(feature = "reports")]
 mod inbound;
 #[cfg(any(feature = "entra", feature = "reports"))]

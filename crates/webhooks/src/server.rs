@@ -14,14 +14,15 @@ use tokio::{
 };
 use tower_service::Service as _;
 
-use crate::access;
+use crate::{access, impatient::Impatient};
 
 /// Serves a router over HTTP/1.1 with bounded connections, headers and times. TLS is the task of a proxy in front.
 ///
 /// A connection is closed, without a response, if the head of a request is not whole within 10 seconds, or if the
 /// request is not whole and answered within 30. The time of the first request begins with the connection, that of a
-/// later one when its head is whole. A head has at most 32 KiB and 100 fields; more is answered with 431. Up to 1,024
-/// connections are open; the others wait in the system's queue.
+/// later one when its head is whole. It is closed, too, if the caller takes nothing of the responses for 10 seconds. A
+/// head has at most 32 KiB and 100 fields; more is answered with 431. Up to 512 connections are open; the others wait in
+/// the system's queue.
 ///
 /// # Access log
 ///
@@ -67,10 +68,17 @@ const MAX_HEAD: usize = 32 * 1024;
 /// The pause after a connection could not be accepted, such as without a free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often that is logged at most.
+const WARNING_PAUSE: Duration = Duration::from_secs(1);
+
+/// The most time that the requests under way have after a stop. Most platforms kill after 30 seconds, and flows have to
+/// be ended in the rest.
+const GRACE: Duration = Duration::from_secs(10);
+
 impl Server {
     /// Creates a server with the default limits.
     pub fn new(router: Router) -> Self {
-        const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is not zero");
+        const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(512).expect("512 is not zero");
         Self {
             router: router.layer(axum::middleware::from_fn(access::log)),
             max_connections: MAX_CONNECTIONS,
@@ -79,14 +87,15 @@ impl Server {
         }
     }
 
-    /// Sets the maximum number of open connections. Defaults to 1,024.
+    /// Sets the maximum number of open connections. Defaults to 512: half of the 1,024 files that many systems let a
+    /// process open, since it needs some for its store and for its own calls.
     pub const fn with_max_connections(mut self, max_connections: NonZeroUsize) -> Self {
         self.max_connections = max_connections;
         self
     }
 
-    /// Sets the time within which the head of a request must arrive; an idle connection is closed then too. Defaults to
-    /// 10 seconds.
+    /// Sets the time within which the head of a request must arrive; an idle connection is closed then too, and one whose
+    /// caller takes nothing of the responses. Defaults to 10 seconds.
     pub const fn with_max_head_time(mut self, time: Duration) -> Self {
         self.head = time;
         self
@@ -100,13 +109,14 @@ impl Server {
         self
     }
 
-    /// Serves connections until `shutdown` completes, and then the requests under way.
+    /// Serves connections until `shutdown` completes, and then the requests under way, for at most 10 seconds.
     pub async fn run_until(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
         let places = self.max_connections.get().min(Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(places));
         // Each connection has a receiver.
         let stopping = watch::Sender::new(false);
         let mut shutdown = pin!(shutdown);
+        let mut warned_at: Option<Instant> = None;
         loop {
             let next = async {
                 let place = Arc::clone(&places).acquire_owned().await.ok();
@@ -128,7 +138,11 @@ impl Server {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    // Whoever opens connections can cause it.
+                    if warned_at.is_none_or(|at| at.elapsed() >= WARNING_PAUSE) {
+                        warned_at = Some(Instant::now());
+                        tracing::warn!(%error, "a connection could not be accepted");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -160,14 +174,15 @@ impl Server {
             .max_buf_size(MAX_HEAD)
             // The buffer alone bounds only what is not whole: with spare room it takes a longer head at once.
             .max_header_size(MAX_HEAD);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let stream = TokioIo::new(Impatient::new(stream, self.head));
+        let mut connection = pin!(builder.serve_connection(stream, service));
         tokio::select! {
             // An error is the caller's: it went away, or sent no HTTP.
             _ = connection.as_mut() => return,
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
         connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
+        let _ = tokio::time::timeout(GRACE, connection).await;
     }
 }
 
@@ -185,7 +200,7 @@ mod tests {
     use postduif_kpn::KpnReports;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
-        time::sleep,
+        time::{sleep, timeout},
     };
 
     use super::*;
@@ -194,6 +209,14 @@ mod tests {
 
     /// Serves the routes of delivery reports on a connection in memory, where time passes only while all wait.
     fn connect() -> DuplexStream {
+        let (client, stop) = connect_until();
+        // It serves for as long as the test runs.
+        tokio::spawn(async move { stop.closed().await });
+        client
+    }
+
+    /// Does as [`connect`], and returns what stops the server. It is closed once the connection is.
+    fn connect_until() -> (DuplexStream, watch::Sender<bool>) {
         let parser = KpnReports::new(vec!["hush".into()]).expect("a secret");
         let reports = crate::Reports::builder("https://hooks.example.com", LatestReports::new())
             .with_vendor("kpn", parser)
@@ -201,13 +224,9 @@ mod tests {
             .build()
             .expect("a vendor with its secrets");
         let (client, server) = tokio::io::duplex(1024);
-        let (running, stopping) = watch::channel(false);
-        tokio::spawn(async move {
-            let serve = Server::new(reports.router()).serve(server, stopping);
-            serve.await;
-            drop(running);
-        });
-        client
+        let (stop, stopping) = watch::channel(false);
+        tokio::spawn(Server::new(reports.router()).serve(server, stopping));
+        (client, stop)
     }
 
     /// Returns what the server sends until it closes the connection.
@@ -245,6 +264,41 @@ mod tests {
             stream.write_all(b"{").await.unwrap();
             assert_eq!(rest(stream).await, "");
             assert_eq!(begun.elapsed().as_secs(), 30);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_takes_no_response_for_10_seconds_is_cut_off() {
+        let begun = Instant::now();
+        let mut stream = connect();
+        let more = async { while stream.write_all(head().as_bytes()).await.is_ok() {} };
+        timeout(Duration::from_secs(60), more).await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_takes_its_responses_slowly_is_served() {
+        let stream = connect();
+        let request = "GET /unknown HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+        let (mut responses, mut requests) = tokio::io::split(stream);
+        tokio::spawn(async move { requests.write_all(request.as_bytes()).await });
+        let mut piece = [0; 256];
+        for _ in 0..20 {
+            sleep(Duration::from_secs(9)).await;
+            responses.read_exact(&mut piece).await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_10_seconds_at_most() {
+        for start in ["P", &head()] {
+            let (mut stream, stop) = connect_until();
+            stream.write_all(start.as_bytes()).await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+            let begun = Instant::now();
+            stop.send_replace(true);
+            stop.closed().await;
+            assert!(begun.elapsed().as_secs() <= 10, "{start}");
         }
     }
 
