@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 mod logs;
 mod metrics;
+mod operate;
 mod options;
 mod routes;
 mod sandbox;
@@ -29,6 +30,9 @@ async fn main() -> ExitCode {
         Ok(options) => options,
         Err(code) => return code,
     };
+    if let Some(command) = &options.command {
+        return operate::run(&options.store, command).await;
+    }
     logs::start(options.log);
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,6 +63,7 @@ async fn run(options: Options) -> Result<(), ConfigError> {
         .with_complete_on(options.complete_on.into())
         .with_window(options.window)
         .build()?;
+    let chores = work::Chores::of(&options, &store)?;
     let work = store.work(onboarding, options.workers);
 
     let verifier = CallerVerifier::builder(&directory.tenant)
@@ -80,7 +85,7 @@ async fn run(options: Options) -> Result<(), ConfigError> {
     });
     announce(address);
     let served = Server::new(router).run_until(listener, signals::stop());
-    work.run_while(served).await;
+    work.run_while(served, chores).await;
     Ok(())
 }
 

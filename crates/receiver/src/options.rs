@@ -15,7 +15,7 @@ use postduif::{
     onboarding::{CompleteOn, Numbers, ReadNumber},
 };
 
-use crate::{logs, sandbox};
+use crate::{logs, operate, sandbox};
 
 /// Receives Entra's call-outs, texts each new colleague a Temporary Access Pass, and tells Entra to go on.
 ///
@@ -28,6 +28,8 @@ use crate::{logs, sandbox};
                   cargo run -p postduif-receiver -- --sandbox http://127.0.0.1:8160"
 )]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Option<operate::Command>,
     /// The address to listen on
     #[arg(long, env = "POSTDUIF_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
@@ -37,6 +39,7 @@ pub(crate) struct Options {
         long,
         env = "POSTDUIF_STORE",
         value_name = "URL",
+        global = true,
         default_value = "sqlite://postduif.db",
         hide_env_values = true
     )]
@@ -112,6 +115,30 @@ pub(crate) struct Options {
         hide_env_values = true
     )]
     pub(crate) path_secret: Vec<VendorSecret>,
+    /// Where events are posted, such as that a flow has failed: https, or http on loopback
+    #[arg(
+        long,
+        env = "POSTDUIF_EVENT_URL",
+        value_name = "URL",
+        requires = "event_secret",
+        hide_env_values = true
+    )]
+    pub(crate) event_url: Option<SecretString>,
+    /// The secret that signs events by Standard Webhooks: whsec_ and base64
+    #[arg(
+        long,
+        env = "POSTDUIF_EVENT_SECRET",
+        value_name = "SECRET",
+        requires = "event_url",
+        hide_env_values = true
+    )]
+    pub(crate) event_secret: Option<SecretString>,
+    /// How long a flow that has ended is kept whole; then its id and verdict stay
+    #[arg(long, env = "POSTDUIF_KEEP_FLOWS", value_name = "DAYS", default_value = "30d", value_parser = days)]
+    pub(crate) keep_flows: Duration,
+    /// How long the audit is kept, and the ids and verdicts of flows: at least 30d
+    #[arg(long, env = "POSTDUIF_KEEP_AUDIT", value_name = "DAYS", default_value = "730d", value_parser = days)]
+    pub(crate) keep_audit: Duration,
     /// How many flows run at a time; those that wait, for Graph or for a report, do not count
     #[arg(long, env = "POSTDUIF_WORKERS", default_value = "16")]
     pub(crate) workers: NonZeroUsize,
@@ -226,6 +253,17 @@ fn lease(text: &str) -> Result<Duration, &'static str> {
     };
     let number: u32 = number.parse().map_err(|_| expected)?;
     Ok(Duration::from_secs(u64::from(number) * unit))
+}
+
+/// Reads a number of days, such as `30d`.
+fn days(text: &str) -> Result<Duration, &'static str> {
+    let expected = "expected a number of days such as 30d";
+    let number: u16 = text
+        .strip_suffix('d')
+        .ok_or(expected)?
+        .parse()
+        .map_err(|_| expected)?;
+    Ok(Duration::from_secs(u64::from(number) * 24 * 3600))
 }
 
 /// Says what is wrong with the configuration.

@@ -5,9 +5,10 @@ use std::{future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
 use postduif::{
     ConfigError,
     onboarding::{Intake, Journal, JournalError, MemoryJournal, Onboarding, Runner},
-    queue::Queue,
+    queue::{Queue, Retention},
+    webhooks::EventPoster,
 };
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::{metrics, options::Options};
 
@@ -22,6 +23,37 @@ pub(crate) enum Store {
 pub(crate) enum Work {
     Memory(Runner),
     Queue(Queue, Arc<Onboarding>, NonZeroUsize),
+}
+
+/// What a store does beside its flows.
+pub(crate) struct Chores {
+    poster: Option<EventPoster>,
+    retention: Retention,
+}
+
+impl Chores {
+    pub(crate) fn of(options: &Options, store: &Store) -> Result<Self, ConfigError> {
+        let poster = options.event_url.clone().zip(options.event_secret.clone());
+        let poster = match (poster, store) {
+            (None, _) => None,
+            (Some((url, secret)), Store::Queue(queue)) => {
+                let events = queue.events();
+                let events = events.ok_or_else(|| ConfigError::new("this store has no events"))?;
+                Some(EventPoster::builder(events, url, secret).build()?)
+            }
+            (Some(_), Store::Memory(_)) => {
+                return Err(ConfigError::new(
+                    "the store in memory has no events: use sqlite://FILE or postgres://…",
+                ));
+            }
+        };
+        Ok(Self {
+            poster,
+            retention: Retention::new()
+                .with_flows(options.keep_flows)
+                .with_audit(options.keep_audit),
+        })
+    }
 }
 
 /// What is in work.
@@ -104,7 +136,7 @@ impl Work {
 
     /// Runs flows until `served` completes, and ends what is under way: in memory each flow, and with a store each step,
     /// since another process continues from there.
-    pub(crate) async fn run_while(self, served: impl Future<Output = ()>) {
+    pub(crate) async fn run_while(self, served: impl Future<Output = ()>, chores: Chores) {
         match self {
             Self::Memory(runner) => {
                 served.await;
@@ -113,18 +145,30 @@ impl Work {
             }
             Self::Queue(queue, onboarding, flows) => {
                 let worker = queue.worker(onboarding).with_flows(flows);
-                let worker = worker.with_observer(metrics::ended).build();
-                let (stop, stopped) = oneshot::channel::<()>();
+                let worker = worker
+                    .with_observer(metrics::ended)
+                    .with_retention(chores.retention)
+                    .build();
+                let (stop, stopped) = watch::channel(());
                 let served = async {
                     served.await;
                     tracing::info!("stopping");
                     drop(stop);
                 };
-                let stopped = async {
+                let is_stopped = |mut stopped: watch::Receiver<()>| async move {
                     // The sender is only dropped.
-                    let _ = stopped.await;
+                    let _ = stopped.changed().await;
                 };
-                tokio::join!(served, worker.run_until(stopped));
+                let posted = async {
+                    if let Some(poster) = &chores.poster {
+                        poster.run_until(is_stopped(stopped.clone())).await;
+                    }
+                };
+                tokio::join!(
+                    served,
+                    posted,
+                    worker.run_until(is_stopped(stopped.clone()))
+                );
             }
         }
     }

@@ -6,7 +6,9 @@ mod crashes;
 mod flows;
 mod hostile;
 mod operating;
+mod operators;
 mod reports;
+#[expect(dead_code, reason = "the tests of the queue use more of it")]
 #[path = "../../../queue/tests/it/schema.rs"]
 mod schema;
 mod service;

@@ -22,6 +22,10 @@ fn help_names_every_option_and_an_example() {
     for option in [
         "--listen",
         "--store",
+        "--event-url",
+        "--event-secret",
+        "--keep-flows",
+        "--keep-audit",
         "--sms-url",
         "--sandbox",
         "--audience",
