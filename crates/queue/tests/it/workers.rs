@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use postduif_core::{
     Guid, Profile, async_trait,
     directory::{
@@ -16,7 +17,7 @@ use postduif_core::{
     },
 };
 use postduif_onboarding::Onboarding;
-use postduif_queue::Queue;
+use postduif_queue::{FlowEvent, FlowEventType, Queue};
 use postduif_testkit::Recording;
 use tokio::{
     sync::{Notify, Semaphore},
@@ -29,6 +30,7 @@ on_each_store! {
     two_workers_run_each_flow_once
     a_shutdown_gives_flows_back_at_once
     no_secret_and_no_number_is_stored
+    a_flow_that_is_found_after_its_window_is_an_event_before_its_end
 }
 
 const NUMBER: &str = "+31612345678";
@@ -222,4 +224,29 @@ async fn a_worker_that_is_dropped_leaves_its_flow_to_another() {
     let worker = queue.worker(directory.onboarding(&queue)).build();
     worker.run_until(all_done(&queue)).await;
     assert_eq!(directory.heard.lock().unwrap().len(), 1);
+}
+
+async fn a_flow_that_is_found_after_its_window_is_an_event_before_its_end(store: Store) {
+    let queue = store.open().await;
+    let directory = Directory::new();
+    let before = DateTime::<Utc>::from(SystemTime::now()) - TimeDelta::days(2);
+    let callout = Callout::new(Guid::random().into(), Guid::random().into(), None, before);
+    queue.enqueue(&callout).await.unwrap();
+    let ended = Arc::new(Notify::new());
+    let worker = queue
+        .worker(directory.onboarding(&queue))
+        .with_observer({
+            let ended = Arc::clone(&ended);
+            move |_| ended.notify_one()
+        })
+        .build();
+    worker.run_until(ended.notified()).await;
+    let source = queue.events().unwrap();
+    let mut types = Vec::new();
+    while let Some(event) = source.take(Duration::from_secs(60)).await.unwrap() {
+        let event: FlowEvent = serde_json::from_str(&event.body).unwrap();
+        assert_eq!(event.data.flow, callout.flow());
+        types.push(event.kind);
+    }
+    assert_eq!(types, [FlowEventType::WindowClosed, FlowEventType::Late]);
 }
