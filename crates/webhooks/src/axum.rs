@@ -14,7 +14,7 @@ use axum::{
 };
 
 #[cfg(feature = "reports")]
-use axum::extract::{OriginalUri, Path};
+use axum::extract::{OriginalUri, Path, rejection::PathRejection};
 
 use crate::Reply;
 #[cfg(feature = "reports")]
@@ -103,20 +103,28 @@ fn router<K: Kind>(routes: &Arc<Routes<K>>) -> Router {
 #[cfg(feature = "reports")]
 async fn receive<K: Kind>(
     State(routes): State<Arc<Routes<K>>>,
-    Path(vendor): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     OriginalUri(uri): OriginalUri,
     request: Request,
 ) -> Reply {
+    let Ok(Path(vendor)) = path else {
+        // It is not UTF-8, as no vendor's name is.
+        return Reply::NOT_FOUND;
+    };
     route(&routes, &vendor, &uri.to_string(), request).await
 }
 
 #[cfg(feature = "reports")]
 async fn receive_with_secret<K: Kind>(
     State(routes): State<Arc<Routes<K>>>,
-    Path((vendor, _)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     OriginalUri(uri): OriginalUri,
     request: Request,
 ) -> Reply {
+    let Ok(Path((vendor, _))) = path else {
+        // It is not UTF-8, as no secret is.
+        return Reply::NOT_FOUND;
+    };
     route(&routes, &vendor, &uri.to_string(), request).await
 }
 

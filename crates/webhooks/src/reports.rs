@@ -35,7 +35,8 @@ const FRESH: TimeDelta = TimeDelta::minutes(1);
 /// # Repeated requests
 ///
 /// A request that was stored is remembered by its digest, and changes nothing when it comes again. Where a vendor signs
-/// the body only, the digest is that of the body: a captured body counts for one URL only, the first.
+/// the body only, the digest is that of the body: a captured body counts for one URL only, the first. What is remembered
+/// ends with the process: whoever has such a body and the secret in the path can use it once more after a restart.
 ///
 /// Of equal requests at the same time, one is stored and the others wait, for at most 5 seconds. They are answered as
 /// repeated ones once it is stored. If it is not, the next of them is stored instead, so that none is acknowledged

@@ -465,6 +465,8 @@ async fn three_web_servers_give_the_same_responses() {
         (&good, &proof, &large, 413),
         ("/reports/kpn?reference=a1", &proof, REPORT, 404),
         ("/reports/kpn/5f0c1e9a7b3d4863", &proof, REPORT, 404),
+        ("/reports/kpn/%ff", &proof, REPORT, 404),
+        ("/reports/%ff", &proof, REPORT, 404),
         (&format!("/reports/kpn/x{PATH_SECRET}"), &proof, REPORT, 404),
         (
             &format!("/reports/kpn/%35{}", &PATH_SECRET[1..]),
