@@ -83,8 +83,9 @@ async fn run(options: Options) -> Result<(), ConfigError> {
             tracing::warn!(%error, "the tenant's keys could not be fetched yet");
         }
     });
+    let stop = signals::stop();
     announce(address);
-    let served = Server::new(router).run_until(listener, signals::stop());
+    let served = Server::new(router).run_until(listener, stop);
     work.run_while(served, chores).await;
     Ok(())
 }

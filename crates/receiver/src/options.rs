@@ -52,48 +52,27 @@ pub(crate) struct Options {
         long,
         env = "POSTDUIF_SMS_URL",
         value_name = "URL",
-        value_delimiter = ' ',
         hide_env_values = true
     )]
-    pub(crate) sms_url: Vec<String>,
+    pub(crate) sms_url: Vec<List<String>>,
     /// The URL of a sandbox that runs, for everything that is not given otherwise
     #[arg(long, env = "POSTDUIF_SANDBOX", value_name = "URL")]
     pub(crate) sandbox: Option<String>,
     /// What a call-out's token must be for: the service's application id, or its id URI
-    #[arg(long, env = "POSTDUIF_AUDIENCE", value_delimiter = ' ')]
-    pub(crate) audience: Vec<String>,
+    #[arg(long, env = "POSTDUIF_AUDIENCE")]
+    pub(crate) audience: Vec<List<String>>,
     /// The application ids that may call out
-    #[arg(
-        long,
-        env = "POSTDUIF_CALLER",
-        value_name = "GUID",
-        value_delimiter = ' '
-    )]
-    pub(crate) caller: Vec<Guid>,
+    #[arg(long, env = "POSTDUIF_CALLER", value_name = "GUID")]
+    pub(crate) caller: Vec<List<Guid>>,
     /// Access packages of these catalogs only; defaults to all
-    #[arg(
-        long,
-        env = "POSTDUIF_CATALOG",
-        value_name = "GUID",
-        value_delimiter = ' '
-    )]
-    pub(crate) catalog: Vec<Guid>,
+    #[arg(long, env = "POSTDUIF_CATALOG", value_name = "GUID")]
+    pub(crate) catalog: Vec<List<Guid>>,
     /// Access packages at these stages only; defaults to assignmentRequestGranted
-    #[arg(
-        long,
-        env = "POSTDUIF_STAGE",
-        value_name = "NAME",
-        value_delimiter = ' '
-    )]
-    pub(crate) stage: Vec<AccessPackageStage>,
+    #[arg(long, env = "POSTDUIF_STAGE", value_name = "NAME")]
+    pub(crate) stage: Vec<List<AccessPackageStage>>,
     /// Access packages of these types of request only; defaults to those that add an assignment
-    #[arg(
-        long,
-        env = "POSTDUIF_REQUEST_TYPE",
-        value_name = "NAME",
-        value_delimiter = ' '
-    )]
-    pub(crate) request_type: Vec<RequestType>,
+    #[arg(long, env = "POSTDUIF_REQUEST_TYPE", value_name = "NAME")]
+    pub(crate) request_type: Vec<List<RequestType>>,
     /// The origin that vendors call, and that their signatures cover: https, or http on loopback
     #[arg(long, env = "POSTDUIF_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
@@ -102,19 +81,17 @@ pub(crate) struct Options {
         long,
         env = "POSTDUIF_REPORT_SECRET",
         value_name = "VENDOR=SECRET",
-        value_delimiter = ' ',
         hide_env_values = true
     )]
-    pub(crate) report_secret: Vec<VendorSecret>,
+    pub(crate) report_secret: Vec<List<VendorSecret>>,
     /// A secret of yours, of at least 16 characters, at the end of the path of a vendor that does not sign everything
     #[arg(
         long,
         env = "POSTDUIF_PATH_SECRET",
         value_name = "VENDOR=SECRET",
-        value_delimiter = ' ',
         hide_env_values = true
     )]
-    pub(crate) path_secret: Vec<VendorSecret>,
+    pub(crate) path_secret: Vec<List<VendorSecret>>,
     /// Where events are posted, such as that a flow has failed: https, or http on loopback
     #[arg(
         long,
@@ -149,7 +126,7 @@ pub(crate) struct Options {
     #[arg(long, env = "POSTDUIF_COMPLETE_ON", default_value = "accepted")]
     pub(crate) complete_on: Complete,
     /// The region of numbers without a country code, where a user has none
-    #[arg(long, env = "POSTDUIF_REGION", default_value = "NL")]
+    #[arg(long, env = "POSTDUIF_REGION", default_value = "NL", value_parser = region)]
     pub(crate) region: String,
     #[command(flatten)]
     pub(crate) safety: Safety,
@@ -179,13 +156,8 @@ impl From<Complete> for CompleteOn {
 #[derive(clap::Args, Debug)]
 pub(crate) struct Safety {
     /// Send to these numbers or prefixes only; every other is refused before any call
-    #[arg(
-        long,
-        env = "POSTDUIF_ONLY_TO",
-        value_name = "NUMBER|PREFIX",
-        value_delimiter = ' '
-    )]
-    only_to: Vec<Prefix>,
+    #[arg(long, env = "POSTDUIF_ONLY_TO", value_name = "NUMBER|PREFIX")]
+    only_to: Vec<List<Prefix>>,
     /// Send everything to this number instead, with the masked original in front
     #[arg(long, env = "POSTDUIF_REDIRECT_TO", value_name = "NUMBER")]
     redirect_to: Option<PhoneNumber>,
@@ -195,13 +167,41 @@ impl Safety {
     /// Wraps a provider. With both options, `--only-to` checks the number of `--redirect-to`.
     pub(crate) fn around(&self, mut provider: Arc<dyn SmsProvider>) -> Arc<dyn SmsProvider> {
         if !self.only_to.is_empty() {
-            provider = Arc::new(OnlyTo::new(provider, self.only_to.iter().copied()));
+            provider = Arc::new(OnlyTo::new(provider, all(&self.only_to)));
         }
         match self.redirect_to {
             Some(number) => Arc::new(RedirectTo::new(provider, number)),
             None => provider,
         }
     }
+}
+
+/// One or more values, separated by white space. None is refused: an empty list of what is allowed would allow all.
+#[derive(Clone, Debug)]
+pub(crate) struct List<T>(Vec<T>);
+
+impl<T> std::str::FromStr for List<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let values = text.split_whitespace().map(str::parse);
+        let values: Vec<T> = values
+            .collect::<Result<_, T::Err>>()
+            .map_err(|error| error.to_string())?;
+        if values.is_empty() {
+            return Err("no value is given".to_owned());
+        }
+        Ok(Self(values))
+    }
+}
+
+/// Returns the values of an option that was given any number of times.
+pub(crate) fn all<T: Clone>(lists: &[List<T>]) -> Vec<T> {
+    lists.iter().flat_map(|list| list.0.clone()).collect()
 }
 
 /// The secret of a vendor, as `VENDOR=SECRET`.
@@ -266,10 +266,27 @@ fn days(text: &str) -> Result<Duration, &'static str> {
     Ok(Duration::from_secs(u64::from(number) * 24 * 3600))
 }
 
+/// Reads a region, since a wrong one would refuse every number without a country code.
+fn region(text: &str) -> Result<String, &'static str> {
+    use postduif::PhoneNumberErrorKind as Kind;
+    match numbers::read("0", Some(text)).map_err(|error| error.kind()) {
+        Err(Kind::UnknownRegion | Kind::NoRegion) => {
+            Err("expected a region of ISO 3166, two letters such as NL")
+        }
+        Ok(_) | Err(_) => Ok(text.to_owned()),
+    }
+}
+
 /// Says what is wrong with the configuration.
 pub(crate) fn wrong(message: &str) -> ExitCode {
     eprintln!("error: {message}");
     ExitCode::from(2)
+}
+
+fn is_a_name(error: &clap::Error) -> bool {
+    let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    argument.is_some_and(|argument| argument.starts_with('-'))
+        || error.get(ContextKind::SuggestedSubcommand).is_some()
 }
 
 impl Options {
@@ -286,6 +303,13 @@ impl Options {
                     cause.unwrap_or_default()
                 ))
             }
+            // So do these, unless it is the name of an option or resembles a command.
+            ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument if !is_a_name(&error) => {
+                wrong(
+                    "an argument is neither a command nor behind its option: give each value behind its option, and \
+                     several as several options",
+                )
+            }
             _ => {
                 let _ = error.print();
                 ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
@@ -297,13 +321,13 @@ impl Options {
     pub(crate) fn parser(&self) -> CalloutParser {
         let mut parser = CalloutParser::new();
         if !self.catalog.is_empty() {
-            parser = parser.with_catalogs(self.catalog.iter().copied());
+            parser = parser.with_catalogs(all(&self.catalog));
         }
         if !self.stage.is_empty() {
-            parser = parser.with_stages(self.stage.iter().copied());
+            parser = parser.with_stages(all(&self.stage));
         }
         if !self.request_type.is_empty() {
-            parser = parser.with_request_types(self.request_type.iter().copied());
+            parser = parser.with_request_types(all(&self.request_type));
         }
         parser
     }
@@ -337,10 +361,10 @@ impl Directory {
             None => Self::from_environment()?,
         };
         if !options.audience.is_empty() {
-            directory.audiences.clone_from(&options.audience);
+            directory.audiences = all(&options.audience);
         }
         if !options.caller.is_empty() {
-            directory.callers.clone_from(&options.caller);
+            directory.callers = all(&options.caller);
         }
         Ok(directory)
     }
@@ -397,6 +421,28 @@ mod tests {
             "PT99999999999H",
         ] {
             assert!(window(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn several_values_are_separated_by_any_white_space_and_none_is_refused() {
+        let guids: List<Guid> = " 9b1c3e5f-2d4a-4c6e-8a90-1b2c3d4e5f60\n\t\
+                                 5e2f9d1c-0b7a-4a63-8f3d-9c1e2b7a6d43  "
+            .parse()
+            .unwrap();
+        assert_eq!(all(&[guids.clone(), guids]).len(), 4);
+        for text in ["", " ", "x"] {
+            assert!(text.parse::<List<Guid>>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_one_that_exists() {
+        for text in ["NL", "nl", "GB"] {
+            assert!(region(text).is_ok(), "{text}");
+        }
+        for text in ["", "UK", "Nederland", "EU"] {
+            assert!(region(text).is_err(), "{text}");
         }
     }
 

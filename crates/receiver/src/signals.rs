@@ -1,27 +1,37 @@
 //! When to stop.
 
+use std::future::Future;
+
 use tokio::signal;
 
-/// Completes on SIGTERM, as a platform sends it, and on Ctrl-C.
-pub(crate) async fn stop() {
-    let interrupted = async {
-        if signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
-            Ok(mut signals) => {
+/// Returns what completes on SIGTERM, as a platform sends it, and on Ctrl-C.
+///
+/// Both are heeded from now on, also before it is polled.
+#[cfg(unix)]
+pub(crate) fn stop() -> impl Future<Output = ()> {
+    use signal::unix::{Signal, SignalKind};
+    async fn received(signals: Option<Signal>) {
+        match signals {
+            Some(mut signals) => {
                 signals.recv().await;
             }
-            Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
+    }
+    let [interrupted, terminated] = [SignalKind::interrupt(), SignalKind::terminate()]
+        .map(|kind| signal::unix::signal(kind).ok());
+    async {
+        tokio::select! {
+            () = received(interrupted) => {}
+            () = received(terminated) => {}
+        }
+    }
+}
+
+/// Returns what completes on Ctrl-C.
+#[cfg(not(unix))]
+pub(crate) async fn stop() {
+    if signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

@@ -6,11 +6,11 @@ use axum::Router;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use postduif::{
     Authenticity, ConfigError, ExposeSecret as _, ReportOptions, ReportParser, ReportSink,
-    SecretString, Settings, SmsProvider, Stack, webhooks::Reports,
+    SecretString, Settings, SmsProvider, Stack, http::BaseUrl, webhooks::Reports,
 };
 
 use crate::{
-    options::{Complete, Directory, Options, VendorSecret},
+    options::{Complete, Directory, Options, VendorSecret, all},
     sandbox,
 };
 
@@ -29,12 +29,17 @@ impl Vendors {
         directory: &Directory,
         address: SocketAddr,
     ) -> Result<Self, ConfigError> {
-        let mut urls = options.sms_url.clone();
+        let mut urls = all(&options.sms_url);
         if let (true, Some(sandbox)) = (urls.is_empty(), &directory.sandbox) {
             urls.push(sandbox.default_url()?.to_owned());
         }
         if urls.is_empty() {
             return Err(ConfigError::new("no vendor: give --sms-url"));
+        }
+        if let Some(url) = &options.public_url {
+            BaseUrl::parse(url).map_err(|_| {
+                ConfigError::new("--public-url: expected https://HOST, or http on loopback")
+            })?;
         }
         let origin = options.public_url.clone().or_else(|| {
             // A sandbox is on the same machine.
@@ -45,16 +50,13 @@ impl Vendors {
             urls,
             origin,
             parsers: BTreeMap::new(),
-            path_secrets: by_vendor(&options.path_secret),
+            path_secrets: by_vendor(all(&options.path_secret)),
         };
-        let report_secrets = by_vendor(&options.report_secret);
+        let report_secrets = by_vendor(all(&options.report_secret));
         vendors.add_parsers(&report_secrets, directory.sandbox.is_some())?;
         vendors.check(&report_secrets)?;
-        if matches!(options.complete_on, Complete::Delivered) && vendors.parsers.is_empty() {
-            return Err(ConfigError::new(
-                "--complete-on delivered needs delivery reports: give --public-url, and --report-secret or \
-                 --path-secret",
-            ));
+        if matches!(options.complete_on, Complete::Delivered) {
+            vendors.check_each_reports()?;
         }
         vendors.add_report_urls()?;
         Ok(vendors)
@@ -119,6 +121,18 @@ impl Vendors {
             ));
         }
         Ok(())
+    }
+
+    /// Refuses a vendor whose texts would all count as not delivered.
+    fn check_each_reports(&self) -> Result<(), ConfigError> {
+        let mut vendors = self.urls.iter().map(|url| Api::of(url).0);
+        match vendors.find(|vendor| !self.parsers.contains_key(*vendor)) {
+            None => Ok(()),
+            Some(vendor) => Err(ConfigError::new(format!(
+                "--complete-on delivered needs delivery reports of each vendor, and {vendor} has no route for them: give \
+                 --public-url, and --report-secret or --path-secret"
+            ))),
+        }
     }
 
     /// Adds a report URL to the connection URLs of vendors that take one with each message and have none.
@@ -216,13 +230,10 @@ fn parser(
     Ok((!needs_path || path.is_some()).then_some(parser))
 }
 
-fn by_vendor(secrets: &[VendorSecret]) -> BTreeMap<String, Vec<SecretString>> {
+fn by_vendor(secrets: Vec<VendorSecret>) -> BTreeMap<String, Vec<SecretString>> {
     let mut known: BTreeMap<String, Vec<SecretString>> = BTreeMap::new();
     for VendorSecret { vendor, secret } in secrets {
-        known
-            .entry(vendor.clone())
-            .or_default()
-            .push(secret.clone());
+        known.entry(vendor).or_default().push(secret);
     }
     known
 }

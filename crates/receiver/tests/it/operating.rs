@@ -102,3 +102,12 @@ async fn sigterm_ends_open_flows_as_failed_and_exits_with_success() {
     assert_eq!(resumes.len(), 1);
     assert_eq!(resumes[0].status.as_deref(), Some("Failed"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sigterm_is_heeded_from_the_moment_that_the_service_listens() {
+    let sandbox = Sandbox::start().await;
+    for _ in 0..10 {
+        let service = Service::start(&["--sandbox", &sandbox.url()]);
+        assert_eq!(service.terminate().0, Some(0));
+    }
+}

@@ -57,7 +57,8 @@ fn a_wrong_configuration_is_exit_code_2_and_says_what_to_do() {
         ("ENTRA_CLIENT_SECRET", "hush"),
     ];
     let kpn = "kpn://id:hush@default?sender=Contoso";
-    let cases: [(&[&str], &str); 9] = [
+    let cm = "cm://hush@default?sender=Contoso";
+    let cases: [(&[&str], &str); 15] = [
         (&["--sms-url", kpn], "no audience"),
         (&["--sms-url", kpn, "--audience", "api://x"], "no caller"),
         (&["--audience", "api://x"], "no vendor: give --sms-url"),
@@ -88,6 +89,39 @@ fn a_wrong_configuration_is_exit_code_2_and_says_what_to_do() {
             &["--sms-url", kpn, "--window", "PT4H"],
             "expected a duration such as PT30M",
         ),
+        // As an unquoted variable with two values becomes.
+        (
+            &["--sms-url", kpn, cm],
+            "neither a command nor behind its option",
+        ),
+        (
+            &["--path-secret", "kpn=hush-hush", "cm=hush-hush"],
+            "neither a command nor behind its option",
+        ),
+        (
+            &["--sms-url", kpn, "--region", "UK"],
+            "expected a region of ISO 3166",
+        ),
+        (
+            &["--sms-url", kpn, "--public-url", "hooks.example.com"],
+            "--public-url: expected https://HOST",
+        ),
+        (&["--sms-url", kpn, "--only-to", ""], "no value is given"),
+        (
+            &[
+                "--sms-url",
+                kpn,
+                "--sms-url",
+                cm,
+                "--public-url",
+                "https://hooks.example.com",
+                "--path-secret",
+                "cm=0123456789abcdef",
+                "--complete-on",
+                "delivered",
+            ],
+            "and kpn has no route",
+        ),
         (
             &[
                 "--sms-url",
@@ -112,6 +146,22 @@ fn a_wrong_configuration_is_exit_code_2_and_says_what_to_do() {
             "{stderr}"
         );
     }
+}
+
+#[test]
+fn several_values_of_a_variable_are_separated_by_any_white_space() {
+    let urls = "\n  kpn://id:hush@default?sender=Contoso\n  cm://hush@default?sender=Contoso\n";
+    let output = command(&["--listen", "127.0.0.1:0"])
+        .envs([
+            ("ENTRA_TENANT_ID", "contoso.onmicrosoft.com"),
+            ("ENTRA_CLIENT_ID", "id"),
+            ("ENTRA_CLIENT_SECRET", "hush"),
+            ("POSTDUIF_SMS_URL", urls),
+        ])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("no audience"), "{stderr}");
 }
 
 #[test]
