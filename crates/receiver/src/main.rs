@@ -49,6 +49,7 @@ async fn run(options: Options) -> Result<(), ConfigError> {
 
     let directory = Directory::of(&options).await?;
     let vendors = vendors::Vendors::of(&options, &directory, address)?;
+    directory.check_callers()?;
     let entra = Entra::builder(directory.credential.clone())
         .with_cloud(directory.cloud.clone())
         .build()?;

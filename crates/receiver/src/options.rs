@@ -33,8 +33,8 @@ pub(crate) struct Options {
     /// The address to listen on
     #[arg(long, env = "POSTDUIF_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
-    /// Where flows are stored: sqlite://FILE for one process, postgres://… for any number, or memory, which a restart
-    /// forgets
+    /// Where flows are stored: sqlite://FILE for one process, postgres://… for any number, where ?schema=NAME names a
+    /// schema, or memory, which a restart forgets
     #[arg(
         long,
         env = "POSTDUIF_STORE",
@@ -367,6 +367,21 @@ impl Directory {
             directory.callers = all(&options.caller);
         }
         Ok(directory)
+    }
+
+    /// Refuses a service that nobody could call, by the names of its options.
+    pub(crate) fn check_callers(&self) -> Result<(), ConfigError> {
+        if self.audiences.is_empty() {
+            return Err(ConfigError::new(
+                "no audience: give the application id of this service, or its application id URI, with --audience",
+            ));
+        }
+        if self.callers.is_empty() {
+            return Err(ConfigError::new(
+                "no caller: give the application id of who calls out, with --caller",
+            ));
+        }
+        Ok(())
     }
 
     fn from_environment() -> Result<Self, ConfigError> {

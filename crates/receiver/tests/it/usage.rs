@@ -59,8 +59,11 @@ fn a_wrong_configuration_is_exit_code_2_and_says_what_to_do() {
     let kpn = "kpn://id:hush@default?sender=Contoso";
     let cm = "cm://hush@default?sender=Contoso";
     let cases: [(&[&str], &str); 15] = [
-        (&["--sms-url", kpn], "no audience"),
-        (&["--sms-url", kpn, "--audience", "api://x"], "no caller"),
+        (&["--sms-url", kpn], "with --audience"),
+        (
+            &["--sms-url", kpn, "--audience", "api://x"],
+            "with --caller",
+        ),
         (&["--audience", "api://x"], "no vendor: give --sms-url"),
         (
             &["--sms-url", kpn, "--complete-on", "delivered"],
