@@ -25,7 +25,8 @@
 | the HTTP client | [`http::Client`] |
 | test a service | [`testing::Recording`]; its routes of reports: [`testing::sandbox::ReportOrder`] |
 | a provider of your own | [`http::vendor`], [`testing::conformance!`] |
-| onboarding | [`onboarding::Onboarding`], [`onboarding::Runner`], [`entra::Entra`], [`entra::CallerVerifier`], [`webhooks::Callouts`] |
+| onboarding | [`onboarding::Onboarding`], [`queue::Queue`] and its [`queue::Worker`], or [`onboarding::Runner`] without a store, [`entra::Entra`], [`entra::CallerVerifier`], [`webhooks::Callouts`] |
+| a store of your own | [`queue::Engine`], [`testing::engine_conformance!`]; without a queue [`onboarding::Journal`], [`testing::journal_conformance!`] |
 | one vendor | [`cm`], [`kpn`], [`messagebird`], [`smstools`], [`spryng`], [`twilio`], [`vonage`], and [`webhook`], a gateway of yours |
 "
 )]

@@ -25,7 +25,9 @@ use crate::{Archive, Counts, Status};
 ///   clock from before the request. A clock that is set back may delay a flow by no more than a lease.
 /// - Every call ends, and no call panics.
 ///
-/// `engine_conformance!` of `postduif-testkit` tests a store of your own against this contract.
+/// `engine_conformance!` of `postduif-testkit` tests a store of your own against this contract, and
+/// `journal_conformance!` against that of [`Journal`]. In the crate `postduif` both are in `testing`, with the features
+/// `testing` and `queue`.
 #[async_trait]
 pub trait Engine: Journal {
     /// Stores a call-out, so that its flow will run. A flow that is stored already is `Known`, and keeps its first

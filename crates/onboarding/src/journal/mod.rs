@@ -31,8 +31,9 @@ use crate::{Entries, Memo, Record, Report};
 ///   its passes are not known. This happens during a rolling upgrade.
 /// - Every call ends, and no call panics.
 ///
-/// `journal_conformance!` of `postduif-testkit` tests a store of your own against this contract. `tests/file_journal.rs`
-/// in the repository is a complete example: a durable journal in a file, shared by the processes of one machine.
+/// `journal_conformance!` of `postduif-testkit` tests a store of your own against this contract: in the crate `postduif`
+/// it is in `testing`, with the features `testing` and `onboarding`. `tests/file_journal.rs` in the repository is a
+/// complete example: a durable journal in a file, shared by the processes of one machine.
 #[async_trait]
 pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// Claims a flow. The first claim stores its call-out. Returns `None` while another claim holds the flow.

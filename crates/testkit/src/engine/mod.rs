@@ -61,7 +61,53 @@ pub trait FakeEngine: Send + Sync + 'static {
 
 /// Makes a named test of every promise, for a [`FakeEngine`]. The expression is evaluated for each test, so that each
 /// has a store of its own. An optional second argument is a function that tells whether the tests can run, such as
-/// whether a server responds.
+/// whether a server responds:
+///
+/// ```
+/// # mod postduif {
+/// #     pub use postduif_core::*;
+/// #     pub use postduif_queue as queue;
+/// #     pub extern crate postduif_testkit as testing;
+/// # }
+/// use std::{sync::Arc, time::Duration};
+///
+/// use postduif::directory::FlowId;
+/// use postduif::queue::Engine;
+/// use postduif::testing::FakeEngine;
+///
+/// # async fn connect(_: &str, _: Duration) -> Arc<dyn Engine> { unimplemented!() }
+/// # fn has_server() -> bool { false }
+/// /// Tables of a test's own, in a schema that is dropped with it.
+/// struct Tables {
+///     schema: String,
+/// }
+///
+/// # impl Tables {
+/// #     fn new() -> Self { Self { schema: String::new() } }
+/// # }
+/// impl FakeEngine for Tables {
+///     async fn open(&self) -> Arc<dyn Engine> {
+///         connect(&self.schema, self.lease()).await
+///     }
+///
+///     fn lease(&self) -> Duration {
+///         Duration::from_secs(1)
+///     }
+///
+///     async fn write_raw(&self, flow: FlowId, number: usize, json: &str) {
+///         // Writes the row of this entry, over one that is there.
+///     }
+/// }
+///
+/// mod conformance {
+/// #   use super::{Tables, has_server, postduif};
+///     postduif::testing::engine_conformance!(Tables::new(), has_server);
+/// }
+/// # fn main() {}
+/// ```
+///
+/// An engine is a journal too: test it with [`journal_conformance!`](crate::journal_conformance) as well, for which the
+/// same type can be a [`FakeStore`](crate::FakeStore).
 #[macro_export]
 macro_rules! engine_conformance {
     ($store:expr) => {
