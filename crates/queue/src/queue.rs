@@ -17,6 +17,23 @@ use crate::{
 };
 
 /// A queue of onboarding flows in a store. Clones share the store.
+///
+/// ```
+/// # mod postduif {
+/// #     pub use postduif_onboarding as onboarding;
+/// #     pub use postduif_queue as queue;
+/// # }
+/// use postduif::{onboarding::OnboardingBuilder, queue::{Queue, Worker}};
+///
+/// async fn open(onboarding: OnboardingBuilder) -> Result<(Queue, Worker), Box<dyn std::error::Error>> {
+///     let queue = Queue::open("sqlite://postduif.db").await?;
+///     // The queue is the journal, too: delivery reports find their flows there.
+///     let onboarding = onboarding.with_journal(queue.journal()).build()?;
+///     let worker = queue.worker(onboarding).build();
+///     // `webhooks::Callouts::new(verifier, queue)` takes the call-outs, and `worker.run_until(..)` runs their flows.
+///     Ok((queue, worker))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Queue {
     engine: Arc<dyn Engine>,
@@ -109,7 +126,8 @@ impl Queue {
     }
 
     /// Creates a builder of a worker, which runs the flows with this onboarding. Its journal must be that of this
-    /// [queue](Self::journal).
+    /// [queue](Self::journal): with another one, such as the default, delivery reports find no flow, and none completes
+    /// on delivery.
     pub fn worker(&self, onboarding: impl Into<Arc<Onboarding>>) -> WorkerBuilder {
         Worker::builder(Arc::clone(&self.engine), onboarding)
     }
