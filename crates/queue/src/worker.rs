@@ -95,7 +95,8 @@ impl Worker {
         let mut chores = JoinSet::new();
         chores.spawn(Arc::clone(&self.inner).clean_up());
         let mut away_since = None;
-        loop {
+        let mut is_shutdown = false;
+        while !is_shutdown {
             while let Some(ended) = flows.try_join_next() {
                 told_panic(&ended);
             }
@@ -107,12 +108,22 @@ impl Worker {
             let Ok(slot) = slot else {
                 break; // Nobody closes it.
             };
-            // Not dropped at a shutdown: the flow of a claim on its way would be left to its lease.
-            match within(MAX_NEXT, self.inner.engine.next()).await {
+            let mut next = pin!(within(MAX_NEXT, self.inner.engine.next()));
+            let next = tokio::select! {
+                next = &mut next => next,
+                // Polled here too, since it may hold what the store needs. But the claim is not dropped: its flow would
+                // be left to its lease.
+                () = &mut shutdown => {
+                    is_shutdown = true;
+                    next.await
+                }
+            };
+            match next {
                 Ok(Some(lease)) => {
                     let inner = Arc::clone(&self.inner);
                     flows.spawn(inner.run(lease, stopping.subscribe(), slot));
                 }
+                _ if is_shutdown => {}
                 Ok(None) => {
                     drop(slot);
                     tokio::select! {

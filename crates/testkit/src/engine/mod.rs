@@ -130,6 +130,7 @@ macro_rules! engine_conformance {
             a_status_tells_what_became_of_a_flow
             the_open_flows_are_counted
             a_wait_ends_when_a_flow_is_due
+            a_shutdown_that_asks_the_store_delays_no_flow
             an_entry_of_a_newer_version_holds_up_no_other_flow
             flows_survive_workers_that_die
             a_worker_that_is_stopped_before_its_request_makes_none
@@ -616,6 +617,25 @@ pub mod promises {
         });
         enqueue(&*engine, &callout()).await;
         soon(waited).await.expect("the wait ends");
+    }
+
+    /// Checks that a worker goes on polling the future that shuts it down: it may hold what the worker waits for.
+    pub async fn a_shutdown_that_asks_the_store_delays_no_flow<S: FakeEngine>(store: Arc<S>) {
+        let (engine, tenant) = (store.open().await, Arc::new(Tenant::new()));
+        for callout in callouts(8) {
+            enqueue(&*engine, &callout).await;
+        }
+        let onboarding = onboarding(Arc::clone(&engine), &tenant).build();
+        let onboarding = onboarding.expect("the options are good");
+        let worker = Worker::builder(Arc::clone(&engine), onboarding).build();
+        let asked = async {
+            while soon(engine.counts()).await.expect("it counts").open > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let began = Instant::now();
+        worker.run_until(asked).await;
+        assert!(began.elapsed() < CALL, "it took {:?}", began.elapsed());
     }
 
     /// Checks that a flow with an entry of a newer version waits for a worker that can read it, while others end.
