@@ -30,7 +30,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// The flows of each measurement.
 const FLOWS: usize = 300;
@@ -189,7 +189,7 @@ async fn measure(name: &str, url: &str, bare: f64) -> Result<()> {
                 let flows = NonZeroUsize::new(AT_ONCE).expect("it is not zero");
                 let worker = queue.worker(onboarding?).with_flows(flows).build();
                 worker.run_until(all_done(&queue)).await;
-                Ok::<_, Box<dyn Error>>(())
+                Ok::<_, Box<dyn Error + Send + Sync>>(())
             }
         });
         for done in futures_util::future::join_all(all).await {
