@@ -36,7 +36,7 @@ use tokio::{
     sync::oneshot,
 };
 
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// What makes this program a sender that may be killed.
 const CHILD: &str = "POSTDUIF_BENCH_STORE";
@@ -230,7 +230,7 @@ async fn outbox(url: &str, messages: usize) -> Outcome<Duration> {
     let queue = open(url).await?;
     let begun = Instant::now();
     stream::iter(0..messages)
-        .map(Ok::<_, Box<dyn std::error::Error>>)
+        .map(Ok::<_, Box<dyn std::error::Error + Send + Sync>>)
         .try_for_each_concurrent(IN_FLIGHT, async |index| {
             queue.send(message(index)?).await?;
             Ok(())
@@ -258,7 +258,7 @@ fn kills(runtime: &tokio::runtime::Runtime, store: &str, url: &str, messages: us
     runtime.block_on(async {
         let queue = open(url).await?;
         stream::iter(0..messages)
-            .map(Ok::<_, Box<dyn std::error::Error>>)
+            .map(Ok::<_, Box<dyn std::error::Error + Send + Sync>>)
             .try_for_each_concurrent(IN_FLIGHT, async |index| {
                 queue.send(message(index)?).await?;
                 Ok(())
