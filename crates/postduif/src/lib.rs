@@ -67,6 +67,8 @@ pub use postduif_core::*;
 pub use postduif_entra as entra;
 #[cfg(feature = "http")]
 pub use postduif_http as http;
+#[cfg(feature = "queue")]
+pub mod queue;
 mod settings;
 #[cfg(feature = "layers")]
 mod stack;
@@ -77,8 +79,6 @@ pub use postduif_layers as layers;
 pub use postduif_numbers as numbers;
 #[cfg(feature = "onboarding")]
 pub use postduif_onboarding as onboarding;
-#[cfg(feature = "queue")]
-pub use postduif_queue as queue;
 #[cfg(feature = "testing")]
 pub use postduif_testkit as testing;
 pub use postduif_text as text;

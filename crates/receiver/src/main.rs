@@ -16,6 +16,7 @@ mod logs;
 mod metrics;
 mod operate;
 mod options;
+mod reload;
 mod routes;
 mod sandbox;
 mod signals;
@@ -54,12 +55,13 @@ async fn run(options: Options) -> Result<(), ConfigError> {
         .with_cloud(directory.cloud.clone())
         .build()?;
     let entra = Arc::new(entra);
+    let provider = reload::Reloaded::new(vendors.provider()?);
     let store = work::Store::open(&options).await?;
     let onboarding = Onboarding::builder()
         .with_journal(store.journal())
         .with_graph(Arc::clone(&entra))
         .with_issuer(entra)
-        .with_provider(options.safety.around(vendors.provider()?))
+        .with_provider(options.safety.around(Arc::clone(&provider) as _))
         .with_numbers(options::numbers(&options.region))
         .with_complete_on(options.complete_on.into())
         .with_window(options.window)
@@ -84,7 +86,9 @@ async fn run(options: Options) -> Result<(), ConfigError> {
             tracing::warn!(%error, "the tenant's keys could not be fetched yet");
         }
     });
-    let stop = signals::stop();
+    // Before anybody can know of this process: by default the signal ends it.
+    let (stop, reloads) = (signals::stop(), signals::reloads());
+    tokio::spawn(provider.follow(reloads, move || vendors.provider()));
     announce(address);
     let served = Server::new(router).run_until(listener, stop);
     work.run_while(served, chores).await;

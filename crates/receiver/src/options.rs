@@ -33,8 +33,8 @@ pub(crate) struct Options {
     /// The address to listen on
     #[arg(long, env = "POSTDUIF_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
-    /// Where flows are stored: sqlite://FILE for one process, postgres://… for any number, where ?schema=NAME names a
-    /// schema, or memory, which a restart forgets
+    /// Where flows are stored: sqlite://FILE for one process; postgres://… for any number, where ?schema=NAME names a
+    /// schema; nats://… for any number, too; or memory, which a restart forgets
     #[arg(
         long,
         env = "POSTDUIF_STORE",

@@ -1,4 +1,4 @@
-//! When to stop.
+//! When to stop, and when to read the vendors again.
 
 use std::future::Future;
 
@@ -33,5 +33,30 @@ pub(crate) fn stop() -> impl Future<Output = ()> {
 pub(crate) async fn stop() {
     if signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// When the vendors are to be read again.
+pub(crate) struct Reloads {
+    #[cfg(unix)]
+    signals: Option<signal::unix::Signal>,
+}
+
+/// Returns when SIGHUP arrives, from now on.
+pub(crate) fn reloads() -> Reloads {
+    Reloads {
+        #[cfg(unix)]
+        signals: signal::unix::signal(signal::unix::SignalKind::hangup()).ok(),
+    }
+}
+
+impl Reloads {
+    /// Waits for the next one. Returns whether there can be one.
+    pub(crate) async fn next(&mut self) -> bool {
+        #[cfg(unix)]
+        if let Some(signals) = &mut self.signals {
+            return signals.recv().await.is_some();
+        }
+        false
     }
 }

@@ -5,7 +5,7 @@ use std::{future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
 use postduif::{
     ConfigError,
     onboarding::{Intake, Journal, JournalError, MemoryJournal, Onboarding, Runner},
-    queue::{Queue, Retention},
+    queue::{self, Queue, Retention},
     webhooks::EventPoster,
 };
 use tokio::sync::watch;
@@ -68,8 +68,13 @@ impl Store {
             tracing::warn!("the store is the memory of this process: a restart forgets all flows");
             return Ok(Self::Memory(MemoryJournal::new()));
         }
-        let queue = Queue::builder(&options.store).with_lease(options.lease);
-        queue.open().await.map(Self::Queue)
+        let (store, lease) = (options.store.as_str(), options.lease);
+        let queue = if store.starts_with("nats:") || store.starts_with("tls:") {
+            queue::nats::builder(store).with_lease(lease).open().await
+        } else {
+            Queue::builder(store).with_lease(lease).open().await
+        };
+        queue.map(Self::Queue)
     }
 
     pub(crate) fn journal(&self) -> Arc<dyn Journal> {

@@ -15,7 +15,7 @@ use std::{
 use postduif_sandbox::{CalloutKind, CalloutOrder, Fault, Sandbox, SentMessage};
 use serde_json::json;
 
-use crate::{schema::Schema, service::Service, stores::TempDir};
+use crate::{nats, schema::Schema, service::Service, stores::TempDir};
 
 /// How large a run is.
 struct Plan {
@@ -260,6 +260,16 @@ async fn flows_on_postgresql_survive_kills_of_two_processes() {
         return;
     };
     kills("postgresql, two processes", &schema.url(), 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flows_on_jetstream_survive_kills_of_two_processes() {
+    if !nats::can_run() {
+        return;
+    }
+    let server = nats::Server::start();
+    server.ready().await;
+    kills("jetstream, two processes", &server.url(), 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,9 @@
 mod crashes;
 mod flows;
 mod hostile;
+#[expect(dead_code, reason = "the tests of that store use all of it")]
+#[path = "../../../queue-nats/tests/it/server.rs"]
+mod nats;
 mod operating;
 mod operators;
 mod reports;

@@ -5,7 +5,7 @@ use postduif_sandbox::{CalloutKind, CalloutOrder, Cast, Sandbox};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::service::Service;
+use crate::{service::Service, stores::TempDir};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_metrics_tell_what_happened() {
@@ -110,4 +110,36 @@ async fn a_sigterm_is_heeded_from_the_moment_that_the_service_listens() {
         let service = Service::start(&["--sandbox", &sandbox.url()]);
         assert_eq!(service.terminate().0, Some(0));
     }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_was_replaced_in_its_file_is_used_after_sighup() {
+    let sandbox = Sandbox::start().await;
+    let folder = TempDir::new();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "replaced\n").unwrap();
+    let url = sandbox.sms_url("kpn").replace("sandbox:sandbox@", "");
+    let url = format!("{url}&id=sandbox&secret=file:{}", secret.display());
+    let service = Service::start(&["--sandbox", &sandbox.url(), "--sms-url", &url]);
+    let target = format!("{}/callouts/lifecycle", service.url);
+    let call_out = async || {
+        let order = CalloutOrder::new(Cast::JOINER, CalloutKind::Lifecycle);
+        let callout = sandbox.deliver(order, &target).await.unwrap();
+        let resumed = |sandbox: &Sandbox| {
+            let mut resumes = sandbox.resumes().into_iter();
+            resumes.find(|resume| resume.execution == callout.execution)
+        };
+        sandbox.wait_for(resumed).await.status
+    };
+    assert_eq!(call_out().await.as_deref(), Some("Failed"));
+    std::fs::write(&secret, "sandbox\n").unwrap();
+    service.signal("HUP");
+    // The signal takes a moment.
+    for _ in 0..100 {
+        if call_out().await.as_deref() == Some("Completed") {
+            return;
+        }
+    }
+    panic!("the new secret is not used");
 }
