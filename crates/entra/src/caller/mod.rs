@@ -237,9 +237,9 @@ impl CallerVerifier {
 }
 
 /// The claims of a token.
-struct Claims<'a>(Members<'a>);
+struct Claims(Members);
 
-impl Claims<'_> {
+impl Claims {
     fn text(&self, name: &str) -> Result<&str, CallerError> {
         required(self.0.text(name))
     }
