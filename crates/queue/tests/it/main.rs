@@ -9,6 +9,7 @@ mod engine;
 mod opening;
 mod outages;
 mod outbox;
+mod proxy;
 mod schema;
 mod store;
 mod workers;

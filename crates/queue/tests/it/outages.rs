@@ -1,69 +1,16 @@
 //! A PostgreSQL server that is away for a while.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use postduif_core::{Guid, directory::Callout};
 use postduif_onboarding::{JournalErrorKind, Taken};
 use postduif_queue::Queue;
-use tokio::{
-    io,
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
-    time::Instant,
+use tokio::{task::JoinSet, time::Instant};
+
+use crate::{
+    proxy::{Line, Proxy},
+    schema::Schema,
 };
-
-use crate::schema::Schema;
-
-/// What a proxy does with connections, old and new.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Line {
-    Open,
-    /// Each is closed.
-    Cut,
-    /// Nothing passes, and nobody is told.
-    Silent,
-}
-
-/// A proxy in front of a server.
-struct Proxy {
-    line: watch::Sender<Line>,
-    address: SocketAddr,
-}
-
-impl Proxy {
-    async fn to(server: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let line = watch::Sender::new(Line::Open);
-        let watched = line.subscribe();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, server.clone(), watched.clone()));
-            }
-        });
-        Self { line, address }
-    }
-}
-
-/// Passes bytes while the line is open. A connection of a silent line stays so.
-async fn pass(mut client: TcpStream, server: String, mut line: watch::Receiver<Line>) {
-    let mut server = TcpStream::connect(server).await.unwrap();
-    loop {
-        let now = *line.borrow_and_update();
-        match now {
-            Line::Cut => return,
-            Line::Silent => {
-                let _ = line.wait_for(|line| *line == Line::Cut).await;
-                return;
-            }
-            Line::Open => tokio::select! {
-                _ = line.changed() => {}
-                _ = io::copy_bidirectional(&mut client, &mut server) => return,
-            },
-        }
-    }
-}
 
 fn callout() -> Callout {
     let received_at = std::time::SystemTime::now().into();

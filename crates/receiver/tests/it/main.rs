@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
+mod away;
 mod crashes;
 mod flows;
 mod hostile;
@@ -10,6 +11,9 @@ mod hostile;
 mod nats;
 mod operating;
 mod operators;
+#[expect(dead_code, reason = "the tests of the queue use all of it")]
+#[path = "../../../queue/tests/it/proxy.rs"]
+mod proxy;
 mod reports;
 #[expect(dead_code, reason = "the tests of the queue use more of it")]
 #[path = "../../../queue/tests/it/schema.rs"]
