@@ -181,13 +181,11 @@ async fn measure(name: &str, url: &str, bare: f64) -> Result<()> {
             let onboarding = Onboarding::builder()
                 .with_graph(Arc::clone(&directory))
                 .with_issuer(Arc::clone(&directory))
-                .with_provider(Recording::new(Profile::new("example")))
-                .with_journal(queue.journal())
-                .build();
+                .with_provider(Recording::new(Profile::new("example")));
             let queue = queue.clone();
             async move {
                 let flows = NonZeroUsize::new(AT_ONCE).expect("it is not zero");
-                let worker = queue.worker(onboarding?).with_flows(flows).build();
+                let worker = queue.worker(onboarding)?.with_flows(flows).build();
                 worker.run_until(all_done(&queue)).await;
                 Ok::<_, Box<dyn Error + Send + Sync>>(())
             }

@@ -1,15 +1,12 @@
 //! The durable queue of Postduif on NATS JetStream, for workers on several machines.
 //!
 //! ```no_run
-//! use std::sync::Arc;
-//!
 //! # mod postduif { pub use postduif_onboarding as onboarding; }
 //! use postduif::onboarding::OnboardingBuilder;
 //!
 //! async fn work(onboarding: OnboardingBuilder) -> Result<(), Box<dyn std::error::Error>> {
 //!     let queue = postduif_queue_nats::open("tls://user:password@nats-1,nats-2,nats-3").await?;
-//!     let onboarding = onboarding.with_journal(queue.journal()).build()?;
-//!     let worker = queue.worker(Arc::new(onboarding)).build();
+//!     let worker = queue.worker(onboarding)?.build();
 //!     worker.run_until(std::future::pending()).await;
 //!     Ok(())
 //! }

@@ -5,7 +5,8 @@ use postduif_core::{
     directory::{Callout, FlowId},
 };
 use postduif_onboarding::{
-    EventSource, Intake, Journal, JournalError, JournalErrorKind, Onboarding, PendingEvent, Taken,
+    EventSource, Intake, Journal, JournalError, JournalErrorKind, OnboardingBuilder, PendingEvent,
+    Taken,
 };
 
 use crate::{Archive, Counts, Engine, Status, Worker, WorkerBuilder, worker::within};
@@ -27,10 +28,9 @@ use crate::{
 ///
 /// async fn open(onboarding: OnboardingBuilder) -> Result<(Queue, Worker), Box<dyn std::error::Error>> {
 ///     let queue = Queue::open("sqlite://postduif.db").await?;
-///     // The queue is the journal, too: delivery reports find their flows there.
-///     let onboarding = onboarding.with_journal(queue.journal()).build()?;
-///     let worker = queue.worker(onboarding).build();
-///     // `webhooks::Callouts::new(verifier, queue)` takes the call-outs, and `worker.run_until(..)` runs their flows.
+///     let worker = queue.worker(onboarding)?.build();
+///     // `webhooks::Callouts::new(verifier, queue)` takes the call-outs, `worker.run_until(..)` runs their flows, and
+///     // `worker.onboarding()` stores the delivery reports of their texts.
 ///     Ok((queue, worker))
 /// }
 /// ```
@@ -125,10 +125,13 @@ impl Queue {
         Arc::<dyn Engine>::clone(&self.engine)
     }
 
-    /// Creates a builder of a worker, which runs the flows with this onboarding. Its journal must be that of this
-    /// [queue](Self::journal): with another one, such as the default, delivery reports find no flow, and none completes
-    /// on delivery.
-    pub fn worker(&self, onboarding: impl Into<Arc<Onboarding>>) -> WorkerBuilder {
+    /// Creates a builder of a worker, which runs the flows with this onboarding. Its journal becomes this
+    /// [queue](Self::journal).
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`OnboardingBuilder::build`].
+    pub fn worker(&self, onboarding: OnboardingBuilder) -> Result<WorkerBuilder, ConfigError> {
         Worker::builder(Arc::clone(&self.engine), onboarding)
     }
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use postduif_onboarding::{Ending, Entry, JournalError, JournalErrorKind, Onboarding, Step};
+use postduif_core::ConfigError;
+use postduif_onboarding::{
+    Ending, Entry, Journal, JournalError, JournalErrorKind, Onboarding, OnboardingBuilder, Step,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{JoinError, JoinSet},
@@ -32,15 +35,20 @@ use crate::{Engine, FlowEventType, Lease, Retention, Swept, count};
 ///
 /// ```
 /// # mod postduif { pub use postduif_queue as queue; pub use postduif_onboarding as onboarding; }
-/// use postduif::{onboarding::Onboarding, queue::Queue};
+/// use postduif::{onboarding::OnboardingBuilder, queue::Queue};
 ///
-/// async fn work(queue: Queue, onboarding: Onboarding, stopped: impl Future<Output = ()>) {
+/// async fn work(
+///     queue: Queue,
+///     onboarding: OnboardingBuilder,
+///     stopped: impl Future<Output = ()>,
+/// ) -> Result<(), Box<dyn std::error::Error>> {
 ///     let worker = queue
-///         .worker(onboarding)
+///         .worker(onboarding)?
 ///         .with_observer(|ending| println!("{}: {:?}", ending.flow, ending.verdict))
 ///         .build();
 ///     // Takes no new flow once `stopped` completes, finishes the current steps, and gives the flows back.
 ///     worker.run_until(stopped).await;
+///     Ok(())
 /// }
 /// ```
 pub struct Worker {
@@ -65,21 +73,33 @@ struct Inner {
 type Observer = Box<dyn Fn(&Ending) + Send + Sync>;
 
 impl Worker {
-    /// Creates a builder with the default options. The journal of the onboarding must be this engine.
+    /// Creates a builder with the default options. The journal of the onboarding becomes this engine.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`OnboardingBuilder::build`].
     pub fn builder(
         engine: Arc<dyn Engine>,
-        onboarding: impl Into<Arc<Onboarding>>,
-    ) -> WorkerBuilder {
+        onboarding: OnboardingBuilder,
+    ) -> Result<WorkerBuilder, ConfigError> {
         const FLOWS: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not zero");
-        WorkerBuilder {
+        let journal: Arc<dyn Journal> = Arc::<dyn Engine>::clone(&engine);
+        let onboarding = onboarding.with_journal(journal).build()?;
+        Ok(WorkerBuilder {
             inner: Inner {
                 engine,
-                onboarding: onboarding.into(),
+                onboarding: Arc::new(onboarding),
                 observer: None,
                 retention: Retention::new(),
             },
             flows: FLOWS,
-        }
+        })
+    }
+
+    /// Returns the onboarding, which stores delivery reports with their flows.
+    #[must_use]
+    pub fn onboarding(&self) -> &Arc<Onboarding> {
+        &self.inner.onboarding
     }
 
     /// Runs flows until `shutdown` completes. Then it claims no more, finishes the current steps for up to 25 seconds,

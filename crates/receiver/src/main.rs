@@ -8,6 +8,7 @@ use postduif::{
     ConfigError,
     entra::{CallerVerifier, Entra},
     onboarding::Onboarding,
+    queue::Retention,
     webhooks::{Callouts, Server},
 };
 use tokio::net::TcpListener;
@@ -58,16 +59,17 @@ async fn run(options: Options) -> Result<(), ConfigError> {
     let provider = reload::Reloaded::new(vendors.provider()?);
     let store = work::Store::open(&options).await?;
     let onboarding = Onboarding::builder()
-        .with_journal(store.journal())
         .with_graph(Arc::clone(&entra))
         .with_issuer(entra)
         .with_provider(options.safety.around(Arc::clone(&provider) as _))
         .with_numbers(options::numbers(&options.region))
         .with_complete_on(options.complete_on.into())
-        .with_window(options.window)
-        .build()?;
-    let chores = work::Chores::of(&options, &store)?;
-    let work = store.work(onboarding, options.workers);
+        .with_window(options.window);
+    let retention = Retention::new()
+        .with_flows(options.keep_flows)
+        .with_audit(options.keep_audit);
+    let poster = work::poster(&options, &store)?;
+    let work = store.work(onboarding, options.workers, retention)?;
 
     let verifier = CallerVerifier::builder(&directory.tenant)
         .with_cloud(directory.cloud)
@@ -90,8 +92,9 @@ async fn run(options: Options) -> Result<(), ConfigError> {
     let (stop, reloads) = (signals::stop(), signals::reloads());
     tokio::spawn(provider.follow(reloads, move || vendors.provider()));
     announce(address);
-    let served = Server::new(router).run_until(listener, stop);
-    work.run_while(served, chores).await;
+    let server = Server::new(router);
+    let serve = async |stopped: work::Stopped| server.run_until(listener, stopped.wait()).await;
+    work.run_until(stop, serve, poster).await;
     Ok(())
 }
 

@@ -53,7 +53,14 @@ pub(crate) fn ended(ending: &Ending) {
     counter!("postduif_doubts_total").increment(u64::from(ending.doubts));
     let provider = ending.provider.as_deref();
     let (heard, attempts) = (ending.heard, ending.attempts);
-    tracing::info!(%flow, verdict, reason, provider, attempts, heard, "a flow has ended");
+    match ending.verdict {
+        Verdict::Completed => {
+            tracing::info!(%flow, verdict, reason, provider, attempts, heard, "a flow has ended");
+        }
+        Verdict::Failed(_) => {
+            tracing::warn!(%flow, verdict, reason, provider, attempts, heard, "a flow has ended");
+        }
+    }
     if let Some(until) = ending.may_be_usable_until() {
         tracing::error!(%flow, %until, "a pass that should not be usable may be");
     }

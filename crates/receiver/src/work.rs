@@ -4,8 +4,8 @@ use std::{future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use postduif::{
     ConfigError,
-    onboarding::{Intake, Journal, JournalError, MemoryJournal, Onboarding, Runner},
-    queue::{self, Queue, Retention},
+    onboarding::{Intake, JournalError, Onboarding, OnboardingBuilder, Runner},
+    queue::{self, Queue, Retention, Worker},
     webhooks::EventPoster,
 };
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use crate::{metrics, options::Options};
 
 /// The store of `--store`.
 pub(crate) enum Store {
-    Memory(MemoryJournal),
+    Memory,
     Queue(Queue),
 }
 
@@ -22,38 +22,23 @@ pub(crate) enum Store {
 #[derive(Clone)]
 pub(crate) enum Work {
     Memory(Runner),
-    Queue(Queue, Arc<Onboarding>, NonZeroUsize),
+    Queue(Queue, Arc<Worker>),
 }
 
-/// What a store does beside its flows.
-pub(crate) struct Chores {
-    poster: Option<EventPoster>,
-    retention: Retention,
-}
-
-impl Chores {
-    pub(crate) fn of(options: &Options, store: &Store) -> Result<Self, ConfigError> {
-        let poster = options.event_url.clone().zip(options.event_secret.clone());
-        let poster = match (poster, store) {
-            (None, _) => None,
-            (Some((url, secret)), Store::Queue(queue)) => {
-                let events = queue.events();
-                let events = events.ok_or_else(|| ConfigError::new("this store has no events"))?;
-                Some(EventPoster::builder(events, url, secret).build()?)
-            }
-            (Some(_), Store::Memory(_)) => {
-                return Err(ConfigError::new(
-                    "the store in memory has no events: use sqlite://FILE or postgres://…",
-                ));
-            }
-        };
-        Ok(Self {
-            poster,
-            retention: Retention::new()
-                .with_flows(options.keep_flows)
-                .with_audit(options.keep_audit),
-        })
-    }
+/// Returns what posts the events of a store, if they are to be posted.
+pub(crate) fn poster(options: &Options, store: &Store) -> Result<Option<EventPoster>, ConfigError> {
+    let target = options.event_url.clone().zip(options.event_secret.clone());
+    let Some((url, secret)) = target else {
+        return Ok(None);
+    };
+    let Store::Queue(queue) = store else {
+        return Err(ConfigError::new(
+            "the store in memory has no events: use sqlite://FILE or postgres://…",
+        ));
+    };
+    let events = queue.events();
+    let events = events.ok_or_else(|| ConfigError::new("this store has no events"))?;
+    EventPoster::builder(events, url, secret).build().map(Some)
 }
 
 /// What is in work.
@@ -66,7 +51,7 @@ impl Store {
     pub(crate) async fn open(options: &Options) -> Result<Self, ConfigError> {
         if options.store == "memory" {
             tracing::warn!("the store is the memory of this process: a restart forgets all flows");
-            return Ok(Self::Memory(MemoryJournal::new()));
+            return Ok(Self::Memory);
         }
         let (store, lease) = (options.store.as_str(), options.lease);
         let queue = if store.starts_with("nats:") || store.starts_with("tls:") {
@@ -77,17 +62,16 @@ impl Store {
         queue.map(Self::Queue)
     }
 
-    pub(crate) fn journal(&self) -> Arc<dyn Journal> {
-        match self {
-            Self::Memory(journal) => Arc::new(journal.clone()),
-            Self::Queue(queue) => queue.journal(),
-        }
-    }
-
-    pub(crate) fn work(self, onboarding: Onboarding, flows: NonZeroUsize) -> Work {
-        match self {
-            Self::Memory(_) => {
-                let runner = Runner::builder(onboarding)
+    /// Returns what runs the flows of this store with this onboarding.
+    pub(crate) fn work(
+        self,
+        onboarding: OnboardingBuilder,
+        flows: NonZeroUsize,
+        retention: Retention,
+    ) -> Result<Work, ConfigError> {
+        Ok(match self {
+            Self::Memory => {
+                let runner = Runner::builder(onboarding.build()?)
                     .with_workers(flows)
                     .with_observer(|flow, ended| match ended {
                         Ok(ending) => metrics::ended(ending),
@@ -95,8 +79,14 @@ impl Store {
                     });
                 Work::Memory(runner.build())
             }
-            Self::Queue(queue) => Work::Queue(queue, Arc::new(onboarding), flows),
-        }
+            Self::Queue(queue) => {
+                let worker = queue.worker(onboarding)?.with_flows(flows);
+                let worker = worker
+                    .with_observer(metrics::ended)
+                    .with_retention(retention);
+                Work::Queue(queue, Arc::new(worker.build()))
+            }
+        })
     }
 }
 
@@ -111,7 +101,7 @@ impl Work {
     pub(crate) fn onboarding(&self) -> Arc<Onboarding> {
         Arc::clone(match self {
             Self::Memory(runner) => runner.onboarding(),
-            Self::Queue(_, onboarding, _) => onboarding,
+            Self::Queue(_, worker) => worker.onboarding(),
         })
     }
 
@@ -139,42 +129,47 @@ impl Work {
         }
     }
 
-    /// Runs flows until `served` completes, and ends what is under way: in memory each flow, and with a store each step,
-    /// since another process continues from there.
-    pub(crate) async fn run_while(self, served: impl Future<Output = ()>, chores: Chores) {
-        match self {
-            Self::Memory(runner) => {
-                served.await;
-                tracing::info!(open = runner.open(), "stopping");
-                runner.stop().await;
+    /// Runs flows beside what serves requests, until `stop`. Then it ends what is under way: in memory each flow, and with
+    /// a store each step, since another process continues from there.
+    pub(crate) async fn run_until(
+        self,
+        stop: impl Future<Output = ()>,
+        serve: impl AsyncFnOnce(Stopped),
+        poster: Option<EventPoster>,
+    ) {
+        let (stopping, stopped) = watch::channel(());
+        let stopped = Stopped(stopped);
+        let stop = async {
+            stop.await;
+            tracing::info!("stopping");
+            drop(stopping);
+        };
+        let run = async {
+            match &self {
+                Self::Memory(runner) => {
+                    stopped.clone().wait().await;
+                    runner.stop().await;
+                }
+                Self::Queue(_, worker) => worker.run_until(stopped.clone().wait()).await,
             }
-            Self::Queue(queue, onboarding, flows) => {
-                let worker = queue.worker(onboarding).with_flows(flows);
-                let worker = worker
-                    .with_observer(metrics::ended)
-                    .with_retention(chores.retention)
-                    .build();
-                let (stop, stopped) = watch::channel(());
-                let served = async {
-                    served.await;
-                    tracing::info!("stopping");
-                    drop(stop);
-                };
-                let is_stopped = |mut stopped: watch::Receiver<()>| async move {
-                    // The sender is only dropped.
-                    let _ = stopped.changed().await;
-                };
-                let posted = async {
-                    if let Some(poster) = &chores.poster {
-                        poster.run_until(is_stopped(stopped.clone())).await;
-                    }
-                };
-                tokio::join!(
-                    served,
-                    posted,
-                    worker.run_until(is_stopped(stopped.clone()))
-                );
+        };
+        let post = async {
+            if let Some(poster) = &poster {
+                poster.run_until(stopped.clone().wait()).await;
             }
-        }
+        };
+        tokio::join!(stop, serve(stopped.clone()), run, post);
+    }
+}
+
+/// Whether the process is to stop.
+#[derive(Clone)]
+pub(crate) struct Stopped(watch::Receiver<()>);
+
+impl Stopped {
+    /// Completes once it is.
+    pub(crate) async fn wait(mut self) {
+        // The sender is only dropped.
+        let _ = self.0.changed().await;
     }
 }

@@ -16,7 +16,7 @@ use postduif_core::{
         TemporaryAccessPass, User, UserId, Verdict,
     },
 };
-use postduif_onboarding::Onboarding;
+use postduif_onboarding::{Onboarding, OnboardingBuilder};
 use postduif_queue::{FlowEvent, FlowEventType, Queue};
 use postduif_testkit::Recording;
 use tokio::{
@@ -56,14 +56,11 @@ impl Directory {
         })
     }
 
-    fn onboarding(self: &Arc<Self>, queue: &Queue) -> Onboarding {
+    fn onboarding(self: &Arc<Self>) -> OnboardingBuilder {
         Onboarding::builder()
             .with_graph(Arc::clone(self))
             .with_issuer(Arc::clone(self))
             .with_provider(Recording::new(Profile::new("example")))
-            .with_journal(queue.journal())
-            .build()
-            .unwrap()
     }
 }
 
@@ -144,7 +141,8 @@ async fn two_workers_run_each_flow_once(store: Store) {
     let worker = |queue: &Queue| {
         let endings = Arc::clone(&endings);
         queue
-            .worker(directory.onboarding(queue))
+            .worker(directory.onboarding())
+            .unwrap()
             .with_observer(move |ending| endings.lock().unwrap().push(ending.flow))
             .build()
     };
@@ -167,7 +165,7 @@ async fn a_shutdown_gives_flows_back_at_once(store: Store) {
     enqueued(&queue).await;
     let directory = Directory::new();
     let permits = directory.gate.forget_permits(Semaphore::MAX_PERMITS);
-    let worker = queue.worker(directory.onboarding(&queue)).build();
+    let worker = queue.worker(directory.onboarding()).unwrap().build();
     worker
         .run_until(async {
             // In the middle of a step, which ends afterwards.
@@ -183,7 +181,7 @@ async fn no_secret_and_no_number_is_stored(store: Store) {
     let queue = store.open().await;
     enqueued(&queue).await;
     let directory = Directory::new();
-    let worker = queue.worker(directory.onboarding(&queue)).build();
+    let worker = queue.worker(directory.onboarding()).unwrap().build();
     worker.run_until(all_done(&queue)).await;
     assert_eq!(directory.passes.lock().unwrap().len(), 1, "a pass was made");
     let stored = match &store {
@@ -214,14 +212,14 @@ async fn a_worker_that_is_dropped_leaves_its_flow_to_another() {
     enqueued(&queue).await;
     let directory = Directory::new();
     let permits = directory.gate.forget_permits(Semaphore::MAX_PERMITS);
-    let worker = queue.worker(directory.onboarding(&queue)).build();
+    let worker = queue.worker(directory.onboarding()).unwrap().build();
     tokio::select! {
         () = worker.run_until(pending()) => {}
         () = directory.asked.notified() => {}
     }
     drop(worker);
     directory.gate.add_permits(permits);
-    let worker = queue.worker(directory.onboarding(&queue)).build();
+    let worker = queue.worker(directory.onboarding()).unwrap().build();
     worker.run_until(all_done(&queue)).await;
     assert_eq!(directory.heard.lock().unwrap().len(), 1);
 }
@@ -234,7 +232,8 @@ async fn a_flow_that_is_found_after_its_window_is_an_event_before_its_end(store:
     queue.enqueue(&callout).await.unwrap();
     let ended = Arc::new(Notify::new());
     let worker = queue
-        .worker(directory.onboarding(&queue))
+        .worker(directory.onboarding())
+        .unwrap()
         .with_observer({
             let ended = Arc::clone(&ended);
             move |_| ended.notify_one()

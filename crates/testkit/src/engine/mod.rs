@@ -249,13 +249,17 @@ fn kind<T>(result: Result<T, JournalError>) -> Option<JournalErrorKind> {
     result.err().map(|error| error.kind())
 }
 
-fn onboarding(engine: Arc<dyn Engine>, tenant: &Arc<Tenant>) -> OnboardingBuilder {
+fn onboarding(tenant: &Arc<Tenant>) -> OnboardingBuilder {
     Onboarding::builder()
         .with_graph(Arc::clone(tenant))
         .with_issuer(Arc::clone(tenant))
         .with_provider(Arc::clone(tenant))
-        .with_journal(engine as Arc<dyn postduif_onboarding::Journal>)
         .with_pauses([Duration::from_millis(100), Duration::from_millis(400)])
+}
+
+fn worker(engine: &Arc<dyn Engine>, onboarding: OnboardingBuilder) -> Worker {
+    let worker = Worker::builder(Arc::clone(engine), onboarding);
+    worker.expect("the options are good").build()
 }
 
 /// A worker in a process of its own: a thread whose runtime ends without finishing anything.
@@ -287,13 +291,9 @@ impl Process {
                 if let Some(stop) = stop {
                     engine = stop.around(engine);
                 }
-                let onboarding = onboarding(Arc::clone(&engine), &tenant)
-                    .with_complete_on(complete_on)
-                    .build()
-                    .expect("the options are good");
-                let worker = Worker::builder(engine, onboarding)
-                    .with_flows(FLOWS)
-                    .build();
+                let onboarding = onboarding(&tenant).with_complete_on(complete_on);
+                let worker = Worker::builder(engine, onboarding).expect("the options are good");
+                let worker = worker.with_flows(FLOWS).build();
                 tokio::select! {
                     () = worker.run_until(pending()) => {}
                     () = killed.notified() => {}
@@ -613,6 +613,8 @@ pub mod promises {
         let waited = tokio::spawn(async move {
             while next(&*waiting).await.is_none() {
                 waiting.wait(Duration::from_secs(60)).await;
+                // A store that never waits must not keep this from being ended.
+                tokio::task::yield_now().await;
             }
         });
         enqueue(&*engine, &callout()).await;
@@ -625,9 +627,7 @@ pub mod promises {
         for callout in callouts(8) {
             enqueue(&*engine, &callout).await;
         }
-        let onboarding = onboarding(Arc::clone(&engine), &tenant).build();
-        let onboarding = onboarding.expect("the options are good");
-        let worker = Worker::builder(Arc::clone(&engine), onboarding).build();
+        let worker = worker(&engine, onboarding(&tenant));
         let asked = async {
             while soon(engine.counts()).await.expect("it counts").open > 0 {
                 tokio::task::yield_now().await;
@@ -655,9 +655,7 @@ pub mod promises {
             enqueue(&*engine, callout).await;
         }
         let tenant = Arc::new(Tenant::new());
-        let onboarding = onboarding(Arc::clone(&engine), &tenant).build();
-        let onboarding = onboarding.expect("the options are good");
-        let worker = Worker::builder(Arc::clone(&engine), onboarding).build();
+        let worker = worker(&engine, onboarding(&tenant));
         let looked = async {
             let until = Instant::now() + PATIENCE;
             while soon(engine.counts()).await.expect("it counts").open > 1 {
@@ -723,9 +721,7 @@ pub mod promises {
         let thread = thread::spawn(move || {
             block_on_one(async {
                 let engine = store.open().await;
-                let onboarding = onboarding(Arc::clone(&engine), &tenant).build();
-                let onboarding = onboarding.expect("the options are good");
-                let worker = Worker::builder(Arc::clone(&engine), onboarding).build();
+                let worker = worker(&engine, onboarding(&tenant));
                 let done = async {
                     all_done(&*engine, store.lease()).await;
                     let _ = told.send(());
@@ -781,9 +777,7 @@ pub mod promises {
         tenant.hide(user, usize::MAX);
         let engine = store.open().await;
         enqueue(&*engine, &callout).await;
-        let onboarding = onboarding(Arc::clone(&engine), &tenant).build();
-        let onboarding = onboarding.expect("the options are good");
-        let worker = Worker::builder(Arc::clone(&engine), onboarding).build();
+        let worker = worker(&engine, onboarding(&tenant));
         worker.run_until(all_done(&*engine, store.lease())).await;
         assert_eq!(tenant.reads(user), 3, "one read, and one after each pause");
         let status = soon(engine.status(&callout.flow()))
@@ -808,11 +802,7 @@ pub mod promises {
         for callout in &all {
             enqueue(&*engine, callout).await;
         }
-        let worker = || {
-            let onboarding = onboarding(Arc::clone(&engine), &tenant).build();
-            let onboarding = onboarding.expect("the options are good");
-            Worker::builder(Arc::clone(&engine), onboarding).build()
-        };
+        let worker = || worker(&engine, onboarding(&tenant));
         let (one, two) = (worker(), worker());
         let lease = store.lease();
         tokio::join!(
@@ -829,12 +819,8 @@ pub mod promises {
         let callout = callout();
         let user = callout.user().expect("it has a user");
         enqueue(&*engine, &callout).await;
-        let onboarding = onboarding(Arc::clone(&engine), &tenant)
-            .with_complete_on(CompleteOn::Delivered)
-            .build()
-            .expect("the options are good");
-        let onboarding = Arc::new(onboarding);
-        let worker = Worker::builder(Arc::clone(&engine), Arc::clone(&onboarding)).build();
+        let onboarding = onboarding(&tenant).with_complete_on(CompleteOn::Delivered);
+        let worker = worker(&engine, onboarding);
         let reported = async {
             let until = Instant::now() + PATIENCE;
             let reference = loop {
@@ -852,7 +838,7 @@ pub mod promises {
             report.reference = Some(reference);
             loop {
                 // The flow is known by its text right before the text is sent.
-                match soon(onboarding.report(&report)).await {
+                match soon(worker.onboarding().report(&report)).await {
                     Ok(Some(flow)) => break assert_eq!(flow, callout.flow()),
                     other => assert!(
                         Instant::now() < until,
