@@ -42,6 +42,9 @@ pub mod _documentation {
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
 
+    #[doc = include_str!("../docs/outbox.md")]
+    pub mod outbox {}
+
     #[doc = include_str!("../docs/vendors.md")]
     pub mod vendors {}
 

@@ -1,3 +1,5 @@
+#[cfg(feature = "queue-sqlite")]
+mod outbox;
 #[cfg(feature = "smstools")]
 mod strict;
 mod unit_test;
@@ -9,6 +11,7 @@ fn the_unit_tests_of_the_readme_are_ones_that_run() {
     for test in [
         include_str!("readme/unit_test.rs"),
         include_str!("readme/strict.rs"),
+        include_str!("readme/outbox.rs"),
     ] {
         let block = format!("```rust\n{test}```\n");
         assert!(
