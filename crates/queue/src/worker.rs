@@ -3,6 +3,7 @@ use std::{
     fmt,
     future::{Future, pending},
     num::NonZeroUsize,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -340,7 +341,7 @@ impl Inner {
             }
         }
         if let Some(observer) = &self.observer {
-            observer(ending);
+            observe(|| observer(ending));
         }
     }
 }
@@ -376,6 +377,14 @@ pub(crate) async fn within<T>(
             JournalErrorKind::Unavailable,
             "the store did not respond in time",
         )),
+    }
+}
+
+/// Calls what observes endings. It is not ours, and its panic ends nothing of ours.
+pub(crate) fn observe(call: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(call)).is_err() {
+        // Its message may contain anything.
+        tracing::error!("an observer panicked");
     }
 }
 

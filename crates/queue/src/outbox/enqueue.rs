@@ -134,7 +134,7 @@ impl<'a> Enqueue<'a> {
         self
     }
 
-    /// Sets when the message is sent at the earliest. Defaults to immediately.
+    /// Sets when the message is sent at the earliest. Defaults to immediately, as does a time that is over.
     ///
     /// The store schedules it, also for a vendor that cannot. With [`Message::with_send_at`] the vendor does.
     pub const fn with_not_before(mut self, at: DateTime<Utc>) -> Self {
@@ -166,7 +166,9 @@ impl<'a> Enqueue<'a> {
             ));
         }
         let now = now();
-        let begins = self.not_before.map_or(now, |at| at.max(now));
+        // What was due long ago is due now, and has its whole life before it.
+        let not_before = self.not_before.filter(|at| *at > now);
+        let begins = not_before.unwrap_or(now);
         if self.expires.is_some_and(|expires| expires <= begins) {
             return Err(invalid("the message expires before it may be sent"));
         }
@@ -186,7 +188,7 @@ impl<'a> Enqueue<'a> {
             reference: reference.to_owned(),
             key_id: key_id.to_owned(),
             sealed,
-            not_before: self.not_before,
+            not_before,
             expires: self.expires,
             lifetime,
             created_at: now,
@@ -269,7 +271,8 @@ impl SealedMessage {
     #[must_use]
     pub fn expires(&self) -> DateTime<Utc> {
         let lifetime = chrono::TimeDelta::from_std(self.lifetime).unwrap_or_default();
-        self.expires.unwrap_or(self.not_before() + lifetime)
+        let end = self.not_before().checked_add_signed(lifetime);
+        self.expires.or(end).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }
 

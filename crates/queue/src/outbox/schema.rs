@@ -66,7 +66,7 @@ static FUNCTION: Sql = Sql::new("
         expires timestamptz DEFAULT NULL
     ) RETURNS boolean LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
     DECLARE
-        begins bigint := extract(epoch FROM coalesce(send_after, clock_timestamp())) * 1000;
+        begins bigint := extract(epoch FROM greatest(send_after, clock_timestamp())) * 1000;
     BEGIN
         INSERT INTO postduif_message (key, reference, key_id, sealed, not_before, due_at, expires_at)
         VALUES (

@@ -22,6 +22,7 @@ use super::{
     MessageStatus, Outbox, SendFailure, metered,
     store::{Outcome, Take, Taken, TakenRow, lock, now},
 };
+use crate::worker::observe;
 
 /// Sends the messages of an outbox with a provider. Any number of senders may share a store.
 ///
@@ -166,10 +167,14 @@ impl MessageSender {
             swept_at: None,
             away_since: None,
         };
-        loop {
+        // That of a run that was dropped.
+        lock(&inner.gate).no_probe(Instant::now());
+        let mut is_shutdown = false;
+        while !is_shutdown {
             while let Some(ended) = calls.try_join_next() {
                 if ended.is_err() {
                     told_panic();
+                    lock(&inner.gate).no_probe(Instant::now());
                 }
             }
             let room = tokio::select! {
@@ -180,8 +185,20 @@ impl MessageSender {
             let Some(mut room) = room else {
                 break; // Nobody closes it.
             };
-            let taken = match run.next(room.num_permits()).await {
+            let next = {
+                let mut next = pin!(run.next(room.num_permits()));
+                tokio::select! {
+                    next = &mut next => next,
+                    // Polled here too, since it may hold what the store needs. But what is taken is not dropped.
+                    () = &mut shutdown => {
+                        is_shutdown = true;
+                        next.await
+                    }
+                }
+            };
+            let taken = match next {
                 Ok(taken) => taken,
+                Err(_) if is_shutdown => break,
                 Err(pause) => {
                     drop(room);
                     let woken = async {
@@ -438,7 +455,7 @@ impl Inner {
             }
         };
         if let Some(observer) = &self.observer {
-            observer(&row.key, &status);
+            observe(|| observer(&row.key, &status));
         }
     }
 }
@@ -637,7 +654,7 @@ impl Gate {
         match *self {
             Self::Open { .. } => Asked::Open,
             Self::Closed { until, .. } if now < until => Asked::Closed(until - now),
-            // A probe whose call panicked is forgotten.
+            // A probe of a run that was dropped is forgotten.
             Self::Probing { since, .. } if now < since + MAX_PROBE => Asked::Closed(FIRST_PAUSE),
             Self::Closed { pause, .. } | Self::Probing { pause, .. } => {
                 *self = Self::Probing { since: now, pause };

@@ -14,6 +14,7 @@ on_each_store!(
     a_message_of_a_transaction_that_was_rolled_back_is_not_there,
     a_message_that_another_language_sealed_is_sent,
     a_row_that_makes_no_sense_hinders_nobody,
+    a_schedule_of_another_program_in_the_past_is_now,
 );
 
 /// The statement of `docs/outbox.md` for both databases.
@@ -179,4 +180,93 @@ async fn a_row_that_makes_no_sense_hinders_nobody(store: Store) {
         assert!(matches!(status, MessageStatus::Queued { .. }), "{status:?}");
     }
     assert_eq!(vendor.counts(), (1, 1));
+}
+
+/// SQLite takes a value of any type for any column.
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_of_other_types_hinders_nobody() {
+    let store = Store::sqlite();
+    let vendor = Vendor::start(Mood::Accepts).await;
+    let lease = std::time::Duration::from_secs(1);
+    let queue = store.builder().with_lease(lease).open().await.unwrap();
+    // Each waits, and another one like it has expired.
+    for (number, expires) in [("1", "9e12"), ("2", "1")] {
+        for row in [
+            "X'61#', 'a#', 'a', X'01', 0",
+            "'b#', X'62#', 'a', X'01', 0",
+            "'c#', 'c#', X'61', X'01', 0",
+            "'d#', 'd#', 'a', '01', 0",
+            "'e#', 'e#', CAST(X'ff' AS TEXT), X'01', 0",
+            "'f#', 'f#', 'a', X'01', 'none'",
+            "'g#', 'g#', 'a', 1.5, 1.5",
+        ] {
+            let row = row.replace("61#'", "613#'").replace("62#'", "623#'");
+            let row = row.replace('#', number);
+            let insert =
+                "INSERT INTO postduif_message (key, reference, key_id, sealed, tries, expires_at)";
+            store
+                .run(&format!("{insert} VALUES ({row}, {expires})"))
+                .await;
+        }
+    }
+    queue.send(message("hello")).with_key("good").await.unwrap();
+    let work = Work::of(&queue, vendor.provider());
+    ended(&queue, "good").await;
+    // Past the lease under which the rows were taken.
+    let later = std::time::SystemTime::now() + 3 * lease;
+    let enqueue = queue.send(message("later")).with_key("later");
+    enqueue.with_not_before(later.into()).await.unwrap();
+    ended(&queue, "later").await;
+    work.end().await;
+    assert_eq!(vendor.counts(), (2, 1));
+}
+
+async fn a_schedule_of_another_program_in_the_past_is_now(store: Store) {
+    if store.file.is_some() {
+        // The function is PostgreSQL's.
+        return;
+    }
+    let queue = store.open().await;
+    store
+        .run("SELECT postduif_enqueue('a', 'ra', 'a', '\\x01'::bytea, now() - interval '3 days')")
+        .await;
+    let vendor = Vendor::start(Mood::Accepts).await;
+    let work = Work::of(&queue, vendor.provider());
+    queue.send(message("hello")).with_key("b").await.unwrap();
+    ended(&queue, "b").await;
+    work.end().await;
+    let status = queue.message("a").await.unwrap().unwrap();
+    assert!(matches!(status, MessageStatus::Queued { .. }), "{status:?}");
+}
+
+/// A worker goes on polling what shuts it down: it may hold what the worker waits for.
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_that_has_a_transaction_of_its_own_delays_no_sender() {
+    use sqlx::{ConnectOptions as _, Executor as _};
+
+    let store = Store::sqlite();
+    let vendor = Vendor::start(Mood::Accepts).await;
+    let queue = store.open().await;
+    queue.send(message("hello")).with_key("a").await.unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store.file.as_ref().unwrap());
+    let sender = queue.sender(vendor.provider()).build().unwrap();
+    let begun = std::time::Instant::now();
+    sender
+        .run_until(async {
+            let mut own = options.connect().await.unwrap();
+            own.execute("BEGIN IMMEDIATE").await.unwrap();
+            // Longer than a sender waits before it asks the store.
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            own.execute("COMMIT").await.unwrap();
+            ended(&queue, "a").await;
+        })
+        .await;
+    // The store waits for 5 seconds for another program.
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
 }

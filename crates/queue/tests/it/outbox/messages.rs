@@ -3,7 +3,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use postduif_core::{BatchTexts, ErrorKind, Message, Profile, Text, chrono::DateTime};
+use postduif_core::{
+    BatchTexts, ErrorKind, Message, Profile, Text,
+    chrono::{DateTime, Utc},
+};
 use postduif_queue::{MessageStatus, OutboxErrorKind};
 
 use super::{
@@ -17,6 +20,8 @@ on_each_store!(
     another_message_under_a_key_is_a_conflict,
     another_message_with_a_reference_is_a_conflict,
     a_message_is_not_sent_before_its_time,
+    a_schedule_in_the_past_is_now,
+    a_schedule_at_the_end_of_time_waits,
     what_expired_is_not_sent,
     a_message_that_cannot_be_sent_in_time_is_refused,
     a_key_out_of_range_is_refused,
@@ -123,6 +128,35 @@ async fn a_message_is_not_sent_before_its_time(store: Store) {
     assert!(SystemTime::now() + Duration::from_millis(2) >= soon);
     work.end().await;
     assert_eq!(vendor.counts(), (2, 1));
+}
+
+async fn a_schedule_in_the_past_is_now(store: Store) {
+    let vendor = Vendor::start(Mood::Accepts).await;
+    let queue = store.open().await;
+    let long_ago = SystemTime::now() - Duration::from_secs(3 * 24 * 3600);
+    let work = Work::of(&queue, vendor.provider());
+    for (key, begins) in [("a", long_ago.into()), ("b", DateTime::<Utc>::MIN_UTC)] {
+        let enqueue = queue.send(message(key)).with_key(key);
+        let enqueue = enqueue.with_not_before(begins);
+        assert!(enqueue.seal().unwrap().expires() > SystemTime::now().into());
+        enqueue.await.unwrap();
+        let status = ended(&queue, key).await;
+        assert!(
+            matches!(status, MessageStatus::Accepted { .. }),
+            "{status:?}"
+        );
+    }
+    work.end().await;
+}
+
+async fn a_schedule_at_the_end_of_time_waits(store: Store) {
+    let queue = store.open().await;
+    let enqueue = queue.send(message("a")).with_key("a");
+    let enqueue = enqueue.with_not_before(DateTime::<Utc>::MAX_UTC);
+    assert_eq!(enqueue.seal().unwrap().expires(), DateTime::<Utc>::MAX_UTC);
+    enqueue.await.unwrap();
+    let status = queue.message("a").await.unwrap().unwrap();
+    assert!(matches!(status, MessageStatus::Queued { .. }), "{status:?}");
 }
 
 async fn what_expired_is_not_sent(store: Store) {

@@ -5,6 +5,7 @@ mod door;
 mod keys;
 mod messages;
 mod outages;
+mod panics;
 mod reports;
 mod vendor;
 
