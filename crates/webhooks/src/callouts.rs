@@ -6,12 +6,14 @@ use postduif_entra::{
 };
 use postduif_onboarding::{Intake, Taken};
 
-use crate::{Reply, count, quiet::Quiet};
+use crate::{Reply, clock::can_wait, count, quiet::Quiet};
 
 /// The most time that an intake has for a call-out.
 const MAX_TAKE: Duration = Duration::from_secs(5);
 
 /// The routes of Microsoft Entra's call-outs: lifecycle workflows and access packages.
+///
+/// They need a tokio runtime with I/O and time enabled. In its absence no call-out is taken, and the response is 503.
 ///
 /// A request is authenticated by its token alone, before its body is read. Then its body is parsed, and the call-out is
 /// given to an [`Intake`], which runs the flow.
@@ -171,6 +173,10 @@ impl Admitted<'_> {
             Err(error) => return self.refuse(&error),
         };
         let flow = callout.flow();
+        if !can_wait() {
+            count::callout("not_stored");
+            return Reply::UNAVAILABLE.about(flow);
+        }
         let reply = match tokio::time::timeout(MAX_TAKE, intake.take(callout)).await {
             Ok(Ok(Taken::New)) => {
                 count::callout("new");

@@ -102,7 +102,8 @@ impl EventPoster {
         let mut shutdown = pin!(shutdown);
         let slots = Arc::new(Semaphore::new(AT_A_TIME));
         let mut tries = JoinSet::new();
-        loop {
+        let mut is_shutdown = false;
+        while !is_shutdown {
             // A panic has been printed, and its event is due again after its time.
             while tries.try_join_next().is_some() {}
             let slot = tokio::select! {
@@ -110,7 +111,21 @@ impl EventPoster {
                 () = &mut shutdown => break,
                 slot = Arc::clone(&slots).acquire_owned() => slot,
             };
-            let Ok(Ok(taken)) = timeout(MAX_CALL, self.0.source.take(TAKEN_FOR)).await else {
+            let taken = {
+                let mut taken = pin!(timeout(MAX_CALL, self.0.source.take(TAKEN_FOR)));
+                tokio::select! {
+                    taken = &mut taken => taken,
+                    // Polled here too, since it may hold what the source needs. But what is taken is not dropped.
+                    () = &mut shutdown => {
+                        is_shutdown = true;
+                        taken.await
+                    }
+                }
+            };
+            let Ok(Ok(taken)) = taken else {
+                if is_shutdown {
+                    break;
+                }
                 // The worker of the queue says that the store is away.
                 tokio::select! {
                     biased;
@@ -121,6 +136,9 @@ impl EventPoster {
             };
             let Some(event) = taken else {
                 drop(slot);
+                if is_shutdown {
+                    break;
+                }
                 tokio::select! {
                     biased;
                     () = &mut shutdown => break,

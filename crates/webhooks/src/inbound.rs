@@ -35,6 +35,9 @@ use crate::{
 /// reports. What is remembered ends with the process: a sink that must know a text for longer takes each
 /// [`id`](postduif_core::InboundMessage::id) once.
 ///
+/// A text with neither an id nor a time is stored whenever it comes: a repeated one is like the next one of a person who
+/// sends the same word again, and a second opt-out must not be lost.
+///
 /// ```
 /// # mod postduif { pub use postduif_core::*; pub use postduif_webhooks as webhooks; }
 /// # use postduif::{Authenticity, InboundParser, ReportError, chrono::{DateTime, Utc}};
@@ -205,6 +208,11 @@ impl Kind for OfInbound {
         result: &Result<Vec<InboundMessage>, ReportError>,
     ) -> (u16, &'static str) {
         parser.reply(result)
+    }
+
+    fn is_distinct(message: &InboundMessage) -> bool {
+        // People send the same word again.
+        message.id.is_some() || message.at.is_some()
     }
 
     async fn store(

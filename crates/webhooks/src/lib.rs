@@ -12,6 +12,8 @@ mod access;
 mod axum;
 #[cfg(feature = "entra")]
 mod callouts;
+#[cfg(any(feature = "entra", feature = "reports"))]
+mod clock;
 #[cfg(any(feature = "entra", feature = "events", feature = "reports"))]
 mod count;
 #[cfg(feature = "events")]

@@ -19,6 +19,8 @@ const FRESH: TimeDelta = TimeDelta::minutes(1);
 /// A vendor has a route only with its [parser](ReportParser), which is built with a secret. Where the vendor signs the
 /// body only, the route also needs a secret of yours in its path: without it, nothing can be built.
 ///
+/// They need a tokio runtime with time enabled. In its absence nothing is stored, and the response is 503.
+///
 /// # Responses
 ///
 /// | request | response |
@@ -202,6 +204,11 @@ impl Kind for OfReports {
         result: &Result<Vec<DeliveryReport>, ReportError>,
     ) -> (u16, &'static str) {
         parser.reply(result)
+    }
+
+    fn is_distinct(_: &DeliveryReport) -> bool {
+        // One that says the same is nothing new.
+        true
     }
 
     async fn store(

@@ -15,7 +15,9 @@ use postduif_http::{
 };
 
 use crate::{
-    Reply, count,
+    Reply,
+    clock::can_wait,
+    count,
     quiet::Quiet,
     seen::{Digest, Known, Seen},
 };
@@ -55,6 +57,9 @@ pub(crate) trait Kind: 'static {
         parser: &Self::Parser,
         result: &Result<Vec<Self::Item>, ReportError>,
     ) -> (u16, &'static str);
+
+    /// Returns whether an equal one can only be a repetition.
+    fn is_distinct(item: &Self::Item) -> bool;
 
     /// Stores one of them. `false` if the vendor should send it again.
     fn store(
@@ -127,6 +132,10 @@ impl<K: Kind> Routes<K> {
                     return Reply::NOT_FOUND;
                 }
             }
+            Ok(_) if !can_wait() => {
+                count::request(K::COUNTER, name, "not_stored");
+                return Reply::UNAVAILABLE;
+            }
             Ok(items) => {
                 let digest = vendor.digest(name, request);
                 let storing = match self.seen.look_up(digest, MAX_STORE).await {
@@ -145,7 +154,9 @@ impl<K: Kind> Routes<K> {
                     count::request(K::COUNTER, name, "not_stored");
                     return reply;
                 }
-                storing.stored();
+                if items.iter().all(K::is_distinct) {
+                    storing.stored();
+                }
                 count::request(K::COUNTER, name, "stored");
             }
         }

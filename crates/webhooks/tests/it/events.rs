@@ -241,3 +241,43 @@ fn a_url_or_a_secret_that_is_not_safe_is_refused_without_being_shown() {
     let poster = EventPoster::builder(Events::default(), "https://example.com/?hunter2", SECRET);
     assert!(!format!("{:?}", poster.build().unwrap()).contains("hunter2"));
 }
+
+/// A source that is there once somebody says so.
+#[derive(Debug, Default)]
+struct Away(Arc<Notify>);
+
+#[async_trait]
+impl EventSource for Away {
+    async fn take(&self, _: Duration) -> Result<Option<PendingEvent>, JournalError> {
+        self.0.notified().await;
+        Ok(None)
+    }
+
+    async fn posted(&self, _: &str) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    async fn postpone(&self, _: &str, _: Duration) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    async fn wait(&self, _: Duration) {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_has_what_the_source_needs_is_not_waited_for() {
+    let source = Away::default();
+    let is_there = Arc::clone(&source.0);
+    let poster = EventPoster::builder(source, "http://127.0.0.1:9", SECRET)
+        .build()
+        .unwrap();
+    let begun = tokio::time::Instant::now();
+    let shutdown = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        is_there.notify_one();
+    };
+    poster.run_until(shutdown).await;
+    assert_eq!(begun.elapsed().as_secs(), 1);
+}

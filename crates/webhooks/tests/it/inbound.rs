@@ -1,6 +1,10 @@
 //! The routes of inbound texts. What they share with those of delivery reports is tried there.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+};
 
 use chrono::{DateTime, Utc};
 use postduif_core::{
@@ -11,7 +15,7 @@ use postduif_webhooks::{Inbound, Reply};
 
 const SECRET: &str = "5f0c1e9a7b3d4862";
 
-/// The text is the body, and an empty one cannot be read.
+/// The text is the body, with its id after a #. An empty one cannot be read.
 #[derive(Debug)]
 struct Parser(Authenticity);
 
@@ -33,7 +37,9 @@ impl InboundParser for Parser {
             Ok("a report") => Ok(vec![]),
             Ok(text) => {
                 let from = "+31612345678".parse().unwrap();
-                Ok(vec![InboundMessage::new("acme", from, text)])
+                let mut message = InboundMessage::new("acme", from, text);
+                message.id = text.split_once('#').map(|(_, id)| id.to_owned());
+                Ok(vec![message])
             }
         }
     }
@@ -80,15 +86,43 @@ async fn only_a_verified_text_is_stored_and_only_once() {
     let inbound = routes(&sink);
     for (signature, body, status) in [
         ("wrong", "Stop!", 401),
-        ("good", "Hello", 200),
-        ("good", "Hello", 200),
+        ("good", "Hello#1", 200),
+        ("good", "Hello#1", 200),
         ("good", "a report", 200),
         ("good", "", 200),
     ] {
         let reply = post(&inbound, "/inbound/acme", signature, body).await;
         assert_eq!(reply.status(), status, "{body}");
     }
-    assert_eq!(*sink.texts.lock().unwrap(), ["Hello"]);
+    assert_eq!(*sink.texts.lock().unwrap(), ["Hello#1"]);
+}
+
+#[tokio::test]
+async fn a_word_that_a_person_sends_again_counts_where_a_vendor_gives_no_id() {
+    let sink = Arc::default();
+    let inbound = routes(&sink);
+    for text in ["Stop", "Start", "Stop"] {
+        let reply = post(&inbound, "/inbound/acme", "good", text).await;
+        assert_eq!(reply.status(), 200);
+    }
+    assert_eq!(*sink.texts.lock().unwrap(), ["Stop", "Start", "Stop"]);
+}
+
+#[test]
+fn a_request_without_a_runtime_that_can_wait_is_not_stored() {
+    let sink = Arc::default();
+    let inbound = routes(&sink);
+    let mut received = pin!(post(&inbound, "/inbound/acme", "good", "Hello"));
+    let polled = received
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+    let without_time = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let polled_there = without_time.block_on(post(&inbound, "/inbound/acme", "good", "Hello"));
+    assert!(matches!(polled, Poll::Ready(reply) if reply.status() == 503));
+    assert_eq!(polled_there.status(), 503);
+    assert!(sink.texts.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
