@@ -5,13 +5,20 @@
 //!
 //! **Belongs** behind the routes of inbound texts. [`Suppress`](crate::Suppress) asks the same list before each message.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    error::Error,
+    fmt,
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 
 use postduif_core::{
     InboundMessage, InboundSink, OptOut, OptOutWords, PhoneNumber, ReportSinkError, async_trait,
+    chrono::{DateTime, Utc},
 };
 
-use crate::{SuppressedNumbers, suppress::ListError};
+use crate::{SuppressedNumbers, dispatch::lock, suppress::ListError};
 
 /// A list of numbers that takes opt-outs, such as a table of a database: what [`OptOuts`] writes to.
 ///
@@ -62,8 +69,9 @@ impl OptOutList for SuppressedNumbers {
 /// [`OptOutWords`] decides what a message means, and the vendor's own flag counts first. The opt-out is recorded before
 /// the message goes on to the sink behind, so that it counts even if that one fails.
 ///
-/// Opt-outs count in the order in which they arrive. Where a vendor repeats an old request after a newer one, the routes
-/// know it (`webhooks::Inbound`), until the process ends.
+/// Opt-outs count in the order in which they arrive, but an opt-in that was [sent](InboundMessage::at) before the latest
+/// opt-out of the same person does not count: a vendor may repeat an old request after a newer one. The latest 100,000
+/// opt-outs are known for that, until the process ends.
 ///
 /// ```
 /// # mod postduif { pub use postduif_core::*; pub use postduif_layers as layers; }
@@ -87,6 +95,33 @@ pub struct OptOuts {
     list: Box<dyn OptOutList>,
     words: OptOutWords,
     next: Option<Box<dyn InboundSink>>,
+    latest: Mutex<Latest>,
+}
+
+/// The times of the latest opt-outs, bounded: the one that came first is forgotten.
+#[derive(Default)]
+struct Latest {
+    times: HashMap<PhoneNumber, DateTime<Utc>>,
+    order: VecDeque<PhoneNumber>,
+}
+
+/// A few megabytes.
+const MAX_LATEST: usize = 100_000;
+
+impl Latest {
+    fn note(&mut self, number: PhoneNumber, at: DateTime<Utc>) {
+        if let Some(known) = self.times.get_mut(&number) {
+            *known = at.max(*known);
+            return;
+        }
+        if self.order.len() >= MAX_LATEST
+            && let Some(first) = self.order.pop_front()
+        {
+            self.times.remove(&first);
+        }
+        self.times.insert(number, at);
+        self.order.push_back(number);
+    }
 }
 
 impl OptOuts {
@@ -97,6 +132,7 @@ impl OptOuts {
             list: Box::new(list),
             words: OptOutWords::new(),
             next: None,
+            latest: Mutex::default(),
         }
     }
 
@@ -113,13 +149,39 @@ impl OptOuts {
         self.next = Some(Box::new(sink));
         self
     }
+
+    async fn record(
+        &self,
+        message: &InboundMessage,
+        opt_out: OptOut,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let (number, at) = (message.from, message.at);
+        let is_outdated = || {
+            let latest = lock(&self.latest).times.get(&number).copied();
+            matches!((at, latest), (Some(at), Some(latest)) if at < latest)
+        };
+        match opt_out {
+            OptOut::Stop => {
+                let now = SystemTime::now().into();
+                lock(&self.latest).note(number, at.map_or(now, |at| at.min(now)));
+            }
+            OptOut::Start if is_outdated() => return Ok(()),
+            OptOut::Start => {}
+        }
+        self.list.record_opt_out(number, opt_out).await?;
+        if opt_out == OptOut::Start && is_outdated() {
+            // The opt-out came meanwhile, and the list may have taken it first.
+            self.list.record_opt_out(number, OptOut::Stop).await?;
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl InboundSink for OptOuts {
     async fn store(&self, message: &InboundMessage) -> Result<(), ReportSinkError> {
         if let Some(opt_out) = self.words.classify(message) {
-            let recorded = self.list.record_opt_out(message.from, opt_out).await;
+            let recorded = self.record(message, opt_out).await;
             recorded.map_err(|error| {
                 ReportSinkError::new("the list of opt-outs failed").with_source(ListError(error))
             })?;

@@ -5,6 +5,7 @@ use std::{
 
 use postduif_core::{
     InboundMessage, InboundSink, OptOut, OptOutWords, PhoneNumber, ReportSinkError, async_trait,
+    chrono::DateTime,
 };
 use postduif_layers::{OptOutList, OptOuts, SuppressedNumbers};
 
@@ -55,6 +56,38 @@ async fn who_opts_out_is_on_the_list_until_opting_in() {
     registered.opt_out = Some(OptOut::Stop);
     sink.store(&registered).await.unwrap();
     assert!(list.has(number()));
+}
+
+#[tokio::test]
+async fn an_opt_in_that_comes_late_undoes_no_later_opt_out() {
+    let list = Arc::new(SuppressedNumbers::new());
+    let kept = Arc::new(Kept::default());
+    let sink = OptOuts::new(Arc::clone(&list)).with_sink(Arc::clone(&kept));
+    let sent = |text, second| {
+        let mut message = message(text);
+        message.at = DateTime::from_timestamp(second, 0);
+        message
+    };
+    for (text, second, is_listed) in [
+        ("Start", 1, false),
+        ("Stop", 3, true),
+        ("Start", 2, true),
+        // Sent earlier too, and no harm.
+        ("Stop", 2, true),
+        ("Start", 2, true),
+        ("Start", 4, false),
+    ] {
+        sink.store(&sent(text, second)).await.unwrap();
+        assert_eq!(list.has(number()), is_listed, "{text} at {second}");
+    }
+    // Without a time it was sent when it came.
+    for message in [message("Stop"), sent("Start", 5)] {
+        sink.store(&message).await.unwrap();
+    }
+    assert!(list.has(number()));
+    sink.store(&message("Start")).await.unwrap();
+    assert!(!list.has(number()));
+    assert_eq!(kept.texts.lock().unwrap().len(), 9);
 }
 
 #[tokio::test]
