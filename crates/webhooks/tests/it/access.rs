@@ -54,6 +54,9 @@ async fn logged(server: Server, requests: &[String]) -> String {
         .with_max_level(tracing::Level::TRACE)
         .with_ansi(false)
         .with_writer(logs.clone());
+    // With a second subscriber, tracing does not disable callsites because the threads of other tests have none.
+    let _other =
+        tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(logs.clone()).finish());
     let _guard = tracing::subscriber::set_default(subscriber.finish());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -261,6 +261,9 @@ async fn a_renewal_that_keeps_failing_is_logged_once_in_15_minutes() {
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
         .with_writer(logs.clone());
+    // With a second subscriber, tracing does not disable callsites because the threads of other tests have none.
+    let _other =
+        tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(logs.clone()).finish());
     let _guard = tracing::subscriber::set_default(subscriber.finish());
     let login = Login::start().await;
     let verifier = login.verifier();
