@@ -136,6 +136,8 @@ impl Worker {
                 // be left to its lease.
                 () = &mut shutdown => {
                     is_shutdown = true;
+                    // Before the claim: a flow would take further steps meanwhile.
+                    stopping.send_replace(true);
                     next.await
                 }
             };

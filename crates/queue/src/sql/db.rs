@@ -23,6 +23,9 @@ use tokio::{
 use tracing::Instrument as _;
 
 #[cfg(feature = "postgres")]
+use tokio::runtime;
+
+#[cfg(feature = "postgres")]
 use super::postgres;
 #[cfg(feature = "sqlite")]
 use super::sqlite;
@@ -124,6 +127,9 @@ struct Idle {
     since: Instant,
     #[cfg(feature = "postgres")]
     born: Instant,
+    /// The runtime whose sockets it uses.
+    #[cfg(feature = "postgres")]
+    runtime: runtime::Id,
 }
 
 /// A connection in use.
@@ -416,10 +422,23 @@ impl Inner {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes an idle connection, one of this runtime if there is one.
+    fn pop(&self) -> Option<Idle> {
+        let mut idle = self.idle();
+        #[cfg(feature = "postgres")]
+        {
+            let here = Handle::current().id();
+            if let Some(own) = idle.iter().rposition(|idle| idle.runtime == here) {
+                return Some(idle.remove(own));
+            }
+        }
+        idle.pop()
+    }
+
     async fn hold(self: &Arc<Self>) -> Result<Held, JournalError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|_| unavailable("the store is closed"))?;
-        let idle = self.idle().pop();
+        let idle = self.pop();
         // Before anything is awaited: the connection of a store in memory is the store.
         let mut held = Held {
             db: Arc::clone(self),
@@ -434,6 +453,8 @@ impl Inner {
                 in_doubt: false,
                 #[cfg(feature = "postgres")]
                 born: Instant::now(),
+                #[cfg(feature = "postgres")]
+                runtime: Handle::current().id(),
                 since: Instant::now(),
             });
         }
@@ -460,7 +481,8 @@ impl Held {
             Connection::Postgres(connection) => {
                 use sqlx::Connection as _;
 
-                if idle.born.elapsed() > MAX_AGE {
+                // Of another runtime, which may have ended.
+                if idle.born.elapsed() > MAX_AGE || idle.runtime != Handle::current().id() {
                     return false;
                 }
                 if idle.since.elapsed() < MAX_IDLE {

@@ -175,3 +175,26 @@ async fn a_panic_leaves_a_doubt(store: Store) {
     work.end().await;
     assert_eq!(vendor.counts(), (2, 1));
 }
+
+#[test]
+fn a_runtime_that_ended_fails_no_call_in_the_next() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let first = runtime();
+    let mut stores = Vec::new();
+    #[cfg(feature = "sqlite")]
+    stores.push(Store::sqlite());
+    #[cfg(feature = "postgres")]
+    stores.extend(first.block_on(Store::postgres()));
+    let queues: Vec<_> = stores
+        .iter()
+        .map(|store| first.block_on(store.open()))
+        .collect();
+    drop(first);
+    let next = runtime();
+    for queue in &queues {
+        next.block_on(async { queue.send(message("hello")).await.unwrap() });
+    }
+}
