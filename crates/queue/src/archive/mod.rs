@@ -1,6 +1,14 @@
 //! What operators and auditors need of a store: lists, retries, exports, events, an audit, and a clean-up.
 
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    expect(dead_code, reason = "the stores in databases write them")
+)]
 pub(crate) mod audit;
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    expect(dead_code, reason = "the stores in databases write them")
+)]
 pub(crate) mod event;
 mod retention;
 

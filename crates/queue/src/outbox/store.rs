@@ -869,9 +869,13 @@ mod tests {
     }
 
     async fn stores() -> Vec<(String, Box<dyn std::any::Any + Send>)> {
-        let mut stores: Vec<(String, Box<dyn std::any::Any + Send>)> = Vec::new();
-        #[cfg(feature = "sqlite")]
-        stores.push(("memory".to_owned(), Box::new(())));
+        let in_memory = cfg!(feature = "sqlite").then(|| ("memory".to_owned(), Box::new(()) as _));
+        #[cfg_attr(
+            not(feature = "postgres"),
+            expect(unused_mut, reason = "there is no other")
+        )]
+        let mut stores: Vec<(String, Box<dyn std::any::Any + Send>)> =
+            in_memory.into_iter().collect();
         #[cfg(feature = "postgres")]
         if let Some(schema) = crate::sql::test_schema::Schema::new().await {
             stores.push((schema.url(), Box::new(schema)));

@@ -233,6 +233,8 @@ impl Db {
     }
 
     async fn open_as(url: &str, is_beside: bool) -> Result<Self, ConfigError> {
+        #[cfg(not(feature = "sqlite"))]
+        let _ = is_beside;
         let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
         let server = match scheme {
             #[cfg(feature = "sqlite")]
