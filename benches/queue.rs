@@ -155,8 +155,8 @@ fn main() -> Result<()> {
 async fn measure(name: &str, url: &str, bare: f64) -> Result<()> {
     let mut figures = Vec::new();
     let (mut taken, mut latencies) = (0.0, Vec::new());
+    let queue = Queue::open(url).await?;
     for workers in [1_usize, 2, 4] {
-        let queue = Queue::open(url).await?;
         let began = Instant::now();
         let calls = stream::iter((0..FLOWS).map(|_| {
             let (queue, callout) = (queue.clone(), callout());
