@@ -144,6 +144,7 @@ impl Worker {
             match next {
                 Ok(Some(lease)) => {
                     let inner = Arc::clone(&self.inner);
+                    let slot = (Arc::clone(&slots), slot);
                     flows.spawn(inner.run(lease, stopping.subscribe(), slot));
                 }
                 _ if is_shutdown => {}
@@ -272,30 +273,44 @@ impl Inner {
         self: Arc<Self>,
         lease: Arc<dyn Lease>,
         stopping: watch::Receiver<bool>,
-        _slot: OwnedSemaphorePermit,
+        slot: (Arc<Semaphore>, OwnedSemaphorePermit),
     ) {
         // Not dropped when the lease is lost: the step may know an outcome that nobody else does. It has no further
         // effect by itself, since it asks the claim before each.
         tokio::select! {
             biased;
-            () = self.steps(&lease, stopping) => {}
+            () = self.steps(&lease, stopping, slot) => {}
             never = keep(&*lease) => match never {},
         }
     }
 
-    async fn steps(&self, lease: &Arc<dyn Lease>, mut stopping: watch::Receiver<bool>) {
+    async fn steps(
+        &self,
+        lease: &Arc<dyn Lease>,
+        mut stopping: watch::Receiver<bool>,
+        (slots, slot): (Arc<Semaphore>, OwnedSemaphorePermit),
+    ) {
+        let mut slot = Some(slot);
         let flow = lease.callout().flow();
         let mut run = self.onboarding.start(Box::new(Arc::clone(lease)));
         if lease.takeovers() > 0 {
             count::takeover();
             let pause = pause_after(lease.takeovers());
             tracing::warn!(%flow, takeovers = lease.takeovers(), ?pause, "claimed a flow whose holder died");
+            // Another flow has the slot meanwhile: after many crashes the pauses would keep all of them waiting.
+            drop(slot.take());
+            let paused = async {
+                sleep(pause).await;
+                // Nobody closes it.
+                slots.acquire_owned().await.ok()
+            };
             tokio::select! {
                 biased;
                 () = stopped(&mut stopping) => {}
-                () = sleep(pause) => {}
+                again = paused => slot = again,
             }
         }
+        let _slot = slot;
         if run.closes() <= now()
             && let Err(error) = within(MAX_NEXT, self.tell_late(&**lease)).await
         {

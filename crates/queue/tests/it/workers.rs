@@ -29,6 +29,7 @@ use crate::store::{Store, on_each_store};
 on_each_store! {
     two_workers_run_each_flow_once
     a_shutdown_gives_flows_back_at_once
+    a_flow_that_pauses_after_a_takeover_keeps_no_other_waiting
     no_secret_and_no_number_is_stored
     a_flow_that_is_found_after_its_window_is_an_event_before_its_end
 }
@@ -158,6 +159,24 @@ async fn two_workers_run_each_flow_once(store: Store) {
     let passes = directory.passes.lock().unwrap();
     assert!(passes.values().all(|passes| passes.len() == 1));
     assert_eq!(endings.lock().unwrap().len(), FLOWS);
+}
+
+async fn a_flow_that_pauses_after_a_takeover_keeps_no_other_waiting(store: Store) {
+    let queue = store.open_with(Duration::from_secs(1)).await;
+    let paused = enqueued(&queue).await.flow();
+    let lease = queue.engine().next().await.unwrap().unwrap();
+    lease.lost().await;
+    let other = enqueued(&queue).await.flow();
+    let endings = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&endings);
+    let worker = queue
+        .worker(Directory::new().onboarding())
+        .unwrap()
+        .with_flows(1.try_into().unwrap())
+        .with_observer(move |ending| told.lock().unwrap().push(ending.flow))
+        .build();
+    worker.run_until(all_done(&queue)).await;
+    assert_eq!(*endings.lock().unwrap(), [other, paused]);
 }
 
 async fn a_shutdown_gives_flows_back_at_once(store: Store) {
