@@ -50,7 +50,9 @@ async fn pass(mut client: TcpStream, server: String, mut line: watch::Receiver<L
                 let _ = line.wait_for(|line| *line == Line::Cut).await;
                 return;
             }
+            // The line first: once it is another one, nothing passes any more.
             Line::Open => tokio::select! {
+                biased;
                 _ = line.changed() => {}
                 _ = io::copy_bidirectional(&mut client, &mut server) => return,
             },
